@@ -1,0 +1,105 @@
+"""One noise stream per image, so that a picture's noise does not depend on its neighbours, the order or the device.
+
+Each image has a numpy `Generator(Philox)` keyed by SHA-256 of (run seed, picture as first decoded, place in the chain,
+face number, sample number). Draws are made on the CPU as float32. Nothing touches a global generator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Noise(Protocol):
+    """Where random numbers come from. Tests replay stored draws through this same interface."""
+
+    def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """Standard normal float32 numbers of this shape; each call goes on in the stream."""
+        ...
+
+
+def stream(seed: int, origin: str, place: str, face: int = 0, sample: int = 0) -> np.random.Generator:
+    """The generator of one image at one place of a chain."""
+    key = hashlib.sha256(f"odekit-noise-1|{seed}|{origin}|{place}|{face}|{sample}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
+
+
+class ImageNoise:
+    """The noise of one image, from its keyed stream."""
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self.generator = generator
+
+    def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """Standard normal float32 numbers of this shape."""
+        return self.generator.standard_normal(tuple(shape), dtype=np.float32)
+
+
+class Replay:
+    """Stored draws in call order, for tests that repeat another program's run."""
+
+    def __init__(self, draws: Iterable[NDArray[np.float32]]) -> None:
+        self.draws = iter(draws)
+
+    def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """The next stored draw, which must have this shape."""
+        draw = np.asarray(next(self.draws), dtype=np.float32)
+        if draw.shape != tuple(shape):
+            raise ValueError(f"the stored draw has shape {draw.shape}, asked for {tuple(shape)}")
+        return draw
+
+
+class Silence:
+    """No noise: zeros. What padded slots of a batch get."""
+
+    def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """Zeros of this shape."""
+        return np.zeros(tuple(shape), dtype=np.float32)
+
+
+class BatchNoise:
+    """The noise of a batch: row i comes from stream i. This is the `rng` that inverters and enhancers are given."""
+
+    def __init__(self, rows: Sequence[Noise]) -> None:
+        self.rows = list(rows)
+
+    def normal_like(self, x: Tensor) -> Tensor:
+        """Standard normal noise of x's shape (N, ...), drawn as float32 on the CPU, given in x's type on x's device.
+
+        Raises:
+            ValueError: x has another number of rows than there are streams.
+        """
+        import torch
+
+        if len(self.rows) != x.shape[0]:
+            raise ValueError(f"{x.shape[0]} rows asked of {len(self.rows)} noise streams")
+        draws = np.stack([row.normal(x.shape[1:]) for row in self.rows])
+        return torch.from_numpy(draws).to(device=x.device, dtype=x.dtype)
+
+
+class WholeNoise:
+    """A batch's noise from one source that draws all rows at once (as other programs do)."""
+
+    def __init__(self, source: Noise) -> None:
+        self.source = source
+
+    def normal_like(self, x: Tensor) -> Tensor:
+        """Standard normal noise of x's shape from the one source."""
+        import torch
+
+        return torch.from_numpy(self.source.normal(x.shape)).to(device=x.device, dtype=x.dtype)
+
+
+class Rng(Protocol):
+    """What inverters and enhancers draw noise from: `BatchNoise` in runs, `WholeNoise` in replays."""
+
+    def normal_like(self, x: Tensor) -> Tensor:
+        """Standard normal noise of x's shape, type and device."""
+        ...
