@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.float32]
 """float32 (3, H, W), sRGB-encoded RGB in [0, 1]."""
 
+_BLOCK = 1 << 20
+"""Values quantised at a time: a photograph of 100 megapixels would take several GB in float64."""
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -62,7 +65,12 @@ class Image:
         Raises:
             ValueError: pixels are not float32 (3, H, W) with H, W >= 1, or alpha does not match.
         """
-        if self.pixels.dtype != np.float32 or self.pixels.ndim != 3 or self.pixels.shape[0] != 3 or not self.pixels.size:
+        if (
+            self.pixels.dtype != np.float32
+            or self.pixels.ndim != 3
+            or self.pixels.shape[0] != 3
+            or not self.pixels.size
+        ):
             raise ValueError(f"pixels must be float32 (3, H, W), not {self.pixels.dtype} {self.pixels.shape}")
         if self.alpha is not None and self.alpha.shape != self.pixels.shape[1:]:
             raise ValueError(f"alpha {self.alpha.shape} does not match pixels {self.pixels.shape}")
@@ -100,8 +108,13 @@ class Image:
 def quantise(values: NDArray[np.float32], bits: Literal[8, 16]) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Values in [0, 1] as integers of 8 or 16 bits: clipped, scaled, rounded to nearest."""
     top = float(2**bits - 1)
-    scaled = np.rint(np.clip(values.astype(np.float64), 0.0, 1.0) * top)
-    return scaled.astype(np.uint8) if bits == 8 else scaled.astype(np.uint16)
+    out = np.empty(values.shape, np.uint8 if bits == 8 else np.uint16)
+    source, target = np.ascontiguousarray(values).reshape(-1), out.reshape(-1)
+    for start in range(0, source.size, _BLOCK):
+        scaled = source[start : start + _BLOCK].astype(np.float64)
+        np.rint(np.clip(scaled, 0.0, 1.0, out=scaled) * top, out=scaled)
+        target[start : start + _BLOCK] = scaled
+    return out
 
 
 def fingerprint(pixels: Pixels) -> str:

@@ -1,0 +1,54 @@
+"""The command line: one thin module per command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from odekit.cli import chains, new_plugin, plugins, run, weights
+
+app = typer.Typer(
+    name="odekit",
+    help="Blind face restoration: ODEdit and its plugins. A chain is a YAML file or the name of a shipped one.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command()(run.run)
+app.command()(chains.check)
+app.command()(chains.explain)
+app.command()(plugins.plugins)
+app.command("new-plugin")(new_plugin.new_plugin)
+app.add_typer(weights.app, name="weights")
+
+
+def version(value: bool) -> None:
+    """Print the version and stop."""
+    if value:
+        from odekit.version import __version__
+
+        sys.stdout.write(f"odekit {__version__}\n")
+        raise typer.Exit()
+
+
+@app.callback()
+def top(
+    show: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Print the version and stop."),
+) -> None:
+    """Blind face restoration: ODEdit and its plugins. A chain is a YAML file or the name of a shipped one."""
+
+
+def main() -> None:
+    """Entry point: errors meant for people are one line on stderr and exit code 2; Ctrl-C is 130."""
+    from odekit.errors import OdekitError
+
+    try:
+        app(standalone_mode=True)
+    except OdekitError as error:
+        sys.stderr.write(f"odekit: {' '.join(str(error).split())}\n")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("odekit: interrupted\n")
+        raise SystemExit(130) from None

@@ -1,0 +1,45 @@
+"""`odekit plugins`: which parts there are, and from where."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def plugins(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    kind: Annotated[str | None, typer.Option(help="Only parts of this kind, such as solver.")] = None,
+) -> None:
+    """List every part with its distribution and licence, the shipped chains, and plugins that failed.
+
+    Example: odekit plugins --kind solver
+    """
+    from odekit.cli.show import print_json, print_table, say
+    from odekit.errors import ConfigError
+    from odekit.registry import KINDS, catalog, nearest
+
+    if kind is not None and kind not in KINDS:
+        raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}")
+    found = catalog()
+    entries = [entry for entry in found.all() if kind in (None, entry.kind)]
+    clashes = {key for key, rivals in found.entries.items() if len(rivals) > 1}
+    if as_json:
+        rows = [
+            {
+                "kind": e.kind, "name": e.name, "distribution": e.dist, "summary": e.summary, "licence": e.licence,
+                "commercial_use": e.commercial_use, "clash": (e.kind, e.name) in clashes,
+                "options": {k: str(f.annotation) for k, f in e.options.model_fields.items()},
+            }
+            for e in entries
+        ]  # fmt: skip
+        chains = {name: str(path) for name, path in sorted(found.chains.items())}
+        print_json({"parts": rows, "chains": chains, "failed": found.broken})
+        return
+    table = [
+        (e.kind, f"{e.dist}:{e.name}" if (e.kind, e.name) in clashes else e.name, e.dist, e.licence, e.summary) for e in entries
+    ]
+    print_table("", ("kind", "name", "from", "licence", "what it is"), table)
+    say(f"\nchains: {', '.join(sorted(found.chains))}")
+    for dist, reason in found.broken.items():
+        say(f"plugin {dist} failed: {reason}")

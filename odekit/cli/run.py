@@ -1,0 +1,163 @@
+"""`odekit run`: restore files with a chain."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from odekit.chain import Chain
+    from odekit.runner import RunOptions, Summary
+
+HELP = """Restore pictures with a chain.
+
+[bold]Examples[/bold]
+
+odekit run odedit face.png -o out/
+
+odekit run odedit faces/ -o out/ --set restore.enhancer.iterations=heavy --keep-stages
+
+odekit run my-chain.yaml "scans/*.tif" -o out/ --resume
+
+Exit code: 0 when every input was restored, 3 when some failed (listed in OUT/failures.json), 2 for a wrong call,
+130 after Ctrl-C."""
+
+
+def run(
+    chain: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped chain.")],
+    inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs.", metavar="INPUT...")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; the chain's own by default.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(help="Slots of every network call; 8, or the number of images.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Skip what a record proves done.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Restore again what exists.")] = False,
+    keep_stages: Annotated[bool, typer.Option("--keep-stages", help="Write every stage and a sheet.")] = False,
+    limit: Annotated[int | None, typer.Option(help="At most this many inputs.")] = None,
+    shard: Annotated[str | None, typer.Option(help="Every n-th input from the i-th: i/n.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    commercial_only: Annotated[bool, typer.Option("--commercial-only", help="Refuse non-commercial parts.")] = False,
+    max_megapixels: Annotated[float, typer.Option(help="Refuse larger pictures.")] = 100.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """See HELP."""
+    from odekit.chain import Chain
+    from odekit.errors import ConfigError
+    from odekit.runner import RunOptions
+
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite contradict each other; choose one")
+    loaded = Chain.load(chain, settings or [])
+    if commercial_only:
+        refuse_non_commercial(loaded)
+    options = RunOptions(
+        out, seed, device, precision, batch_size, resume, overwrite, keep_stages, limit, shard, max_megapixels
+    )  # fmt: skip
+    if dry_run:
+        show_jobs(loaded, options, inputs, as_json)
+        return
+    summary = execute(loaded, options, inputs, quiet=as_json)
+    report(summary, as_json)
+    raise typer.Exit(3 if summary.failed else 0)
+
+
+run.__doc__ = HELP
+
+
+def refuse_non_commercial(chain: Chain) -> None:
+    """Raise ConfigError where a part's licence forbids commercial use."""
+    from odekit.errors import ConfigError
+
+    refused = chain.plan().not_commercial
+    if refused:
+        names = ", ".join(f"{part.kind} '{part.name}' ({part.licence})" for part in refused)
+        raise ConfigError(f"--commercial-only refuses {names}; take another part")
+
+
+def show_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: bool) -> None:
+    """What a run would do, file by file; nothing is written."""
+    from odekit.cli.show import print_json, say
+    from odekit.runner import Runner
+
+    jobs = Runner(chain, options, Bar(quiet=True)).jobs(inputs)
+    calls = chain.plan().calls
+    if as_json:
+        rows = [{"input": str(job.source), "output": str(options.out / job.target)} for job in jobs]
+        print_json({"jobs": rows, "calls_per_image": calls})
+        return
+    for job in jobs:
+        say(f"{job.source} -> {options.out / job.target}" + (f"  ({job.error})" if job.error else ""))
+    say(f"{len(jobs)} picture(s), {calls if calls is not None else '?'} network calls each")
+
+
+def execute(chain: Chain, options: RunOptions, inputs: list[str], quiet: bool = False) -> Summary:
+    """Run with a progress bar."""
+    from odekit.runner import Runner
+
+    with Bar(quiet) as bar:
+        return Runner(chain, options, bar).run(inputs)
+
+
+class Bar:
+    """A progress bar with images and network calls; silent when `quiet` or when stderr is no terminal."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet or not sys.stderr.isatty()
+        self.progress: Any = None
+
+    def __enter__(self) -> Bar:
+        if not self.quiet:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self.progress = Progress(*columns, console=Console(stderr=True))
+            self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+
+    def begin(self, images: int, calls: int | None) -> None:
+        """Set the totals."""
+        if self.progress is not None:
+            self.image_task = self.progress.add_task("images", total=images)
+            self.call_task = self.progress.add_task("network calls", total=calls)
+
+    def calls(self, count: int) -> None:
+        """Network calls happened."""
+        if self.progress is not None:
+            self.progress.advance(self.call_task, count)
+
+    def images(self, count: int) -> None:
+        """Images are finished."""
+        if self.progress is not None:
+            self.progress.advance(self.image_task, count)
+
+
+def report(summary: Summary, as_json: bool) -> None:
+    """The summary: a table of counts, and a line per failure on stderr."""
+    from odekit.cli.show import print_json, print_table
+
+    if as_json:
+        print_json(summary.tree())
+    else:
+        done = len(summary.restored)
+        rows = [
+            ("restored", str(done)),
+            ("already done", str(len(summary.skipped))),
+            ("failed", str(len(summary.failed))),
+            ("network calls per image", str(summary.calls_per_image)),
+            ("seconds", f"{summary.seconds:.1f}" + (f" ({summary.seconds / done:.2f} per image)" if done else "")),
+            ("where", str(summary.out)),
+        ]
+        print_table("", ("", ""), rows)
+    for failure in summary.failed:
+        sys.stderr.write(f"odekit: {failure['error']}\n")

@@ -1,0 +1,274 @@
+"""From plain data (YAML, or Python options) to parts with checked options. Every error says file:line:column."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from odekit.errors import ConfigError
+from odekit.options import Options, Part, nested
+from odekit.registry import Catalog, nearest
+from odekit.yamldoc import Document, Path
+
+SCHEMA = 1
+TOP = ("odekit", "name", "summary", "seed", "priors", "chain")
+DEFAULT_PRIORS: dict[str, Any] = {"face": "face64"}
+
+
+@dataclass(frozen=True)
+class ChainSpec:
+    """A chain with everything resolved: named priors and a list of stages, all `Part`s."""
+
+    name: str
+    seed: int
+    priors: dict[str, Part]
+    items: tuple[Part, ...]
+    summary: str = ""
+
+    def tree(self) -> dict[str, Any]:
+        """The chain as plain data with every default written out; reading it back gives the same chain."""
+        return {
+            "odekit": SCHEMA,
+            "name": self.name,
+            "seed": self.seed,
+            "priors": {name: part.tree() for name, part in self.priors.items()},
+            "chain": [stage_tree(item) for item in self.items],
+        }
+
+
+def stage_tree(item: Part) -> dict[str, Any]:
+    """One stage as plain data: `{name: options}`, or `{name: part}` for stages that are one part."""
+    tree = item.tree()
+    tree.pop("use")
+    inline = getattr(item.options, "inline", None)
+    return {item.name: tree[inline] if inline else tree}
+
+
+class Resolver:
+    """Resolves one document against a catalogue."""
+
+    def __init__(self, catalog: Catalog, document: Document) -> None:
+        self.catalog = catalog
+        self.document = document
+
+    def error(self, path: Path, message: str) -> ConfigError:
+        """The error with its place."""
+        where = self.document.where(path)
+        return ConfigError(f"{where}: {message}" if where else message)
+
+    def chain(self) -> ChainSpec:
+        """The whole document. Raises ConfigError for the first thing that is wrong."""
+        data = self.document.data
+        if not isinstance(data, dict):
+            raise self.error((), "a chain is a mapping with the keys 'odekit: 1' and 'chain:'")
+        for key in data:
+            if key not in TOP:
+                raise self.error((key,), f"unknown key{nearest(key, TOP)}")
+        version = data.get("odekit")
+        if version is None:
+            raise self.error((), "the key 'odekit: 1' (the schema's version) is missing")
+        if version != SCHEMA or isinstance(version, bool):
+            raise self.error(("odekit",), f"schema {version!r} is not known to this odekit, which reads {SCHEMA}")
+        seed = data.get("seed", 0)
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise self.error(("seed",), f"the seed is a whole number from 0, not {seed!r}")
+        for key in ("name", "summary"):
+            if not isinstance(data.get(key, ""), str):
+                raise self.error((key,), "this is a text")
+        priors = data.get("priors", DEFAULT_PRIORS)
+        if not isinstance(priors, dict) or not priors:
+            raise self.error(("priors",), "priors are a mapping of names to parts, such as {face: {use: face64}}")
+        named = {name: self.part("prior", raw, ("priors", name)) for name, raw in priors.items()}
+        items = self.items(data.get("chain"), ("chain",))
+        spec = ChainSpec(data.get("name", ""), seed, named, items, data.get("summary", ""))
+        self._refer(spec)
+        return spec
+
+    def items(self, raw: Any, path: Path) -> tuple[Part, ...]:
+        """A list of stages; each item has one key, the stage's name."""
+        if not isinstance(raw, (list, tuple)) or not raw:
+            raise self.error(path, "the chain is a list with at least one stage, such as '- restore'")
+        parts = tuple(self.stage(item, (*path, i)) for i, item in enumerate(raw))
+        for i, part in enumerate(parts[:-1]):
+            if part.name == "save":
+                raise self.error((*path, i), "'save' comes last; to see what each stage makes, use --keep-stages")
+        return parts
+
+    def stage(self, raw: Any, path: Path) -> Part:
+        """One stage: `name`, `{name: options}` or an option model."""
+        if isinstance(raw, Options):
+            raw = {raw.part: explicit(raw)}
+        if isinstance(raw, str):
+            raw = {raw: None}
+        if not isinstance(raw, dict) or len(raw) != 1:
+            raise self.error(path, "a stage has one key, its name, such as '- upsample: resize'")
+        ((name, value),) = raw.items()
+        here = (*path, name)
+        entry = self._entry("stage", name, here)
+        inline = getattr(entry.options, "inline", None)
+        if inline:
+            value = {inline: value}
+            nest = {inline: self.part(inline, value[inline], here)}
+            return Part("stage", name, self._validate(entry.options, nest, f"stage '{name}'", here))
+        return self._options("stage", name, value if value is not None else {}, here)
+
+    def part(self, kind: str, raw: Any, path: Path, default: str | None = None) -> Part:
+        """A part by name: `name`, `{use: name, ...options}`, an option model or a Part."""
+        if isinstance(raw, Part):
+            return raw
+        if isinstance(raw, Options):
+            raw = {"use": raw.part} | explicit(raw)
+        if isinstance(raw, str):
+            raw = {"use": raw}
+        if not isinstance(raw, dict):
+            raise self.error(path, f"the {kind} is a name or a mapping with 'use:', not {raw!r}")
+        options = dict(raw)
+        name = options.pop("use", default)
+        if not isinstance(name, str) or not name:
+            raise self.error(path, f"say which {kind} with 'use:'{nearest('', self.catalog.names(kind))}")
+        if kind == "prior" and ("/" in name or "\\" in name):
+            name, options = "diffusers", {"path": name} | options
+        return self._options(kind, name, options, path)
+
+    def _options(self, kind: str, name: str, raw: Any, path: Path) -> Part:
+        entry = self._entry(kind, name, path)
+        label = f"{kind} '{name}'"
+        if not isinstance(raw, dict):
+            raise self.error(path, f"the options of {label} are a mapping, not {raw!r}")
+        values = dict(raw)
+        for key, mark in nested(entry.options):
+            default = entry.options.model_fields[key].default
+            given = values.get(key, default)
+            if given is None:
+                continue
+            if mark.kind == "chain":
+                values[key] = self.items(given, (*path, key))
+            else:
+                base = default if isinstance(default, str) else None
+                values[key] = self.part(mark.kind, given, (*path, key), base)
+        return Part(kind, name, self._validate(entry.options, values, label, path))
+
+    def _entry(self, kind: str, name: Any, path: Path) -> Any:
+        try:
+            return self.catalog.get(kind, str(name))
+        except ConfigError as error:
+            raise self.error(path, str(error)) from error
+
+    def _validate(self, model: type[Options], values: dict[str, Any], label: str, path: Path) -> Options:
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place, given = trim(first["loc"], values)
+            if first["type"] == "extra_forbidden":
+                message = f"unknown option of {label}{nearest(str(first['loc'][-1]), model.model_fields)}"
+            else:
+                message = f"{first['msg'].removeprefix('Value error, ')} (given: {given!r})"
+            raise self.error((*path, *place), message) from error
+
+    def _refer(self, spec: ChainSpec) -> None:
+        for i, item in enumerate(spec.items):
+            wanted = getattr(item.options, "prior", None)
+            if item.name != "restore":
+                continue
+            if wanted is not None and wanted not in spec.priors:
+                raise self.error(("chain", i, item.name, "prior"), f"no prior is named '{wanted}'{nearest(wanted, spec.priors)}")
+            if wanted is None and len(spec.priors) > 1:
+                raise self.error(("chain", i, item.name), f"say which prior: {', '.join(sorted(spec.priors))}")
+
+
+def trim(loc: Sequence[Any], values: Any) -> tuple[Path, Any]:
+    """The part of a pydantic location that exists in the data (unions add names of their own), and the value there."""
+    path: list[Any] = []
+    for key in loc:
+        inside = isinstance(values, dict) and key in values
+        inside = inside or (isinstance(values, (list, tuple)) and isinstance(key, int) and key < len(values))
+        if not inside:
+            break
+        path.append(key)
+        values = values[key]
+    return tuple(path or loc[:1]), values
+
+
+def explicit(options: Options) -> dict[str, Any]:
+    """The options that were given, not the defaults (a plugin's option model may have other defaults in the catalogue)."""
+    return {key: getattr(options, key) for key in options.model_fields_set}
+
+
+def override(document: Document, settings: Iterable[str], value: Any) -> None:
+    """Apply `path=value` settings to a document before it is resolved.
+
+    A path starts at a top-level key (`seed`, `priors.face.use`) or at a stage's name wherever it stands
+    (`restore.enhancer.iterations`, `restore[1].prior` for the second); `value` reads the text behind '='.
+
+    Raises:
+        ConfigError: no '=', an unknown stage, or a path through a value that has no options.
+    """
+    for setting in settings:
+        path_text, equals, text = setting.partition("=")
+        if not equals or not path_text.strip():
+            raise ConfigError(f"--set {setting}: write it as path=value, such as restore.enhancer.iterations=200")
+        keys = _split(path_text.strip())
+        node, key, rest, path = _anchor(document, keys, setting)
+        for following in rest:
+            inner = node[key]
+            if isinstance(inner, str):
+                inner = {"use": inner}
+            elif inner is None or key not in node:
+                inner = {}
+            if not isinstance(inner, (dict, list)) or (isinstance(inner, list) and not isinstance(following, int)):
+                raise ConfigError(f"--set {setting}: '{key}' has no options")
+            node[key] = inner
+            node, key, path = inner, following, (*path, following)
+            if isinstance(node, dict):
+                node.setdefault(key, None)
+        node[key] = value(text)
+        document.positions = {p: at for p, at in document.positions.items() if p[: len(path)] != path}
+        document.overridden[path] = f"--set {setting}"
+
+
+def _split(text: str) -> list[Any]:
+    keys: list[Any] = []
+    for piece in text.split("."):
+        name, _, index = piece.partition("[")
+        keys.append(name)
+        if index:
+            if not index.rstrip("]").isdigit():
+                raise ConfigError(f"--set {text}: '{piece}' is no name or name[number]")
+            keys.append(int(index.rstrip("]")))
+    return keys
+
+
+def _anchor(document: Document, keys: list[Any], setting: str) -> tuple[Any, Any, list[Any], Path]:
+    data = document.data
+    if not isinstance(data, dict):
+        raise ConfigError(f"--set {setting}: the chain is not a mapping")
+    if keys[0] in TOP and keys[0] != "chain":
+        data.setdefault(keys[0], dict(DEFAULT_PRIORS) if keys[0] == "priors" else None)
+        return data, keys[0], keys[1:], (keys[0],)
+    found = list(_stages(data.get("chain"), ("chain",)))
+    named = [place for place in found if place[1] == keys[0]]
+    rest = keys[1:]
+    if rest and isinstance(rest[0], int):
+        named, rest = named[rest[0] : rest[0] + 1], rest[1:]
+    elif len(named) > 1:
+        raise ConfigError(f"--set {setting}: {len(named)} stages are named '{keys[0]}'; write {keys[0]}[0], {keys[0]}[1] ...")
+    if not named:
+        hint = difflib.get_close_matches(str(keys[0]), [name for _, name, _ in found] + list(TOP), n=1)
+        raise ConfigError(f"--set {setting}: the chain has no stage '{keys[0]}'" + (f"; did you mean '{hint[0]}'?" if hint else ""))
+    return named[0][0], named[0][1], rest, named[0][2]
+
+
+def _stages(raw: Any, path: Path) -> Iterable[tuple[dict[str, Any], str, Path]]:
+    for i, item in enumerate(raw if isinstance(raw, list) else []):
+        if isinstance(item, str):
+            raw[i] = item = {item: {}}
+        if isinstance(item, dict) and len(item) == 1:
+            ((name, value),) = item.items()
+            yield item, name, (*path, i, name)
+            for key, inner in value.items() if isinstance(value, dict) else ():
+                yield from _stages(inner, (*path, i, name, key))

@@ -1,0 +1,140 @@
+"""A chain that is ready to run: weights loaded, device, precision and slots decided."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from odekit.chain import Result
+from odekit.config import ChainSpec
+from odekit.context import CountedPrior, Counter, StageRun, tensor_device
+from odekit.device import resolve_device, resolve_precision
+from odekit.errors import ConfigError, DeviceError, PluginError, WeightsError
+from odekit.image import Image
+from odekit.interfaces import Prior, Stage
+from odekit.options import Part
+from odekit.registry import Catalog, loaded
+from odekit.stages import RestoreStage, SaveStage, UpsampleStage
+
+
+class Toolbox:
+    """The `tools` that factories of parts with weights are given."""
+
+    def __init__(self, catalog: Catalog, device: str, precision: str, prior: Prior | None = None) -> None:
+        self.catalog = catalog
+        self.device = device
+        self.precision = precision
+        self.prior = prior
+
+    def weights(self, name: str) -> Any:
+        """The verified local path of named weights."""
+        from odekit.weights import path_of
+
+        return path_of(name, self.catalog)
+
+    def make(self, part: Part) -> Any:
+        """Build a part: `factory(options)` for pure mathematics, `factory(options, tools)` for the rest."""
+        factory = self.catalog.get(part.kind, part.name).load()
+        if part.kind in ("solver", "enhancer", "corruption"):
+            return factory(part.options)
+        return factory(part.options, self)
+
+    def with_prior(self, prior: Prior) -> Toolbox:
+        """The same tools for parts that work with this prior."""
+        return Toolbox(self.catalog, self.device, self.precision, prior)
+
+
+class Session:
+    """Runs batches of images through a chain. Networks are loaded once, when the session opens."""
+
+    def __init__(
+        self,
+        spec: ChainSpec,
+        catalog: Catalog,
+        seed: int,
+        device: str,
+        precision: str,
+        slots: int,
+        keep_stages: bool = False,
+        tell: Callable[[int], None] | None = None,
+    ) -> None:
+        if slots < 1:
+            raise ConfigError(f"the batch size is {slots}; it is at least 1")
+        self.spec = spec
+        self.seed = seed
+        self.device = resolve_device(device)
+        self.precision = resolve_precision(precision, self.device)
+        self.slots = slots
+        self.keep_stages = keep_stages
+        self.counter = Counter(tell)
+        self.tools = Toolbox(catalog, self.device, self.precision)
+        self.priors: dict[str, CountedPrior] = {}
+        self.stages: list[tuple[str, Stage]] = [(item.name, self._make(item)) for item in spec.items]
+
+    def _prior(self, name: str | None) -> CountedPrior:
+        name = name or next(iter(self.spec.priors))
+        if name not in self.priors:
+            self.priors[name] = CountedPrior(self.tools.make(self.spec.priors[name]), self.counter)
+        return self.priors[name]
+
+    def _make(self, item: Part) -> Stage:
+        options: Any = item.options
+        if item.name == "restore":
+            prior = self._prior(options.prior)
+            tools = self.tools.with_prior(prior)
+            enhancer = tools.make(options.enhancer)
+            stage = RestoreStage(options, prior, tools.make(options.inverter), enhancer)
+            enhancer.acts_on(stage.inverter.levels)
+            return stage
+        if item.name == "upsample":
+            return UpsampleStage(self.tools.make(options.upsampler))
+        if item.name == "save":
+            return SaveStage()
+        made: Stage = self.tools.make(item)
+        return made
+
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of the weights in use, by prior."""
+        digests = {name: getattr(prior.prior, "weights_digest", None) for name, prior in self.priors.items()}
+        return {name: digest for name, digest in digests.items() if digest}
+
+    def run(self, images: Sequence[Image]) -> list[Result]:
+        """One result per image, in order; an image that fails does not stop the others."""
+        results = [Result(image, image, {"stages": []}) for image in images]
+        if self.keep_stages:
+            for result in results:
+                result.stages.append(("input", result.source))
+        for place, (name, stage) in enumerate(self.stages):
+            live = [result for result in results if result.error is None]
+            if live:
+                self._stage(str(place), name, stage, live)
+        return results
+
+    def _stage(self, place: str, name: str, stage: Stage, live: list[Result]) -> None:
+        before = [result.image for result in live]
+        context = StageRun(
+            self.seed, place, self.slots, tensor_device(self.device), self.counter, keep_pictures=self.keep_stages
+        )
+        began = time.perf_counter()
+        try:
+            after = stage.run(before, context)
+        except (ConfigError, DeviceError, PluginError, WeightsError, MemoryError):
+            raise
+        except Exception as error:
+            if len(live) > 1:  # one picture may be to blame: slots are padded, so alone each gives the same bytes
+                for result in live:
+                    self._stage(place, name, stage, [result])
+                return
+            live[0].error = error
+            return
+        seconds = (time.perf_counter() - began) / len(live)
+        for i, (result, image) in enumerate(zip(live, after, strict=True)):
+            result.error = context.failures.get(i)
+            result.output = image if result.error is None else None
+            result.stages += context.pictures.get(i, [])
+            if self.keep_stages and result.error is None and name != "save":
+                result.stages.append((name, image))
+            note = {"place": place, "stage": name, "seconds": round(seconds, 4), "batch": len(live)}
+            result.record["stages"].append(note | context.notes.get(i, {}))
+        loaded()[1].hook.odekit_stage_done(stage=name, before=before, after=after, context=context)

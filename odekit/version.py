@@ -1,0 +1,3 @@
+"""The version, and nothing else, so that records can name it without importing anything."""
+
+__version__ = "0.1.0"
