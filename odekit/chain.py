@@ -12,7 +12,7 @@ from odekit.config import DEFAULT_PRIORS, SCHEMA, ChainSpec, Resolver, override
 from odekit.errors import ConfigError
 from odekit.image import Image
 from odekit.options import Options
-from odekit.registry import Catalog, catalog, nearest
+from odekit.registry import OUR_CHAINS, Catalog, catalog, nearest
 
 if TYPE_CHECKING:
     from odekit.plan import Plan
@@ -159,6 +159,8 @@ def find_chain(name: str, parts: Catalog) -> Path:
         raise ConfigError(f"'{name}' is a folder; a chain is a YAML file or one of: {', '.join(sorted(parts.chains))}")
     if path.suffix in (".yaml", ".yml") or "/" in name:
         raise ConfigError(f"there is no chain file {name}")
+    if name in OUR_CHAINS:
+        raise ConfigError(f"the chain '{name}' comes with the plugin {OUR_CHAINS[name]}; pip install {OUR_CHAINS[name]}")
     raise ConfigError(f"unknown chain '{name}'{nearest(name, parts.chains)}")
 
 

@@ -101,7 +101,8 @@ class Resolver:
     def stage(self, raw: Any, path: Path) -> Part:
         """One stage: `name`, `{name: options}` or an option model."""
         if isinstance(raw, Options):
-            raw = {raw.part: explicit(raw)}
+            given = explicit(raw)
+            raw = {raw.part: given.get(getattr(raw, "inline", ""), given)}
         if isinstance(raw, str):
             raw = {raw: None}
         if not isinstance(raw, dict) or len(raw) != 1:

@@ -16,7 +16,8 @@ import numpy as np
 from odekit.errors import InputError, OdekitError
 from odekit.image import Image, Metadata
 from odekit.io_colour import to_pixels
-from odekit.io_decode import Decoded, Refusal, decode
+from odekit.io_decode import Decoded, decode
+from odekit.io_deep import Refusal
 from odekit.io_encode import FORMATS, encode, format_name
 from odekit.io_exif import turn_upright
 
@@ -77,10 +78,8 @@ def _load(path: Path, max_megapixels: float) -> bytes:
         return path.read_bytes()
     except PermissionError:
         raise Refusal("may not be read (permission denied); change its permissions") from None
-    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
-        raise Refusal(
-            f"cannot be read ({getattr(error, 'strerror', None) or error}); check the disk and the name"
-        ) from None
+    except OSError as error:
+        raise Refusal(f"cannot be read ({error.strerror or error}); check the disk and the name") from None
 
 
 def _image(path: Path, found: Decoded) -> Image:

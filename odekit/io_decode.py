@@ -14,6 +14,7 @@ from PIL.ImageFile import ImageFile
 
 from odekit import io_deep
 from odekit.io_colour import Codes
+from odekit.io_deep import Refusal
 from odekit.io_exif import ORIENTATION, carried, carried_from_tiff
 
 # Opened by class and not by Pillow's `open`: its size limit is global, and ours is an option.
@@ -25,10 +26,6 @@ _OPENERS: dict[str, type[ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
 }
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
-
-
-class Refusal(Exception):
-    """Why a picture is not taken, without its path: what is wrong; what to do."""
 
 
 @dataclass

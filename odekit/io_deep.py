@@ -17,10 +17,14 @@ from PIL import Image as Pil
 from PIL import TiffImagePlugin
 
 from odekit.io_colour import Codes
-from odekit.io_exif import PREFIX, byte_order, with_exif
+from odekit.io_exif import PREFIX, byte_order, carried, with_exif
 
 Deep = NDArray[np.uint16]
 _GREY, _RGB, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6  # colour types of PNG (ISO 15948, 11.2.2)
+
+
+class Refusal(Exception):
+    """Why a picture is not taken, without its path: what is wrong; what to do."""
 
 
 def read_png(data: bytes) -> Deep:
@@ -94,7 +98,8 @@ def read_tiff(page: Any, data: bytes) -> Deep:
     """Decode a 16-bit TIFF page (tifffile's) of grey or RGB samples exactly; colours are divided by associated alpha.
 
     Raises:
-        ValueError: the page is damaged, or compressed in a way that neither tifffile nor Pillow undoes.
+        Refusal: it is arranged in a way that neither tifffile nor Pillow reads exactly.
+        ValueError: the page is damaged.
     """
     if page.compression in (1, 8, 32773, 32946):  # none, PackBits, Deflate: what tifffile does by itself
         codes = page.asarray().reshape(page.shape if page.ndim == 3 else (*page.shape, 1))
@@ -118,18 +123,21 @@ def read_tiff(page: Any, data: bytes) -> Deep:
 
 def _tiff_by_pillow(data: bytes, samples: int) -> Deep:
     """LZW and other codecs that tifffile needs imagecodecs for: libtiff, its high and low bytes in turn."""
-    if samples == 1:
-        return np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(data)))[..., None].astype(np.uint16)
+    stored = carried(data)  # Pillow turns a TIFF by its orientation tag; here it is wanted as it is stored
+    if stored is None:
+        raise Refusal("is a BigTIFF in a rare compression; save it uncompressed or with Deflate")
     halves = []
-    for last in "LB" if sys.byteorder == "little" else "BL":  # libtiff hands out samples in the machine's order
-        picture: Any = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-        codec, box, offset, arguments = picture.tile[0]
-        mode = arguments[0].removesuffix(";16N")
-        if codec != "libtiff" or mode not in ("RGB", "RGBA") or len(picture.tile) != 1:
-            raise ValueError("16-bit samples in a rare arrangement")
-        picture.tile = [(codec, box, offset, (f"{mode};16{last}", *arguments[1:]))]
+    for end in "LB" if sys.byteorder == "little" else "BL":  # libtiff hands out samples in the machine's order
+        picture = TiffImagePlugin.TiffImageFile(io.BytesIO(stored.removeprefix(PREFIX)))
+        if samples > 1:
+            tile: Any = picture.tile[0]
+            raw, *rest = tile.args
+            if tile.codec_name != "libtiff" or raw not in ("RGB;16N", "RGBA;16N"):
+                raise Refusal("holds 16-bit samples in a rare arrangement; save it uncompressed or with Deflate")
+            picture.tile = [tile._replace(args=(raw[:-1] + end, *rest))]
+        picture.load()
         halves.append(np.asarray(picture))
-    return _joined(*halves)
+    return _joined(*halves) if samples > 1 else halves[0][..., None].astype(np.uint16)
 
 
 def write_tiff(codes: Codes, icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None) -> bytes:

@@ -35,6 +35,9 @@ OURS = {
 }
 """Parts of the project's own plugins, so that a chain that needs one can say which distribution to install."""
 
+OUR_CHAINS = {"sdedit": "odekit-sdedit"}
+"""Likewise the chains of the project's own plugins."""
+
 Factory = Callable[..., Any]
 
 

@@ -36,7 +36,7 @@ class Document:
         line, column = self.positions.get(at, (0, 0))
         place = f"{self.name}:{line}:{column}" if line else self.name
         dotted = dot(path)
-        return f"{place}: {dotted}" if dotted else place
+        return ": ".join(piece for piece in (place, dotted) if piece)
 
 
 def dot(path: Path) -> str:

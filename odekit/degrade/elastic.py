@@ -16,7 +16,7 @@ def affine_map(height: int, width: int, moved: NDArray[np.float64]) -> NDArray[n
         height, width: of the picture.
         moved: (3, 2) displacements (x, y) in pixels of the points, which lie a third of the short side from the centre.
     """
-    centre = np.array([height // 2, width // 2], dtype=np.float64)
+    centre = np.array([width // 2, height // 2], dtype=np.float64)
     reach = float(max(1, min(height, width) // 3))
     before = np.stack([centre + reach, centre + [reach, -reach], centre - reach])
     after = np.column_stack([before + moved, np.ones(3)])

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from odekit.interfaces import Prior, Tools
 from odekit.priors.diffusers_unet import DiffusersPrior
-from odekit.priors.exact import GaussianPrior, example_mixture
 from odekit.priors.options import Diffusers, Face64, Gaussian, Mixture
 
 
@@ -22,10 +21,14 @@ def diffusers(options: Diffusers, tools: Tools) -> Prior:
 
 def gaussian(options: Gaussian, tools: Tools) -> Prior:
     """An exact Gaussian."""
+    from odekit.priors.exact import GaussianPrior
+
     return GaussianPrior(mean=options.mean, variance=options.variance, shape=(3, options.side, options.side))
 
 
 def mixture(options: Mixture, tools: Tools) -> Prior:
     """The documented exact mixture."""
+    from odekit.priors.exact import example_mixture
+
     shape = (3, options.side, options.side)
     return example_mixture(shape=shape, components=options.components, std=options.std, seed=options.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,10 @@ class Plan:
     """(N, 2), fractions of the side, along x and y."""
     gain: NDArray[np.float32]
     contrast: NDArray[np.float32]
+
+    def part(self, which: slice) -> Plan:
+        """The changes of some of the pictures."""
+        return Plan(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
 
 def plan(rng: np.random.Generator, count: int, options: Augment, active: bool) -> Plan:

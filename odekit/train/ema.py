@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def keep(step: int, width: float) -> float:
@@ -22,7 +22,8 @@ def update(average: nn.Module, model: nn.Module, share: float) -> None:
     import torch
 
     with torch.no_grad():
-        old, new = list(average.parameters()), list(model.parameters())
+        old: list[Tensor] = list(average.parameters())
+        new: list[Tensor] = list(model.parameters())
         torch._foreach_lerp_(old, new, 1.0 - share)
         for a, b in zip(average.buffers(), model.buffers(), strict=True):
             a.copy_(b)

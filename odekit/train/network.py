@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import WeightsError
+from odekit.train import folder as folders
 from odekit.train.options import PriorOptions
 
 if TYPE_CHECKING:
@@ -65,15 +66,12 @@ def describe(options: PriorOptions, dtype: str) -> dict[str, Any]:
     }
 
 
-def write(folder: Path, network: nn.Module, options: PriorOptions, facts: dict[str, Any]) -> None:
+def write(folder: Path, network: nn.Module, options: PriorOptions, facts: Mapping[str, Any]) -> None:
     """Write a prior folder (float16 weights, config.json, odekit.json, train.json); an old one is replaced whole."""
     import torch
     from safetensors.torch import save_file
 
-    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    for left in (fresh, old):
-        shutil.rmtree(left, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    fresh = folders.draft(folder)
     state = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in network.state_dict().items()}
     save_file(state, fresh / WEIGHTS)
     network.save_config(fresh)  # type: ignore[operator]
@@ -82,10 +80,7 @@ def write(folder: Path, network: nn.Module, options: PriorOptions, facts: dict[s
     _json(fresh / "config.json", config)
     _json(fresh / "odekit.json", describe(options, "float16"))
     _json(fresh / "train.json", facts)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    folders.publish(fresh, folder)
 
 
 def warm_start(network: nn.Module, folder: Path, options: PriorOptions) -> dict[str, Any]:

@@ -17,18 +17,18 @@ class Options(BaseModel):
 class Network(Options):
     """Shape of the `diffusers.UNet2DModel`. Changing it makes old weights unusable."""
 
-    patch: int = Field(2, ge=1)
+    patch: int = Field(default=2, ge=1)
     """Pixel-unshuffle factor before the network: 2 turns 3 x 64 x 64 into 12 x 32 x 32."""
-    channels: tuple[int, ...] = Field((64, 128, 192), min_length=2)
+    channels: tuple[int, ...] = Field(default=(64, 128, 192), min_length=2)
     """Width of each resolution, finest first."""
     attention: tuple[bool, ...] = (False, True, True)
     """Where self-attention is used, one per resolution. The middle of the network always has it."""
-    layers: int = Field(2, ge=1)
-    head: int = Field(32, ge=1)
+    layers: int = Field(default=2, ge=1)
+    head: int = Field(default=32, ge=1)
     """Channels of one attention head."""
-    groups: int = Field(16, ge=1)
+    groups: int = Field(default=16, ge=1)
     """Groups of the group normalisation; must divide every width."""
-    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
     @model_validator(mode="after")
     def _fits(self) -> Network:
@@ -48,12 +48,12 @@ class Diffusion(Options):
 
     prediction: Literal["v", "epsilon"] = "v"
     kind: Literal["linear", "scaled_linear", "cosine"] = "linear"
-    start: float = Field(1e-4, gt=0, lt=1)
+    start: float = Field(default=1e-4, gt=0, lt=1)
     """First beta (not used by `cosine`)."""
-    end: float = Field(0.02, gt=0, lt=1)
+    end: float = Field(default=0.02, gt=0, lt=1)
     """Last beta (not used by `cosine`)."""
-    timesteps: int = Field(1000, ge=2)
-    min_snr: float | None = Field(5.0, gt=0)
+    timesteps: int = Field(default=1000, ge=2)
+    min_snr: float | None = Field(default=5.0, gt=0)
     """gamma of min-SNR weighting (arXiv:2303.09556); null weights every timestep alike."""
 
 
@@ -63,50 +63,50 @@ class Augment(Options):
     Applied to a share below 1 and ended before the run does, it does not leak into what the prior draws.
     """
 
-    flip: float = Field(0.5, ge=0, le=1)
+    flip: float = Field(default=0.5, ge=0, le=1)
     """Probability of a mirrored picture."""
-    share: float = Field(0.5, ge=0, le=1)
+    share: float = Field(default=0.5, ge=0, le=1)
     """Share of the pictures that the following changes are applied to."""
-    shift: float = Field(0.02, ge=0, le=0.5)
+    shift: float = Field(default=0.02, ge=0, le=0.5)
     """Largest translation along each axis, as a fraction of the side."""
-    zoom: float = Field(0.03, ge=0, lt=1)
+    zoom: float = Field(default=0.03, ge=0, lt=1)
     """Largest change of size, as a fraction."""
-    angle: float = Field(3.0, ge=0, le=180)
+    angle: float = Field(default=3.0, ge=0, le=180)
     """Largest rotation, in degrees."""
-    brightness: float = Field(0.1, ge=0, lt=1)
+    brightness: float = Field(default=0.1, ge=0, lt=1)
     """Largest change of the mean, as a fraction of it."""
-    contrast: float = Field(0.05, ge=0, lt=1)
+    contrast: float = Field(default=0.05, ge=0, lt=1)
     """Largest change of the deviations from the mean, as a fraction."""
-    until: float = Field(0.85, ge=0, le=1)
+    until: float = Field(default=0.85, ge=0, le=1)
     """Fraction of the run after which only flips remain."""
 
 
 class Optimiser(Options):
     """AdamW, its learning rate over the run, and the averaging of the weights."""
 
-    lr: float = Field(4e-4, gt=0)
+    lr: float = Field(default=4e-4, gt=0)
     betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = Field(0.01, ge=0)
-    clip: float = Field(1.0, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float = Field(default=1.0, gt=0)
     """Largest gradient norm."""
-    warmup: int = Field(300, ge=0)
+    warmup: int = Field(default=300, ge=0)
     """Steps of linear warm-up."""
     decay: Literal["linear", "cosine", "none"] = "linear"
-    decay_from: float = Field(0.7, ge=0, lt=1)
+    decay_from: float = Field(default=0.7, ge=0, lt=1)
     """Fraction of the run at which the learning rate begins to fall."""
-    final: float = Field(0.0, ge=0, le=1)
+    final: float = Field(default=0.0, ge=0, le=1)
     """Learning rate at the end, as a fraction of `lr`."""
-    ema: float = Field(0.05, gt=0, lt=1)
+    ema: float = Field(default=0.05, gt=0, lt=1)
     """Width of the weight average as a fraction of the steps so far."""
 
 
 class Run(Options):
     """What every kind of run has: length, batch, precision, and how often it looks and saves."""
 
-    batch: int = Field(64, ge=1)
+    batch: int = Field(default=64, ge=1)
     """Pictures per step, over all devices together."""
-    steps: int = Field(20000, ge=1)
-    seed: int = Field(0, ge=0)
+    steps: int = Field(default=20000, ge=1)
+    seed: int = Field(default=0, ge=0)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Of the network calls; weights and optimiser stay float32. `auto`: bfloat16 where the hardware has it."""
     channels_last: bool = True
@@ -117,11 +117,11 @@ class Run(Options):
     init: Path | None = None
     """Folder of weights to start from (a warm start): the network must be of the same shape."""
     optimiser: Optimiser = Optimiser()
-    validate_every: int = Field(500, ge=1)
+    validate_every: int = Field(default=500, ge=1)
     """Steps between validations (and sample sheets)."""
-    save_every: int = Field(100, ge=1)
+    save_every: int = Field(default=100, ge=1)
     """Steps between checkpoints."""
-    patience: int | None = Field(None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
     """Validations without a new best after which training stops; null never stops early."""
     snapshots: bool = False
     """Keep the averaged weights of every validation, not only the best and the last ones."""
@@ -130,15 +130,15 @@ class Run(Options):
 class PriorOptions(Run):
     """A whole run of `odekit train prior`: `configs/train/face64.yaml` is one of these."""
 
-    side: int = Field(64, ge=8)
+    side: int = Field(default=64, ge=8)
     network: Network = Network()
     diffusion: Diffusion = Diffusion()
     augment: Augment = Augment()
-    validation_levels: int = Field(10, ge=1)
+    validation_levels: int = Field(default=10, ge=1)
     """Bands of timesteps with a validation loss of their own."""
-    samples: int = Field(16, ge=0)
+    samples: int = Field(default=16, ge=0)
     """Pictures on a sample sheet; 0 draws none."""
-    sample_steps: int = Field(50, ge=1)
+    sample_steps: int = Field(default=50, ge=1)
     """DDIM steps of a sample."""
 
     @model_validator(mode="after")

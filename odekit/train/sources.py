@@ -69,7 +69,12 @@ def _npz(path: Path, side: int) -> Found:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise InputError(f"{path}: the npz cannot be read ({error})") from error
     images = stored.get("images")
-    if images is None or images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (images.shape[2],) * 2 + (3,):
+    if (
+        images is None
+        or images.dtype != np.uint8
+        or images.ndim != 4
+        or images.shape[1:] != (images.shape[2],) * 2 + (3,)
+    ):
         seen = "missing" if images is None else f"{images.dtype} {images.shape}"
         raise InputError(f"{path}: `images` must be uint8 (N, S, S, 3), not {seen}")
     if images.shape[1] < side:
@@ -111,7 +116,7 @@ def _tar(path: Path) -> Iterator[tuple[str, bytes]]:
             if member.isfile() and PurePosixPath(member.name).suffix.lower() in SUFFIXES:
                 handle = tar.extractfile(member)
                 if handle is not None:
-                    yield member.name, handle.read()
+                    yield PurePosixPath(member.name).as_posix(), handle.read()
 
 
 def _tar_index(path: Path) -> dict[str, Mapping[str, str]] | None:

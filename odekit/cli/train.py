@@ -1,0 +1,101 @@
+"""`odekit train`: train the networks that odekit ships, or your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from odekit.train.step import Outcome
+    from odekit.train.task import Task
+
+app = typer.Typer(help="Train a prior on aligned faces.", no_args_is_help=True)
+
+Data = Annotated[Path, typer.Argument(help="Folder, tar or npz of aligned faces.")]
+Out = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: weights, log, samples, checkpoint.")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML options, such as configs/train/face64.yaml.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder, exactly.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Length of the run, instead of the configured one.")]
+Init = Annotated[Path | None, typer.Option("--init", help="Folder of weights to start from.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Train a prior on aligned faces."""
+
+
+@app.command()
+def prior(
+    data: Data,
+    output: Out,
+    config: Config = None,
+    resume: Resume = False,
+    steps: Steps = None,
+    init: Init = None,
+    device: Device = "auto",
+) -> None:
+    """Train a face prior. Stopped (Ctrl-C, SIGTERM) or killed, it goes on exactly with --resume.
+
+    Example: odekit train prior faces/ -o runs/face64 --config configs/train/face64.yaml
+
+    Several GPUs: accelerate launch --no_python odekit train prior ...
+    """
+    from odekit.train import data as faces
+    from odekit.train import read
+    from odekit.train.options import PriorOptions
+    from odekit.train.prior import PriorTask
+
+    options = read.options(PriorOptions, config, {"steps": steps, "init": init})
+    found = faces.load(data, options.side, options.skip_bad)
+    _run(PriorTask(found, options), output, resume, device, found.notes)
+
+
+def _run(task: Task, output: Path, resume: bool, device: str, notes: tuple[str, ...]) -> None:
+    from odekit.train.crew import muster
+    from odekit.train.loop import train
+
+    team = muster(device)
+    with Bar() as bar:
+        for note in notes if team.rank == 0 else ():
+            bar.say(note)
+        summary = train(task, output, resume=resume, team=team, watch=bar)
+        if team.rank == 0:
+            ends = {"done": "done", "early": "stopped: no new best", "interrupted": "interrupted: go on with --resume"}
+            bar.say(
+                f"{ends[summary.why]} (step {summary.step}); best validation {summary.best:.5f} "
+                f"at step {summary.best_step}: {output / 'best'}"
+            )
+
+
+class Bar:
+    """Progress of a run on the terminal; it appears when the run begins, so other ranks show none."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, transient=True)
+        self.mean: float | None = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.progress.stop()
+
+    def begin(self, step: int, steps: int) -> None:
+        """Show the bar."""
+        self.progress.start()
+        self.bar = self.progress.add_task("training", completed=step, total=steps)
+
+    def stepped(self, step: int, outcome: Outcome) -> None:
+        """Move it; the loss shown is a running mean."""
+        self.mean = outcome.loss if self.mean is None else 0.98 * self.mean + 0.02 * outcome.loss
+        self.progress.update(self.bar, completed=step, description=f"loss {self.mean:.4f}")
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,239 @@
+"""Conformance kit: what every part must keep, for plugin authors to call in their own tests.
+
+```python
+from odekit.testing import check_solver, check_upsampler
+
+def test_solver(): check_solver(lambda: MySolver(MyOptions()))
+def test_upsampler(): check_upsampler(lambda: MyUpsampler(MyOptions()))
+```
+
+Each check raises AssertionError with what was expected and what was seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from odekit.image import Image
+from odekit.interfaces import Enhancer, Field, Inverter, Prior, Solver, Upsampler
+from odekit.rng import BatchNoise, ImageNoise, stream
+from odekit.schedule import NoiseSchedule, signal
+
+VARIANCES = (0.05, 0.5, 2.0)
+MEANS = (0.3, -0.5, 0.1)
+
+
+class GaussianField:
+    """The exact eps of N(mean, diag variance) per channel, in (y, rho), counted. `lossy` rounds as a float32 network."""
+
+    def __init__(self, lossy: bool = False) -> None:
+        self.mean = torch.tensor(MEANS, dtype=torch.float64).view(1, 3, 1, 1)
+        self.variance = torch.tensor(VARIANCES, dtype=torch.float64).view(1, 3, 1, 1)
+        self.lossy = lossy
+        self.calls = 0
+
+    def __call__(self, y: Tensor, rho: float, label: float | None = None) -> Tensor:
+        """`eps = rho (y - mean) / (variance + rho^2)`."""
+        self.calls += 1
+        eps = rho * (y - self.mean) / (self.variance + rho * rho)
+        return eps.float().double() if self.lossy else eps
+
+    def flow(self, y: Tensor, rho: float, to: float) -> Tensor:
+        """The exact solution of `dy/drho = eps`."""
+        return self.mean + (y - self.mean) * ((self.variance + to * to) / (self.variance + rho * rho)).sqrt()
+
+
+class GaussianModel:
+    """The same Gaussian as a `Prior`."""
+
+    def __init__(self, side: int = 8) -> None:
+        self.shape = (3, side, side)
+        self.schedule = NoiseSchedule.linear()
+        self.field = GaussianField()
+
+    def eps(self, x: Tensor, t: float) -> Tensor:
+        """Exact eps at timestep t."""
+        rho = self.schedule.rho(t)
+        return self.field(x / signal(rho), rho)
+
+
+def points(n: int = 3, side: int = 4, seed: int = 0) -> Tensor:
+    """Reproducible float64 states (n, 3, side, side) around the test Gaussian."""
+    draws = np.random.Generator(np.random.Philox(seed)).standard_normal((n, 3, side, side))
+    return torch.from_numpy(draws) * torch.tensor(VARIANCES, dtype=torch.float64).view(1, 3, 1, 1).sqrt()
+
+
+def log_grid(n: int, low: float = 0.05, high: float = 20.0) -> list[float]:
+    """n + 1 values of rho, uniform in log."""
+    return [low * (high / low) ** (i / n) for i in range(n + 1)]
+
+
+def travel(solver: Solver, field: Field, y: Tensor, rhos: Sequence[float]) -> Tensor:
+    """y carried along rhos by the solver, in their direction."""
+    carry = solver.start(field, y, rhos[0])
+    for rho in rhos[1:]:
+        carry = solver.step(field, carry, rho)
+    end: Tensor = carry.y
+    return end
+
+
+def round_trip(solver: Solver, field: Field, y: Tensor, rhos: Sequence[float]) -> Tensor:
+    """Up along rhos, a turn, and down again."""
+    carry = solver.start(field, y, rhos[0])
+    for rho in rhos[1:]:
+        carry = solver.step(field, carry, rho)
+    carry = solver.turn(carry)
+    for rho in list(rhos)[-2::-1]:
+        carry = solver.step(field, carry, rho)
+    end: Tensor = carry.y
+    return end
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """PSNR in dB for states, whose range is 2; infinite where equal."""
+    error = float((a - b).pow(2).mean())
+    return math.inf if error == 0 else 10 * math.log10(4 / error)
+
+
+def observed_order(make: Callable[[], Solver], down: bool = False, n: int = 64) -> float:
+    """Slope of the global error between n and 2n steps on the exact Gaussian."""
+    field, start = GaussianField(), points()
+    errors = []
+    for steps in (n, 2 * n):
+        rhos = log_grid(steps)[::-1] if down else log_grid(steps)
+        exact = field.flow(start, rhos[0], rhos[-1])
+        errors.append(float((travel(make(), field, start, rhos) - exact).abs().max()))
+    return math.log2(errors[0] / errors[1])
+
+
+def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> None:
+    """Declared order and calls, both directions; round trip; displacement; determinism; independence of batch mates."""
+    solver = make()
+    adaptive = math.isnan(solver.nfe_per_step)
+    if not adaptive:
+        for down in (False, True):
+            seen = observed_order(make, down)
+            way = "down" if down else "up"
+            assert abs(seen - solver.order) <= tolerance, f"order {seen:.2f} seen going {way}, {solver.order} declared"
+        field = GaussianField()
+        travel(solver, field, points(), log_grid(32))
+        assert field.calls == round(32 * solver.nfe_per_step), f"{field.calls} calls in 32 steps, {solver.nfe_per_step} each declared"
+    y, rhos = points(), log_grid(64)
+    back = psnr(round_trip(make(), GaussianField(lossy=True), y, rhos), y)
+    least = 190.0 if solver.reversible else 20.0
+    assert back >= least, f"round trip of {back:.1f} dB, at least {least:.0f} expected"
+    check_displacement(make)
+    field = GaussianField()
+    once, again = (travel(make(), field, y, rhos) for _ in range(2))
+    assert torch.equal(once, again), "two runs on the same input differ"
+    alone = torch.cat([travel(make(), field, row[None], rhos) for row in y])
+    assert (alone - once).abs().max() <= 1e-12, "a row's result depends on its batch mates"
+
+
+def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> None:
+    """After an edit of 0.02 RMS at mid level, the way down responds as the exact ODE does."""
+    field, y = GaussianField(), points()
+    rhos = log_grid(64)
+    delta = 0.02 * torch.from_numpy(np.random.Generator(np.random.Philox(7)).standard_normal(tuple(y.shape)))
+    ends = []
+    for edit in (torch.zeros_like(y), delta):
+        solver = make()
+        carry = solver.start(field, y, rhos[0])
+        for rho in rhos[1:]:
+            carry = solver.step(field, carry, rho)
+        carry = solver.turn(carry)
+        for rho in rhos[-2:31:-1]:
+            carry = solver.step(field, carry, rho)
+        carry = solver.displace(carry, edit)
+        for rho in rhos[31::-1]:
+            carry = solver.step(field, carry, rho)
+        ends.append(carry.y)
+    exact = field.flow(delta + field.mean, rhos[32], rhos[0]) - field.mean
+    seen = psnr(ends[1] - ends[0], exact)
+    assert seen >= least, f"the response to an edit is off the exact one: {seen:.1f} dB, at least {least:.0f} expected"
+
+
+def noise(rows: int, seed: int = 0) -> BatchNoise:
+    """A batch's noise: one keyed stream per row."""
+    return BatchNoise([ImageNoise(stream(seed, f"row {i}", "test")) for i in range(rows)])
+
+
+def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> None:
+    """Shapes, levels, determinism, independence of batch mates, `moved`, and no use of global generators."""
+    prior = GaussianModel(side)
+    clean = points(2, side).clamp(-1, 1)
+
+    def run(rows: slice, shift: float = 0.0) -> Tensor:
+        inverter, rng = make(prior), BatchNoise(noise(2).rows[rows])
+        latent = inverter.invert(clean[rows], rng)
+        assert latent.level == len(inverter.levels) - 1, f"inversion ends at level {latent.level} of {len(inverter.levels)}"
+        if shift:
+            latent = inverter.moved(latent, latent.x + shift)
+        while latent.level >= 0:
+            before = latent.level
+            latent = inverter.descend(latent, rng)
+            assert latent.level == before - 1, f"descend went from level {before} to {latent.level}"
+        assert latent.x.shape == clean[rows].shape and latent.x.dtype == torch.float64, "states are float64 of the input's shape"
+        return latent.x
+
+    state = torch.get_rng_state()
+    both = run(slice(0, 2))
+    assert torch.equal(torch.get_rng_state(), state), "torch's global generator was used"
+    assert torch.equal(both, run(slice(0, 2))), "two runs with the same noise differ"
+    assert (both[1:] - run(slice(1, 2))).abs().max() <= 1e-9, "a row's result depends on its batch mates"
+    assert (run(slice(0, 2), 0.5) - both).abs().max() > 1e-6, "moving the latent has no effect"
+
+
+def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> None:
+    """Acts on levels of the grid, keeps shape and type, repeats itself, and does not look at batch mates."""
+    from odekit.grids import make_grid
+
+    prior = GaussianModel()
+    levels = make_grid("uniform-t", steps, prior.schedule)
+    acting = make().acts_on(levels)
+    assert all(0 <= level < steps for level in acting), f"{sorted(acting)} are not all levels of a grid of {steps}"
+    for level in acting:
+        x = points(2, 8, seed=level) * levels.signal(level) + levels.sigma(level)
+        out = make().enhance(x, level, levels, prior, noise(2))
+        assert out.shape == x.shape and out.dtype == torch.float64, "states keep shape and type"
+        assert torch.isfinite(out).all(), f"level {level} became NaN or infinite"
+        assert torch.equal(out, make().enhance(x, level, levels, prior, noise(2))), "two runs with the same noise differ"
+        alone = make().enhance(x[1:], level, levels, prior, BatchNoise(noise(2).rows[1:]))
+        assert (out[1:] - alone).abs().max() <= 1e-9, "a row's result depends on its batch mates"
+
+
+def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> None:
+    """Sizes as declared, values in [0, 1], same bytes twice, order kept, inputs unchanged, independence of batch mates."""
+    upsampler = make()
+    draws = np.random.Generator(np.random.Philox(1)).random((3, 3, side, side), dtype=np.float32)
+    images = [Image(pixels) for pixels in draws]
+    copies = [image.pixels.copy() for image in images]
+
+    def streams() -> list[ImageNoise]:
+        return [ImageNoise(stream(0, image.origin, "test")) for image in images]
+
+    out = upsampler.upsample(images, streams())
+    assert len(out) == len(images), f"{len(out)} images for {len(images)}"
+    spec = upsampler.spec
+    expected = spec.side if spec.side is not None else round(side * (spec.scale or 1))
+    for image in out:
+        size = (image.height, image.width)
+        assert size == (expected, expected), f"{size} from {side} px; the spec says {expected}"
+        assert image.pixels.min() >= 0 and image.pixels.max() <= 1, "values leave [0, 1]"
+    again = upsampler.upsample(images, streams())
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(out, again, strict=True)), "two runs differ"
+    assert all(np.array_equal(i.pixels, c) for i, c in zip(images, copies, strict=True)), "the input was changed"
+    assert all(a.origin == b.origin for a, b in zip(out, images, strict=True)), "an image lost its origin; use with_pixels"
+    alone = upsampler.upsample(images[2:], streams()[2:])[0]
+    assert np.abs(alone.pixels - out[2].pixels).max() <= 1e-4, "an image's result depends on its batch mates or place"
+
+
+__all__ = [
+    "GaussianField", "GaussianModel", "check_displacement", "check_enhancer", "check_inverter", "check_solver",
+    "check_upsampler", "log_grid", "noise", "observed_order", "points", "psnr", "round_trip", "travel",
+]  # fmt: skip
