@@ -163,12 +163,15 @@ class Resolver:
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
+            errors = error.errors(include_url=False)
+            first = errors[0]
             place, given = trim(first["loc"], values)
+            # A choice of types gives one error per type at the same place.
+            reasons = list(dict.fromkeys(e["msg"] for e in errors if trim(e["loc"], values)[0] == place))
             if first["type"] == "extra_forbidden":
                 message = f"unknown option of {label}{nearest(str(first['loc'][-1]), model.model_fields)}"
             else:
-                message = f"{first['msg'].removeprefix('Value error, ')} (given: {given!r})"
+                message = f"{', or '.join([reasons[0], *(r.removeprefix('Input should be ') for r in reasons[1:])])} (given: {given!r})"
             raise self.error((*path, *place), message) from error
 
     def _refer(self, spec: ChainSpec) -> None:

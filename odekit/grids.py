@@ -85,5 +85,5 @@ def make_grid(name: GridName, steps: int, schedule: NoiseSchedule, exponent: flo
         curve = np.linspace(low ** (1 / exponent), high ** (1 / exponent), steps) ** exponent
     else:
         curve = np.exp(np.linspace(math.log(low), math.log(high), steps))
-    rho = [float(r) for r in curve]
+    rho = [low, *(float(r) for r in curve[1:-1]), high]  # the ends exactly, whatever the powers round to
     return Levels(tuple(rho), tuple(schedule.timestep(r) for r in rho), schedule)

@@ -77,8 +77,8 @@ def _pickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        # torch says what it refused in a long text; only files that hold more than weights come here.
-        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+        # Torch says what it refused in a long text; damaged files end in other words.
+        if any(sign in str(error) for sign in ("Unsupported global", "Unsupported class", "reduce", "Can only build")):
             raise WeightsError(
                 f"{path}: refused, because this pickle holds more than weights and could run code; "
                 "ask its author for safetensors"

@@ -16,6 +16,7 @@ from odekit.degrade.kinds import (
     Table,
     check,
     corrupt,
+    corrupt_chain,
     options_of,
 )
 from odekit.degrade.values import Pixels
@@ -32,5 +33,6 @@ __all__ = [
     "Table",
     "check",
     "corrupt",
+    "corrupt_chain",
     "options_of",
 ]

@@ -35,7 +35,7 @@ def saturate(pixels: Pixels, rng: np.random.Generator, *, factor: float, add: fl
 
 
 def pixelate(pixels: Pixels, rng: np.random.Generator, *, scale: float) -> Pixels:
-    """Shrunk to this fraction of its sides (cut off to whole pixels) and enlarged again, both by Pillow's box filter."""
+    """Shrunk to this fraction of its sides (cut off to whole pixels) and enlarged again, both by a box filter."""
     from PIL import Image
 
     height, width = pixels.shape[:2]

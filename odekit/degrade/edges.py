@@ -16,7 +16,8 @@ def canny(grey: Grey, low: float, high: float) -> NDArray[np.bool_]:
 
     Args:
         grey: uint8 (H, W).
-        low, high: thresholds on the strength, 0 to 2040.
+        low: least strength of an edge that touches a strong one, 0 to 2040.
+        high: strength above which an edge is strong.
     """
     from scipy import ndimage
 

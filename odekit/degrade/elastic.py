@@ -1,4 +1,4 @@
-"""A picture on rubber: a random affine map, then a smooth random displacement (Simard et al. 2003, as in ImageNet-C)."""
+"""A picture on rubber: a random affine map, then a smooth random displacement (Simard et al. 2003; ImageNet-C)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ def affine_map(height: int, width: int, moved: NDArray[np.float64]) -> NDArray[n
     """The 2 x 3 map from output (x, y) to input (x, y) that carries three points about the centre to where they moved.
 
     Args:
-        height, width: of the picture.
+        height: of the picture.
+        width: of the picture.
         moved: (3, 2) displacements (x, y) in pixels of the points, which lie a third of the short side from the centre.
     """
     centre = np.array([width // 2, height // 2], dtype=np.float64)
     reach = float(max(1, min(height, width) // 3))
-    before = np.stack([centre + reach, centre + [reach, -reach], centre - reach])
+    before = centre + reach * np.array([[1, 1], [1, -1], [-1, -1]])
     after = np.column_stack([before + moved, np.ones(3)])
-    return np.linalg.solve(after, before).T
+    return np.asarray(np.linalg.solve(after, before).T, dtype=np.float64)
 
 
 def displacement(rng: np.random.Generator, shape: tuple[int, int], alpha: float, sigma: float) -> NDArray[np.float64]:

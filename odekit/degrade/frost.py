@@ -1,13 +1,12 @@
 """Frost on the glass: the published blend with a frost picture, here a synthetic one or one of the user's own.
 
-The photographs published with ImageNet-C have no stated origin, so none is shipped. The synthetic texture is plasma (the
-haze) plus ridge noise (the needles): the zero lines of smooth random fields, drawn out along a few directions as ice
-crystals grow, each direction in its own region.
+The photographs published with ImageNet-C have no stated origin, so none is shipped. The synthetic texture is plasma
+(the haze) plus ridge noise (the needles): the zero lines of smooth random fields, drawn out along a few directions as
+ice crystals grow, each direction in its own region.
 """
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from odekit.degrade.plasma import cloud
 from odekit.degrade.values import Pixels, levels, unit
-from odekit.errors import InputError
+from odekit.errors import ConfigError, InputError
 
 DIRECTIONS = 4
 """Directions of growth in one picture."""
@@ -31,7 +30,7 @@ def frost(
     scale: float,
     folder: Path | str | None = None,
 ) -> Pixels:
-    """picture * x + frost * texture.
+    """The blend picture * x + frost * texture.
 
     Args:
         pixels: the picture.
@@ -42,10 +41,12 @@ def frost(
         folder: frost pictures of your own, shrunk by `scale`, used in place of the synthetic texture.
 
     Raises:
-        InputError: the folder holds no picture that can be read.
+        InputError: a picture of the folder cannot be read.
     """
     height, width = pixels.shape[:2]
-    ice = texture(rng, height, width, scale) if folder is None else _from_folder(rng, Path(folder), height, width, scale)
+    ice = (
+        texture(rng, height, width, scale) if folder is None else _from_folder(rng, Path(folder), height, width, scale)
+    )
     return levels(picture * unit(pixels) + frost * ice)
 
 
@@ -65,10 +66,10 @@ def texture(rng: np.random.Generator, height: int, width: int, scale: float) -> 
 
 
 def _from_folder(rng: np.random.Generator, folder: Path, height: int, width: int, scale: float) -> NDArray[np.float64]:
-    """A random part (height, width, 3) in [0, 1] of a random picture of the folder, shrunk by `scale` where it allows."""
+    """A random part (height, width, 3) in [0, 1] of a random picture of the folder, shrunk by `scale` at most."""
     from PIL import Image, UnidentifiedImageError
 
-    names = _pictures(folder)
+    names = _pictures(checked_folder(folder))
     path = names[int(rng.integers(len(names)))]
     try:
         with Image.open(path) as opened:
@@ -83,13 +84,16 @@ def _from_folder(rng: np.random.Generator, folder: Path, height: int, width: int
     return unit(whole[top : top + height, left : left + width])
 
 
-@functools.lru_cache(maxsize=8)
+def checked_folder(folder: Path | str) -> Path:
+    """The folder. Raises ConfigError where it holds no picture."""
+    if not isinstance(folder, str | Path) or not _pictures(Path(folder)):
+        raise ConfigError(f"{folder}: holds no frost picture (png, jpg, webp, bmp, tif); name a folder that does")
+    return Path(folder)
+
+
 def _pictures(folder: Path) -> tuple[Path, ...]:
     """The pictures of a folder, by name."""
-    names = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES) if folder.is_dir() else []
-    if not names:
-        raise InputError(f"{folder}: holds no frost picture (png, jpg, webp, bmp, tif); name a folder that does")
-    return tuple(names)
+    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)) if folder.is_dir() else ()
 
 
 def _smooth(

@@ -18,8 +18,8 @@ def shuffle(pixels: Pixels, down: NDArray[np.intp], right: NDArray[np.intp]) -> 
 
     Args:
         pixels: uint8 (H, W, C).
-        down, right: shifts (H', W') of the block that ends at H - d and W - d and starts after d, where d is the
-            greatest shift; H' = H - 2d, with -d <= shift < d.
+        down: shifts (H - 2d, W - 2d) in rows, -d <= shift < d, of the block that starts after d and ends at H - d.
+        right: the same in columns.
     """
     rows, columns = down.shape
     height, width = pixels.shape[:2]

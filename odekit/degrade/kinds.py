@@ -87,6 +87,22 @@ def corrupt(
     return function(pixels, rng, **(tables.row(kind, severity, is_small(pixels, table)) | arguments))
 
 
+def corrupt_chain(
+    pixels: Pixels, steps: Iterable[tuple[str, int]], rng: np.random.Generator, table: Table = "auto"
+) -> Pixels:
+    """One picture, damaged in several ways: (kind, severity) in the order given, all from one generator.
+
+    Raises:
+        ConfigError: as `corrupt`, before anything is done.
+    """
+    listed = list(steps)
+    for kind, severity in listed:
+        check(kind, severity)
+    for kind, severity in listed:
+        pixels = corrupt(pixels, kind, severity, rng, table)
+    return pixels
+
+
 def check(kind: str, severity: int, **options: Any) -> None:
     """Raise ConfigError where `corrupt` would, before any picture is read."""
     _arrange(kind, severity, options)
@@ -131,10 +147,18 @@ def _arrange(kind: str, severity: int, options: dict[str, Any]) -> tuple[Callabl
 
 
 def _value(kind: str, name: str, value: Any, known: Iterable[str]) -> Any:
-    """An option's value, checked where it replaces a parameter of the tables."""
+    """An option's value, checked."""
     if name not in known:
         raise ConfigError(f"'{kind}' has no option '{name}'{nearest(name, known)}")
-    if name not in tables.NAMES[kind]:
+    if name == "colour":
+        return importlib.import_module("odekit.degrade.masks").checked_colour(value)
+    if name == "per_channel":
+        if not isinstance(value, bool):
+            raise ConfigError(f"per_channel={value!r} of '{kind}' is not true or false")
+        return value
+    if name == "folder":
+        return value if value is None else importlib.import_module("odekit.degrade.frost").checked_folder(value)
+    if name == "angle" and value is None:
         return value
     low, high = tables.LIMITS.get(name, (0.0, 1e4))
     whole = name in tables.WHOLE

@@ -17,16 +17,24 @@ Colour: TypeAlias = "str | tuple[int, int, int]"
 """`one` drawn for the picture, `each` drawn for every place, or a fixed (R, G, B) of levels 0..255."""
 
 
+def checked_colour(colour: Any) -> Colour:
+    """The colour. Raises ConfigError for what is none."""
+    if isinstance(colour, str) and colour in ("one", "each"):
+        return colour
+    fixed = np.asarray(colour)
+    if fixed.shape != (3,) or fixed.dtype.kind not in "iu" or fixed.min() < 0 or fixed.max() > 255:
+        raise ConfigError(f"colour {colour!r} is not 'one', 'each' or three whole numbers 0..255; give one of these")
+    red, green, blue = (int(level) for level in fixed)
+    return red, green, blue
+
+
 def _colours(rng: np.random.Generator, colour: Colour, shape: tuple[int, ...]) -> NDArray[Any]:
     """Levels that fill the masked places: drawn from 0..254, as published, or the fixed ones."""
     if colour == "one":
         return rng.integers(0, 255, size=(1, 1, 3))
     if colour == "each":
         return rng.integers(0, 255, size=shape)
-    fixed = np.asarray(colour)
-    if fixed.shape != (3,) or fixed.dtype.kind not in "iu" or fixed.min() < 0 or fixed.max() > 255:
-        raise ConfigError(f"colour {colour!r} is not 'one', 'each' or three whole numbers 0..255; give one of these")
-    return fixed.reshape(1, 1, 3)
+    return np.asarray(colour).reshape(1, 1, 3)
 
 
 def mask_pixels(

@@ -8,7 +8,7 @@ from odekit.degrade.values import Pixels, levels, unit
 
 
 def gaussian_noise(pixels: Pixels, rng: np.random.Generator, *, std: float) -> Pixels:
-    """x + n with n ~ N(0, std^2) on every channel; std in units of the full scale."""
+    """Adds n: x + n with n ~ N(0, std^2) on every channel; std in units of the full scale."""
     return levels(unit(pixels) + std * rng.standard_normal(pixels.shape))
 
 
@@ -24,6 +24,6 @@ def impulse_noise(pixels: Pixels, rng: np.random.Generator, *, fraction: float) 
 
 
 def speckle_noise(pixels: Pixels, rng: np.random.Generator, *, std: float) -> Pixels:
-    """x + x n with n ~ N(0, std^2): noise in proportion to the light."""
+    """Adds n in proportion to the light: x + x n with n ~ N(0, std^2)."""
     values = unit(pixels)
     return levels(values + values * (std * rng.standard_normal(pixels.shape)))

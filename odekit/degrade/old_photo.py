@@ -38,11 +38,15 @@ def _line(rng: np.random.Generator, y: NDArray[np.float64], x: NDArray[np.float6
     angle = np.pi / 2 + rng.normal(0, 0.35)
     y, x = y - rng.uniform(0, y.shape[0]), x - rng.uniform(0, x.shape[1])
     along = x * np.cos(angle) + y * np.sin(angle)
-    wave = rng.uniform(0, 0.012, 2) * side * np.sin(along[..., None] / side * rng.uniform(1, 9, 2) + rng.uniform(0, 6.3, 2))
+    wave = (
+        rng.uniform(0, 0.012, 2)
+        * side
+        * np.sin(along[..., None] / side * rng.uniform(1, 9, 2) + rng.uniform(0, 6.3, 2))
+    )
     beside = np.abs(y * np.cos(angle) - x * np.sin(angle) + wave.sum(axis=-1))
     half = rng.uniform(0.1, 0.5) * max(1.0, side / 96)
     reach = rng.uniform(0.15, 0.8) * side
-    ends = np.clip((reach - np.abs(along)) / (0.15 * reach) , 0, 1)
+    ends = np.clip((reach - np.abs(along)) / (0.15 * reach), 0, 1)
     return np.asarray(np.clip(half + 0.5 - beside, 0, min(1.0, 2 * half + 0.3)) * ends)
 
 
@@ -69,7 +73,10 @@ def _blot(rng: np.random.Generator, y: NDArray[np.float64], x: NDArray[np.float6
     height, width = y.shape
     side = min(height, width)
     radius = side * rng.uniform(0.15, 0.38)
-    away = np.hypot(y - rng.uniform(0.1, 0.9) * height, (x - rng.uniform(0.1, 0.9) * width) * rng.uniform(0.7, 1.4)) / radius
+    away = (
+        np.hypot(y - rng.uniform(0.1, 0.9) * height, (x - rng.uniform(0.1, 0.9) * width) * rng.uniform(0.7, 1.4))
+        / radius
+    )
     ragged = away + 0.9 * (cloud(rng, height, width, 2.2) - 0.5)
     edge = max(1.5 / radius, 0.04)
     inside = 1 / (1 + np.exp(np.clip((ragged - 1) / (0.4 * edge), -40, 40)))

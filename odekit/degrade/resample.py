@@ -61,7 +61,5 @@ def sample(
     rows = [fold(top.astype(np.intp) + i, height, border) * width for i in (0, 1)]
     columns = [fold(left.astype(np.intp) + i, width, border) for i in (0, 1)]
     flat = values.reshape(height * width, -1)
-    upper, lower = (
-        (1 - right) * flat[line + columns[0]] + right * flat[line + columns[1]] for line in rows
-    )
+    upper, lower = ((1 - right) * flat[line + columns[0]] + right * flat[line + columns[1]] for line in rows)
     return np.asarray((1 - down) * upper + down * lower)

@@ -20,7 +20,7 @@ def fog(pixels: Pixels, rng: np.random.Generator, *, strength: float, decay: flo
     """
     values = unit(pixels)
     top = values.max()
-    veil = strength * cloud(rng, *pixels.shape[:2], decay)[..., None]
+    veil = strength * cloud(rng, pixels.shape[0], pixels.shape[1], decay)[..., None]
     return levels((values + veil) * top / max(top + strength, 1e-9))
 
 

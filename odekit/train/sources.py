@@ -10,11 +10,15 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from odekit.errors import InputError
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 SPLITS = ("train", "val", "test")
@@ -50,7 +54,10 @@ def read(path: Path, side: int) -> Found:
         return _npz(path, side)
     if not tarfile.is_tarfile(path):
         raise InputError(f"{path}: neither a folder nor a tar nor an npz of aligned faces")
-    return _pictures(path, _tar(path), _tar_index(path), side)
+    try:
+        return _pictures(path, _tar(path), _tar_index(path), side)
+    except tarfile.TarError as error:
+        raise InputError(f"{path}: cannot be read to its end ({error}); is it cut short?") from error
 
 
 def hashed_split(names: list[str]) -> NDArray[np.str_]:
@@ -87,7 +94,7 @@ def _npz(path: Path, side: int) -> Found:
             raise InputError(f"{path}: `{name}` has shape {column.shape}, not one entry for each of {count} pictures")
     wrong = sorted(set(split) - set(SPLITS))
     if wrong:
-        raise InputError(f"{path}: `split` says {wrong[0]!r}; it must be one of {', '.join(SPLITS)}")
+        raise InputError(f"{path}: `split` says {str(wrong[0])!r}; it must be one of {', '.join(SPLITS)}")
     size = working_side(images.shape[1], side)
     if size != images.shape[1]:
         images = np.stack([_shrink(picture, size) for picture in images])
@@ -102,7 +109,16 @@ def working_side(smallest: int, side: int) -> int:
 def _shrink(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     from PIL import Image
 
-    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BOX))
+    return _area(Image.fromarray(picture), size)
+
+
+def _area(picture: PIL.Image.Image, size: int) -> NDArray[np.uint8]:
+    """Mean over areas; rounded once where the factor is whole (Pillow's resize rounds after each axis)."""
+    from PIL import Image
+
+    if picture.width % size == 0:
+        return np.asarray(picture.reduce(picture.width // size))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BOX))
 
 
 def _folder(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -156,8 +172,8 @@ def _pictures(
                 continue
             names.append(name)
             kept.append(picture)
-    except (OSError, tarfile.TarError) as error:
-        raise InputError(f"{path}: cannot be read to its end ({error}); is it cut short?") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
     if not kept and not bad:
         raise InputError(f"{path}: no pictures in it ({', '.join(sorted(SUFFIXES))})")
     notes = (f"left out {unlisted} pictures that index.csv does not list",) if unlisted else ()
@@ -188,6 +204,4 @@ def _decode(content: bytes, side: int) -> NDArray[np.uint8] | str:
         return f"{width} x {height}, not square"
     if width < side:
         return f"{width} px, smaller than {side}"
-    if width > 2 * side:
-        picture = picture.resize((2 * side, 2 * side), Image.Resampling.BOX)
-    return np.asarray(picture)
+    return _area(picture, 2 * side) if width > 2 * side else np.asarray(picture)

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 class Task(Protocol):
     """A prior, an upsampler: data, loss, validation and output of one kind of network."""
 
-    options: Run
     fingerprint: str
     """Of the pictures: a resumed run must see the same."""
+
+    @property
+    def options(self) -> Run:
+        """What the run was told."""
+        ...
 
     def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
         """A network, float32 on the CPU, and the facts of the run it continues ({} where fresh).

@@ -1,0 +1,143 @@
+"""Langevin updates against the closed forms of a Gaussian (an AR(1) process), and their step rules."""
+
+import math
+
+import pytest
+import torch
+
+from odekit.enhancers.langevin import Langevin, LangevinEnhancer, step_size
+from odekit.errors import ConfigError
+from odekit.grids import make_grid
+from odekit.rng import WholeNoise
+from odekit.schedule import NoiseSchedule, signal
+from odekit.testing import check_enhancer
+
+SCHEDULE = NoiseSchedule.linear()
+GRID = make_grid("uniform-t", 100, SCHEDULE)
+LEVEL, MEAN, VARIANCE = 40, 0.3, 0.25
+
+
+class Gaussian:
+    """eps of N(MEAN, VARIANCE) data at any level, with the level's own mean m and variance v."""
+
+    shape, schedule = (3, 8, 8), SCHEDULE
+
+    def __init__(self, level=LEVEL):
+        abar = GRID.signal(level) ** 2
+        self.m, self.v = math.sqrt(abar) * MEAN, abar * VARIANCE + 1 - abar
+
+    def eps(self, x, t):
+        rho = SCHEDULE.rho(t)
+        return math.sqrt(1 - signal(rho) ** 2) * (x - self.m) / self.v
+
+
+class Draws:
+    """One long stream for all chains."""
+
+    def __init__(self, seed=0):
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def normal_like(self, x):
+        return torch.randn(x.shape, generator=self.generator, dtype=x.dtype)
+
+
+def run(options, x, prior, rng):
+    return LangevinEnhancer(options).enhance(x, LEVEL, GRID, prior, rng)
+
+
+def test_mean_variance_and_autocorrelation_are_those_of_the_closed_form():
+    """rho = 1 - a/v; mean m + rho^k (x - m); variance T v / (1 - a/2v) once settled; lag-k autocorrelation rho^k."""
+    prior, temperature, lag = Gaussian(), 1 / 3, 5
+    a = 0.2 * prior.v
+    step = a / (GRID.sigma(LEVEL) / SCHEDULE.sigma_ref) ** 2
+    options = Langevin(levels=[LEVEL], iterations=60, step=step, rule="variance", temperature=temperature)
+    assert step_size(options, LEVEL, GRID) == pytest.approx(a)
+    chains, rng = 200_000, Draws()
+    x0 = torch.full((1, 1, 1, chains), 2.0, dtype=torch.float64)
+    rho = 1 - a / prior.v
+
+    early = run(options.model_copy(update={"iterations": 3}), x0, prior, rng)
+    assert early.mean().item() == pytest.approx(prior.m + rho**3 * (2.0 - prior.m), abs=5e-3)
+
+    settled = run(options, x0, prior, rng)
+    variance = temperature * prior.v / (1 - a / (2 * prior.v))
+    assert settled.mean().item() == pytest.approx(prior.m, abs=5e-3)
+    assert settled.var().item() == pytest.approx(variance, rel=0.01)
+
+    later = run(options.model_copy(update={"iterations": lag}), settled, prior, rng)
+    pair = torch.stack([settled.flatten(), later.flatten()])
+    assert torch.corrcoef(pair)[0, 1].item() == pytest.approx(rho**lag, abs=0.01)
+
+
+def test_without_temperature_it_is_gradient_ascent_to_the_mean():
+    prior = Gaussian()
+    options = Langevin(levels=[LEVEL], iterations=400, step=2e-6, rule="variance", temperature=0.0)
+    end = run(options, torch.full((1, 3, 8, 8), 2.0, dtype=torch.float64), prior, None)
+    a = step_size(options, LEVEL, GRID)
+    torch.testing.assert_close(end, torch.full_like(end, prior.m + (1 - a / prior.v) ** 400 * (2 - prior.m)))
+
+
+RULES = {
+    "literal": lambda level: 1e-6 * GRID.sigma(level) / 0.01,
+    "variance": lambda level: 1e-6 * GRID.sigma(level) ** 2 / 1e-4,
+    "constant": lambda level: 1e-6,
+    "code": lambda level: 1e-6 * 100 ** (1 - level / 99),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("level", [0, 25, 99])
+def test_step_rules(rule, level):
+    assert step_size(Langevin(rule=rule), level, GRID) == pytest.approx(RULES[rule](level), rel=1e-9)
+
+
+def test_the_reference_sigma_is_the_schedules_whatever_the_grid():
+    coarse = make_grid("karras", 10, SCHEDULE)
+    top = step_size(Langevin(rule="variance"), 9, coarse)
+    assert top == pytest.approx(1e-6 * coarse.sigma(9) ** 2 / SCHEDULE.sigma_ref**2)
+
+
+def test_the_variance_rule_moves_one_hundredth_of_sigma_squared_per_step():
+    options = Langevin(rule="variance")
+    for level in (0, 25, 75):
+        assert step_size(options, level, GRID) / GRID.sigma(level) ** 2 == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("name, count", [("light", 100), ("medium", 200), ("heavy", 300), (7, 7)])
+def test_presets_name_iterations(name, count):
+    assert Langevin(iterations=name).count == count
+    assert Langevin(iterations=name).calls(GRID) == 4 * count
+
+
+def test_an_unstable_step_is_refused_with_the_bound():
+    options = Langevin(levels=[0], rule="constant", step=3e-4)
+    with pytest.raises(ConfigError, match=r"unstable at level 0.*2 sigma\^2 = 0.0002.*below 0.0002"):
+        LangevinEnhancer(options).acts_on(GRID)
+
+
+def test_no_iterations_are_refused():
+    with pytest.raises(ConfigError, match="at least 1"):
+        LangevinEnhancer(Langevin(iterations=0)).acts_on(GRID)
+
+
+def test_temperature_changes_the_noise():
+    prior, x = Gaussian(), torch.zeros((1, 3, 8, 8), dtype=torch.float64)
+    ends = [run(Langevin(levels=[LEVEL], temperature=t, rule="variance"), x, prior, Draws()) for t in (0.1, 1.0)]
+    assert ends[1].std() > 2 * ends[0].std()
+
+
+def test_langevin_keeps_the_rules_of_enhancers():
+    check_enhancer(lambda: LangevinEnhancer(Langevin(iterations=3, rule="variance")))
+
+
+def test_noise_is_drawn_once_per_update_in_order():
+    class Counting:
+        shapes: list = []
+
+        def normal(self, shape):
+            self.shapes.append(tuple(shape))
+            return torch.zeros(tuple(shape)).numpy()
+
+    source = Counting()
+    run(Langevin(levels=[LEVEL], iterations=3), torch.zeros((2, 3, 8, 8), dtype=torch.float64), Gaussian(), WholeNoise(source))
+    assert source.shapes == [(2, 3, 8, 8)] * 3

@@ -1,0 +1,187 @@
+"""Folders of files: names, records, resume, failures."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import PIL.Image
+import pytest
+from conftest import picture
+
+import odekit
+
+
+def test_results_lie_under_the_same_names_with_a_record_beside_each(cli, exact, faces, tmp_path):
+    done = cli("run", exact, faces, "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == sorted([*(f"face{i}.png" for i in range(7)), *(f"face{i}.png.json" for i in range(7)), "run.json"])
+
+
+def test_the_record_holds_what_it_takes_to_make_the_picture_again(cli, exact, faces, tmp_path):
+    cli("run", exact, faces / "face3.png", "-o", tmp_path / "out", "--seed", 9)
+    record = json.loads((tmp_path / "out" / "face3.png.json").read_text())
+    assert record["seed"] == 9
+    assert record["calls"] == 28
+    assert record["input"]["sha256"] == hashlib.sha256((faces / "face3.png").read_bytes()).hexdigest()
+    assert record["output"]["sha256"] == hashlib.sha256((tmp_path / "out" / "face3.png").read_bytes()).hexdigest()
+    assert record["chain"]["chain"][0]["restore"]["enhancer"]["temperature"] == pytest.approx(1 / 3)
+    assert record["stages"][0]["stage"] == "restore"
+    assert record["stages"][0]["seconds"] > 0
+    assert {"device", "precision", "slots", "threads", "versions", "weights"} <= set(record)
+    (tmp_path / "again.yaml").write_text(json.dumps(record["chain"]))
+    again = cli("run", tmp_path / "again.yaml", faces / "face3.png", "-o", tmp_path / "again", "--seed", record["seed"])
+    assert again.code == 0, again.err
+    assert (tmp_path / "again" / "face3.png").read_bytes() == (tmp_path / "out" / "face3.png").read_bytes()
+
+
+def outputs(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.png")}
+
+
+def test_after_a_resume_the_bytes_are_those_of_an_undisturbed_run(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "whole")
+    cli("run", exact, faces, "-o", tmp_path / "part", "--limit", 3, "--batch-size", 7)
+    assert len(outputs(tmp_path / "part")) == 3
+    (tmp_path / "part" / "face1.png.json").unlink()
+    before = (tmp_path / "part" / "face0.png").stat().st_mtime_ns
+    done = cli("run", exact, faces, "-o", tmp_path / "part", "--resume", "--json")
+    assert done.code == 0, done.err
+    assert len(json.loads(done.out)["skipped"]) == 2
+    assert outputs(tmp_path / "part") == outputs(tmp_path / "whole")
+    assert (tmp_path / "part" / "face0.png").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("change", ["input", "output", "record"])
+def test_resume_believes_only_what_the_record_proves(cli, exact, faces, tmp_path, change):
+    cli("run", exact, faces, "-o", tmp_path / "out")
+    if change == "input":
+        PIL.Image.fromarray(picture(99)).save(faces / "face0.png")
+    elif change == "output":
+        (tmp_path / "out" / "face0.png").write_bytes(b"cut")
+    else:
+        (tmp_path / "out" / "face0.png.json").write_text("{")
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json")
+    assert [path.rpartition("/")[2] for path in json.loads(done.out)["restored"]] == ["face0.png"]
+
+
+def test_a_touched_but_equal_input_is_still_done(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "out")
+    (faces / "face0.png").touch()
+    assert json.loads(cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json").out)["restored"] == []
+
+
+def test_resume_with_another_chain_or_seed_is_refused(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "out")
+    assert "another seed" in cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--seed", 5).err
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--set", "restore.repeats=2")
+    assert done.code == 2
+    assert "another chain" in done.err
+
+
+def test_slots_are_kept_by_resume(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "out", "--limit", 2, "--batch-size", 5)
+    assert json.loads(cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json").out)["slots"] == 5
+    assert "--batch-size 5" in cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--batch-size", 4).err
+
+
+def test_what_exists_is_not_replaced_unasked(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "out")
+    refused = cli("run", exact, faces, "-o", tmp_path / "out")
+    assert refused.code == 2
+    assert "--resume" in refused.err
+    assert "--overwrite" in refused.err
+    assert cli("run", exact, faces, "-o", tmp_path / "out", "--overwrite").code == 0
+
+
+def test_folders_keep_their_structure_and_equal_names_do_not_collide(cli, exact, tmp_path):
+    for place in ("a/deep", "b"):
+        (tmp_path / "in" / place).mkdir(parents=True)
+        PIL.Image.fromarray(picture(1)).save(tmp_path / "in" / place / "x.png")
+    cli("run", exact, tmp_path / "in", "-o", tmp_path / "tree")
+    assert (tmp_path / "tree" / "a" / "deep" / "x.png").exists()
+    cli("run", exact, tmp_path / "in/a/deep/x.png", tmp_path / "in/b/x.png", "-o", tmp_path / "flat")
+    assert (tmp_path / "flat" / "a" / "deep" / "x.png").exists()
+    assert (tmp_path / "flat" / "b" / "x.png").exists()
+
+
+def test_files_that_differ_in_their_ending_alone_stay_apart(cli, exact, tmp_path):
+    (tmp_path / "in").mkdir()
+    for ending in ("bmp", "png"):
+        PIL.Image.fromarray(picture(1)).save(tmp_path / "in" / f"x.{ending}")
+    exact.write_text(exact.read_text() + "  - save: {format: png}\n")
+    cli("run", exact, tmp_path / "in", "-o", tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.png")) == ["x.png", "x.png.png"]
+
+
+def test_globs_shards_and_dry_runs(cli, exact, faces, tmp_path):
+    done = cli("run", exact, faces / "face[0-4].png", "-o", tmp_path / "out", "--shard", "2/2", "--dry-run", "--json")
+    jobs = json.loads(done.out)["jobs"]
+    assert [job["input"].rpartition("/")[2] for job in jobs] == ["face1.png", "face3.png"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_bad_file_is_listed_and_the_others_are_restored(cli, exact, faces, tmp_path):
+    (faces / "face2.png").write_bytes(b"no picture")
+    PIL.Image.fromarray(picture(1, 8, 40)).save(faces / "wide.png")
+    done = cli("run", exact, faces, tmp_path / "missing.png", "-o", tmp_path / "out")
+    assert done.code == 3
+    failures = json.loads((tmp_path / "out" / "failures.json").read_text())
+    assert sorted(row["input"].rpartition("/")[2] for row in failures) == ["face2.png", "missing.png", "wide.png"]
+    assert len(outputs(tmp_path / "out")) == 6
+    assert "Traceback" not in done.err
+    (faces / "face2.png").unlink()
+    (faces / "wide.png").unlink()
+    assert cli("run", exact, faces, "-o", tmp_path / "out", "--resume").code == 0
+    assert not (tmp_path / "out" / "failures.json").exists()
+
+
+def test_keep_stages_writes_input_latent_each_stage_and_a_sheet(cli, exact, faces, tmp_path):
+    exact.write_text(exact.read_text() + "  - upsample: {use: resize, scale: 2}\n")
+    assert cli("run", exact, faces / "face0.png", "-o", tmp_path / "out", "--keep-stages").code == 0
+    made = sorted(p.name for p in (tmp_path / "out" / "stages" / "face0.png").iterdir())
+    assert made == ["0-input.png", "1-latent.png", "2-restore.png", "3-upsample.png", "sheet.png"]
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "webp", "tiff", "bmp"])
+def test_save_says_the_format(cli, exact, faces, tmp_path, form):
+    exact.write_text(exact.read_text() + f"  - save: {{format: {form}}}\n")
+    cli("run", exact, faces / "face0.png", "-o", tmp_path / "out")
+    (path,) = (p for p in (tmp_path / "out").iterdir() if p.suffix != ".json")
+    assert PIL.Image.open(path).format == form.upper()
+
+
+def test_quality_and_metadata_of_save_have_an_effect(cli, exact, tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x010E] = "grandmother"
+    source = tmp_path / "a.jpg"
+    PIL.Image.fromarray(picture(1, 8, 8)).save(source, exif=exif)
+    sizes, texts = [], []
+    for i, options in enumerate(("{quality: 20}", "{quality: 98}", "{keep_metadata: false}")):
+        chain = tmp_path / f"{i}.yaml"
+        chain.write_text(exact.read_text() + f"  - save: {options}\n")
+        cli("run", chain, source, "-o", tmp_path / f"out{i}")
+        out = tmp_path / f"out{i}" / "a.jpg"
+        sizes.append(out.stat().st_size)
+        texts.append(PIL.Image.open(out).getexif().get(0x010E))
+    assert sizes[0] < sizes[1]
+    assert texts == ["grandmother", "grandmother", None]
+
+
+def test_sixteen_bits_stay_sixteen_bits(cli, exact, tmp_path):
+    deep = np.random.Generator(np.random.Philox(1)).random((3, 8, 8), dtype=np.float32)
+    odekit.write(odekit.Image(deep, meta=odekit.image.Metadata(bits=16)), tmp_path / "deep.png", format="png")
+    cli("run", exact, tmp_path / "deep.png", "-o", tmp_path / "out")
+    assert odekit.read(tmp_path / "out" / "deep.png").meta.bits == 16
+
+
+def test_non_ascii_names_work(cli, exact, faces, tmp_path):
+    shutil.copy(faces / "face0.png", tmp_path / "Großmutter 祖母.png")
+    assert cli("run", exact, tmp_path / "Großmutter 祖母.png", "-o", tmp_path / "öut").code == 0
+    assert (tmp_path / "öut" / "Großmutter 祖母.png").exists()
+
+
+def test_the_output_folder_inside_the_input_folder_is_no_input(cli, exact, faces):
+    cli("run", exact, faces, "-o", faces / "out")
+    assert len(json.loads(cli("run", exact, faces, "-o", faces / "out", "--resume", "--json").out)["skipped"]) == 7
