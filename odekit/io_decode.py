@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -182,8 +183,9 @@ def _check_page(file: Any, page: Any, size: int) -> None:
     """Refuse what has no single picture of 8 or 16 bits in it, or less data than its header promises."""
     if page.is_reduced:
         raise Refusal("starts with a preview (a camera's raw file?); develop it and save the picture as TIFF")
-    if (pages := sum(not (other.is_reduced or other.is_mask) for other in file.pages)) > 1:
-        raise Refusal(f"holds {pages} pages; save one page as its own file")
+    others = itertools.islice(file.pages, 1, 100)  # a damaged chain of pages may be a circle
+    if any(not (other.is_reduced or other.is_mask) for other in others):
+        raise Refusal("holds several pages; save one page as its own file")
     if page.sampleformat in (3, 6) or page.bitspersample > 16:
         kind = {1: "integer", 2: "integer", 3: "floating-point"}.get(int(page.sampleformat), "complex")
         raise Refusal(f"holds {page.bitspersample}-bit {kind} samples; save it with 8 or 16 bits per channel")

@@ -139,7 +139,7 @@ def build(result: Converted) -> torch.nn.Module:
 
 @pytest.mark.parametrize("order", ["legacy", "new"])
 def test_a_fixed_number_of_heads_at_two_widths(tmp_path, order, checkpoint):
-    """`num_heads` means heads of 16 channels at width 64 and of 24 at 96: config.json cannot say it, odekit.json does."""
+    """`num_heads` 4: heads of 16 channels at width 64, of 24 at 96. config.json cannot say it, odekit.json does."""
     source = weights("adm_small_golden")
     options = ConvertOptions(image_size=32, num_heads=4, qkv_order=order)
     folder = convert(checkpoint("adm_small_golden"), tmp_path / "out", options=options)
@@ -207,27 +207,46 @@ def drop(*starts):
     return lambda t: {n: v for n, v in t.items() if not n.startswith(starts)}
 
 
-CANNOT = {
-    "adm without heads": ("adm_small_golden", {}, lambda t: t, "num_heads or num_head_channels"),
-    "heads that do not divide": ("adm_small_golden", {"num_heads": 7}, lambda t: t, "does not divide"),
-    "heads wider than the layer": ("adm_small_golden", {"num_head_channels": 128}, lambda t: t, "does not divide"),
-    "classes": ("adm_small_golden", {"num_heads": 4}, lambda t: t | {"label_emb.weight": torch.zeros(10, 128)}, "classes"),
-    "pooled resampling": ("adm_small_golden", {"num_heads": 4}, drop("output_blocks.2.2.", "output_blocks.5.2."), "upsamplers"),
-    "ragged attention": ("adm_small_golden", {"num_heads": 4}, drop("input_blocks.5.1."), "some blocks of a level"),
-    "text attention": ("adm_small_golden", {"num_heads": 4}, lambda t: t | {"input_blocks.4.1.encoder_kv.weight": torch.zeros(1)}, "encoder_kv"),
-    "narrow first level": ("adm_small_golden", {"num_heads": 4}, lambda t: t | {"time_embed.0.weight": torch.zeros(128, 64)}, "first multiplier"),
-    "missing tensor": ("adm_small_golden", {"num_heads": 4}, drop("out.2.bias"), "out.2.bias is missing"),
-    "ddim pooled": ("ddim_small_golden", {}, drop("down.0.downsample"), "down.0.downsample.conv.weight is missing"),
-    "ddim ragged attention": ("ddim_small_golden", {}, drop("up.1.attn.1"), "some blocks only"),
-    "ddim 3x3 shortcut": ("ddim_small_golden", {}, lambda t: t | {"down.1.block.0.conv_shortcut.weight": torch.zeros(1)}, "conv_shortcut"),
-}  # fmt: skip
+def put(name, *shape):
+    return lambda t: t | {name: torch.empty(shape, device="meta")}
 
 
-@pytest.mark.parametrize("case", CANNOT)
-def test_what_cannot_be_expressed_is_refused(case):
-    network, options, change, said = CANNOT[case]
-    tensors = change(empty(network))
-    assert said in fault(to_diffusers, tensors, network.split("_")[0], ConvertOptions(image_size=32, **options))
+def whole(t):
+    return t
+
+
+UPS, POOLS = ("output_blocks.2.2.", "output_blocks.5.2."), ("input_blocks.3.", "input_blocks.6.")
+CANNOT_ADM = {
+    "no heads given": ({}, whole, "num_heads or num_head_channels"),
+    "heads that do not divide": ({"num_heads": 7}, whole, "does not divide"),
+    "heads wider than the layer": ({"num_head_channels": 128}, whole, "does not divide"),
+    "conditioned on classes": ({"num_heads": 4}, put("label_emb.weight", 10, 128), "classes"),
+    "pooled resampling": ({"num_heads": 4}, drop(*UPS, *POOLS), "input_blocks are not numbered"),
+    "levels of unequal depth": ({"num_heads": 4}, drop(UPS[0]), "equally deep"),
+    "attention here and there": ({"num_heads": 4}, drop("input_blocks.5.1."), "some blocks of a level"),
+    "attention to text": ({"num_heads": 4}, put("input_blocks.4.1.encoder_kv.weight", 1), "encoder_kv"),
+    "a narrow first level": ({"num_heads": 4}, put("time_embed.0.weight", 128, 64), "first multiplier"),
+    "a missing tensor": ({"num_heads": 4}, drop("out.2.bias"), "out.2.bias is missing"),
+}
+CANNOT_DDIM = {
+    "pooled resampling": (drop("down.0.downsample"), "down.0.downsample.conv.weight is missing"),
+    "attention here and there": (drop("up.1.attn.1"), "some blocks only"),
+    "3x3 shortcuts": (put("down.1.block.0.conv_shortcut.weight", 1), "conv_shortcut"),
+    "no blocks": (drop("down.0.block"), "no network of the DDIM programs"),
+}
+
+
+@pytest.mark.parametrize("case", CANNOT_ADM)
+def test_adm_networks_that_cannot_be_expressed_are_refused(case):
+    options, change, said = CANNOT_ADM[case]
+    tensors = change(empty("adm_small_golden"))
+    assert said in fault(to_diffusers, tensors, "adm", ConvertOptions(image_size=32, **options))
+
+
+@pytest.mark.parametrize("case", CANNOT_DDIM)
+def test_ddim_networks_that_cannot_be_expressed_are_refused(case):
+    change, said = CANNOT_DDIM[case]
+    assert said in fault(to_diffusers, change(empty("ddim_small_golden")), "ddim", ConvertOptions(image_size=32))
 
 
 def test_a_shape_that_diffusers_would_not_make_is_refused():

@@ -78,7 +78,7 @@ CASES = {
     "pdf": (b"%PDF-1.7 ...", "is a PDF; odekit reads"),
     "apng": (frames("PNG"), "is animated (3 frames); save one frame as a still picture"),
     "animated webp": (frames("WEBP"), "is animated (3 frames); save one frame as a still picture"),
-    "pages": (frames("TIFF"), "holds 3 pages; save one page as its own file"),
+    "pages": (frames("TIFF"), "holds several pages; save one page as its own file"),
     "float tiff": (
         tiff(PICTURE / np.float32(255), photometric="rgb"),
         "holds 32-bit floating-point samples; save it with",

@@ -140,7 +140,10 @@ def _modules(tensors: Mapping[str, Tensor], group: str) -> list[list[str]]:
             if mark:
                 found.setdefault(int(parts[1]), {})[int(parts[2])] = mark
     if sorted(found) != list(range(len(found))) or not found:
-        raise WeightsError(f"{group} are not numbered from 0 without a gap: no ADM network that can be converted")
+        raise WeightsError(
+            f"{group} are not numbered from 0 without a gap: damaged, or levels are pooled without layers, which a "
+            "diffusers UNet2DModel cannot express"
+        )
     return [[found[i][j] for j in sorted(found[i])] for i in range(len(found))]
 
 

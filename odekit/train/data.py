@@ -76,7 +76,9 @@ def _check_people(path: Path, found: sources.Found) -> None:
     trained = set(found.identity[found.split == "train"])
     both = sorted(trained & set(found.identity[found.split != "train"]))
     if both:
-        raise InputError(f"{path}: {str(both[0])!r} and {len(both) - 1} more are in train and held out; split by person")
+        raise InputError(
+            f"{path}: {str(both[0])!r} and {len(both) - 1} more are in train and held out; split by person"
+        )
 
 
 def _without_copies(found: sources.Found) -> tuple[Pictures, int]:

@@ -22,6 +22,8 @@ class Table:
 
     def cut(self, step: int) -> None:
         """Drop the rows after `step`."""
+        if not self.path.is_file():
+            return
         rows = [r for r in self.rows() if int(r["step"]) <= step]
         fresh = self.path.with_name(self.path.name + ".new")
         with fresh.open("w", newline="", encoding="utf-8") as file:

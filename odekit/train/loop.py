@@ -116,6 +116,9 @@ class Loop:
         self.looks = log.Table(folder / "validation.csv")
         if going:
             self._restore()
+        elif team.rank == 0:
+            self.log.cut(0)
+            self.looks.cut(-1)
 
     @property
     def best(self) -> dict[str, float]:
