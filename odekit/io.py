@@ -60,8 +60,9 @@ def read(path: Path | str, *, max_megapixels: float = 100.0) -> Image:
     except MemoryError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged data: struct, zlib, OSError, IndexError...
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{path}: is damaged or incomplete ({reason}); copy or export it again") from error
+        said = isinstance(error, OSError | SyntaxError | ValueError)  # others speak of code, not of the file
+        reason = f" ({' '.join(str(error).split())[:120]})" if said and str(error) else ""
+        raise InputError(f"{path}: is damaged or incomplete{reason}; copy or export it again") from error
 
 
 def _load(path: Path, max_megapixels: float) -> bytes:

@@ -26,6 +26,8 @@ Codes = NDArray[np.uint8] | NDArray[np.uint16]
 _SRGB_TO_PCS = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
 """Linear sRGB to XYZ under D50: the colorants of the sRGB profile (ICC, sRGB2014.icc)."""
 _GRID = np.linspace(0.0, 1.0, 65536)
+_TABLES = b"A2B0"
+"""The tag of profiles made of tables; it goes before curves and a matrix."""
 _BAND = 1 << 18
 """Pixels converted at a time, which bounds the float64 copies to some 50 MB."""
 
@@ -64,12 +66,13 @@ class Shaper:
     def from_srgb(self, pixels: Pixels) -> Pixels:
         """The way back: sRGB pixels (3, H, W) as numbers of this profile in [0, 1]."""
         out = np.empty_like(pixels)
+        undo = [_inverse(curve) for curve in self.curves]
         for rows in _bands(*pixels.shape[1:]):
             light = srgb_to_linear(pixels[:, rows])
             if self.matrix is not None:
                 light = np.tensordot(np.linalg.inv(self.matrix), light, 1)
             for c in range(3):
-                out[c, rows] = np.interp(light[c], self.curves[c % len(self.curves)], _GRID)
+                out[c, rows] = np.interp(light[c], *undo[c % len(undo)])
         return out
 
     @property
@@ -82,19 +85,34 @@ class Shaper:
         return bool(np.abs(self.to_srgb(codes) * 255 - codes.transpose(2, 0, 1)).max() < 0.5)
 
 
+def _inverse(curve: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Light, strictly rising, and the number of each; where a curve is flat black is 0 and white is 1."""
+    light, first = np.unique(curve, return_index=True)
+    numbers = _GRID[first]
+    numbers[-1] = 1.0
+    return light, numbers
+
+
 def _bands(height: int, width: int) -> list[slice]:
     rows = max(1, _BAND // width)
     return [slice(top, top + rows) for top in range(0, height, rows)]
+
+
+def _tags(icc: bytes) -> dict[bytes, bytes]:
+    """The contents of a profile by name (ICC.1:2022, 7.3); nothing where it is not a profile."""
+    if icc[36:40] != b"acsp":
+        return {}
+    (count,) = struct.unpack_from(">I", icc, 128)
+    entries = (struct.unpack_from(">4sII", icc, 132 + 12 * i) for i in range(min(count, 200)))
+    return {name: icc[start : start + size] for name, start, size in entries}
 
 
 @lru_cache(maxsize=4)
 def shaper(icc: bytes) -> Shaper | None:
     """The profile as curves and a matrix, or None where it is made of tables, not invertible, or broken."""
     try:
-        (count,) = struct.unpack_from(">I", icc, 128)
-        entries = (struct.unpack_from(">4sII", icc, 132 + 12 * i) for i in range(min(count, 200)))
-        tags = {name: icc[start : start + size] for name, start, size in entries}
-        if icc[36:40] != b"acsp" or icc[20:24] != b"XYZ " or tags.keys() & {b"A2B0", b"A2B1"}:
+        tags = _tags(icc)
+        if icc[20:24] != b"XYZ " or _TABLES in tags:
             return None
         if icc[16:20] == b"GRAY":
             return _checked(Shaper(_curve(tags[b"kTRC"])[None], None))
@@ -198,6 +216,8 @@ def _through_tables(codes: NDArray[np.uint8], icc: bytes) -> NDArray[np.uint8] |
     from PIL import ImageCms
 
     try:
+        if _TABLES not in _tags(icc):
+            return None
         source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         converted = ImageCms.profileToProfile(
             Pil.fromarray(codes, "CMYK" if codes.shape[2] == 4 else "RGB"),
@@ -207,6 +227,6 @@ def _through_tables(codes: NDArray[np.uint8], icc: bytes) -> NDArray[np.uint8] |
             outputMode="RGB",
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, struct.error):
         return None
     return None if converted is None else np.asarray(converted)

@@ -55,6 +55,8 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     kind = _kind(data)
     if kind == "TIFF":
         return _decode_tiff(data, max_megapixels)
+    if kind == "WEBP":  # libwebp takes memory for the whole canvas as soon as the file is opened
+        _check_size(*_webp_size(data), max_megapixels)
     picture = _OPENERS[kind](io.BytesIO(data))
     _check_size(*picture.size, max_megapixels)
     if (frames := getattr(picture, "n_frames", 1)) > 1:
@@ -93,6 +95,17 @@ def _kind(data: bytes) -> str:
     others = {b"GIF8": "is a GIF", b"%PDF": "is a PDF", b"8BPS": "is a Photoshop file", b"<svg": "is an SVG drawing"}
     found = "is a HEIC or AVIF picture" if data[4:8] == b"ftyp" else others.get(data[:4], "is not a picture")
     raise Refusal(f"{found}; odekit reads PNG, JPEG, WebP, TIFF and BMP, so convert it to one of these")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height by the header. RFC 9649, 2.7 (VP8X) and 3.4 (lossless); RFC 6386, 9.1 (VP8)."""
+    chunk, head = data[12:16], data[20:30].ljust(10, b"\x00")
+    if chunk == b"VP8X":
+        return 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
+    if chunk == b"VP8L":
+        packed = int.from_bytes(head[1:5], "little")
+        return 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
+    return int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF
 
 
 def _check_size(width: int, height: int, max_megapixels: float) -> None:

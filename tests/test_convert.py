@@ -15,7 +15,7 @@ from odekit.priors.diffusers_unet import DiffusersPrior
 from odekit.priors.metadata import Betas
 from odekit.safeload import load_tensors
 from odekit.schedule import NoiseSchedule
-from tests.goldens import DATA, deviation, fill, golden, golden_input, layout
+from goldens import DATA, deviation, fill, golden, golden_input, layout
 
 SEED = 20240817
 GOLDENS = {

@@ -139,9 +139,8 @@ def test_the_size_is_refused_by_the_header_alone(tmp_path, format):
     path = tmp_path / "huge"
     path.write_bytes(header(format, side, side))
     text = complaint(path)
-    if format != "webp":  # its library looks for pictures before it tells the size
-        assert f"has {side} x {side} pixels, {side * side / 1e6:.1f} megapixels, over the limit of 100;" in text
-        assert "make it smaller or raise --max-megapixels" in text
+    assert f"has {side} x {side} pixels, {side * side / 1e6:.1f} megapixels, over the limit of 100;" in text
+    assert "make it smaller or raise --max-megapixels" in text
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
@@ -151,6 +150,16 @@ def test_the_limit_is_an_option_and_the_boundary_belongs_to_it(tmp_path, monkeyp
     assert read(path, max_megapixels=0.00096).width == 40
     monkeypatch.setattr(np, "asarray", None)  # nothing may be decoded
     assert "over the limit of 0.00095" in complaint(path, max_megapixels=0.00095)
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_the_size_of_both_kinds_of_webp_is_known_before_it_is_opened(tmp_path, monkeypatch, lossless):
+    path = tmp_path / "a.webp"
+    path.write_bytes(saved("WEBP", lossless=lossless))
+    monkeypatch.setattr("odekit.io_decode._OPENERS", {})
+    assert complaint(path, max_megapixels=0.0009).startswith(
+        "has 40 x 24 pixels, 0.0 megapixels, over the limit of 0.0009;"
+    )
 
 
 def test_a_file_too_large_for_any_such_picture_is_not_even_loaded(tmp_path):

@@ -257,7 +257,8 @@ def test_our_metadata_wins_over_the_scheduler(folder):
 
 
 def test_reading_a_spec_loads_no_torch():
-    code = f"import sys; from odekit.priors.spec import read_spec; read_spec({str(FACE64)!r}); sys.exit('torch' in sys.modules)"
+    use = f"from odekit.priors.spec import read_spec; read_spec({str(FACE64)!r})"
+    code = f"import sys; {use}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

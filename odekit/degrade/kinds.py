@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import math
@@ -116,6 +117,7 @@ def is_small(pixels: Pixels, table: Table | int) -> bool:
     return max(pixels.shape[:2]) <= 64 if name == "auto" else name == "64"
 
 
+@functools.cache
 def options_of(kind: str) -> tuple[str, ...]:
     """The names of all options of a kind: the parameters of the tables first."""
     return tuple(

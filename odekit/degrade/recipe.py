@@ -73,7 +73,7 @@ class Selection:
 def corruptions() -> Catalog:
     """The process's catalogue, with the built-in kinds in it."""
     found = registry.catalog()
-    if ("corruption", KINDS[0]) not in found.entries:
+    if all(entry.dist != "odekit" for entry in found.entries.get(("corruption", KINDS[0]), [])):
         register(PluginCatalog(found, "odekit"))
     return found
 

@@ -1,0 +1,40 @@
+# `make demo` and `make test` are all a newcomer needs. VENV may point outside the clone (CI does that).
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.odekit-installed
+
+.PHONY: demo test test-all check format docs install clean
+
+install: $(STAMP)
+
+# torch and torchvision come together from the registry, so that both are of one build; then odekit and all plugins.
+$(STAMP): pyproject.toml requirements.txt $(wildcard plugins/*/pyproject.toml)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -r requirements.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . $(foreach p,$(wildcard plugins/*/pyproject.toml),-e $(dir $(p)))
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/odekit run odedit examples/damaged -o demo-out --overwrite --keep-stages
+	@echo "Before and after, side by side: demo-out/stages/*/sheet.png   Results: demo-out/*.png"
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not long"
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -q
+
+check: $(STAMP)
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+docs: $(STAMP)
+	$(BIN)/python -m pytest -q tests/test_docs.py
+
+clean:
+	rm -rf .venv demo-out dist build .pytest_cache .mypy_cache .ruff_cache
