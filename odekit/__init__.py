@@ -38,13 +38,26 @@ if TYPE_CHECKING:
     from odekit.upsamplers.resize import Resize as Resize
 
 _WHERE = {
-    "Chain": "chain", "Result": "chain", "restore": "chain", "edit": "edit", "Langevin": "enhancers.langevin",
-    "OdekitError": "errors", "hookimpl": "hookspecs", "Image": "image", "Ode": "inverters.ode", "read": "io", "write": "io",
-    "Options": "options", "catalog": "registry", "Restore": "stages", "Save": "stages", "Upsample": "stages",
+    "Chain": "chain",
+    "Result": "chain",
+    "restore": "chain",
+    "edit": "edit",
+    "Langevin": "enhancers.langevin",
+    "OdekitError": "errors",
+    "hookimpl": "hookspecs",
+    "Image": "image",
+    "Ode": "inverters.ode",
+    "read": "io",
+    "write": "io",
+    "Options": "options",
+    "catalog": "registry",
+    "Restore": "stages",
+    "Save": "stages",
+    "Upsample": "stages",
     "Resize": "upsamplers.resize",
-}  # fmt: skip
+}
 
-__all__ = ["__version__", *_WHERE]  # noqa: PLE0604
+__all__ = ["__version__", *_WHERE]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from odekit.degrade.parts import register as corruptions
 from odekit.enhancers.langevin import Langevin
 from odekit.enhancers.none import NoneOptions
 from odekit.hookspecs import hookimpl
@@ -33,22 +34,41 @@ def odekit_parts(catalog: PluginCatalog) -> None:
     make = "odekit.priors.factories:"
     spec = "odekit.priors.options:"
     catalog.prior(
-        "face64", make + "face64", priors.Face64, "built-in face prior, 64 px, 11.3 M parameters", spec=spec + "face64_spec"
+        "face64",
+        make + "face64",
+        priors.Face64,
+        "built-in face prior, 64 px, 11.3 M parameters",
+        spec=spec + "face64_spec",
     )
     catalog.prior(
-        "diffusers", make + "diffusers", priors.Diffusers, "any UNet2DModel folder by path", spec=spec + "diffusers_spec",
+        "diffusers",
+        make + "diffusers",
+        priors.Diffusers,
+        "any UNet2DModel folder by path",
+        spec=spec + "diffusers_spec",
         licence="of the weights",
-    )  # fmt: skip
+    )
     catalog.prior("gaussian", make + "gaussian", priors.Gaussian, "exact Gaussian, for tests", spec=spec + "exact_spec")
-    catalog.prior("mixture", make + "mixture", priors.Mixture, "exact mixture of Gaussians, for tests", spec=spec + "exact_spec")
+    catalog.prior(
+        "mixture", make + "mixture", priors.Mixture, "exact mixture of Gaussians, for tests", spec=spec + "exact_spec"
+    )
     catalog.inverter("ode", "odekit.inverters.ode:make", Ode, "probability-flow ODE, up and down one grid")
     catalog.solver("ddim", "odekit.solvers.ddim:Ddim", DdimOptions, "first order, 1 call per step (the paper's)")
-    catalog.enhancer("langevin", "odekit.enhancers.langevin:LangevinEnhancer", Langevin, "Langevin updates (Algorithm 1)")
+    catalog.enhancer(
+        "langevin", "odekit.enhancers.langevin:LangevinEnhancer", Langevin, "Langevin updates (Algorithm 1)"
+    )
     catalog.enhancer("none", "odekit.enhancers.none:NoEnhancer", NoneOptions, "no enhancement: the round trip alone")
-    catalog.upsampler("resize", "odekit.upsamplers.resize:ResizeUpsampler", Resize, "Lanczos, bicubic or box resampling")
+    catalog.upsampler(
+        "resize", "odekit.upsamplers.resize:ResizeUpsampler", Resize, "Lanczos, bicubic or box resampling"
+    )
     catalog.weights(
-        "face64", path=HERE / "assets" / "face64", sha256=FACE64_SHA256, licence="MIT", commercial_use=True,
+        "face64",
+        path=HERE / "assets" / "face64",
+        sha256=FACE64_SHA256,
+        licence="MIT",
+        commercial_use=True,
         summary="built-in face prior",
-    )  # fmt: skip
+    )
+    corruptions(catalog)
     for path in sorted(chain_folder().glob("*.yaml")):
         catalog.chain(path.stem, path)

@@ -55,12 +55,20 @@ class Chain:
         seed: int = 0,
         parts: Catalog | None = None,
     ) -> None:
-        data = {"odekit": SCHEMA, "name": name, "seed": seed, "priors": priors or dict(DEFAULT_PRIORS), "chain": list(items)}
+        data = {
+            "odekit": SCHEMA,
+            "name": name,
+            "seed": seed,
+            "priors": priors or dict(DEFAULT_PRIORS),
+            "chain": list(items),
+        }
         self.parts = parts or catalog()
         self.spec: ChainSpec = Resolver(self.parts, yamldoc.Document(data, "", {})).chain()
 
     @classmethod
-    def from_document(cls, document: yamldoc.Document, settings: Iterable[str] = (), parts: Catalog | None = None) -> Chain:
+    def from_document(
+        cls, document: yamldoc.Document, settings: Iterable[str] = (), parts: Catalog | None = None
+    ) -> Chain:
         """From a parsed document, with `path=value` settings applied."""
         chain = cls.__new__(cls)
         chain.parts = parts or catalog()
@@ -160,7 +168,9 @@ def find_chain(name: str, parts: Catalog) -> Path:
     if path.suffix in (".yaml", ".yml") or "/" in name:
         raise ConfigError(f"there is no chain file {name}")
     if name in OUR_CHAINS:
-        raise ConfigError(f"the chain '{name}' comes with the plugin {OUR_CHAINS[name]}; pip install {OUR_CHAINS[name]}")
+        raise ConfigError(
+            f"the chain '{name}' comes with the plugin {OUR_CHAINS[name]}; pip install {OUR_CHAINS[name]}"
+        )
     raise ConfigError(f"unknown chain '{name}'{nearest(name, parts.chains)}")
 
 

@@ -171,7 +171,8 @@ class Resolver:
             if first["type"] == "extra_forbidden":
                 message = f"unknown option of {label}{nearest(str(first['loc'][-1]), model.model_fields)}"
             else:
-                message = f"{', or '.join([reasons[0], *(r.removeprefix('Input should be ') for r in reasons[1:])])} (given: {given!r})"
+                choices = [reasons[0], *(reason.removeprefix("Input should be ") for reason in reasons[1:])]
+                message = f"{', or '.join(choices)} (given: {given!r})"
             raise self.error((*path, *place), message) from error
 
     def _refer(self, spec: ChainSpec) -> None:
@@ -180,7 +181,9 @@ class Resolver:
             if item.name != "restore":
                 continue
             if wanted is not None and wanted not in spec.priors:
-                raise self.error(("chain", i, item.name, "prior"), f"no prior is named '{wanted}'{nearest(wanted, spec.priors)}")
+                raise self.error(
+                    ("chain", i, item.name, "prior"), f"no prior is named '{wanted}'{nearest(wanted, spec.priors)}"
+                )
             if wanted is None and len(spec.priors) > 1:
                 raise self.error(("chain", i, item.name), f"say which prior: {', '.join(sorted(spec.priors))}")
 
@@ -199,7 +202,7 @@ def trim(loc: Sequence[Any], values: Any) -> tuple[Path, Any]:
 
 
 def explicit(options: Options) -> dict[str, Any]:
-    """The options that were given, not the defaults (a plugin's option model may have other defaults in the catalogue)."""
+    """The options that were given, without the defaults."""
     return {key: getattr(options, key) for key in options.model_fields_set}
 
 
@@ -260,10 +263,14 @@ def _anchor(document: Document, keys: list[Any], setting: str) -> tuple[Any, Any
     if rest and isinstance(rest[0], int):
         named, rest = named[rest[0] : rest[0] + 1], rest[1:]
     elif len(named) > 1:
-        raise ConfigError(f"--set {setting}: {len(named)} stages are named '{keys[0]}'; write {keys[0]}[0], {keys[0]}[1] ...")
+        raise ConfigError(
+            f"--set {setting}: {len(named)} stages are named '{keys[0]}'; write {keys[0]}[0], {keys[0]}[1] ..."
+        )
     if not named:
         hint = difflib.get_close_matches(str(keys[0]), [name for _, name, _ in found] + list(TOP), n=1)
-        raise ConfigError(f"--set {setting}: the chain has no stage '{keys[0]}'" + (f"; did you mean '{hint[0]}'?" if hint else ""))
+        raise ConfigError(
+            f"--set {setting}: the chain has no stage '{keys[0]}'" + (f"; did you mean '{hint[0]}'?" if hint else "")
+        )
     return named[0][0], named[0][1], rest, named[0][2]
 
 

@@ -76,4 +76,3 @@ class StageRun:
 def tensor_device(device: str) -> str:
     """Where float64 states live: on the device, or on the CPU where the device has no float64 (mps)."""
     return "cpu" if device.startswith("mps") else device
-

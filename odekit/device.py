@@ -20,9 +20,13 @@ def resolve_device(device: str) -> str:
     index = device.partition(":")[2]
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": has_mps}[kind]
     if kind == "cuda" and present and index and not (index.isdigit() and int(index) < torch.cuda.device_count()):
-        raise DeviceError(f"device '{device}' is not there: this machine has {torch.cuda.device_count()} CUDA device(s)")
+        raise DeviceError(
+            f"device '{device}' is not there: this machine has {torch.cuda.device_count()} CUDA device(s)"
+        )
     if not present:
-        raise DeviceError(f"device '{device}' is not there: torch {torch.__version__} finds no {kind.upper()}; use --device cpu")
+        raise DeviceError(
+            f"device '{device}' is not there: torch {torch.__version__} finds no {kind.upper()}; use --device cpu"
+        )
     return device
 
 

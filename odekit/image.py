@@ -118,6 +118,6 @@ def quantise(values: NDArray[np.float32], bits: Literal[8, 16]) -> NDArray[np.ui
 
 
 def fingerprint(pixels: Pixels) -> str:
-    """SHA-256 of the decoded pixels as 16-bit integers, so an 8-bit picture and its 16-bit copy are the same picture."""
+    """SHA-256 of the decoded pixels as 16-bit integers, so that an 8-bit picture and its 16-bit copy are one."""
     numbers = quantise(pixels, 16).astype("<u2")
     return hashlib.sha256(repr(pixels.shape).encode() + numbers.tobytes()).hexdigest()

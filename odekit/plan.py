@@ -1,4 +1,4 @@
-"""What a chain would do, found out without loading weights: network calls, priors, licences, things that cannot work."""
+"""What a chain would do, found out without loading weights: network calls, licences, what cannot work."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def make_plan(spec: ChainSpec, catalog: Catalog) -> Plan:
         stages.append(PlannedStage(str(i), item.name, summary(item), calls))
     used = [used_part(part, catalog) for part in walk(spec)]
     stores = [catalog.stores[part.weights] for part in used if part.weights in catalog.stores]
-    weights = [{"name": s.name, "licence": s.licence, "commercial_use": s.commercial_use, "sha256": s.sha256} for s in stores]
+    weights = [
+        {"name": s.name, "licence": s.licence, "commercial_use": s.commercial_use, "sha256": s.sha256} for s in stores
+    ]
     return Plan(spec.name, stages, list(dict.fromkeys(used)), weights)
 
 

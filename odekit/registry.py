@@ -1,4 +1,4 @@
-"""The catalogue of parts, and the pluggy manager that fills it. Built-in parts come in by the same hook as foreign ones."""
+"""The catalogue of parts, and the pluggy manager that fills it. Built-in parts come in by the same hook as others."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ class Entry:
 
     def load(self) -> Factory:
         """The factory itself."""
-        return resolve(self.factory, f"{self.kind} '{self.name}' of {self.dist}")
+        factory: Factory = resolve(self.factory, f"{self.kind} '{self.name}' of {self.dist}")
+        return factory
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def resolve(target: Any, owner: str) -> Any:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """ "; did you mean 'x'?" for the closest name, or the list of names where none is close."""
+    """What to add to an error: `; did you mean 'x'?` for the closest name, or the names where none is close."""
     known = sorted(names)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
@@ -163,7 +164,13 @@ class PluginCatalog:
         self.dist = dist
 
     def part(
-        self, kind: str, name: str, factory: Factory | str, options: type[Options] = Options, summary: str = "", **more: Any
+        self,
+        kind: str,
+        name: str,
+        factory: Factory | str,
+        options: type[Options] = Options,
+        summary: str = "",
+        **more: Any,
     ) -> None:
         """Register a part of any kind; the methods named after the kinds are shorthands.
 

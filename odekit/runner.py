@@ -126,7 +126,9 @@ class Runner:
         self.progress.begin(len(todo), None if plan.calls is None else plan.calls * len(batches))
         if todo:
             session = self._open(settings)
-            write_json(self.out / "run.json", {"schema": SCHEMA} | settings | self.summary.settings | {"versions": versions()})
+            write_json(
+                self.out / "run.json", {"schema": SCHEMA} | settings | self.summary.settings | {"versions": versions()}
+            )
             for batch in batches:
                 self._batch(batch, session, settings)
         self._failures()
@@ -147,11 +149,15 @@ class Runner:
         if isinstance(stored, dict):
             for key in ("chain", "seed"):
                 if stored.get(key) != settings[key]:
-                    raise ConfigError(f"{self.out} was made with another {key}; resume with that, or choose another folder")
+                    raise ConfigError(
+                        f"{self.out} was made with another {key}; resume with that, or choose another folder"
+                    )
             torch.set_num_threads(int(stored["threads"]))
             machine = {key: stored[key] for key in ("device", "precision", "slots", "threads")}
             if options.batch_size not in (None, machine["slots"]):
-                raise ConfigError(f"{self.out} was made with --batch-size {machine['slots']}; resume with that or without")
+                raise ConfigError(
+                    f"{self.out} was made with --batch-size {machine['slots']}; resume with that or without"
+                )
             return settings, machine
         device = resolve_device(options.device)
         if options.batch_size is not None and options.batch_size < 1:
@@ -181,7 +187,9 @@ class Runner:
             elif self.options.resume and proves_done(read_json(record_path(target)), settings, job.source, target):
                 self.summary.skipped.append(target)
             elif target.exists() and not (self.options.overwrite or self.options.resume):
-                raise ConfigError(f"{target} exists; --resume goes on with what is missing, --overwrite restores all again")
+                raise ConfigError(
+                    f"{target} exists; --resume goes on with what is missing, --overwrite restores all again"
+                )
             else:
                 todo.append(job)
         return todo
@@ -189,9 +197,13 @@ class Runner:
     def _open(self, settings: dict[str, Any]) -> Session:
         machine = self.summary.settings
         return self.chain.open(
-            seed=settings["seed"], device=machine["device"], precision=machine["precision"], batch_size=machine["slots"],
-            keep_stages=self.options.keep_stages, tell=self.progress.calls,
-        )  # fmt: skip
+            seed=settings["seed"],
+            device=machine["device"],
+            precision=machine["precision"],
+            batch_size=machine["slots"],
+            keep_stages=self.options.keep_stages,
+            tell=self.progress.calls,
+        )
 
     def _batch(self, jobs: list[Job], session: Session, settings: dict[str, Any]) -> None:
         read: list[tuple[Job, Image, dict[str, Any]]] = []
@@ -208,7 +220,9 @@ class Runner:
             self._finish(job, result, facts, settings, session)
         self.progress.images(len(jobs))
 
-    def _finish(self, job: Job, result: Result, facts: dict[str, Any], settings: dict[str, Any], session: Session) -> None:
+    def _finish(
+        self, job: Job, result: Result, facts: dict[str, Any], settings: dict[str, Any], session: Session
+    ) -> None:
         if result.error is not None:
             self._fail(job.source, result.error)
             return
@@ -224,11 +238,15 @@ class Runner:
         calls = sum(stage.get("calls", 0) for stage in stages)
         seconds = round(sum(stage["seconds"] for stage in stages), 4)
         record = {"schema": SCHEMA, "input": facts, "output": file_facts(target), "calls": calls, "seconds": seconds}
-        record |= settings | self.summary.settings | {"stages": stages, "weights": session.weights(), "versions": versions()}
+        record |= (
+            settings | self.summary.settings | {"stages": stages, "weights": session.weights(), "versions": versions()}
+        )
         if result.stages:
             from odekit.report.sheet import write_stages
 
-            record["pictures"] = str(write_stages(self.out / "stages" / job.target, result.stages).relative_to(self.out))
+            record["pictures"] = str(
+                write_stages(self.out / "stages" / job.target, result.stages).relative_to(self.out)
+            )
         write_json(record_path(target), record)
         self.summary.restored.append(target)
         self.summary.calls_per_image = max(self.summary.calls_per_image, calls)

@@ -18,7 +18,9 @@ def write_plugin(name: str, folder: Path) -> Path:
         ConfigError: the name is no distribution name, or the folder exists and is not empty.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
-        raise ConfigError(f"'{name}' is no name for a project: use small letters, digits and single hyphens, such as odekit-mine")
+        raise ConfigError(
+            f"'{name}' is no name for a project: use small letters, digits and single hyphens, such as odekit-mine"
+        )
     root = folder / name
     if root.exists() and any(root.iterdir()):
         raise ConfigError(f"{root} exists and is not empty; choose another name or --folder")
@@ -28,7 +30,9 @@ def write_plugin(name: str, folder: Path) -> Path:
     for template, target in _targets(module).items():
         path = root / target
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(names), encoding="utf-8")
+        path.write_text(
+            Template((TEMPLATES / template).read_text(encoding="utf-8")).substitute(names), encoding="utf-8"
+        )
     (root / module / "py.typed").touch()
     return root
 

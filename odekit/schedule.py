@@ -29,7 +29,7 @@ class NoiseSchedule:
             ValueError: abar is not a falling sequence of at least two numbers inside (0, 1).
         """
         a = self.abar
-        if a.ndim != 1 or a.size < 2 or not (np.all(np.diff(a) < 0) and 0 < a[-1] and a[0] < 1):
+        if a.ndim != 1 or a.size < 2 or not (np.all(np.diff(a) < 0) and a[-1] > 0 and a[0] < 1):
             raise ValueError("abar must be a strictly falling sequence of at least two numbers inside (0, 1)")
 
     @classmethod
@@ -52,7 +52,8 @@ class NoiseSchedule:
     @classmethod
     def from_betas(cls, betas: Sequence[float] | NDArray[np.float64]) -> NoiseSchedule:
         """From the variances `beta_t` added per step: `abar_t = prod(1 - beta_s)` for s <= t."""
-        return cls(np.cumprod(1.0 - np.asarray(betas, dtype=np.float64)))
+        kept = 1.0 - np.asarray(betas, dtype=np.float64)
+        return cls(np.cumprod(kept, dtype=np.float64))
 
     def __len__(self) -> int:
         return int(self.abar.size)

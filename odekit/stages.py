@@ -47,10 +47,11 @@ class Upsample(Options):
     upsampler: UpsamplerRef
 
     def __init__(self, upsampler: Any = None, /, **options: Any) -> None:
-        if upsampler is None:
-            super().__init__(**options)
-            return
-        super().__init__(upsampler={"use": upsampler, **options} if isinstance(upsampler, str) else upsampler)
+        if isinstance(upsampler, str):
+            upsampler = {"use": upsampler, **options}
+        # Validation passes the field by name, a person in the first place.
+        fields = options if upsampler is None else {"upsampler": upsampler}
+        super().__init__(**fields)
 
 
 class Save(Options):
@@ -116,7 +117,9 @@ class RestoreStage:
         for row, (i, pixels) in enumerate(zip(members, from_state(result), strict=False)):
             context.note(i, calls=calls)
             if not bool(torch.isfinite(result[row]).all()):
-                context.fail(i, InputError("the latent became NaN or infinite; try a smaller step or precision float32"))
+                context.fail(
+                    i, InputError("the latent became NaN or infinite; try a smaller step or precision float32")
+                )
             else:
                 out[i] = out[i].with_pixels(pixels)
 
@@ -171,4 +174,3 @@ def read_mask(path: str, height: int, width: int) -> Tensor:
 
     image = area_resized(read(Path(path)), height, width)
     return torch.from_numpy((image.pixels.mean(axis=0) > 0.5).astype("float64"))[None, None]
-

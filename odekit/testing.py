@@ -29,7 +29,7 @@ MEANS = (0.3, -0.5, 0.1)
 
 
 class GaussianField:
-    """The exact eps of N(mean, diag variance) per channel, in (y, rho), counted. `lossy` rounds as a float32 network."""
+    """The exact eps of N(mean, diag variance) per channel, in (y, rho), counted; `lossy` rounds it to float32."""
 
     def __init__(self, lossy: bool = False) -> None:
         self.mean = torch.tensor(MEANS, dtype=torch.float64).view(1, 3, 1, 1)
@@ -135,7 +135,9 @@ def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> None:
             assert abs(seen - solver.order) <= tolerance, f"order {seen:.2f} seen going {way}, {solver.order} declared"
         field = GaussianField()
         travel(solver, field, points(), log_grid(32))
-        assert field.calls == round(32 * solver.nfe_per_step), f"{field.calls} calls in 32 steps, {solver.nfe_per_step} each declared"
+        assert field.calls == round(32 * solver.nfe_per_step), (
+            f"{field.calls} calls in 32 steps, {solver.nfe_per_step} each declared"
+        )
     y, rhos = points(), log_grid(64)
     back = psnr(round_trip(make(), GaussianField(lossy=True), y, rhos), y)
     least = 190.0 if solver.reversible else 20.0
@@ -184,14 +186,18 @@ def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> None:
     def run(rows: slice, shift: float = 0.0) -> Tensor:
         inverter, rng = make(prior), BatchNoise(noise(2).rows[rows])
         latent = inverter.invert(clean[rows], rng)
-        assert latent.level == len(inverter.levels) - 1, f"inversion ends at level {latent.level} of {len(inverter.levels)}"
+        assert latent.level == len(inverter.levels) - 1, (
+            f"inversion ends at level {latent.level} of {len(inverter.levels)}"
+        )
         if shift:
             latent = inverter.moved(latent, latent.x + shift)
         while latent.level >= 0:
             before = latent.level
             latent = inverter.descend(latent, rng)
             assert latent.level == before - 1, f"descend went from level {before} to {latent.level}"
-        assert latent.x.shape == clean[rows].shape and latent.x.dtype == torch.float64, "states are float64 of the input's shape"
+        assert latent.x.shape == clean[rows].shape and latent.x.dtype == torch.float64, (
+            "states are float64 of the input's shape"
+        )
         return latent.x
 
     state = torch.get_rng_state()
@@ -215,13 +221,15 @@ def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> None:
         out = make().enhance(x, level, levels, prior, noise(2))
         assert out.shape == x.shape and out.dtype == torch.float64, "states keep shape and type"
         assert torch.isfinite(out).all(), f"level {level} became NaN or infinite"
-        assert torch.equal(out, make().enhance(x, level, levels, prior, noise(2))), "two runs with the same noise differ"
+        assert torch.equal(out, make().enhance(x, level, levels, prior, noise(2))), (
+            "two runs with the same noise differ"
+        )
         alone = make().enhance(x[1:], level, levels, prior, BatchNoise(noise(2).rows[1:]))
         assert (out[1:] - alone).abs().max() <= 1e-9, "a row's result depends on its batch mates"
 
 
 def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> None:
-    """Sizes as declared, values in [0, 1], same bytes twice, order kept, inputs unchanged, independence of batch mates."""
+    """Sizes as declared, values in [0, 1], same bytes twice, inputs unchanged, independence of batch mates."""
     upsampler = make()
     draws = np.random.Generator(np.random.Philox(1)).random((3, 3, side, side), dtype=np.float32)
     images = [Image(pixels) for pixels in draws]
@@ -241,12 +249,27 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> None:
     again = upsampler.upsample(images, streams())
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(out, again, strict=True)), "two runs differ"
     assert all(np.array_equal(i.pixels, c) for i, c in zip(images, copies, strict=True)), "the input was changed"
-    assert all(a.origin == b.origin for a, b in zip(out, images, strict=True)), "an image lost its origin; use with_pixels"
+    assert all(a.origin == b.origin for a, b in zip(out, images, strict=True)), (
+        "an image lost its origin; use with_pixels"
+    )
     alone = upsampler.upsample(images[2:], streams()[2:])[0]
     assert np.abs(alone.pixels - out[2].pixels).max() <= 1e-4, "an image's result depends on its batch mates or place"
 
 
 __all__ = [
-    "GaussianField", "GaussianModel", "TwinField", "check_displacement", "check_enhancer", "check_inverter", "check_solver",
-    "check_upsampler", "log_grid", "noise", "observed_order", "points", "psnr", "round_trip", "travel",
-]  # fmt: skip
+    "GaussianField",
+    "GaussianModel",
+    "TwinField",
+    "check_displacement",
+    "check_enhancer",
+    "check_inverter",
+    "check_solver",
+    "check_upsampler",
+    "log_grid",
+    "noise",
+    "observed_order",
+    "points",
+    "psnr",
+    "round_trip",
+    "travel",
+]

@@ -27,7 +27,9 @@ def path_of(name: str, catalog: Catalog) -> Path:
         raise WeightsError(f"the weights '{name}' are not on this machine (expected at {store.path})")
     file = weights_file(store.path)
     if store.sha256 is not None and digest(file) != store.sha256:
-        raise WeightsError(f"{file} is not the registered file of '{name}' (its SHA-256 differs); install {store.dist} again")
+        raise WeightsError(
+            f"{file} is not the registered file of '{name}' (its SHA-256 differs); install {store.dist} again"
+        )
     return store.path
 
 

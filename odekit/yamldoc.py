@@ -82,7 +82,9 @@ def _build(node: Any, path: Path, document: Document) -> Any:
     here = f"{document.name}:{line}:{column}"
     # An alias gives the anchored node again, so refusing anchors refuses both, and with them exponential expansion.
     if node.anchor is not None:
-        raise ConfigError(f"{here}: anchors and aliases (&{node.anchor}) are not allowed in a chain; write the value out")
+        raise ConfigError(
+            f"{here}: anchors and aliases (&{node.anchor}) are not allowed in a chain; write the value out"
+        )
     tag = str(node.tag)
     if tag not in _SCALARS | _CONTAINERS or _explicit(node):
         raise ConfigError(f"{here}: tags ({tag}) are not allowed in a chain: it is data, not code")
@@ -108,7 +110,9 @@ def _mapping(node: Any, path: Path, document: Document) -> dict[str, Any]:
         if key is None or key_node.anchor is not None:
             raise ConfigError(f"{here}: a key must be a plain word")
         if key in out or key == "<<":
-            raise ConfigError(f"{here}: the key '{key}' stands twice" if key in out else f"{here}: merge keys are not allowed")
+            raise ConfigError(
+                f"{here}: the key '{key}' stands twice" if key in out else f"{here}: merge keys are not allowed"
+            )
         out[key] = _build(value_node, (*path, key), document)
         document.positions[(*path, key)] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
     return out

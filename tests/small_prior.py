@@ -18,7 +18,9 @@ from odekit.priors.diffusers_unet import DiffusersPrior
 def small_prior(seed: int = 20240817, rule: str = "B") -> DiffusersPrior:
     """`ddim_small` filled by the rule, through the converter and a folder."""
     with tempfile.TemporaryDirectory() as place:
-        tensors = {name: torch.from_numpy(value) for name, value in fill(layout("ddim_small_golden"), seed, rule).items()}
+        tensors = {
+            name: torch.from_numpy(value) for name, value in fill(layout("ddim_small_golden"), seed, rule).items()
+        }
         save_file(tensors, Path(place) / "small.safetensors")
         folder = convert(Path(place) / "small.safetensors", Path(place) / "out", "ddim", ConvertOptions(image_size=32))
         return DiffusersPrior.load(folder)

@@ -78,7 +78,9 @@ def missing_chain_file(c):
 
 def chain_of_a_plugin_that_is_not_installed(c):
     c.run(c.exact("odekit: 1\nchain: [{upsample: gfpgan}]"))
-    return "the upsampler 'gfpgan' comes with the plugin odekit-gfpgan, which is not installed; pip install odekit-gfpgan"
+    return (
+        "the upsampler 'gfpgan' comes with the plugin odekit-gfpgan, which is not installed; pip install odekit-gfpgan"
+    )
 
 
 def unknown_part(c):

@@ -89,7 +89,10 @@ def test_aligned_faces_are_square_within_five_per_cent(height, width, fits):
     (result,) = exact().run([Image.from_uint8(picture(0, height, width))])
     assert (result.error is None) is fits
     if not fits:
-        assert str(result.error) == f"{width}x{height} is not an aligned square face; for a whole photograph use 'odekit run photo'"
+        assert (
+            str(result.error)
+            == f"{width}x{height} is not an aligned square face; for a whole photograph use 'odekit run photo'"
+        )
 
 
 def test_a_picture_that_is_refused_does_not_stop_the_others():
@@ -109,7 +112,9 @@ def test_alpha_follows_the_size():
 
 
 def test_upsampling_multiplies_the_side():
-    chain = Chain([*exact().tree()["chain"], odekit.Upsample("resize", scale=3)], priors={"face": {"use": "mixture", "side": 8}})
+    chain = Chain(
+        [*exact().tree()["chain"], odekit.Upsample("resize", scale=3)], priors={"face": {"use": "mixture", "side": 8}}
+    )
     assert chain.run(images(1))[0].image.pixels.shape == (3, 24, 24)
 
 

@@ -106,7 +106,9 @@ def test_a_written_out_chain_reads_back_as_itself():
     assert load(json.dumps(chain.tree())) == chain
 
 
-@pytest.mark.parametrize("short", ["- restore", "- restore:", "- restore: {}", "- restore: {inverter: ode}", "- restore: {inverter: {}}"])
+@pytest.mark.parametrize(
+    "short", ["- restore", "- restore:", "- restore: {}", "- restore: {inverter: ode}", "- restore: {inverter: {}}"]
+)
 def test_short_forms_are_the_defaults(short):
     assert load(HEAD + "chain:\n  " + short) == Chain([Restore()])
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from goldens import DATA, deviation, fill, golden, golden_input, layout
 
 from odekit.convert import ConvertOptions, convert, detect
 from odekit.convert.renaming import Converted
@@ -15,7 +16,6 @@ from odekit.priors.diffusers_unet import DiffusersPrior
 from odekit.priors.metadata import Betas
 from odekit.safeload import load_tensors
 from odekit.schedule import NoiseSchedule
-from goldens import DATA, deviation, fill, golden, golden_input, layout
 
 SEED = 20240817
 GOLDENS = {

@@ -65,7 +65,14 @@ def test_kept_pixels_stay_as_they_are():
 
 def test_whoever_watches_is_told_of_every_event():
     events = []
-    edit(torch.zeros(1, 3, 2, 2), Diary(), AddOne(), None, None, lambda event, latent: events.append((event, latent.level)))
+    edit(
+        torch.zeros(1, 3, 2, 2),
+        Diary(),
+        AddOne(),
+        None,
+        None,
+        lambda event, latent: events.append((event, latent.level)),
+    )
     assert events == [
         ("inverted", 2), ("enhanced", 2), ("descended", 1), ("descended", 0), ("enhanced", 0), ("descended", -1), ("restored", -1),
     ]  # fmt: skip

@@ -35,7 +35,9 @@ def climb(prior, clean, stop, label, start="image"):
 def descend(prior, x, index):
     """States of the way down from a stored latent: {index: x}, -1 is the image."""
     inverter = OdeInverter(Ode(steps=50), prior, Ddim())
-    latent = Latent(x, index, inverter.solver.start(inverter.field, x / inverter.levels.signal(index), inverter.levels.at(index)))
+    latent = Latent(
+        x, index, inverter.solver.start(inverter.field, x / inverter.levels.signal(index), inverter.levels.at(index))
+    )
     seen = {}
     while latent.level >= 0:
         latent = inverter.descend(latent, None)

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pil
 
 import odekit.io
@@ -72,6 +73,17 @@ def test_every_kind_is_read_as_pillow_sees_it(tmp_path, name, mode, options):
     assert image.meta.grey == (mode in ("L", "1"))
 
 
+def test_previews_beside_the_picture_do_not_count_as_pages(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(SHALLOW[..., :3], photometric="rgb")
+        file.write(SHALLOW[::4, ::4, :3], photometric="rgb", subfiletype=1)
+    assert np.array_equal(read(tmp_path / "a.tif").to_uint8(), SHALLOW[..., :3])
+    first, second = Pil.fromarray(smooth()), Pil.fromarray(smooth()[::2, ::2])
+    first.save(tmp_path / "phone.jpg", "MPO", save_all=True, append_images=[second])
+    image = read(tmp_path / "phone.jpg")
+    assert (image.meta.format, image.width) == ("JPEG", WIDTH)
+
+
 @pytest.mark.parametrize("mode", ["P", "L", "RGB"])
 def test_a_colour_named_transparent_becomes_alpha(tmp_path, mode):
     source = Pil.fromarray(SHALLOW[..., :3]).convert(mode)
@@ -129,7 +141,9 @@ def test_jpeg_keeps_all_its_colour_samples_and_quality_has_an_effect(tmp_path):
     assert [component[1:3] for component in Pil.open(path).layer] == [(1, 1)] * 3
     assert len(encode(image, "jpeg", quality=30)) < path.stat().st_size
     assert len(encode(image, "webp", quality=30)) < len(encode(image, "webp"))
-    assert np.array_equal(read(write(image, tmp_path / "a", format="webp", quality=100)).to_uint8(), SHALLOW[..., :3])
+    clear = Image(image.pixels, np.zeros((HEIGHT, WIDTH), np.float32))
+    whole = read(write(clear, tmp_path / "a", format="webp", quality=100))
+    assert np.array_equal(whole.to_uint8(), SHALLOW[..., :3])  # lossless, also where nothing is seen
 
 
 def test_the_whole_path_may_be_in_any_script(tmp_path):

@@ -115,12 +115,15 @@ def test_a_file_that_is_no_still_picture_gets_one_line(tmp_path, capfd, data, ex
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff", "raw tiff", "bmp", "png 16", "tiff 16", "raw tiff 16"])
+@pytest.mark.parametrize(
+    "kind", ["png", "jpeg", "webp", "tiff", "raw tiff", "bmp", "png 16", "tiff 16", "raw tiff 16", "tiff 16 in strips"]
+)
 def test_a_truncated_file_gets_one_line(tmp_path, capfd, kind, share):
     wide = PICTURE.astype(np.uint16) * 257
     data = {
         "raw tiff": lambda: tiff(PICTURE, photometric="rgb"),
         "raw tiff 16": lambda: tiff(wide, photometric="rgb"),
+        "tiff 16 in strips": lambda: tiff(wide, photometric="rgb", rowsperstrip=2, compression="zlib"),
         "png 16": lambda: deep("png"),
         "tiff 16": lambda: deep("tiff"),
     }.get(kind, lambda: saved(kind.upper()))()

@@ -138,6 +138,12 @@ def test_damaged_exif_costs_no_picture(tmp_path, damage):
     assert image.meta.exif is None
 
 
+def test_exif_larger_than_a_jpeg_can_hold_is_left_out_there_and_kept_elsewhere(tmp_path):
+    image = Image(np.zeros((3, 4, 4), np.float32), meta=Metadata(exif=block(make="x" * 70000)))
+    assert read(write(image, tmp_path / "a", format="jpeg")).meta.exif is None
+    assert len(Pil.open(write(image, tmp_path / "a", format="png")).getexif()[MAKE]) == 70000
+
+
 @pytest.mark.parametrize("format", ["png", "tiff", "jpeg", "bmp"])
 def test_the_resolution_is_kept(tmp_path, format):
     Pil.fromarray(smooth()).save(tmp_path / "in.png", dpi=(300, 150))

@@ -139,5 +139,10 @@ def test_noise_is_drawn_once_per_update_in_order():
             return torch.zeros(tuple(shape)).numpy()
 
     source = Counting()
-    run(Langevin(levels=[LEVEL], iterations=3), torch.zeros((2, 3, 8, 8), dtype=torch.float64), Gaussian(), WholeNoise(source))
+    run(
+        Langevin(levels=[LEVEL], iterations=3),
+        torch.zeros((2, 3, 8, 8), dtype=torch.float64),
+        Gaussian(),
+        WholeNoise(source),
+    )
     assert source.shapes == [(2, 3, 8, 8)] * 3

@@ -8,18 +8,18 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "odekit"
 
 ROWS = [
-    {"errors", "version"},
+    {"errors", "version", "device", "yamldoc", "inputs"},
     {"image", "formats", "io", "rng", "state"},
     {"schedule", "grids"},
     {"interfaces"},
-    {"hookspecs", "options", "registry", "weights", "safeload"},
+    {"hookspecs", "options", "registry", "weights", "safeload", "config"},
     {"priors", "convert"},
     {"solvers"},
     {"inverters", "enhancers", "upsamplers", "faces", "degrade", "metrics"},
     {"edit"},
-    {"yamldoc", "config", "context", "device", "stages", "plan", "session", "chain"},
+    {"context", "stages", "plan", "session", "chain"},
     {"builtin"},
-    {"record", "inputs", "report", "runner"},
+    {"record", "report", "runner"},
     {"scaffold", "testing", "train", "bench"},
     {"cli"},
 ]

@@ -20,13 +20,27 @@ from odekit.testing import check_inverter, check_solver, check_upsampler
 
 def install(project, target):
     """pip install a project into a folder, with nothing but what is here already."""
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", target, project]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--target",
+        target,
+        project,
+    ]
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
     return {"PYTHONPATH": str(target)}
 
 
 def run(*command, extra=None, cwd=None):
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True, env=os.environ | (extra or {}), cwd=cwd)
+    return subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, env=os.environ | (extra or {}), cwd=cwd
+    )
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +51,23 @@ def stranger(tmp_path_factory):
 def test_a_strangers_solver_and_upsampler_are_used_from_yaml(stranger, tmp_path):
     chain = tmp_path / "theirs.yaml"
     chain.write_text(
-        EXACT.replace("steps: 10}", "steps: 10, solver: {use: ralston, at: 1.0}}") + "  - upsample: {use: nearest, scale: 3}\n"
+        EXACT.replace("steps: 10}", "steps: 10, solver: {use: ralston, at: 1.0}}")
+        + "  - upsample: {use: nearest, scale: 3}\n"
     )
     odekit.write(Image.from_uint8(picture(0)), tmp_path / "face.png", format="png")
     program = "from odekit.cli import main; main()"
-    done = run(sys.executable, "-c", program, "run", chain, tmp_path / "face.png", "-o", tmp_path / "out", "--json", extra=stranger)
+    done = run(
+        sys.executable,
+        "-c",
+        program,
+        "run",
+        chain,
+        tmp_path / "face.png",
+        "-o",
+        tmp_path / "out",
+        "--json",
+        extra=stranger,
+    )
     assert done.returncode == 0, done.stderr
     assert odekit.read(tmp_path / "out" / "face.png").width == 24
     # Twice 10 steps of 2 calls, and 8 Langevin updates.
@@ -54,7 +80,7 @@ def test_a_strangers_solver_and_upsampler_are_used_from_yaml(stranger, tmp_path)
 
 def test_a_strangers_parts_pass_the_conformance_kit(stranger, monkeypatch):
     monkeypatch.syspath_prepend(stranger["PYTHONPATH"])
-    from stranger_parts.parts import Ralston, Nearest
+    from stranger_parts.parts import Nearest, Ralston
 
     check_solver(Ralston)
     check_upsampler(Nearest)
@@ -64,7 +90,17 @@ def test_a_generated_project_passes_its_own_tests(cli, tmp_path):
     made = cli("new-plugin", "odekit-mine", "-o", tmp_path)
     assert made.code == 0, made.err
     where = install(tmp_path / "odekit-mine", tmp_path / "site")
-    done = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path / "odekit-mine" / "tests", extra=where, cwd=tmp_path)
+    done = run(
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        tmp_path / "odekit-mine" / "tests",
+        extra=where,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stdout
     assert "4 passed" in done.stdout
 
@@ -139,12 +175,17 @@ def test_a_plugin_that_fails_while_registering_is_named():
 
 
 def test_a_factory_that_cannot_be_loaded_is_named():
-    catalog, _ = build([("odekit", builtin), ("alpha", module(lambda catalog: catalog.solver("gone", "no_such_module:Solver")))])
+    catalog, _ = build(
+        [("odekit", builtin), ("alpha", module(lambda catalog: catalog.solver("gone", "no_such_module:Solver")))]
+    )
     with pytest.raises(PluginError, match="solver 'gone' of alpha cannot be loaded from 'no_such_module:Solver'"):
         catalog.get("solver", "gone").load()
 
 
-@pytest.mark.parametrize("value, found", [("none", False), ("", False), ("odekit-sdedit", True), ("sdedit", True), ("other", False), (None, True)])
+@pytest.mark.parametrize(
+    "value, found",
+    [("none", False), ("", False), ("odekit-sdedit", True), ("sdedit", True), ("other", False), (None, True)],
+)
 def test_an_environment_variable_limits_discovery(monkeypatch, value, found):
     monkeypatch.delenv("ODEKIT_PLUGINS", raising=False)
     if value is not None:
@@ -181,7 +222,9 @@ def test_a_part_that_fails_on_one_picture_does_not_stop_the_others():
 
     plugin = module(lambda catalog: catalog.upsampler("picky", Picky, Options))
     catalog, _ = build([("odekit", builtin), ("alpha", plugin)])
-    results = odekit.Chain([odekit.Upsample("picky")], parts=catalog).run([Image.from_uint8(picture(0, s, s)) for s in (8, 9, 10)])
+    results = odekit.Chain([odekit.Upsample("picky")], parts=catalog).run(
+        [Image.from_uint8(picture(0, s, s)) for s in (8, 9, 10)]
+    )
     assert [result.error is None for result in results] == [True, False, True]
 
 

@@ -32,7 +32,11 @@ def test_importing_odekit_loads_neither_torch_nor_numpy():
 def test_the_core_runs_without_torchvision_and_opencv(tmp_path):
     import PIL.Image
 
-    (tmp_path / "exact.yaml").write_text(EXACT.replace("{face: {use: mixture, side: 8}}", "{face: face64}").replace("steps: 10", "steps: 2").replace("[0, 3]", "[0]"))
+    (tmp_path / "exact.yaml").write_text(
+        EXACT.replace("{face: {use: mixture, side: 8}}", "{face: face64}")
+        .replace("steps: 10", "steps: 2")
+        .replace("[0, 3]", "[0]")
+    )
     PIL.Image.fromarray(picture(0, 64, 64)).save(tmp_path / "face.png")
     block = "import sys\nsys.modules.update(dict.fromkeys(['torchvision', 'cv2', 'transformers', 'accelerate']))\nfrom odekit.cli import main; main()"
     done = subprocess.run(

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from odekit.cli import chains, new_plugin, plugins, run, weights
+from odekit.cli import bench, chains, degrade, new_plugin, plugins, run, train, weights
 
 app = typer.Typer(
     name="odekit",
@@ -20,8 +20,11 @@ app.command()(run.run)
 app.command()(chains.check)
 app.command()(chains.explain)
 app.command()(plugins.plugins)
+app.command()(degrade.degrade)
 app.command("new-plugin")(new_plugin.new_plugin)
 app.add_typer(weights.app, name="weights")
+app.add_typer(bench.app, name="bench")
+app.add_typer(train.app, name="train")
 
 
 def version(value: bool) -> None:

@@ -45,6 +45,8 @@ def explain(chain: ChainArgument, settings: Settings = None, as_json: AsJson = F
     unknown = "depends"
     rows = [(s.place, s.name, s.what, unknown if s.calls is None else str(s.calls)) for s in plan.stages]
     print_table(f"{loaded.spec.name or chain}  {loaded.spec.summary}", ("#", "stage", "what it does", "calls"), rows)
-    parts = [(p.kind, p.name, p.dist, p.licence, "yes" if p.commercial_use else "no", p.weights or "") for p in plan.parts]
+    parts = [
+        (p.kind, p.name, p.dist, p.licence, "yes" if p.commercial_use else "no", p.weights or "") for p in plan.parts
+    ]
     print_table("", ("part", "name", "from", "licence", "commercial use", "weights"), parts)
     say(f"\n{unknown if plan.calls is None else plan.calls} network calls per image")

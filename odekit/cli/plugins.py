@@ -27,17 +27,23 @@ def plugins(
     if as_json:
         rows = [
             {
-                "kind": e.kind, "name": e.name, "distribution": e.dist, "summary": e.summary, "licence": e.licence,
-                "commercial_use": e.commercial_use, "clash": (e.kind, e.name) in clashes,
+                "kind": e.kind,
+                "name": e.name,
+                "distribution": e.dist,
+                "summary": e.summary,
+                "licence": e.licence,
+                "commercial_use": e.commercial_use,
+                "clash": (e.kind, e.name) in clashes,
                 "options": {k: str(f.annotation) for k, f in e.options.model_fields.items()},
             }
             for e in entries
-        ]  # fmt: skip
+        ]
         chains = {name: str(path) for name, path in sorted(found.chains.items())}
         print_json({"parts": rows, "chains": chains, "failed": found.broken})
         return
     table = [
-        (e.kind, f"{e.dist}:{e.name}" if (e.kind, e.name) in clashes else e.name, e.dist, e.licence, e.summary) for e in entries
+        (e.kind, f"{e.dist}:{e.name}" if (e.kind, e.name) in clashes else e.name, e.dist, e.licence, e.summary)
+        for e in entries
     ]
     print_table("", ("kind", "name", "from", "licence", "what it is"), table)
     say(f"\nchains: {', '.join(sorted(found.chains))}")

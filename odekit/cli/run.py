@@ -35,7 +35,9 @@ def run(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; the chain's own by default.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    batch_size: Annotated[int | None, typer.Option(help="Slots of every network call; 8, or the number of images.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Slots of every network call; 8, or the number of images.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip what a record proves done.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Restore again what exists.")] = False,
     keep_stages: Annotated[bool, typer.Option("--keep-stages", help="Write every stage and a sheet.")] = False,
@@ -121,7 +123,9 @@ class Bar:
             self.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.progress is not None:
             self.progress.stop()
 

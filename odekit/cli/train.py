@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from odekit.train.step import Outcome
     from odekit.train.task import Task
 
-app = typer.Typer(help="Train a prior on aligned faces.", no_args_is_help=True)
+app = typer.Typer(help="Train a face prior or a face upsampler.", no_args_is_help=True)
 
 Data = Annotated[Path, typer.Argument(help="Folder, tar or npz of aligned faces.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: weights, log, samples, checkpoint.")]
@@ -24,7 +24,7 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N o
 
 @app.callback()
 def _group() -> None:
-    """Train a prior on aligned faces."""
+    """Train a face prior or a face upsampler."""
 
 
 @app.command()
@@ -51,6 +51,30 @@ def prior(
     options = read.options(PriorOptions, config, {"steps": steps, "init": init})
     found = faces.load(data, options.side, options.skip_bad)
     _run(PriorTask(found, options), output, resume, device, found.notes)
+
+
+@app.command()
+def upsampler(
+    data: Data,
+    output: Out,
+    config: Config = None,
+    resume: Resume = False,
+    steps: Steps = None,
+    init: Init = None,
+    device: Device = "auto",
+) -> None:
+    """Train a face upsampler on large aligned faces; its small inputs are made from them.
+
+    Example: odekit train upsampler faces256.tar -o runs/face-x4 --config configs/train/face-x4.yaml
+    """
+    from odekit.train import data as faces
+    from odekit.train import read
+    from odekit.train.options import UpsamplerOptions
+    from odekit.train.upsampler import UpsamplerTask
+
+    options = read.options(UpsamplerOptions, config, {"steps": steps, "init": init})
+    found = faces.load(data, options.side, options.skip_bad)
+    _run(UpsamplerTask(found, options), output, resume, device, found.notes)
 
 
 def _run(task: Task, output: Path, resume: bool, device: str, notes: tuple[str, ...]) -> None:

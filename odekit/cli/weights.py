@@ -23,15 +23,23 @@ def list_weights(as_json: AsJson = False) -> None:
     stores = [store for _, store in sorted(catalog().stores.items())]
     rows = [
         {
-            "name": s.name, "from": s.dist, "licence": s.licence, "commercial_use": s.commercial_use, "sha256": s.sha256,
-            "here": s.path is not None and s.path.exists(), "summary": s.summary,
+            "name": s.name,
+            "from": s.dist,
+            "licence": s.licence,
+            "commercial_use": s.commercial_use,
+            "sha256": s.sha256,
+            "here": s.path is not None and s.path.exists(),
+            "summary": s.summary,
         }
         for s in stores
-    ]  # fmt: skip
+    ]
     if as_json:
         print_json(rows)
         return
-    table = [(str(r["name"]), str(r["from"]), str(r["licence"]), "yes" if r["here"] else "no", str(r["summary"])) for r in rows]
+    table = [
+        (str(r["name"]), str(r["from"]), str(r["licence"]), "yes" if r["here"] else "no", str(r["summary"]))
+        for r in rows
+    ]
     print_table("", ("name", "from", "licence", "here", "what it is"), table)
 
 
@@ -46,3 +54,37 @@ def path(name: Annotated[str, typer.Argument(help="Name of the weights.")]) -> N
     from odekit.weights import path_of
 
     say(str(path_of(name, catalog())))
+
+
+@app.command("convert")
+def convert_weights(
+    checkpoint: Annotated[Path, typer.Argument(help="A guided-diffusion ADM or a DDIM checkpoint.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The prior folder to write.")],
+    image_size: Annotated[int, typer.Option(min=1, help="Side of the network's pictures in pixels.")],
+    kind: Annotated[str | None, typer.Option(help="adm or ddim; recognised by its tensors.")] = None,
+    num_heads: Annotated[int | None, typer.Option(min=1, help="ADM: heads of every attention.")] = None,
+    num_head_channels: Annotated[int | None, typer.Option(min=1, help="ADM: channels of every head.")] = None,
+    qkv_order: Annotated[str, typer.Option(help="ADM: legacy, or new (use_new_attention_order).")] = "legacy",
+    half: Annotated[bool, typer.Option("--half", help="Store float16.")] = False,
+) -> None:
+    """Write another program's checkpoint as a folder that a chain can name: priors: {face: ./folder}.
+
+    Example: odekit weights convert celeba64.ckpt -o celeba64 --image-size 64
+    """
+    from odekit.cli.show import say
+    from odekit.convert import convert
+    from odekit.convert.options import ConvertOptions
+    from odekit.errors import ConfigError
+
+    if kind not in (None, "adm", "ddim"):
+        raise ConfigError(f"--kind {kind}: adm or ddim")
+    if qkv_order not in ("legacy", "new"):
+        raise ConfigError(f"--qkv-order {qkv_order}: legacy or new")
+    options = ConvertOptions(
+        image_size=image_size,
+        num_heads=num_heads,
+        num_head_channels=num_head_channels,
+        qkv_order="new" if qkv_order == "new" else "legacy",
+        half=half,
+    )
+    say(str(convert(checkpoint, out, "adm" if kind == "adm" else "ddim" if kind == "ddim" else None, options)))

@@ -17,25 +17,29 @@ def plasma(rng: np.random.Generator, side: int, decay: float) -> NDArray[np.floa
         side: a power of two.
         decay: 1 is rough, 3 is smooth.
     """
-    field = np.zeros((side, side))
-    step, reach = side, 100.0
-
-    def jitter(total: NDArray[np.float64]) -> NDArray[np.float64]:
-        return total / 4 + reach * rng.uniform(-reach, reach, total.shape)
-
-    while step >= 2:
-        half = step // 2
-        corner = field[::step, ::step]
-        sums = corner + np.roll(corner, -1, axis=0)
-        field[half::step, half::step] = jitter(sums + np.roll(sums, -1, axis=1))
-        middle = field[half::step, half::step]
-        sums = middle + np.roll(middle, 1, axis=0) + corner + np.roll(corner, -1, axis=1)
-        field[::step, half::step] = jitter(sums)
-        sums = middle + np.roll(middle, 1, axis=1) + corner + np.roll(corner, -1, axis=0)
-        field[half::step, ::step] = jitter(sums)
-        step, reach = half, reach / decay
+    field = np.zeros((1, 1))
+    reach = 100.0
+    while len(field) < side:
+        field = _refine(rng, field, reach * reach)
+        reach /= decay
     field -= field.min()
     return field / (field.max() or 1.0)
+
+
+def _refine(rng: np.random.Generator, coarse: NDArray[np.float64], jitter: float) -> NDArray[np.float64]:
+    """A map (n, n) on twice as fine a grid (2n, 2n): centres of squares first, then the middles of their sides.
+
+    Every new point is the mean of its four neighbours, across the torus, plus U(-jitter, jitter).
+    """
+    side = len(coarse)
+    drawn = rng.uniform(-jitter, jitter, size=(3, side, side))
+    below, right = np.roll(coarse, -1, axis=0), np.roll(coarse, -1, axis=1)
+    centre = (coarse + below + right + np.roll(below, -1, axis=1)) / 4 + drawn[0]
+    fine = np.empty((2 * side, 2 * side))
+    fine[::2, ::2], fine[1::2, 1::2] = coarse, centre
+    fine[::2, 1::2] = (coarse + right + centre + np.roll(centre, 1, axis=0)) / 4 + drawn[1]
+    fine[1::2, ::2] = (coarse + below + centre + np.roll(centre, 1, axis=1)) / 4 + drawn[2]
+    return fine
 
 
 def cloud(rng: np.random.Generator, height: int, width: int, decay: float) -> NDArray[np.float64]:

@@ -54,8 +54,8 @@ class Langevin(Options):
             size, bound = step_size(self, level, levels), 2 * levels.sigma(level) ** 2
             if size >= bound:
                 raise ConfigError(
-                    f"step {self.step:g} is unstable at level {level}: rule '{self.rule}' makes it {size:.3g}, which must "
-                    f"stay below 2 sigma^2 = {bound:.3g}; use a step below {self.step * bound / size:.3g}"
+                    f"step {self.step:g} is unstable at level {level}: rule '{self.rule}' makes it {size:.3g}, "
+                    f"which must stay below 2 sigma^2 = {bound:.3g}; use a step below {self.step * bound / size:.3g}"
                 )
 
 
@@ -65,9 +65,9 @@ def step_size(options: Langevin, level: int, levels: Levels) -> float:
     if options.rule == "literal":
         return options.step * ratio
     if options.rule == "variance":
-        return options.step * ratio**2
+        return options.step * ratio * ratio
     if options.rule == "code":
-        return options.step * 100.0 ** (1 - level / (len(levels) - 1))
+        return options.step * math.pow(100.0, 1 - level / (len(levels) - 1))
     return options.step
 
 

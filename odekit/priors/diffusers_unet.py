@@ -128,8 +128,8 @@ def build(spec: PriorSpec, tensors: Mapping[str, Tensor], dtype: torch.dtype) ->
         raise WeightsError(
             f"{spec.weights.parent / 'config.json'}: no UNet2DModel can be made of it: {error}"
         ) from error
-    # Cast before they are given, because the model's own `.to(dtype)` warns about every cast; copied, because memory that
-    # is mapped from a file dies when the file is replaced.
+    # Cast before they are given, because the model's own `.to(dtype)` warns about every cast; copied, because memory
+    # that is mapped from a file dies when the file is replaced.
     fit(network, {modern(name): tensor.to(dtype, copy=True) for name, tensor in tensors.items()}, spec.weights)
     if spec.heads is not None:
         set_heads(network, spec.heads, spec.weights.parent)

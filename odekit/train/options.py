@@ -147,3 +147,46 @@ class PriorOptions(Run):
         if self.side % factor:
             raise ValueError(f"side {self.side} must be a multiple of {factor} (patch and resolutions of the network)")
         return self
+
+
+class Inputs(Options):
+    """What the small pictures look like that an upsampler learns from: like restored faces."""
+
+    flip: float = Field(default=0.5, ge=0, le=1)
+    clean: float = Field(default=0.5, ge=0, le=1)
+    """Share of inputs that are the area-reduced picture as it is. The others get each of the following."""
+    blur: float = Field(default=0.7, ge=0)
+    """Largest standard deviation of a Gaussian blur, in pixels of the small picture."""
+    noise: float = Field(default=0.03, ge=0, lt=1)
+    """Largest standard deviation of white noise, pixels in [0, 1]."""
+    jpeg: int = Field(default=60, ge=1, le=100)
+    """Lowest JPEG quality; half of the unclean inputs are compressed."""
+
+
+class UpsamplerOptions(Run):
+    """A whole run of `odekit train upsampler`: `configs/train/face-x4.yaml` is one of these."""
+
+    batch: int = Field(default=16, ge=1)
+    side: int = Field(default=256, ge=8)
+    """Side of the large pictures."""
+    scale: int = Field(default=4, ge=2, le=8)
+    features: int = Field(default=48, ge=4)
+    """Width of the network."""
+    convs: int = Field(default=12, ge=1)
+    """Convolutions between the first and the last."""
+    crop: int = Field(default=32, ge=8)
+    """Side of a training crop of the small picture."""
+    inputs: Inputs = Inputs()
+    optimiser: Optimiser = Optimiser(lr=1e-3, weight_decay=0.0, warmup=100, decay_from=0.5)
+    validation: int = Field(default=32, ge=1)
+    """Validation pictures (the first so many)."""
+    samples: int = Field(default=4, ge=0)
+    """Faces on a sample sheet: input, Lanczos, network, truth; 0 draws none."""
+
+    @model_validator(mode="after")
+    def _crops(self) -> UpsamplerOptions:
+        if self.side % self.scale:
+            raise ValueError(f"side {self.side} must be a multiple of scale {self.scale}")
+        if self.crop > self.side // self.scale:
+            raise ValueError(f"crop {self.crop} is larger than the small picture, {self.side // self.scale}")
+        return self

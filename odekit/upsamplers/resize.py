@@ -39,7 +39,8 @@ class ResizeUpsampler:
         """One resized image per image; alpha is resized with it."""
         scale = self.options.scale
         return [
-            resized(i, max(1, round(i.height * scale)), max(1, round(i.width * scale)), self.options.filter) for i in images
+            resized(i, max(1, round(i.height * scale)), max(1, round(i.width * scale)), self.options.filter)
+            for i in images
         ]
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import odekit
 from odekit.registry import PluginCatalog
-
 from odekit_sdedit.options import Sdedit
 
 
 @odekit.hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """An inverter, named as "module:attribute" so that nothing heavy is imported yet, and a ready chain."""
-    catalog.inverter("sdedit", "odekit_sdedit.inverter:SdeditInverter", Sdedit, "noise to t0, back by ancestral sampling")
+    catalog.inverter(
+        "sdedit", "odekit_sdedit.inverter:SdeditInverter", Sdedit, "noise to t0, back by ancestral sampling"
+    )
     catalog.chain("sdedit", Path(__file__).parent / "sdedit.yaml")

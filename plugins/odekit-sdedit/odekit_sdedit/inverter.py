@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from odekit.errors import ConfigError
 from odekit.interfaces import Latent, Tools
 from odekit.rng import Rng
-
 from odekit_sdedit.options import Sdedit
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class SdeditInverter:
         return Latent(x, latent.level, latent.carry)
 
     def pin(self, latent: Latent, keep: Tensor) -> Latent:
-        """Kept pixels are the input with the first draw's own noise, one level above the rest, as in the official program."""
+        """Kept pixels are the input with the first draw's noise, one level above the rest, as in the official program."""
         clean, e = latent.carry
         own = self._noised(clean, e, latent.level + 1)
         return Latent(keep * own + (1 - keep) * latent.x, latent.level, latent.carry)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from odekit.errors import ConfigError
 from odekit.grids import Levels, make_grid
 from odekit.options import Options
 from odekit.schedule import NoiseSchedule
-from pydantic import Field
 
 
 class Sdedit(Options):

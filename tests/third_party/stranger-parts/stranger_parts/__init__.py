@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import odekit
 from pydantic import Field
+
+import odekit
 
 
 class RalstonOptions(odekit.Options):
@@ -22,5 +23,13 @@ class NearestOptions(odekit.Options):
 
 @odekit.hookimpl
 def odekit_parts(catalog) -> None:
-    catalog.solver("ralston", "stranger_parts.parts:Ralston", options=RalstonOptions, summary="Runge-Kutta, 2 calls per step")
-    catalog.upsampler("nearest", "stranger_parts.parts:Nearest", options=NearestOptions, summary="repeats pixels", licence="BSD-3-Clause")
+    catalog.solver(
+        "ralston", "stranger_parts.parts:Ralston", options=RalstonOptions, summary="Runge-Kutta, 2 calls per step"
+    )
+    catalog.upsampler(
+        "nearest",
+        "stranger_parts.parts:Nearest",
+        options=NearestOptions,
+        summary="repeats pixels",
+        licence="BSD-3-Clause",
+    )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from odekit.interfaces import Carry, UpsamplerSpec
 
-from stranger_parts import RalstonOptions, NearestOptions
+from odekit.interfaces import Carry, UpsamplerSpec
+from stranger_parts import NearestOptions, RalstonOptions
 
 
 class Ralston:

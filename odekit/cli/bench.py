@@ -1,0 +1,64 @@
+"""`odekit bench`: measured figures, each beside what it should reach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from odekit.bench.processes import Figure
+
+app = typer.Typer(help="Measured figures: start, memory, overhead.", no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def show(figures: list[Figure], as_json: bool) -> None:
+    """A table, or JSON."""
+    from odekit.cli.show import print_json, print_table
+
+    if as_json:
+        print_json([figure.tree() for figure in figures])
+        return
+    rows = [
+        (f.name, f"{f.value:.3g} {f.unit}", f"<= {f.goal:g} {f.unit}", "yes" if f.reached else "NO", f.note)
+        for f in figures
+    ]
+    print_table("", ("figure", "measured", "goal", "reached", "how"), rows)
+
+
+@app.command()
+def start(
+    runs: Annotated[int, typer.Option(min=1, help="Counted runs of each command.")] = 5, as_json: AsJson = False
+) -> None:
+    """Time `import odekit`, `odekit --help` and `odekit check` as whole processes.
+
+    Example: odekit bench start
+    """
+    from odekit.bench.processes import start_up
+
+    show(start_up(runs), as_json)
+
+
+@app.command()
+def memory(
+    faces: Annotated[int, typer.Option(min=1, help="How many aligned faces.")] = 64, as_json: AsJson = False
+) -> None:
+    """Peak memory of `odekit run odedit` on aligned faces.
+
+    Example: odekit bench memory
+    """
+    from odekit.bench.processes import memory as measure
+
+    show([measure(faces)], as_json)
+
+
+@app.command()
+def overhead(batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 8, as_json: AsJson = False) -> None:
+    """What the loop costs beside its network calls.
+
+    Example: odekit bench overhead
+    """
+    from odekit.bench.overhead import overhead as measure
+
+    show([measure(batch)], as_json)

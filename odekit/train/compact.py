@@ -1,0 +1,36 @@
+"""A compact convolutional upsampler, in the shape that spandrel and other tools know as Compact (SRVGGNetCompact)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Compact(nn.Module):
+    """Convolutions at the small size, one pixel shuffle, added to the nearest-neighbour enlargement.
+
+    Real-ESRGAN (arXiv:2107.10833), its compact variant: `body` = first convolution, PReLU, `convs` times (convolution,
+    PReLU), last convolution to 3 scale^2 channels. The names of its tensors are part of the format.
+    """
+
+    def __init__(self, features: int = 48, convs: int = 12, scale: int = 4) -> None:
+        super().__init__()
+        self.scale = scale
+        layers: list[nn.Module] = [nn.Conv2d(3, features, 3, padding=1), nn.PReLU(features)]
+        for _ in range(convs):
+            layers += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(features)]
+        last = nn.Conv2d(features, 3 * scale**2, 3, padding=1)
+        self.body = nn.ModuleList([*layers, last])
+        for layer in self.body:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, a=0.25)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(last.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) in [0, 1] to (N, 3, scale H, scale W), not clipped."""
+        out = x
+        for layer in self.body:
+            out = layer(out)
+        base = functional.interpolate(x, scale_factor=self.scale, mode="nearest")
+        return base + functional.pixel_shuffle(out, self.scale)

@@ -1,0 +1,168 @@
+"""The task of training a face upsampler: small faces in, large faces out."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.errors import WeightsError
+from odekit.train import augment, draws, low, sheet
+from odekit.train import folder as folders
+from odekit.train.data import Faces
+from odekit.train.options import Inputs, UpsamplerOptions
+from odekit.train.validate import SEED
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor, nn
+
+WEIGHTS = "model.safetensors"
+KINDS = {
+    "clean": Inputs(clean=1),
+    "blurred": Inputs(clean=0, noise=0, jpeg=100),
+    "noisy": Inputs(clean=0, blur=0, jpeg=100),
+    "damaged": Inputs(clean=0),
+}
+"""The inputs of the validation, each on every picture."""
+
+
+class UpsamplerTask:
+    """See `odekit.train.task.Task`."""
+
+    def __init__(self, faces: Faces, options: UpsamplerOptions) -> None:
+        self.faces, self.options = faces, options
+        self.fingerprint = faces.fingerprint
+        self.large = augment.reduce(_floats(faces.val[: options.validation]), options.side)
+        small = augment.reduce(self.large, options.side // options.scale)
+        self.small = {kind: low.worsen(small, draws.generator(SEED, kind, 0), how) for kind, how in KINDS.items()}
+        self.plain = {kind: _error(low.lanczos(x, options.scale), self.large) for kind, x in self.small.items()}
+
+    def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
+        """A fresh network (its numbers a function of the seed), or the one that `init` names."""
+        import torch
+
+        from odekit.train.compact import Compact
+
+        o = self.options
+        with torch.random.fork_rng([]):
+            torch.manual_seed(o.seed)
+            fresh = Compact(o.features, o.convs, o.scale)
+        return fresh, read(fresh, o.init) if o.init and start else {}
+
+    def batch(self, step: int, rank: int, size: int) -> tuple[Tensor, ...]:
+        """Small crops (n, 3, crop, crop) and the large ones they came from, both in [0, 1]."""
+        import torch
+
+        o = self.options
+        index = draws.rows(o.seed, step, o.batch, len(self.faces.train))
+        room = o.side // o.scale - o.crop + 1
+        places = draws.generator(o.seed, "crops", step).integers(0, room, (o.batch, 2)) * o.scale
+        flips = draws.generator(o.seed, "flips", step).random(o.batch) < o.inputs.flip
+        wide = o.crop * o.scale
+        large = []
+        for i in range(rank, o.batch, size):
+            picture = augment.reduce(_floats(self.faces.train[index[i]][None]), o.side)[0]
+            y, x = places[i]
+            crop = picture[:, y : y + wide, x : x + wide]
+            large.append(crop.flip(2) if flips[i] else crop)
+        target = torch.stack(large)
+        rng = draws.generator(o.seed, f"inputs-{rank}-of-{size}", step)
+        return low.worsen(augment.reduce(target, o.crop), rng, o.inputs), target
+
+    def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
+        """Mean absolute error of each crop, (n,)."""
+        import torch
+
+        small, large = rows
+        if self.options.channels_last:
+            small = small.contiguous(memory_format=torch.channels_last)
+        error: Tensor = (network(small).float() - large).abs().mean((1, 2, 3))
+        return error
+
+    def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
+        """Mean squared error over that of Lanczos, by kind of input, and their mean as 'loss': below 1 is better."""
+        import torch
+
+        average.eval()
+        with torch.no_grad(), cast:
+            ratio = {
+                kind: _error(self._enlarge(average, x), self.large) / self.plain[kind] for kind, x in self.small.items()
+            }
+        return {"loss": float(np.mean(list(ratio.values()))), **ratio}
+
+    def sheet(self, average: nn.Module, cast: AbstractContextManager[object]) -> NDArray[np.uint8] | None:
+        """Clean and damaged input (enlarged by repetition), Lanczos, network, truth, a row each."""
+        import torch
+
+        o = self.options
+        if not o.samples:
+            return None
+        rows = []
+        with torch.no_grad(), cast:
+            for kind in ("clean", "damaged"):
+                small, truth = self.small[kind][: o.samples], self.large[: o.samples]
+                big = self._enlarge(average, small)
+                repeated = small.repeat_interleave(o.scale, 2).repeat_interleave(o.scale, 3)
+                rows.append(torch.stack([repeated, low.lanczos(small, o.scale), big, truth], 1).flatten(0, 1))
+        return sheet.tile(sheet.to_bytes(torch.cat(rows) * 2 - 1), 4)
+
+    def write(self, folder: Path, average: nn.Module, facts: Mapping[str, Any]) -> None:
+        """`model.safetensors` (float16, Compact), odekit.json and train.json."""
+        import torch
+        from safetensors.torch import save_file
+
+        fresh = folders.draft(folder)
+        state = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in average.state_dict().items()}
+        save_file(state, fresh / WEIGHTS)
+        o = self.options
+        about = {"kind": "compact", "scale": o.scale, "features": o.features, "convs": o.convs, "dtype": "float16"}
+        counts = {"train": len(self.faces.train), "val": len(self.faces.val)}
+        for name, content in {"odekit.json": about, "train.json": {**facts, "pictures": counts}}.items():
+            (fresh / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        folders.publish(fresh, folder)
+
+    def _enlarge(self, network: nn.Module, small: Tensor) -> Tensor:
+        import torch
+
+        device = next(network.parameters()).device
+        return torch.cat([network(x.to(device)).float().cpu().clamp(0, 1) for x in torch.split(small, 8)])
+
+
+def read(network: nn.Module, folder: Path) -> dict[str, Any]:
+    """Load the weights of an upsampler folder; returns its train.json ({} where it has none).
+
+    Raises:
+        WeightsError: no such folder, or weights of another shape.
+    """
+    from safetensors.torch import load_file
+
+    if not (folder / WEIGHTS).is_file():
+        raise WeightsError(f"{folder}: no upsampler to start from (needs {WEIGHTS})")
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except RuntimeError as error:
+        raise WeightsError(f"{folder}: weights of another shape than features, convs and scale say") from error
+    facts = folder / "train.json"
+    return dict(json.loads(facts.read_text(encoding="utf-8"))) if facts.is_file() else {}
+
+
+def psnr(mse: float) -> float:
+    """Peak signal-to-noise ratio in decibels of a mean squared error, peak 1."""
+    return -10 * math.log10(mse)
+
+
+def _error(said: Tensor, truth: Tensor) -> float:
+    return float(((said - truth) ** 2).mean())
+
+
+def _floats(pictures: NDArray[np.uint8]) -> Tensor:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255

@@ -1,0 +1,103 @@
+"""The docs are true: their YAML validates, their commands run, their links lead somewhere."""
+
+import re
+import shlex
+
+import PIL.Image
+import pytest
+from conftest import ROOT, picture
+
+from odekit import Chain, yamldoc
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "plugins").glob("*/README.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language):
+    return [(page, text) for page in PAGES for found, text in FENCE.findall(page.read_text()) if found == language]
+
+
+CHAINS = [(page, text) for page, text in blocks("yaml") if text.lstrip().startswith("odekit:")]
+COMMANDS = sorted(
+    {
+        line.partition("  #")[0].strip()
+        for _, text in blocks("console")
+        for line in text.splitlines()
+        if line.startswith("odekit ")
+    }
+)
+
+
+def test_there_is_something_to_check():
+    assert len(CHAINS) >= 2
+    assert len(COMMANDS) >= 15
+
+
+@pytest.mark.parametrize("text", [text for _, text in CHAINS], ids=range(len(CHAINS)))
+def test_yaml_in_the_docs_validates(text):
+    Chain.from_document(yamldoc.parse(text, "docs")).plan()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the files that the docs speak of."""
+    folder = tmp_path_factory.mktemp("docs")
+    for name in ("face.png", "faces/a.png", "faces/b.png", "scans/a.png", "damaged/a.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        PIL.Image.fromarray(picture(1, 64, 64)).save(folder / name)
+    return folder
+
+
+def quick(words):
+    """The same command with few network calls, into a folder of its own."""
+    if words[1] != "run" or "--help" in words:
+        return words
+    few = ["--set", "restore.repeats=1"]
+    if words[2] == "sdedit":
+        few += ["--set", "restore.inverter.t0=2"]
+    else:
+        few += [
+            "--set",
+            "restore.inverter.steps=2",
+            "--set",
+            "restore.enhancer.levels=[0]",
+            "--set",
+            "restore.enhancer.iterations=1",
+        ]
+    return [*words, *few, *([] if "--resume" in words or "--dry-run" in words else ["--overwrite"])]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_in_the_docs_run(command, cli, place, monkeypatch):
+    words = shlex.split(command)
+    monkeypatch.chdir(place)
+    resuming = "--resume" in words
+    out = f"out{COMMANDS.index(command)}/"
+    words = [
+        out if word in ("out/", "damaged/", "damaged-all/") and words[i - 1] == "-o" else word
+        for i, word in enumerate(words)
+    ]
+    if resuming:
+        first = cli(*quick([word for word in words if word != "--resume"])[1:])
+        assert first.code == 0, first.err
+    done = cli(*quick(words)[1:])
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_of_the_repository(page):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_shipped_chains_are_all_described():
+    text = (ROOT / "docs" / "chains.md").read_text()
+    for path in (ROOT / "configs").glob("*.yaml"):
+        assert f"`{path.stem}`" in text
+
+
+def test_every_command_has_help_with_an_example(cli):
+    for command in (["run"], ["check"], ["explain"], ["plugins"], ["degrade"], ["new-plugin"], ["weights", "list"], ["weights", "path"], ["weights", "convert"], ["bench", "start"], ["bench", "memory"], ["bench", "overhead"], ["train", "prior"]):  # fmt: skip
+        text = cli(*command, "--help").out
+        assert f"odekit {command[0]}" in text
+        assert "xample" in text, command

@@ -1,0 +1,207 @@
+"""`odekit train upsampler`: the network's shape, the inputs it learns from, and a tiny run that beats Lanczos."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio
+
+from odekit.errors import ConfigError, WeightsError
+from odekit.train import data, draws, loop, low, read, upsampler
+from odekit.train.compact import Compact
+from odekit.train.crew import Alone
+from odekit.train.options import Inputs, Optimiser, UpsamplerOptions
+from odekit.train.upsampler import UpsamplerTask
+
+TINY = UpsamplerOptions(
+    side=32,
+    crop=8,
+    features=16,
+    convs=2,
+    batch=8,
+    steps=200,
+    precision="float32",
+    optimiser=Optimiser(lr=5e-3, warmup=5, weight_decay=0, decay_from=0.3),
+    validate_every=100,
+    save_every=7,
+    validation=4,
+    samples=2,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """Pictures with sharp edges, which Lanczos cannot guess and a network can learn."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[0:32, 0:32]
+    images = np.empty((24, 32, 32, 3), dtype=np.uint8)
+    for image in images:
+        centre, radius = rng.uniform(8, 24, 2), rng.uniform(5, 10)
+        inside = (np.hypot(x - centre[0], y - centre[1]) < radius)[..., None]
+        image[:] = np.where(inside, rng.uniform(150, 250, 3), rng.uniform(5, 100, 3))
+    return data.Faces(images[:18], images[18:])
+
+
+def train(faces, folder, resume=False, watch=None, **changes):
+    options = UpsamplerOptions.model_validate({**TINY.model_dump(), **changes})
+    return loop.train(UpsamplerTask(faces, options), folder, resume=resume, team=Alone("cpu"), watch=watch)
+
+
+def column(path, name="loss"):
+    with path.open() as file:
+        return [row[name] for row in csv.DictReader(file)]
+
+
+# --- the network
+
+
+def test_a_fresh_network_is_the_nearest_enlargement():
+    x = torch.rand(2, 3, 5, 7)
+    torch.testing.assert_close(Compact(8, 2, 4)(x), x.repeat_interleave(4, 2).repeat_interleave(4, 3))
+
+
+def test_tensors_have_the_names_and_shapes_of_compact():
+    """As in SRVGGNetCompact: convolutions at even places, PReLU slopes at odd ones, 3 scale^2 channels at the end."""
+    shapes = {k: tuple(v.shape) for k, v in Compact(features=48, convs=12, scale=4).state_dict().items()}
+    assert shapes["body.0.weight"] == (48, 3, 3, 3)
+    assert shapes["body.1.weight"] == (48,)
+    assert shapes["body.2.weight"] == (48, 48, 3, 3)
+    assert shapes["body.26.weight"] == (48, 48, 3, 3)
+    assert len([k for k in shapes if k.endswith("weight")]) == 2 * 13 + 1
+    assert (
+        sum(int(np.prod(s)) for s in shapes.values()) == 27 * 48 + 2 * 48 + 12 * (9 * 48 * 48 + 96) + 9 * 48 * 48 + 48
+    )
+
+
+# --- inputs
+
+
+def test_clean_inputs_are_left_alone_and_the_others_follow_their_bounds():
+    x = torch.full((200, 3, 8, 8), 0.5)
+    assert torch.equal(low.worsen(x, draws.generator(0, "a", 0), Inputs(clean=1)), x)
+    noisy = low.worsen(x, draws.generator(0, "a", 0), Inputs(clean=0.3, blur=0, noise=0.05, jpeg=100))
+    touched = (noisy != 0.5).flatten(1).any(1)
+    assert touched.float().mean().item() == pytest.approx(0.7, abs=0.08)
+    spread = noisy[touched].flatten(1).std(1)
+    assert spread.max() < 0.06
+    assert spread.mean().item() == pytest.approx(0.025, abs=0.005)  # uniform between 0 and 0.05
+
+
+def test_blur_spreads_a_point_into_a_gaussian():
+    point = torch.zeros(3, 15, 15)
+    point[:, 7, 7] = 1
+    spread = low.blur(point, 1.0)
+    wanted = np.exp(-0.5 * (np.arange(15) - 7.0) ** 2)
+    wanted = np.outer(wanted, wanted) / wanted.sum() ** 2
+    np.testing.assert_allclose(spread[0], wanted, atol=1e-3)
+    assert torch.equal(low.blur(point, 0.0), point)
+
+
+def test_jpeg_is_worse_at_lower_quality():
+    x = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    errors = [(low.jpeg(x, q) - x).abs().mean().item() for q in (100, 80, 30)]
+    assert errors[0] < errors[1] < errors[2]
+
+
+def test_lanczos_is_that_of_scipy_free_theory_on_a_ramp():
+    """A ramp stays a ramp (inside), at the centres of the small pixels shifted by (scale - 1) / 2."""
+    ramp = torch.linspace(0.1, 0.9, 16).expand(1, 3, 16, 16).contiguous()
+    big = low.lanczos(ramp, 4)
+    places = (torch.arange(64) - 1.5) / 4
+    wanted = 0.1 + 0.8 / 15 * places
+    torch.testing.assert_close(big[0, 0, 32, 16:48], wanted[16:48], atol=2e-3, rtol=0)
+
+
+def test_small_crops_are_the_area_means_of_the_large_ones(faces):
+    clean = UpsamplerOptions.model_validate({**TINY.model_dump(), "inputs": {"clean": 1}})
+    task = UpsamplerTask(faces, clean)
+    small, large = task.batch(3, 0, 1)
+    assert small.shape == (8, 3, 8, 8)
+    assert large.shape == (8, 3, 32, 32)
+    torch.testing.assert_close(small, torch.nn.functional.avg_pool2d(large, 4))
+    for again, first in zip(task.batch(3, 0, 1), (small, large), strict=True):
+        assert torch.equal(again, first)
+    assert not torch.equal(task.batch(4, 0, 1)[1], large)
+    assert torch.equal(task.batch(3, 1, 2)[1], large[1::2])
+
+
+# --- a run
+
+
+@pytest.fixture(scope="module")
+def whole(faces, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "x4"
+    return folder, train(faces, folder)
+
+
+def test_a_tiny_run_beats_lanczos_where_it_can_be_beaten(faces, whole):
+    folder, summary = whole
+    net = Compact(16, 2, 4)
+    facts = upsampler.read(net, folder / "best")
+    assert facts["samples_seen"] == summary.best_step * 8
+    task = UpsamplerTask(faces, TINY)
+    with torch.no_grad():
+        big = net(task.small["clean"]).clamp(0, 1)
+    truth = task.large.numpy()
+    ours = peak_signal_noise_ratio(truth, big.numpy(), data_range=1.0)
+    theirs = peak_signal_noise_ratio(truth, low.lanczos(task.small["clean"], 4).numpy(), data_range=1.0)
+    assert ours > theirs + 0.5
+    # the figure in the log says the same: the ratio of squared errors
+    logged = [float(v) for v in column(folder / "validation.csv", "clean")]
+    assert min(logged) == pytest.approx(10 ** ((theirs - ours) / 10), rel=0.02)
+    assert upsampler.psnr(0.01) == pytest.approx(20.0)
+
+
+def test_an_interrupted_run_takes_the_same_steps(faces, tmp_path):
+    class Dies(loop.Silent):
+        def stepped(self, step, outcome):
+            if step == 11:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(faces, tmp_path / "r", watch=Dies(), steps=20, samples=0)
+    train(faces, tmp_path / "r", resume=True, steps=20, samples=0)
+    train(faces, tmp_path / "whole", steps=20, samples=0)
+    assert column(tmp_path / "r" / "log.csv") == column(tmp_path / "whole" / "log.csv")
+
+
+def test_the_folder_says_what_it_is(whole):
+    about = json.loads((whole[0] / "best" / "odekit.json").read_text())
+    assert about == {"kind": "compact", "scale": 4, "features": 16, "convs": 2, "dtype": "float16"}
+    assert {p.suffix for p in (whole[0] / "samples").iterdir()} == {".png"}
+
+
+def test_weights_of_another_shape_are_refused(whole, tmp_path):
+    with pytest.raises(WeightsError, match="another shape"):
+        upsampler.read(Compact(8, 2, 4), whole[0] / "best")
+    with pytest.raises(WeightsError, match="no upsampler to start from"):
+        upsampler.read(Compact(8, 2, 4), tmp_path)
+
+
+# --- options
+
+
+def test_shipped_configuration_is_the_default():
+    path = Path(__file__).parents[1] / "configs" / "train" / "face-x4.yaml"
+    assert read.options(UpsamplerOptions, path, {}) == UpsamplerOptions()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("side: 250", "multiple of scale 4"), ("crop: 65", "larger than the small"), ("inputs: {blurr: 1}", "'blur'")],
+)
+def test_configuration_errors_are_said(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read.options(UpsamplerOptions, tmp_path / "c.yaml", {})
