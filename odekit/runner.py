@@ -129,8 +129,11 @@ class Runner:
             write_json(
                 self.out / "run.json", {"schema": SCHEMA} | settings | self.summary.settings | {"versions": versions()}
             )
-            for batch in batches:
-                self._batch(batch, session, settings)
+            try:
+                for batch in batches:
+                    self._batch(batch, session, settings)
+            finally:
+                self._failures()
         self._failures()
         self.summary.seconds = time.perf_counter() - began
         return self.summary

@@ -3,6 +3,10 @@
 import hashlib
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import PIL.Image
@@ -185,3 +189,25 @@ def test_non_ascii_names_work(cli, exact, faces, tmp_path):
 def test_the_output_folder_inside_the_input_folder_is_no_input(cli, exact, faces):
     cli("run", exact, faces, "-o", faces / "out")
     assert len(json.loads(cli("run", exact, faces, "-o", faces / "out", "--resume", "--json").out)["skipped"]) == 7
+
+
+def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(cli, exact, faces, tmp_path):
+    slow = exact.read_text().replace("side: 8", "side: 64").replace("steps: 10", "steps: 400")
+    exact.write_text(slow)
+    command = [sys.executable, "-c", "from odekit.cli import main; main()", "run", exact, faces, "-o", tmp_path / "out", "--batch-size", 1]
+    process = subprocess.Popen([str(word) for word in command], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "out").glob("*.png.json")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err.strip().splitlines() == [f"odekit: interrupted; what was finished is in {tmp_path / 'out'}, --resume goes on"]
+    finished = len(list((tmp_path / "out").glob("*.png.json")))
+    assert 1 <= finished < 7
+    assert not list((tmp_path / "out").glob(".*"))
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json")
+    assert len(json.loads(done.out)["skipped"]) == finished
+    assert len(outputs(tmp_path / "out")) == 7

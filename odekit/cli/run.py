@@ -64,7 +64,11 @@ def run(
     if dry_run:
         show_jobs(loaded, options, inputs, as_json)
         return
-    summary = execute(loaded, options, inputs, quiet=as_json)
+    try:
+        summary = execute(loaded, options, inputs, quiet=as_json)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"odekit: interrupted; what was finished is in {out}, --resume goes on\n")
+        raise SystemExit(130) from None
     report(summary, as_json)
     raise typer.Exit(3 if summary.failed else 0)
 

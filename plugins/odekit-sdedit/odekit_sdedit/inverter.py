@@ -53,7 +53,7 @@ class SdeditInverter:
         return Latent(x, latent.level, latent.carry)
 
     def pin(self, latent: Latent, keep: Tensor) -> Latent:
-        """Kept pixels are the input with the first draw's noise, one level above the rest, as in the official program."""
+        """Kept pixels are the input with the first draw's noise, one level above the rest (as the official program)."""
         clean, e = latent.carry
         own = self._noised(clean, e, latent.level + 1)
         return Latent(keep * own + (1 - keep) * latent.x, latent.level, latent.carry)
