@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from odekit.errors import InputError, OdekitError
+from odekit.formats.colour import to_pixels
+from odekit.formats.decode import Decoded, decode
+from odekit.formats.deep import Refusal
+from odekit.formats.encode import FORMATS, encode, format_name
+from odekit.formats.exif import turn_upright
 from odekit.image import Image, Metadata
-from odekit.io_colour import to_pixels
-from odekit.io_decode import Decoded, decode
-from odekit.io_deep import Refusal
-from odekit.io_encode import FORMATS, encode, format_name
-from odekit.io_exif import turn_upright
 
-__all__ = ["FORMATS", "SUFFIXES", "encode", "read", "write"]
+__all__ = ["FORMATS", "SUFFIXES", "encode", "endings", "read", "write"]
 
 _ENDINGS = {
     "PNG": (".png",),
@@ -30,6 +30,13 @@ _ENDINGS = {
     "TIFF": (".tif", ".tiff"),
     "BMP": (".bmp",),
 }
+
+
+def endings(format: str) -> tuple[str, ...]:
+    """File endings of a format by Pillow's name, in lower case, the usual one first."""
+    return _ENDINGS[format]
+
+
 SUFFIXES: frozenset[str] = frozenset(ending for endings in _ENDINGS.values() for ending in endings)
 """Endings, in lower case, of the files that a folder listing picks up."""
 

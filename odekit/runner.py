@@ -230,12 +230,18 @@ class Runner:
             self._fail(job.source, result.error)
             return
         target = self.out / job.target
+        if self.save.format == "same" and target.suffix.lower() not in io.endings(result.image.meta.format):
+            # A PNG that is called a.jpg becomes a.jpg.png, so that it never meets the result of another file.
+            target = target.with_name(target.name + EXTENSIONS[result.image.meta.format])
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             save = self.save
             io.write(result.image, target, format=save.format, quality=save.quality, keep_metadata=save.keep_metadata)
         except OSError as error:
             self._fail(job.source, InputError(f"{target}: cannot be written: {error.strerror or error}"))
+            return
+        except OdekitError as error:
+            self._fail(job.source, error)
             return
         stages = result.record["stages"]
         calls = sum(stage.get("calls", 0) for stage in stages)
@@ -250,7 +256,7 @@ class Runner:
             record["pictures"] = str(
                 write_stages(self.out / "stages" / job.target, result.stages).relative_to(self.out)
             )
-        write_json(record_path(target), record)
+        write_json(record_path(self.out / job.target), record)
         self.summary.restored.append(target)
         self.summary.calls_per_image = max(self.summary.calls_per_image, calls)
 

@@ -70,7 +70,9 @@ def test_the_key_of_the_noise_never_changes():
 
     draws = ImageNoise(stream(3, "abc", "0", 1, 2)).normal((2, 2))
     assert draws.dtype == np.float32
-    np.testing.assert_allclose(draws, [[-0.5574758648872375, -0.4202309250831604], [0.7889425754547119, -0.43224450945854187]], rtol=1e-6)
+    np.testing.assert_allclose(
+        draws, [[-0.5574758648872375, -0.4202309250831604], [0.7889425754547119, -0.43224450945854187]], rtol=1e-6
+    )
 
 
 def test_pictures_of_any_size_come_out_at_the_priors_side():

@@ -116,14 +116,14 @@ def test_a_file_that_is_no_still_picture_gets_one_line(tmp_path, capfd, data, ex
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 @pytest.mark.parametrize(
-    "kind", ["png", "jpeg", "webp", "tiff", "raw tiff", "bmp", "png 16", "tiff 16", "raw tiff 16", "tiff 16 in strips"]
+    "kind", ["png", "jpeg", "webp", "tiff", "raw tiff", "bmp", "png 16", "tiff 16", "raw tiff 16", "tiff in tiles"]
 )
 def test_a_truncated_file_gets_one_line(tmp_path, capfd, kind, share):
     wide = PICTURE.astype(np.uint16) * 257
     data = {
         "raw tiff": lambda: tiff(PICTURE, photometric="rgb"),
         "raw tiff 16": lambda: tiff(wide, photometric="rgb"),
-        "tiff 16 in strips": lambda: tiff(wide, photometric="rgb", rowsperstrip=2, compression="zlib"),
+        "tiff in tiles": lambda: tiff(PICTURE, photometric="rgb", tile=(16, 16)),
         "png 16": lambda: deep("png"),
         "tiff 16": lambda: deep("tiff"),
     }.get(kind, lambda: saved(kind.upper()))()
@@ -159,7 +159,7 @@ def test_the_limit_is_an_option_and_the_boundary_belongs_to_it(tmp_path, monkeyp
 def test_the_size_of_both_kinds_of_webp_is_known_before_it_is_opened(tmp_path, monkeypatch, lossless):
     path = tmp_path / "a.webp"
     path.write_bytes(saved("WEBP", lossless=lossless))
-    monkeypatch.setattr("odekit.io_decode._OPENERS", {})
+    monkeypatch.setattr("odekit.formats.decode._OPENERS", {})
     assert complaint(path, max_megapixels=0.0009).startswith(
         "has 40 x 24 pixels, 0.0 megapixels, over the limit of 0.0009;"
     )

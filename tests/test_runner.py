@@ -194,8 +194,21 @@ def test_the_output_folder_inside_the_input_folder_is_no_input(cli, exact, faces
 def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(cli, exact, faces, tmp_path):
     slow = exact.read_text().replace("side: 8", "side: 64").replace("steps: 10", "steps: 400")
     exact.write_text(slow)
-    command = [sys.executable, "-c", "from odekit.cli import main; main()", "run", exact, faces, "-o", tmp_path / "out", "--batch-size", 1]
-    process = subprocess.Popen([str(word) for word in command], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-c",
+        "from odekit.cli import main; main()",
+        "run",
+        exact,
+        faces,
+        "-o",
+        tmp_path / "out",
+        "--batch-size",
+        1,
+    ]
+    process = subprocess.Popen(
+        [str(word) for word in command], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 120
     while not list((tmp_path / "out").glob("*.png.json")):
         assert time.monotonic() < deadline
@@ -204,10 +217,25 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(cli, exact, faces, tmp
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert err.strip().splitlines() == [f"odekit: interrupted; what was finished is in {tmp_path / 'out'}, --resume goes on"]
+    assert err.strip().splitlines() == [
+        f"odekit: interrupted; what was finished is in {tmp_path / 'out'}, --resume goes on"
+    ]
     finished = len(list((tmp_path / "out").glob("*.png.json")))
     assert 1 <= finished < 7
     assert not list((tmp_path / "out").glob(".*"))
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json")
     assert len(json.loads(done.out)["skipped"]) == finished
     assert len(outputs(tmp_path / "out")) == 7
+
+
+def test_a_file_whose_name_lies_about_its_format_gets_a_true_ending(cli, exact, tmp_path):
+    (tmp_path / "in").mkdir()
+    PIL.Image.fromarray(picture(1)).save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "a.png").rename(tmp_path / "in" / "a.jpg")
+    PIL.Image.fromarray(picture(2)).save(tmp_path / "in" / "a.png")
+    assert cli("run", exact, tmp_path / "in", "-o", tmp_path / "out").code == 0
+    assert sorted(outputs(tmp_path / "out")) == ["a.jpg.png", "a.png"]
+    assert (
+        len(json.loads(cli("run", exact, tmp_path / "in", "-o", tmp_path / "out", "--resume", "--json").out)["skipped"])
+        == 2
+    )

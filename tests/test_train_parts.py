@@ -10,7 +10,7 @@ import torch
 
 from odekit.errors import ConfigError, WeightsError
 from odekit.schedule import NoiseSchedule
-from odekit.train import augment, draws, ema, folder, log, loss, network, plot, rate, read, sheet
+from odekit.train import ahead, augment, draws, ema, folder, log, loss, network, plot, rate, read, sheet
 from odekit.train.options import Augment, Diffusion, Network, Optimiser, PriorOptions
 from odekit.train.validate import Validator
 
@@ -119,6 +119,16 @@ def test_timesteps_cover_every_band():
     assert t.min() >= 0
     assert t.max() <= 999
     assert not np.array_equal(t, np.sort(t))
+
+
+@pytest.mark.parametrize("active", [False, True])
+def test_batches_made_ahead_are_those_of_their_step(active):
+    made = []
+    batches = ahead.Ahead(lambda step: made.append(step) or step * 10, active)
+    assert [batches.get(s) for s in (0, 1, 2, 7, 8)] == [0, 10, 20, 70, 80]
+    if batches.pool:
+        batches.pool.shutdown()
+    assert sorted(made) == ([0, 1, 2, 3, 7, 8, 9] if active else [0, 1, 2, 7, 8])
 
 
 # --- augmentation

@@ -166,6 +166,16 @@ def test_dropout_and_augmentation_change_the_steps(faces, tmp_path):
     assert len({tuple(column(tmp_path / n)) for n in ("plain", "dropout", "flips")}) == 3
 
 
+def test_compile_layout_and_snapshots_have_their_effect(faces, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
+    run(faces, tmp_path / "r", steps=2, samples=0, compile=True, snapshots=True, validate_every=1)
+    assert len(compiled) == 1
+    assert {p.name for p in (tmp_path / "r" / "snapshots").iterdir()} == {"0000000", "0000001", "0000002"}
+    weight = next(p for p in compiled[0].parameters() if p.ndim == 4 and p.shape[1] > 1)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
 # --- resuming
 
 

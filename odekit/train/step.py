@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from odekit.errors import DeviceError
 from odekit.train import crew as crews
 from odekit.train import draws, ema, rate
+from odekit.train.ahead import Ahead
 from odekit.train.failure import TrainingError
 from odekit.train.task import Task
 
@@ -45,6 +46,7 @@ class Stepper:
         self.optimiser = torch.optim.AdamW(model.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
         self.scaler = torch.amp.GradScaler(crew.device.type, enabled=self.precision == "float16")
         self.forward: Any = torch.compile(model) if self.options.compile else model
+        self.batches = Ahead(lambda s: task.batch(s, crew.rank, crew.size), active=crew.device.type != "cpu")
         self.notes: list[str] = []
 
     def run(self, step: int) -> Outcome:
@@ -70,7 +72,7 @@ class Stepper:
         return Outcome(loss, norm, lr)
 
     def _gradients(self, step: int) -> float:
-        rows = self.task.batch(step, self.crew.rank, self.crew.size)
+        rows = self.batches.get(step)
         while True:
             try:
                 loss = self._pieces(rows, step)

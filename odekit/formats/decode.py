@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 from PIL.ImageFile import ImageFile
 
-from odekit import io_deep
-from odekit.io_colour import Codes
-from odekit.io_deep import Refusal
-from odekit.io_exif import ORIENTATION, carried, carried_from_tiff
+from odekit.formats import deep
+from odekit.formats.colour import Codes
+from odekit.formats.deep import Refusal
+from odekit.formats.exif import ORIENTATION, carried, carried_from_tiff
 
 # Opened by class and not by Pillow's `open`: its size limit is global, and ours is an option.
 _OPENERS: dict[str, type[ImageFile]] = {
@@ -65,7 +65,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     codes: Codes
     alpha: Codes | None
     if kind == "PNG" and data[24] == 16:
-        codes, alpha = _split(io_deep.read_png(data))
+        codes, alpha = _split(deep.read_png(data))
     else:
         codes, alpha = _eight_bit(picture)
     block = picture.info.get("exif")
@@ -118,7 +118,7 @@ def _check_size(width: int, height: int, max_megapixels: float) -> None:
         )
 
 
-def _split(codes: io_deep.Deep) -> tuple[Codes, NDArray[np.uint16] | None]:
+def _split(codes: deep.Deep) -> tuple[Codes, NDArray[np.uint16] | None]:
     """Colours and alpha apart: an even number of channels ends with alpha."""
     if codes.shape[2] % 2:
         return codes, None
@@ -182,7 +182,7 @@ def _decode_page(file: Any, data: bytes, max_megapixels: float) -> Decoded:
     codes: Codes
     alpha: Codes | None
     if page.bitspersample == 16 and page.photometric in (0, 1, 2):
-        codes, alpha = _split(io_deep.read_tiff(page, data))
+        codes, alpha = _split(deep.read_tiff(page, data))
     else:
         picture = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
         picture.load()  # Pillow turns a TIFF upright by itself, and then says so

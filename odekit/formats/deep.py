@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pil
 from PIL import TiffImagePlugin
 
-from odekit.io_colour import Codes
-from odekit.io_exif import PREFIX, byte_order, carried, with_exif
+from odekit.formats.colour import Codes
+from odekit.formats.exif import PREFIX, byte_order, carried, with_exif
 
 Deep = NDArray[np.uint16]
 _GREY, _RGB, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6  # colour types of PNG (ISO 15948, 11.2.2)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from odekit import io_deep
 from odekit.errors import ConfigError, OdekitError
+from odekit.formats import deep
+from odekit.formats.colour import Codes, to_numbers
+from odekit.formats.exif import carried
 from odekit.image import Image, Pixels, quantise
-from odekit.io_colour import Codes, to_numbers
-from odekit.io_exif import carried
 
 FORMATS = ("same", "png", "jpeg", "webp", "tiff", "bmp")
 _NO_ALPHA = ("JPEG", "BMP")
@@ -66,9 +66,9 @@ def encode(image: Image, format: str = "same", *, quality: int = 95, keep_metada
     exif = carried(image.meta.exif) if keep_metadata and image.meta.exif else None
     dpi = image.meta.dpi if keep_metadata else None
     if name == "TIFF":
-        return io_deep.write_tiff(layers, icc, exif, dpi)
+        return deep.write_tiff(layers, icc, exif, dpi)
     if layers.dtype == np.uint16:
-        return io_deep.write_png(layers.astype(np.uint16, copy=False), icc, exif, dpi)
+        return deep.write_png(layers.astype(np.uint16, copy=False), icc, exif, dpi)
     return _by_pillow(
         name, layers.astype(np.uint8, copy=False), quality, {"icc_profile": icc, "exif": exif, "dpi": dpi}
     )

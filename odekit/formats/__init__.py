@@ -1,0 +1,1 @@
+"""File formats behind `odekit.io`: decoding, encoding, deep pixels, colour profiles, EXIF."""
