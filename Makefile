@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.odekit-installed
+# Two processes of one thread each are quicker than one of two: most networks in the tests are tiny.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .PHONY: demo test test-all check format docs install clean
 
@@ -21,11 +23,11 @@ demo: $(STAMP)
 	@echo "Before and after, side by side: demo-out/stages/*/sheet.png   Results: demo-out/*.png"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not long"
+	$(PYTEST) -m "not long"
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

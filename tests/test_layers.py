@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "odekit"
 
 ROWS = [
-    {"errors", "version", "device", "yamldoc", "inputs"},
+    {"errors", "version", "device", "yamldoc", "inputs", "record"},
     {"image", "formats", "io", "rng", "state"},
     {"schedule", "grids"},
     {"interfaces"},
@@ -19,7 +19,7 @@ ROWS = [
     {"edit"},
     {"context", "stages", "plan", "session", "chain"},
     {"builtin"},
-    {"record", "report", "runner"},
+    {"report", "runner"},
     {"scaffold", "testing", "train", "bench"},
     {"cli"},
 ]
