@@ -167,6 +167,11 @@ def find_chain(name: str, parts: Catalog) -> Path:
         raise ConfigError(f"'{name}' is a folder; a chain is a YAML file or one of: {', '.join(sorted(parts.chains))}")
     if path.suffix in (".yaml", ".yml") or "/" in name:
         raise ConfigError(f"there is no chain file {name}")
+    if name == "photo":
+        raise ConfigError(
+            "the chain 'photo' (find the faces of a photograph, restore each, paste them back) is not in this version; "
+            "crop the faces to squares and use 'odekit run odedit'"
+        )
     if name in OUR_CHAINS:
         raise ConfigError(
             f"the chain '{name}' comes with the plugin {OUR_CHAINS[name]}; pip install {OUR_CHAINS[name]}"

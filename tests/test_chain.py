@@ -191,3 +191,8 @@ def test_restore_is_one_line():
         patch.setattr(Chain, "load", load)
         assert odekit.restore(face).pixels.shape == (3, 8, 8)
     assert seen["chain"] == "odedit-plus"
+
+
+def test_a_whole_photograph_is_refused_with_what_to_do_instead():
+    with pytest.raises(ConfigError, match="crop the faces to squares and use 'odekit run odedit'"):
+        odekit.restore(Image.from_uint8(picture(1, 40, 90)))
