@@ -21,17 +21,18 @@ class Langevin(Options):
     """Options of the enhancer `langevin`."""
 
     part = "langevin"
-    levels: list[int | float] = Limits(default=[0.0, 0.25, 0.5, 0.75], min_length=1)
-    """Where to act: integers are grid indices, decimals fractions of the schedule."""
+    levels: list[int | float] = Limits(default=[0.0, 0.08, 0.16, 0.25], min_length=1)
+    """Where to act: integers are grid indices, decimals fractions of the schedule. The paper's are 0, 0.25, 0.5, 0.75,
+    the upper two of which replace the person (chain `odedit-paper`)."""
     iterations: int | Literal["light", "medium", "heavy"] = Limits(default=100)
     """Updates per level; `light`, `medium`, `heavy` are 100, 200, 300."""
     step: float = Limits(default=1e-6, gt=0)
     """The paper's epsilon; what it multiplies is the rule's business."""
-    rule: Literal["literal", "variance", "constant", "code"] = "literal"
+    rule: Literal["literal", "variance", "constant", "code"] = "variance"
     """Step size a at a level: `literal` step * sigma/sigma_ref (as printed), `variance` step * sigma^2/sigma_ref^2,
     `constant` step, `code` step * g with g geometric from 100 at the lowest level of the grid to 1 at the highest."""
-    temperature: float = Limits(default=1 / 3, ge=0)
-    """Variance of the noise relative to the drift's own; 0 is gradient ascent."""
+    temperature: float = Limits(default=0.6, ge=0)
+    """Variance of the noise relative to the drift's own; 0 is gradient ascent, the paper's 1/3 smooths, 1 samples."""
 
     @property
     def count(self) -> int:
