@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit import yamldoc
-from odekit.config import DEFAULT_PRIORS, SCHEMA, ChainSpec, Resolver, override
+from odekit.config import DEFAULT_PRIORS, SCHEMA, ChainSpec, Resolver
 from odekit.errors import ConfigError
 from odekit.image import Image
 from odekit.options import Options
 from odekit.registry import OUR_CHAINS, Catalog, catalog, nearest
+from odekit.settings import override
 
 if TYPE_CHECKING:
     from odekit.plan import Plan

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from odekit.chain import Chain
-    from odekit.runner import RunOptions, Summary
+    from odekit.summary import RunOptions, Summary
 
 HELP = """Restore pictures with a chain.
 
@@ -51,7 +51,7 @@ def run(
     """See HELP."""
     from odekit.chain import Chain
     from odekit.errors import ConfigError
-    from odekit.runner import RunOptions
+    from odekit.summary import RunOptions
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
