@@ -9,14 +9,24 @@ from odekit.enhancers.langevin import Langevin
 from odekit.enhancers.none import NoneOptions
 from odekit.hookspecs import hookimpl
 from odekit.inverters.ode import Ode
+from odekit.metrics.psnr import Psnr
+from odekit.metrics.ssim import Ssim
 from odekit.priors import options as priors
 from odekit.registry import PluginCatalog
+from odekit.solvers.belm import BelmOptions
 from odekit.solvers.ddim import DdimOptions
+from odekit.solvers.dpmpp_2m import Dpmpp2mOptions
+from odekit.solvers.fixed_point import FixedPointOptions
+from odekit.solvers.heun import HeunOptions
+from odekit.solvers.reversible_heun import ReversibleHeunOptions
+from odekit.solvers.rk45 import Rk45Options
 from odekit.stages import Restore, Save, Upsample
+from odekit.upsamplers.face_x4 import FaceX4
 from odekit.upsamplers.resize import Resize
 
 HERE = Path(__file__).parent
 FACE64_SHA256 = "31fd03930ca9ade93301d84790c63f8d07db96260402b56adbe294a28db23067"
+FACE_X4_SHA256 = "b67d57182031a9db758ae45370ad74bc7610e071156441ea91bbfd1e56dbefdb"
 
 
 def chain_folder() -> Path:
@@ -28,9 +38,21 @@ def chain_folder() -> Path:
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """Everything that odekit itself brings."""
+    for register in (stages, prior_parts, flow, finishing, metrics, corruptions, weights):
+        register(catalog)
+    for path in sorted(chain_folder().glob("*.yaml")):
+        catalog.chain(path.stem, path)
+
+
+def stages(catalog: PluginCatalog) -> None:
+    """What chains are made of."""
     catalog.stage("restore", "odekit.stages:RestoreStage", Restore, "invert, enhance, return (Algorithm 1)")
     catalog.stage("upsample", "odekit.stages:UpsampleStage", Upsample, "add detail with one upsampler")
     catalog.stage("save", "odekit.stages:SaveStage", Save, "how results are written; comes last")
+
+
+def prior_parts(catalog: PluginCatalog) -> None:
+    """Networks, and models whose eps is exact."""
     make = "odekit.priors.factories:"
     spec = "odekit.priors.options:"
     catalog.prior(
@@ -52,8 +74,34 @@ def odekit_parts(catalog: PluginCatalog) -> None:
     catalog.prior(
         "mixture", make + "mixture", priors.Mixture, "exact mixture of Gaussians, for tests", spec=spec + "exact_spec"
     )
+
+
+def flow(catalog: PluginCatalog) -> None:
+    """The inverter and its solvers."""
     catalog.inverter("ode", "odekit.inverters.ode:make", Ode, "probability-flow ODE, up and down one grid")
     catalog.solver("ddim", "odekit.solvers.ddim:Ddim", DdimOptions, "first order, 1 call per step (the paper's)")
+    catalog.solver("heun", "odekit.solvers.heun:Heun", HeunOptions, "second order, 2 calls per step")
+    catalog.solver("dpmpp-2m", "odekit.solvers.dpmpp_2m:Dpmpp2m", Dpmpp2mOptions, "second order, 1 call per step")
+    catalog.solver("rk45", "odekit.solvers.rk45:Rk45", Rk45Options, "fifth order, adaptive: the yardstick")
+    catalog.solver(
+        "reversible-heun",
+        "odekit.solvers.reversible_heun:ReversibleHeun",
+        ReversibleHeunOptions,
+        "second order, 1 call per step, undone exactly",
+    )
+    catalog.solver(
+        "belm", "odekit.solvers.belm:Belm", BelmOptions, "O-BELM: second order, 1 call per step, undone exactly"
+    )
+    catalog.solver(
+        "fixed-point",
+        "odekit.solvers.fixed_point:FixedPoint",
+        FixedPointOptions,
+        "first order, implicit: undoes DDIM's own way down",
+    )
+
+
+def finishing(catalog: PluginCatalog) -> None:
+    """Enhancers and upsamplers."""
     catalog.enhancer(
         "langevin", "odekit.enhancers.langevin:LangevinEnhancer", Langevin, "Langevin updates (Algorithm 1)"
     )
@@ -61,6 +109,19 @@ def odekit_parts(catalog: PluginCatalog) -> None:
     catalog.upsampler(
         "resize", "odekit.upsamplers.resize:ResizeUpsampler", Resize, "Lanczos, bicubic or box resampling"
     )
+    catalog.upsampler(
+        "face-x4", "odekit.upsamplers.face_x4:FaceX4Upsampler", FaceX4, "built-in, learned on faces: 64 to 256 px"
+    )
+
+
+def metrics(catalog: PluginCatalog) -> None:
+    """Measures of restored pictures."""
+    catalog.metric("psnr", "odekit.metrics.psnr:PsnrMetric", Psnr, "peak signal-to-noise ratio, dB")
+    catalog.metric("ssim", "odekit.metrics.ssim:SsimMetric", Ssim, "structural similarity")
+
+
+def weights(catalog: PluginCatalog) -> None:
+    """What ships in the package."""
     catalog.weights(
         "face64",
         path=HERE / "assets" / "face64",
@@ -69,6 +130,11 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         commercial_use=True,
         summary="built-in face prior",
     )
-    corruptions(catalog)
-    for path in sorted(chain_folder().glob("*.yaml")):
-        catalog.chain(path.stem, path)
+    catalog.weights(
+        "face-x4",
+        path=HERE / "assets" / "face-x4" / "model.safetensors",
+        sha256=FACE_X4_SHA256,
+        licence="MIT",
+        commercial_use=True,
+        summary="built-in face upsampler",
+    )

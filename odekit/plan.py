@@ -8,6 +8,7 @@ from typing import Any
 
 from odekit.config import ChainSpec
 from odekit.errors import ConfigError, OdekitError
+from odekit.grids import Levels
 from odekit.options import Part, nested
 from odekit.registry import Catalog, resolve
 
@@ -99,8 +100,17 @@ def restore_calls(item: Part, spec: ChainSpec, catalog: Catalog) -> int | None:
     nfe = solver_nfe(options.inverter, catalog)
     up = getattr(options.inverter.options, "calls", lambda nfe: math.nan)(nfe)
     here = getattr(options.enhancer.options, "calls", lambda levels: math.nan)(levels)
-    total = options.repeats * (up + here)
+    total = options.repeats * (up + here + edit_calls(options, levels))
     return None if math.isnan(total) else round(total)
+
+
+def edit_calls(options: Any, levels: Levels) -> float:
+    """Network calls by which a solver follows the enhancer's edits; NaN where the enhancer does not say its levels."""
+    count = getattr(options.inverter.options, "edit_calls", None)
+    acts_on = getattr(options.enhancer.options, "acts_on", None)
+    if count is None or acts_on is None:
+        return 0 if count is None or count(frozenset({0})) == 0 else math.nan
+    return float(count(acts_on(levels)))
 
 
 def solver_nfe(inverter: Part, catalog: Catalog) -> float:

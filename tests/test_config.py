@@ -34,7 +34,7 @@ BAD = {
     "infinity": (HEAD + "chain:\n  - restore: {enhancer: {step: .inf}}", "step: Input should be a finite number (given: inf)"),
     "negative count": (HEAD + "chain:\n  - restore: {inverter: {steps: -5}}", "steps: Input should be greater than or equal to 2 (given: -5)"),
     "negative step": (HEAD + "chain:\n  - restore: {enhancer: {step: -1.0e-6}}", "step: Input should be greater than 0 (given: -1e-06)"),
-    "wrong choice": (HEAD + "chain:\n  - restore: {inverter: {grid: uniform}}", "grid: Input should be 'uniform-t', 'karras' or 'log-snr' (given: 'uniform')"),
+    "wrong choice": (HEAD + "chain:\n  - restore: {inverter: {grid: uniform}}", "grid: Input should be 'auto', 'uniform-t', 'karras' or 'log-snr' (given: 'uniform')"),
     "level of a wrong type": (HEAD + "chain:\n  - restore: {enhancer: {levels: [0, x]}}", "my.yaml:3:38: chain[0].restore.enhancer.levels[1]: Input should be a valid integer, or a valid number (given: 'x')"),
     "two keys in a stage": (HEAD + "chain:\n  - restore: {}\n    save: {}", "my.yaml:3:5: chain[0]: a stage has one key"),
     "upsampler without use": (HEAD + "chain:\n  - upsample: {scale: 2}", "chain[0].upsample: say which upsampler with 'use:'"),

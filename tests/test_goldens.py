@@ -9,6 +9,7 @@ from small_prior import Mixed, small_prior
 from odekit.enhancers.langevin import Langevin, LangevinEnhancer, step_size
 from odekit.grids import make_grid
 from odekit.interfaces import Latent
+from odekit.inverters.clip import Confidence
 from odekit.inverters.ode import Ode, OdeInverter
 from odekit.rng import Replay, WholeNoise
 from odekit.solvers.ddim import Ddim, DdimOptions
@@ -123,3 +124,63 @@ def test_langevin_updates_and_step_rules_repeat_code(names, index):
     final = Langevin(levels=[index], iterations=1, temperature=0.0, **options)
     x = LangevinEnhancer(final).enhance(x, index, levels, prior, None)
     assert deviation(x.numpy(), CODE[f"langevin_i{index:02}_{names[0]}"]) <= 1e-5
+
+
+class Recorded(Ddim):
+    """Keeps the state after every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.states = []
+
+    def step(self, field, carry, rho):
+        after = super().step(field, carry, rho)
+        self.states.append(after)
+        return after
+
+
+def clipped_climb(prior, options):
+    """States of the way up as CODE starts it, {index: x}."""
+    solver, picture = Recorded(), torch.from_numpy(golden_input(CODE, (1, 3, 32, 32))).double()
+    inverter = OdeInverter(options, prior, solver)
+    inverter.invert(picture, WholeNoise(Replay(draws(picture.shape))))
+    return {i: (c.y * inverter.levels.signal(i)).numpy() for i, c in enumerate(solver.states, 1)}
+
+
+CLIPPED = Ode(steps=50, grid="uniform-t", start="noised", clip=Confidence(eta=1.7, ways="up"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_confidence_clipping_repeats_code(model):
+    """Taken at the timestep of the level; the arrays called BAD looked it up by the index of the step."""
+    seen = clipped_climb(MODELS[model](), CLIPPED)
+    compare(seen, stored(CODE, f"{model}_encode_cbc"), 1e-4, last=5e-4)
+    top = TOP[model]
+    assert deviation(seen[top], CODE[f"{model}_BAD_encode_cbc_stepindex_i{top}"]) > 0.05
+    assert deviation(seen[top], CODE[f"{model}_encode_i{top}"]) > 0.01
+
+
+def test_the_clipping_interval_is_that_of_the_timestep():
+    levels = make_grid("uniform-t", 50, small_prior().schedule)
+    far = torch.full((1, 3, 1, 1), 1e6, dtype=torch.float64)
+    bounds = [float(CLIPPED.clip.held(far, levels.at(i)).max()) * levels.signal(i) for i in range(50)]
+    assert np.allclose(bounds, CODE["cbc_bounds_by_timestep"], rtol=1e-6)
+    assert not np.allclose(bounds, CODE["cbc_bounds_by_stepindex_BAD"], rtol=0.1)
+
+
+def test_annealed_rounds_with_a_clean_end_repeat_codes_edit():
+    """Two rounds of four noisy updates and one without noise, the step x 0.8, then the way down."""
+    prior, index = small_prior(), 29
+    levels = make_grid("uniform-t", 50, prior.schedule)
+    options = Langevin(
+        levels=[index], iterations=8, rounds=2, decay=0.8, finish="clean", rule="code", step=2e-5, temperature=1.0
+    )
+    sizes = [step_size(options, index, levels) * factor for factor in dict(options.updates)]
+    assert np.allclose(sizes, CODE["edit_step_sizes"], rtol=1e-5)
+    x = torch.from_numpy(CODE["net_encode_i29"]).double()
+    x = LangevinEnhancer(options).enhance(x, index, levels, prior, WholeNoise(Replay(draws(x.shape, 8))))
+    assert deviation(x.numpy(), CODE["edit_latent_after_langevin"]) <= 1e-5
+    seen = descend(prior, x, index)
+    assert deviation(seen[0], CODE["edit_decode_i00"]) <= 1e-4
+    assert deviation(seen[-1], CODE["edit_clean"]) <= 1e-4
+    assert deviation(seen[-1], CODE["BAD_edit_final"]) > 0.01

@@ -20,7 +20,7 @@ ROWS = [
     {"context", "stages", "plan", "session", "chain"},
     {"builtin"},
     {"report", "runner", "summary"},
-    {"scaffold", "testing", "train", "bench"},
+    {"scaffold", "problems", "testing", "train", "bench"},
     {"cli"},
 ]
 """From the top of the house down. A name is a module or a package of odekit."""

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from odekit.errors import ConfigError, WeightsError
 from odekit.train import data, draws, loop, low, read, upsampler
-from odekit.train.compact import Compact
 from odekit.train.crew import Alone
 from odekit.train.options import Inputs, Optimiser, UpsamplerOptions
 from odekit.train.upsampler import UpsamplerTask
+from odekit.upsamplers.compact import Compact
 
 TINY = UpsamplerOptions(
     side=32,
@@ -134,6 +134,32 @@ def test_small_crops_are_the_area_means_of_the_large_ones(faces):
         assert torch.equal(again, first)
     assert not torch.equal(task.batch(4, 0, 1)[1], large)
     assert torch.equal(task.batch(3, 1, 2)[1], large[1::2])
+
+
+# --- the loss
+
+
+def test_dissimilarity_is_one_less_scikit_images_ssim():
+    rng = np.random.default_rng(1)
+    a = rng.random((2, 3, 32, 32), dtype=np.float32)
+    b = np.clip(a + 0.1 * rng.standard_normal(a.shape), 0, 1).astype(np.float32)
+    ssim = [
+        structural_similarity(x, y, channel_axis=0, data_range=1, use_sample_covariance=False)
+        for x, y in zip(a, b, strict=True)
+    ]
+    every = upsampler.dissimilarity(torch.from_numpy(a), torch.from_numpy(b), stride=1)
+    np.testing.assert_allclose(every, 1 - np.array(ssim), atol=1e-4)
+    some = upsampler.dissimilarity(torch.from_numpy(a), torch.from_numpy(b))
+    np.testing.assert_allclose(some, every, rtol=0.1)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_the_loss_is_the_absolute_error_and_so_much_dissimilarity(faces, weight):
+    task = UpsamplerTask(faces, UpsamplerOptions.model_validate({**TINY.model_dump(), "ssim": weight}))
+    small, large = task.batch(0, 0, 1)
+    big = small.repeat_interleave(4, 2).repeat_interleave(4, 3)  # what a fresh network says
+    wanted = (big - large).abs().mean((1, 2, 3)) + weight * upsampler.dissimilarity(big, large)
+    torch.testing.assert_close(task.losses(Compact(4, 1, 4), (small, large)), wanted)
 
 
 # --- a run

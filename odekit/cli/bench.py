@@ -6,11 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from odekit.cli import bench_solvers
+
 if TYPE_CHECKING:
     from odekit.bench.processes import Figure
 
-app = typer.Typer(help="Measured figures: start, memory, overhead.", no_args_is_help=True)
+app = typer.Typer(help="Measured figures: solvers, start, memory, overhead.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+for command in (
+    bench_solvers.roundtrip,
+    bench_solvers.edit,
+    bench_solvers.order,
+    bench_solvers.nfe,
+    bench_solvers.page,
+):
+    app.command()(command)
 
 
 def show(figures: list[Figure], as_json: bool) -> None:

@@ -34,24 +34,44 @@ class Langevin(Options):
     temperature: float = Limits(default=0.6, ge=0)
     """Variance of the noise relative to the drift's own; 0 is gradient ascent, the paper's 1/3 smooths, 1 samples."""
 
+    rounds: int = Limits(default=1, ge=1)
+    """The iterations are split into so many rounds of equal length; what is left over is not done."""
+    decay: float = Limits(default=1.0, gt=0, le=1)
+    """What the step is multiplied by from round to round (CODE: 0.8 over 4 rounds)."""
+    finish: Literal["noisy", "clean"] = "noisy"
+    """`clean` ends each round with one update more, without noise (CODE)."""
+
     @property
     def count(self) -> int:
         """Iterations per level as a number."""
         return self.iterations if isinstance(self.iterations, int) else PRESETS[self.iterations]
 
+    @property
+    def updates(self) -> list[tuple[float, bool]]:
+        """The updates at one level in order: what the step is multiplied by, and whether noise is added."""
+        one = [True] * (self.count // self.rounds) + [False] * (self.finish == "clean")
+        return [(self.decay**number, noisy) for number in range(self.rounds) for noisy in one]
+
+    def acts_on(self, levels: Levels) -> frozenset[int]:
+        """The grid indices at which the latent is moved."""
+        return levels.find(self.levels)
+
     def calls(self, levels: Levels) -> int:
         """Network calls per image."""
-        return self.count * len(levels.find(self.levels))
+        return len(self.updates) * len(self.acts_on(levels))
 
     def check(self, levels: Levels) -> None:
         """Refuse what cannot work on this grid.
 
         Raises:
-            ConfigError: no iterations, a level outside the grid, or a step that is unstable there (a >= 2 sigma^2).
+            ConfigError: no iterations, or fewer than rounds; a level outside the grid; a step that is unstable there
+                (a >= 2 sigma^2).
         """
         if self.count < 1:
             raise ConfigError(f"iterations is {self.count}: at least 1 (to leave the latent alone, use 'none')")
-        for level in sorted(levels.find(self.levels)):
+        if self.count < self.rounds:
+            raise ConfigError(f"{self.count} iterations cannot be split into {self.rounds} rounds; use fewer rounds")
+        for level in sorted(self.acts_on(levels)):
             size, bound = step_size(self, level, levels), 2 * levels.sigma(level) ** 2
             if size >= bound:
                 raise ConfigError(
@@ -85,15 +105,15 @@ class LangevinEnhancer:
     def acts_on(self, levels: Levels) -> frozenset[int]:
         """The levels of the options, after a check that the step is stable there."""
         self.options.check(levels)
-        return levels.find(self.options.levels)
+        return self.options.acts_on(levels)
 
     def enhance(self, x: State, level: int, levels: Levels, prior: Prior, rng: Rng) -> State:
-        """`iterations` updates, one network call each."""
-        a = step_size(self.options, level, levels)
-        drift, spread = a / levels.sigma(level), math.sqrt(2 * a * self.options.temperature)
-        t = levels.t[level]
-        for _ in range(self.options.count):
-            x = x - drift * prior.eps(x, t)
+        """The updates of all rounds, one network call each."""
+        first, t, sigma = step_size(self.options, level, levels), levels.t[level], levels.sigma(level)
+        for factor, noisy in self.options.updates:
+            a = first * factor
+            spread = math.sqrt(2 * a * self.options.temperature) if noisy else 0.0
+            x = x - a / sigma * prior.eps(x, t)
             if spread:
                 x = x + spread * rng.normal_like(x)
         return x

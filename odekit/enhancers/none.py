@@ -13,6 +13,10 @@ class NoneOptions(Options):
 
     part = "none"
 
+    def acts_on(self, levels: Levels) -> frozenset[int]:
+        """No level."""
+        return frozenset()
+
     def calls(self, levels: Levels) -> int:
         """No network calls."""
         return 0

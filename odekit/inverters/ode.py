@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 from pydantic import Field as Limits
+from pydantic import model_validator
 
-from odekit.errors import ConfigError
+from odekit.errors import ConfigError, PluginError
 from odekit.grids import GridName, Levels, make_grid
-from odekit.interfaces import Latent, Prior, Solver, State, Tools
-from odekit.options import Options, SolverRef
+from odekit.interfaces import Field, Latent, Prior, Solver, State, Tools
+from odekit.inverters.clip import Clip, Confidence, Dynamic, ThresholdedField
+from odekit.inverters.health import Watched, inspect
+from odekit.options import Options, Part, SolverRef
 from odekit.rng import Rng
 from odekit.schedule import NoiseSchedule, signal
 
@@ -21,19 +26,63 @@ class Ode(Options):
     solver: SolverRef = "ddim"
     steps: int = Limits(default=100, ge=2)
     """Levels of the grid; as many steps go up and as many come down."""
-    grid: GridName = "uniform-t"
-    start: Literal["image", "first-level"] = "image"
+    grid: Literal["auto", "uniform-t", "karras", "log-snr"] = "auto"
+    """`auto` is the grid on which the solver measured best (`odekit explain` shows which)."""
+    start: Literal["image", "first-level", "noised"] = "image"
     """`image`: the picture lies at rho = 0 and takes a step to the first level. `first-level`: it is treated as lying
-    at the first level already (CODE's convention), which saves a call."""
-    clip: Literal["none"] = "none"
+    at the first level already, which saves a call. `noised`: likewise, with that level's noise added (as CODE does)."""
+    clip: Clip = "none"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose(cls, data: Any) -> Any:
+        """`auto` is decided as soon as the solver is known, so that records say which grid was used."""
+        if isinstance(data, dict) and data.get("grid", "auto") == "auto" and isinstance(data.get("solver"), Part):
+            return {**data, "grid": best_grid(data["solver"].options)}
+        return data
 
     def levels(self, schedule: NoiseSchedule) -> Levels:
         """The grid that these options give on a schedule."""
-        return make_grid(self.grid, self.steps, schedule)
+        return make_grid(best_grid(self._solver()) if self.grid == "auto" else self.grid, self.steps, schedule)
 
     def calls(self, nfe_per_step: float) -> float:
-        """Network calls per image of one inversion and one decoding."""
-        return (2 * self.steps - (self.start == "first-level")) * nfe_per_step
+        """Network calls per image of one inversion and one decoding; NaN where nobody can know."""
+        up, down = self.steps - (self.start != "image"), self.steps
+        count = getattr(self._solver(), "calls", None)
+        return (up + down) * nfe_per_step if count is None else float(count(up, down, 1 + (up == down)))
+
+    def edit_calls(self, levels: frozenset[int]) -> float:
+        """Network calls that edits at these levels add: those with which a solver's companions follow."""
+        count = getattr(self._solver(), "edit_calls", None)
+        if count is None:
+            return 0
+        return (
+            math.nan
+            if isinstance(self.clip, Confidence)
+            else float(count(levels, self.steps - 1, -(self.start == "image")))
+        )
+
+    def _solver(self) -> Any:
+        """The solver's options, or their model where the solver is only named."""
+        if isinstance(self.solver, str):
+            from odekit.registry import catalog
+
+            return catalog().get("solver", self.solver).options()
+        return self.solver.options if isinstance(self.solver, Part) else self.solver
+
+
+def best_grid(solver: Any) -> GridName:
+    """The grid that a solver's options state as `best_grid`; the paper's where they state none.
+
+    Raises:
+        PluginError: they state a grid that does not exist.
+    """
+    name: GridName = getattr(solver, "best_grid", "uniform-t")
+    if name not in get_args(GridName):
+        raise PluginError(
+            f"{type(solver).__name__}.best_grid is {name!r}; it is one of {', '.join(get_args(GridName))}"
+        )
+    return name
 
 
 class PriorField:
@@ -52,36 +101,70 @@ class OdeInverter:
     """Inversion and decoding along `dy/drho = eps`. Carries the solver's own state from level to level."""
 
     def __init__(self, options: Ode, prior: Prior, solver: Solver) -> None:
+        """An inverter.
+
+        Raises:
+            PluginError: the solver lacks a method.
+        """
+        for method in ("start", "step", "turn", "displace"):
+            if not callable(getattr(solver, method, None)):
+                raise PluginError(f"the solver {type(solver).__name__} has no '{method}'; see odekit.interfaces.Solver")
         self.options = options
         self.solver = solver
         self.levels = options.levels(prior.schedule)
-        self.field = PriorField(prior)
+        self.field: Field = PriorField(prior)
+        if isinstance(options.clip, Dynamic):
+            self.field = ThresholdedField(self.field, options.clip)
 
     def invert(self, clean: State, rng: Rng) -> Latent:
-        """From the image to the highest level: N steps, the first from rho = 0 (N-1 with `start: first-level`)."""
-        if self.options.start == "image":
-            carry, rest = self.solver.start(self.field, clean, 0.0), self.levels.rho
-        else:
-            first = self.levels.rho[0]
-            carry, rest = self.solver.start(self.field, clean / signal(first), first), self.levels.rho[1:]
-        for rho in rest:
-            carry = self.solver.step(self.field, carry, rho)
-        return self._latent(self.solver.turn(carry), len(self.levels) - 1)
+        """From the image to the highest level: N steps, the first from rho = 0 (N-1 from the first level)."""
+        below = -1 if self.options.start == "image" else 0
+        if self.options.start == "noised":
+            clean = clean + self.levels.sigma(0) * rng.normal_like(clean)
+        carry = self.solver.start(self.field, clean / self.levels.signal(below), self.levels.at(below))
+        trouble: Mapping[int, str] = {}
+        for level in range(below + 1, len(self.levels)):
+            carry = self.solver.step(self.field, self._clipped(carry, level - 1), self.levels.at(level))
+            trouble = inspect(carry.y * self.levels.signal(level), self._where(level, "on the way up"), trouble, carry)
+        return self._latent(self.solver.turn(carry), len(self.levels) - 1, trouble)
 
     def descend(self, latent: Latent, rng: Rng) -> Latent:
         """One step down; from level 0 to the image."""
-        carry = self.solver.step(self.field, latent.carry, self.levels.at(latent.level - 1))
-        return self._latent(carry, latent.level - 1)
+        carry, level = latent.carry, latent.level - 1
+        if not (isinstance(self.options.clip, Confidence) and self.options.clip.ways == "up"):
+            carry = self._clipped(carry, latent.level)
+        carry = self.solver.step(self.field, carry, self.levels.at(level))
+        x = carry.y * self.levels.signal(level)
+        return self._latent(carry, level, inspect(x, self._where(level, "on the way down"), known(latent), carry))
 
     def moved(self, latent: Latent, x: State) -> Latent:
         """Companions of the solver move with the edit."""
         y = x / self.levels.signal(latent.level)
         carry = self.solver.displace(latent.carry, y - latent.carry.y)
-        return Latent(x, latent.level, carry)
+        trouble = inspect(x, self._where(latent.level, "where it was edited"), known(latent))
+        return Watched(x, latent.level, carry, trouble)
 
-    def _latent(self, carry: object, level: int) -> Latent:
-        y = carry.y  # type: ignore[attr-defined]
-        return Latent(y * self.levels.signal(level), level, carry)
+    def _clipped(self, carry: Any, level: int) -> Any:
+        clip = self.options.clip
+        if not isinstance(clip, Confidence) or level < 1:
+            return carry
+        delta = clip.held(carry.y, self.levels.at(level)) - carry.y
+        return self.solver.displace(carry, delta) if bool((delta != 0).any()) else carry
+
+    def _where(self, level: int, way: str) -> str:
+        return f"{'the image' if level < 0 else f'level {level} of {len(self.levels)}'} {way}"
+
+    def _latent(self, carry: Any, level: int, trouble: Mapping[int, str]) -> Watched:
+        x = carry.y * self.levels.signal(level)
+        if level < 0 and trouble:
+            x = x.clone()
+            x[list(trouble)] = math.nan  # whoever does not read `trouble` cannot take such a row for a result
+        return Watched(x, level, carry, trouble)
+
+
+def known(latent: Latent) -> Mapping[int, str]:
+    """The trouble that a latent carries."""
+    return latent.trouble if isinstance(latent, Watched) else {}
 
 
 def make(options: Ode, tools: Tools) -> OdeInverter:

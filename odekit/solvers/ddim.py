@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
+from odekit.grids import GridName
 from odekit.interfaces import Carry, Field, State
 from odekit.options import Options
 
@@ -12,6 +13,7 @@ class DdimOptions(Options):
     """Options of `ddim`."""
 
     part = "ddim"
+    best_grid: ClassVar[GridName] = "uniform-t"
     label: Literal["source", "target"] = "source"
     """Timestep that the network is told on the way up: that of the level the state is at (`source`), or that of the
     level it moves to (`target`, as the diffusers library's inverse scheduler; the way down always uses the source)."""

@@ -170,12 +170,14 @@ class UpsamplerOptions(Run):
     side: int = Field(default=256, ge=8)
     """Side of the large pictures."""
     scale: int = Field(default=4, ge=2, le=8)
-    features: int = Field(default=48, ge=4)
+    features: int = Field(default=64, ge=4)
     """Width of the network."""
-    convs: int = Field(default=12, ge=1)
+    convs: int = Field(default=16, ge=1)
     """Convolutions between the first and the last."""
     crop: int = Field(default=32, ge=8)
     """Side of a training crop of the small picture."""
+    ssim: float = Field(default=0.2, ge=0)
+    """Weight of `1 - SSIM` beside the mean absolute error (arXiv:1511.08861 mixes the two likewise)."""
     inputs: Inputs = Inputs()
     optimiser: Optimiser = Optimiser(lr=1e-3, weight_decay=0.0, warmup=100, decay_from=0.5)
     validation: int = Field(default=32, ge=1)

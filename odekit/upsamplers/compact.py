@@ -29,8 +29,15 @@ class Compact(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) in [0, 1] to (N, 3, scale H, scale W), not clipped."""
+        return self.base(x) + self.detail(x)
+
+    def base(self, x: Tensor) -> Tensor:
+        """Every pixel repeated `scale` times along both axes."""
+        return functional.interpolate(x, scale_factor=self.scale, mode="nearest")
+
+    def detail(self, x: Tensor) -> Tensor:
+        """What the network adds to `base`, of the same shape."""
         out = x
         for layer in self.body:
             out = layer(out)
-        base = functional.interpolate(x, scale_factor=self.scale, mode="nearest")
-        return base + functional.pixel_shuffle(out, self.scale)
+        return functional.pixel_shuffle(out, self.scale)

@@ -1,0 +1,77 @@
+"""`odekit bench roundtrip|edit|order|nfe`: the figures that the solvers must reach, printed and reached."""
+
+import json
+
+import pytest
+from conftest import ROOT
+
+from odekit.bench.page import page
+from odekit.bench.roundtrip import growth
+
+
+def bench(cli, *words):
+    done = cli("bench", *words, "--json")
+    assert done.code == 0, done.err
+    return json.loads(done.out)
+
+
+def test_orders_are_within_a_tenth_of_the_stated_ones(cli):
+    tree = bench(cli, "order", "--solver", "dpmpp-2m", "--solver", "belm", "--solver", "fixed-point")
+    assert len(tree["goals"]) == 6 and all(goal["reached"] for goal in tree["goals"]), tree["goals"]
+
+
+def test_round_trips_reach_their_figures_on_the_mixture(cli):
+    """Reversible solvers 190 dB; dpmpp-2m with 20 + 20 calls 15 dB above DDIM with 100 + 100."""
+    words = [w for s in ("belm", "reversible-heun", "dpmpp-2m") for w in ("--solver", s)]
+    tree = bench(cli, "roundtrip", *words, "--solver", "ddim", "--steps", "20", "--steps", "100", "--limit", "16")
+    assert len(tree["goals"]) == 5 and all(goal["reached"] for goal in tree["goals"]), tree["goals"]
+    rows = {(row["solver"], row["steps"]): row for row in tree["rows"]}
+    assert rows["belm", 20]["identical"] == "16/16" and rows["belm", 20]["calls"] == 39
+    assert rows["ddim", 100]["psnr"] >= 39
+
+
+def test_forty_calls_reach_the_quality_of_ddim_100(cli):
+    tree = bench(cli, "nfe", "--solver", "dpmpp-2m", "--steps", "20", "--limit", "8")
+    assert tree["goals"][0]["reached"] and tree["rows"][1]["calls"] == 40
+
+
+def test_edits_are_answered_as_by_the_exact_ode(cli):
+    tree = bench(cli, "edit", "--solver", "dpmpp-2m", "--solver", "reversible-heun", "--limit", "4")
+    assert len(tree["goals"]) == 4 and all(goal["reached"] for goal in tree["goals"]), tree["goals"]
+
+
+def test_damaged_pictures_are_others(cli):
+    clean, damaged = (
+        bench(cli, "roundtrip", "--solver", "ddim", "--steps", "10", "--limit", "2", way)
+        for way in ("--clean", "--damaged")
+    )
+    assert clean["rows"][0]["psnr"] != damaged["rows"][0]["psnr"] and "damaged" in damaged["how"]
+
+
+def test_a_drawing_is_made_and_a_bad_ending_is_said(cli, tmp_path):
+    few = ("order", "--solver", "ddim", "--steps", "8")
+    assert cli("bench", *few, "--plot", tmp_path / "order.png").code == 0
+    assert (tmp_path / "order.png").read_bytes().startswith(b"\x89PNG")
+    done = cli("bench", *few, "--plot", tmp_path / "order.txt")
+    assert done.code == 2 and "--plot" in done.err
+
+
+def test_an_unknown_solver_is_said(cli):
+    done = cli("bench", "roundtrip", "--solver", "dpmpp", "--limit", "1")
+    assert done.code == 2 and "did you mean 'dpmpp-2m'" in done.err
+
+
+def test_the_growth_factor_is_the_mean_one_of_a_step():
+    assert growth([0.0, 1e-12, 2e-12, 4e-12]) == pytest.approx(2.0)
+
+
+def test_the_page_on_solvers_is_what_the_benches_printed():
+    results = sorted((ROOT / "docs" / "solvers").glob("*.json"))
+    assert len(results) >= 5
+    assert (ROOT / "docs" / "solvers.md").read_text(encoding="utf-8") == page(results)
+
+
+def test_a_file_that_is_no_bench_is_refused(cli, tmp_path):
+    (tmp_path / "a.json").write_text("[]")
+    done = cli("bench", "page", tmp_path / "a.json", "-o", tmp_path / "out.md")
+    assert done.code == 2 and "no JSON of" in done.err

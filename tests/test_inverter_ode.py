@@ -1,0 +1,148 @@
+"""The inverter `ode` with any solver: grids by default, counted calls, and latents that go wrong."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from odekit import Chain, Image
+from odekit.errors import ConfigError, PluginError
+from odekit.inverters.health import PLAUSIBLE
+from odekit.inverters.ode import Ode, OdeInverter
+from odekit.registry import catalog
+from odekit.rng import Replay, WholeNoise
+from odekit.solvers.ddim import Ddim
+from odekit.solvers.rk45 import Rk45, Rk45Options
+from odekit.testing import GaussianModel, noise, points
+
+FIXED = [n for n in catalog().names("solver") if catalog().get("solver", n).dist == "odekit" and n != "rk45"]
+
+
+def chain(*settings):
+    return Chain.load("odedit", ["priors.face.use=mixture", "restore.inverter.steps=8", *settings])
+
+
+@pytest.mark.parametrize(
+    "solver, grid",
+    [("ddim", "uniform-t"), ("dpmpp-2m", "log-snr"), ("belm", "karras"), ("reversible-heun", "log-snr")],
+)
+def test_auto_is_the_grid_that_the_solver_states_and_is_written_out(solver, grid):
+    spec = chain(f"restore.inverter.solver={solver}").tree()["chain"][0]["restore"]["inverter"]
+    assert spec["grid"] == grid
+    assert Ode(solver=solver).levels(GaussianModel().schedule).t == Ode(grid=grid).levels(GaussianModel().schedule).t
+    other = chain(f"restore.inverter.solver={solver}", "restore.inverter.grid=karras").tree()
+    assert other["chain"][0]["restore"]["inverter"]["grid"] == "karras"
+
+
+def test_explain_says_which_grid_it_is(cli):
+    assert "grid=log-snr" in cli("explain", "odedit", "--set", "restore.inverter.solver=dpmpp-2m").out
+    assert "600 network calls" in cli("explain", "odedit").out
+
+
+def test_a_stated_grid_that_does_not_exist_is_the_plugins_mistake():
+    class Wrong(Ddim):
+        class Options:
+            best_grid = "finest"
+
+    with pytest.raises(PluginError, match="best_grid is 'finest'"):
+        Ode.model_construct(solver=Wrong.Options(), steps=10, grid="auto").levels(GaussianModel().schedule)
+
+
+@pytest.mark.parametrize("enhancer", ["none", "{use: langevin, levels: [0, 3, 7], iterations: 2}"])
+@pytest.mark.parametrize("start", ["image", "first-level"])
+@pytest.mark.parametrize("solver", FIXED)
+def test_calls_are_those_that_explain_counts(solver, start, enhancer):
+    """Savings of reversible solvers, Euler steps at the image and companions that follow edits included."""
+    one = chain(
+        f"restore.inverter.solver={solver}", f"restore.inverter.start={start}", f"restore.enhancer={enhancer}",
+        "restore.repeats=2",
+    )  # fmt: skip
+    pixels = np.random.Generator(np.random.Philox(0)).random((3, 8, 8), dtype=np.float32)
+    done = one.run([Image(pixels)], device="cpu")[0]
+    assert done.record["stages"][0]["calls"] == one.plan().calls
+
+
+def test_an_adaptive_solver_depends():
+    assert chain("restore.inverter.solver=rk45").plan().calls is None
+
+
+def test_the_start_of_code_adds_the_first_levels_noise():
+    prior, clean = GaussianModel(4), points()
+    draw = np.ones(tuple(clean.shape), dtype=np.float32)
+    inverter = OdeInverter(Ode(steps=10, start="noised"), prior, Ddim())
+    plain = OdeInverter(Ode(steps=10, start="first-level"), prior, Ddim())
+    seen = inverter.invert(clean, WholeNoise(Replay([draw]))).x
+    assert torch.allclose(seen, plain.invert(clean + inverter.levels.sigma(0), noise(3)).x)
+
+
+@pytest.mark.parametrize("method", ["start", "step", "turn", "displace"])
+def test_a_solver_without_a_method_is_refused_by_name(method):
+    solver = Ddim()
+    setattr(solver, method, None)
+    with pytest.raises(PluginError, match=f"Ddim has no '{method}'"):
+        OdeInverter(Ode(steps=10), GaussianModel(), solver)
+
+
+BAD = {
+    "one step": (["restore.inverter.steps=1"], "greater than or equal to 2"),
+    "more levels than timesteps": (["restore.inverter.steps=1001"], "between 2 and 1000"),
+    "level beyond the grid": (["restore.enhancer.levels=[8]"], "level 8 is not on the grid: indices run from 0 to 7"),
+    "tolerance nan": (["restore.inverter.solver=rk45", "restore.inverter.solver.tolerance=.nan"], "finite"),
+    "tolerance infinite": (["restore.inverter.solver=rk45", "restore.inverter.solver.tolerance=.inf"], "finite"),
+    "no iterations": (["restore.inverter.solver=fixed-point", "restore.inverter.solver.iterations=0"], "equal to 1"),
+    "option of another solver": (["restore.inverter.solver=heun", "restore.inverter.solver.label=target"], "unknown"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_cannot_be_meant_is_said(case):
+    settings, expected = BAD[case]
+    with pytest.raises(ConfigError) as error:
+        chain(*settings).plan()
+    assert expected in str(error.value)
+
+
+class Blow(Ddim):
+    """Row 1 becomes NaN, row 2 leaves the plausible range, when the step up ends at `rho`."""
+
+    def __init__(self, rho):
+        super().__init__()
+        self.rho = rho
+
+    def step(self, field, carry, rho):
+        after = super().step(field, carry, rho)
+        if rho == self.rho and carry.rho < rho:
+            after.y[1], after.y[2] = math.nan, 1e9
+        return after
+
+
+def test_pictures_that_go_wrong_are_told_with_level_and_way_and_the_others_go_on():
+    prior, clean = GaussianModel(4), points(4)
+    at = Ode(steps=10).levels(prior.schedule).at(6)
+    inverter = OdeInverter(Ode(steps=10), prior, Blow(at))
+    sound = OdeInverter(Ode(steps=10), prior, Ddim())
+    latent, whole = inverter.invert(clean, noise(4)), sound.invert(clean, noise(4))
+    assert set(latent.trouble) == {1, 2} and not whole.trouble
+    assert "became NaN or infinite at level 6 of 10 on the way up" in latent.trouble[1]
+    assert "left the plausible range (RMS" in latent.trouble[2] and "level 6 of 10 on the way up" in latent.trouble[2]
+    while latent.level >= 0:
+        latent, whole = inverter.descend(latent, noise(4)), sound.descend(whole, noise(4))
+    assert torch.isnan(latent.x[[1, 2]]).all()
+    assert torch.equal(latent.x[[0, 3]], whole.x[[0, 3]])
+
+
+def test_an_edit_that_goes_wrong_is_told_at_its_level():
+    inverter = OdeInverter(Ode(steps=10), GaussianModel(4), Ddim())
+    latent = inverter.descend(inverter.invert(points(), noise(3)), noise(3))
+    far = latent.x.clone()
+    far[0] = 2 * PLAUSIBLE
+    assert "level 8 of 10 where it was edited" in inverter.moved(latent, far).trouble[0]
+    assert not inverter.moved(latent, latent.x + 1).trouble
+
+
+def test_the_reason_of_a_solver_that_gives_up_reaches_the_latent():
+    inverter = OdeInverter(Ode(steps=4, grid="log-snr"), GaussianModel(4), Rk45(Rk45Options(max_calls=20)))
+    latent = inverter.invert(points(), noise(3))
+    assert len(latent.trouble) == 3
+    assert "more than max_calls = 20 network calls" in latent.trouble[0] and "on the way up" in latent.trouble[0]

@@ -1,0 +1,193 @@
+"""Metrics against scikit-image and scipy, and against distances that are known in closed form."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.ndimage import convolve
+from scipy.stats import wasserstein_distance
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from odekit.errors import InputError
+from odekit.image import Image
+from odekit.metrics import fd_pca
+from odekit.metrics import swd as sw
+from odekit.metrics.fd_pca import FdPca, frechet
+from odekit.metrics.psnr import PsnrMetric
+from odekit.metrics.ssim import Ssim, SsimMetric
+from odekit.registry import catalog
+from odekit.session import Toolbox
+
+RNG = np.random.Generator(np.random.Philox(0))
+PAIRS = [
+    (a, np.clip(a + spread * RNG.standard_normal(a.shape), 0, 1).astype(np.float32))
+    for a, spread in (
+        (RNG.random((3, 24, 31), dtype=np.float32), 0.05),
+        (np.tile(np.linspace(0, 1, 64, dtype=np.float32), (3, 64, 1)), 0.2),
+        (np.full((3, 11, 11), 0.5, np.float32), 0.01),
+    )
+]
+
+
+def pictures(n, side=32, seed=0):
+    return np.random.Generator(np.random.Philox(seed)).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+
+
+# --- of pairs
+
+
+@pytest.mark.parametrize(("a", "b"), PAIRS)
+def test_psnr_is_scikit_images(a, b):
+    wanted = peak_signal_noise_ratio(b.astype(float), a.astype(float), data_range=1)
+    assert PsnrMetric().measure(Image(a), Image(b)) == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize(("a", "b"), PAIRS)
+@pytest.mark.parametrize(
+    ("window", "theirs"),
+    [("uniform", {}), ("gaussian", {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False})],
+)
+def test_ssim_is_scikit_images(a, b, window, theirs):
+    wanted = structural_similarity(a.astype(float), b.astype(float), data_range=1, channel_axis=0, **theirs)
+    assert SsimMetric(Ssim(window=window)).measure(Image(a), Image(b)) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_equal_pictures_small_pictures_and_other_sizes():
+    a, small = Image(PAIRS[0][0]), Image(PAIRS[0][0][:, :6, :6].copy())
+    assert PsnrMetric().measure(a, a) == math.inf
+    assert SsimMetric().measure(a, a) == pytest.approx(1, abs=1e-12)
+    assert math.isnan(SsimMetric().measure(small, small))
+    for metric in (PsnrMetric(), SsimMetric()):
+        assert not metric.lower_is_better
+        with pytest.raises(InputError, match="31x24 and 6x6 cannot be compared"):
+            metric.measure(a, small)
+
+
+@pytest.mark.parametrize("name", ["psnr", "ssim"])
+def test_they_are_parts_of_the_catalogue(name):
+    entry = catalog().get("metric", name)
+    metric = entry.load()(entry.options(), Toolbox(catalog(), "cpu", "float32"))
+    a, b = (Image(p) for p in PAIRS[0])
+    noisier = Image(np.clip(b.pixels + 0.2 * RNG.standard_normal(b.pixels.shape), 0, 1).astype(np.float32))
+    assert metric.measure(b, a) > metric.measure(noisier, a)
+
+
+# --- SWD
+
+
+def test_the_pyramid_is_that_of_the_paper_and_adds_up():
+    """Burt and Adelson's steps by scipy: 5 x 5 binomial kernel, edges mirrored."""
+    x = RNG.random((2, 3, 64, 64))
+    levels = sw.pyramid(x)
+    assert [level.shape[-1] for level in levels] == [64, 32, 16]
+    kernel = np.outer(sw.KERNEL, sw.KERNEL)[None, None]
+    small = convolve(x, kernel, mode="mirror")[..., ::2, ::2]
+    wide = np.zeros_like(x)
+    wide[..., ::2, ::2] = small
+    np.testing.assert_allclose(levels[0], x - convolve(wide, 4 * kernel, mode="mirror"), atol=1e-12)
+    whole = sw.expand(sw.expand(levels[2]) + levels[1]) + levels[0]
+    np.testing.assert_allclose(whole, x, atol=1e-12)
+
+
+def test_along_one_direction_it_is_scipys_wasserstein_distance():
+    a, b = RNG.standard_normal((500, 1)), 0.3 + 2 * RNG.standard_normal((500, 1))
+    got = sw.sliced(a, b, 5, np.random.Generator(np.random.Philox(1)))  # in one dimension all directions are alike
+    assert got == pytest.approx(wasserstein_distance(a[:, 0], b[:, 0]), rel=1e-12)
+
+
+def test_a_shift_is_measured_by_the_mean_projection_of_its_direction():
+    """Shifted by m along one axis of d: m E|cos| = m Gamma(d/2) / (sqrt(pi) Gamma((d+1)/2)) over random directions."""
+    d, m = 5, 0.7
+    a = RNG.standard_normal((50, d))
+    wanted = m * math.gamma(d / 2) / (math.sqrt(math.pi) * math.gamma((d + 1) / 2))
+    shifted = a + np.eye(d)[0] * m
+    assert sw.sliced(a, shifted, 20_000, np.random.Generator(np.random.Philox(2))) == pytest.approx(wanted, rel=0.02)
+
+
+def test_descriptors_are_normalised_patches():
+    level = RNG.random((3, 3, 16, 16)) * np.array([1, 5, 9]).reshape(1, 3, 1, 1)
+    found = sw.descriptors(level, 100, np.random.Generator(np.random.Philox(3)))
+    assert found.shape == (300, 3 * 7 * 7)
+    colours = found.reshape(300, 3, 49)
+    np.testing.assert_allclose(colours.mean((0, 2)), 0, atol=1e-12)
+    np.testing.assert_allclose(colours.std((0, 2)), 1, atol=1e-12)
+    # neighbours in a descriptor are neighbours in the picture
+    ramp = np.broadcast_to(np.arange(16.0), (1, 3, 16, 16))
+    steps = np.diff(sw.descriptors(ramp, 9, np.random.Generator(np.random.Philox(3))).reshape(9, 3, 7, 7), axis=3)
+    np.testing.assert_allclose(steps, steps[0, 0, 0, 0], atol=1e-12)
+
+
+def test_distances_rank_sets_and_repeat_by_seed():
+    a, b = pictures(12, seed=1), pictures(12, seed=2)
+    blocks = np.repeat(np.repeat(pictures(12, 4, seed=3), 8, 1), 8, 2)
+    alike, apart = (sw.swd(a, other, patches=400, directions=64) for other in (b, blocks))
+    assert list(alike.levels) == [32, 16]
+    assert apart.levels[32] > 2 * alike.levels[32]
+    assert alike.mean == pytest.approx(np.mean(list(alike.levels.values())))
+    assert sw.swd(a, b, patches=400, directions=64) == alike
+    assert sw.swd(a, b, seed=1, patches=400, directions=64) != alike
+
+
+def test_draws_differ_and_take_their_own_part_of_a_larger_set():
+    found = sw.repeated(pictures(4, 16, seed=1), pictures(9, 16, seed=2), draws=3)
+    assert len({one.mean for one in found}) == 3
+    assert sw.repeated(pictures(4, 16, seed=1), pictures(9, 16, seed=2), draws=3) == found
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [
+        (pictures(3), pictures(4), "as many pictures"),
+        (pictures(3, 24), pictures(3, 24), "16, 32, 64"),
+        (pictures(3, 8), pictures(3, 8), "16, 32, 64"),
+    ],
+)
+def test_sets_that_swd_cannot_compare_are_refused(a, b, message):
+    with pytest.raises(InputError, match=message):
+        sw.swd(a, b)
+
+
+# --- FD-PCA
+
+
+def test_frechet_distance_in_closed_form():
+    """Diagonal covariances: |m_a - m_b|^2 + sum (s_a - s_b)^2; the same after a rotation."""
+    s, t, m = np.array([0.5, 1.0, 2.0]), np.array([1.5, 0.1, 2.0]), np.array([0.3, 0.0, -0.4])
+    wanted = np.sum(m**2) + np.sum((s - t) ** 2)
+    turn, _ = np.linalg.qr(RNG.standard_normal((3, 3)))
+    for q in (np.eye(3), turn):
+        got = frechet(q @ m, q @ np.diag(s**2) @ q.T, np.zeros(3), q @ np.diag(t**2) @ q.T)
+        assert got == pytest.approx(wanted, rel=1e-9)
+
+
+def test_frechet_distance_is_that_of_scipys_square_root():
+    from scipy.linalg import sqrtm
+
+    a, b = (np.cov(RNG.standard_normal((6, 40))) for _ in range(2))
+    wanted = np.trace(a + b - 2 * sqrtm(a @ b).real)
+    assert frechet(np.zeros(6), a, np.zeros(6), b) == pytest.approx(wanted, rel=1e-8)
+
+
+def test_components_are_those_of_the_covariance_of_area_thumbnails():
+    train = pictures(200, seed=5)
+    basis = FdPca.fit(train)
+    rows = fd_pca.thumbnails(train)
+    np.testing.assert_allclose(rows[0].reshape(16, 16, 3)[3, 5], train[0, 6:8, 10:12].mean((0, 1)) / 255)
+    values = np.linalg.eigvalsh(np.cov(rows.T))[::-1][:32]
+    np.testing.assert_allclose(np.cov(basis.features(train).T), np.diag(values), atol=1e-10)
+
+
+def test_a_set_is_at_no_distance_from_itself_and_a_brighter_one_at_its_shift():
+    train = pictures(120, 16, seed=6) // 2
+    basis = FdPca.fit(train)
+    brighter = train + np.uint8(51)
+    assert basis.distance(train, train) == pytest.approx(0, abs=1e-9)
+    shift = 0.2 * np.abs(basis.axes.sum(0))
+    assert basis.distance(train, brighter) == pytest.approx(np.sum(shift**2), rel=1e-6)
+
+
+def test_what_fd_pca_cannot_do_is_refused():
+    with pytest.raises(InputError, match="more than 32 training faces"):
+        FdPca.fit(pictures(32))
+    with pytest.raises(InputError, match="multiple of it, not 24"):
+        fd_pca.thumbnails(pictures(2, 24))
