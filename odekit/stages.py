@@ -103,7 +103,11 @@ class RestoreStage:
         noise += [Silence() for _ in range(context.slots - len(members))]
         calls = context.counter.calls
 
+        trouble: dict[int, str] = {}
+
         def watch(event: str, latent: Latent) -> None:
+            for row, reason in getattr(latent, "trouble", {}).items():
+                trouble.setdefault(row, reason)
             if event == "inverted":
                 for row, i in enumerate(members):
                     context.picture(i, "latent", latent_picture(out[i], latent.x[row]))
@@ -116,10 +120,8 @@ class RestoreStage:
         calls = context.counter.calls - calls
         for row, (i, pixels) in enumerate(zip(members, from_state(result), strict=False)):
             context.note(i, calls=calls)
-            if not bool(torch.isfinite(result[row]).all()):
-                context.fail(
-                    i, InputError("the latent became NaN or infinite; try a smaller step or precision float32")
-                )
+            if row in trouble or not bool(torch.isfinite(result[row]).all()):
+                context.fail(i, InputError(trouble.get(row, "the result is NaN or infinite; try precision float32")))
             else:
                 out[i] = out[i].with_pixels(pixels)
 

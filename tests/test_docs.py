@@ -97,7 +97,7 @@ def test_shipped_chains_are_all_described():
 
 
 def test_every_command_has_help_with_an_example(cli):
-    for command in (["run"], ["check"], ["explain"], ["plugins"], ["degrade"], ["new-plugin"], ["weights", "list"], ["weights", "path"], ["weights", "convert"], ["bench", "start"], ["bench", "memory"], ["bench", "overhead"], ["bench", "roundtrip"], ["bench", "edit"], ["bench", "order"], ["bench", "nfe"], ["bench", "page"], ["train", "prior"]):  # fmt: skip
+    for command in (["run"], ["check"], ["explain"], ["plugins"], ["degrade"], ["new-plugin"], ["weights", "list"], ["weights", "path"], ["weights", "convert"], ["bench", "prior"], ["bench", "upsampler"], ["bench", "start"], ["bench", "memory"], ["bench", "overhead"], ["bench", "roundtrip"], ["bench", "edit"], ["bench", "order"], ["bench", "nfe"], ["bench", "page"], ["train", "prior"]):  # fmt: skip
         text = cli(*command, "--help").out
         assert f"odekit {command[0]}" in text
         assert "xample" in text, command

@@ -31,6 +31,8 @@ def test_the_wheel_holds_chains_weights_templates_and_types(wheel):
         "configs/odedit.yaml",
         "assets/face64/diffusion_pytorch_model.safetensors",
         "assets/face64/README.md",
+        "assets/face-x4/model.safetensors",
+        "assets/face-x4/README.md",
         "templates/plugin/solver.py.tmpl",
         "py.typed",
     ]

@@ -19,7 +19,7 @@ This page is written by `odekit bench page` from what the commands below printed
 |---|---|
 | the paper's method | `ddim` |
 | the input back byte for byte | `reversible-heun` (chain `odedit-exact`), or `belm` |
-| exact to the last digits, latents a little further off the ODE's | `belm` |
+| the same to the last digits, with nothing to edit: its latents are further off the ODE's | `belm` |
 | the fewest network calls | `dpmpp-2m` with 20 levels in place of `ddim` with 100 |
 | DDIM's own way down, undone | `fixed-point` |
 | the exact ODE, whatever it costs | `rk45` |

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from odekit.cli import bench_solvers
+from odekit.cli import bench_prior, bench_solvers, bench_upsampler
 
 if TYPE_CHECKING:
     from odekit.bench.processes import Figure
 
-app = typer.Typer(help="Measured figures: solvers, start, memory, overhead.", no_args_is_help=True)
+app = typer.Typer(help="Measured figures: solvers, weights, start, memory, overhead.", no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 for command in (
     bench_solvers.roundtrip,
@@ -19,6 +19,8 @@ for command in (
     bench_solvers.order,
     bench_solvers.nfe,
     bench_solvers.page,
+    bench_prior.prior,
+    bench_upsampler.upsampler,
 ):
     app.command()(command)
 

@@ -22,7 +22,9 @@ def prior(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Faces for the loss and the round trips; all where not given.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=0, help="Pictures drawn from the prior; 0 for none.")] = 250,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Pictures drawn from the prior (33 or more for FD-PCA); 0: none.")
+    ] = 250,
     steps: Annotated[int, typer.Option(min=2, help="Levels of the grid, for samples and round trips.")] = 100,
     batch: Annotated[int, typer.Option("--batch-size", min=1, help="Pictures in a network call.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Of samples, patches, directions and damage.")] = 0,
