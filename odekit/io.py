@@ -7,6 +7,9 @@ converts its colours to sRGB; writing takes the format, depth, greyness, profile
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
+import stat
 import uuid
 import warnings
 from pathlib import Path
@@ -21,7 +24,7 @@ from odekit.formats.encode import FORMATS, encode, format_name
 from odekit.formats.exif import turn_upright
 from odekit.image import Image, Metadata
 
-__all__ = ["FORMATS", "SUFFIXES", "encode", "endings", "read", "write"]
+__all__ = ["FORMATS", "SUFFIXES", "encode", "endings", "place", "read", "read_with_digest", "with_ending", "write"]
 
 _ENDINGS = {
     "PNG": (".png",),
@@ -56,12 +59,17 @@ def read(path: Path | str, *, max_megapixels: float = 100.0) -> Image:
         InputError: the file is missing, not readable, not a picture of a supported kind, damaged, animated or too
             large. One line: the path, what is wrong, what to do.
     """
+    return read_with_digest(path, max_megapixels=max_megapixels)[0]
+
+
+def read_with_digest(path: Path | str, *, max_megapixels: float = 100.0) -> tuple[Image, str]:
+    """As `read`, with the SHA-256 of the very bytes that were decoded, whatever happens to the file meanwhile."""
     path = Path(path)
     try:
         data = _load(path, max_megapixels)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of damaged tags; what matters is raised
-            return _image(path, decode(data, max_megapixels))
+            return _image(path, decode(data, max_megapixels)), hashlib.sha256(data).hexdigest()
     except Refusal as refusal:
         raise InputError(f"{path}: {refusal}") from None
     except MemoryError:
@@ -75,13 +83,15 @@ def read(path: Path | str, *, max_megapixels: float = 100.0) -> Image:
 def _load(path: Path, max_megapixels: float) -> bytes:
     """The file's bytes, read once."""
     try:
-        if path.is_dir():
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise Refusal("does not exist; check the name and the folder") from None
+        if stat.S_ISDIR(found.st_mode):
             raise Refusal("is a folder, not a picture; name the pictures in it")
-        if not path.exists():
-            raise Refusal("does not exist; check the name and the folder")
-        if not path.is_file():
+        if not stat.S_ISREG(found.st_mode):
             raise Refusal("is not a regular file; copy it to one")
-        if path.stat().st_size > max_megapixels * 8e6 + 2**27:  # 16-bit RGBA, and room for metadata
+        if found.st_size > max_megapixels * 8e6 + 2**27:  # 16-bit RGBA, and room for metadata
             raise Refusal(f"is larger than any picture of {max_megapixels:g} megapixels; raise --max-megapixels")
         return path.read_bytes()
     except PermissionError:
@@ -139,27 +149,44 @@ def write(
         ConfigError: no such format or quality.
         OdekitError: the folder cannot be written to, or the picture does not fit the format. Nothing is left behind.
     """
-    path = _with_ending(Path(path), format_name(image, format))
+    path = with_ending(Path(path), format_name(image, format))
     try:
         data = encode(image, format, quality=quality, keep_metadata=keep_metadata)
     except OdekitError as error:
         raise type(error)(f"{path}: {error}") from error
-    temporary = path.parent / f".odekit-{uuid.uuid4().hex}.tmp"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        place(data, path)
     except OSError as error:
         raise OdekitError(
             f"{path}: cannot be written ({error.strerror or error}); choose another output folder"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return path
 
 
-def _with_ending(path: Path, name: str) -> Path:
+def place(data: bytes, path: Path, scratch: Path | None = None) -> None:
+    """Write bytes under a temporary name (in `scratch`, or beside the file) and rename it. Raises OSError.
+
+    Nothing is left behind but by a kill in between, and then in `scratch`, which the next run clears.
+    """
+    temporary = (scratch or path.parent) / f".odekit-{uuid.uuid4().hex}.tmp"
+    try:
+        if scratch is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        try:
+            temporary.replace(path)
+        except FileNotFoundError:  # the first file of its folder
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if scratch is None or getattr(error, "errno", None) != errno.EXDEV:
+            raise
+        place(data, path)  # a folder of the output lies on another disk, where a rename cannot reach
+
+
+def with_ending(path: Path, name: str) -> Path:
     """The path with an ending of this format; a foreign picture ending is replaced, any other text stays."""
     endings = _ENDINGS[name]
     ending = path.suffix.lower()

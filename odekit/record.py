@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,31 @@ def versions() -> dict[str, str]:
     return found
 
 
-def file_facts(path: Path) -> dict[str, Any]:
-    """Name, size, time and SHA-256 of a file."""
+def file_facts(path: Path, digest: str | None = None) -> dict[str, Any]:
+    """Name, size, time and SHA-256 of a file; `digest` where it is known."""
     stat = path.stat()
-    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha = digest or hashlib.sha256(path.read_bytes()).hexdigest()
     return {"path": str(path), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha}
+
+
+def record_path(target: Path) -> Path:
+    """Where the record of a result lies: its name with `.json` behind it."""
+    return target.with_name(target.name + ".json")
+
+
+def shared_text(settings: Mapping[str, Any]) -> str:
+    """The part of a record that all files of a run have in common, rendered once."""
+    return json.dumps(settings, indent=1, ensure_ascii=False, allow_nan=False).partition("{")[2]
+
+
+def record_text(own: Mapping[str, Any], shared: str) -> bytes:
+    """A whole record: what is this file's own, a line each, then what the run's files share."""
+    lines = "".join(f" {json.dumps(key)}: {_compact(value)},\n" for key, value in own.items())
+    return f"{{\n{lines.rstrip()}{shared}\n".encode()
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -51,27 +72,30 @@ def write_json(path: Path, data: Any) -> None:
         raise
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path | str) -> Any:
     """JSON of a file, or None where it is absent or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError, RecursionError):
         return None
 
 
-def proves_done(record: Any, settings: dict[str, Any], source: Path, target: Path) -> bool:
+def proves_done(record: Any, settings: Mapping[str, Any], source: str, folder: str) -> bool:
     """A record proves a file done when settings, input and output are as recorded.
 
-    Sizes and the input's time are compared; where only the time differs, the input's SHA-256.
+    Sizes and the input's time are compared; where only the time differs, the input's SHA-256. The output lies in
+    `folder` under the record's name for it: a file whose name lies about its format gets a true ending.
     """
     try:
-        same = record["schema"] == SCHEMA and {key: record[key] for key in settings} == settings
-        stat = source.stat()
-        given, made = record["input"], record["output"]
-        target = target.with_name(Path(made["path"]).name)  # a file whose name lies about its format gets a true ending
-        same = same and stat.st_size == given["bytes"] and target.stat().st_size == made["bytes"]
-        if not same:
+        if record["schema"] != SCHEMA or any(record[key] != value for key, value in settings.items()):
             return False
-        return bool(stat.st_mtime_ns == given["mtime_ns"] or file_facts(source)["sha256"] == given["sha256"])
-    except (OSError, KeyError, TypeError):
+        given, made = record["input"], record["output"]
+        stat = os.stat(source)
+        if stat.st_size != given["bytes"]:
+            return False
+        if os.stat(os.path.join(folder, os.path.basename(made["path"]))).st_size != made["bytes"]:
+            return False
+        return bool(stat.st_mtime_ns == given["mtime_ns"] or file_facts(Path(source))["sha256"] == given["sha256"])
+    except (OSError, KeyError, TypeError, ValueError):
         return False

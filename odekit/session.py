@@ -9,13 +9,22 @@ from typing import Any
 from odekit.chain import Result
 from odekit.config import ChainSpec
 from odekit.context import CountedPrior, Counter, StageRun, tensor_device
-from odekit.device import resolve_device, resolve_precision
+from odekit.device import resolve_device
 from odekit.errors import ConfigError, DeviceError, PluginError, WeightsError
+from odekit.guard import precision_for
 from odekit.image import Image
-from odekit.interfaces import Prior, Stage
+from odekit.interfaces import Adaptive, Prior, Stage
+from odekit.memory import out_of_memory
 from odekit.options import Part
+from odekit.plan import weights_needed
 from odekit.registry import Catalog, loaded
-from odekit.stages import RestoreStage, SaveStage, UpsampleStage
+from odekit.restoring import RestoreStage
+from odekit.slots import SlottedPrior
+from odekit.stages import SaveStage, UpsampleStage, enhancer_of
+from odekit.weights import require
+
+WINDOW = 8
+"""Batches held at once where each picture gets its own strength."""
 
 
 class Toolbox:
@@ -26,12 +35,16 @@ class Toolbox:
         self.device = device
         self.precision = precision
         self.prior = prior
+        self.used: dict[str, str] = {}
+        """SHA-256 of the weights that were asked for, by name."""
 
     def weights(self, name: str) -> Any:
         """The verified local path of named weights."""
-        from odekit.weights import path_of
+        from odekit.weights import digest_of, path_of
 
-        return path_of(name, self.catalog)
+        path = path_of(name, self.catalog)
+        self.used[name] = digest_of(name, self.catalog)
+        return path
 
     def make(self, part: Part) -> Any:
         """Build a part: `factory(options)` for pure mathematics, `factory(options, tools)` for the rest."""
@@ -42,7 +55,9 @@ class Toolbox:
 
     def with_prior(self, prior: Prior) -> Toolbox:
         """The same tools for parts that work with this prior."""
-        return Toolbox(self.catalog, self.device, self.precision, prior)
+        tools = Toolbox(self.catalog, self.device, self.precision, prior)
+        tools.used = self.used
+        return tools
 
 
 class Session:
@@ -61,10 +76,11 @@ class Session:
     ) -> None:
         if slots < 1:
             raise ConfigError(f"the batch size is {slots}; it is at least 1")
+        require(weights_needed(spec, catalog), catalog)
         self.spec = spec
         self.seed = seed
         self.device = resolve_device(device)
-        self.precision = resolve_precision(precision, self.device)
+        self.precision = precision_for(precision, self.device, spec, catalog)
         self.slots = slots
         self.keep_stages = keep_stages
         self.counter = Counter(tell)
@@ -81,9 +97,11 @@ class Session:
     def _make(self, item: Part) -> Stage:
         options: Any = item.options
         if item.name == "restore":
-            prior = self._prior(options.prior)
+            enhancer = self.tools.make(enhancer_of(options))
+            prior: Prior = self._prior(options.prior)
+            if isinstance(enhancer, Adaptive):  # pictures that differ in what they need are held together
+                prior = SlottedPrior(prior, self.slots)
             tools = self.tools.with_prior(prior)
-            enhancer = tools.make(options.enhancer)
             stage = RestoreStage(options, prior, tools.make(options.inverter), enhancer)
             enhancer.acts_on(stage.inverter.levels)
             return stage
@@ -94,10 +112,27 @@ class Session:
         made: Stage = self.tools.make(item)
         return made
 
+    @property
+    def window(self) -> int:
+        """Pictures to hand over at once: several batches where pictures are treated differently, to fill the slots."""
+        adaptive = any(isinstance(getattr(stage, "prior", None), SlottedPrior) for _, stage in self.stages)
+        return WINDOW * self.slots if adaptive else self.slots
+
+    def decide(self, image: Image) -> dict[str, Any]:
+        """What the first stage decides for a picture (see `RestoreStage.decide`).
+
+        Raises:
+            ConfigError: the chain does not begin with a `restore` that decides.
+        """
+        name, stage = self.stages[0]
+        if not isinstance(stage, RestoreStage):
+            raise ConfigError(f"the chain begins with '{name}', which decides nothing; name a chain of aligned faces")
+        return stage.decide(image, tensor_device(self.device))
+
     def weights(self) -> dict[str, str]:
-        """SHA-256 of the weights in use, by prior."""
+        """SHA-256 of the weights in use, by prior and by name."""
         digests = {name: getattr(prior.prior, "weights_digest", None) for name, prior in self.priors.items()}
-        return {name: digest for name, digest in digests.items() if digest}
+        return {name: digest for name, digest in digests.items() if digest} | self.tools.used
 
     def run(self, images: Sequence[Image]) -> list[Result]:
         """One result per image, in order; an image that fails does not stop the others."""
@@ -119,9 +154,11 @@ class Session:
         began = time.perf_counter()
         try:
             after = stage.run(before, context)
-        except (ConfigError, DeviceError, PluginError, WeightsError, MemoryError):
+        except (ConfigError, DeviceError, PluginError, WeightsError):
             raise
         except Exception as error:
+            if out_of_memory(error):
+                raise
             if len(live) > 1:  # one picture may be to blame: slots are padded, so alone each gives the same bytes
                 for result in live:
                     self._stage(place, name, stage, [result])
@@ -133,6 +170,7 @@ class Session:
             result.error = context.failures.get(i)
             result.output = image if result.error is None else None
             result.stages += context.pictures.get(i, [])
+            result.extras += context.extras.get(i, [])
             if self.keep_stages and result.error is None and name != "save":
                 result.stages.append((name, image))
             note = {"place": place, "stage": name, "seconds": round(seconds, 4), "batch": len(live)}

@@ -22,6 +22,10 @@ class Progress(Protocol):
         """Images are finished, restored or failed."""
         ...
 
+    def say(self, text: str) -> None:
+        """Something that a person should know now."""
+        ...
+
 
 @dataclass
 class RunOptions:
@@ -38,27 +42,44 @@ class RunOptions:
     limit: int | None = None
     shard: str | None = None
     max_megapixels: float = 100.0
+    workers: int | None = None
+    """Processes that decode and encode beside the network; 0: none; None: as many as pay."""
+    time_limit: float | None = None
+    """Seconds after which no further batch starts."""
 
 
 @dataclass
 class Summary:
-    """What a run did."""
+    """What a run did. Names are relative to `out`."""
 
     out: Path
-    restored: list[Path] = field(default_factory=list)
-    skipped: list[Path] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    """Done by an earlier run, as their records prove."""
     failed: list[dict[str, str]] = field(default_factory=list)
+    left: int = 0
+    """Inputs that the run did not get to."""
+    stopped: str = ""
+    """Why it did not: `interrupted`, `terminated`, `time limit`, or what is wrong with the output folder."""
     calls_per_image: int = 0
     seconds: float = 0.0
+    busy: float = 0.0
+    """Seconds inside the chain, of `seconds`."""
+    fill: float = 0.0
+    """Share of the slots of all batches that held a picture."""
     settings: dict[str, Any] = field(default_factory=dict)
 
     def tree(self) -> dict[str, Any]:
         """The summary as plain data, for --json."""
         return {
             "out": str(self.out),
-            "restored": [str(path) for path in self.restored],
-            "skipped": [str(path) for path in self.skipped],
+            "restored": [str(self.out / name) for name in self.restored],
+            "skipped": [str(self.out / name) for name in self.skipped],
             "failed": self.failed,
+            "left": self.left,
+            "stopped": self.stopped,
             "calls_per_image": self.calls_per_image,
             "seconds": round(self.seconds, 3),
+            "busy": round(self.busy, 3),
+            "fill": round(self.fill, 4),
         } | {key: self.settings[key] for key in ("device", "precision", "slots", "threads") if key in self.settings}

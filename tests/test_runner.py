@@ -20,7 +20,7 @@ def test_results_lie_under_the_same_names_with_a_record_beside_each(cli, exact, 
     done = cli("run", exact, faces, "-o", tmp_path / "out")
     assert done.code == 0, done.err
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == sorted([*(f"face{i}.png" for i in range(7)), *(f"face{i}.png.json" for i in range(7)), "run.json"])
+    assert names == sorted([*(f"face{i}.png" for i in range(7)), *(f"face{i}.png.json" for i in range(7)), "run.json", "run.jsonl"])
 
 
 def test_the_record_holds_what_it_takes_to_make_the_picture_again(cli, exact, faces, tmp_path):
@@ -152,7 +152,7 @@ def test_keep_stages_writes_input_latent_each_stage_and_a_sheet(cli, exact, face
 def test_save_says_the_format(cli, exact, faces, tmp_path, form):
     exact.write_text(exact.read_text() + f"  - save: {{format: {form}}}\n")
     cli("run", exact, faces / "face0.png", "-o", tmp_path / "out")
-    (path,) = (p for p in (tmp_path / "out").iterdir() if p.suffix != ".json")
+    (path,) = (p for p in (tmp_path / "out").iterdir() if not p.suffix.startswith(".json"))
     assert PIL.Image.open(path).format == form.upper()
 
 
@@ -217,11 +217,12 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(cli, exact, faces, tmp
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert err.strip().splitlines() == [
-        f"odekit: interrupted; what was finished is in {tmp_path / 'out'}, --resume goes on"
-    ]
+    first, last = err.strip().splitlines()
+    assert first == "odekit: finishing the batch at work; Ctrl-C again stops at once"
     finished = len(list((tmp_path / "out").glob("*.png.json")))
     assert 1 <= finished < 7
+    left = f"{7 - finished} left, --resume goes on"
+    assert last == f"odekit: interrupted; what was finished is in {tmp_path / 'out'}, {left}"
     assert not list((tmp_path / "out").glob(".*"))
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json")
     assert len(json.loads(done.out)["skipped"]) == finished

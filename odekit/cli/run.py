@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +25,13 @@ odekit run odedit faces/ -o out/ --set restore.enhancer.iterations=heavy --keep-
 odekit run my-chain.yaml "scans/*.tif" -o out/ --resume
 
 Exit code: 0 when every input was restored, 3 when some failed (listed in OUT/failures.json), 2 for a wrong call,
-130 after Ctrl-C."""
+4 when the run ended before its end (time limit, output folder not writable), 130 after Ctrl-C, 143 after SIGTERM;
+--resume goes on after each. The first Ctrl-C lets the batch at work finish, the second stops at once."""
+
+EXIT_CODES = {"interrupted": 130, "terminated": 143}
+STOPPED = 4
+SHOWN = 20
+"""Failures that the summary prints; a corrupt disk may have thousands."""
 
 
 def run(
@@ -46,11 +53,18 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     commercial_only: Annotated[bool, typer.Option("--commercial-only", help="Refuse non-commercial parts.")] = False,
     max_megapixels: Annotated[float, typer.Option(help="Refuse larger pictures.")] = 100.0,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that read and write; 0: none; by default as many as pay.")
+    ] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Start no batch that would end after this time: 90s, 30m, 2h.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """See HELP."""
     from odekit.chain import Chain
     from odekit.errors import ConfigError
+    from odekit.stop import seconds_of
     from odekit.summary import RunOptions
 
     if resume and overwrite:
@@ -59,18 +73,16 @@ def run(
     if commercial_only:
         refuse_non_commercial(loaded)
     options = RunOptions(
-        out, seed, device, precision, batch_size, resume, overwrite, keep_stages, limit, shard, max_megapixels
+        out, seed, device, precision, batch_size, resume, overwrite, keep_stages, limit, shard, max_megapixels,
+        workers, None if time_limit is None else seconds_of(time_limit),
     )  # fmt: skip
     if dry_run:
         show_jobs(loaded, options, inputs, as_json)
         return
-    try:
-        summary = execute(loaded, options, inputs, quiet=as_json)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"odekit: interrupted; what was finished is in {out}, --resume goes on\n")
-        raise SystemExit(130) from None
+    summary = execute(loaded, options, inputs, quiet=as_json)
     report(summary, as_json)
-    raise typer.Exit(3 if summary.failed else 0)
+    code = EXIT_CODES.get(summary.stopped, STOPPED) if summary.stopped else 3 if summary.failed else 0
+    raise typer.Exit(code)
 
 
 run.__doc__ = HELP
@@ -82,7 +94,7 @@ def refuse_non_commercial(chain: Chain) -> None:
 
     refused = chain.plan().not_commercial
     if refused:
-        names = ", ".join(f"{part.kind} '{part.name}' ({part.licence})" for part in refused)
+        names = ", ".join(f"{part.kind} '{part.name}' ({part.forbids})" for part in refused)
         raise ConfigError(f"--commercial-only refuses {names}; take another part")
 
 
@@ -122,7 +134,10 @@ class Bar:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+            )  # fmt: skip
             self.progress = Progress(*columns, console=Console(stderr=True))
             self.progress.start()
         return self
@@ -136,8 +151,9 @@ class Bar:
     def begin(self, images: int, calls: int | None) -> None:
         """Set the totals."""
         if self.progress is not None:
-            self.image_task = self.progress.add_task("images", total=images)
-            self.call_task = self.progress.add_task("network calls", total=calls)
+            self.began, self.done = time.monotonic(), 0
+            self.image_task = self.progress.add_task("images", total=images, rate="")
+            self.call_task = self.progress.add_task("network calls", total=calls, rate="")
 
     def calls(self, count: int) -> None:
         """Network calls happened."""
@@ -147,7 +163,17 @@ class Bar:
     def images(self, count: int) -> None:
         """Images are finished."""
         if self.progress is not None:
-            self.progress.advance(self.image_task, count)
+            self.done += count
+            rate = self.done / max(1e-9, time.monotonic() - self.began)
+            said = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+            self.progress.update(self.image_task, advance=count, rate=said)
+
+    def say(self, text: str) -> None:
+        """A line on stderr, above the bar where there is one."""
+        if self.progress is not None:
+            self.progress.console.print(f"odekit: {text}", highlight=False, markup=False)
+        else:
+            sys.stderr.write(f"odekit: {text}\n")
 
 
 def report(summary: Summary, as_json: bool) -> None:
@@ -162,10 +188,18 @@ def report(summary: Summary, as_json: bool) -> None:
             ("restored", str(done)),
             ("already done", str(len(summary.skipped))),
             ("failed", str(len(summary.failed))),
+            *([("left", str(summary.left))] if summary.left else []),
             ("network calls per image", str(summary.calls_per_image)),
             ("seconds", f"{summary.seconds:.1f}" + (f" ({summary.seconds / done:.2f} per image)" if done else "")),
+            ("inside the chain", f"{summary.busy / summary.seconds:.0%} of it, slots {summary.fill:.0%} full"),
             ("where", str(summary.out)),
         ]
         print_table("", ("", ""), rows)
-    for failure in summary.failed:
+    for failure in summary.failed[:SHOWN]:
         sys.stderr.write(f"odekit: {failure['error']}\n")
+    if len(summary.failed) > SHOWN:
+        sys.stderr.write(f"odekit: and {len(summary.failed) - SHOWN} more, all in {summary.out}/failures.json\n")
+    if summary.stopped:
+        sys.stderr.write(
+            f"odekit: {summary.stopped}; what was finished is in {summary.out}, {summary.left} left, --resume goes on\n"
+        )

@@ -123,7 +123,7 @@ def _jobs(inputs: Sequence[str | Path], out: Path, settings: Settings, limit: in
         if target in taken:  # a.jpg and a.png both become a.png: the second keeps its whole name
             target = target.with_name(job.source.name + target.suffix)
         taken.add(target)
-        final.append(Job(job.source, target, job.error))
+        final.append(Job(job.file, str(target), job.error))
     sources = {job.source.resolve() for job in final}
     for job in final:
         if (out / job.target).resolve() in sources:

@@ -1,0 +1,115 @@
+"""The files of one run on their way: read ahead by workers, restored in full batches, written by workers."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from odekit.chain import Result
+from odekit.engine import Engine
+from odekit.errors import OdekitError
+from odekit.inputs import Job
+from odekit.ledger import Ledger
+from odekit.record import SCHEMA, shared_text
+from odekit.stop import Stop
+from odekit.work import Finished, Output, Read, read_input, write_result
+from odekit.workers import Workers
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENODEV, errno.ESTALE}
+"""Errors of the whole output folder: every further file would meet them too, so the run ends."""
+
+
+@dataclass
+class Flow:
+    """Keeps the network busy: what is read and what is not yet written are bounded, whatever the number of files."""
+
+    engine: Engine
+    workers: Workers
+    ledger: Ledger
+    output: Output
+    shared: dict[str, Any]
+    """What the records of all files have in common."""
+    max_megapixels: float
+    accounted: int = 0
+    """Files restored or failed."""
+    texts: dict[int, str] = field(default_factory=dict)
+    reading: deque[tuple[Job, Future[Read]]] = field(default_factory=deque)
+    writing: deque[tuple[Job, Finished, Future[str]]] = field(default_factory=deque)
+
+    def run(self, todo: Sequence[Job], stop: Stop) -> None:
+        """Until the files or the patience end. Raises KeyboardInterrupt at a second Ctrl-C."""
+        self.waiting = iter(todo)
+        while not stop.asked():
+            batch = self._read()
+            if not batch:
+                break
+            began = time.perf_counter()
+            results = self.engine.run([image for _, (image, _) in batch])
+            stop.took(time.perf_counter() - began)
+            for (job, (_, facts)), result in zip(batch, results, strict=True):
+                self._finish(job, facts, result)
+            self._written(stop, keep=2 * self.engine.full)
+            self.ledger.flush()
+        self._written(stop, keep=0)
+
+    def _read(self) -> list[tuple[Job, Read]]:
+        """The next full batch of readable pictures; fewer only at the end."""
+        batch: list[tuple[Job, Read]] = []
+        ahead = 2 * self.engine.full + 2 * self.workers.count if self.workers.count else 1
+        while len(batch) < self.engine.slots:
+            while len(self.reading) < ahead and (job := next(self.waiting, None)) is not None:
+                self.reading.append((job, self.workers.submit(read_input, job.file, self.max_megapixels)))
+            if not self.reading:
+                break
+            job, future = self.reading.popleft()
+            try:
+                batch.append((job, future.result()))
+            except MemoryError:
+                self._failed(job, OdekitError("needs more memory than there is to read; make it smaller"))
+            except (OdekitError, OSError) as error:
+                self._failed(job, error)
+        return batch
+
+    def _finish(self, job: Job, facts: dict[str, Any], result: Result) -> None:
+        if result.error is not None:
+            self._failed(job, result.error)
+            return
+        stages = result.record["stages"]
+        calls = sum(stage.get("calls", 0) for stage in stages)
+        seconds = round(sum(stage["seconds"] for stage in stages), 4)
+        own = {"schema": SCHEMA, "input": facts, "calls": calls, "seconds": seconds, "stages": stages}
+        finished = Finished(result.image, own, self._text(result.record["slots"]), result.stages)
+        self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.output)))
+
+    def _text(self, slots: int) -> str:
+        if slots not in self.texts:
+            less = {} if slots == self.engine.full else {"memory": f"ran out with {self.engine.full} slots"}
+            self.texts[slots] = shared_text(self.shared | {"slots": slots} | less)
+        return self.texts[slots]
+
+    def _written(self, stop: Stop, keep: int) -> None:
+        """Account for results once they are on the disk, until at most `keep` are under way."""
+        while len(self.writing) > keep:
+            job, finished, future = self.writing.popleft()
+            try:
+                name = future.result()
+            except OSError as error:
+                said = error.strerror or error
+                if error.errno in UNWRITABLE:  # the file is left, not failed: a resume restores it
+                    stop.reason = f"{self.output.folder} cannot be written: {said}"
+                else:
+                    self._failed(job, OdekitError(f"{self.output.folder / job.name}: cannot be written: {said}"))
+            except OdekitError as error:
+                self._failed(job, error)
+            else:
+                self.ledger.restored(job, name, finished.own["calls"], finished.own["seconds"])
+                self.accounted += 1
+
+    def _failed(self, job: Job, error: Exception) -> None:
+        self.ledger.failed(job, error)
+        self.accounted += 1

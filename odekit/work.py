@@ -1,0 +1,95 @@
+"""What workers do for a run: read one file, write one result with its record. Loads no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from odekit import io
+from odekit.errors import OdekitError
+from odekit.image import Image
+from odekit.record import record_path, record_text
+
+Read = tuple[Image, dict[str, Any]]
+
+
+def read_input(file: str, max_megapixels: float) -> Read:
+    """The picture, and size, time and SHA-256 of the bytes that it came from.
+
+    Raises:
+        InputError: it is no picture that odekit reads.
+    """
+    try:
+        stat = os.stat(file)  # before reading: should the file change meanwhile, a resume sees that it did
+        size, time = stat.st_size, stat.st_mtime_ns
+    except OSError:
+        size, time = -1, -1  # reading says why
+    image, digest = io.read_with_digest(file, max_megapixels=max_megapixels)
+    return image, {"path": file, "bytes": size, "mtime_ns": time, "sha256": digest}
+
+
+@dataclass(frozen=True)
+class Output:
+    """How results are written: the same for all files of a run."""
+
+    folder: Path
+    scratch: Path
+    """Where temporary files lie, inside the folder."""
+    format: str = "same"
+    quality: int = 95
+    keep_metadata: bool = True
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One result on its way to the disk."""
+
+    image: Image
+    own: dict[str, Any]
+    """What the record says of this file alone; `output` is filled in here."""
+    shared: str
+    """What it says of the run: `record.shared_text`."""
+    stages: Sequence[tuple[str, Image]] = ()
+
+
+def write_result(name: str, result: Finished, output: Output) -> str:
+    """Write a picture and then its record, so that a record always speaks of a whole picture. The name written.
+
+    Raises:
+        OSError: the folder cannot be written.
+        OdekitError: the picture does not fit the format, or a link leads out of the folder.
+    """
+    target = output.folder / name
+    if output.format == "same" and target.suffix.lower() not in io.endings(result.image.meta.format):
+        # A PNG that is called a.jpg becomes a.jpg.png, so that it never meets the result of another file.
+        target = target.with_name(target.name + io.endings(result.image.meta.format)[0])
+    stays_inside(target, output.folder)
+    data = io.encode(result.image, output.format, quality=output.quality, keep_metadata=output.keep_metadata)
+    io.place(data, target, output.scratch)
+    written = {"path": str(target), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    own = result.own | {"output": written}
+    if result.stages:
+        from odekit.report.sheet import write_stages
+
+        sheet = write_stages(output.folder / "stages" / name, result.stages)
+        own["pictures"] = str(sheet.relative_to(output.folder))
+    record = record_text(own, result.shared)
+    io.place(record, record_path(output.folder / name), output.scratch)
+    return str(target.relative_to(output.folder))
+
+
+def stays_inside(target: Path, folder: Path) -> None:
+    """Refuse to write through `..` or a link that leads out of the output folder.
+
+    Raises:
+        OdekitError: it does.
+    """
+    if target.parent == folder:
+        return
+    real, root = os.path.realpath(target.parent), os.path.realpath(folder)
+    if not f"{real}{os.sep}".startswith(f"{root}{os.sep}"):
+        raise OdekitError(f"{target}: lies outside the output folder {folder} (a link, or '..'); remove the link")

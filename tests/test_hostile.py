@@ -1,0 +1,155 @@
+"""Hostile files: no crash, no hang over five seconds, no memory beyond a bound; a picture or one line, never more."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import hostile
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import odekit
+from odekit import yamldoc
+from odekit.chain import Chain
+from odekit.errors import OdekitError
+from odekit.events import events
+from odekit.record import proves_done, read_json
+
+
+def read_apart(folder):
+    """What a process of its own, with little memory, makes of the files in a folder."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(
+        [sys.executable, hostile.__file__, str(folder)], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, f"the process died: {done.stderr[-2000:]}"
+    return json.loads(done.stdout)
+
+
+def check(rows):
+    wrong = [row for row in rows if row["said"] not in ("picture", "refused")]
+    assert wrong == []
+    slow = [row for row in rows if row["seconds"] > hostile.SECONDS]
+    assert slow == []
+
+
+def test_the_corpus_is_sound_before_it_is_mutated(tmp_path):
+    for name, data in hostile.sound().items():
+        (tmp_path / name).write_bytes(data)
+    assert {row["said"] for row in read_apart(tmp_path)} == {"picture"}
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(20_000, marks=pytest.mark.long)])
+def test_mutated_files_of_all_formats(tmp_path, count):
+    seeds, rng = hostile.sound(), np.random.Generator(np.random.Philox(count))
+    names = sorted(seeds)
+    said = []
+    for start in range(0, count, 1000):
+        folder = tmp_path / str(start)
+        folder.mkdir()
+        for i in range(start, min(start + 1000, count)):
+            name = names[i % len(names)]
+            (folder / f"{i:05}-{name}").write_bytes(hostile.mutated(seeds[name], rng))
+        rows = read_apart(folder)
+        check(rows)
+        said += [row["said"] for row in rows]
+    assert len(said) == count
+    assert 0.05 < said.count("picture") / count < 0.95, "the mutations are too strong or too weak to say anything"
+
+
+def test_bombs_are_refused_or_harmless(tmp_path):
+    for name, data in hostile.bombs().items():
+        (tmp_path / name).write_bytes(data)
+    rows = read_apart(tmp_path)
+    check(rows)
+    refused = {row["name"] for row in rows if row["said"] == "refused"}
+    assert {"wide.png", "square.png", "deep.png", "deflate.tif", "circle.tif", "ten-thousand-pages.tif", "film.png",
+            "film.webp", "film.gif", "film.tif", "canvas.webp", "huge.bmp", "rle.bmp"} <= refused  # fmt: skip
+
+
+TEXT = st.text(max_size=300) | st.text(alphabet="{}[]:,-&*!|>'\"\n ab01.%@#", max_size=300)
+DATA = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXT)
+def test_any_text_is_a_chain_or_one_line(text):
+    try:
+        document = yamldoc.parse(text, "chain.yaml")
+        Chain.from_document(document)
+    except OdekitError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!python/object/apply:os.system ['touch pwned']",
+        "chain: !!python/name:os.system",
+        "a: &a [x, x]\nb: [*a, *a]",
+        "<<: {a: 1}\nchain: [restore]",
+        "chain: !include /etc/passwd",
+    ],
+)
+def test_yaml_is_data(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OdekitError):
+        Chain.from_document(yamldoc.parse(text, "chain.yaml"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_yaml_expands_no_environment_and_reads_no_file(monkeypatch):
+    monkeypatch.setenv("SECRET", "told")
+    with pytest.raises(OdekitError) as caught:
+        Chain.from_document(yamldoc.parse("odekit: 1\nchain:\n  - $SECRET\n", "chain.yaml"))
+    assert "told" not in str(caught.value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(DATA)
+def test_any_record_proves_nothing_it_does_not_hold(record):
+    assert proves_done(record, {"chain": {}, "seed": 0}, "/nowhere/in.png", "/nowhere") is False
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_as_records_and_logs(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("log") / "run.jsonl"
+    path.write_bytes(data)
+    read_json(path)
+    for event in events(path):
+        assert isinstance(event["event"], str)
+
+
+def test_deeply_nested_json_is_no_record(tmp_path):
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    assert read_json(tmp_path / "a.json") is None
+
+
+FORBIDDEN_CALLS = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "marshal.loads", "yaml.load"}
+FORBIDDEN_OPTIONS = {("shell", True), ("allow_pickle", True), ("weights_only", False)}
+ALLOWED = {("workers.py", "pickle.loads")}  # both ends of that pipe are this program
+
+
+def test_nothing_is_evaluated_or_unpickled():
+    found = []
+    for path in sorted(Path(odekit.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                if name in FORBIDDEN_CALLS and (path.name, name) not in ALLOWED:
+                    found.append((path.name, node.lineno, name))
+                for word in node.keywords:
+                    value = word.value.value if isinstance(word.value, ast.Constant) else None
+                    if (word.arg, value) in FORBIDDEN_OPTIONS:
+                        found.append((path.name, node.lineno, word.arg))
+    assert found == []

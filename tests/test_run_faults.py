@@ -1,0 +1,232 @@
+"""What happens in weeks: full disks, vanished files, two runs at once, kills. Every file is accounted for."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import PIL.Image
+import pytest
+from conftest import picture
+
+from odekit import io
+from odekit.lock import locked
+
+PROGRAM = [sys.executable, "-c", "from odekit.cli import main; main()"]
+
+
+def outputs(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.png")}
+
+
+def hidden(folder):
+    return [path.name for path in folder.rglob(".*")]
+
+
+def fill_up_after(monkeypatch, count, code):
+    """The disk holds `count` more files."""
+    place, room = io.place, [count]
+
+    def full(data, path, scratch=None):
+        if not room[0]:
+            raise OSError(code, os.strerror(code), str(path))
+        room[0] -= 1
+        place(data, path, scratch)
+
+    monkeypatch.setattr(io, "place", full)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS], ids=["full", "read-only"])
+def test_a_disk_that_takes_no_more_ends_the_run_and_a_resume_completes_it(cli, exact, faces, tmp_path, code):
+    cli("run", exact, faces, "-o", tmp_path / "whole", "--batch-size", 2)
+    with pytest.MonkeyPatch.context() as patch:
+        fill_up_after(patch, 5, code)
+        done = cli("run", exact, faces, "-o", tmp_path / "out", "--batch-size", 2, "--json")
+    assert done.code == 4
+    said = json.loads(done.out)
+    assert (len(said["restored"]), said["failed"], said["left"]) == (2, [], 5)
+    assert os.strerror(code) in done.err
+    assert hidden(tmp_path / "out") == []
+    assert cli("run", exact, faces, "-o", tmp_path / "out", "--resume").code == 0
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
+
+
+def test_one_output_that_cannot_be_written_is_one_failure(cli, exact, faces, tmp_path):
+    (tmp_path / "out" / "face3.png").mkdir(parents=True)
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--overwrite", "--json")
+    assert done.code == 3
+    (failure,) = json.loads(done.out)["failed"]
+    assert failure["input"].endswith("face3.png")
+    assert "cannot be written" in failure["error"]
+
+
+def test_a_file_that_vanishes_after_listing_is_listed_as_failed(cli, exact, faces, tmp_path, monkeypatch):
+    read = io.read_with_digest
+
+    def late(path, **options):
+        (faces / "face5.png").unlink(missing_ok=True)
+        return read(path, **options)
+
+    monkeypatch.setattr(io, "read_with_digest", late)
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--json")
+    assert done.code == 3
+    assert len(json.loads(done.out)["restored"]) == 6
+    assert "face5.png: does not exist" in done.err
+
+
+def test_a_file_that_changes_after_reading_is_restored_again_by_a_resume(cli, exact, faces, tmp_path, monkeypatch):
+    read = io.read_with_digest
+
+    def changed(path, **options):
+        found = read(path, **options)
+        if path.name == "face2.png":
+            PIL.Image.fromarray(picture(77)).save(path)
+        return found
+
+    monkeypatch.setattr(io, "read_with_digest", changed)
+    cli("run", exact, faces, "-o", tmp_path / "out")
+    monkeypatch.undo()
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json")
+    assert [name.rpartition("/")[2] for name in json.loads(done.out)["restored"]] == ["face2.png"]
+
+
+def test_batches_stay_full_though_every_third_file_is_corrupt(cli, exact, tmp_path):
+    (tmp_path / "in").mkdir()
+    for i in range(24):
+        path = tmp_path / "in" / f"{i:02}.png"
+        PIL.Image.fromarray(picture(i)).save(path)
+        if i % 3 == 0:
+            path.write_bytes(path.read_bytes()[:60])
+    done = cli("run", exact, tmp_path / "in", "-o", tmp_path / "out", "--batch-size", 4, "--json")
+    said = json.loads(done.out)
+    assert (len(said["restored"]), len(said["failed"]), said["left"]) == (16, 8, 0)
+    assert said["fill"] == 1.0
+
+
+def test_two_runs_on_one_folder_are_refused_by_name(cli, exact, faces, tmp_path):
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out"):
+        done = cli("run", exact, faces, "-o", tmp_path / "out")
+        assert done.code == 2
+        assert "another run" in done.err
+        assert cli("run", exact, faces, "-o", tmp_path / "out", "--shard", "1/2").code == 2
+    assert cli("run", exact, faces, "-o", tmp_path / "out").code == 0
+
+
+def test_shards_share_a_folder_and_give_the_bytes_of_one_run(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "whole")
+    with locked(tmp_path / "parts", "2/2") if (tmp_path / "parts").mkdir() is None else None:
+        assert cli("run", exact, faces, "-o", tmp_path / "parts", "--shard", "1/2").code == 0
+    assert cli("run", exact, faces, "-o", tmp_path / "parts", "--shard", "2/2").code == 0
+    assert outputs(tmp_path / "parts") == outputs(tmp_path / "whole")
+
+
+def test_workers_change_no_byte_and_leave_nothing_behind(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "inline", "--workers", 0)
+    cli("run", exact, faces, "-o", tmp_path / "beside", "--workers", 2, "--keep-stages")
+    assert outputs(tmp_path / "beside") == outputs(tmp_path / "inline")
+    assert (tmp_path / "beside" / "stages" / "face0.png" / "sheet.png").exists()
+    assert hidden(tmp_path / "beside") == []
+
+
+def test_a_link_in_the_output_folder_leads_nowhere(cli, exact, tmp_path):
+    for place in ("in/sub", "out", "elsewhere"):
+        (tmp_path / place).mkdir(parents=True)
+    PIL.Image.fromarray(picture(1)).save(tmp_path / "in" / "sub" / "x.png")
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "elsewhere")
+    done = cli("run", exact, tmp_path / "in", "-o", tmp_path / "out")
+    assert done.code == 3
+    assert "outside the output folder" in done.err
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_names_with_two_dots_stay_inside(cli, exact, faces, tmp_path, monkeypatch):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep" / "er")
+    assert cli("run", exact, "../../faces/face0.png", "../../faces/../faces/face1.png", "-o", "out").code == 0
+    assert sorted(outputs(tmp_path / "deep" / "er" / "out")) == ["face0.png", "face1.png"]
+
+
+def test_a_time_limit_starts_no_batch_that_would_end_too_late(cli, exact, faces, tmp_path):
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--time-limit", "0.000001", "--json")
+    assert done.code == 4
+    assert json.loads(done.out)["left"] == 7
+    assert "time limit" in done.err
+    assert cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--time-limit", "1:00:00").code == 0
+    for wrong in ("soon", "0", "-3", "1:99:00"):
+        assert cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--time-limit", wrong).code == 2
+
+
+@pytest.fixture
+def slow(exact):
+    exact.write_text(exact.read_text().replace("side: 8", "side: 64").replace("steps: 10", "steps: 300"))
+    return exact
+
+
+def started(chain, faces, out, *more):
+    command = [*PROGRAM, "run", chain, faces, "-o", out, "--batch-size", 1, *more]
+    return subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process, out, count):
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*.png.json"))) < count:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+
+
+def test_a_schedulers_sigterm_finishes_the_batch(slow, faces, tmp_path):
+    process = started(slow, faces, tmp_path / "out")
+    wait_for(process, tmp_path / "out", 1)
+    process.terminate()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert "terminated" in err
+    assert hidden(tmp_path / "out") == []
+
+
+def test_a_second_ctrl_c_stops_at_once(slow, faces, tmp_path):
+    slow.write_text(slow.read_text().replace("steps: 300", "steps: 900"))  # far longer than the test waits
+    slow.write_text(slow.read_text().replace("iterations: 4", "iterations: 40000"))
+    process = started(slow, faces, tmp_path / "out")
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "out" / "run.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(1)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert hidden(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.long)])
+def test_after_random_kills_every_file_is_restored_once_and_equal(cli, slow, tmp_path, kills):
+    (tmp_path / "in").mkdir()
+    for i in range(3 * kills):
+        PIL.Image.fromarray(picture(i)).save(tmp_path / "in" / f"{i:03}.png")
+    cli("run", slow, tmp_path / "in", "-o", tmp_path / "whole", "--batch-size", 2)
+    dice, out = random.Random(1), tmp_path / "out"
+    for _ in range(kills):
+        process = started(slow, tmp_path / "in", out, "--resume", "--batch-size", 2, "--workers", 1)
+        before = len(list(out.glob("*.png.json"))) if out.exists() else 0
+        deadline = time.monotonic() + 60
+        while len(list(out.glob("*.png.json"))) <= before and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(dice.random() * 0.3)
+        process.kill()
+        process.communicate()
+    assert cli("run", slow, tmp_path / "in", "-o", out, "--resume").code == 0
+    assert outputs(out) == outputs(tmp_path / "whole")
+    assert hidden(out) == []
+    lines = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines() if line.endswith("}")]
+    restored = [line["input"] for line in lines if line["event"] == "restored"]
+    assert len(restored) == len(set(restored)), "a file was restored twice"
