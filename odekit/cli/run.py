@@ -48,6 +48,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Skip what a record proves done.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Restore again what exists.")] = False,
     keep_stages: Annotated[bool, typer.Option("--keep-stages", help="Write every stage and a sheet.")] = False,
+    page: Annotated[bool, typer.Option("--report", help="Write OUT/report.html: before, after, records.")] = False,
     limit: Annotated[int | None, typer.Option(help="At most this many inputs.")] = None,
     shard: Annotated[str | None, typer.Option(help="Every n-th input from the i-th: i/n.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
@@ -80,6 +81,11 @@ def run(
         show_jobs(loaded, options, inputs, as_json)
         return
     summary = execute(loaded, options, inputs, quiet=as_json)
+    if page and (summary.restored or summary.skipped):
+        from odekit.report.page import write
+        from odekit.report.run_page import run_page
+
+        write(run_page(out), out / "report.html")
     report(summary, as_json)
     code = EXIT_CODES.get(summary.stopped, STOPPED) if summary.stopped else 3 if summary.failed else 0
     raise typer.Exit(code)
