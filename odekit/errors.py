@@ -25,3 +25,7 @@ class PluginError(OdekitError):
 
 class DeviceError(OdekitError):
     """A device or precision that is not there."""
+
+
+class OdekitWarning(UserWarning):
+    """What a person should know while the work goes on; shown once, as one line."""

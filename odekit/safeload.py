@@ -153,7 +153,16 @@ def fit(model: nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
     Raises:
         WeightsError: naming the first missing, extra or misshapen tensor of each kind and their counts.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    check_layout({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}, tensors, where)
+    model.load_state_dict(dict(tensors), strict=True, assign=True)
+
+
+def check_layout(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], where: object) -> None:
+    """Compare names and shapes with those of a network.
+
+    Raises:
+        WeightsError: as `fit`.
+    """
     missing = [name for name in wanted if name not in tensors]
     extra = [name for name in tensors if name not in wanted]
     other = [name for name in wanted if name in tensors and tuple(tensors[name].shape) != wanted[name]]
@@ -168,7 +177,6 @@ def fit(model: nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
         raise WeightsError(
             f"{where}: not the weights of this network: {'; '.join(faults)}; config and weights disagree"
         )
-    model.load_state_dict(dict(tensors), strict=True, assign=True)
 
 
 def _count(what: str, names: Iterable[str]) -> list[str]:

@@ -1,0 +1,39 @@
+"""CodeFormer (Zhou et al., NeurIPS 2022, arXiv:2206.11253) for odekit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import odekit
+from odekit.registry import PluginCatalog
+from odekit_codeformer.options import Codeformer
+
+LICENCE = "S-Lab 1.0 (non-commercial)"
+
+
+@odekit.hookimpl
+def odekit_parts(catalog: PluginCatalog) -> None:
+    """The upsampler, its weights, ready chains, and what it computes for the goldens."""
+    catalog.upsampler(
+        "codeformer",
+        "odekit_codeformer.upsampler:CodeformerUpsampler",
+        Codeformer,
+        "faces rebuilt from a code book, 512 px, fidelity 0 to 1",
+        licence=LICENCE,
+        commercial_use=False,
+    )
+    catalog.weights(
+        "codeformer",
+        licence=LICENCE,
+        commercial_use=False,
+        urls=["https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/codeformer.pth"],
+        sha256="1009e537e0c2a07d4cabce6355f53cb66767cd4b4297ec7a4a64ca4b8a5684b7",
+        size=376_637_898,
+        filename="codeformer.pth",
+        summary="CodeFormer v0.1.0, 94.1 M parameters",
+        notice="Non-commercial use only; redistribution with the S-Lab notice. Trained on FFHQ (CC BY-NC-SA pictures).",
+    )
+    # The smallest margin is a difference of two nearly equal logits: it says how safely codes compare, no more.
+    catalog.golden("codeformer", "odekit_codeformer.parity:codeformer", skip=("logit_margin_min",))
+    for name in ("codeformer", "odedit-codeformer", "photo-codeformer"):
+        catalog.chain(name, Path(__file__).parent / f"{name}.yaml")

@@ -1,0 +1,47 @@
+"""What this plugin computes for the golden files of CodeFormer (`odekit bench parity`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.goldens import Golden
+from odekit_codeformer.network import SIDE, build, decode, encode
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def codeformer(golden: Golden) -> Mapping[str, NDArray[Any]]:
+    """Codes, logits and features of one face, and its restorations with every w and AdaIN setting that is stored."""
+    import torch
+
+    from odekit.safeload import fit
+
+    network = build()
+    weights = golden.fill({name: tuple(tensor.shape) for name, tensor in network.state_dict().items()})
+    fit(network, {name: torch.from_numpy(value) for name, value in weights.items()}, golden.stem)
+    network.eval()
+    with torch.inference_mode():
+        codes = encode(network, torch.from_numpy(golden.input((1, 3, SIDE, SIDE))))
+        found = {
+            "logits": codes.logits[0, :, ::8].numpy(),
+            "logits_stats": stats(codes.logits),
+            "lq_feat": codes.features[0, ::4].numpy(),
+            "lq_feat_stats": stats(codes.features),
+            "code_indices": codes.indices[0].numpy(),
+        }
+        for name in [n for n in golden.arrays if n.startswith("w") and not n.endswith("_stats")]:
+            w, adain = name[1:].split("_adain")
+            picture = decode(network, codes, float(w), adain == "1")
+            found |= {name: picture[..., ::8, ::8].numpy(), f"{name}_stats": stats(picture)}
+    return found
+
+
+def stats(x: Tensor) -> NDArray[np.float64]:
+    """Mean, population standard deviation, largest and mean absolute value, as the goldens store them."""
+    wide = x.numpy().astype(np.float64)
+    return np.array([wide.mean(), wide.std(), np.abs(wide).max(), np.abs(wide).mean()])

@@ -1,0 +1,42 @@
+"""CodeFormer as an upsampler of aligned faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from odekit.interfaces import Tools, UpsamplerSpec
+from odekit.rng import Noise
+from odekit.upsamplers.aligned import AlignedUpsampler
+from odekit.upsamplers.files import weights_file
+from odekit.upsamplers.guarded import Guarded
+from odekit_codeformer import LICENCE
+from odekit_codeformer.network import SIDE, decode, encode, load
+from odekit_codeformer.options import Codeformer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CodeformerUpsampler(AlignedUpsampler):
+    """See `odekit.interfaces.Upsampler`. No noise is drawn."""
+
+    def __init__(self, options: Codeformer | None = None, tools: Tools | None = None) -> None:
+        """Load the network onto the tools' device.
+
+        Raises:
+            WeightsError: the weights are not here, or another network's.
+        """
+        self.options = options or Codeformer()
+        device = "cpu" if tools is None else tools.device
+        spec = UpsamplerSpec(side=SIDE, aligned_faces_only=True, half=True, licence=LICENCE, commercial_use=False)
+        super().__init__("CodeFormer", SIDE, self.options.batch or (1 if device == "cpu" else 4), spec, device)
+        file = weights_file(self.options.weights, tools)
+        precision = "float32" if tools is None else tools.precision
+        self.guarded = Guarded("CodeFormer", partial(load, file, device=device), precision, safe=("bfloat16",))
+
+    def restore(self, faces: Tensor, count: int, noise: Sequence[Noise]) -> Tensor:
+        """See `AlignedUpsampler.restore`."""
+        how = (self.options.fidelity, self.options.adain)
+        return self.guarded.run(lambda network: decode(network, encode(network, faces), *how)[:count])

@@ -1,0 +1,82 @@
+"""GFPGAN's network from spandrel, and its noise inputs under our hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from odekit.errors import PluginError
+from odekit.rng import Noise
+from odekit.safeload import load_tensors
+from odekit.upsamplers.recognise import fit_system
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SIDE = 512
+SYSTEM = "GFPGAN"
+
+
+def load(file: Path, precision: str, device: str) -> nn.Module:
+    """The network of a weights file in a precision, ready to run.
+
+    Raises:
+        WeightsError: not weights of GFPGAN v1.2 to v1.4.
+        PluginError: spandrel is not installed.
+    """
+    import torch
+
+    dtype = getattr(torch, precision)
+    tensors = {name: tensor.to(dtype) for name, tensor in load_tensors(file).items()}
+    network = build()
+    fit_system(SYSTEM, network, tensors, file)
+    return network.eval().requires_grad_(False).to(device)
+
+
+def build() -> nn.Module:
+    """The published network ("v1 clean", 512 px, channel multiplier 2) without numbers, on the meta device."""
+    try:
+        from spandrel.architectures.GFPGAN import GFPGAN
+    except ImportError as error:
+        raise PluginError(f"GFPGAN needs spandrel: pip install spandrel ({error})") from error
+    import torch
+
+    with torch.device("meta"):  # not around the import, which may make tensors of its own
+        network: nn.Module = GFPGAN()
+    return network
+
+
+def restore(network: Any, faces: Tensor, noise: Sequence[Tensor] | None) -> Tensor:
+    """Faces (N, 3, S, S) in [-1, 1] to restored ones, about [-1, 1], in the network's precision.
+
+    `noise` has one tensor (N, 1, h, w) per noise input, see `draw`; None takes those of the weights file.
+    """
+    x = faces.to(network.conv_body_first.weight.dtype)
+    if noise is None:
+        out: Tensor = network(x, return_rgb=False, randomize_noise=False)[0]
+        return out
+    given = [n.to(x) for n in noise]
+
+    def hand_over(decoder: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return args, kwargs | {"noise": given}
+
+    # The network only offers its stored noise or a global generator; its decoder takes any.
+    hook = network.stylegan_decoder.register_forward_pre_hook(hand_over, with_kwargs=True)
+    try:
+        out = network(x, return_rgb=False)[0]
+    finally:
+        hook.remove()
+    return out
+
+
+def draw(network: Any, streams: Sequence[Noise]) -> list[Tensor]:
+    """Standard normal noise for every input, smallest first; row i comes from stream i."""
+    import torch
+
+    decoder = network.stylegan_decoder
+    shapes = [getattr(decoder.noises, f"noise{i}").shape[1:] for i in range(decoder.num_layers)]
+    drawn = [[stream.normal(shape) for shape in shapes] for stream in streams]
+    return [torch.from_numpy(np.stack(rows)) for rows in zip(*drawn, strict=True)]

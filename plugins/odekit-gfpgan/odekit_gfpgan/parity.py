@@ -1,0 +1,46 @@
+"""What this plugin computes for the golden files of GFPGAN (`odekit bench parity`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.goldens import Golden
+from odekit_gfpgan.network import SIDE, build
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def gfpgan(golden: Golden) -> Mapping[str, NDArray[Any]]:
+    """One face restored with the stored noise, and the pictures that the network's U-Net makes on its way."""
+    import torch
+
+    from odekit.safeload import fit
+
+    network: Any = build()
+    weights = golden.fill({name: tuple(tensor.shape) for name, tensor in network.state_dict().items()})
+    fit(network, {name: torch.from_numpy(value) for name, value in weights.items()}, golden.stem)
+    network.eval()
+    found: dict[str, NDArray[Any]] = {}
+
+    def keep(name: str, picture: Tensor, step: int) -> None:
+        found[name] = picture[..., ::step, ::step].numpy()
+        found[f"{name}_stats"] = stats(picture)
+
+    face = torch.from_numpy(golden.input((1, 3, SIDE, SIDE)))
+    with torch.inference_mode():
+        output, pictures = network(face, randomize_noise=False)
+        keep("output", output, 8)
+        for i, picture in enumerate(pictures):
+            keep(f"rgb{i}", picture, picture.shape[-1] // golden.arrays[f"rgb{i}"].shape[-1])
+    return found
+
+
+def stats(x: Tensor) -> NDArray[np.float64]:
+    """Mean, population standard deviation, largest and mean absolute value, as the goldens store them."""
+    wide = x.numpy().astype(np.float64)
+    return np.array([wide.mean(), wide.std(), np.abs(wide).max(), np.abs(wide).mean()])

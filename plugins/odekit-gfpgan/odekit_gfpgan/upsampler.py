@@ -1,0 +1,43 @@
+"""GFPGAN as an upsampler of aligned faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from odekit.interfaces import Tools, UpsamplerSpec
+from odekit.rng import Noise
+from odekit.upsamplers.aligned import AlignedUpsampler
+from odekit.upsamplers.files import weights_file
+from odekit.upsamplers.guarded import Guarded
+from odekit_gfpgan import LICENCE
+from odekit_gfpgan.network import SIDE, draw, load, restore
+from odekit_gfpgan.options import Gfpgan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class GfpganUpsampler(AlignedUpsampler):
+    """See `odekit.interfaces.Upsampler`."""
+
+    def __init__(self, options: Gfpgan | None = None, tools: Tools | None = None) -> None:
+        """Load the network onto the tools' device, in their precision.
+
+        Raises:
+            WeightsError: the weights are not here, or another network's.
+        """
+        self.options = options or Gfpgan()
+        device = "cpu" if tools is None else tools.device
+        spec = UpsamplerSpec(side=SIDE, aligned_faces_only=True, half=True, licence=LICENCE)
+        super().__init__("GFPGAN", SIDE, self.options.batch or (1 if device == "cpu" else 4), spec, device)
+        file = weights_file(self.options.weights, tools)
+        precision = "float32" if tools is None else tools.precision
+        # float16 overflows where weights are demodulated; bfloat16 has float32's range.
+        self.guarded = Guarded("GFPGAN", partial(load, file, device=device), precision, safe=("bfloat16",))
+
+    def restore(self, faces: Tensor, count: int, noise: Sequence[Noise]) -> Tensor:
+        """See `AlignedUpsampler.restore`."""
+        given = None if self.options.noise == "stored" else draw(self.guarded.network, noise)
+        return self.guarded.run(lambda network: restore(network, faces, given)[:count])

@@ -1,0 +1,42 @@
+"""Real-ESRGAN (Wang et al., arXiv:2107.10833), and every upsampler that spandrel recognises, for odekit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import odekit
+from odekit.registry import PluginCatalog
+from odekit_realesrgan.options import Realesrgan, Spandrel
+
+LICENCE = "BSD-3-Clause"
+RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download/"
+FILES = {
+    "x4plus": ("v0.1.0", 67_040_989, "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1"),
+    "x2plus": ("v0.2.1", 67_061_725, "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb"),
+}
+
+
+@odekit.hookimpl
+def odekit_parts(catalog: PluginCatalog) -> None:
+    """Two upsamplers, weights, a ready chain, and what they compute for the goldens."""
+    make = "odekit_realesrgan.upsampler:"
+    catalog.upsampler(
+        "realesrgan", make + "realesrgan", Realesrgan, "general pictures 2 or 4 times larger, in tiles", licence=LICENCE
+    )
+    catalog.upsampler(
+        "spandrel", make + "spandrel", Spandrel, "any upsampler that spandrel recognises", licence="of the weights"
+    )
+    for name, (release, size, sha256) in FILES.items():
+        catalog.weights(
+            f"realesrgan-{name}",
+            licence=LICENCE,
+            commercial_use=True,
+            urls=[f"{RELEASES}{release}/RealESRGAN_{name}.pth"],
+            sha256=sha256,
+            size=size,
+            filename=f"RealESRGAN_{name}.pth",
+            summary=f"Real-ESRGAN {name}, RRDBNet, 16.7 M parameters",
+        )
+    for scale in (2, 4):
+        catalog.golden(f"rrdbnet_x{scale}", f"odekit_realesrgan.parity:rrdbnet_x{scale}")
+    catalog.chain("realesrgan", Path(__file__).parent / "realesrgan.yaml")
