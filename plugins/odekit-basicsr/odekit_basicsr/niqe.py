@@ -1,0 +1,55 @@
+"""NIQE (Mittal et al., 2013, doi:10.1109/LSP.2012.2227726): how far a picture's statistics are from natural ones."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import ClassVar
+
+import numpy as np
+
+from odekit.errors import InputError
+from odekit.image import Image
+from odekit.interfaces import Tools
+from odekit_basicsr.library import module
+from odekit_basicsr.options import Niqe
+
+BLOCK = 96
+"""Pixels of a block's side; the statistics of natural pictures were made with it."""
+
+
+class NiqeMetric:
+    """basicsr's NIQE of the restored picture alone; lower is better, natural photographs lie at about 3 to 5."""
+
+    lower_is_better = True
+    label: ClassVar[str] = "NIQE"
+    unit: ClassVar[str] = ""
+
+    def __init__(self, options: Niqe | None = None, tools: Tools | None = None) -> None:
+        """Import basicsr. Raises PluginError where it cannot be imported."""
+        self.options = options or Niqe()
+        self.basicsr = module("metrics.niqe")
+
+    def measure(self, restored: Image, reference: Image | None = None) -> float:
+        """The number of the restored picture's 8-bit levels; the reference is not looked at.
+
+        NaN where the picture has no texture to measure (one flat colour).
+
+        Raises:
+            InputError: smaller than two blocks of 96 pixels.
+        """
+        crop = self.options.crop
+        blocks = [max(0, side - 2 * crop) // BLOCK for side in (restored.height, restored.width)]
+        if blocks[0] * blocks[1] < 2:
+            raise InputError(
+                f"niqe needs two blocks of {BLOCK} px or more; this picture has {restored.width}x{restored.height} px"
+                f"{f', {crop} left out at each side' if crop else ''}: measure after an upsampler"
+            )
+        bgr = restored.to_uint8()[..., ::-1]
+        convert = "y" if self.options.channel == "luma" else "gray"
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of blocks without texture, which basicsr leaves out
+            try:
+                return float(self.basicsr.calculate_niqe(bgr, crop, input_order="HWC", convert_to=convert))
+            except np.linalg.LinAlgError:
+                return math.nan

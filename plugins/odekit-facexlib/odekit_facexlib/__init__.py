@@ -1,0 +1,48 @@
+"""facexlib's RetinaFace and ParseNet (MIT) for odekit: a face detector, and masks of aligned faces."""
+
+from __future__ import annotations
+
+import odekit
+from odekit.registry import PluginCatalog
+from odekit_facexlib.options import ParsenetMask, Retinaface
+
+RELEASES = "https://github.com/xinntao/facexlib/releases/download/"
+MIRROR = "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/"
+
+
+@odekit.hookimpl
+def odekit_parts(catalog: PluginCatalog) -> None:
+    """The detector, the mask, their weights and their goldens."""
+    catalog.detector(
+        "retinaface",
+        "odekit_facexlib.detector:RetinafaceDetector",
+        Retinaface,
+        "RetinaFace (ResNet-50): boxes and five points, also of small and turned faces",
+    )
+    catalog.mask(
+        "parsenet",
+        "odekit_facexlib.mask:ParsenetMasker",
+        ParsenetMask,
+        "ParseNet: the face's own outline, hair included, without hat and clothes",
+    )
+    catalog.weights(
+        "retinaface-resnet50",
+        urls=[RELEASES + "v0.1.0/detection_Resnet50_Final.pth", MIRROR + "detection_Resnet50_Final.pth"],
+        sha256="6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
+        size=109_497_761,
+        licence="MIT",
+        commercial_use=True,
+        summary="face detector, trained on WIDER FACE",
+    )
+    catalog.weights(
+        "parsenet",
+        urls=[RELEASES + "v0.2.2/parsing_parsenet.pth", MIRROR + "parsing_parsenet.pth"],
+        sha256="3d558d8d0e42c20224f13cf5a29c79eba2d59913419f945545d8cf7b72920de2",
+        size=85_331_193,
+        licence="MIT",
+        commercial_use=True,
+        summary="face parsing, 19 classes",
+        notice="trained on CelebAMask-HQ, whose pictures are for non-commercial research",
+    )
+    catalog.golden("facexlib_retinaface_resnet50", "odekit_facexlib.parity:retinaface")
+    catalog.golden("facexlib_parsenet", "odekit_facexlib.parity:parsenet")
