@@ -1,0 +1,58 @@
+"""Where stage 2 takes its networks from: weights files, read when a network is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from odekit.safeload import load_tensors
+from odekit_diffbir.checkpoint import Tensors, load
+from odekit_diffbir.prompt import embeddings
+from odekit_diffbir.shapes import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Shelf:
+    """Networks from files. A file that serves several of them is read once, until `clear`."""
+
+    def __init__(self, control: Path, base: Path, text: Path, digest: str, cache: Path, shape: Shape) -> None:
+        """`base` has UNet and autoencoder, `text` the text encoder of SHA-256 `digest`; `cache` keeps embeddings."""
+        self.control = control
+        self.base = base
+        self.text = text
+        self.digest = digest
+        self.cache = cache
+        self.shape = shape
+        self._open: dict[Path, Tensors] = {}
+
+    def tensors(self, file: Path) -> Tensors:
+        """The tensors of a file. Raises WeightsError where it is damaged."""
+        if file not in self._open:
+            self._open[file] = load_tensors(file)
+        return self._open[file]
+
+    def clear(self) -> None:
+        """Let go of what was read."""
+        self._open.clear()
+
+    def embeddings(self, prompts: Sequence[str]) -> list[Tensor]:
+        """The prompts' embeddings, float32 (77, width) each, on the CPU."""
+        return embeddings(prompts, lambda: self.tensors(self.text), self.digest, self.cache, self.text)
+
+    def autoencoder(self, precision: str, device: str) -> nn.Module:
+        """The autoencoder, ready to run."""
+        return self._load("vae", self.base, precision).to(device)
+
+    def denoiser(self, precision: str, device: str) -> tuple[nn.Module, nn.Module]:
+        """ControlNet and UNet, ready to run."""
+        control = self._load("controlnet", self.control, precision).to(device)
+        return control, self._load("unet", self.base, precision).to(device)
+
+    def _load(self, network: str, file: Path, precision: str) -> nn.Module:
+        return load(network, self.tensors(file), self.shape, getattr(torch, precision), file)

@@ -1,0 +1,63 @@
+"""Networks and samplers against what the official classes computed (tests/data/golden)."""
+
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from odekit_diffbir import parity, parity_samplers
+
+from odekit.goldens import Golden, deviation
+
+FOLDER = Path(__file__).parents[3] / "tests" / "data" / "golden"
+GIVEN = ("seed_*", "*_head", "timesteps", "n_control")
+
+
+def compare(file, compute, tolerance, skip=()):
+    golden = Golden.read(FOLDER / file)
+    found = compute(golden)
+    wanted = [name for name in golden.arrays if not any(fnmatchcase(name, p) for p in (*GIVEN, *skip))]
+    assert len(wanted) >= 4
+    errors = {name: deviation(np.asarray(found[name]), golden.arrays[name]) for name in wanted}
+    assert max(errors.values()) <= tolerance, max(errors, key=errors.__getitem__)
+
+
+@pytest.mark.parametrize("rule", "AB")
+def test_controlnet_and_unet(rule):
+    compare(f"diffbir_tiny_cldm.{rule}.npz", parity.tiny_cldm, 1e-5)
+
+
+@pytest.mark.parametrize("rule", "AB")
+def test_autoencoder(rule):
+    compare(f"diffbir_tiny_vae.{rule}.npz", parity.tiny_vae, 1e-5)
+
+
+@pytest.mark.parametrize("rule", "AB")
+def test_autoencoder_in_float32_as_it_runs(rule):
+    golden = Golden.read(FOLDER / f"diffbir_tiny_vae.{rule}.npz")
+    vae = parity.filled(golden, "vae")
+    image, latent = (torch.from_numpy(v) for v in golden.inputs((2, 3, 64, 96), (2, 4, 16, 24)))
+    with torch.inference_mode():
+        assert deviation(vae.encode(image).latent_dist.mean.numpy(), golden.arrays["mean"]) <= 1e-5
+        assert deviation(vae.decode(latent).sample[..., ::2, ::2].numpy(), golden.arrays["decoded"]) <= 2e-5
+
+
+def test_samplers():
+    compare("diffbir_sampler.npz", parity_samplers.sampler, 2e-6, skip=("eps_edm_dpmpp_2m10_final",))
+
+
+def test_schedules():
+    compare("diffbir_schedule.json", parity_samplers.schedule, 1e-7)
+
+
+def test_every_number_of_the_schedule_file_is_compared():
+    stored = json.loads((FOLDER / "diffbir_schedule.json").read_text())
+    assert {name.split("/")[0] for name in Golden.read(FOLDER / "diffbir_schedule.json").arrays} == set(stored)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("rule", "AB")
+def test_swinir(rule):
+    compare(f"diffbir_swinir_face.{rule}.npz", parity.swinir_face, 2e-5)
