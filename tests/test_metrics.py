@@ -3,18 +3,25 @@
 import math
 
 import numpy as np
+import PIL.Image
 import pytest
 from scipy.ndimage import convolve
 from scipy.stats import wasserstein_distance
+from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from odekit.errors import InputError
 from odekit.image import Image
-from odekit.metrics import fd_pca
+from odekit.metrics import colour, fd_pca, sets
 from odekit.metrics import swd as sw
+from odekit.metrics.about import about
 from odekit.metrics.fd_pca import FdPca, frechet
+from odekit.metrics.fd_pca_set import FdPcaMetric
+from odekit.metrics.moments import Moments
 from odekit.metrics.psnr import PsnrMetric
+from odekit.metrics.sharpness import SharpnessMetric, gradient_energy
 from odekit.metrics.ssim import Ssim, SsimMetric
+from odekit.metrics.swd_set import SwdMetric, SwdOptions
 from odekit.registry import catalog
 from odekit.session import Toolbox
 
@@ -63,13 +70,137 @@ def test_equal_pictures_small_pictures_and_other_sizes():
             metric.measure(a, small)
 
 
-@pytest.mark.parametrize("name", ["psnr", "ssim"])
+@pytest.mark.parametrize("name", ["psnr", "ssim", "ciede2000"])
 def test_they_are_parts_of_the_catalogue(name):
     entry = catalog().get("metric", name)
     metric = entry.load()(entry.options(), Toolbox(catalog(), "cpu", "float32"))
     a, b = (Image(p) for p in PAIRS[0])
     noisier = Image(np.clip(b.pixels + 0.2 * RNG.standard_normal(b.pixels.shape), 0, 1).astype(np.float32))
-    assert metric.measure(b, a) > metric.measure(noisier, a)
+    sign = -1 if metric.lower_is_better else 1
+    assert sign * metric.measure(b, a) > sign * metric.measure(noisier, a)
+
+
+@pytest.mark.parametrize(("a", "b"), [*PAIRS, (PAIRS[0][0], np.zeros_like(PAIRS[0][0])), (PAIRS[1][0], PAIRS[1][0])])
+def test_ciede2000_is_scikit_images(a, b):
+    one, two = (rgb2lab(p.astype(float), channel_axis=0) for p in (a, b))
+    np.testing.assert_allclose(colour.lab(a.astype(float)), one, atol=1e-9)
+    np.testing.assert_allclose(colour.difference(one, two), deltaE_ciede2000(one, two, channel_axis=0), atol=1e-9)
+    wanted = deltaE_ciede2000(one, two, channel_axis=0).mean()
+    assert colour.Ciede2000Metric().measure(Image(a), Image(b)) == pytest.approx(wanted, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "wanted"),
+    [
+        ((50.0, 2.6772, -79.7751), (50.0, 0.0, -82.7485), 2.0425),
+        ((50.0, -1.3802, -84.2814), (50.0, 0.0, -82.7485), 1.0000),
+        ((50.0, 2.4900, -0.0010), (50.0, -2.4900, 0.0011), 7.2195),
+        ((50.0, 2.5, 0.0), (73.0, 25.0, -18.0), 27.1492),
+        ((60.2574, -34.0099, 36.2677), (60.4626, -34.1751, 39.4387), 1.2644),
+        ((2.0776, 0.0795, -1.1350), (0.9033, -0.0636, -0.5514), 0.9082),
+    ],
+)
+def test_ciede2000_gives_the_published_test_values(one, two, wanted):
+    """Sharma, Wu and Dalal 2005, table 1."""
+    got = colour.difference(np.array(one).reshape(3, 1), np.array(two).reshape(3, 1))
+    assert got[0] == pytest.approx(wanted, abs=5e-5)
+
+
+def test_sharpness_is_the_ratio_of_gradient_energies():
+    ramp = np.broadcast_to(np.linspace(0, 1, 11, dtype=np.float32), (3, 5, 11)).copy()
+    assert gradient_energy(ramp.astype(float)) == pytest.approx(0.1**2, rel=1e-5)  # 0.1 to the right, nothing down
+    metric = SharpnessMetric()
+    assert metric.measure(Image(ramp / 2), Image(ramp)) == pytest.approx(0.25, rel=1e-5)
+    assert metric.measure(Image(ramp), Image(ramp)) == 1
+    assert math.isnan(metric.measure(Image(ramp), Image(np.full_like(ramp, 0.5))))  # against a flat picture
+    soft = Image.from_uint8(np.asarray(PIL.Image.fromarray(Image(PAIRS[0][0]).to_uint8()).resize((62, 48))))
+    sharp = Image.from_uint8(np.asarray(PIL.Image.fromarray(Image(PAIRS[0][0]).to_uint8()).resize((62, 48), 0)))
+    assert metric.measure(soft, sharp) < 0.5
+    about_it = about("sharpness", metric)
+    assert (about_it.better, about_it.best, about_it.of) == ("nearest", 1.0, "pair")
+
+
+# --- of sets, fed a few at a time
+
+
+def images(n, side=32, seed=0):
+    return [Image.from_uint8(picture) for picture in pictures(n, side, seed)]
+
+
+def distance(metric, a, b, step=3, part=False):
+    collection = metric.collect(part)
+    for i in range(0, len(a), step):
+        collection.add(a[i : i + step], b[i : i + step])
+    return collection.distance()
+
+
+def test_the_set_metric_swd_is_the_mean_of_swd_over_its_draws():
+    a, b = pictures(7, seed=1), pictures(7, seed=2)
+    options = SwdOptions(draws=3, directions=32, seed=5)
+    found = distance(SwdMetric(options), images(7, seed=1), images(7, seed=2))
+    wanted = [sw.swd(a, b, seed, 128, 32).mean for seed in (5, 6, 7)]
+    assert found.value == pytest.approx(np.mean(wanted))
+    assert found.spread == pytest.approx(np.std(wanted, ddof=1))
+    assert found.count == 7
+
+
+def test_of_many_pictures_a_part_is_kept_and_patches_are_shared(monkeypatch):
+    monkeypatch.setattr(sets, "HELD_MOST", 20)
+    a, b = images(60, 16, seed=1), images(60, 16, seed=2)
+    collection = SwdMetric(SwdOptions(directions=16)).collect()
+    collection.add(a, b)
+    assert len(collection.sample.pairs) == 20
+    for one, two in collection.sample.pairs:  # pairs stay pairs
+        place = next(i for i, image in enumerate(a) if np.array_equal(image.to_uint8(), one))
+        np.testing.assert_array_equal(b[place].to_uint8(), two)
+    found = collection.distance()
+    assert (found.count, found.note) == (60, "of 20 pairs drawn from 60")
+
+
+def test_every_pair_is_as_likely_to_be_kept(monkeypatch):
+    monkeypatch.setattr(sets, "HELD_MOST", 4)
+    monkeypatch.setattr(sets, "HELD_LEAST", 4)
+    flat = [Image(np.full((3, 1, 1), i / 255, np.float32)) for i in range(12)]
+    kept = np.zeros(12)
+    for seed in range(600):
+        sample = sets.Sample(seed)
+        for image in flat:
+            sample.add(image, image)
+        kept[[int(pair[0][0, 0, 0]) for pair in sample.pairs]] += 1
+    np.testing.assert_allclose(kept / 600, 4 / 12, atol=0.08)
+
+
+def test_fd_pca_of_streams_is_that_of_whole_sets():
+    """With the reference set's own components."""
+    a, b = pictures(90, 16, seed=3), pictures(90, 16, seed=4)
+    found = distance(FdPcaMetric(), images(90, 16, seed=3), images(90, 16, seed=4), step=7)
+    assert found.value == pytest.approx(FdPca.fit(b).distance(a, b), rel=1e-6)
+
+
+def test_moments_of_batches_are_numpys():
+    rows = RNG.standard_normal((50, 6))
+    moments = Moments()
+    for batch in (rows[:1], rows[1:20], rows[20:20], rows[20:]):
+        moments.add(batch)
+    np.testing.assert_allclose(moments.mean, rows.mean(0), atol=1e-12)
+    np.testing.assert_allclose(moments.covariance, np.cov(rows.T), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("metric", "a", "message"),
+    [
+        (SwdMetric(), images(1), "two pictures or more"),
+        (SwdMetric(), images(3, 24), "16, 32, 64"),
+        (SwdMetric(), [*images(2), *images(1, 16)], "one size"),
+        (FdPcaMetric(), images(32), "more than 32 pairs"),
+        (FdPcaMetric(), images(40, 24), "multiple of it, not 24"),
+        (FdPcaMetric(), [Image(np.zeros((3, 16, 32), np.float32))] * 40, "square"),
+    ],
+)
+def test_a_distance_that_cannot_be_said_is_unknown_and_says_why(metric, a, message):
+    found = distance(metric, a, a)
+    assert math.isnan(found.value)
+    assert message in found.note
 
 
 # --- SWD

@@ -10,7 +10,7 @@ from odekit.bench.results import Group, Metric, Plot, Results, Row, Value
 from odekit.errors import OdekitError
 from odekit.io import read
 from odekit.report import embed
-from odekit.report.page import Cell, Figure, Page, Pair, Table
+from odekit.report.page import Cell, Figure, Page, Pair, Table, write
 
 SHOWN = 120
 """Pictures on the page at most, taken evenly over methods and damages."""
@@ -34,6 +34,11 @@ def report_page(results: Results, folder: Path) -> Page:
         pairs_note=note,
         details=[_groups(results, overall=False), _rows(results, labels, linked)],
     )
+
+
+def write_report(results: Results, folder: Path) -> Path:
+    """Write `report.html` into the folder of a results document."""
+    return write(report_page(results, folder), folder / "report.html")
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:

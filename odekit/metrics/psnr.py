@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,9 @@ class PsnrMetric:
     """`-10 log10(mean squared error)` in dB over all pixels and channels, peak 1; infinite where equal."""
 
     lower_is_better = False
+    label: ClassVar[str] = "PSNR"
+    unit: ClassVar[str] = "dB"
+    light: ClassVar[bool] = True
 
     def __init__(self, options: Psnr | None = None, tools: Tools | None = None) -> None:
         self.options = options or Psnr()

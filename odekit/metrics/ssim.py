@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ class SsimMetric:
     """
 
     lower_is_better = False
+    label: ClassVar[str] = "SSIM"
+    light: ClassVar[bool] = True
 
     def __init__(self, options: Ssim | None = None, tools: Tools | None = None) -> None:
         self.options = options or Ssim()
@@ -45,6 +47,11 @@ class SsimMetric:
         if min(x.shape[1:]) < len(weights):
             return math.nan
         return float(similarity(x, y, self._averager(weights), self._unbiased(weights)).mean())
+
+    @property
+    def least_side(self) -> int:
+        """Pixels of the window."""
+        return len(self.weights())
 
     def weights(self) -> NDArray[np.float64]:
         """The window along one axis, of sum 1."""
@@ -80,7 +87,9 @@ def similarity(
 def slide(planes: NDArray[np.float64], weights: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     """Weighted means of every run of len(weights) values along an axis (no padding)."""
     room = planes.shape[axis] - len(weights) + 1
+    place = [slice(None)] * planes.ndim
     out = np.zeros([room if i == axis else n for i, n in enumerate(planes.shape)])
     for start, weight in enumerate(weights):
-        out += weight * planes.take(range(start, start + room), axis)
+        place[axis] = slice(start, start + room)
+        out += weight * planes[tuple(place)]
     return out

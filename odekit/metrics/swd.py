@@ -23,6 +23,8 @@ SMALLEST = 16
 PATCH = 7
 KERNEL = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 UNIT = 1000.0
+BLOCK = 16
+"""Pictures whose pyramids are made at a time: they stay in the processor's cache."""
 Array = NDArray[np.float64]
 
 
@@ -45,14 +47,24 @@ def swd(a: NDArray[np.uint8], b: NDArray[np.uint8], seed: int = 0, patches: int 
     Raises:
         InputError: sets of different numbers or sides, or a side that the pyramid does not have.
     """
+    check(a, b)
+    return between(pyramid(planes(a)), pyramid(planes(b)), seed, patches, directions)
+
+
+def check(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
+    """Raise InputError where `swd` would."""
     if a.shape != b.shape:
         raise InputError(f"sets of shapes {a.shape} and {b.shape}: SWD compares as many pictures of one side")
     side = a.shape[1]
     if a.ndim != 4 or a.shape[3] != 3 or a.shape[2] != side or side < SMALLEST or side & (side - 1) or not len(a):
         raise InputError(f"SWD needs square colour pictures of 16, 32, 64, ... pixels, not a set of shape {a.shape}")
+
+
+def between(a: Sequence[Array], b: Sequence[Array], seed: int = 0, patches: int = 128, directions: int = 512) -> Swd:
+    """The distance between two sets by their pyramids, for several draws from the same sets."""
     rng = np.random.Generator(np.random.Philox(seed))
     levels = {}
-    for one, two in zip(pyramid(planes(a)), pyramid(planes(b)), strict=True):
+    for one, two in zip(a, b, strict=True):
         # Places are drawn for each set: the same ones in both would hide that patches of one place resemble.
         left, right = (descriptors(level, patches, rng) for level in (one, two))
         levels[one.shape[-1]] = UNIT * sliced(left, right, directions, rng)
@@ -66,6 +78,11 @@ def planes(pictures: NDArray[np.uint8]) -> Array:
 
 def pyramid(pictures: Array) -> list[Array]:
     """Laplacian pyramid of (N, 3, S, S), largest first; the last, of 16 pixels, is the Gaussian one's."""
+    blocks = [_pyramid(pictures[i : i + BLOCK]) for i in range(0, len(pictures), BLOCK)]
+    return [np.concatenate(level) for level in zip(*blocks, strict=True)]
+
+
+def _pyramid(pictures: Array) -> list[Array]:
     levels = [pictures]
     while levels[-1].shape[-1] > SMALLEST:
         small = reduce(levels[-1])
@@ -93,8 +110,11 @@ def smooth(pictures: Array) -> Array:
         pad = [(0, 0)] * pictures.ndim
         pad[axis] = (2, 2)
         padded = np.pad(pictures, pad, mode="reflect")
-        size = pictures.shape[axis]
-        pictures = np.sum([k * padded.take(range(i, i + size), axis) for i, k in enumerate(KERNEL)], axis=0)
+        size, place = pictures.shape[axis], [slice(None)] * pictures.ndim
+        pictures = np.zeros_like(pictures)
+        for i, k in enumerate(KERNEL):
+            place[axis] = slice(i, i + size)
+            pictures += k * padded[tuple(place)]
     return pictures
 
 

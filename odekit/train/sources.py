@@ -37,6 +37,8 @@ class Found:
     bad: tuple[str, ...] = ()
     """One line per picture that cannot be used."""
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    """Of the pictures' files; empty where the data has none."""
 
 
 def read(path: Path, side: int) -> Found:
@@ -72,7 +74,7 @@ def hashed_split(names: list[str]) -> NDArray[np.str_]:
 def _npz(path: Path, side: int) -> Found:
     try:
         with np.load(path, allow_pickle=False) as file:
-            stored = {name: file[name] for name in ("images", "split", "identity") if name in file}
+            stored = {name: file[name] for name in ("images", "split", "identity", "files") if name in file}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise InputError(f"{path}: the npz cannot be read ({error})") from error
     images = stored.get("images")
@@ -89,7 +91,8 @@ def _npz(path: Path, side: int) -> Found:
     count = len(images)
     split = stored.get("split", hashed_split([str(i) for i in range(count)]))
     identity = stored.get("identity")
-    for name, column in (("split", split), ("identity", identity)):
+    files = stored.get("files")
+    for name, column in (("split", split), ("identity", identity), ("files", files)):
         if column is not None and column.shape != (count,):
             raise InputError(f"{path}: `{name}` has shape {column.shape}, not one entry for each of {count} pictures")
     wrong = sorted(set(split) - set(SPLITS))
@@ -98,7 +101,7 @@ def _npz(path: Path, side: int) -> Found:
     size = working_side(images.shape[1], side)
     if size != images.shape[1]:
         images = np.stack([_shrink(picture, size) for picture in images])
-    return Found(images, split, identity)
+    return Found(images, split, identity, names=() if files is None else tuple(map(str, files)))
 
 
 def working_side(smallest: int, side: int) -> int:
@@ -183,7 +186,7 @@ def _pictures(
     people = None
     if table is not None and all("identity" in table[n] for n in names):
         people = np.array([table[n]["identity"] for n in names], dtype=np.str_)
-    return Found(images, split, people, tuple(bad), notes)
+    return Found(images, split, people, tuple(bad), notes, tuple(names))
 
 
 def _none(side: int) -> NDArray[np.uint8]:
