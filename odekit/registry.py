@@ -7,19 +7,23 @@ import functools
 import importlib
 import importlib.metadata
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pluggy
 
 from odekit import hookspecs
+from odekit.entries import Claim as Claim
+from odekit.entries import Entry as Entry
+from odekit.entries import Factory
+from odekit.entries import Weights as Weights
+from odekit.entries import resolve as resolve
 from odekit.errors import ConfigError, PluginError
 from odekit.options import Options
 
 KINDS = (
-    "prior", "inverter", "solver", "enhancer", "upsampler", "detector", "corruption", "metric", "stage",
+    "prior", "inverter", "solver", "enhancer", "upsampler", "detector", "mask", "corruption", "metric", "stage",
 )  # fmt: skip
 
 OURS = {
@@ -30,65 +34,26 @@ OURS = {
     ("upsampler", "spandrel"): "odekit-realesrgan",
     ("upsampler", "diffbir"): "odekit-diffbir",
     ("detector", "retinaface"): "odekit-facexlib",
+    ("mask", "parsenet"): "odekit-facexlib",
     ("corruption", "bfr"): "odekit-basicsr",
     ("metric", "niqe"): "odekit-basicsr",
 }
 """Parts of the project's own plugins, so that a chain that needs one can say which distribution to install."""
 
-OUR_CHAINS = {"sdedit": "odekit-sdedit"}
+OUR_CHAINS = {
+    "sdedit": "odekit-sdedit",
+    "codeformer": "odekit-codeformer",
+    "odedit-codeformer": "odekit-codeformer",
+    "photo-codeformer": "odekit-codeformer",
+    "photo-gfpgan": "odekit-gfpgan",
+    "photo-diffbir": "odekit-diffbir",
+    "diffbir": "odekit-diffbir",
+    "odedit-diffbir": "odekit-diffbir",
+    "gfpgan": "odekit-gfpgan",
+    "odedit-gfpgan": "odekit-gfpgan",
+    "realesrgan": "odekit-realesrgan",
+}
 """Likewise the chains of the project's own plugins."""
-
-Factory = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered part."""
-
-    kind: str
-    name: str
-    factory: Factory | str
-    """What makes the part: a callable, or "module:attribute", imported when first needed."""
-    options: type[Options]
-    summary: str
-    dist: str
-    """Distribution that registered it."""
-    licence: str = "MIT"
-    commercial_use: bool = True
-    spec: Callable[[Any], Any] | str | None = None
-    """Priors: options -> PriorSpec, without loading weights or torch."""
-
-    def load(self) -> Factory:
-        """The factory itself."""
-        factory: Factory = resolve(self.factory, f"{self.kind} '{self.name}' of {self.dist}")
-        return factory
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Named weights: where they come from and what may be done with them."""
-
-    name: str
-    dist: str
-    licence: str
-    commercial_use: bool
-    sha256: str | None = None
-    size: int | None = None
-    urls: Sequence[str] = ()
-    path: Path | None = None
-    """A file or folder that ships with the distribution."""
-    summary: str = ""
-
-
-def resolve(target: Any, owner: str) -> Any:
-    """A callable as it is; "module:attribute" imported. Raises PluginError where that fails."""
-    if not isinstance(target, str):
-        return target
-    module, _, attribute = target.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise PluginError(f"{owner} cannot be loaded from '{target}': {error}") from error
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -111,6 +76,8 @@ class Catalog:
         self.entries: dict[tuple[str, str], list[Entry]] = {}
         self.stores: dict[str, Weights] = {}
         self.chains: dict[str, Path] = {}
+        self.goldens: dict[str, Claim] = {}
+        """Claims on golden files, by stem."""
         self.broken: dict[str, str] = {}
         """Plugins that failed to import or register, with the reason."""
 
@@ -185,12 +152,23 @@ class PluginCatalog:
         raise AttributeError(f"a catalogue has no '{kind}'{nearest(kind, KINDS)}")
 
     def weights(self, name: str, *, licence: str, commercial_use: bool, **more: Any) -> None:
-        """Register named weights: `urls`, `sha256`, `size`, or the `path` of a folder that ships with the plugin."""
+        """Register named weights: `urls`, `sha256`, `size`, `filename`, `notice`, or the `path` of what ships."""
         store = Weights(name, self.dist, licence, commercial_use, **more)
         if name in self.catalog.stores:
             other = self.catalog.stores[name].dist
             raise PluginError(f"weights '{name}' are registered by {other} and by {self.dist}")
         self.catalog.stores[name] = store
+
+    def golden(self, stem: str, compute: Callable[..., Mapping[str, Any]] | str, **more: Any) -> None:
+        """Claim the golden files `stem.A.npz`, `stem.B.npz`, `stem.npz` or `stem.json`, for `odekit bench parity`.
+
+        `compute` takes a `Golden` and returns an array for every stored one that is to be compared. `tolerance` is
+        one number or {name pattern: number}; `skip` names arrays or patterns that are not to be reproduced.
+        """
+        if stem in self.catalog.goldens:
+            other = self.catalog.goldens[stem].dist
+            raise PluginError(f"the golden '{stem}' is claimed by {other} and by {self.dist}")
+        self.catalog.goldens[stem] = Claim(stem, compute, self.dist, **more)
 
     def chain(self, name: str, path: Path | str) -> None:
         """Register a ready chain, run by name."""

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
+from odekit.entries import Weights
 from odekit.errors import WeightsError
-from odekit.registry import Catalog, Weights, nearest
+from odekit.registry import Catalog, nearest
+from odekit.safeload import PICKLED
+from odekit.safeload import sha256 as digest
+from odekit.store import receipt
+from odekit.store.home import folder, stored
+from odekit.store.space import size_text
+from odekit.store.whole import whole
+
+SUFFIXES = (".safetensors", *PICKLED)
 
 
 def find(name: str, catalog: Catalog) -> Weights:
@@ -16,32 +26,125 @@ def find(name: str, catalog: Catalog) -> Weights:
     return catalog.stores[name]
 
 
+def is_path(weights: str) -> bool:
+    """Whether an option `weights` is a file or folder of one's own: it has a slash or the ending of a weights file."""
+    return "/" in weights or "\\" in weights or weights.endswith(SUFFIXES)
+
+
 def path_of(name: str, catalog: Catalog) -> Path:
-    """The local file or folder of named weights, its SHA-256 checked where one is registered.
+    """The local file or folder of named weights, verified.
+
+    A file of the store is read for its SHA-256 when it comes in, and again whenever its size or time has changed.
 
     Raises:
-        WeightsError: unknown, absent, or another file than the registered one.
+        WeightsError: unknown, absent, or another file than the registered or remembered one; the message has the
+            command that mends it.
     """
-    store = find(name, catalog)
-    if store.path is None or not store.path.exists():
-        raise WeightsError(f"the weights '{name}' are not on this machine (expected at {store.path})")
-    file = weights_file(store.path)
-    if store.sha256 is not None and digest(file) != store.sha256:
+    weights = find(name, catalog)
+    path = stored(weights)
+    if not path.exists():
+        raise WeightsError(missing([weights]))
+    if weights.path is None:
+        verify(weights, again=False)
+    elif weights.sha256 is not None and digest(weights_file(path)) != weights.sha256:
         raise WeightsError(
-            f"{file} is not the registered file of '{name}' (its SHA-256 differs); install {store.dist} again"
+            f"{weights_file(path)} is not the registered file of '{name}' (its SHA-256 differs); "
+            f"install {weights.dist} again"
         )
-    return store.path
+    return path
+
+
+def verify(weights: Weights, again: bool = True) -> receipt.Receipt:
+    """Hold a file of the store against its SHA-256; where none is published, against what it was when it came in.
+
+    A file without a receipt (put there by hand) gets one.
+
+    Args:
+        weights: whose file is here.
+        again: read the bytes even where size and time are as they were.
+
+    Raises:
+        WeightsError: it is another file.
+    """
+    file, place = stored(weights), folder(weights)
+    known = receipt.read(place)
+    if known is not None and not known.other and weights.sha256 not in (None, known.sha256):
+        raise WeightsError(f"{file} is an older file than {weights.dist} wants; {mend([weights])}")
+    if known is not None and not again and known.unchanged(file):
+        return known
+    found = digest(file)
+    if known is None:
+        if weights.sha256 not in (None, found):
+            raise WeightsError(
+                f"{file} is not the published file of '{weights.name}' (its SHA-256 is {found}, not {weights.sha256}); "
+                f"{mend([weights])}; for weights of your own: odekit weights add {weights.name} FILE --allow-other"
+            )
+        whole(file)
+        known = receipt.note(file, found, "put there by hand")
+    elif known.sha256 != found:
+        raise WeightsError(
+            f"{file} has changed since it came here on {known.when} (its SHA-256 is {found}, not {known.sha256}); "
+            f"{mend([weights])}"
+        )
+    with contextlib.suppress(OSError):  # a store that may only be read is fine
+        receipt.write(place, known.seen(file))
+    return known
+
+
+def digest_of(name: str, catalog: Catalog) -> str:
+    """SHA-256 of the file that `path_of` gave: the registered one, or that of the store's own file."""
+    weights = find(name, catalog)
+    known = None if weights.path is not None else receipt.read(folder(weights))
+    return known.sha256 if known is not None else weights.sha256 or digest(weights_file(stored(weights)))
+
+
+def here(weights: Weights) -> bool:
+    """Whether the file of named weights exists on this machine (nothing is read)."""
+    return stored(weights).exists()
+
+
+def require(names: Iterable[str], catalog: Catalog) -> None:
+    """See to it that all these weights are here, before any work is done.
+
+    Args:
+        names: registered names, or paths (see `is_path`).
+        catalog: where the names are registered.
+
+    Raises:
+        WeightsError: a name that nobody knows, or weights that are missing, all of them in one message.
+    """
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        if is_path(name) and not Path(name).expanduser().exists():
+            raise WeightsError(f"{name}: there is no such weights file; check the path")
+    absent = [found for name in wanted if not is_path(name) and not here(found := find(name, catalog))]
+    if absent:
+        raise WeightsError(missing(absent))
+
+
+def missing(absent: list[Weights]) -> str:
+    """What to say where weights are not here, with the commands that mend it."""
+    what = " and ".join(f"'{w.name}' ({about(w)})" for w in absent)
+    return f"the weights {what} {'are' if len(absent) == 1 else 'are all'} not on this machine; {mend(absent)}"
+
+
+def about(weights: Weights) -> str:
+    """Licence and size in a few words."""
+    use = "" if weights.commercial_use or "non-commercial" in weights.licence.lower() else ", non-commercial"
+    return f"{weights.licence}{use}" + (f", {size_text(weights.size)}" if weights.size else "")
+
+
+def mend(absent: list[Weights]) -> str:
+    """The commands that bring weights here."""
+    if any(w.path is not None for w in absent):
+        return "; ".join(f"install {w.dist} again" for w in absent if w.path is not None)
+    fetched = " ".join(w.name for w in absent if w.urls)
+    by_hand = [f"odekit weights add {w.name} FILE" for w in absent]
+    pull = f"get them with: odekit weights pull {fetched}" if fetched else ""
+    own = f"add a file that you have with: {' ; '.join(by_hand)}"
+    return f"{pull}; or {own}" if pull else own
 
 
 def weights_file(path: Path) -> Path:
     """The file that holds the tensors: the path itself, or the safetensors file in a folder."""
     return path if path.is_file() else path / "diffusion_pytorch_model.safetensors"
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        sha = hashlib.sha256()
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()

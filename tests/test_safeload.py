@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from goldens import layout
 from safetensors.torch import save_file
 
 from odekit.errors import WeightsError
@@ -49,11 +50,22 @@ def test_safetensors_come_back_as_stored(tmp_path):
         lambda t: t,
         lambda t: {"state_dict": t, "epoch": 3},
         lambda t: {"params": {"old": torch.zeros(1)}, "params_ema": t},
+        lambda t: {"params": t},
         lambda t: {f"module.{k}": v for k, v in t.items()},
+        lambda t: {"state_dict": {f"module.{k}": v for k, v in t.items()}},
         lambda t: [{"old": torch.zeros(1)}, {"state": {}}, 7, 900, t],
         lambda t: [{f"module.{k}": v for k, v in t.items()}, {"state": {}}, 7, 900],
     ],
-    ids=["bare", "state_dict", "params_ema", "module", "training file with EMA", "training file without EMA"],
+    ids=[
+        "bare",
+        "state_dict",
+        "params_ema",
+        "params",
+        "module",
+        "module in a wrapper",
+        "training file with EMA",
+        "training file without EMA",
+    ],
 )
 def test_pickled_weights_are_unwrapped(tmp_path, suffix, wrap):
     torch.save(wrap(TENSORS), tmp_path / f"w{suffix}")
@@ -130,6 +142,21 @@ def test_fit_names_what_does_not_fit(change, said):
     text = fault(fit, network, tensors, "folder/file.bin")
     assert re.search(said, text)
     assert "folder/file.bin" in text
+
+
+def test_fit_says_whose_weights_they_are():
+    network = torch.nn.Linear(2, 3)
+    text = fault(fit, network, dict.fromkeys(layout("codeformer"), torch.zeros(1)), "file.pth")
+    assert text.endswith("they look like CodeFormer's")
+    assert "look like" not in fault(fit, network, {"weight": torch.zeros(3, 2)}, "file.pth")
+    # Its own system is not named as if it were another.
+    rrdb = dict.fromkeys(layout("rrdbnet_x4"), torch.zeros(1))
+
+    class Same(torch.nn.Module):
+        def state_dict(self, *args, **more):
+            return rrdb
+
+    assert "disagree" in fault(fit, Same(), {k: v for k, v in rrdb.items() if k != "conv_last.bias"}, "file.pth")
 
 
 def test_fit_fills_a_network_that_has_no_memory_yet():

@@ -1,10 +1,18 @@
-"""`odekit check` and `odekit explain`: what a chain says, and what it would do. Neither loads weights or torch."""
+"""`odekit check` and `odekit explain`: what a chain says, and what it would do.
+
+Neither loads weights or torch, unless a picture is to be judged.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from odekit.chain import Chain
+    from odekit.plan import Plan
 
 ChainArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped chain.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")]
@@ -22,15 +30,25 @@ def check(chain: ChainArgument, settings: Settings = None, as_json: AsJson = Fal
     loaded = Chain.load(chain, settings or [])
     plan = loaded.plan()
     if as_json:
-        print_json({"ok": True, "calls_per_image": plan.calls, "chain": loaded.tree()})
-    else:
-        say(f"{chain}: ok, {plan.calls if plan.calls is not None else 'an unknown number of'} network calls per image")
+        print_json({"ok": True, "calls_per_image": plan.calls, "weights": plan.weights, "chain": loaded.tree()})
+        return
+    say(f"{chain}: ok, {calls_of(plan)}")
+    for weights in plan.weights:
+        if not weights["here"]:
+            say(f"weights '{weights['name']}' are not on this machine; {weights.get('missing') or 'check the path'}")
 
 
-def explain(chain: ChainArgument, settings: Settings = None, as_json: AsJson = False) -> None:
-    """Show the stages of a chain with network calls per image, licences and weights.
+def explain(
+    chain: ChainArgument,
+    settings: Settings = None,
+    picture: Annotated[Path | None, typer.Option("--input", help="Say what is decided for this picture.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the stages of a chain with network calls per image, licences and weights; with --input, what it decides.
 
-    Example: odekit explain odedit --set restore.enhancer.iterations=heavy
+    Examples: odekit explain odedit --set restore.enhancer.iterations=heavy
+
+    odekit explain odedit-auto --input face.png
     """
     from dataclasses import asdict
 
@@ -39,14 +57,59 @@ def explain(chain: ChainArgument, settings: Settings = None, as_json: AsJson = F
 
     loaded = Chain.load(chain, settings or [])
     plan = loaded.plan()
+    if picture is not None:
+        decision(loaded, picture, as_json)
+        return
     if as_json:
         print_json(asdict(plan) | {"calls_per_image": plan.calls, "chain": loaded.tree()})
         return
     unknown = "depends"
-    rows = [(s.place, s.name, s.what, unknown if s.calls is None else str(s.calls)) for s in plan.stages]
+    per_face = {"face": " per face"}
+    rows = [
+        (s.place, s.name, s.what, unknown if s.calls is None else f"{s.calls}{per_face.get(s.per, '')}")
+        for s in plan.stages
+    ]
     print_table(f"{loaded.spec.name or chain}  {loaded.spec.summary}", ("#", "stage", "what it does", "calls"), rows)
     parts = [
         (p.kind, p.name, p.dist, p.licence, "yes" if p.commercial_use else "no", p.weights or "") for p in plan.parts
     ]
     print_table("", ("part", "name", "from", "licence", "commercial use", "weights"), parts)
-    say(f"\n{unknown if plan.calls is None else plan.calls} network calls per image")
+    files = [
+        (
+            w["name"],
+            w["licence"],
+            "yes" if w["commercial_use"] else "no",
+            "yes" if w["here"] else "no",
+            w.get("missing", ""),
+        )
+        for w in plan.weights
+    ]
+    if files:
+        print_table("", ("weights", "licence", "commercial use", "here", "how to get them"), files)
+    say(f"\n{calls_of(plan)}")
+
+
+def calls_of(plan: Plan) -> str:
+    """What a chain costs, in words."""
+    if plan.calls_per_face != 0:
+        return f"{plan.calls_per_face or 'an unknown number of'} network calls per face found"
+    return f"{'an unknown number of' if plan.calls is None else plan.calls} network calls per image"
+
+
+def decision(chain: Chain, picture: Path, as_json: bool) -> None:
+    """What an automatic enhancer decides for a picture, and why. Loads the prior and inverts the picture."""
+    from odekit.cli.show import print_json, print_table, say
+    from odekit.io import read
+
+    told = chain.open(batch_size=1).decide(read(picture))
+    if as_json:
+        print_json({"input": str(picture), **told})
+        return
+    levels = ", ".join(f"{level:g}" for level in told["levels"]) or "none"
+    say(f"{picture}: strength '{told['strength']}', about {told['calls']} network calls")
+    say(f"levels {levels}; {told['iterations']} updates each, a = {told['rate']:g} sigma^2, T {told['temperature']:g}")
+    gains = sorted(told["expected_gain"].items(), key=lambda item: -item[1])
+    print_table("", ("strength", "expected gain"), [(name, f"{gain:+.2f} dB") for name, gain in gains])
+    reasons = list(told["reasons"].items())[:6]
+    rows = [(name, f"{told['readings'][name]:+.3f}", f"{push:+.2f} dB") for name, push in reasons]
+    print_table("", ("reading", "value", f"adds to '{gains[0][0]}'"), rows)

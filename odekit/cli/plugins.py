@@ -11,18 +11,22 @@ def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     kind: Annotated[str | None, typer.Option(help="Only parts of this kind, such as solver.")] = None,
 ) -> None:
-    """List every part with its distribution and licence, the shipped chains, and plugins that failed.
+    """List every part with its distribution, licence and weights, the shipped chains, and plugins that failed.
+
+    Licences are of the system that a part stands for, and hold for its default options (docs/licences.md).
 
     Example: odekit plugins --kind solver
     """
     from odekit.cli.show import print_json, print_table, say
     from odekit.errors import ConfigError
+    from odekit.needs import default_terms
     from odekit.registry import KINDS, catalog, nearest
 
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}")
     found = catalog()
     entries = [entry for entry in found.all() if kind in (None, entry.kind)]
+    terms = [default_terms(entry, found) for entry in entries]
     clashes = {key for key, rivals in found.entries.items() if len(rivals) > 1}
     if as_json:
         rows = [
@@ -32,20 +36,29 @@ def plugins(
                 "distribution": e.dist,
                 "summary": e.summary,
                 "licence": e.licence,
-                "commercial_use": e.commercial_use,
+                "commercial_use": t.commercial_use,
+                "weights": t.weights.split(", ") if t.weights else [],
                 "clash": (e.kind, e.name) in clashes,
                 "options": {k: str(f.annotation) for k, f in e.options.model_fields.items()},
             }
-            for e in entries
+            for e, t in zip(entries, terms, strict=True)
         ]
         chains = {name: str(path) for name, path in sorted(found.chains.items())}
         print_json({"parts": rows, "chains": chains, "failed": found.broken})
         return
     table = [
-        (e.kind, f"{e.dist}:{e.name}" if (e.kind, e.name) in clashes else e.name, e.dist, e.licence, e.summary)
-        for e in entries
+        (
+            e.kind,
+            f"{e.dist}:{e.name}" if (e.kind, e.name) in clashes else e.name,
+            e.dist,
+            e.licence,
+            "yes" if t.commercial_use else "no",
+            t.weights or "",
+            e.summary,
+        )
+        for e, t in zip(entries, terms, strict=True)
     ]
-    print_table("", ("kind", "name", "from", "licence", "what it is"), table)
+    print_table("", ("kind", "name", "from", "licence", "commercial use", "weights", "what it is"), table)
     say(f"\nchains: {', '.join(sorted(found.chains))}")
     for dist, reason in found.broken.items():
         say(f"plugin {dist} failed: {reason}")

@@ -1,4 +1,7 @@
-"""`odekit weights`: what weights there are and where they lie; conversion of other programs' checkpoints."""
+"""`odekit weights`: what weights there are and where they lie; conversion of other programs' checkpoints.
+
+What fetches and checks them is in `odekit.cli.store`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Weights: list, path, convert.", no_args_is_help=True)
+from odekit.cli import store
+
+app = typer.Typer(help="Weights: list, pull, add, verify, path, convert.", no_args_is_help=True)
+for command in (store.pull, store.add, store.verify):
+    app.command()(command)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -19,28 +26,34 @@ def list_weights(as_json: AsJson = False) -> None:
     """
     from odekit.cli.show import print_json, print_table
     from odekit.registry import catalog
+    from odekit.store.home import stored
+    from odekit.store.space import size_text
+    from odekit.weights import here
 
-    stores = [store for _, store in sorted(catalog().stores.items())]
-    rows = [
-        {
-            "name": s.name,
-            "from": s.dist,
-            "licence": s.licence,
-            "commercial_use": s.commercial_use,
-            "sha256": s.sha256,
-            "here": s.path is not None and s.path.exists(),
-            "summary": s.summary,
-        }
-        for s in stores
-    ]
+    stores = [weights for _, weights in sorted(catalog().stores.items())]
     if as_json:
-        print_json(rows)
+        keys = ("name", "licence", "commercial_use", "sha256", "size", "summary", "notice")
+        print_json(
+            [
+                {key: getattr(w, key) for key in keys}
+                | {"from": w.dist, "urls": list(w.urls), "here": here(w), "path": str(stored(w))}
+                for w in stores
+            ]
+        )
         return
     table = [
-        (str(r["name"]), str(r["from"]), str(r["licence"]), "yes" if r["here"] else "no", str(r["summary"]))
-        for r in rows
+        (
+            w.name,
+            w.dist,
+            w.licence,
+            "yes" if w.commercial_use else "no",
+            size_text(w.size) if w.size else "",
+            "yes" if here(w) else "no",
+            w.summary,
+        )
+        for w in stores
     ]
-    print_table("", ("name", "from", "licence", "here", "what it is"), table)
+    print_table("", ("name", "from", "licence", "commercial use", "size", "here", "what it is"), table)
 
 
 @app.command("path")

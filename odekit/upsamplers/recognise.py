@@ -1,4 +1,4 @@
-"""Which system a set of named tensors belongs to, so that a wrong file is named and not only refused."""
+"""Weights for a network of a known system: another system's file is named and not only refused."""
 
 from __future__ import annotations
 
@@ -7,45 +7,11 @@ from typing import TYPE_CHECKING
 
 from odekit.errors import WeightsError
 from odekit.safeload import fit
+from odekit.systems import SYSTEMS as SYSTEMS
+from odekit.systems import system_of as system_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-SYSTEMS: dict[str, tuple[str, ...]] = {
-    "CodeFormer": ("position_emb", "idx_pred_layer.1.weight", "quantize.embedding.weight"),
-    "GFPGAN v1 in its first form": ("conv_body_first.0.weight", "stylegan_decoder.style_mlp.1.weight"),
-    "GFPGAN": ("toRGB.0.weight", "conv_body_first.weight", "stylegan_decoder.style_mlp.1.weight"),
-    "RestoreFormer": ("quantize.embedding.weight", "encoder.conv_in.weight", "decoder.conv_in.weight"),
-    "Real-ESRGAN (RRDBNet)": ("conv_first.weight", "body.0.rdb1.conv1.weight", "conv_up1.weight"),
-    "BSRNet or ESRGAN (RRDBNet, old names)": ("conv_first.weight", "RRDB_trunk.0.RDB1.conv1.weight"),
-    "SwinIR": ("patch_embed.norm.weight", "layers.0.residual_group.blocks.0.attn.relative_position_bias_table"),
-    "SCUNet": ("m_head.0.weight", "m_body.0.trans_block.msa.embedding_layer.weight"),
-    "RetinaFace": ("BboxHead.0.conv1x1.weight", "LandmarkHead.0.conv1x1.weight"),
-    "ParseNet": ("out_mask_conv.conv2d.weight", "out_img_conv.conv2d.weight"),
-    "a ControlNet of DiffBIR": ("input_blocks.0.0.weight", "zero_convs.0.0.weight"),
-    "Stable Diffusion (a whole model)": ("model.diffusion_model.input_blocks.0.0.weight",),
-    "a Stable Diffusion UNet": ("input_blocks.0.0.weight", "middle_block.1.transformer_blocks.0.norm1.weight"),
-    "a Stable Diffusion VAE": ("post_quant_conv.weight", "decoder.conv_in.weight"),
-    "a guided-diffusion prior": ("input_blocks.0.0.weight", "time_embed.0.weight", "out.2.weight"),
-    "a DDIM prior": ("conv_in.weight", "temb.dense.0.weight"),
-    "a diffusers UNet": ("conv_in.weight", "time_embedding.linear_1.weight"),
-}
-"""Tensors that tell a system; the first line that fits is taken."""
-
-
-def system_of(tensors: Mapping[str, object]) -> str | None:
-    """The system by its tensors' names; what spandrel knows beside the table where it is installed; else None."""
-    for system, signs in SYSTEMS.items():
-        if all(name in tensors for name in signs):
-            return system
-    try:
-        from spandrel import MAIN_REGISTRY
-    except ImportError:
-        return None
-    for support in MAIN_REGISTRY.architectures("detection"):
-        if support.detect(dict(tensors)):
-            return str(support.architecture.name)
-    return None
 
 
 def fit_system(system: str, network: nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:

@@ -1,0 +1,159 @@
+"""Goldens: outputs of public networks with synthetic weights, stored in files that say how to make them again.
+
+A file `<network>.<rule>.npz` stores the seeds of weights and input beside the outputs; the weights follow from the
+network's layout (tensor name -> shape) and the seed alone, by this rule:
+
+1. names sorted as plain strings, one `Generator(PCG64(seed))` for the whole network, in that order;
+2. tensors whose last name part is in `DERIVED` are skipped without a draw;
+3. `standard_normal(shape)` in float64, cast to float32, times s in float32: rule A has s = 0.02; rule B has
+   s = 1/sqrt(fan_in) for weights of two or more dimensions (fan_in without the first dimension, without the first two
+   where there are five), else 0.02;
+4. one-dimensional weights with a sibling `bias` get 1 added; `running_var` becomes |.| + 1.
+
+`<name>.npz` and `<name>.json` without a rule store numbers that need no network.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.errors import InputError
+
+DERIVED = ("attn_mask", "relative_position_index", "num_batches_tracked")
+RULES = ("A", "B")
+
+Layout = dict[str, tuple[int, ...]]
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One golden file, read."""
+
+    stem: str
+    """Name of the network, without the rule: `adm_small`."""
+    rule: str
+    """`A` or `B`; empty where the file stores numbers that need no network."""
+    arrays: Mapping[str, NDArray[Any]]
+    """What is stored. Of a JSON file: numbers and lists of numbers, named by their keys joined with `/`."""
+    folder: Path
+    """Where the file lies."""
+    layouts: list[Layout] = field(default_factory=list, compare=False, repr=False)
+    """What `fill` was asked for: so that whoever reads a golden can check the filling itself."""
+
+    @classmethod
+    def read(cls, path: Path) -> Golden:
+        """A golden from its file.
+
+        Raises:
+            InputError: not a golden file, or damaged.
+        """
+        stem, rule = name_of(path)
+        try:
+            if path.suffix == ".json":
+                arrays = dict(leaves(json.loads(path.read_text(encoding="utf-8"))))
+            else:
+                with np.load(path, allow_pickle=False) as file:
+                    arrays = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: cannot be read as a golden file ({str(error).splitlines()[0]})") from error
+        return cls(stem, rule, arrays, path.parent)
+
+    def fill(self, shapes: Mapping[str, Sequence[int]]) -> Arrays:
+        """Synthetic weights of a network by the stored seed and the rule of the file's name."""
+        self.layouts.append({name: tuple(shape) for name, shape in shapes.items()})
+        return fill(shapes, self.number("seed_weights"), self.rule)
+
+    def input(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """The network's input, drawn from the stored seed.
+
+        Raises:
+            InputError: it does not start with the values that the file stores.
+        """
+        (values,) = self.inputs(shape)
+        return values
+
+    def inputs(self, *shapes: Sequence[int]) -> list[NDArray[np.float32]]:
+        """Several inputs from the one generator of the stored seed; the first is checked against `input_head`."""
+        rng = np.random.Generator(np.random.PCG64(self.number("seed_input")))
+        drawn = [rng.standard_normal(tuple(s)).astype(np.float32) * np.float32(0.5) for s in shapes]
+        if not np.array_equal(drawn[0].ravel()[:8], self.arrays["input_head"]):
+            raise InputError(f"{self.folder / self.stem}: the input does not start with the stored values")
+        return drawn
+
+    def number(self, name: str) -> int:
+        """A stored integer. Raises InputError where there is none of this name."""
+        if name not in self.arrays:
+            raise InputError(f"{self.folder / self.stem}: stores no '{name}'")
+        return int(self.arrays[name])
+
+
+def name_of(path: Path) -> tuple[str, str]:
+    """(stem, rule) of a golden file: `("adm_small", "A")` of `adm_small.A.npz`."""
+    stem, _, rule = path.stem.rpartition(".")
+    return (stem, rule) if rule in RULES else (path.stem, "")
+
+
+def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
+    """(name, array) of every number and every list of numbers in a JSON tree; strings are remarks and left out."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from leaves(value, f"{place}/{key}" if place else str(key))
+        return
+    array = np.asarray(tree) if not isinstance(tree, list) or _rectangular(tree) else None
+    if array is not None and array.dtype.kind in "biuf":
+        yield place, array
+    elif isinstance(tree, list):
+        for i, value in enumerate(tree):
+            yield from leaves(value, f"{place}/{i}")
+
+
+def _rectangular(rows: list[Any]) -> bool:
+    lengths = {len(row) if isinstance(row, list) else -1 for row in rows}
+    return len(lengths) == 1 and all(_rectangular(row) for row in rows if isinstance(row, list))
+
+
+def fill(shapes: Mapping[str, Sequence[int]], seed: int, rule: str) -> Arrays:
+    """Synthetic weights by the rule `A` or `B` (float32); derived tensors are left out."""
+    if rule not in RULES:
+        raise InputError(f"the fill rule is '{rule}': A or B")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    filled: Arrays = {}
+    for name in sorted(shapes):
+        shape, last = tuple(shapes[name]), name.rpartition(".")[2]
+        if last in DERIVED:
+            continue
+        value = rng.standard_normal(shape).astype(np.float32) * _scale(last, shape, rule)
+        if name.endswith("weight") and len(shape) == 1 and name.removesuffix("weight") + "bias" in shapes:
+            value = value + np.float32(1)
+        if last == "running_var":
+            value = np.abs(value) + np.float32(1)
+        filled[name] = value
+    return filled
+
+
+def _scale(last: str, shape: tuple[int, ...], rule: str) -> np.float32:
+    if rule == "A" or last not in ("weight", "in_proj_weight") or len(shape) < 2:
+        return np.float32(0.02)
+    fan_in = math.prod(shape[2 if len(shape) == 5 else 1 :])
+    return np.float32(1 / math.sqrt(fan_in))
+
+
+def deviation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """The measure of the goldens: `max|a-b| / max|b|`, b being the truth; NaN in a counts as infinite."""
+    if a.shape != b.shape:
+        raise InputError(f"an array has the shape {a.shape}, the stored one {b.shape}")
+    wide = b.astype(np.float64)
+    worst, top = float(np.abs(a.astype(np.float64) - wide).max(initial=0)), float(np.abs(wide).max(initial=0))
+    if math.isnan(worst):
+        return math.inf
+    return worst / top if top else worst

@@ -1,0 +1,57 @@
+"""docs/licences.md says what the catalogue says, and the catalogue says what is known of each system."""
+
+import importlib.util
+
+import pytest
+from conftest import ROOT
+
+from odekit.needs import default_terms
+from odekit.registry import catalog
+
+spec = importlib.util.spec_from_file_location("licences_table", ROOT / "docs" / "licences_table.py")
+table = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(table)
+
+FORBIDDEN = {"codeformer", "diffbir-swinir-face", "diffbir-v1-face-full"}
+"""Weights under the S-Lab licence."""
+
+
+def test_the_tables_are_those_of_the_catalogue():
+    """Where this fails: python docs/licences_table.py."""
+    page = table.PAGE.read_text(encoding="utf-8")
+    assert page == table.filled(page, catalog())
+
+
+def test_every_plugin_of_the_project_is_in_the_tables():
+    assert not catalog().broken
+    page = table.PAGE.read_text(encoding="utf-8")
+    for project in sorted((ROOT / "plugins").glob("odekit-*/pyproject.toml")):
+        parts = [entry for entry in catalog().all() if entry.dist == project.parent.name]
+        assert parts, f"{project.parent.name} is not installed, or registers nothing"
+        assert project.parent.name in page or all(table.plain(entry, catalog()) for entry in parts)
+
+
+def test_parts_that_the_page_does_not_list_are_mit_and_free():
+    for entry in catalog().all():
+        if table.plain(entry, catalog()):
+            assert entry.licence == "MIT" and entry.commercial_use and not default_terms(entry, catalog()).weights
+
+
+def test_what_the_s_lab_licence_covers_is_refused_commercially():
+    slab = {name for name, store in catalog().stores.items() if "S-Lab" in store.licence}
+    assert slab == FORBIDDEN
+    assert not any(catalog().stores[name].commercial_use for name in slab)
+    terms = {entry.name: default_terms(entry, catalog()) for entry in catalog().all() if entry.kind == "upsampler"}
+    assert {name for name, term in terms.items() if not term.commercial_use} == {"codeformer", "diffbir"}
+    assert "diffbir-swinir-face" in terms["diffbir"].forbids
+
+
+@pytest.mark.parametrize("name", sorted(catalog().stores))
+def test_weights_say_where_they_come_from(name):
+    store = catalog().stores[name]
+    assert store.licence and store.summary
+    if store.path is None:
+        assert store.urls and all(url.startswith("https://") for url in store.urls)
+        assert store.file.endswith((".pth", ".pt", ".ckpt", ".bin", ".safetensors"))
+    if store.sha256 is not None:
+        assert len(store.sha256) == 64 and set(store.sha256) <= set("0123456789abcdef")

@@ -1,0 +1,342 @@
+"""The weight store fetches: resumed, from several places, verified, one process at a time, with the licence accepted."""
+
+import errno
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from loopback import serve, sha256
+
+from odekit.entries import Weights
+from odekit.errors import PluginError, WeightsError
+from odekit.store import download, receipt, space
+from odekit.store.home import folder, stored
+from odekit.store.pull import Pull
+from odekit.weights import verify
+
+
+def safetensors(seed=0, numbers=20_000):
+    """A file that is whole, as bytes."""
+    data = np.random.Generator(np.random.Philox(seed)).standard_normal(numbers).astype("<f4").tobytes()
+    head = json.dumps({"w": {"dtype": "F32", "shape": [numbers], "data_offsets": [0, len(data)]}}).encode()
+    return len(head).to_bytes(8, "little") + head + data
+
+
+FILE = safetensors()
+
+
+@pytest.fixture(scope="module")
+def running():
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running, tmp_path, monkeypatch):
+    monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("ODEKIT_OFFLINE", raising=False)
+    monkeypatch.setattr(download, "PAUSE", 0.0)
+    running.pages.clear()
+    running.asked.clear()
+    return running
+
+
+def weights(*urls, known=True, **more):
+    known = {"sha256": sha256(FILE), "size": len(FILE)} if known else {}
+    facts = {"licence": "MIT", "commercial_use": True, "filename": "net.safetensors", "urls": urls}
+    return Weights("net", "somebody", **(facts | known | more))
+
+
+def pull(what, **how):
+    lines = []
+    path = Pull(verify, say=lines.append, **how).run(what)
+    return path, lines
+
+
+def fault(what, **how):
+    with pytest.raises(WeightsError) as caught:
+        pull(what, **how)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def rest(what):
+    """What lies in the folder of the weights beside the lock."""
+    return sorted(p.name for p in folder(what).iterdir() if p.name != ".lock") if folder(what).exists() else []
+
+
+def test_a_file_is_fetched_verified_and_written_down(server):
+    what = weights(server.put("net", FILE))
+    told = []
+    path, _ = pull(what, tell=lambda here, total: told.append((here, total)))
+    assert path.read_bytes() == FILE and path == stored(what)
+    assert rest(what) == ["net.safetensors", "odekit.json"]
+    known = receipt.read(folder(what))
+    assert (known.sha256, known.source, known.other) == (sha256(FILE), what.urls[0], False)
+    assert told[0] == (0, len(FILE)) and told[-1] == (len(FILE), len(FILE))
+    server.pages.clear()
+    assert pull(what)[0] == path, "what is here is not asked for again"
+    assert len(server.asked) == 1
+
+
+def test_cut_connections_are_resumed_where_they_were_cut(server):
+    what = weights(server.put("net", FILE, cuts=[30_000, 10_000, 1]))
+    assert pull(what)[0].read_bytes() == FILE
+    assert server.asked == [("net", None), ("net", "bytes=30000-"), ("net", "bytes=40000-"), ("net", "bytes=40001-")]
+
+
+def test_a_later_process_goes_on_where_an_earlier_one_was_killed(server):
+    what = weights(server.put("net", FILE, cuts=[30_000] + [0] * download.TRIES))
+    assert "cut after 30000 of" in fault(what)
+    assert not stored(what).exists() and (folder(what) / "net.safetensors.part").stat().st_size == 30_000
+    server.pages["net"].cuts.clear()
+    assert pull(what)[0].read_bytes() == FILE
+    assert server.asked[-1] == ("net", "bytes=30000-")
+
+
+def test_a_server_that_cannot_resume_starts_over(server):
+    what = weights(server.put("net", FILE, cuts=[30_000], ranges=False))
+    assert pull(what)[0].read_bytes() == FILE
+
+
+def test_a_file_that_changed_meanwhile_is_not_pieced_together(server):
+    """Nobody knows its SHA-256, so only the server can say that it is still the same."""
+    what = weights(server.put("net", FILE, cuts=[30_000] + [0] * download.TRIES), known=False)
+    fault(what)
+    other = safetensors(1)
+    server.put("net", other, etag='"two"')
+    assert pull(what)[0].read_bytes() == other
+    server.put("bare", FILE, etag=None, cuts=[30_000])
+    assert pull(weights(f"{server.address}/bare", known=False), again=True)[0].read_bytes() == FILE
+    assert server.asked[-1] == ("bare", None), "without a mark of the server it starts over"
+
+
+def test_a_part_of_another_file_does_not_spoil_the_download(server):
+    what = weights(server.put("net", FILE))
+    folder(what).mkdir(parents=True)
+    part = folder(what) / "net.safetensors.part"
+    for content in (b"x" * 50, b"x" * len(FILE), b"x" * (len(FILE) + 9)):
+        part.write_bytes(content)
+        assert pull(what, again=True)[0].read_bytes() == FILE
+
+
+def test_the_next_place_is_tried_after_404_wrong_file_and_no_answer(server):
+    wrong = bytes([FILE[0], *FILE[1:-1], FILE[-1] ^ 1])
+    places = [
+        f"{server.address}/absent",
+        "http://127.0.0.1:9/nobody",
+        server.put("short", FILE[:-4]),
+        server.put("wrong", wrong),
+        server.put("page", b"<html>sorry</html>", kind="text/html; charset=utf-8"),
+        server.put("mirror", FILE),
+    ]
+    what = weights(*places)
+    path, lines = pull(what)
+    assert path.read_bytes() == FILE and receipt.read(folder(what)).source == places[-1]
+    for reason in (
+        "404",
+        "connection failed",
+        f"{len(FILE) - 4} bytes instead of {len(FILE)}",
+        "another file",
+        "web page",
+    ):
+        assert any(reason in line for line in lines), reason
+    message = fault(weights(*places[:-1]), again=True)
+    assert all(place in message for place in places[:-1]) and "odekit weights add net FILE" in message
+
+
+def test_half_a_file_of_one_place_and_half_of_the_next_make_one(server):
+    what = weights(server.put("one", FILE, cuts=[30_000] + [0] * download.TRIES), server.put("two", FILE))
+    assert pull(what)[0].read_bytes() == FILE
+    assert server.asked[-1] == ("two", "bytes=30000-")
+    wrong = b"x" * len(FILE)
+    what = weights(server.put("one", wrong, cuts=[30_000] + [0] * download.TRIES), server.put("two", FILE))
+    assert pull(what, again=True)[0].read_bytes() == FILE
+    assert server.asked[-1] == ("two", None), "the mixture was dropped and fetched anew"
+
+
+def test_a_file_that_is_exchanged_between_two_connections_is_fetched_anew(server):
+    """The server gives no mark of its file; the SHA-256 shows what happened."""
+    what = weights(server.put("net", b"x" * len(FILE), etag=None, cuts=[30_000]))
+    page = server.pages["net"]
+
+    def exchange():
+        if len(server.asked) > 1:
+            page.content = FILE
+
+    page.wait = exchange
+    assert pull(what)[0].read_bytes() == FILE
+    assert [wanted for _, wanted in server.asked] == [None, "bytes=30000-", None]
+
+
+def test_a_wrong_file_never_gets_the_name(server):
+    what = weights(server.put("net", b"x" * len(FILE)))
+    assert sha256(b"x" * len(FILE)) in fault(what)
+    assert rest(what) == []
+
+
+def test_a_busy_server_is_asked_again(server):
+    assert pull(weights(server.put("net", FILE, status=[503, 429])))[0].read_bytes() == FILE
+    what = weights(server.put("gone", FILE, status=[503] * 9))
+    assert "503" in fault(what, again=True)
+    assert [name for name, _ in server.asked].count("gone") == download.TRIES
+
+
+def test_without_a_published_hash_the_first_file_is_remembered(server):
+    what = weights(server.put("net", FILE), known=False)
+    path, _ = pull(what)
+    assert receipt.read(folder(what)).sha256 == sha256(FILE)
+    path.write_bytes(safetensors(1))
+    with pytest.raises(WeightsError, match="has changed since it came here"):
+        verify(what)
+    path, lines = pull(what)
+    assert path.read_bytes() == FILE and "fetching it again" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "content, reason", [(FILE[:-9], "cut off"), (b"<!doctype html>", "safetensors"), (b"", "empty")]
+)
+def test_without_a_published_hash_the_file_must_at_least_be_whole(server, content, reason):
+    what = weights(server.put("net", content, length=False), known=False)
+    assert reason in fault(what)
+    assert rest(what) == []
+
+
+def test_a_non_commercial_licence_must_be_accepted(server):
+    what = weights(server.put("net", FILE), licence="S-Lab 1.0", commercial_use=False)
+    message = fault(what)
+    assert "S-Lab 1.0" in message and "odekit weights pull net --accept-licence" in message
+    assert fault(what, accept=lambda weights: False) == message
+    assert server.asked == [] and rest(what) == []
+    pull(what, accept=lambda weights: True)
+    assert receipt.read(folder(what)).accepted == "S-Lab 1.0"
+
+
+def test_offline_nothing_is_asked_of_the_network(server, monkeypatch):
+    what = weights(server.put("net", FILE))
+    assert "--offline" in fault(what, offline=True)
+    monkeypatch.setenv("ODEKIT_OFFLINE", "1")
+    assert "ODEKIT_OFFLINE" in fault(what)
+    assert server.asked == []
+    monkeypatch.setenv("ODEKIT_OFFLINE", "0")
+    path, _ = pull(what)
+    assert pull(what, offline=True)[0] == path
+
+
+def test_own_places_come_first_and_only_the_web_is_a_place(server):
+    what = weights(f"{server.address}/absent")
+    assert pull(what, places=[server.put("mine", FILE)])[0].read_bytes() == FILE
+    assert [name for name, _ in server.asked] == ["mine"]
+    assert "http" in fault(what, places=["file:///etc/passwd"], again=True)
+    assert "nobody offers" in fault(weights(), again=True)
+
+
+def test_a_full_disk_is_said_and_what_was_fetched_goes_on_later(server, monkeypatch):
+    what = weights(server.put("net", FILE))
+
+    class Full(download.Download):
+        def _copy(self, answer, here, total, mode):
+            with self.part.open(mode) as file:
+                file.write(answer.read(30_000))
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("odekit.store.pull.Download", Full)
+        message = fault(what)
+    assert "the disk is full" in message and "ODEKIT_HOME" in message and "net.safetensors.part" in message
+    assert not stored(what).exists()
+    assert pull(what)[0].read_bytes() == FILE
+    assert server.asked[-1] == ("net", "bytes=30000-")
+
+
+def test_a_disk_without_room_is_seen_before_the_first_byte(server, monkeypatch):
+    what = weights(server.put("net", FILE))
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda place: type("Usage", (), {"free": 1000})())
+    message = fault(what)
+    assert "1.0 kB left" in message and "80.1 kB are needed" in message
+    assert "net.safetensors" not in rest(what)
+
+
+def test_a_store_that_cannot_be_written_is_said(server, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "file"))
+    message = fault(weights(server.put("net", FILE)))
+    assert "cannot be written" in message and "ODEKIT_HOME" in message
+
+
+SCRIPT = """
+import sys
+from odekit.entries import Weights
+from odekit.store.pull import Pull
+from odekit.weights import verify
+url, sha256, size = sys.argv[1:]
+what = Weights("net", "somebody", "MIT", True, sha256, int(size), [url], "net.safetensors")
+print("ready", flush=True)
+sys.stdin.readline()
+print(Pull(verify, say=lambda text: print(text, flush=True)).run(what), flush=True)
+"""
+
+
+def test_two_processes_at_once_fetch_one_file_once(server):
+    begun = threading.Event()
+    both = threading.Event()
+
+    def slow():
+        begun.set()
+        both.wait(20)
+
+    url = server.put("net", FILE, wait=slow)
+    command = [sys.executable, "-c", SCRIPT, url, sha256(FILE), str(len(FILE))]
+    pair = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) for _ in range(2)
+    ]
+    try:
+        for process in pair:
+            assert process.stdout.readline() == "ready\n"
+        pair[0].stdin.write("go\n")
+        pair[0].stdin.flush()
+        assert begun.wait(20)
+        pair[1].stdin.write("go\n")
+        pair[1].stdin.flush()
+        assert "another process" in pair[1].stdout.readline()
+        both.set()
+        said = [process.communicate(timeout=30)[0] for process in pair]
+    finally:
+        for process in pair:
+            process.kill()
+    assert [process.returncode for process in pair] == [0, 0]
+    assert all(text.strip().endswith("net.safetensors") for text in said)
+    assert len(server.asked) == 1
+    assert stored(weights()).read_bytes() == FILE
+
+
+def test_a_killed_process_leaves_neither_lock_nor_half_a_file(server):
+    begun = threading.Event()
+    url = server.put("net", FILE, wait=lambda: (begun.set(), time.sleep(0.5)))
+    command = [sys.executable, "-c", SCRIPT, url, sha256(FILE), str(len(FILE))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert begun.wait(20)
+        process.kill()
+    assert not stored(weights()).exists()
+    server.pages["net"].wait = None
+    assert pull(weights(url))[0].read_bytes() == FILE
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b"])
+def test_names_are_plain_file_names(name):
+    with pytest.raises(PluginError, match="letters, digits"):
+        Weights(name, "somebody", "MIT", True)
+    if name:
+        with pytest.raises(PluginError, match="letters, digits"):
+            Weights("net", "somebody", "MIT", True, filename=name)
+
+
+def test_the_file_is_called_as_the_url_says_where_nothing_else_is_said():
+    assert Weights("net", "somebody", "MIT", True, urls=["https://a.org/x/net.pth?download=1"]).file == "net.pth"
+    assert Weights("net", "somebody", "MIT", True).file == "net.safetensors"
