@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import platform
+import time
+
 from odekit.errors import DeviceError
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -35,3 +39,39 @@ def resolve_precision(precision: str, device: str) -> str:
     if precision not in PRECISIONS:
         raise DeviceError(f"unknown precision '{precision}'; choose {', '.join(PRECISIONS)}")
     return "float32" if precision == "auto" else precision
+
+
+def candidates(device: str) -> tuple[str, ...]:
+    """Precisions below float32 that the hardware has arithmetic for; whether they are faster is to be measured."""
+    import torch
+
+    kind = device.partition(":")[0]
+    if kind == "cuda":
+        return ("bfloat16", "float16") if torch.cuda.is_bf16_supported(including_emulation=False) else ("float16",)
+    if kind == "mps":
+        return ("float16",)
+    states = (getattr(torch.cpu, name, bool) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return ("bfloat16",) if any(has() for has in states) or platform.machine() in ("arm64", "aarch64") else ()
+
+
+def faster(precision: str, device: str, rounds: int = 4) -> bool:
+    """Whether convolutions and products of matrices take less time than in float32, by a short measurement."""
+    least = probe("float32", device, rounds)
+    return probe(precision, device, rounds, give_up=4 * least) < least
+
+
+def probe(precision: str, device: str, rounds: int, give_up: float = math.inf) -> float:
+    """Seconds of a convolution and a product of matrices: the least of some, fewer where one took `give_up`."""
+    import torch
+
+    x = torch.ones((1, 64, 32, 32), dtype=getattr(torch, precision), device=device)
+    weight = torch.ones((64, 64, 3, 3), dtype=x.dtype, device=device)
+    matrix = torch.ones((256, 256), dtype=x.dtype, device=device)
+    times: list[float] = []
+    with torch.no_grad():
+        while len(times) <= rounds and not (times and times[-1] > give_up):
+            began = time.perf_counter()
+            y = torch.nn.functional.conv2d(x, weight, padding=1).sum() + (matrix @ matrix).sum()
+            y.item()  # waits for the device
+            times.append(time.perf_counter() - began)
+    return min(times[1:] or times)

@@ -47,7 +47,7 @@ class Levels:
         Integers are grid indices; decimals in [0, 1] are fractions of the schedule, the level nearest in t is taken.
 
         Raises:
-            ConfigError: an index or fraction outside the grid.
+            ConfigError: an index or fraction outside the grid, or a step or more above its highest level.
         """
         return frozenset(self._find(w) for w in wanted)
 
@@ -59,22 +59,32 @@ class Levels:
         if not 0.0 <= wanted <= 1.0:
             raise ConfigError(f"level {wanted} is outside the schedule: fractions run from 0.0 to 1.0")
         target = wanted * len(self.schedule)
+        if target - self.t[-1] > max(self.t[-1] - self.t[-2], 1.0) + 1e-6:
+            raise ConfigError(
+                f"level {wanted} lies above the grid, whose highest level is {self.t[-1] / len(self.schedule):.2g}; "
+                f"raise the inverter's 'top'"
+            )
         return min(range(len(self)), key=lambda i: abs(self.t[i] - target))
 
 
-def make_grid(name: GridName, steps: int, schedule: NoiseSchedule, exponent: float = 7.0) -> Levels:
-    """A grid of `steps` levels.
+def make_grid(name: GridName, steps: int, schedule: NoiseSchedule, exponent: float = 7.0, top: float = 1.0) -> Levels:
+    """A grid of `steps` levels, over the lowest part `top` of the schedule (all of it at 1).
 
     - `uniform-t`: timesteps floor(i T / steps), the paper's grid (and the "leading" spacing of other libraries).
     - `karras`: rho^(1/exponent) uniform between the schedule's ends (Karras et al., arXiv:2206.00364, eq. 5).
     - `log-snr`: log rho uniform between the schedule's ends.
 
     Raises:
-        ConfigError: fewer than 2 steps, or more than there are timesteps.
+        ConfigError: fewer than 2 steps, or more than there are timesteps; a top outside (0, 1].
     """
-    total = len(schedule)
+    if not 0.0 < top <= 1.0:
+        raise ConfigError(f"top is {top}: the part of the schedule that the grid spans is above 0 and at most 1")
+    total = max(2, math.ceil(top * len(schedule)))
     if not 2 <= steps <= total:
-        raise ConfigError(f"steps is {steps}: a grid has between 2 and {total} levels (the prior's timesteps)")
+        raise ConfigError(
+            f"steps is {steps}: a grid has between 2 and {total} levels (the prior's timesteps)"
+            + ("" if top == 1.0 else f" below top {top:g}")
+        )
     if name == "uniform-t":
         t = [float(i * total // steps) for i in range(steps)]
         # Straight from abar, so that whole timesteps carry no interpolation error.

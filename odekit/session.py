@@ -86,7 +86,11 @@ class Session:
         self.counter = Counter(tell)
         self.tools = Toolbox(catalog, self.device, self.precision)
         self.priors: dict[str, CountedPrior] = {}
-        self.stages: list[tuple[str, Stage]] = [(item.name, self._make(item)) for item in spec.items]
+        self.stages = self.made(spec.items)
+
+    def made(self, items: Sequence[Part]) -> list[tuple[str, Stage]]:
+        """Stages, ready to run; networks are shared with the other stages of the session."""
+        return [(item.name, self._make(item)) for item in items]
 
     def _prior(self, name: str | None) -> CountedPrior:
         name = name or next(iter(self.spec.priors))
@@ -100,6 +104,7 @@ class Session:
             enhancer = self.tools.make(enhancer_of(options))
             prior: Prior = self._prior(options.prior)
             if isinstance(enhancer, Adaptive):  # pictures that differ in what they need are held together
+                enhancer.belongs(getattr(self._prior(options.prior).prior, "weights_digest", None))
                 prior = SlottedPrior(prior, self.slots)
             tools = self.tools.with_prior(prior)
             stage = RestoreStage(options, prior, tools.make(options.inverter), enhancer)
@@ -107,6 +112,11 @@ class Session:
             return stage
         if item.name == "upsample":
             return UpsampleStage(self.tools.make(options.upsampler))
+        if item.name == "faces":
+            from odekit.faces_stage import FacesStage
+
+            background = None if options.background is None else SubChain(self, options.background)
+            return FacesStage(options, self.tools, SubChain(self, options.each), background)
         if item.name == "save":
             return SaveStage()
         made: Stage = self.tools.make(item)
@@ -117,6 +127,13 @@ class Session:
         """Pictures to hand over at once: several batches where pictures are treated differently, to fill the slots."""
         adaptive = any(isinstance(getattr(stage, "prior", None), SlottedPrior) for _, stage in self.stages)
         return WINDOW * self.slots if adaptive else self.slots
+
+    @property
+    def fill(self) -> float | None:
+        """Share of the slots of all network calls that held a picture, where pictures are packed; else None."""
+        packed = [p for _, stage in self.stages if isinstance(p := getattr(stage, "prior", None), SlottedPrior)]
+        room = sum(prior.room for prior in packed)
+        return sum(prior.rows for prior in packed) / room if room else None
 
     def decide(self, image: Image) -> dict[str, Any]:
         """What the first stage decides for a picture (see `RestoreStage.decide`).
@@ -140,11 +157,15 @@ class Session:
         if self.keep_stages:
             for result in results:
                 result.stages.append(("input", result.source))
-        for place, (name, stage) in enumerate(self.stages):
+        self.through(self.stages, results)
+        return results
+
+    def through(self, stages: Sequence[tuple[str, Stage]], results: Sequence[Result], place: str = "") -> None:
+        """Take results through stages; `place` is what stands before each stage's number."""
+        for number, (name, stage) in enumerate(stages):
             live = [result for result in results if result.error is None]
             if live:
-                self._stage(str(place), name, stage, live)
-        return results
+                self._stage(f"{place}{number}", name, stage, live)
 
     def _stage(self, place: str, name: str, stage: Stage, live: list[Result]) -> None:
         before = [result.image for result in live]
@@ -173,6 +194,21 @@ class Session:
             result.extras += context.extras.get(i, [])
             if self.keep_stages and result.error is None and name != "save":
                 result.stages.append((name, image))
-            note = {"place": place, "stage": name, "seconds": round(seconds, 4), "batch": len(live)}
+            note: dict[str, Any] = {"place": place, "stage": name, "seconds": round(seconds, 4), "batch": len(live)}
+            note["size"] = [image.width, image.height]
             result.record["stages"].append(note | context.notes.get(i, {}))
         loaded()[1].hook.odekit_stage_done(stage=name, before=before, after=after, context=context)
+
+
+class SubChain:
+    """A chain inside a stage: `each` and `background` of `faces`."""
+
+    def __init__(self, session: Session, items: Sequence[Part]) -> None:
+        self.session = session
+        self.stages = session.made(items)
+
+    def run(self, images: Sequence[Image], place: str) -> list[Result]:
+        """One result per image, in order; an image that fails does not stop the others."""
+        results = [Result(image, image, {"stages": []}) for image in images]
+        self.session.through(self.stages, results, f"{place}.")
+        return results

@@ -45,7 +45,7 @@ def observed_order(make: Callable[[], Solver], down: bool = False, n: int = 96) 
 
 
 def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> None:
-    """Declared order and calls, both directions; round trip; displacement; determinism; independence of batch mates."""
+    """Declared order and calls, both ways; round trip; displacement; the same bytes twice; no eye on batch mates."""
     solver = make()
     adaptive = math.isnan(solver.nfe_per_step)
     if not adaptive:
@@ -63,6 +63,7 @@ def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> None:
     least = 190.0 if solver.reversible else 20.0
     assert back >= least, f"round trip of {back:.1f} dB, at least {least:.0f} expected"
     check_displacement(make)
+    check_other_rows(make)
     field = GaussianField()
     once, again = (travel(make(), field, y, rhos) for _ in range(2))
     assert torch.equal(once, again), "two runs on the same input differ"
@@ -91,6 +92,34 @@ def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> None:
     exact = field.flow(delta + field.mean, rhos[32], rhos[0]) - field.mean
     seen = psnr(ends[1] - ends[0], exact)
     assert seen >= least, f"the response to an edit is off the exact one: {seen:.1f} dB, at least {least:.0f} expected"
+
+
+def check_other_rows(make: Callable[[], Solver]) -> None:
+    """An edit of one picture (by clipping, say) leaves the bytes of its batch mates alone, wherever it happens."""
+    y, rhos = points(), log_grid(32)
+    delta = torch.zeros_like(y)
+    delta[1] = 0.1
+
+    def way(at: int | None) -> Tensor:
+        solver, field = make(), GaussianField()
+        carry = solver.start(field, y, rhos[0])
+        for rho in rhos[1:]:
+            carry = solver.step(field, carry, rho)
+        carry = solver.turn(carry)
+        for i in range(32, 0, -1):
+            carry = solver.displace(carry, delta) if i == at else carry
+            carry = solver.step(field, carry, rhos[i - 1])
+        end: Tensor = carry.y
+        return end
+
+    untouched = way(None)
+    for at in (32, 20, 1):
+        touched = way(at)
+        assert not torch.equal(touched[1], untouched[1]), f"an edit {32 - at} steps below the top has no effect"
+        for row in (0, 2):
+            assert torch.equal(touched[row], untouched[row]), (
+                f"an edit of another picture, {32 - at} steps below the top, changes the bytes of one without edit"
+            )
 
 
 def noise(rows: int, seed: int = 0) -> BatchNoise:
@@ -183,6 +212,7 @@ __all__ = [
     "check_displacement",
     "check_enhancer",
     "check_inverter",
+    "check_other_rows",
     "check_solver",
     "check_upsampler",
     "log_grid",

@@ -16,15 +16,18 @@ def bench(cli, *words):
 
 
 def test_orders_are_within_a_tenth_of_the_stated_ones(cli):
-    tree = bench(cli, "order", "--solver", "dpmpp-2m", "--solver", "belm", "--solver", "fixed-point")
-    assert len(tree["goals"]) == 6 and all(goal["reached"] for goal in tree["goals"]), tree["goals"]
+    tree = bench(
+        cli, "order", "--solver", "dpmpp-2m", "--solver", "{use: belm, rule: midpoint}", "--solver", "fixed-point"
+    )
+    assert [row["kit"] for row in tree["rows"]] == ["passed"] * 3
+    assert len(tree["goals"]) == 9 and all(goal["reached"] for goal in tree["goals"]), tree["goals"]
 
 
 def test_round_trips_reach_their_figures_on_the_mixture(cli):
     """Reversible solvers 190 dB; dpmpp-2m with 20 + 20 calls 15 dB above DDIM with 100 + 100."""
     words = [w for s in ("belm", "reversible-heun", "dpmpp-2m") for w in ("--solver", s)]
     tree = bench(cli, "roundtrip", *words, "--solver", "ddim", "--steps", "20", "--steps", "100", "--limit", "16")
-    assert len(tree["goals"]) == 5 and all(goal["reached"] for goal in tree["goals"]), tree["goals"]
+    assert len(tree["goals"]) == 9 and all(goal["reached"] for goal in tree["goals"]), tree["goals"]
     rows = {(row["solver"], row["steps"]): row for row in tree["rows"]}
     assert rows["belm", 20]["identical"] == "16/16" and rows["belm", 20]["calls"] == 39
     assert rows["ddim", 100]["psnr"] >= 39
@@ -38,6 +41,24 @@ def test_forty_calls_reach_the_quality_of_ddim_100(cli):
 def test_edits_are_answered_as_by_the_exact_ode(cli):
     tree = bench(cli, "edit", "--solver", "dpmpp-2m", "--solver", "reversible-heun", "--limit", "4")
     assert len(tree["goals"]) == 4 and all(goal["reached"] for goal in tree["goals"]), tree["goals"]
+
+
+@pytest.mark.long
+def test_a_solver_of_first_order_misses_with_fifty_levels_and_that_is_said(cli):
+    tree = bench(cli, "edit", "--solver", "ddim", "--limit", "4")
+    assert [goal["reached"] for goal in tree["goals"]] == [True, False]
+
+
+@pytest.mark.long
+def test_other_sides_come_back_identical_and_memory_is_told(cli):
+    tree = bench(cli, "sides", "--side", "96", "--steps", "4")
+    assert len(tree["rows"]) == 2 and all(goal["reached"] for goal in tree["goals"])
+    assert all(0.1 < row["memory"] < 2 and row["calls"] == 13 and row["again"] == 7 for row in tree["rows"])
+
+
+def test_a_side_that_no_network_halves_is_refused(cli):
+    done = cli("bench", "sides", "--side", "100")
+    assert done.code == 2 and "multiple of 32" in done.err
 
 
 def test_damaged_pictures_are_others(cli):
@@ -65,10 +86,17 @@ def test_the_growth_factor_is_the_mean_one_of_a_step():
     assert growth([0.0, 1e-12, 2e-12, 4e-12]) == pytest.approx(2.0)
 
 
-def test_the_page_on_solvers_is_what_the_benches_printed():
-    results = sorted((ROOT / "docs" / "solvers").glob("*.json"))
-    assert len(results) >= 5
-    assert (ROOT / "docs" / "solvers.md").read_text(encoding="utf-8") == page(results)
+@pytest.mark.parametrize("name, least", [("solvers", 5), ("performance", 2)])
+def test_a_page_is_what_the_benches_printed(name, least):
+    results = sorted((ROOT / "docs" / name).glob("*.json"))
+    assert len(results) >= least
+    assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == page(results)
+
+
+def test_figures_of_two_pages_are_not_mixed(cli, tmp_path):
+    both = [sorted((ROOT / "docs" / name).glob("*.json"))[0] for name in ("performance", "solvers")]
+    done = cli("bench", "page", *both, "-o", tmp_path / "out.md")
+    assert done.code == 2 and "belong on another page" in done.err
 
 
 def test_a_file_that_is_no_bench_is_refused(cli, tmp_path):

@@ -7,11 +7,15 @@ from odekit.grids import make_grid
 from odekit.inverters.ode import Ode, OdeInverter, PriorField
 from odekit.priors.exact import example_mixture
 from odekit.schedule import NoiseSchedule
-from odekit.solvers.belm import Belm
+from odekit.solvers.belm import Belm, BelmOptions
 from odekit.solvers.reversible_heun import Pair, ReversibleHeun
-from odekit.testing import GaussianField, noise, points, psnr
+from odekit.testing import GaussianField, noise, points, psnr, travel
 
-SOLVERS = {"reversible-heun": ReversibleHeun, "belm": Belm}
+SOLVERS = {
+    "reversible-heun": ReversibleHeun,
+    "belm": Belm,
+    "belm-midpoint": lambda: Belm(BelmOptions(rule="midpoint")),
+}
 GRIDS = ["uniform-t", "karras", "log-snr"]
 
 
@@ -96,6 +100,29 @@ def test_neighbours_of_belm_obey_one_relation_in_both_directions():
     for low, high, h, h_last in ((ya, yc, c - b, b - a), (yc, ya, a - b, b - c)):
         r = h / h_last
         torch.testing.assert_close(high, r * r * low + (1 - r * r) * yb + h * (1 + r) * eps, rtol=0, atol=1e-13)
+
+
+def test_neighbours_of_the_midpoint_rule_obey_the_leapfrog_relation():
+    """`y' - y_last = (h + h_last) eps(y)`, whichever of the two is the new one."""
+    solver, y = SOLVERS["belm-midpoint"](), points()
+    first = solver.step(strange, solver.start(strange, y, 0.2), 0.35)
+    second = solver.step(strange, first, 0.6)
+    torch.testing.assert_close(second.y, y + 0.4 * strange(first.y, 0.35), rtol=0, atol=1e-13)
+
+
+def rough(y, rho, label=None):
+    """A Gaussian's eps as a network says it: with an error that changes from place to place."""
+    return GaussianField()(y, rho) + 0.03 * torch.sin(1e3 * y)
+
+
+def test_the_midpoint_rule_keeps_latents_on_the_ode_where_the_optimal_one_amplifies_a_networks_error():
+    rhos, start = list(make_grid("log-snr", 50, NoiseSchedule.linear()).rho), points()
+    off = {}
+    for name in ("belm", "belm-midpoint", "reversible-heun"):
+        end = travel(SOLVERS[name](), rough, start, rhos)
+        off[name] = float((end - GaussianField().flow(start, rhos[0], rhos[-1])).square().mean().sqrt() / rhos[-1])
+    assert off["belm-midpoint"] < 1.5 * off["reversible-heun"]
+    assert off["belm"] > 3 * off["belm-midpoint"]
 
 
 def test_belm_takes_its_first_step_back_from_memory():

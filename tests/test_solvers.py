@@ -9,8 +9,18 @@ from odekit.grids import make_grid
 from odekit.inverters.ode import Ode, OdeInverter
 from odekit.registry import catalog
 from odekit.schedule import NoiseSchedule
+from odekit.solvers.belm import Belm, BelmOptions
 from odekit.solvers.ddim import Ddim, DdimOptions
-from odekit.testing import GaussianField, GaussianModel, check_inverter, check_solver, noise, points, psnr
+from odekit.testing import (
+    GaussianField,
+    GaussianModel,
+    check_inverter,
+    check_other_rows,
+    check_solver,
+    noise,
+    points,
+    psnr,
+)
 
 SOLVERS = sorted(name for kind, name in catalog().entries if kind == "solver")
 
@@ -19,6 +29,30 @@ SOLVERS = sorted(name for kind, name in catalog().entries if kind == "solver")
 def test_a_registered_solver_keeps_the_rules(name):
     entry = catalog().get("solver", name)
     check_solver(lambda: entry.load()(entry.options()), tolerance=0.1)
+
+
+def test_belms_other_rule_keeps_them_too():
+    check_solver(lambda: Belm(BelmOptions(rule="midpoint")), tolerance=0.1)
+
+
+class Careless(Ddim):
+    """Moves every row when one is edited."""
+
+    def displace(self, carry, delta):
+        return super().displace(carry, delta + 1e-9 * delta.abs().max())
+
+
+class Deaf(Ddim):
+    """Edits do not reach it."""
+
+    def displace(self, carry, delta):
+        return carry
+
+
+@pytest.mark.parametrize("solver, said", [(Careless, "changes the bytes of one"), (Deaf, "has no effect")])
+def test_the_kit_notices_edits_that_go_astray(solver, said):
+    with pytest.raises(AssertionError, match=said):
+        check_other_rows(solver)
 
 
 def test_ddim_multiplies_by_the_exact_discrete_factors():

@@ -42,7 +42,6 @@ def edit(
     goals = [
         Goal(f"{row['solver']}, {row['grid']}, N = {row['steps']}: {what}", row[what], 60.0, unit="dB")
         for row in rows
-        if row["order"] > 1
         for what in ("response", "fidelity")
     ]
     how = f"{where.what}; edit of {size:g} RMS at the middle level, against rk45 at tolerance {tolerance:g}"
@@ -76,7 +75,6 @@ def one(where: Subject, solver: str, steps: int, grid: str, size: float, toleran
         "extra": calls[1] - calls[0],
         "response": median_psnr(ends[1] - ends[0], exact[1] - exact[0]),
         "fidelity": median_psnr(ends[1], exact[1]),
-        "order": made.solver.order,
     }
 
 

@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 MAIN = "from odekit.cli import main; main()"
+FIRST = """\
+import os, numpy, odekit
+face = odekit.Image(numpy.full((3, 64, 64), 0.5, "float32"))
+odekit.Chain.load("odedit").run([face], tell=lambda calls: os._exit(0))
+"""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ def start_up(runs: int = 5) -> list[Figure]:
         "import odekit": ([*python, "import odekit"], 0.2),
         "odekit --help": ([*python, MAIN, "--help"], 0.7),
         "odekit check odedit": ([*python, MAIN, "check", "odedit"], 1.5),
+        "one face, until the first network call": ([*python, FIRST], 3.0),
     }
     bare = _median([*python, "pass"], runs)
     figures = []
@@ -70,6 +76,11 @@ def start_up(runs: int = 5) -> list[Figure]:
 def _median(command: Sequence[str], runs: int) -> float:
     seconds(command)
     return statistics.median(seconds(command) for _ in range(runs))
+
+
+def peak_report() -> str:
+    """A line of Python with which a process prints its ru_maxrss at its end: kilobytes on Linux, bytes on macOS."""
+    return "import atexit, resource as r; atexit.register(lambda: print(r.getrusage(r.RUSAGE_SELF).ru_maxrss))"
 
 
 def memory(faces: int = 64, steps: int = 4) -> Figure:
@@ -86,12 +97,10 @@ def memory(faces: int = 64, steps: int = 4) -> Figure:
             folder.mkdir(exist_ok=True)
             write(Image(pixels), folder / f"{i}.png", format="png")
         settings = ["--set", f"restore.inverter.steps={steps}", "--set", "restore.enhancer.iterations=1"]
-        # ru_maxrss of the process itself, reported by the process at its end: kilobytes on Linux, bytes on macOS.
-        report = "import atexit, resource as r; atexit.register(lambda: print(r.getrusage(r.RUSAGE_SELF).ru_maxrss))"
         command = [
             sys.executable,
             "-c",
-            f"{report}\n{MAIN}",
+            f"{peak_report()}\n{MAIN}",
             "run",
             "odedit",
             str(folder),

@@ -38,7 +38,12 @@ def roundtrip(where: Subject, solvers: Sequence[str], steps: Sequence[int], grid
         for row in rows
         if row["reversible"] and not hasattr(where.prior.prior, "prior")
     ]
-    return Table("roundtrip", where.what, COLUMNS, rows, [*goals, *gain(rows)])
+    same = [
+        Goal(f"{row['solver']}, {row['grid']}, N = {row['steps']}, share identical in 8 bits", share(row), least=1.0)
+        for row in rows
+        if row["reversible"]
+    ]
+    return Table("roundtrip", where.what, COLUMNS, rows, [*goals, *same, *gain(rows)])
 
 
 def trip(where: Subject, solver: str, steps: int, grid: str) -> Row:
@@ -75,6 +80,12 @@ def trip(where: Subject, solver: str, steps: int, grid: str) -> Row:
         "trouble": "; ".join(dict.fromkeys(getattr(latent, "trouble", {}).values())),
         "reversible": made.solver.reversible,
     }
+
+
+def share(row: Row) -> float:
+    """Of the pictures that came back identical."""
+    some, _, all_of_them = row["identical"].partition("/")
+    return int(some) / int(all_of_them)
 
 
 def identical(a: Any, b: Any) -> int:

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from odekit import yamldoc
+from odekit.config import Resolver
 from odekit.context import CountedPrior, Counter
 from odekit.interfaces import Prior, State
 from odekit.inverters.ode import Ode, OdeInverter
+from odekit.options import Part
+from odekit.registry import catalog
 from odekit.rng import BatchNoise, Silence
 from odekit.schedule import signal
 
@@ -85,15 +89,21 @@ def inverter(where: Subject, solver: str, steps: int, grid: str = "auto") -> Ode
     Raises:
         ConfigError: unknown solver, grid or option.
     """
-    from odekit import yamldoc
-    from odekit.config import Resolver
-    from odekit.registry import catalog
-
     raw = {"use": "ode", "solver": yamldoc.parse(solver, "--solver").data, "steps": steps, "grid": grid}
     options: Any = Resolver(catalog(), yamldoc.Document(raw, "", {})).part("inverter", raw, ()).options
     assert isinstance(options, Ode)
     made = catalog().get("solver", options.solver.name).load()(options.solver.options)
     return OdeInverter(options, where.prior, made)
+
+
+def solver_part(solver: str) -> Part:
+    """A solver as a chain would name it, with its options.
+
+    Raises:
+        ConfigError: unknown solver or option.
+    """
+    document = yamldoc.parse(solver, "--solver")
+    return Resolver(catalog(), document).part("solver", document.data, ())
 
 
 def psnrs(a: State, b: State) -> list[float]:

@@ -1,7 +1,8 @@
-"""`odekit bench roundtrip|edit|order|nfe|page`: solvers measured against each other and against the exact ODE."""
+"""`odekit bench roundtrip|edit|order|nfe|sides|page`: solvers measured against each other and against the exact ODE."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,7 +71,7 @@ def order(
     as_json: AsJson = False,
     plot: Plot = None,
 ) -> None:
-    """Observed order of every registered solver in both directions, beside the stated one.
+    """Every registered solver, plugins included: order both ways beside the stated one, and the conformance kit.
 
     Example: odekit bench order
     """
@@ -94,6 +95,26 @@ def nfe(
     where = on(prior, damaged, limit, seed, device, precision)
     grids, steps = grids or ["auto"], steps or [5, 10, 15, 20, 50]
     show(measure(where, solvers or fixed_step(), steps, grids, tolerance), as_json, plot)
+
+
+def sides(
+    side: Annotated[list[int] | None, typer.Option("--side", help="Pixels, a multiple of 32; again for more.")] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Levels of the grid.")] = 6,
+    large: Annotated[bool, typer.Option("--large", help="Also a network of 114 million weights at 256 px.")] = False,
+    as_json: AsJson = False,
+    plot: Plot = None,
+) -> None:
+    """Pictures of any size: calls, memory and 8-bit identity of whole runs with exact and random-weight priors.
+
+    Example: odekit bench sides --side 64 --side 256
+    """
+    from odekit.bench.sides import sides as measure
+    from odekit.errors import ConfigError
+
+    wrong = [one for one in side or [] if one < 32 or one % 32]
+    if wrong:
+        raise ConfigError(f"--side {wrong[0]}: a multiple of 32, at least 32")
+    show(measure(side or [64, 256], steps, large), as_json, plot)
 
 
 def page(
@@ -142,7 +163,7 @@ def show(table: Table, as_json: bool, plot: Path | None) -> None:
             raise ConfigError(f"--plot {plot}: {error}") from error
     if as_json:
         said = [word for word in sys.argv[1:] if word != "--json"]
-        print_json({"command": " ".join(["odekit", *said])} | table.tree())
+        print_json({"command": shlex.join(["odekit", *said])} | table.tree())
         return
     cells = [[shown(row[key]) for key in table.columns] for row in table.rows]
     print_table(table.how, list(table.columns.values()), cells)

@@ -28,6 +28,9 @@ class Ode(Options):
     """Levels of the grid; as many steps go up and as many come down."""
     grid: Literal["auto", "uniform-t", "karras", "log-snr"] = "auto"
     """`auto` is the grid on which the solver measured best (`odekit explain` shows which)."""
+    top: float = Limits(default=1.0, gt=0, le=1)
+    """How far up the grid goes, as a fraction of the schedule. Above the highest level at which the latent is moved the
+    way down only undoes the way up, so that a lower top saves network calls."""
     start: Literal["image", "first-level", "noised"] = "image"
     """`image`: the picture lies at rho = 0 and takes a step to the first level. `first-level`: it is treated as lying
     at the first level already, which saves a call. `noised`: likewise, with that level's noise added (as CODE does)."""
@@ -43,7 +46,8 @@ class Ode(Options):
 
     def levels(self, schedule: NoiseSchedule) -> Levels:
         """The grid that these options give on a schedule."""
-        return make_grid(best_grid(self._solver()) if self.grid == "auto" else self.grid, self.steps, schedule)
+        name = best_grid(self._solver()) if self.grid == "auto" else self.grid
+        return make_grid(name, self.steps, schedule, top=self.top)
 
     def calls(self, nfe_per_step: float) -> float:
         """Network calls per image of one inversion and one decoding; NaN where nobody can know."""
@@ -140,7 +144,9 @@ class OdeInverter:
     def moved(self, latent: Latent, x: State) -> Latent:
         """Companions of the solver move with the edit."""
         y = x / self.levels.signal(latent.level)
-        carry = self.solver.displace(latent.carry, y - latent.carry.y)
+        still = (x == latent.x).flatten(1).all(dim=1).view(-1, 1, 1, 1)
+        # Not the rounding of x / signal either: a row that nobody moved keeps its history.
+        carry = self.solver.displace(latent.carry, (y - latent.carry.y).masked_fill(still, 0.0))
         trouble = inspect(x, self._where(latent.level, "where it was edited"), known(latent))
         return Watched(x, latent.level, carry, trouble)
 

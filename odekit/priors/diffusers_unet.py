@@ -19,6 +19,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from odekit.device import resolve_device, resolve_precision
 from odekit.errors import WeightsError
+from odekit.priors.lean import lean
 from odekit.priors.spec import PriorSpec, read_spec
 from odekit.safeload import fit, load_tensors, sha256
 
@@ -60,7 +61,7 @@ class DiffusersPrior:
         precision, device = resolve_precision(precision, device), resolve_device(device)
         spec = read_spec(Path(folder))
         network = build(spec, load_tensors(spec.weights), DTYPES[precision])
-        return cls(spec, network.to(device))
+        return cls(spec, lean(network.to(device)))
 
     def raw(self, x: Tensor, t: float) -> Tensor:
         """What the network itself says about x (N, 3, H, W) at timestep t, variance channels left out, on x's device.

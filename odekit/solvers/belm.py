@@ -1,10 +1,10 @@
-"""O-BELM: an explicit two-step method whose way down undoes its way up exactly."""
+"""BELM: explicit two-step methods whose way down undoes their way up exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Literal
 
 from odekit.grids import GridName
 from odekit.interfaces import Carry, Field, State
@@ -12,10 +12,17 @@ from odekit.options import Options
 
 
 class BelmOptions(Options):
-    """`belm` has no options."""
+    """Options of `belm`."""
 
     part = "belm"
-    best_grid: ClassVar[GridName] = "karras"
+    rule: Literal["optimal", "midpoint"] = "optimal"
+    """`optimal`: the paper's, with which errors die out on the way back; latents of a network are far off the ODE's.
+    `midpoint`: latents are the ODE's, and edits are answered as by it; errors grow on the way back."""
+
+    @property
+    def best_grid(self) -> GridName:
+        """Measured best: `odekit bench nfe --grid uniform-t --grid karras --grid log-snr`."""
+        return "karras" if self.rule == "optimal" else "log-snr"
 
     def calls(self, up: int, down: int, image: int) -> int:
         """Network calls of `up` steps up and `down` steps down: the first step back takes none."""
@@ -37,15 +44,19 @@ class Two(Carry):
 
 
 class Belm:
-    """`y' = r^2 y_last + (1 - r^2) y + h (1 + r) eps(y, rho)`, r = h / h_last, h = rho' - rho, h_last = rho - last.
+    """`y' = a y_last + (1 - a) y + (h + a h_last) eps(y, rho)`, h = rho' - rho, h_last = rho - last.
 
-    Wang et al., arXiv:2410.07273, eq. 17 and 18 (O-BELM with the optimal coefficients), in y and rho. Second order, one
-    call per step. The relation between three neighbours is the same in both directions, so from the two uppermost
-    states the way down returns to every lower one; the first step back finds its state stored. The first step has no
-    state before it and is Euler's; of N levels above the image it is part of the relation that the way down ends with.
+    Wang et al., arXiv:2410.07273, eq. 17 and 18, in y and rho: `optimal` is O-BELM, a = r^2 with r = h / h_last;
+    `midpoint` is a = 1, the leapfrog rule (BDIA with gamma = 1). Second order (for a = 1 on grids whose steps change
+    smoothly), one call per step. The relation between three neighbours is the same in both directions, so from the two
+    uppermost states the way down returns to every lower one; the first step back finds its state stored. The first step
+    has no state before it and is Euler's; of N levels above the image it is part of the relation that the way down ends
+    with.
 
-    The companion root of the relation is -r^2: on grids whose steps grow it fills the way up with an alternating error
-    that the way down takes out again. What is edited in between therefore has to keep both states together.
+    The companion root of the relation is -a. Steps of r^2 > 1 fill the way up with an alternating error, fed by every
+    step's own, that only the way down takes out again: on a network, latents are off the ODE's by a tenth of their RMS,
+    edited or not, and no displacement of the companion can mend that. With a = 1 the error dies out on the way up, as
+    the flow spreads, and what rounding adds grows on the way down, as with `reversible-heun`.
     """
 
     order = 2
@@ -71,8 +82,8 @@ class Belm:
             # The state before follows along the flow: its derivative in the direction of the edit, by a difference.
             turned = eps - field(y - carry.edit, carry.rho)
             last = last + carry.edit - h_last * turned
-        r = h / h_last
-        return Two(r * r * last + (1 - r * r) * y + h * (1 + r) * eps, rho, y, carry.rho)
+        a = (h / h_last) ** 2 if self.options.rule == "optimal" else 1.0
+        return Two(a * last + (1 - a) * y + (h + a * h_last) * eps, rho, y, carry.rho)
 
     def turn(self, carry: Two) -> Two:
         """Both states are what the way back needs."""

@@ -1,0 +1,216 @@
+"""What `precision: auto` means on this machine: the fastest precision that is safe, measured once and remembered.
+
+Only priors are judged, since the loop makes hundreds of calls where an upsampler makes one; upsamplers keep float32
+where they are not safe in less. A run writes the decision into its `run.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from odekit.config import ChainSpec
+from odekit.context import tensor_device
+from odekit.device import candidates, resolve_precision
+from odekit.errors import OdekitWarning
+from odekit.interfaces import Prior
+from odekit.options import Part
+from odekit.plan import walk
+from odekit.record import read_json, write_json
+from odekit.registry import Catalog, resolve
+from odekit.safeload import sha256
+
+BOUND = 45.0
+"""dB: the least PSNR between a picture restored in a precision and in float32, over all calibration pictures."""
+GAIN = 1.1
+"""How many times as fast as float32 a precision must be to be worth another result."""
+FACES = 8
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A precision as measured: seconds of a network call on 8 pictures, worst PSNR against float32 in dB (or not)."""
+
+    seconds: float
+    psnr: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The precision to take, and what was measured."""
+
+    precision: str
+    tried: Mapping[str, Tried] = field(default_factory=dict)
+
+
+def precision_for(wanted: str, device: str, spec: ChainSpec, catalog: Catalog) -> str:
+    """A precision by name; `auto` is the fastest in which all priors of the chain restore as in float32.
+
+    Raises:
+        DeviceError: unknown precision.
+    """
+    if wanted != "auto":
+        return resolve_precision(wanted, device)
+    priors = [part for part in walk(spec) if part.kind == "prior"]
+    verdicts = {verdict(part, device, catalog).precision for part in priors} if candidates(device) else set()
+    return verdicts.pop() if len(verdicts) == 1 else "float32"
+
+
+def verdict(part: Part, device: str, catalog: Catalog) -> Verdict:
+    """What was measured of a prior on this machine, now or before; float32 where nobody knows of a network."""
+    from odekit.session import Toolbox
+
+    def load(precision: str) -> Prior:
+        made: Prior = Toolbox(catalog, device, precision).make(part)
+        return made
+
+    entry = catalog.get("prior", part.name)
+    spec = None if entry.spec is None else resolve(entry.spec, f"prior '{part.name}'")(part.options)
+    weights = getattr(spec, "weights", None)
+    if weights is None:
+        return Verdict("float32")
+    key = f"{machine(device)}; weights {sha256(weights)[:16]}; bound {BOUND:g} dB"
+    known = remembered(key)
+    if known is None:
+        known = judge(load, device, candidates(device))
+        remember(key, known)
+    return known
+
+
+def judge(load: Callable[[str], Prior], device: str, precisions: Sequence[str]) -> Verdict:
+    """Measure precisions of the prior that `load` makes: speed against float32 first, then quality where it is faster.
+
+    Calibration: 8 pictures drawn from the prior itself with noise added, restored with 20 levels of DDIM and 5 Langevin
+    updates at each of two levels, with the same noise in both precisions.
+    """
+    prior = load("float32")
+    least = call_seconds(prior, device)
+    tried = {"float32": Tried(least)}
+    pictures: Any = None
+    wanted: Any = None
+    for precision in precisions:
+        other = load(precision)
+        seconds = call_seconds(other, device, give_up=3 * least)
+        quality = None
+        if seconds * GAIN <= least:
+            if pictures is None:
+                pictures = calibration(prior, device)
+                wanted = restored(prior, pictures)
+            quality = worst_psnr(restored(other, pictures), wanted)
+        tried[precision] = Tried(seconds, quality)
+    good = [name for name, one in tried.items() if one.psnr is not None and one.psnr >= BOUND]
+    return Verdict(min(good, key=lambda name: tried[name].seconds, default="float32"), tried)
+
+
+def call_seconds(prior: Prior, device: str, give_up: float = math.inf) -> float:
+    """The least of three network calls on 8 pictures, after a first one; less often where that took `give_up`."""
+    import torch
+
+    x = torch.zeros((FACES, *prior.shape), dtype=torch.float64, device=tensor_device(device))
+    found: list[float] = []
+    while len(found) < 4 and not (found and found[-1] > give_up):
+        began = time.perf_counter()
+        prior.eps(x, 500.0).sum().item()  # waits for the device
+        found.append(time.perf_counter() - began)
+    return min(found[1:] or found)
+
+
+def calibration(prior: Prior, device: str) -> Any:
+    """8 pictures (8, 3, H, W) drawn from the prior by 12 steps from noise, with noise of 0.2 added."""
+    from odekit.interfaces import Latent
+    from odekit.inverters.ode import Ode, OdeInverter
+    from odekit.rng import BatchNoise, Silence
+    from odekit.schedule import signal
+    from odekit.solvers.dpmpp_2m import Dpmpp2m
+
+    inverter = OdeInverter(Ode(steps=12, grid="log-snr"), prior, Dpmpp2m())
+    top, noise = len(inverter.levels) - 1, draws(prior, device, "guard sample")
+    rho = inverter.levels.at(top)
+    x = inverter.levels.sigma(top) * noise
+    latent = Latent(x, top, inverter.solver.start(inverter.field, x / signal(rho), rho))
+    while latent.level >= 0:
+        latent = inverter.descend(latent, BatchNoise([Silence()] * FACES))
+    return latent.x.clamp(-1, 1) + 0.2 * draws(prior, device, "guard damage")
+
+
+def restored(prior: Prior, pictures: Any) -> Any:
+    """The pictures restored, in model space, clipped to [-1, 1]."""
+    from odekit.edit import edit
+    from odekit.enhancers.langevin import Langevin, LangevinEnhancer
+    from odekit.inverters.ode import Ode, OdeInverter
+    from odekit.rng import BatchNoise, ImageNoise, stream
+    from odekit.solvers.ddim import Ddim
+
+    enhancer = LangevinEnhancer(Langevin(levels=[0.0, 0.25], iterations=5))
+    inverter = OdeInverter(Ode(steps=20, grid="uniform-t"), prior, Ddim())
+    noise = BatchNoise([ImageNoise(stream(0, f"guard {i}", "guard")) for i in range(len(pictures))])
+    return edit(pictures, inverter, enhancer, prior, noise).clamp(-1, 1)
+
+
+def draws(prior: Prior, device: str, name: str) -> Any:
+    """Standard normal numbers (8, 3, H, W), always the same."""
+    import torch
+
+    from odekit.rng import BatchNoise, ImageNoise, stream
+
+    like = torch.zeros((FACES, *prior.shape), dtype=torch.float64, device=tensor_device(device))
+    return BatchNoise([ImageNoise(stream(0, f"{name} {i}", "guard")) for i in range(FACES)]).normal_like(like)
+
+
+def worst_psnr(some: Any, others: Any) -> float:
+    """The least PSNR of a picture in dB, the range being 2; 0 where one is NaN."""
+    errors = (some - others).flatten(1).pow(2).mean(dim=1).tolist()
+    return min(10 * math.log10(4 / max(e, 1e-40)) if math.isfinite(e) else 0.0 for e in errors)
+
+
+def machine(device: str) -> str:
+    """What times depend on, in words."""
+    import torch
+
+    if device.startswith("cuda"):
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = (
+            f"{device} {platform.machine()} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
+        )
+    return f"{platform.node()}, {name}, torch {torch.__version__}"
+
+
+def _file() -> Any:
+    from odekit.store.home import home
+
+    return home() / "precision.json"
+
+
+def remembered(key: str) -> Verdict | None:
+    """What was measured before, where the cache folder holds it."""
+    found = read_json(_file())
+    try:
+        one = found[_short(key)]
+        tried = {name: Tried(**figures) for name, figures in one["tried"].items()}
+        return Verdict(str(one["precision"]), tried) if one["key"] == key else None
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def remember(key: str, verdict: Verdict) -> None:
+    """Keep what was measured; a cache folder that cannot be written is said, and the run goes on."""
+    path = _file()
+    known = read_json(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, (known if isinstance(known, dict) else {}) | {_short(key): {"key": key} | asdict(verdict)})
+    except OSError as error:
+        message = f"the precision measured for this machine cannot be kept in {path}: {error.strerror or error}"
+        warnings.warn(f"{message}; set ODEKIT_HOME to a folder that can be written", OdekitWarning, stacklevel=2)
+
+
+def _short(key: str) -> str:
+    return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
