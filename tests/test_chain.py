@@ -10,6 +10,7 @@ import odekit
 from odekit import Chain, yamldoc
 from odekit.errors import ConfigError, DeviceError, InputError
 from odekit.image import Image
+from odekit.restoring import fit
 
 
 def exact(*settings):
@@ -82,7 +83,7 @@ def test_pictures_of_any_size_come_out_at_the_priors_side():
 
 def test_area_resizing_is_the_mean_over_blocks():
     big = Image.from_uint8(picture(5, 32, 32))
-    small = odekit.stages.fit(big, (3, 8, 8)).pixels
+    small = fit(big, (3, 8, 8)).pixels
     np.testing.assert_allclose(small, big.pixels.reshape(3, 8, 4, 8, 4).mean(axis=(2, 4)), atol=1e-6)
 
 
@@ -193,6 +194,10 @@ def test_restore_is_one_line():
     assert seen["chain"] == "odedit-plus"
 
 
-def test_a_whole_photograph_is_refused_with_what_to_do_instead():
-    with pytest.raises(ConfigError, match="crop the faces to squares and use 'odekit run odedit'"):
-        odekit.restore(Image.from_uint8(picture(1, 40, 90)))
+def test_a_whole_photograph_goes_through_photo():
+    with pytest.MonkeyPatch.context() as patch:
+        seen = []
+        patch.setattr(Chain, "load", lambda name, *args: seen.append(name) or exact())
+        with pytest.raises(InputError):  # of the chain in its place, which takes aligned faces
+            odekit.restore(Image.from_uint8(picture(1, 40, 90)))
+    assert seen == ["photo"]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from odekit.train.step import Outcome
     from odekit.train.task import Task
 
-app = typer.Typer(help="Train a face prior or a face upsampler.", no_args_is_help=True)
+app = typer.Typer(help="Train a face prior, a face upsampler or an aligner.", no_args_is_help=True)
 
 Data = Annotated[Path, typer.Argument(help="Folder, tar or npz of aligned faces.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: weights, log, samples, checkpoint.")]
@@ -24,7 +24,7 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N o
 
 @app.callback()
 def _group() -> None:
-    """Train a face prior or a face upsampler."""
+    """Train a face prior, a face upsampler or an aligner."""
 
 
 @app.command()
@@ -75,6 +75,30 @@ def upsampler(
     options = read.options(UpsamplerOptions, config, {"steps": steps, "init": init})
     found = faces.load(data, options.side, options.skip_bad)
     _run(UpsamplerTask(found, options), output, resume, device, found.notes)
+
+
+@app.command()
+def aligner(
+    data: Data,
+    output: Out,
+    config: Config = None,
+    resume: Resume = False,
+    steps: Steps = None,
+    init: Init = None,
+    device: Device = "auto",
+) -> None:
+    """Train the aligner that finds a face's points in a box, on aligned faces that are put out of place and damaged.
+
+    Example: odekit train aligner faces128.tar -o runs/aligner --config configs/train/aligner.yaml
+    """
+    from odekit.train import data as faces
+    from odekit.train import read
+    from odekit.train.aligner import AlignerTask
+    from odekit.train.aligner_options import AlignerOptions
+
+    options = read.options(AlignerOptions, config, {"steps": steps, "init": init})
+    found = faces.load(data, options.side, options.skip_bad)
+    _run(AlignerTask(found, options), output, resume, device, found.notes)
 
 
 def _run(task: Task, output: Path, resume: bool, device: str, notes: tuple[str, ...]) -> None:

@@ -1,0 +1,81 @@
+"""`odekit bench photo`: faces found and missed in whole photographs, and how invisible a paste is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def photo(
+    folder: Annotated[Path, typer.Argument(help="Folder of photographs with a faces.json of the faces in them.")],
+    part: Annotated[str, typer.Option("--detector", help="A detector by name, or as a YAML mapping.")] = "builtin",
+    chain: Annotated[
+        str | None, typer.Option(help="Also restore the photographs with this chain (slow): PSNR.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many photographs.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Recall, false boxes, points, seams, seconds and memory on photographs whose faces are known.
+
+    With --chain also how near the restored photographs are to the given ones: of undamaged ones, nothing may be lost.
+
+    Example: odekit bench photo photos/ --limit 2
+    """
+    from odekit import yamldoc
+    from odekit.bench import photo as bench
+    from odekit.bench.table import Goal, Table
+    from odekit.chain import Chain
+    from odekit.cli.bench_solvers import show
+    from odekit.config import Resolver
+    from odekit.io import read
+    from odekit.metrics.psnr import PsnrMetric
+    from odekit.registry import catalog
+    from odekit.session import Toolbox
+
+    known = bench.known(folder)[:limit]
+    document = yamldoc.parse(part, "--detector")
+    detector = Toolbox(catalog(), "cpu", "float32").make(
+        Resolver(catalog(), document).part("detector", document.data, ())
+    )
+    restoring = Chain.load(chain) if chain else None
+    looked, rows = [], []
+    for one in known:
+        picture = read(one.path)
+        found = bench.look(detector, one, picture)
+        looked.append(found)
+        row = {
+            "photo": one.path.name,
+            "megapixels": picture.width * picture.height / 1e6,
+            "faces": len(one.faces),
+            "missed": sum(not t.small and not t.hard for t in found.missed),
+            "missed_small": sum(t.small for t in found.missed),
+            "false": len(found.false) if one.complete else None,
+            "seam": found.seam,
+            "shift": found.shift,
+            "seconds": found.seconds,
+        }
+        if restoring is not None:
+            row["psnr"] = PsnrMetric().measure(restoring.run([picture])[0].image, picture)
+        rows.append(row)
+    total = bench.summary(looked)
+    goals = [
+        Goal("recall of faces neither small nor hard", 100 * total["recall"], least=100, unit="%"),
+        Goal("false boxes in complete photographs", float(total["false"]), most=2),
+        Goal("seam: gradient across the mask's border, change", 100 * total["seam"], most=10, unit="%"),
+        Goal("shift of a pasted face", total["shift"], most=0.25, unit="px"),
+    ]
+    how = (
+        f"detector {part}; {total['faces']} faces; {total['small']} small ones, "
+        f"recall {100 * total['recall_small']:.0f} %; "
+        f"median error of the points {100 * total['error']:.1f} % of the crop's side; "
+        f"{total['seconds']:.1f} s a photograph; peak memory {total['peak_gb']:.2f} GB"
+    )
+    columns = {
+        "photo": "photograph", "megapixels": "Mpx", "faces": "faces", "missed": "missed",
+        "missed_small": "small missed", "false": "false", "seam": "seam", "shift": "shift px", "seconds": "s",
+    }  # fmt: skip
+    if restoring is not None:
+        columns["psnr"] = "PSNR dB"
+    show(Table("photo", how, columns, rows, goals), as_json, None)

@@ -1,0 +1,58 @@
+"""The aligner's network: from a crop that holds a face somewhere, where it is, and whether it is one."""
+
+from __future__ import annotations
+
+import itertools
+
+from torch import Tensor, cat, nn
+
+SIDE = 64
+"""Side of the crop that the network looks at."""
+
+
+class AlignerNet(nn.Module):
+    """Convolutions down to 4 x 4, then two dense layers.
+
+    Five numbers per crop: a - 1, b, x and y of the similarity `u = [[a, -b], [b, a]] q + (x, y)` that carries template
+    points onto the crop, both in coordinates from -1 to 1; and the logit of "this is a face".
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96), dense: int = 128) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [*_conv(3, widths[0], 5, 2)]
+        for i, (before, after) in enumerate(itertools.pairwise(widths)):
+            layers += [*_conv(before, after, 3, 2), *[Again(after) for _ in range(2 if i == 1 else 1)]]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Linear(widths[-1] * (SIDE // 2 ** len(widths)) ** 2, dense), nn.ReLU())
+        self.where = nn.Linear(dense, 4)
+        self.score = nn.Linear(dense, 1)
+        nn.init.zeros_(self.where.weight)
+        nn.init.zeros_(self.where.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Crops (N, 3, 64, 64) in [0, 1] to (N, 5)."""
+        middle = x.mean((1, 2, 3), keepdim=True)
+        spread = x.std((1, 2, 3), keepdim=True)
+        seen = self.head(self.body((x - middle) / (spread + 0.03)).flatten(1))
+        return cat([self.where(seen), self.score(seen)], 1)
+
+
+class Again(nn.Module):
+    """A convolution added to its input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(*_conv(width, width, 3, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        out: Tensor = x + self.inner(x)
+        return out
+
+
+def _conv(before: int, after: int, kernel: int, stride: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
+    ]

@@ -1,0 +1,32 @@
+"""Registers what belongs to whole photographs: the stage, the built-in detector, masks, the aligner's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from odekit.faces.masks import Ellipse, Square
+from odekit.faces.options import BuiltinDetector, Faces
+from odekit.registry import PluginCatalog
+
+ASSET = Path(__file__).parent.parent / "assets" / "aligner" / "model.safetensors"
+SHA256 = "f0f54f43a0a13794fe5c67355e4e1b969536b3c720583af59247779892a733dd"
+
+
+def register(catalog: PluginCatalog) -> None:
+    """All of it."""
+    catalog.stage(
+        "faces", "odekit.faces_stage:FacesStage", Faces, "find the faces of a photograph, restore each, put them back"
+    )
+    catalog.detector(
+        "builtin", "odekit.faces.detector:Builtin", BuiltinDetector, "OpenCV's cascades, checked by a learned aligner"
+    )
+    catalog.mask("ellipse", "odekit.faces.masks:EllipseMask", Ellipse, "an ellipse about the face")
+    catalog.mask("square", "odekit.faces.masks:SquareMask", Square, "the whole crop")
+    catalog.weights(
+        "aligner",
+        path=ASSET,
+        sha256=SHA256,
+        licence="MIT",
+        commercial_use=True,
+        summary="finds the points of a face in a box, and tells faces from others",
+    )

@@ -1,0 +1,99 @@
+"""What of the original's detail is kept: a sharp clean face keeps it, a noisy, blocky or blurred one does not."""
+
+import numpy as np
+import pytest
+from photos import PHOTOS
+from scipy.ndimage import gaussian_filter
+
+from odekit import read
+from odekit.degrade import corrupt
+from odekit.faces import detail
+from odekit.faces.geometry import Frame
+from odekit.faces.masks import EllipseMask
+from odekit.faces.options import Paste
+from odekit.faces.paste import Restored, Tones, put
+from odekit.faces.warp import cut
+from odekit.image import Image
+
+PHOTO = read(PHOTOS / "portrait.jpg")
+FRAME = Frame.around((366.0, 316.0), 500.0)
+CROP = cut(PHOTO.pixels, FRAME, 256)
+
+
+def damaged(kind, severity=4):
+    rng = np.random.Generator(np.random.Philox(1))
+    return Image.from_uint8(corrupt(Image(CROP).to_uint8(), kind, severity, rng)).pixels
+
+
+def through(pixels, narrow):
+    """A face that went through `narrow` pixels and came back smooth."""
+    from odekit.faces.paste import enlarged, resized
+
+    return np.clip(enlarged(resized(pixels, narrow), pixels.shape[1]), 0, 1)
+
+
+def test_noise_is_measured():
+    rng = np.random.default_rng(0)
+    flat = np.full((3, 128, 128), 0.5, np.float32) + rng.normal(0, 0.05, (1, 128, 128)).astype(np.float32)
+    assert abs(detail.judge(flat, flat, 64, 1.0).noise - 0.05) < 0.004
+
+
+def test_a_sharp_clean_original_is_trusted():
+    assert detail.judge(CROP, through(CROP, 64), 64, 1.0).trust > 0.9
+
+
+@pytest.mark.parametrize("kind", ["gaussian_noise", "shot_noise", "impulse_noise", "mask_pixels", "speckle_noise"])
+def test_a_damaged_original_is_not(kind):
+    assert detail.judge(damaged(kind), through(CROP, 128), 64, 1.0).trust < 0.1
+
+
+def test_a_blurred_original_gives_way_to_a_sharper_face():
+    blurred = gaussian_filter(CROP, (0, 5, 5))
+    assert detail.judge(blurred, CROP, 64, 1.0).trust < 0.1
+
+
+def test_jpeg_blocks_are_seen_on_their_grid():
+    import io
+
+    from PIL import Image as Pil
+
+    file = io.BytesIO()
+    Pil.fromarray(PHOTO.to_uint8()).save(file, "JPEG", quality=8)
+    blocky = np.asarray(Pil.open(file)).transpose(2, 0, 1).astype(np.float32) / 255
+    assert detail.blockiness(blocky) > 1.8
+    assert detail.blockiness(PHOTO.pixels) < 1.25
+
+
+def face(result, narrow=64):
+    return Restored(1, FRAME, Image(cut(PHOTO.pixels, FRAME, 512)), Image(result), narrow)
+
+
+def psnr(a, b):
+    return -10 * np.log10(np.mean((a - b) ** 2))
+
+
+def test_a_smooth_face_does_not_blur_an_undamaged_photograph():
+    smooth = through(cut(PHOTO.pixels, FRAME, 256), 64)
+    results = {}
+    for share in ("auto", 0.0):
+        canvas = PHOTO.pixels.copy()
+        put(canvas, PHOTO.pixels, face(smooth), EllipseMask(), Paste.model_validate({"detail": share}), Tones.of(PHOTO))
+        results[share] = psnr(canvas, PHOTO.pixels)
+    assert results["auto"] >= 40
+    assert results[0.0] < results["auto"] - 6
+
+
+def test_in_light_noise_edges_stay_and_noise_goes():
+    rng = np.random.default_rng(0)
+    grainy = np.clip(CROP + rng.normal(0, 0.03, CROP.shape), 0, 1).astype(np.float32)
+    kept = detail.standing_out(grainy, 64)[0]
+    eyes, cheek = kept[112:128, 88:104], kept[150:166, 84:100]
+    assert eyes.max() > 0.8 and cheek.mean() < 0.3
+    assert detail.standing_out(CROP, 64).min() == 1
+
+
+def test_where_the_chain_found_damage_the_original_is_not_trusted():
+    changed = np.zeros((3, 64, 64), np.float32)
+    changed[:, 20:24] = 0.5
+    kept = detail.agreement(changed)[0]
+    assert kept[22].max() < 0.01 and kept[40].min() > 0.99

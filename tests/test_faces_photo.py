@@ -1,0 +1,46 @@
+"""The chain `photo` whole: undamaged photographs come back as they were, noisy faces come back better."""
+
+import numpy as np
+import pytest
+from photos import BOXES, PHOTOS
+
+from odekit import Chain, read
+from odekit.degrade import corrupt
+from odekit.image import Image
+from odekit.metrics.psnr import PsnrMetric
+
+BOX = [[round(v, 1) for v in BOXES["astronaut.jpg"][0]]]
+
+
+def restored(photo, *settings):
+    return Chain.load("photo", settings).run([photo])[0]
+
+
+def test_an_undamaged_photograph_is_not_blurred():
+    photo = read(PHOTOS / "astronaut.jpg")
+    result = restored(photo, f"faces.select.boxes={BOX}")
+    assert PsnrMetric().measure(result.image, photo) >= 35
+    face = result.record["stages"][0]["faces"][0]
+    assert face["kept_detail"]["trust"] > 0.9 and face["stages"][0]["strength"][0]["strength"] == "none"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(BOXES))
+def test_no_undamaged_photograph_is_blurred(name):
+    photo = read(PHOTOS / name)
+    result = restored(photo)
+    assert len(result.record["stages"][0]["faces"]) >= len(BOXES[name])
+    assert PsnrMetric().measure(result.image, photo) >= 35
+
+
+@pytest.mark.long
+def test_a_noisy_face_comes_back_nearer_to_the_truth():
+    photo = read(PHOTOS / "astronaut.jpg")
+    rng = np.random.Generator(np.random.Philox(1))
+    noisy = Image.from_uint8(corrupt(photo.to_uint8(), "gaussian_noise", 2, rng))
+    out = restored(noisy, f"faces.select.boxes={BOX}").image
+    x0, y0, x1, y1 = (round(v) for v in BOX[0])
+    part = (slice(None), slice(y0 + 15, y1 - 15), slice(x0 + 15, x1 - 15))
+    before, after = (np.mean((image.pixels - photo.pixels)[part] ** 2) for image in (noisy, out))
+    assert after < 0.5 * before
+    assert np.array_equal(out.pixels[:, :30], noisy.pixels[:, :30])

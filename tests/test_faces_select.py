@@ -1,0 +1,70 @@
+"""Which faces are restored: every rule of `select`, and the reasons it gives."""
+
+import json
+
+import pytest
+from photos import noise
+
+from odekit.errors import ConfigError
+from odekit.faces.options import Select
+from odekit.faces.select import boxes_for, choose, distinct, numbered, overlap
+from odekit.image import Image, Metadata
+from odekit.interfaces import Face
+
+
+def face(x, y, side=40, score=0.9):
+    return Face((x, y, x + side, y + side), (), score)
+
+
+FACES = [face(0, 0, 40), face(100, 0, 80, 0.7), face(220, 90, 20, 0.95)]
+"""In a photograph of 300x200, whose middle lies nearest to the second."""
+
+
+@pytest.mark.parametrize(
+    "options,left_out",
+    [
+        ({"min_side": 0.0}, {}),
+        ({}, {3: "20 px wide, under select.min_side 24"}),
+        ({"which": "largest"}, {1: "not the one of 'which: largest'", 3: "20 px wide, under select.min_side 24"}),
+        (
+            {"which": "centre", "min_side": 0.0},
+            {1: "not the one of 'which: centre'", 3: "not the one of 'which: centre'"},
+        ),
+        ({"which": "index", "index": [1]}, {2: "not in select.index", 3: "20 px wide, under select.min_side 24"}),
+        ({"skip": [1], "min_side": 0.0}, {1: "in select.skip"}),
+        ({"score": 0.8, "min_side": 0.0}, {2: "score 0.70, under select.score 0.8"}),
+        ({"max_faces": 2, "min_side": 0.0}, {3: "beyond select.max_faces 2"}),
+    ],
+)
+def test_rules(options, left_out):
+    assert choose(FACES, Select.model_validate(options), 300, 200) == left_out
+
+
+def test_overlap_is_intersection_over_union():
+    assert overlap((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
+    assert overlap((0, 0, 10, 10), (10, 0, 20, 10)) == 0
+
+
+def test_of_doubles_the_better_stays_also_at_another_size():
+    best, double, inner, other = face(0, 0, 40, 0.9), face(4, 0, 40, 0.8), face(10, 10, 20, 0.7), face(80, 0, 40, 0.6)
+    kept, out = distinct([double, other, inner, best], 0.4)
+    assert kept == [best, other] and {f for f, _ in out} == {double, inner}
+
+
+def test_numbers_follow_the_rows_of_a_group():
+    back, front = [face(x, 5 * (x % 3), 30) for x in (0, 50, 100)], [face(x, 80, 30) for x in (20, 70)]
+    assert numbered([front[1], back[2], back[0], front[0], back[1]]) == [*back, *front]
+
+
+def test_boxes_come_from_the_chain_or_from_a_file_by_name(tmp_path):
+    photo = Image(noise(20, 20).pixels, meta=Metadata(path=tmp_path / "a.png"))
+    assert boxes_for(photo, [[1, 2, 3, 4]]) == [(1, 2, 3, 4)]
+    table = tmp_path / "boxes.json"
+    table.write_text(json.dumps({"a.png": [[0, 0, 9, 9]], "c.png": "no"}))
+    assert boxes_for(photo, str(table)) == [(0, 0, 9, 9)]
+    with pytest.raises(ConfigError, match=r"says nothing of 'b\.png'"):
+        boxes_for(Image(photo.pixels, meta=Metadata(path=tmp_path / "b.png")), str(table))
+    with pytest.raises(ConfigError, match="is no list of"):
+        boxes_for(Image(photo.pixels, meta=Metadata(path=tmp_path / "c.png")), str(table))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        boxes_for(photo, str(tmp_path / "absent.json"))

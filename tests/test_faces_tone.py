@@ -1,0 +1,62 @@
+"""Colours of a pasted face: Lab against scikit-image, the ring's mean, the photograph's own tone."""
+
+import numpy as np
+from photos import PHOTOS, noise
+from skimage.color import rgb2lab
+
+from odekit import read
+from odekit.faces.tone import from_lab, matched, photo_curve, to_lab, toned
+
+FACE = read(PHOTOS / "astronaut.jpg").pixels[:, 60:188, 160:288]
+ALL = np.ones(FACE.shape[1:], np.float32)
+
+
+def test_lab_is_cie_lab():
+    pixels = noise(20, 20).pixels
+    theirs = rgb2lab(pixels.transpose(1, 2, 0).astype(np.float64)).transpose(2, 0, 1)
+    assert np.abs(to_lab(pixels) - theirs).max() < 0.05  # they round the matrix and the white
+    assert np.abs(from_lab(to_lab(pixels)) - pixels).max() < 1e-5
+
+
+def test_a_shift_of_colour_is_taken_back():
+    shifted = np.clip(FACE * 0.9 + np.array([0.06, 0.02, -0.01], np.float32)[:, None, None], 0, 1)
+    ring = np.zeros_like(ALL)
+    ring[:, :20] = 1
+    back = to_lab(matched(shifted, FACE, ring))
+    assert np.abs((back - to_lab(FACE))[:, :, :20].mean((1, 2))).max() < 0.5
+
+
+def test_a_monochrome_photograph_stays_monochrome():
+    grey = np.repeat(FACE.mean(0, keepdims=True), 3, axis=0)
+    out = toned(FACE, grey, ALL, photo_curve(grey))
+    assert np.abs(to_lab(out)[1:]).max() < 1.0
+
+
+def test_a_sepia_photograph_stays_sepia():
+    grey = FACE.mean(0)
+    sepia = np.stack([grey**0.8, grey, grey**1.3]).astype(np.float32)
+    out = toned(FACE, sepia, ALL, photo_curve(sepia))
+    at = np.abs(to_lab(out)[0] - to_lab(sepia)[0]) < 5
+    assert np.abs((to_lab(out) - to_lab(sepia))[1:, at]).mean() < 3
+
+
+def test_a_faded_photograph_stays_faded():
+    faded = (0.5 + 0.35 * (FACE - 0.5) + 0.3 * (FACE.mean(0) - FACE) * 0.35).astype(np.float32)
+    out = toned(FACE, faded, ALL)
+    assert to_lab(out)[0].std() < 1.3 * to_lab(faded)[0].std() < to_lab(FACE)[0].std()
+
+
+def test_no_photograph_in_colour_is_taken_for_a_toned_one():
+    for name in ("astronaut.jpg", "portrait.jpg", "speakers.jpg"):
+        assert photo_curve(read(PHOTOS / name).pixels) is None
+
+
+def test_noise_does_not_hide_a_tone():
+    grey = read(PHOTOS / "portrait.jpg").pixels.mean(0)
+    sepia = np.stack([grey**0.8, grey, grey**1.3])
+    noisy = sepia + np.random.default_rng(0).normal(0, 0.1, sepia.shape)
+    assert photo_curve(np.clip(noisy, 0, 1).astype(np.float32)) is not None
+
+
+def test_a_photograph_in_full_colour_leaves_the_face_alone():
+    assert np.abs(toned(FACE, np.clip(FACE * 1.02, 0, 1), ALL) - FACE).max() < 1e-5
