@@ -7,10 +7,10 @@ from pathlib import Path
 from odekit.degrade.parts import register as corruptions
 from odekit.enhancers.langevin import Langevin
 from odekit.enhancers.none import NoneOptions
+from odekit.faces.parts import register as photographs
 from odekit.hookspecs import hookimpl
 from odekit.inverters.ode import Ode
-from odekit.metrics.psnr import Psnr
-from odekit.metrics.ssim import Ssim
+from odekit.metrics.parts import register as metrics
 from odekit.priors import options as priors
 from odekit.registry import PluginCatalog
 from odekit.solvers.belm import BelmOptions
@@ -38,7 +38,7 @@ def chain_folder() -> Path:
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """Everything that odekit itself brings."""
-    for register in (stages, prior_parts, flow, finishing, metrics, corruptions, weights):
+    for register in (stages, prior_parts, flow, finishing, metrics, corruptions, photographs, weights, goldens):
         register(catalog)
     for path in sorted(chain_folder().glob("*.yaml")):
         catalog.chain(path.stem, path)
@@ -103,7 +103,7 @@ def flow(catalog: PluginCatalog) -> None:
 def finishing(catalog: PluginCatalog) -> None:
     """Enhancers and upsamplers."""
     catalog.enhancer(
-        "langevin", "odekit.enhancers.langevin:LangevinEnhancer", Langevin, "Langevin updates (Algorithm 1)"
+        "langevin", "odekit.enhancers.auto:make", Langevin, "Langevin updates (Algorithm 1)"
     )
     catalog.enhancer("none", "odekit.enhancers.none:NoEnhancer", NoneOptions, "no enhancement: the round trip alone")
     catalog.upsampler(
@@ -112,12 +112,6 @@ def finishing(catalog: PluginCatalog) -> None:
     catalog.upsampler(
         "face-x4", "odekit.upsamplers.face_x4:FaceX4Upsampler", FaceX4, "built-in, learned on faces: 64 to 256 px"
     )
-
-
-def metrics(catalog: PluginCatalog) -> None:
-    """Measures of restored pictures."""
-    catalog.metric("psnr", "odekit.metrics.psnr:PsnrMetric", Psnr, "peak signal-to-noise ratio, dB")
-    catalog.metric("ssim", "odekit.metrics.ssim:SsimMetric", Ssim, "structural similarity")
 
 
 def weights(catalog: PluginCatalog) -> None:
@@ -137,4 +131,23 @@ def weights(catalog: PluginCatalog) -> None:
         licence="MIT",
         commercial_use=True,
         summary="built-in face upsampler",
+    )
+
+
+def goldens(catalog: PluginCatalog) -> None:
+    """Stored outputs of other programs that the core repeats."""
+    nets, runs = "odekit.bench.golden_nets:", "odekit.bench.golden_flow:"
+    catalog.golden("adm_small", nets + "adm")
+    catalog.golden("adm_small_newattn", nets + "adm_newattn")
+    catalog.golden("ddim_small", nets + "ddim")
+    catalog.golden("ddim_diffusers_small", runs + "library")
+    # Spacings that leave the timesteps of the schedule between levels are not odekit's.
+    catalog.golden(
+        "ddim_diffusers_timesteps", runs + "timesteps", skip=("*.30", "*.trailing.*", "*.linspace.*"), tolerance=0.0
+    )
+    catalog.golden(
+        "code_small",
+        runs + "code",
+        skip=("*BAD*", "langevin_start_*", "eta"),  # faults of the program; where its runs began
+        tolerance={"*_i49": 5e-4, "langevin_*": 1e-5, "*": 1e-4},
     )

@@ -30,6 +30,8 @@ class Result:
     error: Exception | None = None
     stages: list[tuple[str, Image]] = field(default_factory=list)
     """Input, inverted latent and every stage's output, when asked to keep them."""
+    extras: list[tuple[str, Image]] = field(default_factory=list)
+    """What a stage made beside its output: `sample2`, `sample3`, ... and their `spread`."""
 
     @property
     def image(self) -> Image:
@@ -154,7 +156,8 @@ class Chain:
         slots = batch_size or min(8, len(images))
         options: dict[str, Any] = {"precision": precision, "keep_stages": keep_stages, "tell": tell}
         session = self.open(seed=seed, device=device, batch_size=slots, **options)
-        return [result for i in range(0, len(images), slots) for result in session.run(images[i : i + slots])]
+        window = session.window
+        return [result for i in range(0, len(images), window) for result in session.run(images[i : i + window])]
 
 
 def find_chain(name: str, parts: Catalog) -> Path:
@@ -168,11 +171,6 @@ def find_chain(name: str, parts: Catalog) -> Path:
         raise ConfigError(f"'{name}' is a folder; a chain is a YAML file or one of: {', '.join(sorted(parts.chains))}")
     if path.suffix in (".yaml", ".yml") or "/" in name:
         raise ConfigError(f"there is no chain file {name}")
-    if name == "photo":
-        raise ConfigError(
-            "the chain 'photo' (find the faces of a photograph, restore each, paste them back) is not in this version; "
-            "crop the faces to squares and use 'odekit run odedit'"
-        )
     if name in OUR_CHAINS:
         raise ConfigError(
             f"the chain '{name}' comes with the plugin {OUR_CHAINS[name]}; pip install {OUR_CHAINS[name]}"
@@ -191,7 +189,7 @@ def restore(picture: Image | str | Path, *, seed: int = 0, device: str = "auto")
         device: auto, cpu, cuda, cuda:N or mps.
     """
     from odekit.io import read
-    from odekit.stages import SQUARE
+    from odekit.restoring import SQUARE
 
     image = picture if isinstance(picture, Image) else read(picture)
     short, long = sorted((image.height, image.width))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic_core import PydanticUndefined
 
 from odekit.errors import ConfigError
-from odekit.options import Options, Part, nested
+from odekit.options import Options, Part, inner_models, nested
 from odekit.registry import Catalog, nearest
 from odekit.yamldoc import Document, Path
 
@@ -139,18 +140,27 @@ class Resolver:
         label = f"{kind} '{name}'"
         if not isinstance(raw, dict):
             raise self.error(path, f"the options of {label} are a mapping, not {raw!r}")
+        values = self._resolved(entry.options, raw, path)
+        return Part(kind, name, self._validate(entry.options, values, label, path))
+
+    def _resolved(self, model: type[Options], raw: dict[str, Any], path: Path) -> dict[str, Any]:
+        """The values of an option model with every part and sub-chain in them resolved, those of inner models too."""
         values = dict(raw)
-        for key, mark in nested(entry.options):
-            default = entry.options.model_fields[key].default
+        for key, inner in inner_models(model):
+            given = explicit(raw[key]) if isinstance(raw.get(key), Options) else raw.get(key, {})
+            if isinstance(given, dict):
+                values[key] = self._resolved(inner, given, (*path, key))
+        for key, mark in nested(model):
+            default = model.model_fields[key].default
             given = values.get(key, default)
-            if given is None:
+            if given is None or given is PydanticUndefined:
                 continue
             if mark.kind == "chain":
                 values[key] = self.items(given, (*path, key))
             else:
                 base = default if isinstance(default, str) else None
                 values[key] = self.part(mark.kind, given, (*path, key), base)
-        return Part(kind, name, self._validate(entry.options, values, label, path))
+        return values
 
     def _entry(self, kind: str, name: Any, path: Path) -> Any:
         try:
@@ -168,23 +178,54 @@ class Resolver:
             # A choice of types gives one error per type at the same place.
             reasons = list(dict.fromkeys(e["msg"] for e in errors if trim(e["loc"], values)[0] == place))
             if first["type"] == "extra_forbidden":
-                message = f"unknown option of {label}{nearest(str(first['loc'][-1]), model.model_fields)}"
+                *outer, last = map(str, first["loc"])
+                known = inner_model(model, outer).model_fields
+                message = f"unknown option of {label}{nearest(last, known)}"
             else:
                 choices = [reasons[0], *(reason.removeprefix("Input should be ") for reason in reasons[1:])]
-                message = f"{', or '.join(choices)} (given: {given!r})"
+                message = f"{', or '.join(choices)} (given: {shown(given)})".removeprefix("Value error, ")
             raise self.error((*path, *place), message) from error
 
     def _refer(self, spec: ChainSpec) -> None:
-        for i, item in enumerate(spec.items):
+        for item, path in staged(spec.items, ("chain",)):
             wanted = getattr(item.options, "prior", None)
             if item.name != "restore":
                 continue
             if wanted is not None and wanted not in spec.priors:
-                raise self.error(
-                    ("chain", i, item.name, "prior"), f"no prior is named '{wanted}'{nearest(wanted, spec.priors)}"
-                )
+                raise self.error((*path, "prior"), f"no prior is named '{wanted}'{nearest(wanted, spec.priors)}")
             if wanted is None and len(spec.priors) > 1:
-                raise self.error(("chain", i, item.name), f"say which prior: {', '.join(sorted(spec.priors))}")
+                raise self.error(path, f"say which prior: {', '.join(sorted(spec.priors))}")
+
+
+def staged(items: Sequence[Part], path: Path = ()) -> Iterator[tuple[Part, Path]]:
+    """Every stage with its path, those of sub-chains after the stage that holds them."""
+    for i, item in enumerate(items):
+        here = (*path, i, item.name)
+        yield item, here
+        for key, mark in nested(type(item.options)):
+            if mark.kind == "chain":
+                yield from staged(getattr(item.options, key) or (), (*here, key))
+
+
+def inner_model(model: type[Options], keys: Sequence[str]) -> type[Options]:
+    """The option model at a path of keys inside another, as far as there is one."""
+    for key in keys:
+        info = model.model_fields.get(key)
+        inner = [kind for kind in (info.annotation, *get_args(info.annotation)) if is_model(kind)] if info else []
+        model = inner[0] if inner else model
+    return model
+
+
+def is_model(kind: Any) -> bool:
+    """A class of options."""
+    return isinstance(kind, type) and issubclass(kind, Options)
+
+
+def shown(given: Any) -> str:
+    """A value in an error: stages by name."""
+    if isinstance(given, tuple) and any(isinstance(item, Part) for item in given):
+        return ", ".join(item.name if isinstance(item, Part) else repr(item) for item in given)
+    return repr(given)
 
 
 def trim(loc: Sequence[Any], values: Any) -> tuple[Path, Any]:

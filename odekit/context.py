@@ -53,6 +53,7 @@ class StageRun:
     failures: dict[int, Exception] = field(default_factory=dict)
     notes: dict[int, dict[str, Any]] = field(default_factory=dict)
     pictures: dict[int, list[tuple[str, Image]]] = field(default_factory=dict)
+    extras: dict[int, list[tuple[str, Image]]] = field(default_factory=dict)
     keep_pictures: bool = False
 
     def noise(self, image: Image, sample: int = 0) -> Noise:
@@ -66,6 +67,10 @@ class StageRun:
     def note(self, index: int, **facts: Any) -> None:
         """Facts for the record of image `index`."""
         self.notes.setdefault(index, {}).update(facts)
+
+    def extra(self, index: int, name: str, image: Image) -> None:
+        """A picture made beside the output of image `index`, written beside it."""
+        self.extras.setdefault(index, []).append((name, image))
 
     def picture(self, index: int, name: str, image: Image) -> None:
         """An intermediate picture for --keep-stages."""

@@ -43,6 +43,11 @@ class Engine:
         """Slots of a batch now."""
         return self.session.slots
 
+    @property
+    def window(self) -> int:
+        """Pictures that are best handed over at once: several batches where each needs its own number of calls."""
+        return max(self.slots, getattr(self.session, "window", self.slots))
+
     def run(self, images: Sequence[Image]) -> list[Result]:
         """One result per image, in order; each says the slots that it was made with.
 
@@ -52,7 +57,7 @@ class Engine:
         began = time.perf_counter()
         results: list[Result] = []
         while len(results) < len(images):
-            results += self._some(images[len(results) : len(results) + self.slots])
+            results += self._some(images[len(results) : len(results) + self.window])
         self.busy += time.perf_counter() - began
         self.images += len(images)
         return results
@@ -61,7 +66,7 @@ class Engine:
         """The results of the first of these images, as many as memory allows."""
         while True:
             try:
-                results = self.session.run(images[: self.slots])
+                results = self.session.run(images[: self.window])
                 break
             except Exception as error:
                 if not out_of_memory(error):
@@ -76,12 +81,15 @@ class Engine:
             self.say(f"out of memory: going on with {self.slots} slot(s) at a time instead of {self.slots * 2}")
         for result in results:
             result.record["slots"] = self.slots
-        self.room += self.slots
+        self.room += self.slots * -(-len(results) // self.slots)
         return results
 
     @property
     def fill(self) -> float:
-        """Share of the slots of all batches so far that held a picture."""
+        """Share of the slots so far that held a picture: of all network calls where they differ, else of batches."""
+        packed: float | None = getattr(self.session, "fill", None)
+        if packed is not None:
+            return packed
         return self.images / self.room if self.room else 0.0
 
 

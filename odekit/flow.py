@@ -61,7 +61,7 @@ class Flow:
         """The next full batch of readable pictures; fewer only at the end."""
         batch: list[tuple[Job, Read]] = []
         ahead = 2 * self.engine.full + 2 * self.workers.count if self.workers.count else 1
-        while len(batch) < self.engine.slots:
+        while len(batch) < self.engine.window:
             while len(self.reading) < ahead and (job := next(self.waiting, None)) is not None:
                 self.reading.append((job, self.workers.submit(read_input, job.file, self.max_megapixels)))
             if not self.reading:
@@ -83,7 +83,7 @@ class Flow:
         calls = sum(stage.get("calls", 0) for stage in stages)
         seconds = round(sum(stage["seconds"] for stage in stages), 4)
         own = {"schema": SCHEMA, "input": facts, "calls": calls, "seconds": seconds, "stages": stages}
-        finished = Finished(result.image, own, self._text(result.record["slots"]), result.stages)
+        finished = Finished(result.image, own, self._text(result.record["slots"]), result.stages, result.extras)
         self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.output)))
 
     def _text(self, slots: int) -> str:

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from odekit.grids import Levels
 from odekit.image import Image
 from odekit.rng import Noise, Rng
@@ -138,6 +141,35 @@ class Enhancer(Protocol):
         ...
 
 
+@runtime_checkable
+class Adaptive(Protocol):
+    """An enhancer that decides for each picture, once its latent is known (optional)."""
+
+    def fitted(self, clean: State, latent: Latent, levels: Levels) -> Fitted:
+        """The enhancer for these pictures; row i's decision depends on row i alone."""
+        ...
+
+    def belongs(self, digest: str | None) -> None:
+        """Raises ConfigError where it was made for a prior with other weights (their SHA-256; None: it has none)."""
+        ...
+
+
+class Fitted(Enhancer, Protocol):
+    """What an adaptive enhancer decided for a batch."""
+
+    decisions: Sequence[Any]
+    """One for each row; `tree()` gives it as plain data for the record."""
+
+    @property
+    def untouched(self) -> Sequence[int]:
+        """Rows that are left alone; they come back as they were."""
+        ...
+
+    def calls(self, row: int, levels: Levels) -> int:
+        """Network calls of its own that a row takes part in."""
+        ...
+
+
 class Watch(Protocol):
     """Is told how far `edit` is; it changes nothing."""
 
@@ -189,6 +221,14 @@ class FaceDetector(Protocol):
 
     def detect(self, image: Image) -> Sequence[Face]:
         """All faces, best first."""
+        ...
+
+
+class FaceMask(Protocol):
+    """Says which pixels of an aligned face are put back into the photograph."""
+
+    def __call__(self, face: Image) -> NDArray[np.float32]:
+        """float32 (H, W) of the face's size in [0, 1]: 1 where it is put back, soft at the edge, 0 at the border."""
         ...
 
 

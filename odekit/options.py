@@ -67,6 +67,14 @@ def nested(model: type[Options]) -> Iterator[tuple[str, Uses]]:
                 yield key, mark
 
 
+def inner_models(model: type[Options]) -> Iterator[tuple[str, type[Options]]]:
+    """The options of a model that are option models themselves and name other parts."""
+    for key, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, Options) and next(nested(kind), None):
+            yield key, kind
+
+
 PriorRef = Annotated[Any, Uses("prior")]
 SolverRef = Annotated[Any, Uses("solver")]
 InverterRef = Annotated[Any, Uses("inverter")]

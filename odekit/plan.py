@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from odekit.config import ChainSpec
+from odekit.config import ChainSpec, staged
 from odekit.errors import ConfigError, OdekitError
 from odekit.grids import Levels
-from odekit.options import Part, nested
+from odekit.needs import UsedPart, needed, used_part, weights_of
+from odekit.options import Options, Part, inner_models, nested
 from odekit.registry import Catalog, resolve
+from odekit.stages import enhancer_of
 
 
 @dataclass(frozen=True)
@@ -21,18 +24,8 @@ class PlannedStage:
     name: str
     what: str
     calls: int | None
-
-
-@dataclass(frozen=True)
-class UsedPart:
-    """A part that the chain uses, with its licence."""
-
-    kind: str
-    name: str
-    dist: str
-    licence: str
-    commercial_use: bool
-    weights: str | None = None
+    per: str = "image"
+    """What the calls are counted for: 'image', or 'face' where a stage runs once for every face found."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +39,20 @@ class Plan:
 
     @property
     def calls(self) -> int | None:
-        """Network calls per image over all stages; None where one is unknown."""
+        """Network calls per image over all stages; None where one is unknown, or where they depend on the faces."""
+        return None if self.calls_per_face != 0 else self._total("image")
+
+    @property
+    def calls_per_face(self) -> int | None:
+        """Network calls for every face that is found; 0 where none are searched, None where unknown."""
+        return self._total("face")
+
+    def _total(self, per: str) -> int | None:
         total = 0
         for stage in self.stages:
-            if stage.calls is None:
+            if stage.per == per and stage.calls is None:
                 return None
-            total += stage.calls
+            total += (stage.calls or 0) if stage.per == per else 0
         return total
 
     @property
@@ -63,20 +64,29 @@ class Plan:
 def make_plan(spec: ChainSpec, catalog: Catalog) -> Plan:
     """The plan of a resolved chain. Raises ConfigError for what cannot work on its grid."""
     stages = []
-    for i, item in enumerate(spec.items):
+    for item, path in staged(spec.items):
         calls: int | None = 0
         if item.name == "restore":
             try:
                 calls = restore_calls(item, spec, catalog)
             except ConfigError as error:
-                raise ConfigError(f"chain[{i}].restore: {error}") from error
-        stages.append(PlannedStage(str(i), item.name, summary(item), calls))
+                raise ConfigError(f"chain{dotted(path)}: {error}") from error
+        place = ".".join(str(key) for depth, key in enumerate(path) if depth % 3 != 1)
+        searched = "each" in path and getattr(spec.items[path[0]].options, "align", "none") != "none"
+        stages.append(PlannedStage(place, item.name, summary(item), calls, "face" if searched else "image"))
     used = [used_part(part, catalog) for part in walk(spec)]
-    stores = [catalog.stores[part.weights] for part in used if part.weights in catalog.stores]
-    weights = [
-        {"name": s.name, "licence": s.licence, "commercial_use": s.commercial_use, "sha256": s.sha256} for s in stores
-    ]
+    weights = [needed(name, catalog) for name in weights_needed(spec, catalog)]
     return Plan(spec.name, stages, list(dict.fromkeys(used)), weights)
+
+
+def dotted(path: Sequence[Any]) -> str:
+    """`[0].faces.each[1].restore` for the path of a stage."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+
+
+def weights_needed(spec: ChainSpec, catalog: Catalog) -> list[str]:
+    """Names or paths of all weights that a chain needs."""
+    return list(dict.fromkeys(name for part in walk(spec) for name in weights_of(part, catalog)))
 
 
 def prior_of(item: Part, spec: ChainSpec) -> Part:
@@ -94,13 +104,13 @@ def restore_calls(item: Part, spec: ChainSpec, catalog: Catalog) -> int | None:
         return None
     schedule = resolve(entry.spec, f"prior '{prior.name}'")(prior.options).schedule
     levels = options.inverter.options.levels(schedule)
-    check = getattr(options.enhancer.options, "check", None)
+    check = getattr(enhancer_of(options).options, "check", None)
     if check is not None:
         check(levels)
     nfe = solver_nfe(options.inverter, catalog)
     up = getattr(options.inverter.options, "calls", lambda nfe: math.nan)(nfe)
     here = getattr(options.enhancer.options, "calls", lambda levels: math.nan)(levels)
-    total = options.repeats * (up + here + edit_calls(options, levels))
+    total = options.samples * options.repeats * (up + here + edit_calls(options, levels))
     return None if math.isnan(total) else round(total)
 
 
@@ -128,28 +138,25 @@ def solver_nfe(inverter: Part, catalog: Catalog) -> float:
 
 def walk(spec: ChainSpec) -> list[Part]:
     """Every part of a chain that is not a stage: used priors, inverters, solvers, enhancers, upsamplers."""
-    found = [prior_of(item, spec) for item in spec.items if item.name == "restore"]
+    found = [prior_of(item, spec) for item, _ in staged(spec.items) if item.name == "restore"]
 
     def visit(part: Part) -> None:
         if part.kind != "stage":
             found.append(part)
-        for key, mark in nested(type(part.options)):
-            inner = getattr(part.options, key)
+        look(part.options)
+
+    def look(options: Options) -> None:
+        for key, mark in nested(type(options)):
+            inner = getattr(options, key)
             for child in inner if mark.kind == "chain" and inner else [inner]:
                 if isinstance(child, Part):
                     visit(child)
+        for key, _ in inner_models(type(options)):
+            look(getattr(options, key))
 
     for item in spec.items:
         visit(item)
     return found
-
-
-def used_part(part: Part, catalog: Catalog) -> UsedPart:
-    """A part with the licence its plugin states."""
-    entry = catalog.get(part.kind, part.name)
-    weights = getattr(part.options, "weights", None) or (part.name if part.name in catalog.stores else None)
-    commercial = entry.commercial_use and (weights not in catalog.stores or catalog.stores[weights].commercial_use)
-    return UsedPart(part.kind, part.name, entry.dist, entry.licence, commercial, weights)
 
 
 def summary(item: Part) -> str:
@@ -157,8 +164,16 @@ def summary(item: Part) -> str:
     if item.name == "restore":
         inverter, enhancer = item.options.inverter, item.options.enhancer  # type: ignore[attr-defined]
         return f"{short(inverter)}, {short(enhancer)}"
+    if item.name == "faces":
+        options: Any = item.options
+        found = short(options.detect) if options.select.boxes is None else "boxes given"
+        return f"{found}; select {options.select.which}; paste {short(options.paste.mask)}"
     inline = getattr(item.options, "inline", None)
-    return short(getattr(item.options, inline)) if inline else short(item)
+    if not inline:
+        return short(item)
+    part = getattr(item.options, inline)
+    own = part.options.calls() if part.kind == "upsampler" and hasattr(part.options, "calls") else 0
+    return short(part) + (f"; {own} calls of its own network" if own else "")
 
 
 def short(part: Part) -> str:

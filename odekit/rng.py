@@ -83,6 +83,10 @@ class BatchNoise:
         draws = np.stack([row.normal(x.shape[1:]) for row in self.rows])
         return torch.from_numpy(draws).to(device=x.device, dtype=x.dtype)
 
+    def pick(self, rows: Sequence[int]) -> BatchNoise:
+        """The streams of these rows alone, in this order; each goes on where it was."""
+        return BatchNoise([self.rows[row] for row in rows])
+
 
 class WholeNoise:
     """A batch's noise from one source that draws all rows at once (as other programs do)."""
@@ -96,10 +100,18 @@ class WholeNoise:
 
         return torch.from_numpy(self.source.normal(x.shape)).to(device=x.device, dtype=x.dtype)
 
+    def pick(self, rows: Sequence[int]) -> WholeNoise:
+        """The same source, which draws for as many rows as it is asked."""
+        return self
+
 
 class Rng(Protocol):
     """What inverters and enhancers draw noise from: `BatchNoise` in runs, `WholeNoise` in replays."""
 
     def normal_like(self, x: Tensor) -> Tensor:
         """Standard normal noise of x's shape, type and device."""
+        ...
+
+    def pick(self, rows: Sequence[int]) -> Rng:
+        """The noise of these rows alone, in this order."""
         ...

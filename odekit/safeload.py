@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import WeightsError
+from odekit.systems import known_system
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -151,7 +152,8 @@ def fit(model: nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
     The model takes the tensors themselves (their type and device), so it may have been built on the meta device.
 
     Raises:
-        WeightsError: naming the first missing, extra or misshapen tensor of each kind and their counts.
+        WeightsError: naming the first missing, extra or misshapen tensor of each kind and their counts, and the system
+            that the tensors look like where that is another.
     """
     check_layout({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}, tensors, where)
     model.load_state_dict(dict(tensors), strict=True, assign=True)
@@ -174,9 +176,10 @@ def check_layout(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Te
             f"{wanted[name]})"
         )
     if faults:
-        raise WeightsError(
-            f"{where}: not the weights of this network: {'; '.join(faults)}; config and weights disagree"
-        )
+        found = known_system(tensors)
+        other_system = found is not None and found != known_system(wanted)
+        reason = f"they look like {found}'s" if other_system else "config and weights disagree"
+        raise WeightsError(f"{where}: not the weights of this network: {'; '.join(faults)}; {reason}")
 
 
 def _count(what: str, names: Iterable[str]) -> list[str]:

@@ -54,6 +54,8 @@ class Finished:
     shared: str
     """What it says of the run: `record.shared_text`."""
     stages: Sequence[tuple[str, Image]] = ()
+    extras: Sequence[tuple[str, Image]] = ()
+    """Pictures beside the result, such as further samples; written as NAME.EXTRA.png."""
 
 
 def write_result(name: str, result: Finished, output: Output) -> str:
@@ -72,6 +74,10 @@ def write_result(name: str, result: Finished, output: Output) -> str:
     io.place(data, target, output.scratch)
     written = {"path": str(target), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     own = result.own | {"output": written}
+    for extra, image in result.extras:
+        beside = target.with_name(f"{target.stem}.{extra}.png")
+        io.place(io.encode(image, "png"), beside, output.scratch)
+        own.setdefault("extras", []).append(str(beside.relative_to(output.folder)))
     if result.stages:
         from odekit.report.sheet import write_stages
 

@@ -33,6 +33,12 @@ class Finished:
     err: str
 
 
+@pytest.fixture(autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees, or fills, the weight store of whoever runs it."""
+    monkeypatch.setenv("ODEKIT_HOME", str(tmp_path_factory.getbasetemp() / "odekit-home"))
+
+
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finished]:
     """Run `odekit ARGS` in this process, as the installed command does."""

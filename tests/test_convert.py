@@ -105,6 +105,10 @@ def test_every_published_layout_converts_without_rest(network):
     assert sum(t.numel() for t in result.tensors.values()) == sum(t.numel() for t in source.values())
 
 
+def test_another_systems_checkpoint_is_named():
+    assert "it looks like GFPGAN's" in fault(detect, empty("gfpgan_v1clean_cm2"))
+
+
 def test_what_tensors_show_is_read_from_them():
     config = made(empty("adm_openai64_like_295m_uncond"), image_size=64, num_head_channels=64).config
     assert config["block_out_channels"] == [192, 384, 576, 768]

@@ -42,9 +42,14 @@ def test_yaml_in_the_docs_validates(text):
 def place(tmp_path_factory):
     """A folder with the files that the docs speak of."""
     folder = tmp_path_factory.mktemp("docs")
-    for name in ("face.png", "faces/a.png", "faces/b.png", "scans/a.png", "damaged/a.png"):
+    for name in ("face.png", "faces/a.png", "faces/b.png", "scans/a.png", "damaged/a.png", "damaged/b.png"):
         (folder / name).parent.mkdir(exist_ok=True)
         PIL.Image.fromarray(picture(1, 64, 64)).save(folder / name)
+    photo = PIL.Image.open(ROOT / "examples" / "photos" / "astronaut.jpg").resize((256, 256))
+    for name in ("family.jpg", "noisy.png", "toned.png", "portrait.png"):
+        photo.save(folder / name)
+    (folder / "out").mkdir()
+    (folder / "out" / "run.jsonl").write_text('{"time": 1, "event": "begin", "inputs": 2, "done": 0}\n')
     return folder
 
 
@@ -97,7 +102,7 @@ def test_shipped_chains_are_all_described():
 
 
 def test_every_command_has_help_with_an_example(cli):
-    for command in (["run"], ["check"], ["explain"], ["plugins"], ["degrade"], ["new-plugin"], ["weights", "list"], ["weights", "path"], ["weights", "convert"], ["bench", "prior"], ["bench", "upsampler"], ["bench", "start"], ["bench", "memory"], ["bench", "overhead"], ["bench", "roundtrip"], ["bench", "edit"], ["bench", "order"], ["bench", "nfe"], ["bench", "page"], ["train", "prior"]):  # fmt: skip
+    for command in (["run"], ["check"], ["explain"], ["plugins"], ["degrade"], ["eval"], ["bench", "table1"], ["bench", "synergy"], ["bench", "sweep"], ["status"], ["bench", "scale"], ["new-plugin"], ["weights", "list"], ["weights", "pull"], ["weights", "add"], ["weights", "verify"], ["weights", "path"], ["weights", "convert"], ["bench", "prior"], ["bench", "strength"], ["bench", "colour"], ["bench", "knobs"], ["bench", "upsampler"], ["bench", "start"], ["bench", "memory"], ["bench", "overhead"], ["bench", "roundtrip"], ["bench", "edit"], ["bench", "order"], ["bench", "nfe"], ["bench", "sides"], ["bench", "page"], ["bench", "speed"], ["bench", "profile"], ["bench", "parity"], ["train", "prior"], ["train", "aligner"], ["faces"], ["bench", "photo"], ["bench", "aligner"]):  # fmt: skip
         text = cli(*command, "--help").out
         assert f"odekit {command[0]}" in text
         assert "xample" in text, command

@@ -146,3 +146,26 @@ def test_the_reason_of_a_solver_that_gives_up_reaches_the_latent():
     latent = inverter.invert(points(), noise(3))
     assert len(latent.trouble) == 3
     assert "more than max_calls = 20 network calls" in latent.trouble[0] and "on the way up" in latent.trouble[0]
+
+
+def test_a_lower_top_ends_the_grid_there_and_levels_above_it_are_refused():
+    schedule = GaussianModel().schedule
+    for name in ("uniform-t", "karras", "log-snr"):
+        low = Ode(solver="dpmpp-2m", steps=10, grid=name, top=0.3).levels(schedule)
+        assert len(low) == 10 and 240 < low.t[-1] < 300
+    assert low.find([0.25]) <= set(range(10))
+    with pytest.raises(ConfigError, match=r"level 0\.5 lies above the grid, whose highest level is 0\.3"):
+        low.find([0.5])
+
+
+def test_edits_below_the_top_give_the_same_as_on_the_whole_grid():
+    """With nothing moved above the top, the way down only undoes the way up: the exact ODE comes to the same picture."""
+    images = [Image(np.full((3, 8, 8), 0.4, np.float32))]
+    ends = []
+    for steps, top in ((400, 1.0), (300, 0.3)):
+        one = chain(
+            "restore.inverter.solver=heun", f"restore.inverter.steps={steps}", f"restore.inverter.top={top}",
+            "restore.enhancer={use: langevin, levels: [0.1, 0.2], iterations: 3, step: 1.0e-5}",
+        )  # fmt: skip
+        ends.append(one.run(images)[0].image.pixels)
+    assert np.abs(ends[0] - ends[1]).max() < 5e-3

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from odekit.enhancers.langevin import Langevin, LangevinEnhancer, step_size
+from odekit.enhancers.langevin import Langevin, LangevinEnhancer, snr_step, step_size
 from odekit.errors import ConfigError
 from odekit.grids import make_grid
 from odekit.rng import WholeNoise
@@ -146,3 +147,53 @@ def test_noise_is_drawn_once_per_update_in_order():
         WholeNoise(source),
     )
     assert source.shapes == [(2, 3, 8, 8)] * 3
+
+
+def test_rule_snr_settles_where_its_closed_form_says():
+    """a = 2 r^2 v^2/V with V the variance of the state: V settles at v (T + r^2), lag k correlates (1 - a/v)^k."""
+    prior, temperature, snr, lag = Gaussian(), 0.5, 0.4, 2
+    options = Langevin(levels=[LEVEL], iterations=40, rule="snr", snr=snr, temperature=temperature)
+    rng, x0 = Draws(), torch.full((1, 1, 1, 200_000), 2.0, dtype=torch.float64)
+    settled = run(options, x0, prior, rng)
+    assert settled.mean().item() == pytest.approx(prior.m, abs=5e-3)
+    assert settled.var().item() == pytest.approx(prior.v * (temperature + snr**2), rel=0.01)
+    later = run(options.model_copy(update={"iterations": lag}), settled, prior, rng)
+    coefficient = 1 - 2 * snr**2 / (temperature + snr**2)
+    pair = torch.stack([settled.flatten(), later.flatten()])
+    assert torch.corrcoef(pair)[0, 1].item() == pytest.approx(coefficient**lag, abs=0.01)
+
+
+def test_rule_snr_takes_its_step_for_each_picture_and_never_overshoots():
+    eps = torch.stack([torch.full((3, 8, 8), 2.0), torch.full((3, 8, 8), 1e-6)]).double()
+    steps = snr_step(0.16, eps, 0.5).flatten().tolist()
+    assert steps[0] == pytest.approx(2 * 0.16**2 * 0.5**2 / 2.0**2)
+    assert steps[1] == 0.5**2
+
+
+def test_rule_snr_takes_no_step_and_others_no_snr():
+    with pytest.raises(ConfigError, match="leave step out"):
+        LangevinEnhancer(Langevin(rule="snr", step=1e-6)).acts_on(GRID)
+    with pytest.raises(ConfigError, match="belongs to rule 'snr'"):
+        LangevinEnhancer(Langevin(snr=0.2)).acts_on(GRID)
+    assert Langevin(rule="snr").snr == 0.16
+    assert Langevin(rule="snr").step is None
+
+
+@pytest.mark.parametrize("wrong", [{"step": -1e-6}, {"step": math.nan}, {"temperature": -0.1}, {"snr": 1.0}, {"iterations": "most"}])  # fmt: skip
+def test_numbers_out_of_range_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        Langevin(**wrong)
+
+
+@pytest.mark.parametrize("iterations, rate", [(10, 0.1), (100, 0.01)])
+def test_ten_large_updates_relax_as_a_hundred_small_ones(iterations, rate):
+    """c = (1 - a/v)^K is left of the start, and the variance is T v / (1 - a/2v) (1 - c^2): both depend on K a alone,
+    but for 5 % of the start and of the variance."""
+    prior, x0, temperature = Gaussian(), torch.full((1, 1, 1, 100_000), 2.0, dtype=torch.float64), 0.6
+    options = Langevin(levels=[LEVEL], iterations=iterations, step=rate * 1e-4, temperature=temperature)
+    end, a = run(options, x0, prior, Draws()), rate * GRID.sigma(LEVEL) ** 2
+    left = (1 - a / prior.v) ** iterations
+    assert end.mean().item() == pytest.approx(prior.m + left * (2 - prior.m), rel=0.01)
+    assert end.var().item() == pytest.approx(temperature * prior.v / (1 - a / 2 / prior.v) * (1 - left**2), rel=0.02)
+    slow = math.exp(-iterations * a / prior.v)
+    assert left == pytest.approx(slow, rel=0.06)

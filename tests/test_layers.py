@@ -8,18 +8,18 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "odekit"
 
 ROWS = [
-    {"errors", "version", "device", "yamldoc", "inputs", "record"},
+    {"errors", "version", "device", "memory", "yamldoc", "inputs", "record", "events", "lock", "stop", "workers", "status"},
     {"image", "formats", "io", "rng", "state"},
     {"schedule", "grids"},
-    {"interfaces"},
-    {"hookspecs", "options", "registry", "weights", "safeload", "config", "settings"},
+    {"interfaces", "slots"},
+    {"hookspecs", "options", "entries", "registry", "goldens", "store", "weights", "systems", "safeload", "config", "settings"},
     {"priors", "convert"},
     {"solvers"},
     {"inverters", "enhancers", "upsamplers", "faces", "degrade", "metrics"},
     {"edit"},
-    {"context", "stages", "plan", "session", "chain"},
+    {"context", "spread", "balance", "restoring", "stages", "needs", "plan", "guard", "faces_stage", "session", "chain"},
     {"builtin"},
-    {"report", "runner", "summary"},
+    {"report", "runner", "summary", "work", "engine", "ledger", "flow"},
     {"scaffold", "problems", "testing", "train", "bench"},
     {"cli"},
 ]

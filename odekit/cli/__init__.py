@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import typer
 
-from odekit.cli import bench, chains, degrade, new_plugin, plugins, run, train, weights
+from odekit.cli import bench, chains, degrade, eval, faces, new_plugin, plugins, run, status, train, weights
 
 app = typer.Typer(
     name="odekit",
@@ -19,8 +22,11 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(chains.check)
 app.command()(chains.explain)
+app.command()(faces.faces)
 app.command()(plugins.plugins)
 app.command()(degrade.degrade)
+app.command()(eval.eval)
+app.command()(status.status)
 app.command("new-plugin")(new_plugin.new_plugin)
 app.add_typer(weights.app, name="weights")
 app.add_typer(bench.app, name="bench")
@@ -43,15 +49,30 @@ def top(
     """Blind face restoration: ODEdit and its plugins. A chain is a YAML file or the name of a shipped one."""
 
 
+def one_line(usual: Callable[..., None]) -> Callable[..., None]:
+    """How warnings are shown: those meant for people as one line, all others as usual."""
+    from odekit.errors import OdekitWarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, OdekitWarning):
+            sys.stderr.write(f"odekit: note: {' '.join(str(message).split())}\n")
+        else:
+            usual(message, category, *where, **more)
+
+    return show
+
+
 def main() -> None:
     """Entry point: errors meant for people are one line on stderr and exit code 2; Ctrl-C is 130."""
     from odekit.errors import OdekitError
 
-    try:
-        app(standalone_mode=True)
-    except OdekitError as error:
-        sys.stderr.write(f"odekit: {' '.join(str(error).split())}\n")
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("odekit: interrupted\n")
-        raise SystemExit(130) from None
+    with warnings.catch_warnings():
+        warnings.showwarning = one_line(warnings.showwarning)
+        try:
+            app(standalone_mode=True)
+        except OdekitError as error:
+            sys.stderr.write(f"odekit: {' '.join(str(error).split())}\n")
+            raise SystemExit(2) from None
+        except KeyboardInterrupt:
+            sys.stderr.write("odekit: interrupted\n")
+            raise SystemExit(130) from None

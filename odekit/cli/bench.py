@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from odekit.cli import bench_prior, bench_solvers, bench_upsampler
+from odekit.cli import (
+    bench_aligner,
+    bench_experiments,
+    bench_knobs,
+    bench_parity,
+    bench_photo,
+    bench_prior,
+    bench_solvers,
+    bench_speed,
+    bench_strength,
+    bench_upsampler,
+)
 
 if TYPE_CHECKING:
     from odekit.bench.processes import Figure
@@ -18,9 +29,21 @@ for command in (
     bench_solvers.edit,
     bench_solvers.order,
     bench_solvers.nfe,
+    bench_solvers.sides,
     bench_solvers.page,
+    bench_speed.speed,
+    bench_speed.profile,
     bench_prior.prior,
     bench_upsampler.upsampler,
+    bench_strength.strength,
+    bench_strength.colour,
+    bench_knobs.knobs,
+    bench_experiments.table1,
+    bench_experiments.synergy,
+    bench_experiments.sweep,
+    bench_parity.parity,
+    bench_photo.photo,
+    bench_aligner.aligner,
 ):
     app.command()(command)
 
@@ -74,3 +97,18 @@ def overhead(batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")
     from odekit.bench.overhead import overhead as measure
 
     show([measure(batch)], as_json)
+
+
+@app.command()
+def scale(
+    files: Annotated[int, typer.Option(min=100, help="How many files are generated and run.")] = 100_000,
+    fewer: Annotated[int, typer.Option(min=1, help="Files of the run that memory is compared with.")] = 10_000,
+    as_json: AsJson = False,
+) -> None:
+    """CPU time, memory and resume of the runner over many small files, without a network.
+
+    Example: odekit bench scale --files 2000 --fewer 200
+    """
+    from odekit.bench.scale import scale as measure
+
+    show(measure(files, fewer), as_json)

@@ -53,6 +53,7 @@ def run(
     shard: Annotated[str | None, typer.Option(help="Every n-th input from the i-th: i/n.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     commercial_only: Annotated[bool, typer.Option("--commercial-only", help="Refuse non-commercial parts.")] = False,
+    require_face: Annotated[bool, typer.Option("--require-face", help="A photograph without a face fails.")] = False,
     max_megapixels: Annotated[float, typer.Option(help="Refuse larger pictures.")] = 100.0,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that read and write; 0: none; by default as many as pay.")
@@ -70,7 +71,7 @@ def run(
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
-    loaded = Chain.load(chain, settings or [])
+    loaded = Chain.load(chain, [*(settings or []), *(["faces.require_face=true"] if require_face else [])])
     if commercial_only:
         refuse_non_commercial(loaded)
     options = RunOptions(

@@ -15,6 +15,7 @@ from odekit.convert.options import ConvertOptions, Kind
 from odekit.convert.renaming import Converted
 from odekit.errors import WeightsError
 from odekit.safeload import load_tensors, sha256
+from odekit.systems import known_system
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,10 +70,9 @@ def detect(tensors: Mapping[str, Tensor]) -> Kind:
     for kind, marks in MARKS.items():
         if all(mark in tensors for mark in marks):
             return kind
-    raise WeightsError(
-        f"neither an ADM nor a DDIM network (first tensor: {next(iter(tensors))}); "
-        "a diffusers folder needs no conversion"
-    )
+    found = known_system(tensors)
+    looks = f"it looks like {found}'s" if found else f"first tensor: {next(iter(tensors))}"
+    raise WeightsError(f"neither an ADM nor a DDIM network ({looks}); a diffusers folder needs no conversion")
 
 
 def to_diffusers(tensors: Mapping[str, Tensor], kind: Kind, options: ConvertOptions) -> Converted:

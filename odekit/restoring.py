@@ -1,0 +1,190 @@
+"""The stage `restore` at work: aligned faces through Algorithm 1, in calls of a fixed number of slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from odekit.balance import load_balance
+from odekit.errors import ConfigError, InputError
+from odekit.image import Image, Metadata
+from odekit.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, Prior
+from odekit.rng import BatchNoise, Noise, Silence
+from odekit.slots import SlottedPrior
+from odekit.spread import spread_of
+from odekit.upsamplers.resize import area_resized
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from odekit.context import StageRun
+    from odekit.stages import Restore
+
+SQUARE = 0.05
+"""How far the sides of an aligned face may differ, as a fraction of the longer one."""
+
+
+class RestoreStage:
+    """Runs `edit` on aligned faces, in batches padded to the slots.
+
+    Where an adaptive enhancer decides for each picture, all are held together, and a `SlottedPrior` packs them.
+    """
+
+    def __init__(self, options: Restore, prior: Prior, inverter: Inverter, enhancer: Enhancer) -> None:
+        self.options = options
+        self.prior = prior
+        self.inverter = inverter
+        self.enhancer = enhancer
+        self.keep = None if options.mask is None else read_mask(options.mask, prior.shape[1], prior.shape[2])
+
+    def run(self, batch: Sequence[Image], context: StageRun) -> list[Image]:
+        """Restored faces at the prior's side. Pictures that are no aligned faces fail, the others go on."""
+        images = list(batch)
+        ready: list[int] = []
+        for i, image in enumerate(batch):
+            try:
+                images[i] = fit(image, self.prior.shape)
+                if self.options.colour == "undo":
+                    images[i], told = load_balance().undo(images[i])
+                    context.note(i, colour=told)
+                ready.append(i)
+            except InputError as error:
+                context.fail(i, error)
+        rows = context.slots
+        if isinstance(self.prior, SlottedPrior):
+            self.prior.slots, rows = context.slots, max(1, len(ready))
+        made: dict[int, list[Image]] = {i: [] for i in ready}
+        for sample in range(self.options.samples):
+            for start in range(0, len(ready), rows):
+                members = ready[start : start + rows]
+                for i, image in self._rows(members, rows, images, context, sample).items():
+                    made[i].append(image)
+        for i, variants in made.items():
+            if i in context.failures:
+                continue
+            if len(variants) > 1:
+                for number, variant in enumerate(variants[1:], 2):
+                    context.extra(i, f"sample{number}", variant)
+                context.extra(i, "spread", spread_of(variants))
+            images[i] = variants[0]
+        return images
+
+    def _rows(
+        self, members: list[int], rows: int, images: list[Image], context: StageRun, sample: int
+    ) -> dict[int, Image]:
+        """One sample of some pictures, by number; what failed is told to the context and left out."""
+        import torch
+
+        from odekit.edit import edit
+        from odekit.state import from_state, stack
+
+        # Every row of every operation has the same shape whatever the number of pictures, so that no picture's
+        # bytes depend on its batch mates; spare rows hold a grey picture and get no noise.
+        clean = torch.zeros((rows, *self.prior.shape), dtype=torch.float64)
+        clean[: len(members)] = stack([images[i] for i in members])
+        clean = clean.to(context.state_device)
+        noise: list[Noise] = [context.noise(images[i], sample) for i in members]
+        noise += [Silence() for _ in range(rows - len(members))]
+        calls = context.counter.calls
+        asked = (self.prior.rows, self.prior.room) if isinstance(self.prior, SlottedPrior) else (0, 0)
+        trouble: dict[int, str] = {}
+        decisions: list[Fitted] = []
+
+        def watch(event: str, latent: Latent) -> None:
+            for row, reason in getattr(latent, "trouble", {}).items():
+                trouble.setdefault(row, reason)
+            if event == "inverted" and sample == 0:
+                for row, i in enumerate(members):
+                    context.picture(i, "latent", latent_picture(images[i], latent.x[row]))
+
+        with torch.inference_mode():
+            result = edit(
+                clean, self.inverter, self.enhancer, self.prior, BatchNoise(noise), watch,
+                repeats=self.options.repeats, keep=None if self.keep is None else self.keep.to(clean.device),
+                decided=decisions.append,
+            )  # fmt: skip
+        calls = context.counter.calls - calls
+        facts: list[dict[str, Any]] = [{"calls": calls}] * len(members)
+        if isinstance(self.prior, SlottedPrior):
+            facts = self._decided(decisions, asked)
+        out: dict[int, Image] = {}
+        for row, (i, pixels) in enumerate(zip(members, from_state(result), strict=False)):
+            before = context.notes.get(i, {}).get("calls", 0) if sample else 0
+            context.note(i, **facts[row] | {"calls": before + facts[row]["calls"]})
+            if row in trouble or not bool(torch.isfinite(result[row]).all()):
+                context.fail(i, InputError(trouble.get(row, "the result is NaN or infinite; try precision float32")))
+            else:
+                out[i] = images[i].with_pixels(pixels)
+        return out
+
+    def decide(self, image: Image, device: str = "cpu") -> dict[str, Any]:
+        """What an adaptive enhancer decides for a picture, as records say it; nothing is restored.
+
+        Raises:
+            InputError: no aligned face.
+            ConfigError: the enhancer does the same to every picture.
+        """
+        import torch
+
+        from odekit.state import stack
+
+        if not isinstance(self.enhancer, Adaptive) or not isinstance(self.prior, SlottedPrior):
+            raise ConfigError("this chain does the same to every picture; with iterations: auto it decides for each")
+        image = fit(image, self.prior.shape)
+        if self.options.colour == "undo":
+            image, _ = load_balance().undo(image)
+        clean = stack([image]).to(device)
+        asked = self.prior.rows
+        with torch.inference_mode():
+            latent = self.inverter.invert(clean, BatchNoise([Silence()]))
+            fitted = self.enhancer.fitted(clean, latent, self.inverter.levels)
+        told: dict[str, Any] = fitted.decisions[0].tree()
+        return told | {"calls": 2 * (self.prior.rows - asked) + fitted.calls(0, self.inverter.levels)}
+
+    def _decided(self, rounds: list[Fitted], before: tuple[int, int]) -> list[dict[str, Any]]:
+        """For each picture: what was decided, the calls that it took part in, and how full the slots were."""
+        assert isinstance(self.prior, SlottedPrior)
+        rows, room = self.prior.rows - before[0], self.prior.room - before[1]
+        count = len(rounds[0].decisions)
+        own = [sum(fitted.calls(row, self.inverter.levels) for fitted in rounds) for row in range(count)]
+        shared = (rows - sum(own)) // count
+        return [
+            {
+                "calls": shared + own[row],
+                "fill": round(rows / room, 4),
+                "strength": [fitted.decisions[row].tree() for fitted in rounds],
+            }
+            for row in range(count)
+        ]
+
+
+def fit(image: Image, shape: tuple[int, int, int]) -> Image:
+    """An aligned face at the prior's size.
+
+    Raises:
+        InputError: the sides differ by more than 5 %.
+    """
+    short, long = sorted((image.height, image.width))
+    if long - short > SQUARE * long:
+        raise InputError(
+            f"{image.width}x{image.height} is not an aligned square face; for a whole photograph use 'odekit run photo'"
+        )
+    return area_resized(image, shape[1], shape[2])
+
+
+def latent_picture(image: Image, x: Tensor) -> Image:
+    """A latent as a picture: 0 is mid grey, three standard deviations of N(0, 1) are black and white."""
+    pixels = (0.5 + x.detach().cpu() / 6).clamp(0, 1).float().numpy()
+    return replace(image, pixels=pixels, alpha=None, meta=Metadata(path=image.meta.path))
+
+
+def read_mask(path: str, height: int, width: int) -> Tensor:
+    """A mask picture as (1, 1, H, W) float64 of zeros and ones."""
+    import torch
+
+    from odekit.io import read
+
+    image = area_resized(read(Path(path)), height, width)
+    return torch.from_numpy((image.pixels.mean(axis=0) > 0.5).astype("float64"))[None, None]

@@ -1,0 +1,116 @@
+"""The option `colour`: five numbers and a fog field, against transforms that are known."""
+
+import json
+
+import numpy as np
+import pytest
+
+from odekit import Chain, Image
+from odekit.balance import TURN, best_fog, best_numbers, defogged, load_balance, low, transformed
+from odekit.bench.colour import calibrate, judge
+from odekit.bench.faces import face_set
+from odekit.degrade.recipe import damage
+from odekit.errors import ConfigError
+from odekit.metrics.psnr import PsnrMetric
+
+FACES = face_set(None, 64).test
+
+
+def image(i):
+    return Image.from_uint8(FACES[i])
+
+
+def recoloured(pixels, gain, offset, saturation, tint):
+    """A known damage in the turned axes."""
+    turned = np.einsum("ij,jhw->ihw", TURN, pixels.astype(np.float64))
+    turned[0] = gain * turned[0] + offset
+    turned[1:] = saturation * turned[1:] + np.array(tint)[:, None, None]
+    return np.einsum("ji,jhw->ihw", TURN, turned).astype(np.float32)
+
+
+def test_the_best_numbers_undo_a_known_transform_exactly():
+    clean = image(0).pixels
+    hurt = recoloured(clean, 0.5, 0.3, 0.7, (0.05, -0.02))
+    np.testing.assert_allclose(transformed(hurt, best_numbers(hurt, clean)), clean, atol=1e-5)
+
+
+def test_no_other_five_numbers_come_closer():
+    clean, hurt = image(1).pixels, damage(image(1), "fog", 0, 4).pixels
+    best = best_numbers(hurt, clean)
+    error = np.mean((transformed(hurt, best) - clean) ** 2)
+    for i in range(5):
+        for step in (-0.02, 0.02):
+            other = best + step * np.eye(5)[i]
+            assert np.mean((transformed(hurt, other) - clean) ** 2) > error
+
+
+def test_the_best_fog_is_exact_where_the_low_field_alone_is_wrong():
+    clean = image(2).pixels
+    hazed = defogged(clean, best_fog(clean, clean) + np.r_[0.1 * np.cos(np.arange(64)), 0, 0])
+    np.testing.assert_allclose(
+        defogged(hazed.astype(np.float32), best_fog(hazed.astype(np.float32), clean)), clean, atol=1e-5
+    )
+    assert low(clean)[0] == pytest.approx((TURN[0] @ clean.reshape(3, -1)).mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["brightness", "contrast", "saturate", "fog"])
+def test_colour_damage_is_undone_by_decibels(kind):
+    """The figure to reach is +3 dB on the mean of the test faces; four of them here."""
+    gains = []
+    for i in range(4):
+        hurt = damage(image(i), kind, 0, 4)
+        mended, told = load_balance().undo(hurt)
+        gains.append(PsnrMetric().measure(mended, image(i)) - PsnrMetric().measure(hurt, image(i)))
+        assert not told["damaged"] or told["fog"] == (kind == "fog")
+    assert np.mean(gains) > 3
+
+
+@pytest.mark.parametrize("kind", ["clean", "jpeg", "gaussian_noise"])
+def test_whole_colours_stay_to_the_last_bit(kind):
+    for i in range(8):
+        hurt = image(i) if kind == "clean" else damage(image(i), kind, 0, 4)
+        same, told = load_balance().undo(hurt)
+        assert same is hurt and not told["damaged"]
+
+
+def test_a_calibration_is_made_written_and_judged_by_commands(tmp_path, cli):
+    data, out = tmp_path / "faces.npz", tmp_path / "balance.npz"
+    np.savez(data, images=FACES[:14], split=np.array(["train"] * 12 + ["test"] * 2))
+    done = cli("bench", "colour", "--calibrate", out, "--data", data, "--limit", 12)
+    assert done.code == 0, done.err
+    common = ("bench", "colour", "--data", data, "--kind", "brightness", "--json")
+    table = json.loads(cli(*common, "--estimates", out).out)
+    assert [row["kind"] for row in table["rows"]] == ["clean", "brightness"]
+    told = load_balance(out).undo(damage(image(13), "brightness", 0, 4))[1]
+    row = judge(FACES[13:14], load_balance(out), ["brightness"]).rows[1]
+    assert row["touched"] == told["damaged"]
+    assert calibrate(FACES[:12]).numbers.shape == load_balance(out).numbers.shape
+
+
+def test_the_chain_undoes_colour_before_it_inverts_and_the_record_tells():
+    toy = [
+        "priors.face={use: mixture, side: 64}",
+        "restore.enhancer=none",
+        "restore.inverter={steps: 8, solver: dpmpp-2m}",
+    ]
+    hurt = damage(image(3), "contrast", 0, 4)
+    kept = Chain.load("odedit", toy).run([hurt])[0]
+    mended = Chain.load("odedit", [*toy, "restore.colour=undo"]).run([hurt])[0]
+    assert "colour" not in kept.record["stages"][0]
+    assert mended.record["stages"][0]["colour"]["damaged"]
+    gain = PsnrMetric().measure(mended.image, image(3)) - PsnrMetric().measure(kept.image, image(3))
+    assert gain > 1, "a toy prior, whose round trip is coarse"
+
+
+def test_a_broken_estimate_is_refused_with_what_mends_it(tmp_path):
+    path = tmp_path / "odd.npz"
+    np.savez(path, centre=np.zeros(3))
+    with pytest.raises(ConfigError, match=r"odd\.npz cannot be used.*bench colour --calibrate"):
+        load_balance(path)
+    with pytest.raises(ConfigError, match="colour"):
+        Chain.load("odedit", ["restore.colour=maybe"])
+
+
+def test_pictures_too_small_to_judge_stay_as_they_are():
+    tiny = Image(np.full((3, 4, 4), 0.9, np.float32))
+    assert load_balance().undo(tiny)[0] is tiny
