@@ -102,9 +102,7 @@ def flow(catalog: PluginCatalog) -> None:
 
 def finishing(catalog: PluginCatalog) -> None:
     """Enhancers and upsamplers."""
-    catalog.enhancer(
-        "langevin", "odekit.enhancers.auto:make", Langevin, "Langevin updates (Algorithm 1)"
-    )
+    catalog.enhancer("langevin", "odekit.enhancers.auto:make", Langevin, "Langevin updates (Algorithm 1)")
     catalog.enhancer("none", "odekit.enhancers.none:NoEnhancer", NoneOptions, "no enhancement: the round trip alone")
     catalog.upsampler(
         "resize", "odekit.upsamplers.resize:ResizeUpsampler", Resize, "Lanczos, bicubic or box resampling"

@@ -20,7 +20,9 @@ def test_results_lie_under_the_same_names_with_a_record_beside_each(cli, exact, 
     done = cli("run", exact, faces, "-o", tmp_path / "out")
     assert done.code == 0, done.err
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == sorted([*(f"face{i}.png" for i in range(7)), *(f"face{i}.png.json" for i in range(7)), "run.json", "run.jsonl"])
+    assert names == sorted(
+        [*(f"face{i}.png" for i in range(7)), *(f"face{i}.png.json" for i in range(7)), "run.json", "run.jsonl"]
+    )
 
 
 def test_the_record_holds_what_it_takes_to_make_the_picture_again(cli, exact, faces, tmp_path):
