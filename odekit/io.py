@@ -85,7 +85,7 @@ def _load(path: Path, max_megapixels: float) -> bytes:
     try:
         try:
             found = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a null byte
             raise Refusal("does not exist; check the name and the folder") from None
         if stat.S_ISDIR(found.st_mode):
             raise Refusal("is a folder, not a picture; name the pictures in it")

@@ -77,6 +77,7 @@ def missing_chain_file(c):
 
 
 def chain_of_a_plugin_that_is_not_installed(c):
+    c.parts = [("odekit", builtin)]
     c.run(c.exact("odekit: 1\nchain: [{upsample: gfpgan}]"))
     return (
         "the upsampler 'gfpgan' comes with the plugin odekit-gfpgan, which is not installed; pip install odekit-gfpgan"
@@ -287,7 +288,7 @@ def test_an_input_that_cannot_be_restored_is_listed_and_the_others_go_on(make, t
     assert failure["input"] == str(bad)
     assert expected in failure["error"]
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["failures.json", "good.png", "good.png.json", "run.json"]
+    assert names == ["failures.json", "good.png", "good.png.json", "run.json", "run.jsonl"]
 
 
 def test_nothing_is_downloaded_or_left_behind_by_help(cli, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from odekit import Chain, Langevin, Ode, Resize, Restore, Save, Upsample, yamldoc
+from odekit import Chain, Langevin, Ode, Resize, Restore, Save, Upsample, builtin, registry, yamldoc
 from odekit.errors import ConfigError
 
 HEAD = "odekit: 1\n"
@@ -38,7 +38,6 @@ BAD = {
     "level of a wrong type": (HEAD + "chain:\n  - restore: {enhancer: {levels: [0, x]}}", "my.yaml:3:38: chain[0].restore.enhancer.levels[1]: Input should be a valid integer, or a valid number (given: 'x')"),
     "two keys in a stage": (HEAD + "chain:\n  - restore: {}\n    save: {}", "my.yaml:3:5: chain[0]: a stage has one key"),
     "upsampler without use": (HEAD + "chain:\n  - upsample: {scale: 2}", "chain[0].upsample: say which upsampler with 'use:'"),
-    "plugin that is not installed": (HEAD + "chain:\n  - upsample: codeformer", "the upsampler 'codeformer' comes with the plugin odekit-codeformer, which is not installed; pip install odekit-codeformer"),
     "save in the middle": (HEAD + "chain: [save, restore]", "'save' comes last"),
     "unknown prior": (HEAD + "chain:\n  - restore: {prior: fase}", "chain[0].restore.prior: no prior is named 'fase'; did you mean 'face'?"),
     "two priors, none named": (HEAD + "priors: {a: face64, b: mixture}\nchain: [restore]", "say which prior: a, b"),
@@ -62,6 +61,14 @@ def test_what_is_wrong_is_said_in_one_line(case):
         load(text)
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_part_of_a_plugin_that_is_not_installed_names_what_to_install():
+    parts, _ = registry.build([("odekit", builtin)])
+    with pytest.raises(ConfigError) as error:
+        Chain.from_document(yamldoc.parse(HEAD + "chain:\n  - upsample: codeformer", "my.yaml"), parts=parts)
+    said = "the upsampler 'codeformer' comes with the plugin odekit-codeformer, which is not installed"
+    assert f"{said}; pip install odekit-codeformer" in str(error.value)
 
 
 PLANNED = {
