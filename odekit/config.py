@@ -36,16 +36,8 @@ class ChainSpec:
             "name": self.name,
             "seed": self.seed,
             "priors": {name: part.tree() for name, part in self.priors.items()},
-            "chain": [stage_tree(item) for item in self.items],
+            "chain": [item.tree() for item in self.items],
         }
-
-
-def stage_tree(item: Part) -> dict[str, Any]:
-    """One stage as plain data: `{name: options}`, or `{name: part}` for stages that are one part."""
-    tree = item.tree()
-    tree.pop("use")
-    inline = getattr(item.options, "inline", None)
-    return {item.name: tree[inline] if inline else tree}
 
 
 class Resolver:

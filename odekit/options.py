@@ -37,8 +37,15 @@ class Part:
     options: Options
 
     def tree(self) -> dict[str, Any]:
-        """The part as plain data with every default written out."""
-        return {"use": self.name} | option_tree(self.options)
+        """The part as plain data with every default written out, as a chain writes it.
+
+        A stage is `{name: options}`, or `{name: part}` where it is one part; other parts are `{use: name, options}`.
+        """
+        tree = option_tree(self.options)
+        if self.kind != "stage":
+            return {"use": self.name} | tree
+        inline = getattr(self.options, "inline", None)
+        return {self.name: tree[inline] if inline else tree}
 
 
 def option_tree(options: Options) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def override(document: Document, settings: Iterable[str], value: Any) -> None:
             inner = node[key]
             if isinstance(inner, str):
                 inner = {"use": inner}
-            elif inner is None or key not in node:
+            elif inner is None:
                 inner = {}
             if not isinstance(inner, (dict, list)) or (isinstance(inner, list) and not isinstance(following, int)):
                 raise ConfigError(f"--set {setting}: '{key}' has no options")

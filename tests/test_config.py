@@ -63,6 +63,19 @@ def test_what_is_wrong_is_said_in_one_line(case):
     assert "\n" not in str(error.value)
 
 
+def test_a_setting_reaches_into_a_sub_chain_and_keeps_the_rest():
+    text = HEAD + "chain:\n  - faces:\n      each:\n        - restore: {repeats: 2}\n        - upsample: {use: resize, scale: 2}"
+    assert load(text, ["faces.each[1].upsample.scale=3"]) == load(text.replace("scale: 2", "scale: 3"))
+    assert load(text) != load(text.replace("scale: 2", "scale: 3"))
+
+
+@pytest.mark.parametrize("name", sorted(registry.catalog().chains))
+def test_what_a_record_keeps_of_a_chain_is_that_chain(name):
+    chain = Chain.load(name)
+    again = Chain.from_document(yamldoc.parse(json.dumps(chain.tree()), "record.yaml"))
+    assert again == chain
+
+
 def test_a_part_of_a_plugin_that_is_not_installed_names_what_to_install():
     parts, _ = registry.build([("odekit", builtin)])
     with pytest.raises(ConfigError) as error:
