@@ -46,7 +46,7 @@ def events(path: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             try:
                 found = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(found, dict) and isinstance(found.get("event"), str) and _is_time(found.get("time")):
                 yield found

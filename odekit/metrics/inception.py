@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -37,7 +38,7 @@ class Kid(Options):
     part = "kid"
 
 
-class _Inception:
+class _Inception(ABC):
     """What both have in common."""
 
     lower_is_better = True
@@ -52,8 +53,8 @@ class _Inception:
         """Two empty sets; of a part of the pictures nothing is said, they are too few."""
         return Nothing(self.name) if part else self._collect()
 
-    def _collect(self) -> Collection:
-        raise NotImplementedError
+    @abstractmethod
+    def _collect(self) -> Collection: ...
 
 
 class FidMetric(_Inception):
