@@ -64,7 +64,10 @@ def test_what_is_wrong_is_said_in_one_line(case):
 
 
 def test_a_setting_reaches_into_a_sub_chain_and_keeps_the_rest():
-    text = HEAD + "chain:\n  - faces:\n      each:\n        - restore: {repeats: 2}\n        - upsample: {use: resize, scale: 2}"
+    text = (
+        HEAD
+        + "chain:\n  - faces:\n      each:\n        - restore: {repeats: 2}\n        - upsample: {use: resize, scale: 2}"
+    )
     assert load(text, ["faces.each[1].upsample.scale=3"]) == load(text.replace("scale: 2", "scale: 3"))
     assert load(text) != load(text.replace("scale: 2", "scale: 3"))
 
