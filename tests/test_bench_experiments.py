@@ -13,7 +13,7 @@ from degrade_faces import faces as face_pixels
 from scipy.ndimage import gaussian_filter
 
 from odekit import yamldoc
-from odekit.bench import sheets, sweepfile, synergy
+from odekit.bench import sheets, strength, sweepfile, synergy, tradeoff
 from odekit.bench.cases import pictures
 from odekit.bench.clean import faces
 from odekit.bench.faces import at_side
@@ -246,6 +246,52 @@ def test_a_wrong_call_is_refused_before_anything_is_written(cli, tmp_path, monke
         np.savez(tmp_path / "f.npz", images=face_pixels()[:4], split=["test"] * 4)
         arguments = [*arguments, "--faces", "f.npz"]
     done = cli("bench", "table1", *base, *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert not (tmp_path / "out").exists()
+
+
+# --- ODEdit against SDEdit
+
+
+def test_repeats_bring_sdedit_nearest_to_the_calls():
+    assert [one.name for one in tradeoff.rivals()] == [
+        "sdedit-200x3", "sdedit-300x2", "sdedit-400x2", "sdedit-500x1", "sdedit-600x1", "sdedit-700x1",
+    ]  # fmt: skip
+    assert [one.chain.plan().calls for one in tradeoff.rivals()] == [600, 600, 800, 500, 600, 700]
+    assert [one.chain.plan().calls for one in tradeoff.ours()] == [600, 600]
+
+
+def test_the_rivals_are_those_nearest_in_realism_and_in_faithfulness(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(strength, "SWD_RESAMPLES", 10)
+    out = tmp_path / "out"
+    arguments = ["--prior", "{use: mixture, side: 16}", "--side", 16, "--limit", 4, "--calls", 40, "--t0", "20,300"]
+    done = cli("bench", "tradeoff", *arguments, "--kinds", "gaussian_noise", "-o", out)
+    assert done.code == 0, done.err
+    results = Results.read(out)
+    assert [one.name for one in results.methods[1:]] == ["odedit-four", "odedit-top", "sdedit-20x2", "sdedit-300x1"]
+    assert [one.calls for one in results.methods[1:]] == [600, 600, 40, 300]
+    values = {one.method: one.values for one in results.groups if not one.kind}
+    for said, metric in zip(results.notes[:2], ("swd", "psnr"), strict=True):
+        mine = values["odedit-four"][metric].value
+        rival = min(("sdedit-20x2", "sdedit-300x1"), key=lambda name: abs(values[name][metric].value - mine))
+        assert rival in said
+    top = next(one for one in results.differences if (one.against, one.metric) == ("odedit-top", "psnr"))
+    mean = values["odedit-four"]["psnr"].value - values["odedit-top"]["psnr"].value
+    assert (top.method, top.value) == ("odedit-four", pytest.approx(mean))
+    assert f"PSNR {mean:+.2f} dB" in results.notes[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--t0", "high"], "--t0 high: give whole numbers"),
+        (["--t0", "1000"], "t0 1000: choose a level from 1 to 999"),
+        (["--metrics", "psnr"], "add ssim, swd to --metrics"),
+    ],
+)
+def test_a_wrong_comparison_is_refused(cli, tmp_path, arguments, message):
+    done = cli("bench", "tradeoff", *arguments, "-o", tmp_path / "out")
     assert done.code == 2
     assert message in done.err
     assert not (tmp_path / "out").exists()

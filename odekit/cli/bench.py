@@ -41,6 +41,7 @@ for command in (
     bench_experiments.table1,
     bench_experiments.synergy,
     bench_experiments.sweep,
+    bench_experiments.tradeoff,
     bench_parity.parity,
     bench_photo.photo,
     bench_aligner.aligner,

@@ -1,4 +1,4 @@
-"""`odekit bench table1|synergy|sweep`: the paper's experiments on faces of your own."""
+"""`odekit bench table1|synergy|sweep|tradeoff`: the paper's experiments on faces of your own."""
 
 from __future__ import annotations
 
@@ -130,6 +130,47 @@ def sweep(
     chosen = choose(metrics or METRICS)
     with stoppable():
         results = bench(plan, setting, chosen, how, out, resume)
+    close(results, out, page, report, as_json)
+
+
+def tradeoff(
+    faces: Faces = None, split: Split = "test", limit: Limit = 20, kinds: Kinds = "paper", severity: Severity = 4,
+    jumps: Annotated[str, typer.Option("--t0", help="Levels of SDEdit, with commas between.")] = "",
+    calls: Annotated[
+        int, typer.Option("--calls", min=1, help="SDEdit is repeated so that its calls come nearest to these.")
+    ] = 600,
+    prior: Annotated[
+        str, typer.Option("--prior", help="A prior by name, as a YAML mapping, or the folder of one.")
+    ] = "face64",
+    metrics: Metrics = "",
+    out: Out = Path("tradeoff"), seed: Seed = 0, side: Side = 64, reference_side: Large = None, device: Device = "auto",
+    precision: Precision = "auto", batch_size: Batch = None, resume: Resume = False, overwrite: Overwrite = False,
+    page: Page = None, report: Report = False, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """ODEdit against SDEdit at about equal calls: who is more faithful, who more believable, and who has both.
+
+    ODEdit with its defaults (600 calls; once more with all updates in the top latent) and SDEdit at several levels t0,
+    all on the same faces. The notes name the fair rivals and say who is ahead, with paired 95 % intervals.
+
+    Example: odekit bench tradeoff --faces faces/ --limit 20 -o tradeoff/
+    """
+    from odekit.bench import tradeoff as bench
+    from odekit.bench.panel import choose
+    from odekit.bench.table1 import METRICS
+    from odekit.cli.bench_prior import named
+    from odekit.errors import ConfigError
+
+    setting, how = arranged(
+        faces, split, limit, kinds, severity, seed, side, reference_side, device, precision, batch_size, resume,
+        overwrite, quiet=as_json,
+    )  # fmt: skip
+    try:
+        levels = [int(one) for one in jumps.split(",") if one.strip()] or list(bench.JUMPS)
+    except ValueError:
+        raise ConfigError(f"--t0 {jumps}: give whole numbers with commas between") from None
+    mine, theirs = bench.ours(named(prior)), bench.rivals(levels, calls, named(prior))
+    with stoppable():
+        results = bench.tradeoff(setting, mine, theirs, choose(metrics or METRICS), how, out, resume)
     close(results, out, page, report, as_json)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,8 +62,14 @@ def load(text: str, device: str, precision: str) -> Prior:
     from odekit.session import Toolbox
 
     where = resolve_device(device)
-    document = yamldoc.parse(text, "--prior")
-    raw = {"use": "diffusers", "path": text} if Path(text).is_dir() else document.data
+    raw = named(text)
     part = Resolver(catalog(), yamldoc.Document(raw, "--prior", {})).part("prior", raw, ())
     made: Prior = Toolbox(catalog(), where, resolve_precision(precision, where)).make(part)
     return made
+
+
+def named(text: str) -> Any:
+    """What a chain would say for `--prior`: a name, a mapping, or the folder of one."""
+    from odekit import yamldoc
+
+    return {"use": "diffusers", "path": text} if Path(text).is_dir() else yamldoc.parse(text, "--prior").data
