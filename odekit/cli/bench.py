@@ -38,6 +38,7 @@ for command in (
     bench_strength.strength,
     bench_strength.colour,
     bench_knobs.knobs,
+    bench_knobs.enhancers,
     bench_experiments.table1,
     bench_experiments.synergy,
     bench_experiments.sweep,
@@ -67,7 +68,7 @@ def show(figures: list[Figure], as_json: bool) -> None:
 def start(
     runs: Annotated[int, typer.Option(min=1, help="Counted runs of each command.")] = 5, as_json: AsJson = False
 ) -> None:
-    """Time `import odekit`, `odekit --help` and `odekit check` as whole processes.
+    """Time `import odekit`, `odekit --help`, `odekit check`, and `odekit run` until its first network call.
 
     Example: odekit bench start
     """
@@ -113,3 +114,20 @@ def scale(
     from odekit.bench.scale import scale as measure
 
     show(measure(files, fewer), as_json)
+
+
+@app.command()
+def rates(
+    files: Annotated[int, typer.Option(min=3, help="Files that are generated, damaged and measured.")] = 20_000,
+    fewer: Annotated[int, typer.Option(min=3, help="Files of the runs that memory is compared with.")] = 2_000,
+    repeats: Annotated[int, typer.Option(min=1, help="Pictures of each kind of damage alone.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """How many pictures a second `odekit degrade` damages and `odekit eval` measures, and their memory.
+
+    Example: odekit bench rates --files 200 --fewer 20 --repeats 2
+    """
+    from odekit.bench.rates import rates as measure
+    from odekit.cli.bench_solvers import show as show_table
+
+    show_table(measure(files, fewer, repeats), as_json, None)
