@@ -5,6 +5,7 @@ import json
 import math
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 import typer
@@ -12,9 +13,9 @@ from scipy.stats import kurtosis
 from typer.testing import CliRunner
 
 from odekit.bench import faces as face_sets
-from odekit.bench import flow
+from odekit.bench import flow, memorised
 from odekit.bench.faces import FaceSet, at_side, face_set
-from odekit.bench.prior import Sizes, damaged, measure
+from odekit.bench.prior import Sizes, by_heart, damaged, measure
 from odekit.cli.bench_prior import load, prior
 from odekit.errors import ConfigError, InputError
 from odekit.grids import make_grid
@@ -75,7 +76,7 @@ def test_loss_is_the_one_in_the_log_of_a_training_run(tmp_path):
 
 def test_samples_have_the_moments_that_ddim_gives_on_this_prior():
     """Every step multiplies y - m by 1 + (rho' - rho) rho / (s + rho^2), starting from y = rho e at the top."""
-    rhos = [*make_grid("uniform-t", 50, GAUSSIAN.schedule).rho[::-1], 0.0]
+    rhos = [*make_grid("log-snr", 50, GAUSSIAN.schedule).rho[::-1], 0.0]
     factor = math.prod(1 + (b - a) * a / (VARIANCE + a * a) for a, b in itertools.pairwise(rhos))
     pictures = flow.sample(GAUSSIAN, 24, steps=50, batch=7)
     x = pictures / 127.5 - 1
@@ -131,7 +132,7 @@ def test_numbers_of_pictures_are_told(rows):
     assert rows["loss"].count == 4  # --limit
     assert rows["SWD, samples"].count == 40
     assert rows["SWD, samples"].note == "against 44 held-out faces, 2 draws"
-    assert rows["round trip, clean"].note == "DDIM, 10 levels up and down"
+    assert rows["round trip, clean"].note == "DDIM, 10 levels up and down, grid log-snr"
     assert json.loads(json.dumps(rows["loss"].tree()))["spread"] is None
 
 
@@ -220,3 +221,47 @@ def test_priors_are_named_as_in_a_chain():
     assert load("{use: gaussian, side: 12}", "cpu", "auto").shape == (3, 12, 12)
     with pytest.raises(ConfigError, match="did you mean 'face64'"):
         load("face65", "cpu", "auto")
+
+
+# --- memorised faces
+
+
+def test_a_copy_and_its_mirror_image_are_found():
+    rng = np.random.Generator(np.random.Philox(3))
+    train = rng.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    off = np.clip(train[7].astype(int) + 5, 0, 255).astype(np.uint8)
+    near = memorised.nearest(np.stack([train[31], train[4][:, ::-1], off]), train)
+    assert near.index[:, 0].tolist() == [31, 4, 7]
+    assert near.mirrored[:, 0].tolist() == [False, True, False]
+    exact = np.sqrt(np.mean((off / 255 - train[7] / 255) ** 2))
+    assert near.distance[:, 0] == pytest.approx([0, 0, exact], abs=1e-6)
+    assert (np.diff(near.distance, axis=1) > 0).all()
+
+
+def test_distances_stand_beside_those_of_unseen_faces():
+    found = {row.name: row for row in by_heart(drawn(40, 9), SET, None)}
+    samples, unseen = (found[f"nearest train face, {name}"] for name in ("samples", "held-out faces"))
+    # All are drawn from one density, so a sample is as near as an unseen face is.
+    assert samples.value == pytest.approx(unseen.value, rel=0.02)
+    assert found["nearest train face, least, samples"].value < samples.value
+    assert (samples.count, unseen.count) == (40, 44)
+    copied = {row.name: row for row in by_heart(SET.train[:40], SET, None)}
+    assert copied["nearest train face, samples"].value == pytest.approx(0, abs=1e-6)
+
+
+def test_the_sheet_shows_samples_and_train_faces(tmp_path):
+    train = drawn(8, 4)
+    samples = train[[2, 5, 6]]
+    near = memorised.nearest(samples, train)
+    memorised.draw(tmp_path / "sheet.png", samples, train, near)
+    with PIL.Image.open(tmp_path / "sheet.png") as sheet:
+        seen = np.asarray(sheet.convert("RGB"))
+    # A sample and its copy, side by side, look the same.
+    tile = 264 // 2
+    first, second = (seen[16 : 16 + 120, 6 + i * tile : 6 + i * tile + 120].astype(int) for i in range(2))
+    assert np.abs(first - second).mean() < 2 < np.abs(first - seen[16:136, 6 + 2 * tile : 126 + 2 * tile]).mean()
+
+
+def test_a_sheet_without_train_faces_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="--sheet needs samples, and train faces"):
+        prior(samples=4, steps=2, limit=1, sheet=tmp_path / "a.png")

@@ -6,17 +6,23 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.bench import memorised
 from odekit.bench.faces import FaceSet, Pictures
 from odekit.bench.flow import round_trip, sample, statistics, validation_loss
 from odekit.interfaces import Prior
+from odekit.inverters.ode import best_grid
 from odekit.metrics.fd_pca import COMPONENTS, FdPca
 from odekit.metrics.swd import repeated
+from odekit.solvers.ddim import DdimOptions
 
+SHEET = 16
+"""Samples on the sheet of nearest training faces."""
 SEVERITY = 4
 """Of the damage, the paper's."""
 
@@ -53,6 +59,8 @@ class Sizes:
     draws: int = 8
     """Of patches and directions, for SWD."""
     seed: int = 0
+    sheet: Path | None = None
+    """A file for samples beside the training faces nearest to them."""
 
 
 def measure(prior: Prior, faces: FaceSet, sizes: Sizes, tell: Callable[[str], None] = lambda text: None) -> list[Row]:
@@ -96,6 +104,20 @@ def sampled(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
         if basis is not None and count > COMPONENTS:
             # Of as many pictures, because the distance falls with their number.
             yield Row(f"FD-PCA, {name}", basis.distance(pictures, held), "", None, count, f"{note}; not an FID")
+    if len(faces.train):
+        yield from by_heart(sets["samples"], faces, sizes.sheet)
+
+
+def by_heart(samples: Pictures, faces: FaceSet, sheet: Path | None) -> Iterator[Row]:
+    """How near samples lie to training faces, beside faces that were never seen; `memorised` says how to read it."""
+    for name, pictures in (("samples", samples), ("held-out faces", faces.held_out)):
+        near = memorised.nearest(pictures, faces.train)
+        note = f"RMS at {memorised.SIDE} px of the nearest of {len(faces.train)}, mirrored or not"
+        yield _mean(f"nearest train face, {name}", near.distance[:, 0], "", len(pictures), note)
+        yield Row(f"nearest train face, least, {name}", float(near.distance[:, 0].min()), "", None, len(pictures), note)
+    if sheet is not None:
+        shown = samples[:SHEET]
+        memorised.draw(sheet, shown, faces.train, memorised.nearest(shown, faces.train))
 
 
 def trips(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
@@ -103,7 +125,7 @@ def trips(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
     clean = (faces.test if len(faces.test) else faces.val)[: sizes.limit]
     for name, pictures in (("clean", clean), ("damaged", damaged(clean, sizes.seed))):
         trip = round_trip(prior, pictures, sizes.steps, sizes.batch)
-        note = f"DDIM, {sizes.steps} levels up and down"
+        note = f"DDIM, {sizes.steps} levels up and down, grid {best_grid(DdimOptions())}"
         yield _mean(f"round trip, {name}", trip.psnr, "dB", len(pictures), note)
         for key, values in statistics(trip.latents).items():
             yield _mean(f"latent {key}, {name}", values, "", len(pictures), "inverted, by picture")

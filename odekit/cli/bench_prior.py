@@ -30,6 +30,9 @@ def prior(
     seed: Annotated[int, typer.Option(min=0, help="Of samples, patches, directions and damage.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    sheet: Annotated[
+        Path | None, typer.Option(help="Draw 16 samples and the train faces nearest to them into this file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Validation loss by noise level, SWD and FD-PCA of samples, round trips and latents of clean and damaged faces.
@@ -39,10 +42,13 @@ def prior(
     from odekit.bench.faces import face_set
     from odekit.bench.prior import Sizes, measure
     from odekit.cli.show import print_json, print_table
+    from odekit.errors import ConfigError
 
     made = load(prior, device, precision)
     faces = face_set(data, made.shape[1])
-    rows = measure(made, faces, Sizes(limit, samples, steps, batch, seed=seed))
+    if sheet is not None and not (samples and len(faces.train)):
+        raise ConfigError("--sheet needs samples, and train faces in --data")
+    rows = measure(made, faces, Sizes(limit, samples, steps, batch, seed=seed, sheet=sheet))
     if as_json:
         print_json([row.tree() for row in rows])
         return
