@@ -1,13 +1,17 @@
 """The inverter `ode` with any solver: grids by default, counted calls, and latents that go wrong."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from odekit import Chain, Image
+from odekit.edit import edit
+from odekit.enhancers.langevin import Langevin, LangevinEnhancer
 from odekit.errors import ConfigError, PluginError
+from odekit.inverters.clip import Dynamic
 from odekit.inverters.health import PLAUSIBLE
 from odekit.inverters.ode import Ode, OdeInverter
 from odekit.registry import catalog
@@ -25,7 +29,7 @@ def chain(*settings):
 
 @pytest.mark.parametrize(
     "solver, grid",
-    [("ddim", "uniform-t"), ("dpmpp-2m", "log-snr"), ("belm", "karras"), ("reversible-heun", "log-snr")],
+    [("ddim", "log-snr"), ("dpmpp-2m", "log-snr"), ("belm", "karras"), ("reversible-heun", "log-snr")],
 )
 def test_auto_is_the_grid_that_the_solver_states_and_is_written_out(solver, grid):
     spec = chain(f"restore.inverter.solver={solver}").tree()["chain"][0]["restore"]["inverter"]
@@ -139,6 +143,32 @@ def test_an_edit_that_goes_wrong_is_told_at_its_level():
     far[0] = 2 * PLAUSIBLE
     assert "level 8 of 10 where it was edited" in inverter.moved(latent, far).trouble[0]
     assert not inverter.moved(latent, latent.x + 1).trouble
+
+
+def test_only_the_first_thing_that_went_wrong_is_told():
+    inverter = OdeInverter(Ode(steps=10), GaussianModel(4), Ddim())
+    latent = inverter.invert(points(), noise(3))
+    far = torch.full_like(latent.x, 1e6)
+    wrong = inverter.descend(inverter.moved(latent, far), noise(3))
+    again = inverter.moved(wrong, torch.full_like(far, math.nan))
+    assert set(again.trouble) == {0, 1, 2}
+    assert all("(RMS 1e+06) at level 9 of 10 where it was edited" in said for said in again.trouble.values())
+    assert not latent.trouble
+
+
+@pytest.mark.parametrize("clip", ["none", Dynamic()], ids=["unclipped", "clipped"])
+@pytest.mark.parametrize("solver", FIXED)
+def test_no_step_waits_for_the_device(solver, clip):
+    """On torch's device without memory whoever asks for a number fails: a whole round does not, its report does."""
+    part, told = catalog().get("solver", solver), []
+    prior = SimpleNamespace(shape=(3, 4, 4), schedule=GaussianModel().schedule, eps=lambda x, t: 0.5 * x)
+    inverter = OdeInverter(Ode(steps=10, clip=clip), prior, part.load()(part.options()))
+    clean = torch.zeros((3, 3, 4, 4), dtype=torch.float64, device="meta")
+    enhancer = LangevinEnhancer(Langevin(levels=[0, 3], iterations=2))
+    edit(clean, inverter, enhancer, prior, noise(3), lambda event, latent: told.append(latent))
+    assert len(told) == 1 + 2 + 10 + 1 and told[-1].level == -1
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        told[-1].trouble  # noqa: B018
 
 
 def test_the_reason_of_a_solver_that_gives_up_reaches_the_latent():

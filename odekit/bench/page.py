@@ -46,9 +46,9 @@ Medians over pictures, and the worst one. `growth` is the mean factor by which t
 way up and way down grows in a step down; `lost at level` is where it first exceeds 100 dB. A worst picture of about
 8 dB on the mixture is one that came back as another of its 24 pictures.""",
     "nfe": """\
-`latent off rk45's` is the RMS distance in x at the highest level, where a latent has an RMS of about 1. `ddim` keeps
-the paper's grid unless told otherwise, although `grid: log-snr` measures better below; every other solver takes by
-default the grid that measured best, `belm` that on which the network's latents were nearest (`karras`).""",
+`latent off rk45's` is the RMS distance in x at the highest level, where a latent has an RMS of about 1. Every
+solver takes by default the grid that measured best, `belm` that on which the network's latents were nearest (`karras`);
+`ddim` on the paper's grid (`uniform-t`, chain `odedit-paper`) is what the others are held against.""",
     "edit": """\
 `response`: what the edit changed in the picture, against what it changes in the exact ODE. `fidelity`: the decoded
 picture against the exact decoding of the same edited latent, which also holds the solver's own error.
