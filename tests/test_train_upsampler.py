@@ -1,17 +1,19 @@
 """`odekit train upsampler`: the network's shape, the inputs it learns from, and a tiny run that beats Lanczos."""
 
-import csv
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
-from odekit.errors import ConfigError, WeightsError
+from odekit.errors import ConfigError, InputError, WeightsError
 from odekit.train import data, draws, loop, low, read, upsampler
-from odekit.train.crew import Alone
 from odekit.train.options import Inputs, Optimiser, UpsamplerOptions
 from odekit.train.upsampler import UpsamplerTask
 from odekit.upsamplers.compact import Compact
@@ -32,14 +34,6 @@ TINY = UpsamplerOptions(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def faces():
     """Pictures with sharp edges, which Lanczos cannot guess and a network can learn."""
@@ -53,14 +47,8 @@ def faces():
     return data.Faces(images[:18], images[18:])
 
 
-def train(faces, folder, resume=False, watch=None, **changes):
-    options = UpsamplerOptions.model_validate({**TINY.model_dump(), **changes})
-    return loop.train(UpsamplerTask(faces, options), folder, resume=resume, team=Alone("cpu"), watch=watch)
-
-
-def column(path, name="loss"):
-    with path.open() as file:
-        return [row[name] for row in csv.DictReader(file)]
+def run(faces, folder, resume=False, watch=None, **changes):
+    return train(UpsamplerTask(faces, changed(TINY, **changes)), folder, resume, watch)
 
 
 # --- the network
@@ -136,6 +124,58 @@ def test_small_crops_are_the_area_means_of_the_large_ones(faces):
     assert torch.equal(task.batch(3, 1, 2)[1], large[1::2])
 
 
+@pytest.fixture
+def restored_folder(tmp_path):
+    """Small pictures, each of one grey that tells its number, for every second training face and one held-out one."""
+    folder = tmp_path / "restored"
+    folder.mkdir()
+    for name, grey in [(f"t{i}", 10 * i) for i in range(0, 18, 2)] + [("v1", 99)]:
+        pixels = np.full((8, 8, 3), grey, np.uint8)
+        pixels[:, 0] = 255  # left and right differ
+        PIL.Image.fromarray(pixels).save(folder / f"{name}.png")
+    return folder
+
+
+def named(faces):
+    return replace(
+        faces, train_names=tuple(f"a/t{i}.jpg" for i in range(18)), val_names=tuple(f"a/v{i}.jpg" for i in range(6))
+    )
+
+
+def test_restored_faces_take_the_places_of_their_share(faces, restored_folder):
+    inputs = Inputs(clean=1, restored=restored_folder, share=0.5)
+    task = UpsamplerTask(named(faces), changed(TINY, inputs=inputs))
+    plain = UpsamplerTask(faces, changed(TINY, inputs=Inputs(clean=1)))
+    seen = total = 0
+    for step in range(40):
+        (small, large), (reduced, same) = task.batch(step, 0, 1), plain.batch(step, 0, 1)
+        assert torch.equal(large, same)  # what is to be found stays what it was
+        index = draws.rows(TINY.seed, step, TINY.batch, 18)
+        for row, number in enumerate(index):
+            total += number % 2 == 0
+            if not torch.equal(small[row], reduced[row]):
+                seen += 1
+                middle = small[row][:, :, 1:-1]
+                assert number % 2 == 0 and (middle * 255 - 10 * number).abs().max() < 1e-3
+                white = (small[row] == 1).all(dim=0).all(dim=0)
+                assert white.sum() == 1 and (white[0] or white[-1])  # mirrored with its large picture
+    assert seen / total == pytest.approx(0.5, abs=0.1)
+    assert task.small["restored"].shape == (1, 3, 8, 8)
+    assert torch.equal(task.truth["restored"], task.large[[1]])
+    assert task.fingerprint != plain.fingerprint  # a resumed run must see the same ones
+    assert set(task.validate(Compact(16, 2, 4), nullcontext())) >= {"restored", "clean"}
+
+
+def test_restored_faces_that_do_not_fit_are_refused(faces, restored_folder, tmp_path):
+    with pytest.raises(InputError, match="no such folder of restored faces"):
+        UpsamplerTask(named(faces), changed(TINY, inputs=Inputs(restored=tmp_path / "none")))
+    with pytest.raises(InputError, match="no picture here is named as one of the 0 faces"):
+        UpsamplerTask(faces, changed(TINY, inputs=Inputs(restored=restored_folder)))
+    PIL.Image.new("RGB", (9, 8)).save(restored_folder / "t3.png")
+    with pytest.raises(InputError, match="9 x 8 pixels; restored faces must be 8 x 8"):
+        UpsamplerTask(named(faces), changed(TINY, inputs=Inputs(restored=restored_folder)))
+
+
 # --- the loss
 
 
@@ -168,7 +208,7 @@ def test_the_loss_is_the_absolute_error_and_so_much_dissimilarity(faces, weight)
 @pytest.fixture(scope="module")
 def whole(faces, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "x4"
-    return folder, train(faces, folder)
+    return folder, run(faces, folder)
 
 
 def test_a_tiny_run_beats_lanczos_where_it_can_be_beaten(faces, whole):
@@ -184,7 +224,7 @@ def test_a_tiny_run_beats_lanczos_where_it_can_be_beaten(faces, whole):
     theirs = peak_signal_noise_ratio(truth, low.lanczos(task.small["clean"], 4).numpy(), data_range=1.0)
     assert ours > theirs + 0.5
     # the figure in the log says the same: the ratio of squared errors
-    logged = [float(v) for v in column(folder / "validation.csv", "clean")]
+    logged = [float(v) for v in column(folder, "clean", "validation.csv")]
     assert min(logged) == pytest.approx(10 ** ((theirs - ours) / 10), rel=0.02)
     assert upsampler.psnr(0.01) == pytest.approx(20.0)
 
@@ -196,10 +236,10 @@ def test_an_interrupted_run_takes_the_same_steps(faces, tmp_path):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(faces, tmp_path / "r", watch=Dies(), steps=20, samples=0)
-    train(faces, tmp_path / "r", resume=True, steps=20, samples=0)
-    train(faces, tmp_path / "whole", steps=20, samples=0)
-    assert column(tmp_path / "r" / "log.csv") == column(tmp_path / "whole" / "log.csv")
+        run(faces, tmp_path / "r", watch=Dies(), steps=20, samples=0)
+    run(faces, tmp_path / "r", resume=True, steps=20, samples=0)
+    run(faces, tmp_path / "whole", steps=20, samples=0)
+    assert column(tmp_path / "r") == column(tmp_path / "whole")
 
 
 def test_the_folder_says_what_it_is(whole):

@@ -27,6 +27,9 @@ class Faces:
     val: Pictures
     notes: tuple[str, ...] = ()
     """What was left out, and why: for the person."""
+    train_names: tuple[str, ...] = ()
+    val_names: tuple[str, ...] = ()
+    """Of the pictures' files; empty where the data has none."""
 
     @property
     def fingerprint(self) -> str:
@@ -58,16 +61,18 @@ def load(path: Path, side: int, skip_bad: bool = False) -> Faces:
         raise InputError(f"{path}: {len(found.bad)} pictures cannot be used ({shown}); mend them or set skip_bad: true")
     notes = [f"left out {text}" for text in found.bad] + list(found.notes)
     _check_people(path, found)
-    train, dropped = _without_copies(found)
+    keep, dropped = _without_copies(found)
+    train, val = found.images[keep], found.images[found.split == "val"]
     if dropped:
         notes.append(f"left out {dropped} training pictures that are also held out")
-    val = found.images[found.split == "val"]
     if len(train) < FEWEST or not len(val):
         raise InputError(
             f"{path}: {len(train)} training and {len(val)} validation pictures; "
             f"at least {FEWEST} and 1 are needed, so add aligned faces or mend the split"
         )
-    return Faces(train, val, tuple(notes))
+    names = np.array(found.names) if found.names else None
+    known = [() if names is None else tuple(map(str, names[rows])) for rows in (keep, found.split == "val")]
+    return Faces(train, val, tuple(notes), *known)
 
 
 def _check_people(path: Path, found: sources.Found) -> None:
@@ -81,10 +86,11 @@ def _check_people(path: Path, found: sources.Found) -> None:
         )
 
 
-def _without_copies(found: sources.Found) -> tuple[Pictures, int]:
+def _without_copies(found: sources.Found) -> tuple[NDArray[np.bool_], int]:
+    """Which pictures train, and how many were left out because they, or their mirror images, are held out."""
     held: set[bytes] = set()
     for picture in found.images[found.split != "train"]:
         held |= {picture.tobytes(), picture[:, ::-1].tobytes()}
-    train = found.images[found.split == "train"]
-    keep = np.array([p.tobytes() not in held for p in train], dtype=bool)
-    return train[keep], int((~keep).sum())
+    train = found.split == "train"
+    keep = np.array([t and p.tobytes() not in held for t, p in zip(train, found.images, strict=True)], dtype=bool)
+    return keep, int(train.sum() - keep.sum())

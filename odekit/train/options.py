@@ -161,6 +161,10 @@ class Inputs(Options):
     """Largest standard deviation of white noise, pixels in [0, 1]."""
     jpeg: int = Field(default=60, ge=1, le=100)
     """Lowest JPEG quality; half of the unclean inputs are compressed."""
+    restored: Path | None = None
+    """A folder of small faces that a chain restored, named as the large ones: what an upsampler is really given."""
+    share: float = Field(default=0.25, ge=0, le=1)
+    """Share of inputs that are restored faces, of those that have one."""
 
 
 class UpsamplerOptions(Run):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -11,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.errors import WeightsError
-from odekit.train import augment, draws, low, sheet
+from odekit.errors import InputError, WeightsError
+from odekit.train import augment, draws, low, restored, sheet
 from odekit.train import folder as folders
 from odekit.train.data import Faces
 from odekit.train.options import Inputs, UpsamplerOptions
@@ -42,7 +44,26 @@ class UpsamplerTask:
         self.large = augment.reduce(_floats(faces.val[: options.validation]), options.side)
         small = augment.reduce(self.large, options.side // options.scale)
         self.small = {kind: low.worsen(small, draws.generator(SEED, kind, 0), how) for kind, how in KINDS.items()}
-        self.plain = {kind: _error(low.lanczos(x, options.scale), self.large) for kind, x in self.small.items()}
+        self.truth = dict.fromkeys(self.small, self.large)
+        self.restored: Mapping[int, NDArray[np.uint8]] = {}
+        if options.inputs.restored is not None:
+            self._read_restored(options.inputs.restored)
+        self.plain = {k: _error(low.lanczos(x, options.scale), self.truth[k]) for k, x in self.small.items()}
+
+    def _read_restored(self, folder: Path) -> None:
+        """Restored faces to learn from, and those of the validation where there are any."""
+        import torch
+
+        side, faces = self.options.side // self.options.scale, self.faces
+        self.restored = restored.read(folder, faces.train_names, side)
+        digest = hashlib.sha256(faces.fingerprint.encode())
+        for number, face in self.restored.items():
+            digest.update(str(number).encode() + face.tobytes())
+        self.fingerprint = digest.hexdigest()
+        with contextlib.suppress(InputError):
+            held = restored.read(folder, faces.val_names[: len(self.large)], side)
+            self.small["restored"] = _floats(np.stack(list(held.values())))
+            self.truth["restored"] = self.large[torch.tensor(list(held))]
 
     def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
         """A fresh network (its numbers a function of the seed), or the one that `init` names."""
@@ -74,7 +95,15 @@ class UpsamplerTask:
             large.append(crop.flip(2) if flips[i] else crop)
         target = torch.stack(large)
         rng = draws.generator(o.seed, f"inputs-{rank}-of-{size}", step)
-        return low.worsen(augment.reduce(target, o.crop), rng, o.inputs), target
+        small = low.worsen(augment.reduce(target, o.crop), rng, o.inputs)
+        chosen = draws.generator(o.seed, "restored", step).random(o.batch) < o.inputs.share
+        for row, i in enumerate(range(rank, o.batch, size)):
+            face = self.restored.get(int(index[i])) if chosen[i] else None
+            if face is not None:
+                y, x = places[i] // o.scale
+                crop = _floats(face[None])[0][:, y : y + o.crop, x : x + o.crop]
+                small[row] = crop.flip(2) if flips[i] else crop
+        return small, target
 
     def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
         """Mean absolute error of each crop plus `ssim` times its dissimilarity, (n,)."""
@@ -94,12 +123,13 @@ class UpsamplerTask:
         average.eval()
         with torch.no_grad(), cast:
             ratio = {
-                kind: _error(self._enlarge(average, x), self.large) / self.plain[kind] for kind, x in self.small.items()
+                kind: _error(self._enlarge(average, x), self.truth[kind]) / self.plain[kind]
+                for kind, x in self.small.items()
             }
         return {"loss": float(np.mean(list(ratio.values()))), **ratio}
 
     def sheet(self, average: nn.Module, cast: AbstractContextManager[object]) -> NDArray[np.uint8] | None:
-        """Clean and damaged input (enlarged by repetition), Lanczos, network, truth, a row each."""
+        """Clean, damaged and restored input (enlarged by repetition), Lanczos, network, truth, a row each."""
         import torch
 
         o = self.options
@@ -107,8 +137,8 @@ class UpsamplerTask:
             return None
         rows = []
         with torch.no_grad(), cast:
-            for kind in ("clean", "damaged"):
-                small, truth = self.small[kind][: o.samples], self.large[: o.samples]
+            for kind in sorted(self.small.keys() & {"clean", "damaged", "restored"}):
+                small, truth = self.small[kind][: o.samples], self.truth[kind][: o.samples]
                 big = self._enlarge(average, small)
                 repeated = small.repeat_interleave(o.scale, 2).repeat_interleave(o.scale, 3)
                 rows.append(torch.stack([repeated, low.lanczos(small, o.scale), big, truth], 1).flatten(0, 1))
