@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml requirements.txt requirements-nodeps.txt $(wildcard plu
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/odekit run odedit examples/damaged -o demo-out --overwrite --keep-stages
+	$(BIN)/odekit run odedit-plus examples/damaged -o demo-out --overwrite --keep-stages
 	@echo "Before and after, side by side: demo-out/stages/*/sheet.png   Results: demo-out/*.png"
 
 test: $(STAMP)

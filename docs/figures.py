@@ -1,6 +1,6 @@
 """Makes docs/before-after.png: damaged, restored and original sample faces in three rows.
 
-Usage: odekit run odedit examples/damaged -o out/ && python docs/figures.py out/
+Usage: odekit run odedit-plus examples/damaged -o out/ && python docs/figures.py out/
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from pathlib import Path
 import PIL.Image
 
 ROOT = Path(__file__).parent.parent
-ENLARGE = 2
+SIDE = 128
 
 
 def rows(restored: Path) -> PIL.Image.Image:
-    """Three rows of 64-pixel faces, enlarged twice without smoothing."""
+    """Three rows of faces at one side: small ones enlarged without smoothing, large ones reduced by area."""
     names = sorted(path.name for path in (ROOT / "examples" / "damaged").glob("*.png"))
     folders = [ROOT / "examples" / "damaged", restored, ROOT / "examples" / "clean"]
-    sheet = PIL.Image.new("RGB", (64 * len(names), 64 * len(folders)))
+    sheet = PIL.Image.new("RGB", (SIDE * len(names), SIDE * len(folders)))
     for y, folder in enumerate(folders):
         for x, name in enumerate(names):
-            sheet.paste(PIL.Image.open(folder / name), (64 * x, 64 * y))
-    return sheet.resize((sheet.width * ENLARGE, sheet.height * ENLARGE), PIL.Image.Resampling.NEAREST)
+            face = PIL.Image.open(folder / name)
+            how = PIL.Image.Resampling.NEAREST if face.width < SIDE else PIL.Image.Resampling.BOX
+            sheet.paste(face.resize((SIDE, SIDE), how), (SIDE * x, SIDE * y))
+    return sheet
 
 
 if __name__ == "__main__":

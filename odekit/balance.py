@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dctn, idctn
 
+from odekit.enhancers.spectrum import TURN
 from odekit.errors import ConfigError
 from odekit.image import Image
 
@@ -27,8 +27,6 @@ Array = NDArray[np.float64]
 BUILT_IN = Path(__file__).parent / "assets" / "face64" / "balance.npz"
 LOW = 8
 """Side of the block of DCT coefficients that fog is undone in."""
-TURN = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
-"""Rows: luma and two chroma axes, orthonormal."""
 NUMBERS = ("mean", "spread", "tint 1", "tint 2", "colour")
 FIELDS = (
     "mean", "spread", "low", "tenth", "middle", "ninetieth", "high", "chroma 1", "chroma 2", "chroma spread",
@@ -115,6 +113,8 @@ class Balance:
 def coefficients(pixels: NDArray[np.float32]) -> Array:
     """Orthonormal DCT of luma and chroma (3, H, W)."""
     turned = TURN @ pixels.reshape(3, -1).astype(np.float64)
+    from scipy.fft import dctn  # its import takes a third of a second, and few pictures are foggy
+
     found: Array = dctn(turned.reshape(pixels.shape), axes=(1, 2), norm="ortho")
     return found
 
@@ -139,6 +139,8 @@ def size(part: Array) -> float:
 
 def defogged(pixels: NDArray[np.float32], wanted: Array) -> Array:
     """The picture with these low coefficients, the others of luma and of chroma stretched to these sizes."""
+    from scipy.fft import idctn
+
     luma, chroma = rest(coefficients(pixels))
     luma, chroma = (
         part * (max(float(target), 0.0) / size(part)) for part, target in zip((luma, chroma), wanted[-2:], strict=True)

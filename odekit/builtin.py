@@ -7,6 +7,8 @@ from pathlib import Path
 from odekit.degrade.parts import register as corruptions
 from odekit.enhancers.langevin import Langevin
 from odekit.enhancers.none import NoneOptions
+from odekit.enhancers.preconditioned import Preconditioned
+from odekit.enhancers.sk_rock import SkRock
 from odekit.faces.parts import register as photographs
 from odekit.hookspecs import hookimpl
 from odekit.inverters.ode import Ode
@@ -104,6 +106,15 @@ def finishing(catalog: PluginCatalog) -> None:
     """Enhancers and upsamplers."""
     catalog.enhancer("langevin", "odekit.enhancers.auto:make", Langevin, "Langevin updates (Algorithm 1)")
     catalog.enhancer("none", "odekit.enhancers.none:NoEnhancer", NoneOptions, "no enhancement: the round trip alone")
+    catalog.enhancer(
+        "preconditioned",
+        "odekit.enhancers.preconditioned:PreconditionedEnhancer",
+        Preconditioned,
+        "Langevin updates with a step for each frequency of the DCT",
+    )
+    catalog.enhancer(
+        "sk-rock", "odekit.enhancers.sk_rock:SkRockEnhancer", SkRock, "stabilised Langevin steps of several calls each"
+    )
     catalog.upsampler(
         "resize", "odekit.upsamplers.resize:ResizeUpsampler", Resize, "Lanczos, bicubic or box resampling"
     )

@@ -12,7 +12,7 @@ from odekit.config import DEFAULT_PRIORS, SCHEMA, ChainSpec, Resolver
 from odekit.errors import ConfigError
 from odekit.image import Image
 from odekit.options import Options
-from odekit.registry import OUR_CHAINS, Catalog, catalog, nearest
+from odekit.registry import OUR_CHAINS, Catalog, catalog, meant, nearest
 from odekit.settings import override
 
 if TYPE_CHECKING:
@@ -168,9 +168,9 @@ def find_chain(name: str, parts: Catalog) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        raise ConfigError(f"'{name}' is a folder; a chain is a YAML file or one of: {', '.join(sorted(parts.chains))}")
+        raise ConfigError(f"'{name}' is a folder, and a chain is a YAML file or a name{nearest(name, parts.chains)}")
     if path.suffix in (".yaml", ".yml") or "/" in name:
-        raise ConfigError(f"there is no chain file {name}")
+        raise ConfigError(f"there is no chain file {name}{meant(path.stem, parts.chains)}")
     if name in OUR_CHAINS:
         raise ConfigError(
             f"the chain '{name}' comes with the plugin {OUR_CHAINS[name]}; pip install {OUR_CHAINS[name]}"

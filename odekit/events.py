@@ -12,6 +12,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+_line = json.JSONEncoder(ensure_ascii=False).encode
+
 
 def log_name(shard: str | None) -> str:
     """The log's file name; shards that share a folder have one each."""
@@ -29,7 +31,7 @@ class EventLog:
 
     def add(self, event: str, **facts: Any) -> None:
         """One event, with the time in seconds since 1970."""
-        self.file.write(json.dumps({"time": round(time.time(), 3), "event": event} | facts, ensure_ascii=False) + "\n")
+        self.file.write(_line({"time": round(time.time(), 3), "event": event} | facts) + "\n")
 
     def flush(self) -> None:
         """Hand what was added to the system."""

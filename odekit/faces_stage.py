@@ -15,7 +15,7 @@ from odekit.faces.geometry import TEMPLATES, Frame
 from odekit.faces.options import Align, Faces
 from odekit.faces.paste import Restored, Tones, put
 from odekit.faces.warp import cut
-from odekit.image import Image, Metadata
+from odekit.image import Image, Metadata, Pixels
 from odekit.interfaces import Face, FaceDetector, FaceMask, Tools
 from odekit.upsamplers.resize import resized
 
@@ -160,16 +160,24 @@ class FacesStage:
         for i, (one, under) in enumerate(zip(found, self._backgrounds(found, context), strict=True)):
             if not faces[i]:
                 self._without(i, one, context)
-            pixels = under.pixels.copy() if under is one.photo and faces[i] else under.pixels
-            if faces[i] and not pixels.flags.writeable:
-                pixels = pixels.copy()
+            same = under.pixels.shape == one.photo.pixels.shape
+            seen = under.pixels if same else one.photo.pixels  # whose detail, colour and tone the faces keep
+            pixels = under.pixels.copy() if (faces[i] and same) or not under.pixels.flags.writeable else under.pixels
             tones = Tones.of(one.photo) if self.options.tone == "keep" else None
             for face in sorted(faces[i], key=lambda f: (f.frame.side, f.number)):
-                told = put(pixels, one.photo.pixels, face, self.mask, self.options.paste, tones)
+                if seen is not one.photo.pixels:
+                    face = self._again(face, seen)
+                told = put(pixels, seen, face, self.mask, self.options.paste, tones)
                 facts[i][face.number] |= told
             context.note(i, faces=one.tree(facts[i]))
             out.append(replace(under, pixels=np.ascontiguousarray(pixels)))
         return out
+
+    def _again(self, face: Restored, seen: Pixels) -> Restored:
+        """A face whose original is cut from the photograph as the background's chain left it."""
+        assert isinstance(self.options.align, Align)
+        crop = cut(seen, face.frame, face.original.width, self.options.align.border)
+        return replace(face, original=face.original.with_pixels(crop))
 
     def _without(self, i: int, one: Found, context: StageRun) -> None:
         """No face was restored in this photograph: say so, or fail."""

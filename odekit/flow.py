@@ -10,12 +10,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from odekit import room
 from odekit.chain import Result
 from odekit.engine import Engine
 from odekit.errors import OdekitError
 from odekit.inputs import Job
 from odekit.ledger import Ledger
 from odekit.record import SCHEMA, shared_text
+from odekit.room import Waiting
 from odekit.stop import Stop
 from odekit.work import Finished, Output, Read, read_input, write_result
 from odekit.workers import Workers
@@ -38,12 +40,12 @@ class Flow:
     accounted: int = 0
     """Files restored or failed."""
     texts: dict[int, str] = field(default_factory=dict)
-    reading: deque[tuple[Job, Future[Read]]] = field(default_factory=deque)
+    reading: deque[tuple[Job, Future[Read], int]] = field(default_factory=deque)
     writing: deque[tuple[Job, Finished, Future[str]]] = field(default_factory=deque)
 
     def run(self, todo: Sequence[Job], stop: Stop) -> None:
         """Until the files or the patience end. Raises KeyboardInterrupt at a second Ctrl-C."""
-        self.waiting = iter(todo)
+        self.waiting = Waiting(todo)
         while not stop.asked():
             batch = self._read()
             if not batch:
@@ -53,6 +55,7 @@ class Flow:
             stop.took(time.perf_counter() - began)
             for (job, (_, facts)), result in zip(batch, results, strict=True):
                 self._finish(job, facts, result)
+            del batch, results, result  # else these photographs would stay while the next ones are restored
             self._written(stop, keep=2 * self.engine.full)
             self.ledger.flush()
         self._written(stop, keep=0)
@@ -60,15 +63,20 @@ class Flow:
     def _read(self) -> list[tuple[Job, Read]]:
         """The next full batch of readable pictures; fewer only at the end."""
         batch: list[tuple[Job, Read]] = []
-        ahead = 2 * self.engine.full + 2 * self.workers.count if self.workers.count else 1
-        while len(batch) < self.engine.window:
-            while len(self.reading) < ahead and (job := next(self.waiting, None)) is not None:
-                self.reading.append((job, self.workers.submit(read_input, job.file, self.max_megapixels)))
+        held = 0
+        full, count = self.engine.full, self.workers.count
+        ahead, few = (2 * full + 2 * count, full + 2 * count) if count else (1, 0)
+        while len(batch) < self.engine.window and held < room.PIXELS:
+            if len(self.reading) <= few:  # several at a time: they share a message
+                coming = sum(size for *_, size in self.reading)
+                for job, size in self.waiting.next(ahead - len(self.reading), coming):
+                    self.reading.append((job, self.workers.submit(read_input, job.file, self.max_megapixels), size))
             if not self.reading:
                 break
-            job, future = self.reading.popleft()
+            job, future, _ = self.reading.popleft()
             try:
                 batch.append((job, future.result()))
+                held += batch[-1][1][0].pixels[0].size
             except MemoryError:
                 self._failed(job, OdekitError("needs more memory than there is to read; make it smaller"))
             except (OdekitError, OSError) as error:
@@ -93,8 +101,10 @@ class Flow:
         return self.texts[slots]
 
     def _written(self, stop: Stop, keep: int) -> None:
-        """Account for results once they are on the disk, until at most `keep` are under way."""
-        while len(self.writing) > keep:
+        """Account for results that are on the disk; wait for them until at most `keep` are under way."""
+        while self.writing and (
+            len(self.writing) > keep or self.writing[0][2].done() or self._unwritten() > room.PIXELS
+        ):
             job, finished, future = self.writing.popleft()
             try:
                 name = future.result()
@@ -109,6 +119,10 @@ class Flow:
             else:
                 self.ledger.restored(job, name, finished.own["calls"], finished.own["seconds"])
                 self.accounted += 1
+
+    def _unwritten(self) -> int:
+        """Pixels of the results that are under way."""
+        return sum(finished.image.pixels[0].size for _, finished, _ in self.writing)
 
     def _failed(self, job: Job, error: Exception) -> None:
         self.ledger.failed(job, error)

@@ -148,6 +148,15 @@ def _scale(last: str, shape: tuple[int, ...], rule: str) -> np.float32:
     return np.float32(1 / math.sqrt(fan_in))
 
 
+def statistics(values: Any) -> NDArray[np.float64]:
+    """What goldens store of large arrays: mean, population standard deviation, largest and mean absolute value.
+
+    `values`: an array, or a tensor on the CPU that asks for no gradient; summed in float64.
+    """
+    wide = np.asarray(values).astype(np.float64)
+    return np.array([wide.mean(), wide.std(), np.abs(wide).max(), np.abs(wide).mean()])
+
+
 def deviation(a: NDArray[Any], b: NDArray[Any]) -> float:
     """The measure of the goldens: `max|a-b| / max|b|`, b being the truth; NaN in a counts as infinite."""
     if a.shape != b.shape:

@@ -13,7 +13,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from odekit.config import ChainSpec
@@ -67,8 +67,12 @@ def verdict(part: Part, device: str, catalog: Catalog) -> Verdict:
     """What was measured of a prior on this machine, now or before; float32 where nobody knows of a network."""
     from odekit.session import Toolbox
 
+    compiles = "compile" in type(part.options).model_fields
+    # Compiling helps all precisions alike, and would take a minute for each.
+    plain = replace(part, options=part.options.model_copy(update={"compile": False} if compiles else {}))
+
     def load(precision: str) -> Prior:
-        made: Prior = Toolbox(catalog, device, precision).make(part)
+        made: Prior = Toolbox(catalog, device, precision).make(plain)
         return made
 
     entry = catalog.get("prior", part.name)

@@ -73,10 +73,10 @@ def _folder(folder: str, skip: str, suffixes: frozenset[str]) -> Iterator[Job]:
     """Every picture below a folder; links to folders are not followed."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if os.path.abspath(os.path.join(parent, f)) != skip)
+        below = "" if parent == folder else os.path.join(os.path.relpath(parent, folder), "")
         for name in sorted(names):
             if os.path.splitext(name)[1].lower() in suffixes and not name.startswith("."):
-                path = os.path.join(parent, name)
-                yield Job(path, os.path.relpath(path, folder) if parent != folder else name)
+                yield Job(os.path.join(parent, name), below + name)
 
 
 def _distinct(jobs: list[Job]) -> list[Job]:

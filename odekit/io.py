@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import os
 import stat
 import uuid
 import warnings
@@ -163,24 +164,28 @@ def write(
     return path
 
 
-def place(data: bytes, path: Path, scratch: Path | None = None) -> None:
+def place(data: bytes, path: Path | str, scratch: Path | None = None) -> None:
     """Write bytes under a temporary name (in `scratch`, or beside the file) and rename it. Raises OSError.
 
     Nothing is left behind but by a kill in between, and then in `scratch`, which the next run clears.
     """
-    temporary = (scratch or path.parent) / f".odekit-{uuid.uuid4().hex}.tmp"
+    folder = os.path.dirname(path)
+    temporary = os.path.join(scratch or folder, f".odekit-{uuid.uuid4().hex}.tmp")
     try:
         if scratch is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
+            os.makedirs(folder or ".", exist_ok=True)
+        with open(temporary, "wb", buffering=0) as file:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
         try:
-            temporary.replace(path)
+            os.replace(temporary, path)
         except FileNotFoundError:  # the first file of its folder
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.replace(path)
+            os.makedirs(folder, exist_ok=True)
+            os.replace(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary)
         if scratch is None or getattr(error, "errno", None) != errno.EXDEV:
             raise
         place(data, path)  # a folder of the output lies on another disk, where a rename cannot reach

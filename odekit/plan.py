@@ -163,7 +163,8 @@ def summary(item: Part) -> str:
     """A stage in a few words: its parts and the options that matter."""
     if item.name == "restore":
         inverter, enhancer = item.options.inverter, item.options.enhancer  # type: ignore[attr-defined]
-        return f"{short(inverter)}, {short(enhancer)}"
+        colour = "colours undone, " if item.options.colour == "undo" else ""  # type: ignore[attr-defined]
+        return f"{colour}{short(inverter)}, {short(enhancer)}"
     if item.name == "faces":
         options: Any = item.options
         found = short(options.detect) if options.select.boxes is None else "boxes given"

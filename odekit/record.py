@@ -53,8 +53,7 @@ def record_text(own: Mapping[str, Any], shared: str) -> bytes:
     return f"{{\n{lines.rstrip()}{shared}\n".encode()
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -59,10 +59,13 @@ OUR_CHAINS = {
 def nearest(name: str, names: Iterable[str]) -> str:
     """What to add to an error: `; did you mean 'x'?` for the closest name, or the names where none is close."""
     known = sorted(names)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(known)}" if known else ""
+    return meant(name, known) or (f"; known: {', '.join(known)}" if known else "")
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the closest name, or nothing where none is close."""
+    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 class Catalog:

@@ -45,9 +45,8 @@ class RestoreStage:
         ready: list[int] = []
         for i, image in enumerate(batch):
             try:
-                images[i] = fit(image, self.prior.shape)
-                if self.options.colour == "undo":
-                    images[i], told = load_balance().undo(images[i])
+                images[i], told = self.taken(image)
+                if told:
                     context.note(i, colour=told)
                 ready.append(i)
             except InputError as error:
@@ -71,6 +70,15 @@ class RestoreStage:
             images[i] = variants[0]
         return images
 
+    def taken(self, image: Image) -> tuple[Image, dict[str, Any]]:
+        """The picture as it is inverted: at the prior's size, colours undone where asked; and what was undone.
+
+        Raises:
+            InputError: no aligned face.
+        """
+        image = fit(image, self.prior.shape)
+        return load_balance().undo(image) if self.options.colour == "undo" else (image, {})
+
     def _rows(
         self, members: list[int], rows: int, images: list[Image], context: StageRun, sample: int
     ) -> dict[int, Image]:
@@ -93,8 +101,9 @@ class RestoreStage:
         decisions: list[Fitted] = []
 
         def watch(event: str, latent: Latent) -> None:
-            for row, reason in getattr(latent, "trouble", {}).items():
-                trouble.setdefault(row, reason)
+            if event == "restored":  # once in a round, because whoever asks waits for the device
+                for row, reason in getattr(latent, "trouble", {}).items():
+                    trouble.setdefault(row, reason)
             if event == "inverted" and sample == 0:
                 for row, i in enumerate(members):
                     context.picture(i, "latent", latent_picture(images[i], latent.x[row]))
@@ -132,10 +141,7 @@ class RestoreStage:
 
         if not isinstance(self.enhancer, Adaptive) or not isinstance(self.prior, SlottedPrior):
             raise ConfigError("this chain does the same to every picture; with iterations: auto it decides for each")
-        image = fit(image, self.prior.shape)
-        if self.options.colour == "undo":
-            image, _ = load_balance().undo(image)
-        clean = stack([image]).to(device)
+        clean = stack([self.taken(image)[0]]).to(device)
         asked = self.prior.rows
         with torch.inference_mode():
             latent = self.inverter.invert(clean, BatchNoise([Silence()]))

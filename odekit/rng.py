@@ -64,6 +64,16 @@ class Silence:
         return np.zeros(tuple(shape), dtype=np.float32)
 
 
+def sent(draws: NDArray[np.float32], like: Tensor) -> Tensor:
+    """Numbers drawn on the CPU, in the type and on the device of `like`; a graphics card is not waited for."""
+    import torch
+
+    drawn = torch.from_numpy(draws)
+    if like.is_cuda:  # only from pinned memory can a copy run beside the card's work
+        drawn = drawn.pin_memory()
+    return drawn.to(device=like.device, non_blocking=like.is_cuda).to(like.dtype)
+
+
 class BatchNoise:
     """The noise of a batch: row i comes from stream i. This is the `rng` that inverters and enhancers are given."""
 
@@ -76,12 +86,9 @@ class BatchNoise:
         Raises:
             ValueError: x has another number of rows than there are streams.
         """
-        import torch
-
         if len(self.rows) != x.shape[0]:
             raise ValueError(f"{x.shape[0]} rows asked of {len(self.rows)} noise streams")
-        draws = np.stack([row.normal(x.shape[1:]) for row in self.rows])
-        return torch.from_numpy(draws).to(device=x.device, dtype=x.dtype)
+        return sent(np.stack([row.normal(x.shape[1:]) for row in self.rows]), x)
 
     def pick(self, rows: Sequence[int]) -> BatchNoise:
         """The streams of these rows alone, in this order; each goes on where it was."""
@@ -96,9 +103,7 @@ class WholeNoise:
 
     def normal_like(self, x: Tensor) -> Tensor:
         """Standard normal noise of x's shape from the one source."""
-        import torch
-
-        return torch.from_numpy(self.source.normal(x.shape)).to(device=x.device, dtype=x.dtype)
+        return sent(self.source.normal(x.shape), x)
 
     def pick(self, rows: Sequence[int]) -> WholeNoise:
         """The same source, which draws for as many rows as it is asked."""

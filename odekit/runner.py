@@ -72,11 +72,12 @@ class Runner:
         if self.save.format == "same":
             return job
         ending = io.endings(self.save.format.upper())[0]
-        return Job(job.file, str(job.target.with_suffix(ending)), job.error)
+        return Job(job.file, os.path.splitext(job.name)[0] + ending, job.error)
 
     def run(self, inputs: Sequence[str | Path]) -> Summary:
         """Restore everything. Failures are listed in OUT/failures.json and in the summary; they stop nothing."""
         began = time.perf_counter()
+        stop = Stop(self.options.time_limit, self.progress.say)
         every = self._all(inputs)
         jobs = part_of(every, self.options.shard, self.options.limit)
         self._prepare()
@@ -99,7 +100,7 @@ class Runner:
                 if session is not None:
                     shared = settings | machine | {"weights": session.weights(), "versions": versions()}
                     flow = self._flow(session, ledger, shared, len(todo))
-                    self._work(flow, todo)
+                    self._work(flow, todo, stop)
             finally:
                 ledger.close(len(todo) - (flow.accounted if flow else 0), self.out / f"failures{self.tag}.json")
         self.summary.seconds = time.perf_counter() - began
@@ -111,6 +112,9 @@ class Runner:
         self.progress.begin(len(todo), None if plan.calls is None else plan.calls * -(-count // machine["slots"]))
         if not count:
             return None
+        import torch
+
+        torch.set_num_threads(machine["threads"])
         session = self.chain.open(
             seed=settings["seed"], device=machine["device"], precision=machine["precision"],
             batch_size=machine["slots"], keep_stages=self.options.keep_stages, tell=self.progress.calls,
@@ -125,9 +129,8 @@ class Runner:
         engine = Engine(session, self.progress.say)
         return Flow(engine, Workers(workers), ledger, self.output, shared, self.options.max_megapixels)
 
-    def _work(self, flow: Flow, todo: list[Job]) -> None:
+    def _work(self, flow: Flow, todo: list[Job], stop: Stop) -> None:
         """Restore until all is done or the run is asked to stop."""
-        stop = Stop(self.options.time_limit, self.progress.say)
         try:
             with stop:
                 flow.run(todo, stop)
@@ -151,36 +154,43 @@ class Runner:
     def _scratch(self) -> Iterator[None]:
         """A folder for temporary files, cleared of what a killed run left."""
         shutil.rmtree(self.output.scratch, ignore_errors=True)
-        self.output.scratch.mkdir()
+        self.output.scratch.mkdir(exist_ok=True)  # a worker of the killed run may have been in the middle of a file
         try:
             yield
         finally:
             shutil.rmtree(self.output.scratch, ignore_errors=True)
 
+    def pending(self, inputs: Sequence[str | Path]) -> list[Job]:
+        """The jobs that a run would take up now; `summary.skipped` holds what is done. Writes nothing.
+
+        Raises:
+            ConfigError: as `run` would.
+        """
+        return self._todo(self.jobs(inputs), self._asked()[0])
+
+    def _asked(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Chain and seed; and what the folder's `run.json` says, where the run goes on with it."""
+        seed = self.chain.spec.seed if self.options.seed is None else self.options.seed
+        settings: dict[str, Any] = {"chain": self.chain.tree(), "seed": seed}
+        stored = read_json(self.out / "run.json") if self.options.resume else None
+        if not isinstance(stored, dict):
+            return settings, None
+        for key in ("chain", "seed"):
+            if stored.get(key) != settings[key]:
+                raise ConfigError(f"{self.out} was made with another {key}; resume with that, or choose another folder")
+        return settings, stored
+
     def _settings(self, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """What results depend on: (chain and seed; device, precision, slots and threads)."""
+        options = self.options
+        settings, stored = self._asked()
+        if stored is not None:
+            return settings, self._kept(stored)
         import torch
 
         from odekit.device import resolve_device
         from odekit.guard import precision_for
 
-        options = self.options
-        seed = self.chain.spec.seed if options.seed is None else options.seed
-        settings: dict[str, Any] = {"chain": self.chain.tree(), "seed": seed}
-        stored = read_json(self.out / "run.json") if options.resume else None
-        if isinstance(stored, dict):
-            for key in ("chain", "seed"):
-                if stored.get(key) != settings[key]:
-                    raise ConfigError(
-                        f"{self.out} was made with another {key}; resume with that, or choose another folder"
-                    )
-            torch.set_num_threads(int(stored["threads"]))
-            machine = {key: stored[key] for key in ("device", "precision", "slots", "threads")}
-            if options.batch_size not in (None, machine["slots"]):
-                raise ConfigError(
-                    f"{self.out} was made with --batch-size {machine['slots']}; resume with that or without"
-                )
-            return settings, machine
         device = resolve_device(options.device)
         if options.batch_size is not None and options.batch_size < 1:
             raise ConfigError(f"--batch-size {options.batch_size}: at least 1")
@@ -190,6 +200,21 @@ class Runner:
             "slots": options.batch_size or max(1, min(8, count)),
             "threads": torch.get_num_threads(),
         }
+
+    def _kept(self, stored: dict[str, Any]) -> dict[str, Any]:
+        """Device, precision, slots and threads of the run that began the folder; another card of its kind will do."""
+        machine = {key: stored[key] for key in ("device", "precision", "slots", "threads")}
+        options = self.options
+        if options.device != "auto" and options.device.partition(":")[0] == machine["device"].partition(":")[0]:
+            machine["device"] = options.device
+        for key, name, asked in (
+            ("device", "device", None if options.device == "auto" else options.device),
+            ("precision", "precision", None if options.precision == "auto" else options.precision),
+            ("slots", "batch-size", options.batch_size),
+        ):
+            if asked not in (None, machine[key]):
+                raise ConfigError(f"{self.out} was made with --{name} {machine[key]}; resume with that or without")
+        return machine
 
     def _todo(self, jobs: list[Job], settings: dict[str, Any]) -> list[Job]:
         todo = []

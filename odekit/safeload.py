@@ -40,8 +40,9 @@ def sha256(path: Path, chunk: int = 1 << 20) -> str:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a weights file by name, on the CPU, finite.
 
-    `.safetensors` files are memory-mapped. Of `.bin`, `.pt`, `.pth` and `.ckpt` files the usual wrappers are taken off
-    (see `unwrap`) and a `module.` prefix is removed.
+    Files are memory-mapped, except those of torch before 1.6: who wants tensors that outlive an overwritten file copies
+    them. Of `.bin`, `.pt`, `.pth` and `.ckpt` files the usual wrappers are taken off (see `unwrap`) and a `module.`
+    prefix is removed.
 
     Raises:
         WeightsError: the file is missing, truncated, of another format, a pickle that holds more than weights, or has
@@ -72,11 +73,12 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 def _pickled(path: Path) -> Any:
     from pickle import UnpicklingError
+    from zipfile import is_zipfile
 
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except UnpicklingError as error:
         # Torch says what it refused in a long text; damaged files end in other words.
         if any(sign in str(error) for sign in ("Unsupported global", "Unsupported class", "reduce", "Can only build")):

@@ -21,6 +21,7 @@ from odekit.registry import Catalog, loaded
 from odekit.restoring import RestoreStage
 from odekit.slots import SlottedPrior
 from odekit.stages import SaveStage, UpsampleStage, enhancer_of
+from odekit.startup import resume
 from odekit.weights import require
 
 WINDOW = 8
@@ -87,6 +88,7 @@ class Session:
         self.tools = Toolbox(catalog, self.device, self.precision)
         self.priors: dict[str, CountedPrior] = {}
         self.stages = self.made(spec.items)
+        resume()
 
     def made(self, items: Sequence[Part]) -> list[tuple[str, Stage]]:
         """Stages, ready to run; networks are shared with the other stages of the session."""

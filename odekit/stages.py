@@ -39,7 +39,8 @@ class Restore(Options):
     """Variants with other noise. The first is the result; the others, and a map of where they differ, are extras."""
     colour: Literal["keep", "undo"] = "keep"
     """`undo`: where brightness, contrast, saturation or tint are damaged, or fog lies over the face, that is undone
-    before the inversion (see `odekit.balance`); the record tells."""
+    before the inversion, whatever inverter and enhancer do (see `odekit.balance`); the record tells. It is fitted to
+    faces, not to a network; `keep` for other pictures, and for a round trip."""
     mask: str | None = None
     """A picture whose white pixels (over one half) keep the input as it is."""
 

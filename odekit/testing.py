@@ -13,12 +13,18 @@ Each check raises AssertionError with what was expected and what was seen.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from odekit.chain import Chain
+from odekit.errors import OdekitError
+from odekit.goldens import fill
 from odekit.image import Image
 from odekit.interfaces import Enhancer, Inverter, Prior, Solver, Upsampler
 from odekit.problems import (
@@ -205,14 +211,47 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> None:
     assert np.abs(alone.pixels - out[2].pixels).max() <= 1e-4, "an image's result depends on its batch mates or place"
 
 
+@dataclass
+class PlainTools:
+    """The `tools` of a part whose weights are files: where and in what precision it runs, and with which prior."""
+
+    precision: str = "float32"
+    device: str = "cpu"
+    prior: Prior | None = None
+
+
+def synthetic_weights(network: nn.Module, seed: int = 0) -> dict[str, Tensor]:
+    """Random weights of a network (which may be on the meta device) by rule B of `odekit.goldens`, by name.
+
+    Values keep their size from layer to layer, so that every part of the network is heard in the result.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    return {name: torch.from_numpy(value) for name, value in fill(shapes, seed, "B").items()}
+
+
+def check_readme(readme: Path) -> None:
+    """Every line `odekit run CHAIN ...` of a README names a chain, and with `--set` options that it has."""
+    lines = [line.split("  #")[0] for line in readme.read_text("utf-8").splitlines() if line.startswith("odekit run")]
+    assert lines, f"{readme}: shows no `odekit run`"
+    for line in lines:
+        words = shlex.split(line)
+        settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        try:
+            Chain.load(words[2], settings).plan()
+        except OdekitError as error:
+            raise AssertionError(f"{readme}: `{line}`: {error}") from error
+
+
 __all__ = [
     "GaussianField",
     "GaussianModel",
+    "PlainTools",
     "TwinField",
     "check_displacement",
     "check_enhancer",
     "check_inverter",
     "check_other_rows",
+    "check_readme",
     "check_solver",
     "check_upsampler",
     "log_grid",
@@ -221,5 +260,6 @@ __all__ = [
     "points",
     "psnr",
     "round_trip",
+    "synthetic_weights",
     "travel",
 ]

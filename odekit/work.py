@@ -12,7 +12,7 @@ from typing import Any
 from odekit import io
 from odekit.errors import OdekitError
 from odekit.image import Image
-from odekit.record import record_path, record_text
+from odekit.record import record_text
 
 Read = tuple[Image, dict[str, Any]]
 
@@ -65,37 +65,44 @@ def write_result(name: str, result: Finished, output: Output) -> str:
         OSError: the folder cannot be written.
         OdekitError: the picture does not fit the format, or a link leads out of the folder.
     """
-    target = output.folder / name
-    if output.format == "same" and target.suffix.lower() not in io.endings(result.image.meta.format):
+    folder = os.fspath(output.folder)
+    written, endings = name, io.endings(result.image.meta.format)
+    if output.format == "same" and os.path.splitext(name)[1].lower() not in endings:
         # A PNG that is called a.jpg becomes a.jpg.png, so that it never meets the result of another file.
-        target = target.with_name(target.name + io.endings(result.image.meta.format)[0])
-    stays_inside(target, output.folder)
+        written += endings[0]
+    stays_inside(written, folder)
     data = io.encode(result.image, output.format, quality=output.quality, keep_metadata=output.keep_metadata)
+    target = os.path.join(folder, written)
     io.place(data, target, output.scratch)
-    written = {"path": str(target), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    own = result.own | {"output": written}
+    own = result.own | {"output": {"path": target, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
     for extra, image in result.extras:
-        beside = target.with_name(f"{target.stem}.{extra}.png")
-        io.place(io.encode(image, "png"), beside, output.scratch)
-        own.setdefault("extras", []).append(str(beside.relative_to(output.folder)))
+        beside = f"{os.path.splitext(written)[0]}.{extra}.png"
+        io.place(io.encode(image, "png"), os.path.join(folder, beside), output.scratch)
+        own.setdefault("extras", []).append(beside)
     if result.stages:
         from odekit.report.sheet import write_stages
 
         sheet = write_stages(output.folder / "stages" / name, result.stages)
         own["pictures"] = str(sheet.relative_to(output.folder))
-    record = record_text(own, result.shared)
-    io.place(record, record_path(output.folder / name), output.scratch)
-    return str(target.relative_to(output.folder))
+    io.place(record_text(own, result.shared), f"{os.path.join(folder, name)}.json", output.scratch)
+    return written
 
 
-def stays_inside(target: Path, folder: Path) -> None:
+def stays_inside(name: str, folder: str) -> None:
     """Refuse to write through `..` or a link that leads out of the output folder.
 
     Raises:
         OdekitError: it does.
     """
-    if target.parent == folder:
+    target = os.path.join(folder, name)
+    parent = os.path.dirname(target)
+    if parent == folder:
         return
-    real, root = os.path.realpath(target.parent), os.path.realpath(folder)
+    steps = os.path.dirname(name).split(os.sep)
+    if os.pardir not in steps and not os.path.isabs(name):
+        ways = (os.path.join(folder, *steps[:i]) for i in range(1, len(steps) + 1))
+        if not any(os.path.islink(way) for way in ways):
+            return
+    real, root = os.path.realpath(parent), os.path.realpath(folder)
     if not f"{real}{os.sep}".startswith(f"{root}{os.sep}"):
         raise OdekitError(f"{target}: lies outside the output folder {folder} (a link, or '..'); remove the link")

@@ -8,6 +8,7 @@ is not imported again; it ends when its pipe does, so none outlives the run.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import queue
@@ -15,15 +16,24 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import IO, Any, TypeVar
 
 from odekit.errors import InputError
 
 T = TypeVar("T")
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function of a module and its arguments."""
+Answer = tuple[bool, Any]
+"""(True, what it returned) or (False, what it raised)."""
+
 SECONDS = 300.0
 """Longest that one file may take: a picture of 100 megapixels takes seconds."""
+TOGETHER = 0.02
+"""Seconds of work that a process is given at once: small files cost little more than the work on them, large ones
+wait for nobody."""
 _SIZE = struct.Struct("<Q")
 
 
@@ -37,91 +47,137 @@ class Workers:
     def __init__(self, count: int, seconds: float = SECONDS) -> None:
         self.count = count
         self.seconds = seconds
-        self.idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        self.all: list[_Worker] = [_Worker() for _ in range(count)]
-        self.threads = ThreadPoolExecutor(count) if count else None
-        for worker in self.all:
-            self.idle.put(worker)
+        self.waiting: queue.SimpleQueue[tuple[Call, Future[Any]] | None] = queue.SimpleQueue()
+        self.closed = threading.Event()
+        self.all: list[_Worker] = [_Worker(self.closed) for _ in range(count)]
+        self.threads = [threading.Thread(target=self._feed, args=(worker,), daemon=True) for worker in self.all]
+        if count:
+            self.threads.append(threading.Thread(target=self._watch, daemon=True))
+        for thread in self.threads:
+            thread.start()
 
     def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
         """The future result of `function(*args)`; a function of a module, and arguments that can be pickled."""
-        if self.threads is not None:
-            return self.threads.submit(self._call, function, args)
         done: Future[T] = Future()
-        try:
-            done.set_result(function(*args))
-        except Exception as error:
-            done.set_exception(error)
+        if self.count:
+            self.waiting.put(((function, args), done))
+        else:
+            _settle(done, _attempt((function, args)))
         return done
 
-    def _call(self, function: Callable[..., T], args: tuple[Any, ...]) -> T:
-        """One call; where the worker died, once more in a fresh one, because somebody else may have killed it."""
-        worker = self.idle.get()
+    def _feed(self, worker: _Worker) -> None:
+        """Give one process its work, and hand over what it answers, until the end."""
+        pace = self.seconds  # of a call, lately
+        while group := self._group(TOGETHER / pace):
+            began = time.perf_counter()
+            answers = self._answers(worker, [call for call, _ in group])
+            for (_, done), answer in zip(group, answers, strict=True):
+                _settle(done, answer)
+            pace = max(1e-6, (time.perf_counter() - began) / len(group))
+        worker.kill()
+
+    def _group(self, most: float) -> list[tuple[Call, Future[Any]]]:
+        """What waits, at least one and at most a fair share of it; nothing at the end."""
+        first = self.waiting.get()
+        if first is None:
+            return []
+        group = [first]
+        with contextlib.suppress(queue.Empty):
+            while len(group) < min(most, 1 + self.waiting.qsize() / self.count):
+                more = self.waiting.get_nowait()
+                if more is None:
+                    self.waiting.put(None)
+                    break
+                group.append(more)
+        return group
+
+    def _answers(self, worker: _Worker, calls: Sequence[Call]) -> list[Answer]:
         try:
-            for again in (True, False):
-                try:
-                    result: T = worker.call(function, args, self.seconds)
-                    return result
-                except WorkerDied as error:
-                    if not again:
-                        raise InputError(f"{args[0]}: {error}; the file may be damaged") from None
-            raise AssertionError("unreachable")
-        finally:
-            self.idle.put(worker)
+            return worker.call(calls, self.seconds)
+        except WorkerDied as error:
+            if len(calls) == 1:
+                return [self._again(worker, calls[0], 1, error)]
+            return [self._again(worker, call, 2, error) for call in calls]
+        except Exception as error:  # what cannot be pickled
+            return [(False, error)] * len(calls)
+
+    def _again(self, worker: _Worker, call: Call, times: int, error: Exception) -> Answer:
+        """A call alone in a fresh process, because another one, or somebody else, may have killed the last."""
+        for _ in range(times):
+            try:
+                return worker.call([call], self.seconds)[0]
+            except WorkerDied as again:
+                error = again
+        return False, InputError(f"{call[1][0]}: {error}; the file may be damaged")
+
+    def _watch(self) -> None:
+        """End processes that take too long."""
+        while not self.closed.wait(min(1.0, self.seconds / 10)):
+            for worker in self.all:
+                worker.check()
 
     def close(self) -> None:
         """End all processes; what is under way is lost."""
+        self.closed.set()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                left = self.waiting.get_nowait()
+                if left is not None:
+                    left[1].cancel()
         for worker in self.all:
+            self.waiting.put(None)
             worker.kill()
-        if self.threads is not None:
-            self.threads.shutdown(wait=True, cancel_futures=True)
+        for thread in self.threads:
+            thread.join()
 
 
 class _Worker:
     """One process, started when first needed and again after its death."""
 
-    def __init__(self) -> None:
+    def __init__(self, closed: threading.Event) -> None:
+        self.closed = closed
         self.process: subprocess.Popen[bytes] | None = None
+        self.until = math.inf
+        self.late = False
 
-    def call(self, function: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> Any:
-        """The result of the function over there, or what it raised. Raises WorkerDied."""
+    def call(self, calls: Sequence[Call], seconds: float) -> list[Answer]:
+        """What became of each call over there. Raises WorkerDied."""
+        if self.closed.is_set():
+            raise WorkerDied("the run ended")
         if self.process is None or self.process.poll() is not None:
             self.process = _start()
         process = self.process
         assert process.stdin is not None
         assert process.stdout is not None
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            process.kill()
-
-        clock = threading.Timer(seconds, end)
-        clock.daemon = True
-        clock.start()
+        self.late, self.until = False, time.monotonic() + seconds
         try:
-            send(process.stdin, (function, args))
-            good, result = receive(process.stdout)
+            send(process.stdin, calls)
+            answers: list[Answer] = receive(process.stdout)
+            return answers
         except (OSError, EOFError, ValueError):
             self.kill()
-            reason = f"takes longer than {seconds:g} s" if late.is_set() else "the process that worked on it died"
+            reason = f"takes longer than {seconds:g} s" if self.late else "the process that worked on it died"
             raise WorkerDied(reason) from None
         finally:
-            clock.cancel()
-        if not good:
-            raise result
-        return result
+            self.until = math.inf
+
+    def check(self) -> None:
+        """End the process if its time is over; the thread that waits for it sees that."""
+        process = self.process
+        if process is not None and time.monotonic() > self.until:
+            self.late = True
+            process.kill()
 
     def kill(self) -> None:
         """End the process."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            for pipe in (self.process.stdin, self.process.stdout):
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     with contextlib.suppress(OSError):
                         pipe.close()
-            self.process = None
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -131,6 +187,22 @@ def _start() -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "odekit.workers"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
     )  # fmt: skip
+
+
+def _settle(done: Future[Any], answer: Answer) -> None:
+    good, result = answer
+    if good:
+        done.set_result(result)
+    else:
+        done.set_exception(result)
+
+
+def _attempt(call: Call) -> Answer:
+    function, args = call
+    try:
+        return True, function(*args)
+    except Exception as error:
+        return False, error
 
 
 def send(pipe: IO[bytes], message: Any) -> None:
@@ -157,19 +229,26 @@ def serve() -> None:
     """Do what is asked until the pipe ends."""
     inward, outward = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not end up among the messages
-    while True:
+    run = os.getppid()
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            answers = []
+            for call in receive(inward):
+                if os.getppid() != run:  # it was killed: what is not begun is left to the next one
+                    return
+                answers.append(_sendable(call, _attempt(call)))
+            send(outward, answers)
+
+
+def _sendable(call: Call, answer: Answer) -> Answer:
+    """An error as it is, or in words where its class does not survive the pipe."""
+    good, result = answer
+    if not good:
         try:
-            function, args = receive(inward)
-        except EOFError:
-            return
-        try:
-            answer = (True, function(*args))
-        except Exception as error:
-            answer = (False, error)
-        try:
-            send(outward, answer)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            send(outward, (False, InputError(f"{args[0]}: {type(answer[1]).__name__}: {answer[1]}")))
+            pickle.loads(pickle.dumps(result))
+        except Exception:
+            return False, InputError(f"{call[1][0]}: {type(result).__name__}: {result}")
+    return answer
 
 
 if __name__ == "__main__":

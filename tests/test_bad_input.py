@@ -71,9 +71,20 @@ def unknown_chain(c):
     return "unknown chain 'odedti'; did you mean 'odedit'?"
 
 
+def unknown_chain_that_is_a_folder(c):
+    (c.path / "odedti").mkdir()
+    c.run("odedti")
+    return "'odedti' is a folder, and a chain is a YAML file or a name; did you mean 'odedit'?"
+
+
 def missing_chain_file(c):
     c.run(c.path / "no.yaml")
     return "there is no chain file"
+
+
+def chain_file_that_ships_under_a_name(c):
+    c.run("configs/odedti.yaml")
+    return "there is no chain file configs/odedti.yaml; did you mean 'odedit'?"
 
 
 def chain_of_a_plugin_that_is_not_installed(c):

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from odekit import Chain, Image
-from odekit.balance import TURN, best_fog, best_numbers, defogged, load_balance, low, transformed
+from odekit.balance import best_fog, best_numbers, defogged, load_balance, low, transformed
 from odekit.bench.colour import calibrate, judge
 from odekit.bench.faces import face_set
 from odekit.degrade.recipe import damage
+from odekit.enhancers.spectrum import TURN
 from odekit.errors import ConfigError
 from odekit.metrics.psnr import PsnrMetric
+from odekit.registry import catalog
+from odekit.stages import Restore
 
 FACES = face_set(None, 64).test
 
@@ -94,8 +97,8 @@ def test_the_chain_undoes_colour_before_it_inverts_and_the_record_tells():
         "restore.inverter={steps: 8, solver: dpmpp-2m}",
     ]
     hurt = damage(image(3), "contrast", 0, 4)
-    kept = Chain.load("odedit", toy).run([hurt])[0]
-    mended = Chain.load("odedit", [*toy, "restore.colour=undo"]).run([hurt])[0]
+    kept = Chain.load("odedit", [*toy, "restore.colour=keep"]).run([hurt])[0]
+    mended = Chain.load("odedit", toy).run([hurt])[0]
     assert "colour" not in kept.record["stages"][0]
     assert mended.record["stages"][0]["colour"]["damaged"]
     gain = PsnrMetric().measure(mended.image, image(3)) - PsnrMetric().measure(kept.image, image(3))
@@ -114,3 +117,29 @@ def test_a_broken_estimate_is_refused_with_what_mends_it(tmp_path):
 def test_pictures_too_small_to_judge_stay_as_they_are():
     tiny = Image(np.full((3, 4, 4), 0.9, np.float32))
     assert load_balance().undo(tiny)[0] is tiny
+
+
+def test_chains_that_restore_undo_colours_and_chains_that_promise_the_input_back_keep_them():
+    asked = {name: Chain.load(name).spec.items[0].options.colour for name in catalog().chains if "odedit" in name}
+    assert {name for name, colour in asked.items() if colour == "undo"} >= {"odedit", "odedit-plus", "odedit-auto"}
+    assert asked["odedit-exact"] == asked["odedit-paper"] == Restore().colour == "keep"
+
+
+def test_a_round_trip_returns_damaged_colours_where_they_are_kept_and_says_what_it_undid_else():
+    exact = ["restore.enhancer=none", "restore.inverter={solver: reversible-heun, steps: 4}"]
+    toy, hurt = ["priors.face={use: mixture, side: 64}", *exact], damage(image(3), "contrast", 0, 4)
+    kept = Chain.load("odedit", [*toy, "restore.colour=keep"]).run([hurt])[0]
+    assert np.array_equal(kept.image.to_uint8(), hurt.to_uint8())
+    undone = Chain.load("odedit", toy).run([hurt])[0]
+    assert undone.record["stages"][0]["colour"]["damaged"]
+    assert np.array_equal(undone.image.to_uint8(), load_balance().undo(hurt)[0].to_uint8())
+
+
+@pytest.mark.parametrize("setting", ["restore.inverter.solver=belm", "restore.inverter.solver=reversible-heun", "restore.enhancer=none", "priors.face={use: gaussian, side: 32}"])  # fmt: skip
+@pytest.mark.parametrize("chain", ["odedit", "odedit-plus"])
+def test_the_default_chains_take_other_solvers_enhancers_and_priors(chain, setting):
+    few = ["priors.face={use: mixture, side: 64}", "restore.inverter.steps=4", "restore.enhancer.iterations=1"]
+    few = few[:2] if "enhancer" in setting else few
+    hurt = damage(image(3), "contrast", 0, 4)
+    (result,) = Chain.load(chain, [*few, setting]).run([hurt])
+    assert result.image.pixels.std() > 0.02 and result.record["stages"][0]["colour"]["damaged"]

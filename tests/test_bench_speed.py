@@ -5,12 +5,14 @@ import json
 
 import pytest
 import torch
+from conftest import EXACT
 from goldens import read_golden
 
 from odekit.bench import golden_flow as flow
 from odekit.bench import plain_loop as module
+from odekit.bench.clock import Clock
 from odekit.bench.plain_loop import plain_loop
-from odekit.bench.speed import Clock, flops
+from odekit.bench.speed import flops_of
 from odekit.goldens import deviation
 
 
@@ -57,12 +59,25 @@ def test_a_clock_keeps_the_least_round():
     for _ in range(3):
         clock.round(lambda: sum(range(next(spins))))
     assert 0 < clock.processor < 1e-3 and clock.wall < 1e-3
+    assert clock.seconds("cpu") == clock.processor and clock.seconds("cuda:1") == clock.wall
+
+
+def test_a_clock_tells_what_a_network_takes_of_a_round():
+    net, clock = torch.nn.Linear(512, 512), Clock()
+    hooks = clock.watch(net)
+    clock.round(lambda: [net(torch.ones(512, 512)) for _ in range(5)])
+    assert 0 < clock.inside <= clock.processor
+    for hook in hooks:
+        hook.remove()
+    inside = clock.inside
+    net(torch.ones(512, 512))
+    assert clock.inside == inside
 
 
 def test_operations_are_counted_as_products_and_sums():
     net = torch.nn.Conv2d(3, 8, 3, padding=1)
     call = type("Net", (torch.nn.Module,), {"forward": lambda self, x, t, return_dict: net(x)})()
-    assert flops(call, torch.zeros(2, 3, 16, 16)) == 2 * 2 * 3 * 9 * 8 * 16 * 16
+    assert flops_of(call, torch.zeros(2, 3, 16, 16)) == 2 * 2 * 3 * 9 * 8 * 16 * 16
 
 
 @pytest.mark.long
@@ -74,12 +89,36 @@ def test_speed_prints_rows_and_goals_for_both(cli):
     assert {"odekit", "diffusers loop"} == {method for method, _ in rows}
     assert all(row["calls"] == 6 and row["seconds"] > 0 and row["memory"] > 0.1 for row in rows.values())
     assert rows["diffusers loop", "float32"]["ratio"] == 1 and rows["odekit", "float32"]["ratio"] > 0.8
-    assert len(tree["goals"]) == 3
+    assert len(tree["goals"]) == 4
+    faster = next(goal for goal in tree["goals"] if "odedit-fast" in goal["name"])
+    assert float(faster["value"].split()[0]) == pytest.approx(12 * rows["odekit", "float32"]["ratio"], rel=0.02)
 
 
 def test_steps_that_both_cannot_share_are_refused(cli):
     done = cli("bench", "speed", "--steps", 7)
     assert done.code == 2 and "divisor of 1000" in done.err
+
+
+@pytest.mark.long
+def test_speed_compares_a_compiled_network_too(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)
+    done = cli(
+        "bench", "speed", "--batch-size", 1, "--steps", 2, "--iterations", 1, "--rounds", 1, "--compile", "--json"
+    )
+    rows = {row["method"]: row for row in json.loads(done.out)["rows"]}
+    assert set(rows) == {"odekit", "odekit, compiled", "diffusers loop"}
+    assert rows["odekit, compiled"]["compiling"] > 0 and rows["odekit"]["compiling"] is None
+
+
+def test_latency_is_that_of_one_face_after_warm_up(cli, tmp_path):
+    chain = tmp_path / "small.yaml"
+    chain.write_text(EXACT)
+    done = cli("bench", "latency", chain, "--threads", 1, "--rounds", 2, "--json")
+    assert done.code == 0, done.err
+    tree = json.loads(done.out)
+    (row,) = tree["rows"]
+    assert row["threads"] == 1 and row["calls"] > 0 and row["processor"] > 0
+    assert tree["goals"][0]["goal"] == "<= 2.5 s"
 
 
 @pytest.mark.long

@@ -13,8 +13,12 @@ import odekit
 
 def test_explain_shows_stages_calls_licences_and_weights(cli):
     told = cli("explain", "odedit-plus").out
-    for word in ("restore", "upsample", "langevin", "600", "face64", "MIT", "network calls per image"):
+    for word in ("restore", "upsample", "langevin", "iterations=auto", "colours undone", "face64", "MIT"):
         assert word in told
+    fixed = cli("explain", "odedit").out
+    for word in ("600", "network calls per image", "colours undone, ode"):
+        assert word in fixed
+    assert "colours undone, ode" not in cli("explain", "odedit", "--set", "restore.colour=keep").out
 
 
 @pytest.mark.parametrize("iterations, calls", [("light", 600), ("medium", 1000), ("heavy", 1400)])

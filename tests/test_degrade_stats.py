@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from degrade_faces import faces, psnr, ssim, stats
@@ -22,12 +24,11 @@ def measure(kind: str, severity: int) -> tuple[float, float]:
     return float(np.mean([psnr(x, y) for x, y in pairs])), float(np.mean([ssim(x, y) for x, y in pairs]))
 
 
-def compare(kind: str, severity: int) -> None:
+def reference(kind: str, severity: int) -> tuple[Any, Any]:
+    """Mean PSNR and SSIM of the independent program, each as near as ours should come to it."""
     wanted = stats()[kind][str(severity)]
-    decibel, structure = measure(kind, severity)
     near = (0.01, 0.0005) if kind in EXACT else (2.0, 0.1) if kind in TEXTURED else (1.0, 0.05)
-    assert decibel == pytest.approx(wanted["psnr_mean"], abs=near[0])
-    assert structure == pytest.approx(wanted["ssim_mean"], abs=near[1])
+    return pytest.approx(wanted["psnr_mean"], abs=near[0]), pytest.approx(wanted["ssim_mean"], abs=near[1])
 
 
 def test_every_kind_but_those_of_old_photographs_is_in_the_statistics():
@@ -36,14 +37,14 @@ def test_every_kind_but_those_of_old_photographs_is_in_the_statistics():
 
 @pytest.mark.parametrize("kind", MEASURED)
 def test_the_papers_severity_damages_all_128_faces_as_the_reference_does(kind):
-    compare(kind, 4)
+    assert measure(kind, 4) == reference(kind, 4)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("severity", SEVERITIES)
 @pytest.mark.parametrize("kind", MEASURED)
 def test_every_severity_damages_all_128_faces_as_the_reference_does(kind, severity):
-    compare(kind, severity)
+    assert measure(kind, severity) == reference(kind, severity)
 
 
 @pytest.mark.parametrize("kind", KINDS)

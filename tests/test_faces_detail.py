@@ -64,6 +64,12 @@ def test_jpeg_blocks_are_seen_on_their_grid():
     assert detail.blockiness(PHOTO.pixels) < 1.25
 
 
+def test_a_large_face_of_jpeg_blocks_keeps_more_than_64_pixels_could_show():
+    judged = [detail.judge(CROP, through(CROP, 64), 64, 2.5, side).trust for side in (150.0, 230.0, 260.0)]
+    assert judged[0] == 0 < judged[1] < judged[2] and judged[2] > 0.9
+    assert detail.judge(damaged("gaussian_noise"), through(CROP, 128), 64, 2.5, 500.0).trust < 0.1
+
+
 def face(result, narrow=64):
     return Restored(1, FRAME, Image(cut(PHOTO.pixels, FRAME, 512)), Image(result), narrow)
 

@@ -107,3 +107,22 @@ def test_seams_do_not_show_and_faces_do_not_move(turn):
 
 def test_the_patch_of_a_frame_outside_is_not_empty():
     assert patch(Frame.around((-50.0, -50.0), 20.0), 30, 30) == (0, 0, 1, 1)
+
+
+def test_the_bench_names_the_faces_that_were_missed(tmp_path):
+    import json
+
+    from odekit.bench.photo import known, look, summary
+
+    listed = {"box": [10.2, 20.0, 30.0, 41.7], "points": (TEMPLATE * 40).tolist(), "small": True, "hard": False}
+    wrong = {**listed, "box": [55.0, 60.4, 90.0, 99.0], "small": False}
+    photos = {"a.png": {"complete": True, "faces": [listed, wrong]}}
+    (tmp_path / "faces.json").write_text(json.dumps({"photos": photos}))
+
+    class Blind:
+        def detect(self, image):
+            return []
+
+    said = summary([look(Blind(), one, noise(100, 120), pastes=False) for one in known(tmp_path)])
+    assert said["missed"] == ["a.png (55, 60, 90, 99)"]
+    assert said["recall"] == 0 and said["recall_small"] == 0

@@ -20,6 +20,8 @@ def test_an_undamaged_photograph_is_not_blurred():
     photo = read(PHOTOS / "astronaut.jpg")
     result = restored(photo, f"faces.select.boxes={BOX}")
     assert PsnrMetric().measure(result.image, photo) >= 35
+    assert np.array_equal(result.image.pixels[:, 350:], photo.pixels[:, 350:])  # the background is clean, and stays
+    assert result.record["stages"][0]["background"][0]["denoised"] is False
     face = result.record["stages"][0]["faces"][0]
     assert face["kept_detail"]["trust"] > 0.9 and face["stages"][0]["strength"][0]["strength"] == "none"
 
@@ -38,9 +40,12 @@ def test_a_noisy_face_comes_back_nearer_to_the_truth():
     photo = read(PHOTOS / "astronaut.jpg")
     rng = np.random.Generator(np.random.Philox(1))
     noisy = Image.from_uint8(corrupt(photo.to_uint8(), "gaussian_noise", 2, rng))
+    alone = restored(noisy, f"faces.select.boxes={BOX}", "faces.background=null").image
+    assert np.array_equal(alone.pixels[:, :30], noisy.pixels[:, :30])
     out = restored(noisy, f"faces.select.boxes={BOX}").image
     x0, y0, x1, y1 = (round(v) for v in BOX[0])
     part = (slice(None), slice(y0 + 15, y1 - 15), slice(x0 + 15, x1 - 15))
-    before, after = (np.mean((image.pixels - photo.pixels)[part] ** 2) for image in (noisy, out))
-    assert after < 0.5 * before
-    assert np.array_equal(out.pixels[:, :30], noisy.pixels[:, :30])
+    before, face, after = (np.mean((image.pixels - photo.pixels)[part] ** 2) for image in (noisy, alone, out))
+    assert face < 0.5 * before and after < face
+    before, around = (np.mean((image.pixels - photo.pixels) ** 2) for image in (noisy, out))
+    assert around < 0.2 * before

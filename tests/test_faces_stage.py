@@ -156,6 +156,28 @@ def test_the_background_has_a_chain_of_its_own_and_sets_the_size(parts):
     assert [s["place"] for s in result.record["stages"][0]["background"]] == ["0.background.0"]
 
 
+def test_a_cleaned_background_lends_its_own_detail_to_the_faces(parts):
+    """Of a noisy photograph the fine detail within the face is the cleaned one's, not the noise."""
+    rng = np.random.default_rng(0)
+    clean = Image(np.full((3, 140, 210), 0.5, np.float32))
+    noisy = Image(np.clip(clean.pixels + rng.normal(0, 0.1, clean.pixels.shape), 0, 1).astype(np.float32))
+    made = [
+        chain(parts, each="redder", paste={"detail": 1.0}, align={"side": 32}, background=b)
+        for b in (None, [{"denoise": {"noise": 0.1}}])
+    ]
+    raw, cleaned = (one.run([noisy])[0] for one in made)
+    inside = mask(LEFT, clean) == 1
+
+    def grain(image):
+        return float(np.abs(np.diff(image.pixels, axis=2))[:, inside[:, 1:]].mean())
+
+    assert grain(cleaned.image) < 0.5 * grain(raw.image)
+    assert cleaned.record["stages"][0]["background"][0]["denoised"] is True
+    again = chain(parts, background=[{"denoise": {"noise": 0.1}}], select={"skip": [1, 2]})
+    with pytest.warns(OdekitWarning):
+        assert not np.array_equal(again.run([noisy])[0].image.pixels, noisy.pixels)
+
+
 def test_upscale_sets_the_size_without_a_background(parts):
     photo = Image(noise(140, 210).pixels, alpha=np.ones((140, 210), np.float32))
     out = chain(parts, paste={"upscale": 1.5}).run([photo])[0].image

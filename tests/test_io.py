@@ -158,7 +158,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     before = path.read_bytes()
     broken = Image.from_uint8(smooth())
     if fault == "rename":
-        monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
         expected = "cannot be written .No space left"
     else:
         broken = broken.with_pixels(broken.pixels * np.float32(np.nan))

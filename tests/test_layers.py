@@ -13,6 +13,8 @@ ROWS = [
         "version",
         "device",
         "memory",
+        "parallel",
+        "startup",
         "yamldoc",
         "inputs",
         "record",
@@ -56,7 +58,7 @@ ROWS = [
         "chain",
     },
     {"builtin"},
-    {"report", "runner", "summary", "work", "engine", "ledger", "flow"},
+    {"report", "runner", "summary", "work", "engine", "ledger", "room", "flow"},
     {"scaffold", "problems", "testing", "train", "bench"},
     {"cli"},
 ]

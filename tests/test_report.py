@@ -10,8 +10,9 @@ import pytest
 from conftest import picture
 
 from odekit.bench.report_page import report_page
-from odekit.bench.results import Difference, Group, Method, Metric, Plot, Printed, Quote, Results, Row, Value
+from odekit.bench.results import Difference, Group, Method, Plot, Printed, Quote, Results, Row, Value
 from odekit.image import Image
+from odekit.metrics.about import About
 from odekit.report import embed
 from odekit.report.page import Cell, Page, Pair, Table, render
 
@@ -72,7 +73,7 @@ def test_names_are_shown_and_never_run():
 NAN = float("nan")
 RESULTS = Results(
     "table1", "Faces of a test", "Two pictures.", command="odekit bench table1", seed=3,
-    metrics=(Metric("psnr", "PSNR", "dB"), Metric("swd", "SWD", better="lower", of="set")),
+    metrics=(About("psnr", "PSNR", "dB"), About("swd", "SWD", better="lower", of="set")),
     methods=(Method("odedit", "ODEdit", "chain", calls=600, seconds=2.5), Method("source", "Source", "damaged")),
     groups=(
         Group("odedit", pictures=2, failed=1, values={"psnr": Value(21.5, 20.0, 23.0, count=1), "swd": Value(90.0)}),

@@ -207,25 +207,42 @@ def test_a_second_ctrl_c_stops_at_once(slow, faces, tmp_path):
     assert hidden(tmp_path / "out") == []
 
 
+def test_the_log_tells_of_a_result_before_the_next_batch_ends(cli, slow, faces, tmp_path):
+    process = started(slow, faces, tmp_path / "out", "--workers", 2)
+    wait_for(process, tmp_path / "out", 4)
+    process.kill()
+    process.communicate()
+    (run,) = json.loads(cli("status", tmp_path / "out", "--json").out)
+    assert run["state"] == "died"
+    assert run["done"] >= 2
+
+
 @pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.long)])
-def test_after_random_kills_every_file_is_restored_once_and_equal(cli, slow, tmp_path, kills):
+def test_after_random_kills_every_file_is_restored_once_and_equal_or_listed(cli, slow, tmp_path, kills):
     (tmp_path / "in").mkdir()
+    corrupt = {f"{i:03}.png" for i in range(4, 3 * kills, 10)}
     for i in range(3 * kills):
-        PIL.Image.fromarray(picture(i)).save(tmp_path / "in" / f"{i:03}.png")
-    cli("run", slow, tmp_path / "in", "-o", tmp_path / "whole", "--batch-size", 2)
+        path = tmp_path / "in" / f"{i:03}.png"
+        PIL.Image.fromarray(picture(i)).save(path)
+        if path.name in corrupt:
+            path.write_bytes(path.read_bytes()[:60])
+    assert cli("run", slow, tmp_path / "in", "-o", tmp_path / "whole", "--batch-size", 2).code == 3
     dice, out = random.Random(1), tmp_path / "out"
     for _ in range(kills):
         process = started(slow, tmp_path / "in", out, "--resume", "--batch-size", 2, "--workers", 1)
         before = len(list(out.glob("*.png.json"))) if out.exists() else 0
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while len(list(out.glob("*.png.json"))) <= before and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         time.sleep(dice.random() * 0.3)
         process.kill()
         process.communicate()
-    assert cli("run", slow, tmp_path / "in", "-o", out, "--resume").code == 0
+    said = json.loads(cli("run", slow, tmp_path / "in", "-o", out, "--resume", "--json").out)
+    assert {failure["input"].rpartition("/")[2] for failure in said["failed"]} == corrupt
+    assert (len(said["restored"]) + len(said["skipped"]), said["left"]) == (3 * kills - len(corrupt), 0)
     assert outputs(out) == outputs(tmp_path / "whole")
+    assert len(outputs(out)) == 3 * kills - len(corrupt)
     assert hidden(out) == []
     lines = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines() if line.endswith("}")]
     restored = [line["input"] for line in lines if line["event"] == "restored"]

@@ -14,6 +14,8 @@ import pytest
 from conftest import picture
 
 import odekit
+from odekit.runner import Runner
+from odekit.summary import RunOptions
 
 
 def test_results_lie_under_the_same_names_with_a_record_beside_each(cli, exact, faces, tmp_path):
@@ -90,6 +92,44 @@ def test_slots_are_kept_by_resume(cli, exact, faces, tmp_path):
     cli("run", exact, faces, "-o", tmp_path / "out", "--limit", 2, "--batch-size", 5)
     assert json.loads(cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json").out)["slots"] == 5
     assert "--batch-size 5" in cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--batch-size", 4).err
+
+
+def test_a_resume_keeps_precision_and_kind_of_device(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "out", "--limit", 2, "--precision", "float32", "--device", "cpu")
+    for wrong in (["--precision", "bfloat16"], ["--device", "cuda"]):
+        done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", *wrong)
+        assert done.code == 2
+        assert "was made with --" in done.err
+    assert cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--device", "cpu").code == 0
+
+
+def test_a_resume_may_take_another_card_of_the_same_kind(exact, tmp_path):
+    (tmp_path / "out").mkdir()
+    chain = odekit.Chain.load(exact)
+    machine = {"device": "cuda:0", "precision": "float32", "slots": 4, "threads": 1}
+    (tmp_path / "out" / "run.json").write_text(json.dumps({"chain": chain.tree(), "seed": 0} | machine))
+    for asked, taken in (("auto", "cuda:0"), ("cuda:1", "cuda:1")):
+        runner = Runner(chain, RunOptions(tmp_path / "out", device=asked, resume=True), None)
+        assert runner._settings(9)[1] == machine | {"device": taken}
+
+
+def test_a_dry_run_of_a_resume_says_what_is_left_and_writes_nothing(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "out", "--limit", 3)
+    before = sorted(path.name for path in (tmp_path / "out").iterdir())
+    said = json.loads(cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--dry-run", "--json").out)
+    assert (len(said["jobs"]), said["done"]) == (4, 3)
+    assert "3 more are done already" in cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--dry-run").out
+    assert "--resume goes on" in cli("run", exact, faces, "-o", tmp_path / "out", "--dry-run").err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == before
+
+
+def test_a_run_that_restores_nothing_says_no_rates(cli, exact, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "bad.png").write_bytes(b"no picture")
+    done = cli("run", exact, tmp_path / "in", "-o", tmp_path / "out")
+    assert done.code == 3
+    assert "0%" not in done.out
+    assert "per image" not in done.out
 
 
 def test_what_exists_is_not_replaced_unasked(cli, exact, faces, tmp_path):

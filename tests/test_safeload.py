@@ -43,6 +43,31 @@ def test_safetensors_come_back_as_stored(tmp_path):
     assert same(load_tensors(tmp_path / "w.safetensors"), TENSORS)
 
 
+SAVE = {
+    "w.safetensors": lambda tensors, path: save_file(tensors, path),
+    "w.pth": lambda tensors, path: torch.save({"state_dict": tensors}, path),
+}
+
+
+@pytest.mark.parametrize("name", SAVE)
+def test_files_are_mapped_not_copied_and_never_written(tmp_path, name):
+    """What is written over the file's numbers afterwards shows in the tensors; what is written to these stays there."""
+    path, numbers = tmp_path / name, torch.full((64, 1024), 7.0)
+    SAVE[name]({"a": numbers}, path)
+    tensors, stored = load_tensors(path), path.read_bytes()
+    with path.open("r+b") as file:
+        file.seek(stored.index(numbers.numpy().tobytes()))
+        file.write((2 * numbers).numpy().tobytes())
+    assert torch.equal(tensors["a"], 2 * numbers)
+    tensors["a"].zero_()
+    assert (2 * numbers).numpy().tobytes() in path.read_bytes()
+
+
+def test_files_of_old_torch_are_read_whole(tmp_path):
+    torch.save(TENSORS, tmp_path / "w.pth", _use_new_zipfile_serialization=False)
+    assert same(load_tensors(tmp_path / "w.pth"), TENSORS)
+
+
 @pytest.mark.parametrize("suffix", [".bin", ".pt", ".pth", ".ckpt"])
 @pytest.mark.parametrize(
     "wrap",

@@ -1,10 +1,15 @@
 """Start-up: what must stay free of torch, torchvision and OpenCV."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
 from conftest import EXACT, picture
+
+from odekit.bench.first_call import WHOLE, first_call
+from odekit.cli.first_call import PARTS
+from odekit.startup import quickly, resume
 
 FREE = ["import odekit", "from odekit.cli import main; main()"]
 
@@ -27,6 +32,57 @@ def test_importing_odekit_loads_neither_torch_nor_numpy():
     code, modules = loaded_modules(FREE[0])
     assert code == 0
     assert not modules & {"torch", "numpy", "pydantic", "PIL"}
+
+
+def test_a_run_on_the_built_in_prior_loads_torch_and_no_other_large_library(tmp_path):
+    """The diffusers library alone would take twice as long to import as torch."""
+    import PIL.Image
+
+    PIL.Image.fromarray(picture(0, 64, 64)).save(tmp_path / "face.png")
+    settings = ["--set", "restore.inverter.steps=2", "--set", "restore.enhancer=none"]
+    code, modules = loaded_modules(FREE[1], "run", "odedit", tmp_path / "face.png", "-o", tmp_path / "out", *settings)
+    assert code == 0 and "torch" in modules
+    slow = {
+        "diffusers",
+        "transformers",
+        "peft",
+        "torch._dynamo",
+        "torchvision",
+        "scipy",
+        "skimage",
+        "matplotlib",
+        "cv2",
+    }
+    assert not modules & slow
+
+
+def test_garbage_is_not_looked_for_while_a_run_starts_and_is_afterwards():
+    assert gc.isenabled()
+    with quickly(False):
+        assert gc.isenabled()
+    with quickly():
+        assert not gc.isenabled()
+        resume()
+        assert gc.isenabled()
+    with pytest.raises(ValueError, match="the run fails"), quickly():
+        raise ValueError("the run fails")
+    assert gc.isenabled()
+    gc.disable()  # whoever wants none keeps none
+    with quickly():
+        pass
+    assert not gc.isenabled()
+    gc.enable()
+    gc.unfreeze()
+
+
+def test_the_start_is_measured_part_by_part_until_the_first_network_call():
+    table = first_call("odedit-fast", runs=1)
+    rows = {row["part"]: row for row in table.rows}
+    assert tuple(rows) == (*PARTS, WHOLE)
+    for clock in ("processor", "wall"):
+        assert rows[WHOLE][clock] == pytest.approx(sum(rows[part][clock] for part in PARTS))
+    assert rows["torch"]["processor"] > rows["pictures"]["processor"]
+    assert table.goals[0].value == rows[WHOLE]["processor"]
 
 
 def test_the_core_runs_without_torchvision_and_opencv(tmp_path):

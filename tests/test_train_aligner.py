@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
 from odekit.errors import ConfigError, WeightsError
 from odekit.faces.aligner import Aligner
@@ -14,7 +15,6 @@ from odekit.faces.geometry import TEMPLATES
 from odekit.train import aligner, canvases, data, loop, read
 from odekit.train.aligner import AlignerTask, cut, distance, misplaced, places
 from odekit.train.aligner_options import AlignerOptions, Canvas, Placing
-from odekit.train.crew import Alone
 from odekit.train.options import Optimiser
 
 TINY = AlignerOptions(
@@ -34,23 +34,14 @@ TINY = AlignerOptions(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def faces():
     images = np.load(ROOT / "tests" / "data" / "faces" / "faces64_test.npz")["images"]
     return data.Faces(images[:20], images[20:24])
 
 
-def train(faces, folder, resume=False, **changes):
-    options = AlignerOptions.model_validate({**TINY.model_dump(), **changes})
-    return loop.train(AlignerTask(faces, options), folder, resume=resume, team=Alone("cpu"))
+def run(faces, folder, resume=False, **changes):
+    return train(AlignerTask(faces, changed(TINY, **changes)), folder, resume)
 
 
 class Killed(Exception):
@@ -116,10 +107,10 @@ def test_the_damage_asked_for_is_done(faces):
 
 
 def test_a_run_learns_resumes_exactly_and_its_weights_work(faces, tmp_path):
-    whole = train(faces, tmp_path / "whole")
+    whole = run(faces, tmp_path / "whole")
     with pytest.raises(Killed):
-        loop.train(AlignerTask(faces, TINY), tmp_path / "parts", team=Alone("cpu"), watch=Killer())
-    resumed = train(faces, tmp_path / "parts", resume=True)
+        train(AlignerTask(faces, TINY), tmp_path / "parts", watch=Killer())
+    resumed = run(faces, tmp_path / "parts", resume=True)
     assert resumed.step == whole.step == 12
     one, two = ((tmp_path / name / "last" / "model.safetensors").read_bytes() for name in ("whole", "parts"))
     assert one == two
@@ -127,14 +118,14 @@ def test_a_run_learns_resumes_exactly_and_its_weights_work(faces, tmp_path):
     assert json.loads((folder / "odekit.json").read_text()) == {"dense": 16, "kind": "aligner", "widths": [4, 4, 8, 8]}
     frame, score = Aligner(f"{folder}/").look(np.zeros((1, 3, 64, 64), np.float32))[0]
     assert frame.side > 0 and 0 <= score <= 1
-    warm = train(faces, tmp_path / "warm", init=folder, hard=2, steps=2)
+    warm = run(faces, tmp_path / "warm", init=folder, hard=2, steps=2)
     assert warm.step == 2
 
 
 @pytest.mark.long
 def test_the_loss_falls(faces, tmp_path):
-    train(faces, tmp_path, steps=150, validate_every=150, batch=16, widths=(8, 8, 16, 16))
-    losses = [float(line.split(",")[1]) for line in (tmp_path / "log.csv").read_text().splitlines()[1:]]
+    run(faces, tmp_path, steps=150, validate_every=150, batch=16, widths=(8, 8, 16, 16))
+    losses = [float(loss) for loss in column(tmp_path)]
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
 
 

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
 from odekit.errors import ConfigError, DeviceError, WeightsError
 from odekit.train import checkpoint, data, loop, network, step
@@ -32,15 +33,6 @@ TINY = PriorOptions(
     samples=4,
     sample_steps=4,
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny networks are faster on one thread, above all beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +58,11 @@ def npz(faces, tmp_path_factory):
 
 
 def options(**changes):
-    return PriorOptions.model_validate({**TINY.model_dump(), **changes})
+    return changed(TINY, **changes)
 
 
 def run(faces, folder, resume=False, watch=None, **changes):
-    return loop.train(PriorTask(faces, options(**changes)), folder, resume=resume, team=Alone("cpu"), watch=watch)
-
-
-def column(folder, name="loss", file="log.csv"):
-    with (folder / file).open() as handle:
-        return [row[name] for row in csv.DictReader(handle)]
+    return train(PriorTask(faces, options(**changes)), folder, resume, watch)
 
 
 class Said(loop.Silent):
@@ -327,8 +314,8 @@ def exhausted(task, largest):
 def test_out_of_memory_halves_the_pieces_and_keeps_the_step(faces, tmp_path):
     o = options(network={**TINY.network.model_dump(), "dropout": 0.0}, samples=0)
     said = Said()
-    loop.train(PriorTask(faces, o), tmp_path / "free", team=Alone("cpu"))
-    loop.train(exhausted(PriorTask(faces, o), 3), tmp_path / "tight", team=Alone("cpu"), watch=said)
+    train(PriorTask(faces, o), tmp_path / "free")
+    train(exhausted(PriorTask(faces, o), 3), tmp_path / "tight", watch=said)
     free, tight = (np.array([float(v) for v in column(tmp_path / n)]) for n in ("free", "tight"))
     np.testing.assert_allclose(tight, free, rtol=1e-3)
     assert any("with 2 pictures at a time, the same 8 per step" in line for line in said.lines)
@@ -337,7 +324,7 @@ def test_out_of_memory_halves_the_pieces_and_keeps_the_step(faces, tmp_path):
 
 def test_a_device_too_small_for_one_picture_is_said(faces, tmp_path):
     with pytest.raises(DeviceError, match="not even one picture fits"):
-        loop.train(exhausted(PriorTask(faces, TINY), 0), tmp_path / "r", team=Alone("cpu"))
+        train(exhausted(PriorTask(faces, TINY), 0), tmp_path / "r")
 
 
 def test_other_errors_are_not_taken_for_memory():
@@ -355,7 +342,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good(faces, tmp_path)
 
     task.losses = losses
     with pytest.raises(TrainingError, match=r"step 6: the loss is nan.*keeps the checkpoint of step 6"):
-        loop.train(task, tmp_path / "r", team=Alone("cpu"))
+        train(task, tmp_path / "r")
     state = checkpoint.load(tmp_path / "r")
     assert state["step"] == 6
     assert all(torch.isfinite(v).all() for v in state["model"].values())
@@ -378,7 +365,7 @@ def test_weights_that_are_no_numbers_never_replace_good_ones(faces, tmp_path):
     running._save = save
     try:
         with pytest.raises(TrainingError, match="weights are no longer numbers"):
-            loop.train(task, tmp_path / "r", team=Alone("cpu"))
+            train(task, tmp_path / "r")
     finally:
         running._save = original
     assert checkpoint.load(tmp_path / "r")["step"] == 6
@@ -398,7 +385,7 @@ def test_training_stops_early_and_says_so(faces, tmp_path):
     task = PriorTask(faces, options(optimiser=still, validate_every=1, patience=2, samples=0, steps=50))
     figures = iter([0.9, 0.8, 0.7, 0.75, 0.7, 0.6])
     task.validate = lambda average, cast: {"loss": next(figures)}
-    summary = loop.train(task, tmp_path / "r", team=Alone("cpu"))
+    summary = train(task, tmp_path / "r")
     assert (summary.why, summary.step, summary.best, summary.best_step) == ("early", 4, 0.7, 2)
     assert json.loads((tmp_path / "r" / "best" / "train.json").read_text())["steps"] == 2
 

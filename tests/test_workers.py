@@ -1,10 +1,12 @@
 """Processes beside the network: results, errors, deaths and hangs."""
 
 import os
+import pickle
 import time
 
 import pytest
 
+from odekit import workers as workers_module
 from odekit.errors import InputError
 from odekit.workers import Workers
 
@@ -61,8 +63,62 @@ def test_a_call_that_hangs_is_ended():
     made.close()
 
 
+def test_small_calls_travel_together_and_one_that_kills_its_process_spoils_no_other(one):
+    warm = [one.submit(divmod, i, 3) for i in range(50)]
+    assert [future.result() for future in warm] == [divmod(i, 3) for i in range(50)]
+    futures = [one.submit(os._exit if i == 5 else divmod, i, *([] if i == 5 else [3])) for i in range(12)]
+    with pytest.raises(InputError, match=r"^5: the process that worked on it died"):
+        futures[5].result()
+    assert [f.result() for i, f in enumerate(futures) if i != 5] == [divmod(i, 3) for i in range(12) if i != 5]
+
+
+def test_small_calls_share_messages_and_long_ones_do_not(one, monkeypatch):
+    sizes, send = [], workers_module.send
+    monkeypatch.setattr(workers_module, "send", lambda pipe, calls: (sizes.append(len(calls)), send(pipe, calls)))
+    futures = [one.submit(os.getpid) for _ in range(2000)]
+    assert len({future.result() for future in futures}) == 1
+    assert sum(sizes) == 2000
+    assert len(sizes) < 200
+    del sizes[:]
+    futures = [one.submit(time.sleep, 0.05) for _ in range(6)]
+    assert [future.result() for future in futures] == [None] * 6
+    assert sizes[1:] == [1] * (len(sizes) - 1)
+
+
+def test_an_error_whose_class_does_not_survive_the_pipe_arrives_in_words(one):
+    with pytest.raises(InputError, match="fussy"):
+        one.submit(pickle.loads, pickle.dumps(Raises())).result()
+    assert one.submit(divmod, 7, 2).result() == (3, 1)
+
+
+class Raises:
+    """Raises, where it is unpickled, an exception of a class made on the spot."""
+
+    def __reduce__(self):
+        return exec, (
+            "class Fussy(Exception):\n def __init__(self, a, b): super().__init__('fussy')\nraise Fussy(1, 2)",
+        )
+
+
+def test_what_cannot_be_sent_is_an_error_and_not_a_silence(one):
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        one.submit(lambda: None).result(timeout=30)
+    assert one.submit(divmod, 7, 2).result() == (3, 1)
+
+
 def test_closing_leaves_no_process(one):
     number = one.submit(os.getpid).result()
     one.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+def test_closing_cancels_what_waits_and_starts_nothing_new(one):
+    number = one.submit(os.getpid).result()
+    futures = [one.submit(time.sleep, 60) for _ in range(3)]
+    time.sleep(0.2)
+    one.close()
+    assert all(future.cancelled() or isinstance(future.exception(), InputError) for future in futures)
+    assert one.all[0].process is None
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime
 import math
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from odekit.bench.bootstrap import RESAMPLES
 from odekit.bench.cases import Case
-from odekit.bench.measure import stream
+from odekit.bench.machine import processor_name
+from odekit.bench.measure import Measured, stream
 from odekit.bench.panel import Panel
-from odekit.bench.results import Group, Method, Metric, Results
+from odekit.bench.results import Group, Method, Results
 from odekit.bench.rows import NAME, Facts, Rows
 from odekit.bench.tally import Tally
 from odekit.record import versions
@@ -64,21 +65,12 @@ def compare(
     """
     began, started = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
     names = [method.name for method in methods]
-    tally = Tally(panel, names, seed)
-    lines: list[str] = list(problems)
-    reasons: dict[str, str] = {}
-    done = 0
+    tally, faults, done = Tally(panel, names, seed), Faults(list(problems)), 0
     with Rows(out, tally.pairs, names, facts) as rows:
         for chunk in stream(cases, panel, processes, fit):
             tally.add(chunk)
             rows.add(chunk)
-            listed = set(lines)
-            for one in chunk:
-                told = (f"{one.case.name}: {error}" for error in one.errors.values())
-                lines += [line for line in told if line not in listed]
-                for problems_of in one.problems.values():
-                    for metric, reason in problems_of.items():
-                        reasons.setdefault(metric, f"{one.case.name}: {reason}")
+            faults.add(chunk)
             done += len(chunk)
             tell(done, len(cases))
     groups = tuple(tally.groups())
@@ -91,16 +83,41 @@ def compare(
         seed=seed,
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - began, 3),
-        machine={"processor": processor(), "cores": os.cpu_count(), "versions": versions()} | dict(machine or {}),
-        metrics=tuple(Metric(**panel.about[one].tree()) for one in panel.metrics),
+        machine=this_machine() | dict(machine or {}),
+        metrics=tuple(panel.about[one] for one in panel.metrics),
         methods=tuple(methods),
         groups=groups,
         differences=tuple(tally.differences([*pairs, *others])),
-        problems=tuple(lines),
-        notes=(*notes(tally), *missing_values(tally, groups, reasons)),
+        problems=tuple(faults.lines),
+        notes=(*notes(tally), *missing_values(tally, groups, faults.reasons)),
         rows=rows.document,
         rows_file=NAME if out is not None else "",
     )
+
+
+@dataclass
+class Faults:
+    """What could not be measured, as chunks go by."""
+
+    lines: list[str]
+    """A line for each picture without any value."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """By metric: the first picture that it has no value for, and why."""
+
+    def add(self, chunk: Sequence[Measured]) -> None:
+        """The faults of a chunk; a line that was there before is not said again."""
+        listed = set(self.lines)
+        for one in chunk:
+            told = (f"{one.case.name}: {error}" for error in one.errors.values())
+            self.lines += [line for line in told if line not in listed]
+            for problems in one.problems.values():
+                for metric, reason in problems.items():
+                    self.reasons.setdefault(metric, f"{one.case.name}: {reason}")
+
+
+def this_machine() -> dict[str, Any]:
+    """The processor and what is installed."""
+    return {"processor": processor_name(), "cores": os.cpu_count(), "versions": versions()}
 
 
 def notes(tally: Tally) -> list[str]:
@@ -131,12 +148,3 @@ def missing_values(tally: Tally, groups: Sequence[Group], reasons: Mapping[str, 
         whole = (group.values[name].note for group in groups if not group.kind)
         said += [f"{tally.panel.about[name].label}: {note}." for note in dict.fromkeys(whole) if note]
     return said
-
-
-def processor() -> str:
-    """The processor by name, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -9,12 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from odekit.convert import ConvertOptions, convert
-from odekit.goldens import Golden, Layout
+from odekit.goldens import Golden, Layout, statistics
 from odekit.priors.diffusers_unet import DiffusersPrior
 
 SHAPE = (2, 3, 32, 32)
@@ -46,12 +45,6 @@ def output(golden: Golden, prior: DiffusersPrior) -> Mapping[str, NDArray[Any]]:
         rows = [prior.network(x[i : i + 1], t[i : i + 1], return_dict=False)[0] for i in range(len(x))]
     out = torch.cat(rows).numpy()
     return {"output": out, "output_stats": statistics(out)}
-
-
-def statistics(array: NDArray[Any]) -> NDArray[np.float64]:
-    """Mean, standard deviation, largest and mean magnitude, in float64."""
-    wide = array.astype(np.float64)
-    return np.array([wide.mean(), wide.std(), np.abs(wide).max(), np.abs(wide).mean()])
 
 
 def adm(golden: Golden) -> Mapping[str, NDArray[Any]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from odekit.bench.cases import Case
 from odekit.bench.panel import Panel, measured, rebuild, several
 from odekit.errors import OdekitError
 from odekit.image import Image
+from odekit.parallel import in_order
 from odekit.upsamplers.resize import area_resized, resized
 
 CHUNK = 16
@@ -57,34 +58,14 @@ def stream(
     if processes is None:
         count = sum(len(case.pictures) for case in cases)
         processes = min(os.cpu_count() or 1, 8) if count >= PARALLEL_FROM else 1
-    for chunk in _each(chunks, panel.recipe(), fit, keep, processes):
+    work = partial(_chunk, recipe=panel.recipe(), fit=fit, keep=keep)
+    for chunk in in_order(work, chunks, processes):
         for name in panel.heavy:
             _heavy(name, panel, chunk)
         yield chunk
 
 
-def _each(chunks: list[list[Case]], recipe: str, fit: bool, keep: bool, processes: int) -> Iterator[list[Measured]]:
-    """The chunks in order; at most four for each process are under way."""
-    if processes <= 1:
-        yield from (_chunk(chunk, recipe, fit, keep) for chunk in chunks)
-        return
-    import multiprocessing
-    from concurrent.futures import Future, ProcessPoolExecutor
-
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        running: deque[Future[list[Measured]]] = deque()
-        try:
-            for chunk in chunks:
-                running.append(pool.submit(_chunk, chunk, recipe, fit, keep))
-                if len(running) >= 4 * processes:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _chunk(cases: Sequence[Case], recipe: str, fit: bool, keep: bool) -> list[Measured]:
+def _chunk(cases: Sequence[Case], *, recipe: str, fit: bool, keep: bool) -> list[Measured]:
     return [_one(case, recipe, fit, keep) for case in cases]
 
 

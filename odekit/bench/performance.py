@@ -20,13 +20,22 @@ HEAD = """\
 
 This page is written by `odekit bench page docs/performance/*.json` from what the commands below printed.
 
-What a job will take, before it is started:
+## How long a job will take
 
-    seconds = images x network calls per image x ms per image and call / 1000 / threads
+```console
+odekit explain odedit-fast --images 1000
+odekit explain odedit --images 20 --batch-size 4
+```
 
-`odekit explain CHAIN` says the calls; `odekit bench speed` the milliseconds, on the machine that is to do it (on a
-graphics card there is nothing to divide by). Memory does not grow with the number of images (`odekit bench memory`),
-and hardly with the batch.
+loads the chain, times its network on the machine that is to do the job, and says how long so many pictures take and in
+how much memory. By hand:
+
+    seconds = images / pictures in a call x network calls x seconds per call + images x seconds of the other stages
+
+`odekit explain CHAIN` says the calls of a picture, `odekit bench speed` below the milliseconds per picture and call.
+`iterations: auto` decides the calls for each picture, and in photographs they are for each face: there the forecast is
+for one call. Reading and writing happen beside the network. Memory does not grow with the number of images
+(`odekit bench memory`), and little with the batch.
 
 ```console
 odekit explain odedit
@@ -45,19 +54,51 @@ odekit explain odedit --set restore.inverter.solver=dpmpp-2m --set restore.inver
   weights, kept in `precision.json` in odekit's cache folder (`ODEKIT_HOME`), and written into `run.json`, which
   `--resume` follows.
   `--precision float32` asks for the reference. Training measures likewise.
+- Nothing in the loop waits for a graphics card: noise is drawn on the processor and copied from pinned memory beside
+  the card's work, and whether a latent went wrong is kept on the card and looked at once in a round.
+- A run imports torch and none of the libraries that are larger: the built-in network is built without diffusers, whose
+  import takes more than twice as long as torch's. Weights are mapped from their files.
+- `--set priors.face.compile=true` compiles the network with `torch.compile`; on a CUDA card calls are then recorded as
+  graphs. What was compiled is kept in odekit's cache folder. Where compiling fails, the run says so once and goes on
+  without. It is off unless asked for: see below.
+
+```console
+odekit explain odedit --set "priors.face={use: face64, compile: true}"
+```
+
+## What was tried and left out
+
+- `torch.compile` by default: on the processor below it took 41 s to compile and then gave 7 %
+  (`odekit bench speed --compile` measures it), which pays from some 1,400 network calls of 8 pictures on.
+- Winograd's algorithm for the 3 x 3 convolutions, written as products of matrices: 1.17 times as fast as the library's
+  convolutions on one thread, 1.0 times on two, with results 5e-6 off instead of 1e-6.
+- bfloat16 on a processor without instructions for it: 8 times slower than float32, which is why it is measured before
+  it is taken.
 
 """
 PERFORMANCE = Page(
     HEAD,
-    {"speed": "## Against a plain loop", "profile": "## Where the time goes"},
+    {
+        "speed": "## Against a plain loop",
+        "latency": "## One face",
+        "first-call": "## Start",
+        "profile": "## Where the time goes",
+    },
     {
         "speed": """\
 The plain loop is what a user of the diffusers library would write, `odekit/bench/plain_loop.py`: its inverse and
 forward DDIM schedulers and Langevin updates, with the same weights, calls, threads and batch; its round trip is held
 against reference results of that library in the tests. Methods take turns within each round. Times are those of the
 processor, which other programs on the machine change little; the wall's, beside them, mean something only where
-nothing else ran. Where a figure is missed, the share of the matrix peak says what is left: at 100 % every cycle goes
-into the network's products and sums.""",
+nothing else ran. `odedit-fast` makes 50 calls where `odedit` makes 600; what that does to the pictures is measured in
+[strength.md](strength.md). Where a figure is missed, the share of the matrix peak says what is left: at 100 % every
+cycle goes into the network's products and sums.""",
+        "latency": """\
+One face of 64 px, network loaded and warm. The wall's time is what a person waits; where other programs ran, it holds
+their share too, while the processor's time on one thread is what a machine at rest would take on it (though caches that
+are shared make it longer). More threads are measured with `--threads 2`, on a machine at rest.""",
+        "first-call": """\
+A fresh process until its first network call. The wall's time is near the processor's on a machine at rest.""",
         "profile": "Operations of a whole restoration by their own time, states and schedules included.",
     },
 )

@@ -37,6 +37,8 @@ class Truth:
     """A face that is known to be there."""
 
     points: NDArray[np.float64]
+    box: tuple[int, ...]
+    """x0, y0, x1, y1 as listed, in whole pixels, to name it by; empty where none is listed."""
     small: bool
     hard: bool
 
@@ -84,7 +86,15 @@ def known(folder: Path) -> list[Known]:
         return [
             Known(
                 folder / name,
-                [Truth(np.array(f["points"], dtype=np.float64), f["small"], f["hard"]) for f in one["faces"]],
+                [
+                    Truth(
+                        np.array(f["points"], dtype=np.float64),
+                        tuple(round(v) for v in f.get("box", ())),
+                        f["small"],
+                        f["hard"],
+                    )
+                    for f in one["faces"]
+                ],
                 one["complete"],
             )
             for name, one in sorted(photos.items())
@@ -189,6 +199,12 @@ def summary(looked: Sequence[Looked]) -> dict[str, Any]:
     errors = [e for one in looked for t, e in one.errors if not t.hard]
     return {
         "faces": len(plain),
+        "missed": [
+            f"{one.known.path.name} {t.box or tuple(round(v) for v in t.points.mean(0))}"
+            for one in looked
+            for t in one.missed
+            if not t.small and not t.hard
+        ],
         "recall": 1 - sum(not t.small and not t.hard for t in missed) / max(1, len(plain)),
         "small": len(little),
         "recall_small": 1 - sum(t.small for t in missed) / max(1, len(little)),

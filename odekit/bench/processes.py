@@ -13,11 +13,6 @@ from pathlib import Path
 from typing import Any
 
 MAIN = "from odekit.cli import main; main()"
-FIRST = """\
-import os, numpy, odekit
-face = odekit.Image(numpy.full((3, 64, 64), 0.5, "float32"))
-odekit.Chain.load("odedit").run([face], tell=lambda calls: os._exit(0))
-"""
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,6 @@ def start_up(runs: int = 5) -> list[Figure]:
         "import odekit": ([*python, "import odekit"], 0.2),
         "odekit --help": ([*python, MAIN, "--help"], 0.7),
         "odekit check odedit": ([*python, MAIN, "check", "odedit"], 1.5),
-        "one face, until the first network call": ([*python, FIRST], 3.0),
     }
     bare = _median([*python, "pass"], runs)
     figures = []

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from odekit.bench import machine
 from odekit.bench.table import Row, Table
 
 COLUMNS = {
@@ -56,7 +57,7 @@ def profile(batch: int = 8, top: int = 12, device: str = "cpu", steps: int = 2) 
         )
     how = (
         f"odedit on {batch} noise picture(s), {device}, {session.precision}, {torch.get_num_threads()} thread(s): "
-        f"{1e3 * whole / calls:.0f} ms per network call in {len(found)} kinds of operations"
+        f"{1e3 * whole / calls:.0f} ms per network call in {len(found)} kinds of operations; {machine.load()}"
     )
     return Table("profile", how, COLUMNS, rows, (), ("operation", ("ms",)))
 

@@ -6,9 +6,10 @@ import json
 import math
 from pathlib import Path
 
-from odekit.bench.results import Group, Metric, Plot, Results, Row, Value
+from odekit.bench.results import Group, Plot, Results, Row, Value
 from odekit.errors import OdekitError
 from odekit.io import read
+from odekit.metrics.about import About
 from odekit.report import embed
 from odekit.report.page import Cell, Figure, Page, Pair, Table, write
 
@@ -113,7 +114,7 @@ def _rows(results: Results, labels: dict[str, str], linked: set[str]) -> Table:
     return Table("Every picture", columns, rows)
 
 
-def _pair(row: Row, folder: Path, labels: dict[str, str], metrics: tuple[Metric, ...]) -> Pair | None:
+def _pair(row: Row, folder: Path, labels: dict[str, str], metrics: tuple[About, ...]) -> Pair | None:
     """Damaged and restored under a slider, the original beside them; None where a picture cannot be read any more."""
     paths = {role: folder / name for role, name in row.pictures.items()}
     try:
@@ -175,7 +176,7 @@ def _damage(row: Row | Group) -> str:
     return f"{row.kind} {row.severity}" if row.kind and row.severity is not None else row.kind
 
 
-def _head(metric: Metric) -> str:
+def _head(metric: About) -> str:
     unit = f", {metric.unit}" if metric.unit else ""
     arrow = {"higher": " (more is better)", "lower": " (less is better)"}.get(metric.better, "")
     return f"{metric.label}{unit}{arrow}"

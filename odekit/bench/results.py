@@ -16,25 +16,11 @@ from typing import Any, Literal
 
 from odekit.bench.data import plain, read
 from odekit.errors import InputError
+from odekit.metrics.about import About
 from odekit.record import read_json, write_json
 
 SCHEMA = 1
 NAME = "results.json"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A column."""
-
-    name: str
-    label: str
-    unit: str = ""
-    better: Literal["higher", "lower", "nearest"] = "higher"
-    best: float | None = None
-    """The best value, where `better` is "nearest"."""
-    of: Literal["pair", "set"] = "pair"
-    """"pair": a value for each picture, groups have the mean. "set": groups alone have a value."""
-    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,7 +156,8 @@ class Results:
     """Of the whole command, this time."""
     machine: Mapping[str, Any] = field(default_factory=dict)
     """Device, precision, slots, threads, processor, versions."""
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[About, ...] = ()
+    """The columns. Of pairs: a value for each picture, groups have the mean. Of sets: groups alone have a value."""
     methods: tuple[Method, ...] = ()
     groups: tuple[Group, ...] = ()
     """Over all pictures first, then by damage."""

@@ -8,13 +8,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from odekit.bench.results import Difference, Group, Metric, Printed, Results, Value
+from odekit.bench.results import Difference, Group, Printed, Results, Value
+from odekit.metrics.about import About
 
 DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3, "identity": 3, "swd": 1, "sharpness": 2, "kid": 4, "fd-pca": 3}
 """Decimals; two for the rest."""
 
 
-def heading(metric: Metric) -> str:
+def heading(metric: About) -> str:
     """Name, unit and which way is better: ^ higher, v lower."""
     best = "" if metric.best is None else f" -> {metric.best:g}"
     unit = f", {metric.unit}" if metric.unit else ""

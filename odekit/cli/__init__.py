@@ -65,8 +65,9 @@ def one_line(usual: Callable[..., None]) -> Callable[..., None]:
 def main() -> None:
     """Entry point: errors meant for people are one line on stderr and exit code 2; Ctrl-C is 130."""
     from odekit.errors import OdekitError
+    from odekit.startup import quickly
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quickly(sys.argv[1:2] == ["run"]):
         warnings.showwarning = one_line(warnings.showwarning)
         try:
             app(standalone_mode=True)

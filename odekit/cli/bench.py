@@ -32,6 +32,8 @@ for command in (
     bench_solvers.sides,
     bench_solvers.page,
     bench_speed.speed,
+    bench_speed.latency,
+    bench_speed.first_call,
     bench_speed.profile,
     bench_prior.prior,
     bench_upsampler.upsampler,
@@ -68,7 +70,7 @@ def show(figures: list[Figure], as_json: bool) -> None:
 def start(
     runs: Annotated[int, typer.Option(min=1, help="Counted runs of each command.")] = 5, as_json: AsJson = False
 ) -> None:
-    """Time `import odekit`, `odekit --help`, `odekit check`, and `odekit run` until its first network call.
+    """Time `import odekit`, `odekit --help` and `odekit check` as whole processes.
 
     Example: odekit bench start
     """
@@ -105,15 +107,21 @@ def overhead(batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")
 def scale(
     files: Annotated[int, typer.Option(min=100, help="How many files are generated and run.")] = 100_000,
     fewer: Annotated[int, typer.Option(min=1, help="Files of the run that memory is compared with.")] = 10_000,
+    faces: Annotated[int, typer.Option(min=0, help="Faces for the share of the network; 0 leaves it out.")] = 64,
     as_json: AsJson = False,
 ) -> None:
-    """CPU time, memory and resume of the runner over many small files, without a network.
+    """CPU time, memory and resume of the runner over many small files; how busy it keeps a network.
 
-    Example: odekit bench scale --files 2000 --fewer 200
+    Example: odekit bench scale --files 2000 --fewer 200 --faces 24
     """
     from odekit.bench.scale import scale as measure
 
-    show(measure(files, fewer), as_json)
+    figures = measure(files, fewer)
+    if faces:
+        from odekit.bench.busy import idle
+
+        figures.append(idle(max(faces, 16)))
+    show(figures, as_json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`odekit bench knobs`: fidelity, samples, and a fast chain."""
+"""`odekit bench knobs|enhancers`: fidelity, samples, a fast chain, and other enhancers in a chain."""
 
 from __future__ import annotations
 
@@ -45,3 +45,53 @@ def knobs(
     else:
         table = (bench.fidelity if what is What.fidelity else bench.samples)(chain, clean, seed)
     show(table, as_json, plot)
+
+
+def enhancers(
+    chain: Annotated[str, typer.Option(help="The chain whose enhancer is replaced.")] = "odedit-fast",
+    arm: Annotated[
+        list[str] | None, typer.Option(help="An enhancer as a YAML mapping, several times; a set of seven by default.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Aligned faces: folder, tar or npz with a split; the checkout's test faces.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="val or test.")] = "test",
+    side: Annotated[int, typer.Option(min=16, help="The prior's side.")] = 64,
+    limit: Annotated[int, typer.Option(min=2, help="Faces.")] = 16,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="Write the spectrum of the train faces here, for preconditioned.")
+    ] = None,
+    keep: Annotated[Path | None, typer.Option(help="A folder for what is finished; nothing is computed twice.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of damage and noise.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw it into this file (png, svg or pdf).")] = None,
+) -> None:
+    """Other enhancers on the same inverted latents of damaged faces, each against the chain's own.
+
+    Examples: odekit bench enhancers --limit 8 --arm "{use: sk-rock, stages: 3}"
+
+    odekit bench enhancers --calibrate spectrum.json --data faces64.npz
+    """
+    from odekit import yamldoc
+    from odekit.bench import enhancers as bench
+    from odekit.bench.faces import face_set
+    from odekit.cli.bench_solvers import show
+    from odekit.cli.bench_strength import tell
+    from odekit.cli.show import say
+    from odekit.enhancers.spectrum import measured, save
+    from odekit.errors import ConfigError, InputError
+
+    faces = face_set(data, side)
+    if calibrate is not None:
+        if len(faces.train) < 2:
+            raise InputError("there are no train faces to calibrate on: give --data with a split")
+        save(measured(faces.train), calibrate)
+        say(f"{calibrate}: the spectrum of {len(faces.train)} train faces")
+        return
+    if split not in ("val", "test"):
+        raise ConfigError(f"--split {split}: val or test")
+    clean = (faces.val if split == "val" else faces.test)[:limit]
+    if len(clean) < 2:
+        raise InputError(f"there are {len(clean)} {split} faces to measure on: give --data with a split")
+    arms = bench.ARMS if not arm else [yamldoc.value(one) for one in arm]
+    show(bench.enhancers(chain, clean, arms, seed=seed, keep=keep, tell=tell), as_json, plot)

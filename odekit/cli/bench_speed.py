@@ -1,4 +1,4 @@
-"""`odekit bench speed|profile`: what a network call costs, and what else there is."""
+"""`odekit bench speed|latency|first-call|profile`: what a network call costs, and what else there is."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def speed(
     iterations: Annotated[int, typer.Option(min=1, help="Langevin updates at each of two levels.")] = 5,
     rounds: Annotated[int, typer.Option(min=1, help="Counted rounds; the least is shown.")] = 3,
     device: Device = "auto",
+    compile: Annotated[bool, typer.Option("--compile", help="Also odekit with a compiled network.")] = False,
     as_json: AsJson = False,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw ms per call over batch sizes.")] = None,
 ) -> None:
@@ -31,7 +32,40 @@ def speed(
 
     if 1000 % steps:
         raise ConfigError(f"--steps {steps}: a divisor of 1000, so that both grids are the same")
-    show(measure(batch or [1, 8], steps, iterations, rounds, resolve_device(device)), as_json, plot)
+    show(measure(batch or [1, 8], steps, iterations, rounds, resolve_device(device), compile), as_json, plot)
+
+
+def latency(
+    chain: Annotated[str, typer.Argument(help="A chain of aligned faces.")] = "odedit-fast",
+    threads: Annotated[list[int] | None, typer.Option(min=1, help="Again for more rows; 1 and all cores.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Counted rounds; the least is shown.")] = 5,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """How long one face takes once the network is loaded.
+
+    Example: odekit bench latency odedit-fast --threads 2
+    """
+    from odekit.bench.latency import latency as measure
+    from odekit.cli.bench_solvers import show
+    from odekit.device import resolve_device
+
+    show(measure(chain, threads or (), rounds, resolve_device(device)), as_json, None)
+
+
+def first_call(
+    chain: Annotated[str, typer.Argument(help="A chain of aligned faces.")] = "odedit-fast",
+    runs: Annotated[int, typer.Option(min=1, help="Fresh processes; the least one is shown.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Where the seconds of a start go, until the first network call.
+
+    Example: odekit bench first-call --runs 3
+    """
+    from odekit.bench.first_call import first_call as measure
+    from odekit.cli.bench_solvers import show
+
+    show(measure(chain, runs), as_json, None)
 
 
 def profile(

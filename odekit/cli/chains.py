@@ -1,6 +1,6 @@
 """`odekit check` and `odekit explain`: what a chain says, and what it would do.
 
-Neither loads weights or torch, unless a picture is to be judged.
+Neither loads weights or torch, unless a picture is to be judged or a job to be timed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from odekit.bench.forecast import Forecast
     from odekit.chain import Chain
     from odekit.plan import Plan
 
@@ -42,11 +43,17 @@ def explain(
     chain: ChainArgument,
     settings: Settings = None,
     picture: Annotated[Path | None, typer.Option("--input", help="Say what is decided for this picture.")] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Measure here how long so many images take, and how much memory.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="With --images: slots of every network call.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the stages of a chain with network calls per image, licences and weights; with --input, what it decides.
 
     Examples: odekit explain odedit --set restore.enhancer.iterations=heavy
+
+    odekit explain odedit-fast --images 1000
 
     odekit explain odedit-auto --input face.png
     """
@@ -60,8 +67,10 @@ def explain(
     if picture is not None:
         decision(loaded, picture, as_json)
         return
+    ahead = None if images is None else job(loaded, images, batch_size)
     if as_json:
-        print_json(asdict(plan) | {"calls_per_image": plan.calls, "chain": loaded.tree()})
+        told = {} if ahead is None else {"forecast": ahead.tree()}
+        print_json(asdict(plan) | {"calls_per_image": plan.calls, "chain": loaded.tree()} | told)
         return
     unknown = "depends"
     per_face = {"face": " per face"}
@@ -87,6 +96,15 @@ def explain(
     if files:
         print_table("", ("weights", "licence", "commercial use", "here", "how to get them"), files)
     say(f"\n{calls_of(plan)}")
+    for line in [] if ahead is None else ahead.lines():
+        say(line)
+
+
+def job(chain: Chain, images: int, slots: int | None) -> Forecast:
+    """How long a job will take here. Loads the chain's networks and times them."""
+    from odekit.bench.forecast import forecast
+
+    return forecast(chain, images, slots)
 
 
 def calls_of(plan: Plan) -> str:

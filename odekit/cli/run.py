@@ -51,7 +51,7 @@ def run(
     page: Annotated[bool, typer.Option("--report", help="Write OUT/report.html: before, after, records.")] = False,
     limit: Annotated[int | None, typer.Option(help="At most this many inputs.")] = None,
     shard: Annotated[str | None, typer.Option(help="Every n-th input from the i-th: i/n.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     commercial_only: Annotated[bool, typer.Option("--commercial-only", help="Refuse non-commercial parts.")] = False,
     require_face: Annotated[bool, typer.Option("--require-face", help="A photograph without a face fails.")] = False,
     max_megapixels: Annotated[float, typer.Option(help="Refuse larger pictures.")] = 100.0,
@@ -110,15 +110,17 @@ def show_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: boo
     from odekit.cli.show import print_json, say
     from odekit.runner import Runner
 
-    jobs = Runner(chain, options, Bar(quiet=True)).jobs(inputs)
-    calls = chain.plan().calls
+    runner = Runner(chain, options, Bar(quiet=True))
+    jobs, calls = runner.pending(inputs), chain.plan().calls
+    done = len(runner.summary.skipped)
     if as_json:
         rows = [{"input": str(job.source), "output": str(options.out / job.target)} for job in jobs]
-        print_json({"jobs": rows, "calls_per_image": calls})
+        print_json({"jobs": rows, "done": done, "calls_per_image": calls})
         return
     for job in jobs:
         say(f"{job.source} -> {options.out / job.target}" + (f"  ({job.error})" if job.error else ""))
-    say(f"{len(jobs)} picture(s), {calls if calls is not None else '?'} network calls each")
+    before = f", {done} more are done already" if done else ""
+    say(f"{len(jobs)} picture(s), {calls if calls is not None else '?'} network calls each{before}")
 
 
 def execute(chain: Chain, options: RunOptions, inputs: list[str], quiet: bool = False) -> Summary:
@@ -191,14 +193,15 @@ def report(summary: Summary, as_json: bool) -> None:
         print_json(summary.tree())
     else:
         done = len(summary.restored)
+        inside = f"{summary.busy / summary.seconds:.0%} of the time, slots {summary.fill:.0%} full"
         rows = [
             ("restored", str(done)),
             ("already done", str(len(summary.skipped))),
             ("failed", str(len(summary.failed))),
             *([("left", str(summary.left))] if summary.left else []),
-            ("network calls per image", str(summary.calls_per_image)),
+            *([("network calls per image", str(summary.calls_per_image))] if done else []),
             ("seconds", f"{summary.seconds:.1f}" + (f" ({summary.seconds / done:.2f} per image)" if done else "")),
-            ("inside the chain", f"{summary.busy / summary.seconds:.0%} of it, slots {summary.fill:.0%} full"),
+            *([("inside the chain", inside)] if done else []),
             ("where", str(summary.out)),
         ]
         print_table("", ("", ""), rows)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from odekit.degrade.recipe import Recipe, Selection, select
 from odekit.errors import ConfigError, OdekitError
 from odekit.image import Image
 from odekit.inputs import Job, collect, part_of
+from odekit.parallel import in_order
 from odekit.record import read_json, write_json
 
 CHUNK = 16
@@ -96,7 +98,8 @@ def degrade_files(
     if processes is None:
         processes = min(os.cpu_count() or 1, 8) if len(todo) >= PARALLEL_FROM else 1
     finished = 0
-    for outcomes in _each(chunks, out, settings, selection, processes):
+    work = partial(_chunk, out=out, settings=settings, selection=selection)
+    for outcomes in in_order(work, chunks, processes):
         manifest.append(out / manifest.NAME, (entry for _, entries, _ in outcomes for entry in entries))
         for source, entries, error in outcomes:
             summary.written += len(entries)
@@ -159,30 +162,7 @@ def _prepare(out: Path, settings: Settings, selection: Selection, resume: bool, 
     return done
 
 
-def _each(
-    chunks: list[list[Job]], out: Path, settings: Settings, selection: Selection, processes: int
-) -> Iterator[list[Outcome]]:
-    """The outcomes of each chunk, in order; at most four chunks for each process are under way."""
-    if processes <= 1:
-        yield from (_chunk(chunk, out, settings, selection) for chunk in chunks)
-        return
-    import multiprocessing
-    from concurrent.futures import Future, ProcessPoolExecutor
-
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        running: deque[Future[list[Outcome]]] = deque()
-        try:
-            for chunk in chunks:
-                running.append(pool.submit(_chunk, chunk, out, settings, selection))
-                if len(running) >= 4 * processes:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _chunk(jobs: list[Job], out: Path, settings: Settings, selection: Selection) -> list[Outcome]:
+def _chunk(jobs: list[Job], *, out: Path, settings: Settings, selection: Selection) -> list[Outcome]:
     return [_one(job, out, settings, selection) for job in jobs]
 
 

@@ -96,8 +96,9 @@ class Calibration:
         """Refuse another prior than the calibration's. Raises ConfigError."""
         if self.weights_digest is not None and self.weights_digest != digest:
             raise ConfigError(
-                "the meter of iterations: auto was calibrated for another prior; calibrate it with 'odekit bench "
-                "strength --calibrate FILE --chain ... --data ...' and name the file as the enhancer's meter"
+                "the meter of iterations: auto was calibrated for another prior; say how often with "
+                "--set restore.enhancer.iterations=10, or calibrate it with 'odekit bench strength --calibrate FILE "
+                "--chain ... --data ...' and name the file as the enhancer's meter"
             )
 
     def decide(self, readings: Mapping[str, float]) -> Decision:

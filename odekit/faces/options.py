@@ -104,6 +104,25 @@ class Paste(Options):
         return value
 
 
+class Denoise(Options):
+    """The stage `denoise`: noise is measured and taken off the photograph."""
+
+    part = "denoise"
+    noise: Literal["auto"] | float = "auto"
+    """Standard deviation of the noise, for pixels in [0, 1]; `auto` measures it in each photograph."""
+    least: float = Limits(default=0.02, ge=0, le=1)
+    """Photographs with less noise pass as they are, bit for bit. 0.02 is five of 255 levels."""
+    amount: float = Limits(default=1.0, gt=0, le=4)
+    """How strongly, as a multiple of the noise: less leaves grain, more smooths texture too."""
+
+    @field_validator("noise")
+    @classmethod
+    def _known(cls, value: float | str) -> float | str:
+        if isinstance(value, float) and not 0 < value <= 1:
+            raise ValueError("'auto', or a number above 0 and up to 1")
+        return value
+
+
 class Faces(Options):
     """The stage `faces`: find the faces of a photograph, run a chain on each, put them back."""
 

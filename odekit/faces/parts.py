@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from odekit.faces.masks import Ellipse, Square
-from odekit.faces.options import BuiltinDetector, Faces
+from odekit.faces.options import BuiltinDetector, Denoise, Faces
 from odekit.registry import PluginCatalog
 
 ASSET = Path(__file__).parent.parent / "assets" / "aligner" / "model.safetensors"
@@ -16,6 +16,12 @@ def register(catalog: PluginCatalog) -> None:
     """All of it."""
     catalog.stage(
         "faces", "odekit.faces_stage:FacesStage", Faces, "find the faces of a photograph, restore each, put them back"
+    )
+    catalog.stage(
+        "denoise",
+        "odekit.faces.denoise:DenoiseStage",
+        Denoise,
+        "take noise off a photograph; a clean one stays",
     )
     catalog.detector(
         "builtin", "odekit.faces.detector:Builtin", BuiltinDetector, "OpenCV's cascades, checked by a learned aligner"

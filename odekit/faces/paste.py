@@ -94,7 +94,8 @@ def keep_share(face: Restored, photo: Pixels, restored: Pixels, options: Paste) 
         return {"trust": float(options.detail)}, float(options.detail)
     side = min(max(detail.SIDE, 2 * face.narrow), round(face.frame.side))
     native = cut(photo, face.frame, side)
-    judged = detail.judge(native, resized(restored, side), face.narrow, blocks_in(photo, face.frame))
+    blocks = blocks_in(photo, face.frame)
+    judged = detail.judge(native, resized(restored, side), face.narrow, blocks, face.frame.side)
     return judged.tree(), judged.trust
 
 

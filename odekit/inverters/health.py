@@ -1,38 +1,102 @@
-"""Watches latents on their way: which picture left the plausible range, and where."""
+"""Watches latents on their way: which picture left the plausible range, and where.
+
+What is seen stays on the pictures' own device as numbers, so that a graphics card is not waited for at every step; it
+becomes words when somebody asks.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from odekit.interfaces import Latent, State
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PLAUSIBLE = 100.0
 """RMS of x beyond which no prior has anything to say: a latent's is about 1, a badly damaged picture's a few."""
+WAYS = ("on the way up", "where it was edited", "on the way down")
+UP, EDITED, DOWN = range(len(WAYS))
+
+
+@dataclass(frozen=True)
+class Health:
+    """Of each row, the first place at which it went wrong and its RMS there."""
+
+    place: Tensor
+    """int64 (N,): `place_of(level, way)`, or -1 where nothing is wrong."""
+    rms: Tensor
+    """float64 (N,): the RMS of x there."""
+    given_up: Mapping[int, tuple[int, str]] = field(default_factory=dict)
+    """Rows that the solver itself gave up: the place and its reason."""
+
+    @classmethod
+    def of(cls, x: State) -> Health:
+        """Nothing is wrong yet with the rows of x."""
+        import torch
+
+        return cls(
+            torch.full((len(x),), -1, dtype=torch.int64, device=x.device),
+            torch.zeros(len(x), dtype=torch.float64, device=x.device),
+        )
+
+    def after(self, y: State, signal: float, level: int, way: int, carry: Any = None) -> Health:
+        """What is known after a step to x = signal y, (N, 3, H, W), at a level; the carry may tell of failed rows."""
+        import torch
+
+        here = place_of(level, way)
+        rms = torch.linalg.vector_norm(y.flatten(1), dim=1) * (signal / math.sqrt(y[0].numel()))
+        bad = ~(rms <= PLAUSIBLE)
+        failed = {row: (here, why) for row, why in getattr(carry, "failed", {}).items() if row not in self.given_up}
+        if failed:
+            bad[list(failed)] = True
+        first = bad & (self.place < 0)
+        place, rms = torch.where(first, here, self.place), torch.where(first, rms, self.rms)
+        return replace(self, place=place, rms=rms, given_up={**failed, **self.given_up})
+
+    @property
+    def bad(self) -> Tensor:
+        """bool (N, 1, 1, 1): rows that went wrong."""
+        return (self.place >= 0).view(-1, 1, 1, 1)
+
+    def trouble(self, levels: int) -> dict[int, str]:
+        """What happened to each row that went wrong, on a grid of so many levels; waits for the device."""
+        found = {}
+        for row, (place, rms) in enumerate(zip(self.place.tolist(), self.rms.tolist(), strict=True)):
+            if place >= 0:
+                where = said(place, levels)
+                at, why = self.given_up.get(row, (-1, ""))
+                found[row] = f"{why} (at {where})" if at == place else complaint(rms, where)
+        return found
 
 
 @dataclass(frozen=True)
 class Watched(Latent):
     """A latent that knows which of its rows went wrong; such rows come out as NaN."""
 
-    trouble: Mapping[int, str] = field(default_factory=dict)
-    """Row: what happened, at which level; the first thing only."""
+    health: Health | None = None
+    levels: int = 0
+    """Of the grid."""
+
+    @cached_property
+    def trouble(self) -> Mapping[int, str]:
+        """Row: what happened, at which level; the first thing only. To ask is to wait for the device."""
+        return {} if self.health is None else self.health.trouble(self.levels)
 
 
-def inspect(x: State, where: str, known: Mapping[int, str], carry: Any = None) -> Mapping[int, str]:
-    """What is wrong with the rows of x (N, 3, H, W), after what was known before and what the solver itself gave up.
+def place_of(level: int, way: int) -> int:
+    """A level (-1 is the image) and a way as one number."""
+    return (level + 1) * len(WAYS) + way
 
-    `where` says level and way, such as "level 57 of 100 on the way up".
-    """
-    found = dict(known)
-    for row, reason in getattr(carry, "failed", {}).items():
-        found.setdefault(row, f"{reason} (at {where})")
-    for row, rms in enumerate(x.flatten(1).pow(2).mean(dim=1).sqrt().tolist()):
-        if row not in found and not rms <= PLAUSIBLE:
-            found[row] = complaint(rms, where)
-    return found
+
+def said(place: int, levels: int) -> str:
+    """A place in words."""
+    level, way = divmod(place, len(WAYS))
+    return f"{'the image' if level == 0 else f'level {level - 1} of {levels}'} {WAYS[way]}"
 
 
 def complaint(rms: float, where: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from pydantic import Field as Limits
@@ -13,7 +12,7 @@ from odekit.errors import ConfigError, PluginError
 from odekit.grids import GridName, Levels, make_grid
 from odekit.interfaces import Field, Latent, Prior, Solver, State, Tools
 from odekit.inverters.clip import Clip, Confidence, Dynamic, ThresholdedField
-from odekit.inverters.health import Watched, inspect
+from odekit.inverters.health import DOWN, EDITED, UP, Health, Watched
 from odekit.options import Options, Part, SolverRef
 from odekit.rng import Rng
 from odekit.schedule import NoiseSchedule, signal
@@ -126,11 +125,11 @@ class OdeInverter:
         if self.options.start == "noised":
             clean = clean + self.levels.sigma(0) * rng.normal_like(clean)
         carry = self.solver.start(self.field, clean / self.levels.signal(below), self.levels.at(below))
-        trouble: Mapping[int, str] = {}
+        health = Health.of(clean)
         for level in range(below + 1, len(self.levels)):
             carry = self.solver.step(self.field, self._clipped(carry, level - 1), self.levels.at(level))
-            trouble = inspect(carry.y * self.levels.signal(level), self._where(level, "on the way up"), trouble, carry)
-        return self._latent(self.solver.turn(carry), len(self.levels) - 1, trouble)
+            health = health.after(carry.y, self.levels.signal(level), level, UP, carry)
+        return self._latent(self.solver.turn(carry), len(self.levels) - 1, health)
 
     def descend(self, latent: Latent, rng: Rng) -> Latent:
         """One step down; from level 0 to the image."""
@@ -138,8 +137,8 @@ class OdeInverter:
         if not (isinstance(self.options.clip, Confidence) and self.options.clip.ways == "up"):
             carry = self._clipped(carry, latent.level)
         carry = self.solver.step(self.field, carry, self.levels.at(level))
-        x = carry.y * self.levels.signal(level)
-        return self._latent(carry, level, inspect(x, self._where(level, "on the way down"), known(latent), carry))
+        health = known(latent).after(carry.y, self.levels.signal(level), level, DOWN, carry)
+        return self._latent(carry, level, health)
 
     def moved(self, latent: Latent, x: State) -> Latent:
         """Companions of the solver move with the edit."""
@@ -147,8 +146,8 @@ class OdeInverter:
         still = (x == latent.x).flatten(1).all(dim=1).view(-1, 1, 1, 1)
         # Not the rounding of x / signal either: a row that nobody moved keeps its history.
         carry = self.solver.displace(latent.carry, (y - latent.carry.y).masked_fill(still, 0.0))
-        trouble = inspect(x, self._where(latent.level, "where it was edited"), known(latent))
-        return Watched(x, latent.level, carry, trouble)
+        health = known(latent).after(x, 1.0, latent.level, EDITED)
+        return Watched(x, latent.level, carry, health, len(self.levels))
 
     def _clipped(self, carry: Any, level: int) -> Any:
         clip = self.options.clip
@@ -157,20 +156,17 @@ class OdeInverter:
         delta = clip.held(carry.y, self.levels.at(level)) - carry.y
         return self.solver.displace(carry, delta) if bool((delta != 0).any()) else carry
 
-    def _where(self, level: int, way: str) -> str:
-        return f"{'the image' if level < 0 else f'level {level} of {len(self.levels)}'} {way}"
-
-    def _latent(self, carry: Any, level: int, trouble: Mapping[int, str]) -> Watched:
+    def _latent(self, carry: Any, level: int, health: Health) -> Watched:
         x = carry.y * self.levels.signal(level)
-        if level < 0 and trouble:
-            x = x.clone()
-            x[list(trouble)] = math.nan  # whoever does not read `trouble` cannot take such a row for a result
-        return Watched(x, level, carry, trouble)
+        if level < 0:  # whoever does not read `trouble` cannot take a row that went wrong for a result
+            x = x.masked_fill(health.bad, math.nan)
+        return Watched(x, level, carry, health, len(self.levels))
 
 
-def known(latent: Latent) -> Mapping[int, str]:
-    """The trouble that a latent carries."""
-    return latent.trouble if isinstance(latent, Watched) else {}
+def known(latent: Latent) -> Health:
+    """What a latent knows of its rows."""
+    health = latent.health if isinstance(latent, Watched) else None
+    return Health.of(latent.x) if health is None else health
 
 
 def make(options: Ode, tools: Tools) -> OdeInverter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 
@@ -19,10 +19,6 @@ class About:
     of: Literal["pair", "set"] = "pair"
     """One number for each pair of pictures, or one for two sets of pictures."""
     meaning: str = ""
-
-    def tree(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
 
 
 def about(name: str, metric: Any, meaning: str = "") -> About:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -21,6 +21,7 @@ from odekit.device import resolve_device, resolve_precision
 from odekit.errors import WeightsError
 from odekit.priors.lean import lean
 from odekit.priors.spec import PriorSpec, read_spec
+from odekit.priors.unet import UNet, knows
 from odekit.safeload import fit, load_tensors, sha256
 
 if TYPE_CHECKING:
@@ -46,13 +47,16 @@ class DiffusersPrior:
         self.device, self.dtype = weight.device, weight.dtype
 
     @classmethod
-    def load(cls, folder: Path | str, device: str = "cpu", precision: str = "float32") -> DiffusersPrior:
+    def load(
+        cls, folder: Path | str, device: str = "cpu", precision: str = "float32", *, compile: bool = False
+    ) -> DiffusersPrior:
         """The prior of a folder.
 
         Args:
             folder: see `odekit.priors.spec.read_spec` for the layouts.
             device: where the network runs; states may live elsewhere.
             precision: float32, bfloat16 or float16 (`auto` is float32), whatever type the weights are stored in.
+            compile: run the network through `torch.compile` (see `odekit.priors.compiled`).
 
         Raises:
             WeightsError: the folder cannot be understood, or its weights are damaged, unsafe or of another network.
@@ -61,7 +65,12 @@ class DiffusersPrior:
         precision, device = resolve_precision(precision, device), resolve_device(device)
         spec = read_spec(Path(folder))
         network = build(spec, load_tensors(spec.weights), DTYPES[precision])
-        return cls(spec, lean(network.to(device)))
+        network = lean(network.to(device))
+        if compile:
+            from odekit.priors.compiled import Compiled
+
+            network = Compiled(network, device)
+        return cls(spec, network)
 
     def raw(self, x: Tensor, t: float) -> Tensor:
         """What the network itself says about x (N, 3, H, W) at timestep t, variance channels left out, on x's device.
@@ -120,11 +129,9 @@ def build(spec: PriorSpec, tensors: Mapping[str, Tensor], dtype: torch.dtype) ->
     Raises:
         WeightsError: the configuration does not describe a network, or the tensors belong to another one.
     """
-    from diffusers.models.unets.unet_2d import UNet2DModel
-
     try:
         with torch.device("meta"):
-            network: nn.Module = UNet2DModel.from_config(dict(spec.config))
+            network = UNet(spec.config) if knows(spec.config) else diffusers_network(spec.config)
     except (ValueError, TypeError, KeyError, ZeroDivisionError, RuntimeError) as error:
         raise WeightsError(
             f"{spec.weights.parent / 'config.json'}: no UNet2DModel can be made of it: {error}"
@@ -139,6 +146,14 @@ def build(spec: PriorSpec, tensors: Mapping[str, Tensor], dtype: torch.dtype) ->
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
+def diffusers_network(config: Mapping[str, Any]) -> nn.Module:
+    """The library's own network, for configurations that `odekit.priors.unet` does not know."""
+    from diffusers.models.unets.unet_2d import UNet2DModel
+
+    network: nn.Module = UNet2DModel.from_config(dict(config))
+    return network
+
+
 def modern(name: str) -> str:
     """A tensor's name in today's diffusers."""
     return OLD_ATTENTION.sub(lambda m: f".attentions.{m[1]}.{NEW_ATTENTION[m[2]]}.{m[3]}", name)
@@ -150,10 +165,8 @@ def set_heads(network: nn.Module, heads: int, where: Path) -> None:
     Raises:
         WeightsError: a width that does not divide into so many heads.
     """
-    from diffusers.models.attention_processor import Attention
-
     for name, module in network.named_modules():
-        if isinstance(module, Attention):
+        if type(module).__name__ == "Attention":
             if module.inner_dim % heads:
                 raise WeightsError(f"{where}: {heads} heads do not divide the {module.inner_dim} channels of {name}")
             module.heads = heads

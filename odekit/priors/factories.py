@@ -11,12 +11,12 @@ from odekit.priors.options import Diffusers, Face64, Gaussian, Mixture
 
 def face64(options: Face64, tools: Tools) -> Prior:
     """The built-in face prior, from the package."""
-    return DiffusersPrior.load(tools.weights("face64"), tools.device, tools.precision)
+    return DiffusersPrior.load(tools.weights("face64"), tools.device, tools.precision, compile=options.compile)
 
 
 def diffusers(options: Diffusers, tools: Tools) -> Prior:
     """A UNet2DModel folder by path."""
-    return DiffusersPrior.load(Path(options.path), tools.device, tools.precision)
+    return DiffusersPrior.load(Path(options.path), tools.device, tools.precision, compile=options.compile)
 
 
 def gaussian(options: Gaussian, tools: Tools) -> Prior:

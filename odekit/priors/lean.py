@@ -1,4 +1,4 @@
-"""The same network with fewer passes over memory: blocks of a diffusers `UNet2DModel` that compute what theirs do.
+"""The same network with fewer passes over memory: blocks of a `UNet2DModel` that compute what diffusers' do.
 
 Weights are those of the file. Sums are taken in another order, so that results differ in the last bits (1e-6 of the
 largest value in float32). Where all rows of a call are at one timestep, as in odekit, the scale and shift of a
@@ -28,20 +28,18 @@ class Call:
 def lean(network: nn.Module) -> nn.Module:
     """Exchange the blocks it knows, in place; the network must be on its device, in its type, and not be trained.
 
-    Blocks with options that are not handled here (FIR kernels, spatial norms, cross attention) stay as they are.
+    Blocks are known by the names that diffusers gives them. Those with options that are not handled here (FIR kernels,
+    spatial norms, cross attention) stay as they are.
     """
-    from diffusers.models.attention_processor import Attention
-    from diffusers.models.resnet import ResnetBlock2D
-    from diffusers.models.upsampling import Upsample2D
-
     call = Call()
     for module in network.modules():
         made: Block | None = None
-        if isinstance(module, ResnetBlock2D):
+        kind = type(module).__name__
+        if kind == "ResnetBlock2D":
             made = residual(module, call)
-        elif isinstance(module, Attention):
+        elif kind == "Attention":
             made = attention(module)
-        elif isinstance(module, Upsample2D):
+        elif kind == "Upsample2D":
             made = enlarged(module)
         if made is not None:
             module.forward = made

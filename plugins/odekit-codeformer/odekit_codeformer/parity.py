@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from odekit.goldens import Golden
+from odekit.goldens import Golden, statistics
 from odekit_codeformer.network import SIDE, build, decode, encode
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def codeformer(golden: Golden) -> Mapping[str, NDArray[Any]]:
@@ -29,19 +25,13 @@ def codeformer(golden: Golden) -> Mapping[str, NDArray[Any]]:
         codes = encode(network, torch.from_numpy(golden.input((1, 3, SIDE, SIDE))))
         found = {
             "logits": codes.logits[0, :, ::8].numpy(),
-            "logits_stats": stats(codes.logits),
+            "logits_stats": statistics(codes.logits),
             "lq_feat": codes.features[0, ::4].numpy(),
-            "lq_feat_stats": stats(codes.features),
+            "lq_feat_stats": statistics(codes.features),
             "code_indices": codes.indices[0].numpy(),
         }
         for name in [n for n in golden.arrays if n.startswith("w") and not n.endswith("_stats")]:
             w, adain = name[1:].split("_adain")
             picture = decode(network, codes, float(w), adain == "1")
-            found |= {name: picture[..., ::8, ::8].numpy(), f"{name}_stats": stats(picture)}
+            found |= {name: picture[..., ::8, ::8].numpy(), f"{name}_stats": statistics(picture)}
     return found
-
-
-def stats(x: Tensor) -> NDArray[np.float64]:
-    """Mean, population standard deviation, largest and mean absolute value, as the goldens store them."""
-    wide = x.numpy().astype(np.float64)
-    return np.array([wide.mean(), wide.std(), np.abs(wide).max(), np.abs(wide).mean()])

@@ -15,10 +15,10 @@ from torch import nn
 
 import odekit
 from odekit.errors import OdekitWarning, WeightsError
-from odekit.goldens import Golden, deviation, fill
+from odekit.goldens import Golden, deviation
 from odekit.image import Image
 from odekit.registry import catalog
-from odekit.testing import check_upsampler
+from odekit.testing import PlainTools, check_readme, check_upsampler, synthetic_weights
 
 GOLDENS = ROOT / "tests" / "data" / "golden"
 SIDE = 64
@@ -48,27 +48,15 @@ def in_small(monkeypatch, request):
         monkeypatch.setattr("odekit_codeformer.upsampler.SIDE", SIDE)
 
 
-def filled(network=None, seed=0):
-    shapes = {name: tuple(tensor.shape) for name, tensor in (network or small()).state_dict().items()}
-    return {name: torch.from_numpy(value) for name, value in fill(shapes, seed, "B").items()}
-
-
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "own.pth"
-    torch.save({"params_ema": filled()}, path)
+    torch.save({"params_ema": synthetic_weights(small())}, path)
     return path
 
 
-class Tools:
-    device = "cpu"
-
-    def __init__(self, precision="float32"):
-        self.precision = precision
-
-
 def make(file, precision="float32", **options):
-    return CodeformerUpsampler(Codeformer(weights=str(file), **options), Tools(precision))
+    return CodeformerUpsampler(Codeformer(weights=str(file), **options), PlainTools(precision))
 
 
 def faces(n, side=SIDE):
@@ -232,7 +220,7 @@ def test_nothing_is_drawn_from_a_global_generator(file):
 @pytest.mark.parametrize("wrap", [lambda t: t, lambda t: {"params": t}, lambda t: {"state_dict": t}])
 def test_wrappers_and_prefixes_are_taken_off(wrap, tmp_path, file):
     path = tmp_path / "wrapped.ckpt"
-    torch.save(wrap({f"module.{name}": tensor for name, tensor in filled().items()}), path)
+    torch.save(wrap({f"module.{name}": tensor for name, tensor in synthetic_weights(small()).items()}), path)
     a, b = (make(f).upsample(faces(1), [])[0].pixels for f in (path, file))
     assert np.array_equal(a, b)
 
@@ -244,7 +232,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, file):
         with pytest.raises(WeightsError, match=message):
             make(path)
 
-    tensors = filled()
+    tensors = synthetic_weights(small())
     refused({n: t for n, t in tensors.items() if n != "position_emb"}, r"1 missing tensor \(first position_emb\)")
     refused(tensors | {"extra": torch.zeros(1)}, r"1 unknown tensor \(first extra\)")
     refused(tensors | {"position_emb": torch.zeros(3, 32)}, r"1 of another shape \(first position_emb: \(3, 32\)")
@@ -274,21 +262,15 @@ def test_the_chains_are_this_system_alone_and_after_odedit():
     assert odekit.Chain.load("odedit-codeformer").plan().calls == odekit.Chain.load("odedit").plan().calls
 
 
-@pytest.mark.parametrize("line", [
-    line for line in (ROOT / "plugins" / "odekit-codeformer" / "README.md").read_text().splitlines()
-    if line.startswith("odekit run")
-])  # fmt: skip
-def test_commands_in_the_readme_name_chains_and_options_that_exist(line):
-    words = line.split("  #")[0].split()
-    settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
-    odekit.Chain.load(words[2], settings).plan()
+def test_commands_in_the_readme_name_chains_and_options_that_exist():
+    check_readme(ROOT / "plugins" / "odekit-codeformer" / "README.md")
 
 
 @pytest.mark.long
 def test_the_chain_runs_in_full_size_on_a_face(tmp_path):
     """Filled weights: what comes out is no face, but of the right size, and other than what fidelity 0 gives."""
     path = tmp_path / "filled.pth"
-    torch.save({"params_ema": filled(room.build())}, path)
+    torch.save({"params_ema": synthetic_weights(room.build())}, path)
     face = odekit.read(sorted((ROOT / "examples" / "clean").glob("*.png"))[0])
     few = ["restore.inverter.steps=2", "restore.enhancer.levels=[0]", "restore.enhancer.iterations=1"]
     settings = [*few, f"upsample.weights={path}"]

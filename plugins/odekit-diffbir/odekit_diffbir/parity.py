@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from odekit.goldens import Golden, statistics
 from odekit_diffbir.checkpoint import layout, load
 from odekit_diffbir.names import Names
 from odekit_diffbir.networks import build, controls, denoise
 from odekit_diffbir.shapes import TINY
 from odekit_diffbir.stage1 import FACE, swinir
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from odekit.goldens import Golden
 
 Found = Mapping[str, NDArray[Any]]
 
@@ -28,12 +24,6 @@ def filled(golden: Golden, network: str) -> Any:
     wanted = layout(build(network, TINY), Names(network, TINY), network)
     weights = {name: torch.from_numpy(value) for name, value in golden.fill(wanted).items()}
     return load(network, weights, TINY, torch.float32, golden.stem)
-
-
-def stats(x: Tensor) -> NDArray[np.float64]:
-    """Mean, population standard deviation, largest and mean absolute value, as the goldens store them."""
-    wide = x.numpy().astype(np.float64)
-    return np.array([wide.mean(), wide.std(), np.abs(wide).max(), np.abs(wide).mean()])
 
 
 @torch.inference_mode()
@@ -46,12 +36,12 @@ def tiny_cldm(golden: Golden) -> Found:
     found: dict[str, NDArray[Any]] = {}
     for i, tensor in enumerate(whole):
         name = f"control{i:02}"
-        found |= {name: tensor[:, ::4, ::2, ::2].numpy(), f"{name}_stats": stats(tensor)}
+        found |= {name: tensor[:, ::4, ::2, ::2].numpy(), f"{name}_stats": statistics(tensor)}
         found[f"{name}_shape"] = np.array(tensor.shape)
     half = controls(control, x, t, context, condition, strength=0.5)
     for name, tensors in (("output", whole), ("output_scale05", half), ("output_no_control", None)):
         found[name] = denoise(unet, x, t, context, tensors).numpy()
-    return found | {"output_stats": stats(torch.from_numpy(found["output"]))}
+    return found | {"output_stats": statistics(found["output"])}
 
 
 @torch.inference_mode()
@@ -67,11 +57,11 @@ def tiny_vae(golden: Golden) -> Found:
     decoded = vae.decode(latent).sample
     return {
         "mean": posterior.mean.numpy(),
-        "mean_stats": stats(posterior.mean),
+        "mean_stats": statistics(posterior.mean),
         "logvar": posterior.logvar[..., ::2, ::2].numpy(),
-        "logvar_stats": stats(posterior.logvar),
+        "logvar_stats": statistics(posterior.logvar),
         "decoded": decoded[..., ::2, ::2].numpy(),
-        "decoded_stats": stats(decoded),
+        "decoded_stats": statistics(decoded),
     }
 
 
@@ -95,7 +85,7 @@ def swinir_face(golden: Golden) -> Found:
     output, window = network(image), network(image[..., :256, :384])
     return {
         "output": output[..., ::8, ::8].numpy(),
-        "output_stats": stats(output),
+        "output_stats": statistics(output),
         "crop256x384_output": window[..., ::8, ::8].numpy(),
-        "crop256x384_stats": stats(window),
+        "crop256x384_stats": statistics(window),
     }

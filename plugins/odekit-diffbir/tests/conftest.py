@@ -2,7 +2,6 @@
 
 import functools
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from odekit.goldens import fill
 from odekit.image import Image
 from odekit.rng import ImageNoise, stream
+from odekit.testing import PlainTools
 
 TINY_SWINIR = {
     "img_size": 64, "embed_dim": 12, "depths": [2], "num_heads": [2], "window_size": 8, "mlp_ratio": 2.0,
@@ -116,8 +116,7 @@ def make(weights):
         return kept[network, file]
 
     def made(precision="float32", **options):
-        tools = SimpleNamespace(device="cpu", precision=precision, prior=None)
-        return upsampler.DiffbirUpsampler(Diffbir(**(QUICK | weights | options)), tools)
+        return upsampler.DiffbirUpsampler(Diffbir(**(QUICK | weights | options)), PlainTools(precision))
 
     patch.setattr(shelf.Shelf, "_load", once)
     yield made

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from odekit.goldens import Golden
+from odekit.goldens import Golden, statistics
 from odekit_gfpgan.network import SIDE, build
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def gfpgan(golden: Golden) -> Mapping[str, NDArray[Any]]:
 
     def keep(name: str, picture: Tensor, step: int) -> None:
         found[name] = picture[..., ::step, ::step].numpy()
-        found[f"{name}_stats"] = stats(picture)
+        found[f"{name}_stats"] = statistics(picture)
 
     face = torch.from_numpy(golden.input((1, 3, SIDE, SIDE)))
     with torch.inference_mode():
@@ -38,9 +37,3 @@ def gfpgan(golden: Golden) -> Mapping[str, NDArray[Any]]:
         for i, picture in enumerate(pictures):
             keep(f"rgb{i}", picture, picture.shape[-1] // golden.arrays[f"rgb{i}"].shape[-1])
     return found
-
-
-def stats(x: Tensor) -> NDArray[np.float64]:
-    """Mean, population standard deviation, largest and mean absolute value, as the goldens store them."""
-    wide = x.numpy().astype(np.float64)
-    return np.array([wide.mean(), wide.std(), np.abs(wide).max(), np.abs(wide).mean()])

@@ -13,11 +13,11 @@ from odekit_gfpgan.upsampler import GfpganUpsampler
 
 import odekit
 from odekit.errors import OdekitWarning, WeightsError
-from odekit.goldens import Golden, deviation, fill
+from odekit.goldens import Golden, deviation
 from odekit.image import Image
 from odekit.registry import catalog
 from odekit.rng import ImageNoise, stream
-from odekit.testing import check_upsampler
+from odekit.testing import PlainTools, check_readme, check_upsampler, synthetic_weights
 
 GOLDENS = ROOT / "tests" / "data" / "golden"
 SIDE = 64
@@ -38,27 +38,15 @@ def in_small(monkeypatch, request):
         monkeypatch.setattr("odekit_gfpgan.upsampler.SIDE", SIDE)
 
 
-def filled(network=None, seed=0):
-    shapes = {name: tuple(tensor.shape) for name, tensor in (network or small()).state_dict().items()}
-    return {name: torch.from_numpy(value) for name, value in fill(shapes, seed, "B").items()}
-
-
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "own.pth"
-    torch.save({"params_ema": filled()}, path)
+    torch.save({"params_ema": synthetic_weights(small())}, path)
     return path
 
 
-class Tools:
-    device = "cpu"
-
-    def __init__(self, precision="float32"):
-        self.precision = precision
-
-
 def make(file, precision="float32", **options):
-    return GfpganUpsampler(Gfpgan(weights=str(file), **options), Tools(precision))
+    return GfpganUpsampler(Gfpgan(weights=str(file), **options), PlainTools(precision))
 
 
 def faces(n, side=SIDE):
@@ -96,7 +84,7 @@ def test_every_number_of_the_official_network_comes_out(rule):
 def test_noise_handed_over_is_the_noise_that_is_used():
     """The file's own noise, handed over, gives what the network gives by itself; half of it gives something else."""
     network = small().eval()
-    network.load_state_dict(filled(), assign=True)
+    network.load_state_dict(synthetic_weights(small()), assign=True)
     x = torch.from_numpy(np.stack([2 * face.pixels - 1 for face in faces(2)]))
     own = [getattr(network.stylegan_decoder.noises, f"noise{i}").expand(2, -1, -1, -1) for i in range(9)]
     assert network.stylegan_decoder.num_layers == len(own)
@@ -189,7 +177,7 @@ def test_float16_runs_in_float32_and_says_so(file):
 @pytest.mark.parametrize("wrap", [lambda t: t, lambda t: {"params": t}, lambda t: {"state_dict": t}])
 def test_wrappers_and_prefixes_are_taken_off(wrap, tmp_path, file):
     path = tmp_path / "wrapped.ckpt"
-    torch.save(wrap({f"module.{name}": tensor for name, tensor in filled().items()}), path)
+    torch.save(wrap({f"module.{name}": tensor for name, tensor in synthetic_weights(small()).items()}), path)
     assert np.array_equal(out(make(path), faces(1)), out(make(file), faces(1)))
 
 
@@ -200,7 +188,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, file):
         with pytest.raises(WeightsError, match=message):
             make(path)
 
-    tensors = filled()
+    tensors = synthetic_weights(small())
     refused(
         {n: t for n, t in tensors.items() if n != "final_conv.bias"}, r"1 missing tensor \(first final_conv\.bias\)"
     )
@@ -236,21 +224,15 @@ def test_the_chains_are_this_system_alone_and_after_odedit():
     assert "gfpgan-1.4" in [weights["name"] for weights in plan.weights]
 
 
-@pytest.mark.parametrize("line", [
-    line for line in (ROOT / "plugins" / "odekit-gfpgan" / "README.md").read_text().splitlines()
-    if line.startswith("odekit run")
-])  # fmt: skip
-def test_commands_in_the_readme_name_chains_and_options_that_exist(line):
-    words = line.split("  #")[0].split()
-    settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
-    odekit.Chain.load(words[2], settings).plan()
+def test_commands_in_the_readme_name_chains_and_options_that_exist():
+    check_readme(ROOT / "plugins" / "odekit-gfpgan" / "README.md")
 
 
 @pytest.mark.long
 def test_the_chain_runs_in_full_size_on_a_face(tmp_path):
     """Filled weights: what comes out is no face, but of the right size, and follows the seed."""
     path = tmp_path / "filled.pth"
-    torch.save({"params_ema": filled(room.build())}, path)
+    torch.save({"params_ema": synthetic_weights(room.build())}, path)
     face = odekit.read(sorted((ROOT / "examples" / "clean").glob("*.png"))[0])
     few = ["restore.inverter.steps=2", "restore.enhancer.levels=[0]", "restore.enhancer.iterations=1"]
     chain = odekit.Chain.load("odedit-gfpgan", [*few, f"upsample.weights={path}"])

@@ -15,14 +15,9 @@ from odekit.enhancers.none import NoEnhancer
 from odekit.errors import ConfigError
 from odekit.image import Image
 from odekit.rng import Replay, WholeNoise
-from odekit.testing import check_inverter
+from odekit.testing import PlainTools, check_inverter
 
 GOLDEN = read_golden("sdedit_small.B").arrays
-
-
-class Tools:
-    def __init__(self, prior):
-        self.prior = prior
 
 
 def test_every_stored_state_of_the_official_run_is_repeated():
@@ -40,7 +35,7 @@ def test_kept_pixels_come_back_clean():
     prior, noise = small(golden, "ddim_small"), np.random.Generator(np.random.PCG64(1))
     clean = torch.from_numpy(2 * GOLDEN["image"].astype(np.float64) - 1)[None]
     keep = torch.from_numpy(GOLDEN["mask_half"].astype(np.float64))[None, None]
-    inverter = SdeditInverter(Sdedit(t0=5), Tools(prior))
+    inverter = SdeditInverter(Sdedit(t0=5), PlainTools(prior=prior))
     draws = WholeNoise(Replay(noise.standard_normal(clean.shape).astype(np.float32) for _ in range(6)))
     out = edit(clean, inverter, NoEnhancer(), prior, draws, keep=keep)
     assert torch.equal(out[..., :8], clean[..., :8])
@@ -48,7 +43,7 @@ def test_kept_pixels_come_back_clean():
 
 
 def test_sdedit_keeps_the_rules_of_inverters():
-    check_inverter(lambda prior: SdeditInverter(Sdedit(t0=20), Tools(prior)))
+    check_inverter(lambda prior: SdeditInverter(Sdedit(t0=20), PlainTools(prior=prior)))
 
 
 def chain(**options):

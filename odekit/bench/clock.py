@@ -1,0 +1,66 @@
+"""Times of repeated work in processor time and on the wall, and the part of them that a network takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Clock:
+    """What one method took: the least of several rounds, in processor time and on the wall."""
+
+    processor: float = float("inf")
+    wall: float = float("inf")
+    inside: float = 0.0
+    """Seconds in the network, of the round with the least processor time."""
+    first: float = 0.0
+    """Seconds on the wall of the round that was not counted: whatever is done once, compiling for one."""
+    spent: float = field(default=0.0, repr=False)
+
+    def warm_up(self, work: Callable[[], object]) -> None:
+        """A round before those that count."""
+        began = time.perf_counter()
+        work()
+        done()
+        self.first = time.perf_counter() - began
+
+    def round(self, work: Callable[[], object]) -> None:
+        """One round."""
+        self.spent = 0.0
+        processor, wall = done()
+        work()
+        after, later = done()
+        if after - processor < self.processor:
+            self.processor, self.inside = after - processor, self.spent
+        self.wall = min(self.wall, later - wall)
+
+    def seconds(self, device: str) -> float:
+        """The time that counts: a processor's own, which other programs hardly change; the wall's for a card."""
+        return self.wall if device.startswith("cuda") else self.processor
+
+    def watch(self, network: Any) -> list[Any]:
+        """Hooks that add up the time inside a network."""
+        import torch
+
+        began = [0.0]
+        which = torch.cuda.is_available()
+
+        def enter(*_: object) -> None:
+            began[0] = done()[which]
+
+        def leave(*_: object) -> None:
+            self.spent += done()[which] - began[0]
+
+        return [network.register_forward_pre_hook(enter), network.register_forward_hook(leave)]
+
+
+def done() -> tuple[float, float]:
+    """(processor time, wall time) when all work that was asked for is done."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.process_time(), time.perf_counter()

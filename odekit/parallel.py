@@ -1,0 +1,39 @@
+"""Work on chunks of a long list, in this process or in several, with the results in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Chunk = TypeVar("Chunk")
+Outcome = TypeVar("Outcome")
+AHEAD = 4
+"""Chunks under way for each process, so that none waits and memory does not grow with the list."""
+
+
+def in_order(work: Callable[[Chunk], Outcome], chunks: Iterable[Chunk], processes: int) -> Iterator[Outcome]:
+    """`work(chunk)` for each chunk, in order.
+
+    Args:
+        work: a function of a module (or a `functools.partial` of one), with arguments that can be pickled.
+        chunks: what it is given, taken as they are needed.
+        processes: how many; at most 1 means this process. The results do not depend on it.
+    """
+    if processes <= 1:
+        yield from map(work, chunks)
+        return
+    import multiprocessing
+    from concurrent.futures import Future, ProcessPoolExecutor
+
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        running: deque[Future[Outcome]] = deque()
+        try:
+            for chunk in chunks:
+                running.append(pool.submit(work, chunk))
+                if len(running) >= AHEAD * processes:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
