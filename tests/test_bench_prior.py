@@ -76,7 +76,7 @@ def test_loss_is_the_one_in_the_log_of_a_training_run(tmp_path):
 
 def test_samples_have_the_moments_that_ddim_gives_on_this_prior():
     """Every step multiplies y - m by 1 + (rho' - rho) rho / (s + rho^2), starting from y = rho e at the top."""
-    rhos = [*make_grid("log-snr", 50, GAUSSIAN.schedule).rho[::-1], 0.0]
+    rhos = [*make_grid("uniform-t", 50, GAUSSIAN.schedule).rho[::-1], 0.0]
     factor = math.prod(1 + (b - a) * a / (VARIANCE + a * a) for a, b in itertools.pairwise(rhos))
     pictures = flow.sample(GAUSSIAN, 24, steps=50, batch=7)
     x = pictures / 127.5 - 1
@@ -132,7 +132,7 @@ def test_numbers_of_pictures_are_told(rows):
     assert rows["loss"].count == 4  # --limit
     assert rows["SWD, samples"].count == 40
     assert rows["SWD, samples"].note == "against 44 held-out faces, 2 draws"
-    assert rows["round trip, clean"].note == "DDIM, 10 levels up and down, grid log-snr"
+    assert rows["round trip, clean"].note == "DDIM, 10 levels up and down, grid uniform-t"
     assert json.loads(json.dumps(rows["loss"].tree()))["spread"] is None
 
 

@@ -29,7 +29,7 @@ def chain(*settings):
 
 @pytest.mark.parametrize(
     "solver, grid",
-    [("ddim", "log-snr"), ("dpmpp-2m", "log-snr"), ("belm", "karras"), ("reversible-heun", "log-snr")],
+    [("ddim", "uniform-t"), ("dpmpp-2m", "log-snr"), ("belm", "karras"), ("reversible-heun", "log-snr")],
 )
 def test_auto_is_the_grid_that_the_solver_states_and_is_written_out(solver, grid):
     spec = chain(f"restore.inverter.solver={solver}").tree()["chain"][0]["restore"]["inverter"]

@@ -13,7 +13,7 @@ class DdimOptions(Options):
     """Options of `ddim`."""
 
     part = "ddim"
-    best_grid: ClassVar[GridName] = "log-snr"
+    best_grid: ClassVar[GridName] = "uniform-t"
     label: Literal["source", "target"] = "source"
     """Timestep that the network is told on the way up: that of the level the state is at (`source`), or that of the
     level it moves to (`target`, as the diffusers library's inverse scheduler; the way down always uses the source)."""
