@@ -47,9 +47,9 @@ way up and way down grows in a step down; `lost at level` is where it first exce
 8 dB on the mixture is one that came back as another of its 24 pictures.""",
     "nfe": """\
 `latent off rk45's` is the RMS distance in x at the highest level, where a latent has an RMS of about 1. Every
-solver takes by default the grid that measured best. On the mixture that is `log-snr` for `ddim` too; on the network its
-round trips are nearer, and restored faces a little, on the paper's grid (the last table of round trips), which it keeps.
-`belm` has the grid on which the network's latents were nearest (`karras`).""",
+solver takes by default the grid that measured best. On the mixture that is `log-snr` for `ddim` too; on the network
+its round trips are nearer, and restored faces a little, on the paper's grid (the last table of round trips), which it
+keeps. `belm` has the grid on which the network's latents were nearest (`karras`).""",
     "edit": """\
 `response`: what the edit changed in the picture, against what it changes in the exact ODE. `fidelity`: the decoded
 picture against the exact decoding of the same edited latent, which also holds the solver's own error.
