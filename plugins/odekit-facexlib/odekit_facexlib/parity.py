@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from odekit.bench.golden_nets import statistics
+from odekit.goldens import statistics
 from odekit.safeload import fit
 from odekit_facexlib import networks
 
