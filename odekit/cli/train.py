@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from odekit.train.step import Outcome
     from odekit.train.task import Task
 
-app = typer.Typer(help="Train a face prior, a face upsampler or an aligner.", no_args_is_help=True)
+app = typer.Typer(help="Train a face prior, a face upsampler, an aligner or a mender.", no_args_is_help=True)
 
 Data = Annotated[Path, typer.Argument(help="Folder, tar or npz of aligned faces.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: weights, log, samples, checkpoint.")]
@@ -24,7 +24,7 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N o
 
 @app.callback()
 def _group() -> None:
-    """Train a face prior, a face upsampler or an aligner."""
+    """Train a face prior, a face upsampler, an aligner or a mender."""
 
 
 @app.command()
@@ -99,6 +99,30 @@ def aligner(
     options = read.options(AlignerOptions, config, {"steps": steps, "init": init})
     found = faces.load(data, options.side, options.skip_bad)
     _run(AlignerTask(found, options), output, resume, device, found.notes)
+
+
+@app.command()
+def mender(
+    data: Data,
+    output: Out,
+    config: Config = None,
+    resume: Resume = False,
+    steps: Steps = None,
+    init: Init = None,
+    device: Device = "auto",
+) -> None:
+    """Train the network that mends whole photographs, on crops of large faces and scenes that are damaged blindly.
+
+    Example: odekit train mender faces256.tar -o runs/mend --config configs/train/mender.yaml
+    """
+    from odekit.train import data as faces
+    from odekit.train import read
+    from odekit.train.mender import MenderTask
+    from odekit.train.mender_options import MenderOptions
+
+    options = read.options(MenderOptions, config, {"steps": steps, "init": init})
+    found = faces.load(data, options.side, options.skip_bad)
+    _run(MenderTask(found, options), output, resume, device, found.notes)
 
 
 def _run(task: Task, output: Path, resume: bool, device: str, notes: tuple[str, ...]) -> None:

@@ -24,10 +24,13 @@ FACE = 72
 SPARE = ("coffee.png", "chelsea.png", "motorcycle_left.png", "rocket.jpg", "coins.png", "hubble_deep_field.jpg",
          "brick.png", "grass.png", "gravel.png", "page.png", "ihc.png")  # fmt: skip
 """Pictures without people that scikit-image carries in its wheel."""
+FREE = ("coffee.png", "chelsea.png", "motorcycle_left.png", "rocket.jpg", "coins.png", "hubble_deep_field.jpg",
+        "brick.png", "grass.png", "gravel.png")  # fmt: skip
+"""Those of them that are photographs given away (CC0, or no known copyright restrictions)."""
 
 
-def backgrounds(folder: Path | None) -> list[Picture]:
-    """Photographs without faces, at most 512 pixels wide.
+def backgrounds(folder: Path | None, names: Sequence[str] = SPARE) -> list[Picture]:
+    """Photographs without faces, at most 512 pixels wide: of a folder, or those of scikit-image with these names.
 
     Raises:
         InputError: no pictures there.
@@ -36,7 +39,7 @@ def backgrounds(folder: Path | None) -> list[Picture]:
         import skimage
 
         home = Path(skimage.__file__).parent / "data"
-        files = [home / name for name in SPARE if (home / name).is_file()]
+        files = [home / name for name in names if (home / name).is_file()]
     else:
         files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     found = []

@@ -1,0 +1,101 @@
+"""The mender at work: a whole photograph through the network, in tiles, so that memory stays flat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from odekit.errors import WeightsError
+from odekit.image import Pixels
+from odekit.interfaces import Tools
+from odekit.priors.metadata import read_json
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TILE = 512
+"""Side of the tiles that are put together; what the network sees beyond them comes on top."""
+MARGIN = 64
+"""So far beyond its tile the network sees, in pixels."""
+WEIGHTS = "model.safetensors"
+
+
+class Shape(BaseModel):
+    """`odekit.json` of a mender folder."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: Literal["mender"]
+    widths: list[int] = Field(min_length=3, max_length=3)
+    pairs: list[int] = Field(min_length=3, max_length=3)
+
+
+class Mender:
+    """Says of every pixel what to add to it, and how surely it is scratched."""
+
+    def __init__(self, weights: str = "mend", tools: Tools | None = None) -> None:
+        """Load the network onto the tools' device; it runs in float32.
+
+        Raises:
+            WeightsError: no such weights, or a folder that is no mender's.
+        """
+        import torch
+
+        from odekit.faces.mend_network import MendNet
+        from odekit.upsamplers.face_x4 import locate
+
+        file = locate(weights, tools)
+        try:
+            shape = Shape.model_validate(read_json(file.parent / "odekit.json"))
+        except ValidationError as error:
+            raise WeightsError(
+                f"{file.parent / 'odekit.json'}: describes no mender; give a folder that 'odekit train mender' wrote"
+            ) from error
+        one, two, three = shape.widths
+        first, second, third = shape.pairs
+        network = MendNet((one, two, three), (first, second, third))
+        fill(network, file)
+        self.device = "cpu" if tools is None else tools.device
+        self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def look(self, pixels: Pixels) -> NDArray[np.float32]:
+        """For a photograph (3, H, W): (4, H, W), what to add to it and the logit of "scratched"."""
+        height, width = pixels.shape[1:]
+        out = np.empty((4, height, width), np.float32)
+        for top in range(0, height, TILE):
+            for left in range(0, width, TILE):
+                y, x = max(0, top - MARGIN), max(0, left - MARGIN)
+                said = self._tile(pixels[:, y : top + TILE + MARGIN, x : left + TILE + MARGIN])
+                out[:, top : top + TILE, left : left + TILE] = said[
+                    :, top - y : top - y + TILE, left - x : left - x + TILE
+                ]
+        return out
+
+    def _tile(self, pixels: Pixels) -> NDArray[np.float32]:
+        """One tile, its sides made multiples of 8 by mirroring."""
+        import torch
+
+        from odekit.faces.mend_network import STRIDE
+
+        height, width = pixels.shape[1:]
+        spare = (-height % STRIDE, -width % STRIDE)
+        padded = np.pad(pixels, ((0, 0), (0, spare[0]), (0, spare[1])), mode="symmetric")
+        told = torch.from_numpy(padded)[None].to(self.device).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            said: NDArray[np.float32] = self.network(told)[0].float().cpu().numpy()
+        return said[:, :height, :width]
+
+
+def fill(network: nn.Module, file: Path) -> None:
+    """Fill a mender's network from its weights file (float16 or float32).
+
+    Raises:
+        WeightsError: damaged, or of another shape.
+    """
+    from odekit.safeload import fit, load_tensors
+
+    fit(network, {name: tensor.float() for name, tensor in load_tensors(file).items()}, file)

@@ -1,0 +1,188 @@
+"""The task of training the mender: damaged crops of photographs in, undamaged ones and the place of scratches out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.errors import WeightsError
+from odekit.train import canvases, draws, sheet, spoil, views
+from odekit.train import folder as folders
+from odekit.train.data import Faces
+from odekit.train.mender_options import EIGHT, Damage, MenderOptions
+from odekit.train.upsampler import psnr
+from odekit.train.validate import SEED
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor, nn
+
+WEIGHTS = "model.safetensors"
+STRENGTHS = {"clean": 0.0, "noise": 0.4, "jpeg": 0.85, "blur": 0.5, "scratches": 1.0}
+"""The validation's questions: fractions of the largest damage that `Damage` knows."""
+SMOOTH = 1e-3
+"""Charbonnier's epsilon: below it the error counts squared."""
+
+
+class MenderTask:
+    """See `odekit.train.task.Task`. Rows: damaged crops (n, 3, S, S), whole ones, where scratches show (n, S, S)."""
+
+    def __init__(self, faces: Faces, options: MenderOptions) -> None:
+        self.faces, self.options = faces, options
+        self.fingerprint = faces.fingerprint
+        found = canvases.backgrounds(options.backgrounds, canvases.FREE) if options.scenes else []
+        self.scenes = views.scenes(found)
+        self.questions = {kind: self._question(kind) for kind in STRENGTHS}
+
+    def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
+        """A fresh network (its numbers a function of the seed), or the one that `init` names."""
+        import torch
+
+        from odekit.faces.mend_network import MendNet
+
+        o = self.options
+        with torch.random.fork_rng([]):
+            torch.manual_seed(o.seed)
+            fresh = MendNet(o.widths, o.pairs)
+        return fresh, read(fresh, o.init) if o.init and start else {}
+
+    def batch(self, step: int, rank: int, size: int) -> tuple[Tensor, ...]:
+        """Damaged crops, the crops before that, both in [0, 1], and 1 where scratches show."""
+        o = self.options
+        index = draws.rows(o.seed, step, o.batch, len(self.faces.train))
+        crops = []
+        for i in range(rank, o.batch, size):
+            rng = draws.generator(o.seed, "mender", step * o.batch + i)
+            face = self.faces.train[index[i]]
+            scene = self.scenes and rng.random() < o.scenes
+            picture = self.scenes[int(rng.integers(len(self.scenes)))] if scene else face
+            whole = views.view(picture, o.crop + EIGHT, rng, o)
+            bad, shown = spoil.spoiled(whole, rng, o.damage)
+            y, x = rng.integers(0, EIGHT, 2) * int(rng.random() < 0.5)  # JPEG blocks begin anywhere in half of them
+            part = np.s_[y : y + o.crop, x : x + o.crop]
+            crops.append((bad[part], whole[part], shown[part].astype(np.float32)))
+        bad, whole, shown = (_tensor(np.stack(each)) for each in zip(*crops, strict=True))
+        return _planes(bad), _planes(whole), shown
+
+    def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
+        """Charbonnier's error of the colours, scratches weighing more, and the cross entropy of the mask, (n,)."""
+        from torch.nn import functional
+
+        bad, whole, shown = rows
+        if self.options.channels_last:
+            bad = bad.contiguous(memory_format=_channels_last())
+        said = network(bad).float()
+        error = ((bad + said[:, :3] - whole) ** 2 + SMOOTH**2).sqrt().mean(1)
+        weight = 1 + self.options.scratched * shown
+        entropy = functional.binary_cross_entropy_with_logits(said[:, 3], shown, reduction="none")
+        out: Tensor = (error * weight).mean((1, 2)) + self.options.mask * entropy.mean((1, 2))
+        return out
+
+    def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
+        """Decibels before and after by kind; how much of the scratches the mask finds, and how much else it takes.
+
+        'loss' is the mean ratio of squared errors after and before, plus that of clean pictures in 8-bit steps.
+        """
+        average.eval()
+        figures: dict[str, float] = {}
+        ratios = []
+        for kind, (bad, whole, shown) in self.questions.items():
+            said = self._said(average, bad, cast)
+            after = float((((bad + said[:, :3]).clamp(0, 1) - whole) ** 2).mean())
+            before = float(((bad - whole) ** 2).mean())
+            figures[kind] = psnr(max(after, 1e-9))
+            if kind == "clean":
+                figures["clean-false"] = float((said[:, 3] > 0).float().mean())
+                ratios.append(after * 255**2 / 25)
+            else:
+                figures[f"{kind}-gain"] = psnr(max(after, 1e-9)) - psnr(before)
+                ratios.append(after / before)
+            if kind == "scratches":
+                hit = (said[:, 3] > 0).float()
+                figures["found"] = float((hit * shown).sum() / shown.sum().clamp(min=1))
+                figures["wrong"] = float((hit * (1 - shown)).sum() / hit.sum().clamp(min=1))
+        return {"loss": float(np.mean(ratios)), **figures}
+
+    def sheet(self, average: nn.Module, cast: AbstractContextManager[object]) -> NDArray[np.uint8] | None:
+        """Damaged, mended, the mask and the truth for every kind, a row each."""
+        import torch
+
+        if not self.options.samples:
+            return None
+        rows = []
+        for bad, whole, _ in self.questions.values():
+            bad, whole = bad[: self.options.samples], whole[: self.options.samples]
+            said = self._said(average, bad, cast)
+            mask = said[:, 3:].sigmoid().expand(-1, 3, -1, -1)
+            rows.append(torch.stack([bad, bad + said[:, :3], mask, whole], 1).flatten(0, 1))
+        return sheet.tile(sheet.to_bytes(torch.cat(rows) * 2 - 1), 4 * self.options.samples)
+
+    def write(self, folder: Path, average: nn.Module, facts: Mapping[str, Any]) -> None:
+        """`model.safetensors` (float16), odekit.json and train.json."""
+        import torch
+        from safetensors.torch import save_file
+
+        fresh = folders.draft(folder)
+        state = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in average.state_dict().items()}
+        save_file(state, fresh / WEIGHTS)
+        o = self.options
+        about = {"kind": "mender", "widths": list(o.widths), "pairs": list(o.pairs)}
+        counts = {"train": len(self.faces.train), "val": len(self.faces.val), "scenes": len(self.scenes)}
+        for name, content in {"odekit.json": about, "train.json": {**facts, "pictures": counts}}.items():
+            (fresh / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        folders.publish(fresh, folder)
+
+    def _said(self, network: nn.Module, bad: Tensor, cast: AbstractContextManager[object]) -> Tensor:
+        import torch
+
+        device = next(network.parameters()).device
+        with torch.no_grad(), cast:
+            return torch.cat([network(x.to(device)).float().cpu() for x in torch.split(bad, 4)])
+
+    def _question(self, kind: str) -> tuple[Tensor, ...]:
+        """The same pictures in every run, whatever the run's damage: each validation face, damaged in this way."""
+        rng = draws.generator(SEED, f"mender-{kind}", 0)
+        rows = []
+        for face in self.faces.val[: self.options.validation]:
+            whole = face.astype(np.float32) / np.float32(255)
+            bad, shown = spoil.worsen(whole, rng, {kind} - {"clean"}, Damage(), STRENGTHS[kind])
+            rows.append((bad, whole, shown.astype(np.float32)))
+        bad, whole, shown = (_tensor(np.stack(each)) for each in zip(*rows, strict=True))
+        return _planes(bad), _planes(whole), shown
+
+
+def read(network: nn.Module, folder: Path) -> dict[str, Any]:
+    """Load the weights of a mender folder; returns its train.json ({} where it has none).
+
+    Raises:
+        WeightsError: no such folder, or weights of another shape.
+    """
+    from odekit.faces.mender import fill
+
+    if not (folder / WEIGHTS).is_file():
+        raise WeightsError(f"{folder}: no mender to start from (needs {WEIGHTS})")
+    fill(network, folder / WEIGHTS)
+    facts = folder / "train.json"
+    return dict(json.loads(facts.read_text(encoding="utf-8"))) if facts.is_file() else {}
+
+
+def _planes(pictures: Tensor) -> Tensor:
+    return pictures.permute(0, 3, 1, 2).contiguous()
+
+
+def _channels_last() -> Any:
+    import torch
+
+    return torch.channels_last
+
+
+def _tensor(values: NDArray[Any]) -> Tensor:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(values))

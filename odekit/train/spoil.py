@@ -1,0 +1,122 @@
+"""Blind mixtures of damage on small crops: blur, scratches, noise, JPEG, in the order in which they befall prints."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from odekit.train import marks
+from odekit.train.mender_options import Damage
+
+Crop = NDArray[np.float32]
+"""(S, S, 3) in [0, 1]."""
+KINDS = ("noise", "jpeg", "blur", "scratches")
+
+
+def spoiled(picture: Crop, rng: np.random.Generator, options: Damage) -> tuple[Crop, NDArray[np.bool_]]:
+    """A crop after what befell it, rounded to 8 bits, and where its scratches show (S, S)."""
+    kinds = drawn(rng, options)
+    nowhere = np.zeros(picture.shape[:2], np.bool_)
+    return worsen(picture, rng, kinds, options) if kinds else (_rounded(picture), nowhere)
+
+
+def drawn(rng: np.random.Generator, options: Damage) -> set[str]:
+    """The kinds of damage of one crop."""
+    if rng.random() < options.clean:
+        return set()
+    if rng.random() < options.single:
+        return {KINDS[int(rng.integers(len(KINDS)))]}
+    shares = {"noise": 0.55, "jpeg": 0.5, "blur": 0.3, "scratches": 0.5}
+    return {kind for kind, share in shares.items() if rng.random() < share}
+
+
+def worsen(
+    picture: Crop, rng: np.random.Generator, kinds: set[str], options: Damage, strength: float | None = None
+) -> tuple[Crop, NDArray[np.bool_]]:
+    """The kinds of damage, each of a random strength, or of a fraction `strength` of the largest."""
+
+    def amount(power: float) -> float:
+        return float(rng.random() ** power) if strength is None else strength
+
+    if "blur" in kinds:
+        picture = blurred(picture, rng, options.blur * amount(1.0))
+    before = picture
+    if "scratches" in kinds:
+        picture = marks.scratched(picture, rng, options)
+    shown = np.abs(picture - before).max(2) > 0.04
+    if "noise" in kinds:
+        picture = noisy(picture, rng, options.noise * amount(1.2))
+    if "jpeg" in kinds:
+        picture = compressed(picture, rng, round(95 - (95 - options.jpeg) * amount(0.6)))
+    return _rounded(picture), shown
+
+
+def blurred(picture: Crop, rng: np.random.Generator, sigma: float) -> Crop:
+    """Blur by a Gaussian, a disc or a straight trail with this standard deviation along its axes."""
+    if sigma < 0.2:
+        return picture
+    reach = int(np.ceil(2.5 * sigma)) if sigma else 0
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
+    draw = rng.random()
+    if draw < 0.5:
+        kernel = np.exp(-(x * x + y * y) / (2 * sigma**2))
+    elif draw < 0.75:
+        kernel = np.clip(2 * sigma + 0.5 - np.hypot(x, y), 0, 1)  # a disc's variance along an axis is r^2 / 4
+    else:
+        turn = rng.uniform(0, np.pi)
+        along, beside = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+        kernel = np.clip(np.sqrt(3) * sigma + 0.5 - np.abs(along), 0, 1) * np.clip(1 - np.abs(beside), 0, 1)
+    kernel = (kernel / kernel.sum()).astype(np.float32)
+    wide = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    return _convolved(wide, kernel)
+
+
+def _convolved(wide: Crop, kernel: NDArray[np.float32]) -> Crop:
+    import torch
+    from torch.nn import functional
+
+    planes = torch.from_numpy(np.ascontiguousarray(wide.transpose(2, 0, 1)))[:, None]
+    out = functional.conv2d(planes, torch.from_numpy(np.ascontiguousarray(kernel[::-1, ::-1]))[None, None])
+    result: Crop = np.ascontiguousarray(out[:, 0].permute(1, 2, 0).numpy())
+    return result
+
+
+def noisy(picture: Crop, rng: np.random.Generator, sigma: float) -> Crop:
+    """Gaussian (most), grey, coarse, shot, speckle or impulse noise of about this standard deviation."""
+    draw, shape = rng.random(), picture.shape
+    if draw < 0.1:
+        share = min(0.3, 4 * sigma**2)  # values that become black or white
+        chance = rng.random(shape, dtype=np.float32)
+        return np.where(chance < share, np.float32(chance < share / 2), picture).astype(np.float32)
+    grain = rng.standard_normal((*shape[:2], 1) if draw < 0.3 else shape, dtype=np.float32)
+    if 0.2 < draw < 0.4:  # grain that is coarser than a pixel
+        grain = grain + np.roll(grain, 1, 0)
+        grain = (grain + np.roll(grain, 1, 1)) / 2
+    scale: Crop | float = sigma
+    if 0.75 < draw < 0.88:
+        scale = 1.4 * sigma * np.sqrt(picture)
+    elif draw >= 0.88:
+        scale = 2 * sigma * picture
+    return np.clip(picture + scale * grain, 0, 1).astype(np.float32)
+
+
+def compressed(picture: Crop, rng: np.random.Generator, quality: int) -> Crop:
+    """Through a JPEG file of this quality, chroma at half size or whole; every tenth time twice."""
+    out = picture
+    for _ in range(1 + int(rng.random() < 0.1)):
+        file = io.BytesIO()
+        sampling = 2 if rng.random() < 0.7 else 0
+        PIL.Image.fromarray(_bytes(out)).save(file, "JPEG", quality=quality, subsampling=sampling)
+        out = np.asarray(PIL.Image.open(file), dtype=np.float32) / np.float32(255)
+    return out
+
+
+def _bytes(picture: Crop) -> NDArray[np.uint8]:
+    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _rounded(picture: Crop) -> Crop:
+    return _bytes(picture).astype(np.float32) / np.float32(255)

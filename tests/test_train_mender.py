@@ -1,0 +1,243 @@
+"""`odekit train mender`: the network's shape, the damage it learns from, and a tiny run that mends and resumes exactly."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
+
+from odekit.errors import InputError, WeightsError
+from odekit.faces.mend_network import MendNet
+from odekit.train import canvases, data, draws, loop, marks, read, spoil, views
+from odekit.train.mender import MenderTask
+from odekit.train.mender_options import Damage, MenderOptions
+from odekit.train.options import Optimiser
+
+TINY = MenderOptions(
+    side=64,
+    crop=16,
+    widths=(16, 16, 16),
+    pairs=(1, 1, 1),
+    batch=8,
+    steps=120,
+    scenes=0.0,
+    precision="float32",
+    optimiser=Optimiser(lr=3e-3, warmup=5, weight_decay=0, decay="cosine", decay_from=0.1),
+    validate_every=60,
+    save_every=7,
+    validation=4,
+    samples=1,
+    scratched=0,
+    mask=0,
+    damage=Damage(clean=0.1, single=0.2, marks=1),
+)
+GREY = np.full((32, 32, 3), 0.5, np.float32)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """Smooth pictures with edges: what is not noise in them is easy to tell."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[0:64, 0:64]
+    images = np.empty((24, 64, 64, 3), dtype=np.uint8)
+    for image in images:
+        centre, radius = rng.uniform(16, 48, 2), rng.uniform(10, 20)
+        inside = (np.hypot(x - centre[0], y - centre[1]) < radius)[..., None]
+        image[:] = np.where(inside, rng.uniform(150, 250, 3), rng.uniform(5, 100, 3))
+    return data.Faces(images[:18], images[18:])
+
+
+def run(faces, folder, resume=False, **changes):
+    return train(MenderTask(faces, changed(TINY, **changes)), folder, resume)
+
+
+def rng(number=0):
+    return draws.generator(0, "test", number)
+
+
+# --- the network
+
+
+def test_a_fresh_network_adds_nothing_and_does_not_know():
+    assert torch.equal(MendNet((16, 16, 16), (1, 1, 1))(torch.rand(2, 3, 16, 24)), torch.zeros(2, 4, 16, 24))
+
+
+def test_the_shipped_shape_is_small():
+    net = MendNet()
+    assert sum(p.numel() for p in net.parameters()) == 1_071_808
+    assert all(isinstance(m, torch.nn.Conv2d) for m in net.modules() if not list(m.children()))
+
+
+# --- damage
+
+
+def kinds(**shares):
+    return Damage(clean=0, **shares)
+
+
+def test_the_share_of_clean_crops_is_as_told():
+    count = sum(not spoil.drawn(rng(i), Damage(clean=0.3)) for i in range(600))
+    assert count / 600 == pytest.approx(0.3 + 0.7 * 0.45 * 0.45 * 0.5 * 0.7 * 0.5, abs=0.06)  # mixtures of none as well
+
+
+def test_noise_follows_its_bound():
+    spreads = [spoil.worsen(GREY, rng(i), {"noise"}, kinds(noise=0.1))[0].std() for i in range(60)]
+    assert 0.01 < np.median(spreads) < 0.1 and max(spreads) < 0.25  # impulses spread wider than their share says
+    exact = [spoil.worsen(GREY, rng(i), {"noise"}, kinds(noise=0.1), 1.0)[0].std() for i in range(60)]
+    assert np.median(exact) == pytest.approx(0.1, rel=0.15)
+
+
+def test_blur_widens_a_point_by_its_standard_deviation():
+    point = np.zeros((65, 65, 3), np.float32)
+    point[32, 32] = 1
+    along = np.arange(65) - 32.0
+    for i in range(12):
+        spread = spoil.blurred(point, rng(i), 2.0)[..., 0]
+        assert spread.sum() == pytest.approx(1, abs=1e-4)
+        widths = [float((spread.sum(axis) * along**2).sum()) for axis in (0, 1)]
+        assert sum(widths) == pytest.approx(8, rel=0.3) or sum(widths) == pytest.approx(4, rel=0.3)  # a trail: one axis
+    assert np.array_equal(spoil.blurred(point, rng(), 0.1), point)
+
+
+def test_compression_is_worse_at_lower_quality():
+    picture = rng().random((32, 32, 3), dtype=np.float32)
+    errors = [np.abs(spoil.compressed(picture, rng(), q) - picture).mean() for q in (95, 60, 10)]
+    assert errors[0] < errors[1] < errors[2]
+
+
+def test_marks_cover_what_the_mask_says_and_nothing_else():
+    for i in range(30):
+        bad, shown = spoil.worsen(GREY, rng(i), {"scratches"}, Damage())
+        changed = np.abs(bad - GREY).max(2)
+        assert changed[shown].min(initial=1) > 0.03
+        assert changed[~shown].max(initial=0) < 0.05
+
+
+def test_scratches_of_larger_photographs_are_wider():
+    area = [np.mean([marks.wave(rng(i), 96, side).mean() for i in range(80)]) for side in (100, 2000)]
+    assert area[1] > 2 * area[0]
+
+
+def test_what_belongs_to_a_picture_may_be_drawn_into_it():
+    face = np.full((64, 64, 3), 128, np.uint8)
+    how = changed(TINY, colourless=0)
+    plain, inked = (views.view(face, 40, rng(5), changed(how, drawn=share)) for share in (0.0, 1.0))
+    assert plain.std((0, 1)).max() < 1e-3 < inked.std((0, 1)).max()
+
+
+def test_a_share_of_views_is_grey():
+    face = np.stack([np.full((64, 64), v, np.uint8) for v in (40, 120, 200)], 2)
+    how = changed(TINY, drawn=0, colourless=1)
+    assert any(np.ptp(views.view(face, 40, rng(i), how)[20, 20]) < 1e-4 for i in range(8))
+
+
+def test_pages_and_microscopes_are_no_scenes():
+    assert {"page.png", "ihc.png", "astronaut.png"}.isdisjoint(canvases.FREE) and set(canvases.FREE) < set(
+        canvases.SPARE
+    )
+
+
+# --- the task
+
+
+def test_a_batch_is_a_function_of_seed_and_step_and_shared_out(faces):
+    task = MenderTask(faces, TINY)
+    bad, whole, shown = task.batch(3, 0, 1)
+    assert bad.shape == whole.shape == (8, 3, 16, 16) and shown.shape == (8, 16, 16)
+    assert torch.equal(MenderTask(faces, TINY).batch(3, 0, 1)[0], bad)
+    assert torch.equal(torch.cat([task.batch(3, r, 2)[0] for r in (0, 1)]), torch.cat([bad[::2], bad[1::2]]))
+    assert not torch.equal(task.batch(4, 0, 1)[0], bad)
+
+
+def test_scratched_pixels_and_the_mask_weigh_as_told(faces):
+    whole = torch.full((1, 3, 16, 16), 0.5)
+    bad = whole + 0.2
+    shown = torch.ones(1, 16, 16)
+
+    def loss(shown, **how):
+        return float(
+            MenderTask(faces, changed(TINY, **how)).losses(MendNet((16, 16, 16), (1, 1, 1)), (bad, whole, shown))
+        )
+
+    assert loss(shown, scratched=3, mask=0) == pytest.approx(0.8, abs=1e-3)
+    assert loss(0 * shown, scratched=3, mask=0) == pytest.approx(0.2, abs=1e-3)
+    assert loss(shown, scratched=0, mask=1) == pytest.approx(0.2 + np.log(2), abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def whole_run(faces, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    return folder, run(faces, folder)
+
+
+def test_a_tiny_run_takes_noise_off(whole_run):
+    folder, summary = whole_run
+    assert summary.why == "done" and summary.best < 0.797  # 0.8 where nothing is done
+    gain = [float(v) for v in column(folder, "noise-gain", "validation.csv")]
+    assert gain[0] == pytest.approx(0, abs=1e-6) and gain[-1] > 0.2
+    assert (folder / "samples" / "0000120.png").is_file()
+
+
+def test_a_run_cut_short_goes_on_exactly(whole_run, faces, tmp_path):
+    with pytest.raises(Stop):
+        train(MenderTask(faces, TINY), tmp_path / "cut", watch=Dies(17))
+    with pytest.raises(Stop):
+        train(MenderTask(faces, TINY), tmp_path / "cut", resume=True, watch=Dies(24))
+    assert column(tmp_path / "cut") == column(whole_run[0])[:24]  # steps 14 to 17 were taken twice
+
+
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+class Dies(loop.Silent):
+    """A run that dies after so many steps."""
+
+    def __init__(self, step):
+        self.at = step
+
+    def stepped(self, step, outcome):
+        if step == self.at:
+            raise Stop
+
+
+def test_written_weights_are_small_and_start_another_run(whole_run, faces, tmp_path):
+    best = whole_run[0] / "best"
+    about = json.loads((best / "odekit.json").read_text())
+    assert about == {"kind": "mender", "widths": [16, 16, 16], "pairs": [1, 1, 1]}
+    task = MenderTask(faces, changed(TINY, init=best))
+    warm, facts = task.network(True)
+    assert facts["steps"] == whole_run[1].best_step
+    assert task.validate(warm, nullcontext())["loss"] == pytest.approx(whole_run[1].best, rel=0.02)  # float16 weights
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    "options,words",
+    [({"crop": 30}, "multiples of 8"), ({"crop": 64, "side": 64}, "too large"), ({"cropp": 1}, "cropp")],
+)
+def test_wrong_options_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        MenderOptions.model_validate(options)
+
+
+def test_the_configuration_that_ships_is_valid():
+    options = read.options(MenderOptions, Path(__file__).parent.parent / "configs" / "train" / "mender.yaml", {})
+    assert options.widths == (48, 64, 128) and options.pairs == (1, 2, 2)
+
+
+def test_weights_of_another_shape_or_place_are_refused(whole_run, faces, tmp_path):
+    with pytest.raises(WeightsError, match="no mender to start from"):
+        MenderTask(faces, changed(TINY, init=tmp_path)).network(True)
+    with pytest.raises(WeightsError, match="shape"):
+        MenderTask(faces, changed(TINY, init=whole_run[0] / "best", widths=(24, 16, 16))).network(True)
+
+
+def test_a_folder_without_scenes_is_named(faces, tmp_path):
+    with pytest.raises(InputError, match="no background pictures"):
+        MenderTask(faces, changed(TINY, scenes=0.5, backgrounds=tmp_path))
