@@ -181,17 +181,18 @@ def find_chain(name: str, parts: Catalog) -> Path:
 def restore(picture: Image | str | Path, *, seed: int = 0, device: str = "auto") -> Image:
     """Restore one picture with the default chain.
 
-    An aligned face (square within 5 %) goes through `odedit-plus`, anything else through `photo`.
+    An aligned face (square within 5 %, and no whole photograph, see `odekit.faces.whole`) goes through `odedit-plus`,
+    anything else through `photo`.
 
     Args:
         picture: an `Image`, or the path of a file.
         seed: of the noise.
         device: auto, cpu, cuda, cuda:N or mps.
     """
+    from odekit.faces.whole import strangers
     from odekit.io import read
-    from odekit.restoring import SQUARE
+    from odekit.restoring import square
 
     image = picture if isinstance(picture, Image) else read(picture)
-    short, long = sorted((image.height, image.width))
-    name = "odedit-plus" if long - short <= SQUARE * long else "photo"
+    name = "odedit-plus" if square(image) and not strangers([image])[0] else "photo"
     return Chain.load(name).run([image], seed=seed, device=device)[0].image

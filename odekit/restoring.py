@@ -32,19 +32,25 @@ class RestoreStage:
     Where an adaptive enhancer decides for each picture, all are held together, and a `SlottedPrior` packs them.
     """
 
-    def __init__(self, options: Restore, prior: Prior, inverter: Inverter, enhancer: Enhancer) -> None:
+    def __init__(
+        self, options: Restore, prior: Prior, inverter: Inverter, enhancer: Enhancer, looks: bool = False
+    ) -> None:
+        """`looks`: refuse whole photographs."""
         self.options = options
         self.prior = prior
         self.inverter = inverter
         self.enhancer = enhancer
+        self.looks = looks
         self.keep = None if options.mask is None else read_mask(options.mask, prior.shape[1], prior.shape[2])
 
     def run(self, batch: Sequence[Image], context: StageRun) -> list[Image]:
         """Restored faces at the prior's side. Pictures that are no aligned faces fail, the others go on."""
         images = list(batch)
         ready: list[int] = []
-        for i, image in enumerate(batch):
+        for i, (image, stranger) in enumerate(zip(batch, self.strangers(batch), strict=True)):
             try:
+                if stranger:
+                    raise refusal(image, stranger)
                 images[i], told = self.taken(image)
                 if told:
                     context.note(i, colour=told)
@@ -69,6 +75,14 @@ class RestoreStage:
                 context.extra(i, "spread", spread_of(variants))
             images[i] = variants[0]
         return images
+
+    def strangers(self, batch: Sequence[Image]) -> list[str]:
+        """For each picture what speaks against its being an aligned face, or ''."""
+        from odekit.faces.whole import strangers
+
+        looked = [i for i, image in enumerate(batch) if self.looks and square(image)]
+        said = dict(zip(looked, strangers([batch[i] for i in looked]), strict=True)) if looked else {}
+        return [said.get(i, "") for i in range(len(batch))]
 
     def taken(self, image: Image) -> tuple[Image, dict[str, Any]]:
         """The picture as it is inverted: at the prior's size, colours undone where asked; and what was undone.
@@ -141,6 +155,8 @@ class RestoreStage:
 
         if not isinstance(self.enhancer, Adaptive) or not isinstance(self.prior, SlottedPrior):
             raise ConfigError("this chain does the same to every picture; with iterations: auto it decides for each")
+        if stranger := self.strangers([image])[0]:
+            raise refusal(image, stranger)
         clean = stack([self.taken(image)[0]]).to(device)
         asked = self.prior.rows
         with torch.inference_mode():
@@ -166,14 +182,27 @@ class RestoreStage:
         ]
 
 
+def square(image: Image) -> bool:
+    """The sides differ by at most 5 %."""
+    short, long = sorted((image.height, image.width))
+    return long - short <= SQUARE * long
+
+
+def refusal(image: Image, stranger: str) -> InputError:
+    """What is said of a whole photograph where an aligned face is wanted."""
+    return InputError(
+        f"{image.width}x{image.height} is a whole photograph ({stranger}); use 'odekit run photo', or, if it is an "
+        "aligned face all the same, --set restore.aligned=trust"
+    )
+
+
 def fit(image: Image, shape: tuple[int, int, int]) -> Image:
     """An aligned face at the prior's size.
 
     Raises:
         InputError: the sides differ by more than 5 %.
     """
-    short, long = sorted((image.height, image.width))
-    if long - short > SQUARE * long:
+    if not square(image):
         raise InputError(
             f"{image.width}x{image.height} is not an aligned square face; for a whole photograph use 'odekit run photo'"
         )

@@ -90,9 +90,9 @@ class Session:
         self.stages = self.made(spec.items)
         resume()
 
-    def made(self, items: Sequence[Part]) -> list[tuple[str, Stage]]:
-        """Stages, ready to run; networks are shared with the other stages of the session."""
-        return [(item.name, self._make(item)) for item in items]
+    def made(self, items: Sequence[Part], aligned: bool = False) -> list[tuple[str, Stage]]:
+        """Stages, ready to run; networks are shared with the other stages. `aligned`: all they get are faces."""
+        return [(item.name, self._make(item, aligned)) for item in items]
 
     def _prior(self, name: str | None) -> CountedPrior:
         name = name or next(iter(self.spec.priors))
@@ -100,7 +100,7 @@ class Session:
             self.priors[name] = CountedPrior(self.tools.make(self.spec.priors[name]), self.counter)
         return self.priors[name]
 
-    def _make(self, item: Part) -> Stage:
+    def _make(self, item: Part, aligned: bool) -> Stage:
         options: Any = item.options
         if item.name == "restore":
             enhancer = self.tools.make(enhancer_of(options))
@@ -109,7 +109,8 @@ class Session:
                 enhancer.belongs(getattr(self._prior(options.prior).prior, "weights_digest", None))
                 prior = SlottedPrior(prior, self.slots)
             tools = self.tools.with_prior(prior)
-            stage = RestoreStage(options, prior, tools.make(options.inverter), enhancer)
+            looks = options.aligned == "check" and not aligned
+            stage = RestoreStage(options, prior, tools.make(options.inverter), enhancer, looks)
             enhancer.acts_on(stage.inverter.levels)
             return stage
         if item.name == "upsample":
@@ -118,7 +119,7 @@ class Session:
             from odekit.faces_stage import FacesStage
 
             background = None if options.background is None else SubChain(self, options.background)
-            return FacesStage(options, self.tools, SubChain(self, options.each), background)
+            return FacesStage(options, self.tools, SubChain(self, options.each, aligned=True), background)
         if item.name == "save":
             return SaveStage()
         made: Stage = self.tools.make(item)
@@ -205,9 +206,9 @@ class Session:
 class SubChain:
     """A chain inside a stage: `each` and `background` of `faces`."""
 
-    def __init__(self, session: Session, items: Sequence[Part]) -> None:
+    def __init__(self, session: Session, items: Sequence[Part], aligned: bool = False) -> None:
         self.session = session
-        self.stages = session.made(items)
+        self.stages = session.made(items, aligned)
 
     def run(self, images: Sequence[Image], place: str) -> list[Result]:
         """One result per image, in order; an image that fails does not stop the others."""

@@ -41,6 +41,9 @@ class Restore(Options):
     """`undo`: where brightness, contrast, saturation or tint are damaged, or fog lies over the face, that is undone
     before the inversion, whatever inverter and enhancer do (see `odekit.balance`); the record tells. It is fitted to
     faces, not to a network; `keep` for other pictures, and for a round trip."""
+    aligned: Literal["check", "trust"] = "check"
+    """`check`: a square picture of 160 pixels or more that holds smaller faces is refused as a whole photograph (see
+    `odekit.faces.whole`); crops of the stage `faces` are not looked at. `trust`: every square is an aligned face."""
     mask: str | None = None
     """A picture whose white pixels (over one half) keep the input as it is."""
 
