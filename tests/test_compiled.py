@@ -65,7 +65,7 @@ def test_a_processor_gets_compiled_code_and_a_card_graphs(asked, device, mode):
 @pytest.mark.parametrize("compile, times", [(True, 1), (False, 0)])
 def test_the_option_of_the_prior_decides(asked, compile, times, cache):
     chain = Chain.load("odedit", [f"priors.face={{use: face64, compile: {str(compile).lower()}}}"])
-    prior = next(iter(chain.open(device="cpu").priors.values())).prior
+    prior = next(iter(chain.open(device="cpu", precision="float32").priors.values())).prior
     assert len(asked) == times and isinstance(prior.network, Compiled) is compile
     assert chain.tree()["priors"]["face"]["compile"] is compile
     assert cache.is_dir() is compile

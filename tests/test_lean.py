@@ -7,6 +7,7 @@ from diffusers import UNet2DModel
 
 from odekit.priors.diffusers_unet import DiffusersPrior, set_heads
 from odekit.priors.lean import lean
+from odekit.priors.packed import packs
 
 SMALL = {
     "sample_size": 16, "block_out_channels": (16, 32), "layers_per_block": 1, "norm_num_groups": 4,
@@ -77,7 +78,8 @@ def test_the_built_in_prior_is_lean_and_says_the_same():
     a, b = said(plain, 2, 500.0, (12, 32, 32)), said(prior.network, 2, 500.0, (12, 32, 32))
     assert (a - b).abs().max() <= 2e-6 * a.abs().max()
     changed = [name for name, module in prior.network.named_modules() if "forward" in vars(module)]
-    assert len(changed) == 1 + 17 + 11 + 2  # the network, residual blocks, attentions, enlargements
+    # The network, residual blocks, attentions, enlargements; where weights are packed, also convolutions between them.
+    assert len(changed) == 1 + 17 + 11 + 2 + 4 * packs(next(plain.parameters()))
 
 
 def test_a_picture_keeps_its_bytes_whatever_the_other_slots_hold():

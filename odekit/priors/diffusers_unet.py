@@ -65,7 +65,7 @@ class DiffusersPrior:
         precision, device = resolve_precision(precision, device), resolve_device(device)
         spec = read_spec(Path(folder))
         network = build(spec, load_tensors(spec.weights), DTYPES[precision])
-        network = lean(network.to(device))
+        network = lean(network.to(device), pack=not compile)
         if compile:
             from odekit.priors.compiled import Compiled
 

@@ -177,8 +177,7 @@ class UNet(nn.Module):
             timestep: (1,) or (N,), fractions allowed.
             return_dict: only False, for the sake of diffusers' signature.
         """
-        time = self.embedding(timestep.expand(len(sample))).to(sample.dtype)
-        time = self.time_embedding["linear_2"](functional.silu(self.time_embedding["linear_1"](time)))
+        time = self.times(timestep.expand(len(sample)))
         x = self.conv_in(sample)
         seen, middle = [x], self.mid_block
         down: Iterable[Any] = self.down_blocks
@@ -202,6 +201,12 @@ class UNet(nn.Module):
             for enlarge in level.upsamplers:
                 x = enlarge(x)
         return (self.conv_out(self.conv_act(self.conv_norm_out(x))),)
+
+    def times(self, t: Tensor) -> Tensor:
+        """What the blocks are told of timesteps t (N,): (N, 4 width) in the network's type."""
+        first = self.time_embedding["linear_1"]
+        made: Tensor = first(self.embedding(t).to(first.weight.dtype))
+        return self.time_embedding["linear_2"](functional.silu(made))  # type: ignore[no-any-return]
 
     def embedding(self, t: Tensor) -> Tensor:
         """Sines and cosines of timesteps t (N,), float32 (N, width) (arXiv:1706.03762, section 3.5)."""
