@@ -178,8 +178,13 @@ class LangevinEnhancer:
         first, temperature = step_size(options, level, levels), options.temperature or 0.0
         for factor, noisy in options.updates:
             eps = prior.eps(x, t)
-            a = factor * (snr_step(options.snr or SNR, eps, sigma) if options.rule == "snr" else first)
-            x = x - a / sigma * eps
+            if options.rule == "snr":
+                a = factor * snr_step(options.snr or SNR, eps, sigma)
+                x = x - a / sigma * eps
+                if noisy and temperature:
+                    x = x + (2 * a * temperature) ** 0.5 * rng.normal_like(x)
+                continue
+            x = x.sub(eps, alpha=factor * first / sigma)  # one pass over the state each
             if noisy and temperature:
-                x = x + (2 * a * temperature) ** 0.5 * rng.normal_like(x)
+                x = x.add(rng.normal_like(x), alpha=(2 * factor * first * temperature) ** 0.5)
         return x

@@ -40,7 +40,7 @@ class Ddim:
         """One Euler step, up or down."""
         up_to_target = self.options.label == "target" and rho > carry.rho
         eps = field(carry.y, carry.rho, rho if up_to_target else None)
-        return Carry(carry.y + (rho - carry.rho) * eps, rho)
+        return Carry(carry.y.add(eps, alpha=rho - carry.rho), rho)
 
     def turn(self, carry: Carry) -> Carry:
         """No history to drop."""
