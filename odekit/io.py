@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import stat
 import uuid
@@ -27,6 +28,8 @@ from odekit.image import Image, Metadata
 
 __all__ = ["FORMATS", "SUFFIXES", "encode", "endings", "place", "read", "read_with_digest", "with_ending", "write"]
 
+_SESSION, _NUMBERS = uuid.uuid4().hex[:12], itertools.count()
+"""Make names of temporary files that no other process, thread or machine makes."""
 _ENDINGS = {
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -41,6 +44,8 @@ def endings(format: str) -> tuple[str, ...]:
     return _ENDINGS[format]
 
 
+USUAL = tuple(endings[0] for endings in _ENDINGS.values())
+"""The usual ending of each format."""
 SUFFIXES: frozenset[str] = frozenset(ending for endings in _ENDINGS.values() for ending in endings)
 """Endings, in lower case, of the files that a folder listing picks up."""
 
@@ -170,14 +175,17 @@ def place(data: bytes, path: Path | str, scratch: Path | None = None) -> None:
     Nothing is left behind but by a kill in between, and then in `scratch`, which the next run clears.
     """
     folder = os.path.dirname(path)
-    temporary = os.path.join(scratch or folder, f".odekit-{uuid.uuid4().hex}.tmp")
+    temporary = os.path.join(scratch or folder, f".odekit-{_SESSION}-{os.getpid()}-{next(_NUMBERS)}.tmp")
     try:
         if scratch is None:
             os.makedirs(folder or ".", exist_ok=True)
-        with open(temporary, "wb", buffering=0) as file:
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
             rest = memoryview(data)
             while rest:
-                rest = rest[file.write(rest) :]
+                rest = rest[os.write(file, rest) :]
+        finally:
+            os.close(file)
         try:
             os.replace(temporary, path)
         except FileNotFoundError:  # the first file of its folder

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from odekit.inputs import Job
 
@@ -34,11 +34,11 @@ class Waiting:
 
 def pixels_in(file: str) -> int:
     """Width times height by the file's header; 0 for small files, and for those that reading will refuse."""
-    import PIL.Image
-
     try:
-        if Path(file).stat().st_size < LIGHT:
+        if os.stat(file).st_size < LIGHT:
             return 0
+        import PIL.Image
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of bombs: reading refuses them by their size
             with PIL.Image.open(file) as picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,8 +74,8 @@ class Summary:
         """The summary as plain data, for --json."""
         return {
             "out": str(self.out),
-            "restored": [str(self.out / name) for name in self.restored],
-            "skipped": [str(self.out / name) for name in self.skipped],
+            "restored": [os.path.join(self.out, name) for name in self.restored],
+            "skipped": [os.path.join(self.out, name) for name in self.skipped],
             "failed": self.failed,
             "left": self.left,
             "stopped": self.stopped,

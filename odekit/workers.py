@@ -12,15 +12,15 @@ import math
 import os
 import pickle
 import queue
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
+from odekit.channel import Channel, shared_memory
 from odekit.errors import InputError
 
 T = TypeVar("T")
@@ -34,7 +34,6 @@ SECONDS = 300.0
 TOGETHER = 0.02
 """Seconds of work that a process is given at once: small files cost little more than the work on them, large ones
 wait for nobody."""
-_SIZE = struct.Struct("<Q")
 
 
 class WorkerDied(Exception):
@@ -137,6 +136,7 @@ class _Worker:
     def __init__(self, closed: threading.Event) -> None:
         self.closed = closed
         self.process: subprocess.Popen[bytes] | None = None
+        self.channel: Channel
         self.until = math.inf
         self.late = False
 
@@ -145,14 +145,11 @@ class _Worker:
         if self.closed.is_set():
             raise WorkerDied("the run ended")
         if self.process is None or self.process.poll() is not None:
-            self.process = _start()
-        process = self.process
-        assert process.stdin is not None
-        assert process.stdout is not None
+            self.process, self.channel = _start()
         self.late, self.until = False, time.monotonic() + seconds
         try:
-            send(process.stdin, calls)
-            answers: list[Answer] = receive(process.stdout)
+            self.channel.send(calls)
+            answers: list[Answer] = self.channel.receive()
             return answers
         except (OSError, EOFError, ValueError):
             self.kill()
@@ -180,13 +177,22 @@ class _Worker:
                         pipe.close()
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start() -> tuple[subprocess.Popen[bytes], Channel]:
     # Ctrl-C goes to the whole group of the terminal; only the run itself decides what it means.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "odekit.workers"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
-    )  # fmt: skip
+    memory = shared_memory()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "odekit.workers", *([] if memory is None else [str(memory)])],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
+            pass_fds=() if memory is None else (memory,),
+        )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        return process, Channel(process.stdout, process.stdin, memory)
+    finally:
+        if memory is not None:
+            os.close(memory)
 
 
 def _settle(done: Future[Any], answer: Answer) -> None:
@@ -205,39 +211,22 @@ def _attempt(call: Call) -> Answer:
         return False, error
 
 
-def send(pipe: IO[bytes], message: Any) -> None:
-    """Write one message: its length, then its pickle. Both ends are this program."""
-    data = pickle.dumps(message, protocol=5)
-    pipe.write(_SIZE.pack(len(data)))
-    pipe.write(data)
-    pipe.flush()
-
-
-def receive(pipe: IO[bytes]) -> Any:
-    """Read one message. Raises EOFError where the other end is gone."""
-    head = pipe.read(_SIZE.size)
-    if len(head) < _SIZE.size:
-        raise EOFError
-    (size,) = _SIZE.unpack(head)
-    data = pipe.read(size)
-    if len(data) < size:
-        raise EOFError
-    return pickle.loads(data)
-
-
 def serve() -> None:
     """Do what is asked until the pipe ends."""
-    inward, outward = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    memory = int(sys.argv[1]) if len(sys.argv) > 1 else None
+    channel = Channel(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"), memory, child=True)
+    if memory is not None:
+        os.close(memory)
     os.dup2(2, 1)  # what a library prints must not end up among the messages
     run = os.getppid()
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             answers = []
-            for call in receive(inward):
+            for call in channel.receive():
                 if os.getppid() != run:  # it was killed: what is not begun is left to the next one
                     return
                 answers.append(_sendable(call, _attempt(call)))
-            send(outward, answers)
+            channel.send(answers)
 
 
 def _sendable(call: Call, answer: Answer) -> Answer:

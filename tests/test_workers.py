@@ -4,9 +4,11 @@ import os
 import pickle
 import time
 
+import numpy as np
 import pytest
 
 from odekit import workers as workers_module
+from odekit.channel import ROOM, Channel
 from odekit.errors import InputError
 from odekit.workers import Workers
 
@@ -73,8 +75,8 @@ def test_small_calls_travel_together_and_one_that_kills_its_process_spoils_no_ot
 
 
 def test_small_calls_share_messages_and_long_ones_do_not(one, monkeypatch):
-    sizes, send = [], workers_module.send
-    monkeypatch.setattr(workers_module, "send", lambda pipe, calls: (sizes.append(len(calls)), send(pipe, calls)))
+    sizes, send = [], Channel.send
+    monkeypatch.setattr(Channel, "send", lambda end, calls: (sizes.append(len(calls)), send(end, calls)))
     futures = [one.submit(os.getpid) for _ in range(2000)]
     assert len({future.result() for future in futures}) == 1
     assert sum(sizes) == 2000
@@ -83,6 +85,23 @@ def test_small_calls_share_messages_and_long_ones_do_not(one, monkeypatch):
     futures = [one.submit(time.sleep, 0.05) for _ in range(6)]
     assert [future.result() for future in futures] == [None] * 6
     assert sizes[1:] == [1] * (len(sizes) - 1)
+
+
+@pytest.mark.parametrize("size", [1, 1000, ROOM // 8, ROOM])
+def test_arrays_come_back_equal_and_are_the_runs_own(one, size):
+    sent = [np.random.Generator(np.random.Philox(i)).random(size) for i in range(3)]
+    futures = [one.submit(np.negative, array) for array in sent]
+    first = [future.result() for future in futures]
+    more = [one.submit(np.zeros, size) for _ in range(3)]  # uses the same memory again
+    assert all(not future.result().any() for future in more)
+    assert all(np.array_equal(got, -array) for got, array in zip(first, sent, strict=True))
+
+
+def test_without_shared_memory_all_goes_through_the_pipe(monkeypatch):
+    monkeypatch.setattr(workers_module, "shared_memory", lambda: None)
+    made = Workers(1)
+    assert np.array_equal(made.submit(np.negative, np.arange(9000.0)).result(), -np.arange(9000.0))
+    made.close()
 
 
 def test_an_error_whose_class_does_not_survive_the_pipe_arrives_in_words(one):
