@@ -25,7 +25,7 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         torn = _torn(path)
-        self.file: TextIOWrapper = path.open("a", encoding="utf-8")
+        self.file: TextIOWrapper = path.open("a", encoding="utf-8", errors="backslashreplace")
         if torn:  # the run before was killed in the middle of a line
             self.file.write("\n")
 

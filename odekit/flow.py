@@ -79,7 +79,7 @@ class Flow:
                 held += batch[-1][1][0].pixels[0].size
             except MemoryError:
                 self._failed(job, OdekitError("needs more memory than there is to read; make it smaller"))
-            except (OdekitError, OSError) as error:
+            except Exception as error:  # whatever it is, it is this file's: weeks of work do not end with it
                 self._failed(job, error)
         return batch
 
@@ -114,7 +114,7 @@ class Flow:
                     stop.reason = f"{self.output.folder} cannot be written: {said}"
                 else:
                     self._failed(job, OdekitError(f"{self.output.folder / job.name}: cannot be written: {said}"))
-            except OdekitError as error:
+            except Exception as error:
                 self._failed(job, error)
             else:
                 self.ledger.restored(job, name, finished.own["calls"], finished.own["seconds"])

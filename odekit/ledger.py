@@ -31,9 +31,7 @@ class Ledger:
     def failed(self, job: Job, error: Exception) -> None:
         """The file could not be restored: one line that names it and says why."""
         text = str(error) if isinstance(error, OdekitError) else f"{type(error).__name__}: {error}"
-        text = " ".join(text.split())
-        if job.file not in text:
-            text = f"{job.file}: {text}"
+        text = " ".join((text if job.file in text else f"{job.file}: {text}").split())
         self.summary.failed.append({"input": job.file, "error": text})
         self.progress.images(1)
         self.log.add("failed", input=job.file, error=text)

@@ -31,11 +31,13 @@ def locked(out: Path, shard: str | None = None) -> Iterator[None]:
     path = out / lock_name(shard)
     lock = FileLock(path)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=0.5, poll_interval=0.05)  # `held` holds it for a moment
     except Timeout:
         raise ConfigError(busy(path)) from None
+    except OSError as error:
+        raise ConfigError(f"the output folder {out} cannot be written: {error.strerror or error}") from error
     try:
-        others = out.glob("run-*-of-*.lock") if shard is None else [out / WHOLE]
+        others = out.glob("run-*-of-*.lock") if shard is None else [out / WHOLE, *_otherwise_divided(out, shard)]
         for other in others:
             if held(other):
                 raise ConfigError(busy(other))
@@ -44,6 +46,11 @@ def locked(out: Path, shard: str | None = None) -> Iterator[None]:
         with contextlib.suppress(OSError):
             path.unlink()
         lock.release()
+
+
+def _otherwise_divided(out: Path, shard: str) -> list[Path]:
+    """Locks of shards of other numbers: their parts overlap with ours."""
+    return [path for path in out.glob("run-*-of-*.lock") if not path.stem.endswith(f"-of-{shard.partition('/')[2]}")]
 
 
 def held(path: Path) -> bool:

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,10 @@ from typing import Any
 from odekit.version import __version__
 
 SCHEMA = 1
+ESCAPED = "backslashreplace"
+"""How names that are no Unicode are written: as JSON escapes lone surrogates, so that reading gives the name back."""
+_SHARED = b',\n "chain": '
+"""Where, in what `record_text` gives, the part begins that the files of a run share."""
 
 
 @cache
@@ -50,7 +54,7 @@ def shared_text(settings: Mapping[str, Any]) -> str:
 def record_text(own: Mapping[str, Any], shared: str) -> bytes:
     """A whole record: what is this file's own, a line each, then what the run's files share."""
     lines = "".join(f" {json.dumps(key)}: {_compact(value)},\n" for key, value in own.items())
-    return f"{{\n{lines.rstrip()}{shared}\n".encode()
+    return f"{{\n{lines.rstrip()}{shared}\n".encode(errors=ESCAPED)
 
 
 _compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -61,7 +65,7 @@ def write_json(path: Path, data: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors=ESCAPED) as file:
             json.dump(data, file, indent=1, ensure_ascii=False, allow_nan=False)
             file.write("\n")
         Path(name).chmod(0o644)
@@ -81,13 +85,23 @@ def read_json(path: Path | str) -> Any:
 
 
 def proves_done(record: Any, settings: Mapping[str, Any], source: str, folder: str) -> bool:
-    """A record proves a file done when settings, input and output are as recorded.
+    """A record proves a file done when settings, input and output are as recorded."""
+    try:
+        if any(record[key] != value for key, value in settings.items()):
+            return False
+    except (KeyError, TypeError):
+        return False
+    return as_recorded(record, source, folder)
+
+
+def as_recorded(record: Any, source: str, folder: str) -> bool:
+    """Input and output are as recorded.
 
     Sizes and the input's time are compared; where only the time differs, the input's SHA-256. The output lies in
     `folder` under the record's name for it: a file whose name lies about its format gets a true ending.
     """
     try:
-        if record["schema"] != SCHEMA or any(record[key] != value for key, value in settings.items()):
+        if record["schema"] != SCHEMA:
             return False
         given, made = record["input"], record["output"]
         stat = os.stat(source)
@@ -98,3 +112,44 @@ def proves_done(record: Any, settings: Mapping[str, Any], source: str, folder: s
         return bool(stat.st_mtime_ns == given["mtime_ns"] or file_facts(Path(source))["sha256"] == given["sha256"])
     except (OSError, KeyError, TypeError, ValueError):
         return False
+
+
+class Proofs:
+    """Asks the records of a folder what is done. What the files of a run share is read and judged once."""
+
+    def __init__(self, agrees: Callable[[Mapping[str, Any]], bool]) -> None:
+        self.agrees = agrees
+        """Whether a record's settings are those of this run."""
+        self.agreed: set[bytes] = set()
+        """Shared parts that are."""
+
+    def done(self, target: str, source: str) -> bool:
+        """Whether the record of `target` proves that it was made of `source` with these settings."""
+        try:
+            file = os.open(f"{target}.json", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                data = os.read(file, 1 << 16)
+                while more := os.read(file, 1 << 20):
+                    data += more
+            finally:
+                os.close(file)
+        except OSError:
+            return False
+        own, _, shared = data.partition(_SHARED)
+        record = parsed(own + b"}") if shared in self.agreed else None
+        if not isinstance(record, dict):  # a part of the run's that was not met before, or a record that others wrote
+            record = parsed(data)
+            if not isinstance(record, dict) or not self.agrees(record):
+                return False
+            head = parsed(own + b"}")
+            if shared and isinstance(head, dict) and all(record[key] == value for key, value in head.items()):
+                self.agreed.add(shared)
+        return as_recorded(record, source, os.path.dirname(target))
+
+
+def parsed(data: bytes) -> Any:
+    """JSON, or None where it is none."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None

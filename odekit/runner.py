@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from odekit.flow import Flow
 from odekit.inputs import Job, collect, part_of, replaced
 from odekit.ledger import Ledger
 from odekit.lock import locked
-from odekit.record import SCHEMA, proves_done, read_json, versions, write_json
+from odekit.names import named
+from odekit.record import SCHEMA, Proofs, read_json, versions, write_json
+from odekit.sameness import completed, difference
 from odekit.session import Session
 from odekit.stages import Save
 from odekit.stop import Stop
@@ -56,23 +58,12 @@ class Runner:
         return part_of(self._all(inputs), self.options.shard, self.options.limit)
 
     def _all(self, inputs: Sequence[str | Path]) -> list[Job]:
-        jobs = [self._named(job) for job in collect(inputs, self.out, io.SUFFIXES)]
-        taken: set[str] = set()
-        for i, job in enumerate(jobs):
-            if job.name in taken:  # a.jpg and a.png both become a.png: the second keeps its whole name
-                target = job.target.with_name(job.source.name + job.target.suffix)
-                jobs[i] = job = Job(job.file, str(target), job.error)
-            taken.add(job.name)
+        asked = None if self.save.format == "same" else io.endings(self.save.format.upper())[0]
+        jobs = named(collect(inputs, self.out, io.SUFFIXES), asked, io.USUAL)
         bad = replaced(jobs, self.out)
         if bad is not None:
             raise ConfigError(f"the result of {bad.file} would replace an input; choose another folder with -o")
         return jobs
-
-    def _named(self, job: Job) -> Job:
-        if self.save.format == "same":
-            return job
-        ending = io.endings(self.save.format.upper())[0]
-        return Job(job.file, os.path.splitext(job.name)[0] + ending, job.error)
 
     def run(self, inputs: Sequence[str | Path]) -> Summary:
         """Restore everything. Failures are listed in OUT/failures.json and in the summary; they stop nothing."""
@@ -144,16 +135,14 @@ class Runner:
     def _prepare(self) -> None:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            probe = self.out / f".odekit-write-test-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
         except OSError as error:
             raise ConfigError(f"the output folder {self.out} cannot be written: {error.strerror}") from error
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[None]:
         """A folder for temporary files, cleared of what a killed run left."""
-        shutil.rmtree(self.output.scratch, ignore_errors=True)
+        for left in [self.output.scratch] if self.tag else self.out.glob(".odekit-tmp*"):  # a whole run excludes shards
+            shutil.rmtree(left, ignore_errors=True)
         self.output.scratch.mkdir(exist_ok=True)  # a worker of the killed run may have been in the middle of a file
         try:
             yield
@@ -175,10 +164,19 @@ class Runner:
         stored = read_json(self.out / "run.json") if self.options.resume else None
         if not isinstance(stored, dict):
             return settings, None
-        for key in ("chain", "seed"):
-            if stored.get(key) != settings[key]:
-                raise ConfigError(f"{self.out} was made with another {key}; resume with that, or choose another folder")
+        chain = completed(stored.get("chain"), self.chain.parts)
+        for key, there in (("chain", chain), ("seed", stored.get("seed"))):
+            if there != settings[key]:
+                said = difference(there, settings[key])
+                reason = f"{self.out} was made with another {key} ({said}); resume with that, or choose another folder"
+                raise ConfigError(reason)
         return settings, stored
+
+    def _agrees(self, record: Mapping[str, Any], settings: dict[str, Any]) -> bool:
+        chain = record.get("chain")
+        if record.get("seed") != settings["seed"]:
+            return False
+        return bool(chain == settings["chain"] or completed(chain, self.chain.parts) == settings["chain"])
 
     def _settings(self, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """What results depend on: (chain and seed; device, precision, slots and threads)."""
@@ -217,18 +215,16 @@ class Runner:
         return machine
 
     def _todo(self, jobs: list[Job], settings: dict[str, Any]) -> list[Job]:
-        todo = []
+        todo, folder = [], os.path.join(self.out, "")
+        proofs = Proofs(lambda record: self._agrees(record, settings)) if self.options.resume else None
         for job in jobs:
-            target = os.path.join(self.out, job.name)
             if job.error is not None:
                 todo.append(job)
-            elif self.options.resume and proves_done(
-                read_json(f"{target}.json"), settings, job.file, os.path.dirname(target)
-            ):
+            elif proofs is not None and proofs.done(folder + job.name, job.file):
                 self.summary.skipped.append(job.name)
-            elif not (self.options.overwrite or self.options.resume) and os.path.exists(target):
+            elif not (self.options.overwrite or self.options.resume) and os.path.exists(folder + job.name):
                 raise ConfigError(
-                    f"{target} exists; --resume goes on with what is missing, --overwrite restores all again"
+                    f"{folder}{job.name} exists; --resume goes on with what is missing, --overwrite restores all again"
                 )
             else:
                 todo.append(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -72,7 +73,9 @@ def write_result(name: str, result: Finished, output: Output) -> str:
         written += endings[0]
     stays_inside(written, folder)
     data = io.encode(result.image, output.format, quality=output.quality, keep_metadata=output.keep_metadata)
-    target = os.path.join(folder, written)
+    target, record = os.path.join(folder, written), f"{os.path.join(folder, name)}.json"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(record)  # of an earlier picture: it must not speak of this one, should we be killed before the end
     io.place(data, target, output.scratch)
     own = result.own | {"output": {"path": target, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
     for extra, image in result.extras:
@@ -84,7 +87,7 @@ def write_result(name: str, result: Finished, output: Output) -> str:
 
         sheet = write_stages(output.folder / "stages" / name, result.stages)
         own["pictures"] = str(sheet.relative_to(output.folder))
-    io.place(record_text(own, result.shared), f"{os.path.join(folder, name)}.json", output.scratch)
+    io.place(record_text(own, result.shared), record, output.scratch)
     return written
 
 

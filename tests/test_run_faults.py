@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import PIL.Image
@@ -247,3 +248,60 @@ def test_after_random_kills_every_file_is_restored_once_and_equal_or_listed(cli,
     lines = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines() if line.endswith("}")]
     restored = [line["input"] for line in lines if line["event"] == "restored"]
     assert len(restored) == len(set(restored)), "a file was restored twice"
+
+
+def test_shards_of_different_counts_do_not_share_a_folder_at_once(cli, exact, faces, tmp_path):
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out", "1/2"):
+        done = cli("run", exact, faces, "-o", tmp_path / "out", "--shard", "2/3")
+        assert done.code == 2
+        assert "another run" in done.err
+
+
+def test_a_whole_run_clears_what_killed_shards_left(cli, exact, faces, tmp_path):
+    left = tmp_path / "out" / ".odekit-tmp-1-of-2"
+    left.mkdir(parents=True)
+    (left / ".odekit-x.tmp").write_bytes(b"half")
+    cli("run", exact, faces, "-o", tmp_path / "out", "--resume")
+    assert hidden(tmp_path / "out") == []
+
+
+def test_a_disk_that_fills_between_picture_and_record_leaves_no_record_of_another_picture(cli, exact, faces, tmp_path):
+    one = faces / "face0.png"
+    cli("run", exact, one, "-o", tmp_path / "out", "--batch-size", 2)
+    with pytest.MonkeyPatch.context() as patch:
+        fill_up_after(patch, 1, errno.ENOSPC)
+        done = cli("run", exact, one, "-o", tmp_path / "out", "--overwrite", "--batch-size", 3, "--json")
+    assert (done.code, json.loads(done.out)["left"]) == (4, 1)
+    assert not (tmp_path / "out" / "face0.png.json").exists()
+    assert cli("run", exact, one, "-o", tmp_path / "out", "--resume").code == 0
+    assert json.loads((tmp_path / "out" / "face0.png.json").read_text())["slots"] == 3
+
+
+def test_a_lock_that_somebody_looks_at_for_a_moment_is_still_to_be_had(tmp_path):
+    from filelock import FileLock
+
+    looking = FileLock(tmp_path / "run.lock", thread_local=False)
+    looking.acquire()
+    threading.Timer(0.2, looking.release).start()
+    with locked(tmp_path):
+        pass
+
+
+def test_a_folder_without_locks_is_named(cli, exact, faces, tmp_path, monkeypatch):
+    def none(self, **options):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", none)
+    done = cli("run", exact, faces, "-o", tmp_path / "out")
+    assert done.code == 2
+    assert os.strerror(errno.ENOLCK) in done.err
+
+
+def test_a_clock_that_is_set_back_stops_nothing(cli, exact, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "time", iter(range(10**9, 0, -3600)).__next__)
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--time-limit", "1h", "--json")
+    assert len(json.loads(done.out)["restored"]) == 7
+    monkeypatch.undo()
+    (run,) = json.loads(cli("status", tmp_path / "out", "--json").out)
+    assert (run["state"], run["done"], run["rate"]) == ("finished", 7, None)

@@ -162,9 +162,13 @@ def test_files_that_differ_in_their_ending_alone_stay_apart(cli, exact, tmp_path
 
 
 def test_globs_shards_and_dry_runs(cli, exact, faces, tmp_path):
-    done = cli("run", exact, faces / "face[0-4].png", "-o", tmp_path / "out", "--shard", "2/2", "--dry-run", "--json")
-    jobs = json.loads(done.out)["jobs"]
-    assert [job["input"].rpartition("/")[2] for job in jobs] == ["face1.png", "face3.png"]
+    found = []
+    for shard in ("1/2", "2/2"):
+        asked = (faces / "face[0-4].png", "-o", tmp_path / "out", "--shard", shard, "--dry-run", "--json")
+        jobs = json.loads(cli("run", exact, *asked).out)["jobs"]
+        assert 0 < len(jobs) < 5
+        found += [job["input"].rpartition("/")[2] for job in jobs]
+    assert sorted(found) == [f"face{i}.png" for i in range(5)]
     assert not (tmp_path / "out").exists()
 
 
@@ -282,3 +286,33 @@ def test_a_file_whose_name_lies_about_its_format_gets_a_true_ending(cli, exact, 
         len(json.loads(cli("run", exact, tmp_path / "in", "-o", tmp_path / "out", "--resume", "--json").out)["skipped"])
         == 2
     )
+
+
+def test_a_chain_stored_before_an_option_existed_is_the_same_chain(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "out")
+    for path in (tmp_path / "out").glob("*.json"):
+        stored = json.loads(path.read_text())
+        del stored["chain"]["chain"][0]["restore"]["repeats"]  # 1 by default
+        path.write_text(json.dumps(stored, indent=1))
+    said = json.loads(cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json").out)
+    assert (len(said["skipped"]), said["restored"]) == (7, [])
+
+
+def test_a_refused_resume_says_which_option_differs(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path / "out", "--limit", 1)
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--set", "restore.inverter.steps=12")
+    assert done.code == 2
+    assert "restore.inverter.steps is 10 there and 12 now" in done.err
+
+
+def test_records_of_a_killed_run_and_of_names_that_lie_are_on_the_page(cli, exact, tmp_path):
+    (tmp_path / "in").mkdir()
+    PIL.Image.fromarray(picture(1)).save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "a.png").rename(tmp_path / "in" / "lies.jpg")
+    PIL.Image.fromarray(picture(2)).save(tmp_path / "in" / "b.png")
+    cli("run", exact, tmp_path / "in", "-o", tmp_path / "out")
+    (tmp_path / "out" / "run.jsonl").write_text("")
+    assert cli("run", exact, tmp_path / "in", "-o", tmp_path / "out", "--resume", "--report").code == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "2 pictures restored" in page
+    assert "lies.jpg.png" in page

@@ -50,7 +50,7 @@ def run(
     keep_stages: Annotated[bool, typer.Option("--keep-stages", help="Write every stage and a sheet.")] = False,
     page: Annotated[bool, typer.Option("--report", help="Write OUT/report.html: before, after, records.")] = False,
     limit: Annotated[int | None, typer.Option(help="At most this many inputs.")] = None,
-    shard: Annotated[str | None, typer.Option(help="Every n-th input from the i-th: i/n.")] = None,
+    shard: Annotated[str | None, typer.Option(help="The i-th of n parts of the inputs, by their names: i/n.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     commercial_only: Annotated[bool, typer.Option("--commercial-only", help="Refuse non-commercial parts.")] = False,
     require_face: Annotated[bool, typer.Option("--require-face", help="A photograph without a face fails.")] = False,

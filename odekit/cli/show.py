@@ -10,7 +10,7 @@ from typing import Any
 
 def print_json(data: Any) -> None:
     """Plain JSON on stdout."""
-    sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    say(json.dumps(data, indent=1, ensure_ascii=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -29,5 +29,5 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 
 def say(text: str) -> None:
-    """One line on stdout."""
-    sys.stdout.write(text + "\n")
+    """One line on stdout; what is no Unicode in the name of a file is escaped, in JSON as JSON does it."""
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")

@@ -92,5 +92,5 @@ def write(page: Page, path: Path) -> Path:
     """Write the page to a file; an existing one is replaced when the new one is whole."""
     from odekit.io import place
 
-    place(render(page).encode(), path)
+    place(render(page).encode(errors="backslashreplace"), path)
     return path

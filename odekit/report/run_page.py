@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from odekit.errors import InputError, OdekitError
-from odekit.events import events
 from odekit.io import read
-from odekit.record import read_json, record_path
+from odekit.record import read_json
 from odekit.report import embed
 from odekit.report.page import Cell, Figure, Page, Pair, Table
 
@@ -24,11 +23,10 @@ def run_page(out: Path) -> Page:
         InputError: no run has written there.
     """
     about = read_json(out / "run.json")
-    names = restored(out)
-    if not isinstance(about, dict) and not names:
+    records = restored(out)
+    if not isinstance(about, dict) and not records:
         raise InputError(f"{out}: no run has written here; name the folder given to -o")
     about = about if isinstance(about, dict) else {}
-    records = [(name, found) for name in names if isinstance(found := read_json(record_path(out / name)), dict)]
     failures = [row for path in sorted(out.glob("failures*.json")) for row in read_json(path) or []]
     pairs = [pair for name, record in records[:SHOWN] if (pair := _pair(out, name, record)) is not None]
     linked = {pair.name: pair.anchor for pair in pairs}
@@ -46,15 +44,16 @@ def run_page(out: Path) -> Page:
     )
 
 
-def restored(out: Path) -> list[str]:
-    """Names of the results that the event logs of a folder tell of, in order of the names."""
-    found = {
-        str(event["output"])
-        for log in sorted(out.glob("run*.jsonl"))
-        for event in events(log)
-        if event["event"] == "restored" and "output" in event
-    }
-    return sorted(name for name in found if (out / name).is_file())
+def restored(out: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Name and record of every result in a folder, by name; event logs miss what a kill cut."""
+    found = {}
+    for path in out.rglob("*.json"):
+        record = read_json(path)
+        if isinstance(record, dict) and isinstance(made := record.get("output"), dict):
+            result = path.with_name(Path(str(made.get("path"))).name)
+            if result.is_file():
+                found[str(result.relative_to(out))] = record
+    return sorted(found.items())
 
 
 def _facts(about: dict[str, Any]) -> list[tuple[str, str]]:

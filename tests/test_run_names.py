@@ -1,0 +1,163 @@
+"""Names: whatever the files of an archive are called, each has a result of its own, or is listed."""
+
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from conftest import picture
+
+from odekit.chain import Chain
+from odekit.inputs import part_of
+from odekit.runner import Runner
+from odekit.summary import RunOptions
+
+PROGRAM = [sys.executable, "-c", "from odekit.cli import main; main()"]
+
+
+def save(path, seed, form="PNG"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(picture(seed)).save(path, form)
+    return path
+
+
+def accounted(cli, chain, inputs, out):
+    """Restore, then resume: everything is done, nothing is done again; the results' names."""
+    said = json.loads(cli("run", chain, *inputs, "-o", out, "--json").out)
+    again = json.loads(cli("run", chain, *inputs, "-o", out, "--json", "--resume").out)
+    assert said["failed"] == again["restored"] == again["failed"] == []
+    assert len(set(said["restored"])) == len(said["restored"]) == len(again["skipped"])
+    assert all(Path(name).is_file() for name in said["restored"])
+    records = [json.loads(path.read_text()) for path in out.rglob("*.json") if path.name != "run.json"]
+    assert len({record["output"]["path"] for record in records}) == len(said["restored"])
+    return sorted(os.path.relpath(name, out) for name in said["restored"])
+
+
+def test_a_name_that_lies_meets_no_other_file(cli, exact, tmp_path):
+    save(tmp_path / "in" / "a.jpg", 1)  # a PNG: its result gets the ending .png
+    save(tmp_path / "in" / "a.jpg.png", 2)
+    save(tmp_path / "in" / "a.jpg.png.png", 3)
+    assert len(accounted(cli, exact, [tmp_path / "in"], tmp_path / "out")) == 3
+
+
+def test_names_made_to_differ_differ_from_all_others(cli, exact, tmp_path):
+    exact.write_text(exact.read_text() + "  - save: {format: png}\n")
+    given = [save(tmp_path / name, i) for i, name in enumerate(("a.png.png", "a.bmp", "a.png"))]
+    assert len(accounted(cli, exact, given, tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Face.png", "face.PNG"), (unicodedata.normalize("NFC", "é.png"), unicodedata.normalize("NFD", "é.png"))],
+    ids=["case", "unicode"],
+)
+def test_results_stay_apart_on_disks_that_know_no_case_or_one_form_of_unicode(cli, exact, tmp_path, one, other):
+    save(tmp_path / "in" / one, 1)
+    save(tmp_path / "in" / other, 2)
+    if len(list((tmp_path / "in").iterdir())) == 1:
+        pytest.skip("this disk itself takes them for one name")
+    names = accounted(cli, exact, [tmp_path / "in"], tmp_path / "out")
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names}) == 2
+
+
+def test_names_of_any_bytes_are_restored_and_resumed(cli, exact, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    names = [b"new\nline.png", b"latin-\xe9.png", b"\xff\xfe.png", b'tab\t quote".png', b"-dash.png"]
+    for i, name in enumerate(names):
+        PIL.Image.fromarray(picture(i)).save(tmp_path / "x.png")
+        (tmp_path / "x.png").rename(folder / os.fsdecode(name))
+    (folder / os.fsdecode(b"bad-\xe9\n.png")).write_bytes(b"no picture")
+    command = [*PROGRAM, "run", exact, folder, "-o", tmp_path / "out", "--workers", 2, "--json", "--report"]
+    done = subprocess.run([str(word) for word in command], capture_output=True)
+    assert done.returncode == 3, done.stderr
+    said = json.loads(done.stdout)
+    assert (len(said["restored"]), len(said["failed"]), said["left"]) == (5, 1, 0)
+    for name in names:
+        assert (tmp_path / "out" / os.fsdecode(name)).is_file()
+    assert done.stderr.count(b"\n") == 1
+    again = json.loads(cli("run", exact, folder, "-o", tmp_path / "out", "--resume", "--dry-run", "--json").out)
+    assert (len(again["jobs"]), again["done"]) == (1, 5)
+    (failure,) = json.loads((tmp_path / "out" / "failures.json").read_text())
+    assert os.fsencode(failure["input"]).endswith(b"bad-\xe9\n.png")
+
+
+def test_a_name_too_long_for_its_record_is_listed_and_leaves_nothing(cli, exact, tmp_path):
+    save(tmp_path / "x.png", 1)
+    for size in (250, 251, 255):
+        save(tmp_path / "in" / ("n" * (size - 4) + ".png"), size)
+    done = cli("run", exact, tmp_path / "in", "-o", tmp_path / "out", "--json")
+    said = json.loads(done.out)
+    assert (len(said["restored"]), len(said["failed"])) == (1, 2)
+    assert all("name is too long" in failure["error"] for failure in said["failed"])
+    assert len(list((tmp_path / "out").glob("*.png"))) == 1
+
+
+def test_links_in_circles_end(cli, exact, tmp_path):
+    save(tmp_path / "in" / "a.png", 1)
+    (tmp_path / "in" / "loop.png").symlink_to(tmp_path / "in" / "loop.png")
+    (tmp_path / "in" / "deeper").symlink_to(tmp_path / "in")
+    done = cli("run", exact, tmp_path / "in", "-o", tmp_path / "out", "--json")
+    said = json.loads(done.out)
+    assert (len(said["restored"]), len(said["failed"])) == (1, 1)
+    assert "loop.png" in said["failed"][0]["input"]
+
+
+def test_a_folder_that_cannot_be_listed_is_listed_as_failed(cli, exact, tmp_path, monkeypatch):
+    save(tmp_path / "in" / "a.png", 1)
+    save(tmp_path / "in" / "sub" / "b.png", 2)
+    scan = os.scandir
+
+    def broken(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", broken)
+    done = cli("run", exact, tmp_path / "in", "-o", tmp_path / "out", "--json")
+    assert done.code == 3
+    (failure,) = json.loads(done.out)["failed"]
+    assert failure["input"].endswith("sub")
+    assert "Permission denied" in failure["error"]
+
+
+def test_an_output_folder_named_through_a_link_is_no_input(cli, exact, faces, tmp_path):
+    (faces / "out").mkdir()
+    (tmp_path / "way").symlink_to(faces / "out")
+    cli("run", exact, faces, "-o", tmp_path / "way")
+    said = json.loads(cli("run", exact, faces, "-o", tmp_path / "way", "--resume", "--json").out)
+    assert (len(said["skipped"]), said["restored"]) == (7, [])
+
+
+def test_an_input_folder_inside_the_output_folder_is_restored_once(cli, exact, faces, tmp_path):
+    cli("run", exact, faces, "-o", tmp_path)
+    said = json.loads(cli("run", exact, faces, "-o", tmp_path, "--resume", "--json").out)
+    assert (len(said["skipped"]), said["restored"]) == (7, [])
+
+
+def test_a_file_that_appears_between_the_starts_of_two_shards_moves_no_other(exact, faces, tmp_path):
+    def names(shard):
+        runner = Runner(Chain.load(exact), RunOptions(tmp_path / "out", shard=shard), None)
+        return {job.name for job in runner.jobs([faces])}
+
+    every = {f"face{i}.png" for i in range(7)}
+    first = names("1/3")
+    save(faces / "aaa.png", 50)
+    second = names("2/3")
+    save(faces / "face00.png", 51)
+    third = names("3/3")
+    assert every <= first | second | third
+    assert not (first & second or first & third or second & third)
+
+
+def test_shards_are_of_about_equal_size():
+    from odekit.inputs import Job
+
+    jobs = [Job(f"{i:05}.png", f"{i // 1000}/{i:05}.png") for i in range(10_000)]
+    parts = [part_of(jobs, f"{i}/8", None) for i in range(1, 9)]
+    assert sorted(job.file for part in parts for job in part) == [job.file for job in jobs]
+    assert all(abs(len(part) - 1250) < 150 for part in parts)
