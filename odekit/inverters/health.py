@@ -27,10 +27,8 @@ UP, EDITED, DOWN = range(len(WAYS))
 class Health:
     """Of each row, the first place at which it went wrong and its RMS there."""
 
-    place: Tensor
-    """int64 (N,): `place_of(level, way)`, or -1 where nothing is wrong."""
-    rms: Tensor
-    """float64 (N,): the RMS of x there."""
+    seen: tuple[tuple[int, Tensor], ...]
+    """Places in order, as `place_of` gives them, and the RMS of x there, float64 (N,)."""
     given_up: Mapping[int, tuple[int, str]] = field(default_factory=dict)
     """Rows that the solver itself gave up: the place and its reason."""
 
@@ -39,10 +37,7 @@ class Health:
         """Nothing is wrong yet with the rows of x."""
         import torch
 
-        return cls(
-            torch.full((len(x),), -1, dtype=torch.int64, device=x.device),
-            torch.zeros(len(x), dtype=torch.float64, device=x.device),
-        )
+        return cls(((-1, torch.zeros(len(x), dtype=torch.float64, device=x.device)),))
 
     def after(self, y: State, signal: float, level: int, way: int, carry: Any = None) -> Health:
         """What is known after a step to x = signal y, (N, 3, H, W), at a level; the carry may tell of failed rows."""
@@ -50,27 +45,32 @@ class Health:
 
         here = place_of(level, way)
         rms = torch.linalg.vector_norm(y.flatten(1), dim=1) * (signal / math.sqrt(y[0].numel()))
-        bad = ~(rms <= PLAUSIBLE)
         failed = {row: (here, why) for row, why in getattr(carry, "failed", {}).items() if row not in self.given_up}
         if failed:
-            bad[list(failed)] = True
-        first = bad & (self.place < 0)
-        place, rms = torch.where(first, here, self.place), torch.where(first, rms, self.rms)
-        return replace(self, place=place, rms=rms, given_up={**failed, **self.given_up})
+            rms[list(failed)] = math.inf
+        return replace(self, seen=(*self.seen, (here, rms)), given_up={**failed, **self.given_up})
+
+    @cached_property
+    def wrong(self) -> Tensor:
+        """bool (places, N): where the RMS of a row cannot be."""
+        import torch
+
+        return ~(torch.stack([rms for _, rms in self.seen]) <= PLAUSIBLE)
 
     @property
     def bad(self) -> Tensor:
         """bool (N, 1, 1, 1): rows that went wrong."""
-        return (self.place >= 0).view(-1, 1, 1, 1)
+        return self.wrong.any(dim=0).view(-1, 1, 1, 1)
 
     def trouble(self, levels: int) -> dict[int, str]:
         """What happened to each row that went wrong, on a grid of so many levels; waits for the device."""
         found = {}
-        for row, (place, rms) in enumerate(zip(self.place.tolist(), self.rms.tolist(), strict=True)):
-            if place >= 0:
+        for row, wrong in enumerate(self.wrong.t().tolist()):
+            if any(wrong):
+                place, rms = self.seen[wrong.index(True)]
                 where = said(place, levels)
                 at, why = self.given_up.get(row, (-1, ""))
-                found[row] = f"{why} (at {where})" if at == place else complaint(rms, where)
+                found[row] = f"{why} (at {where})" if at == place else complaint(float(rms[row]), where)
         return found
 
 
