@@ -93,7 +93,7 @@ def test_a_normalisation_in_bfloat16_rounds_once_or_twice(side, silu):
     true = functional.group_norm(x.double(), 4, weight.double(), offset.double(), 1e-5)
     true = functional.silu(true) if silu else true
     before = x.clone()
-    made = passes.normalised(x, 4, weight, offset, 1e-5, silu)
+    made = passes.normalised(x, 4, weight, offset, 1e-5, silu=silu)
     assert made.dtype == torch.bfloat16 and off(made, true) <= 2**-8 and torch.equal(x, before)
 
 

@@ -44,14 +44,14 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
-def matrix_peak(device: str, side: int = 1024, rounds: int = 30) -> float:
-    """Operations per second of a product of two float32 matrices, in processor time where it is the processor's.
+def matrix_peak(device: str, precision: str = "float32", side: int = 1024, rounds: int = 30) -> float:
+    """Operations per second of a product of two matrices in a precision, in processor time where it is the processor's.
 
     The best of some rounds, since other programs only ever take from it.
     """
     import torch
 
-    a = torch.randn((side, side), device=device)
+    a = torch.randn((side, side), device=device).to(getattr(torch, precision))
     clock = Clock()
     for _ in range(rounds):
         clock.round(lambda: a @ a)

@@ -97,7 +97,8 @@ def lean(network: nn.Module, pack: bool = True) -> nn.Module:
 def alone(module: nn.Module, pack: bool) -> Block | None:
     """A convolution that belongs to no other block."""
     made = convolution(module, pack) if pack else None
-    return None if made is None or not made.packed else lambda x: made(x, module.bias)
+    bias: Any = getattr(module, "bias", None)
+    return None if made is None or not made.packed else lambda x: made(x, bias)
 
 
 def residual(block: Any, call: Call, pack: bool) -> Block | None:
@@ -115,7 +116,8 @@ def residual(block: Any, call: Call, pack: bool) -> Block | None:
         across = shortcut.weight.flatten(1).t()
         bias = bias if shortcut.bias is None else bias + shortcut.bias
     scaled = block.time_embedding_norm == "scale_shift"
-    first, second = ((scales(norm.weight), scales(norm.bias)) for norm in (norm1, norm2))
+    first = (scales(norm1.weight), scales(norm1.bias))
+    second = (scales(norm2.weight), scales(norm2.bias))
 
     def told(temb: Tensor) -> tuple[Tensor, Tensor]:
         """Of the one timestep: scale and shift (C,) of the second normalisation, or the first convolution's bias."""
@@ -129,7 +131,7 @@ def residual(block: Any, call: Call, pack: bool) -> Block | None:
         y = normalised(x, norm1.num_groups, *first, norm1.eps)
         if call.one_timestep:
             one, other = call.once(block, lambda: told(temb))
-            affine = (one, other) if scaled else second
+            affine: tuple[Tensor, Tensor] = (one, other) if scaled else second
             y = normalised(conv1(y, bias1 if scaled else one), norm2.num_groups, *affine, norm2.eps)
         else:
             time, y = block.time_emb_proj(functional.silu(temb))[:, :, None, None], conv1(y, bias1)
@@ -158,7 +160,7 @@ def attention(block: Any, pack: bool) -> Block | None:
         return None
     mix = Product(torch.cat([part.weight for part in into]), torch.cat([part.bias for part in into]), pack=pack)
     join = Product(out.weight, out.bias, pack=pack)
-    affine = None if norm is None else (norm.num_groups, scales(norm.weight), scales(norm.bias), norm.eps)
+    affine: Any = None if norm is None else (norm.num_groups, scales(norm.weight), scales(norm.bias), norm.eps)
 
     def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
         rows, pixels = x.shape[0], x.shape[2] * x.shape[3]

@@ -18,7 +18,7 @@ def packs(weight: Tensor) -> bool:
     """Whether weights on this device and of this type can be laid out beforehand."""
     ops = torch.ops.mkldnn
     known = all(hasattr(ops, name) for name in ("_reorder_convolution_weight", "_reorder_linear_weight"))
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not known:
+    if weight.device.type != "cpu" or not torch._C._has_mkldnn or not known:
         return False
     kinds = {torch.float32: True, torch.bfloat16: ops._is_mkldnn_bf16_supported()}
     return bool(kinds.get(weight.dtype, False))
@@ -47,7 +47,8 @@ class Convolution:
             return plain(x, self.weight, bias, stride=self.stride, padding=self.padding)
         if x.shape != self.laid:
             self._lay(x.shape)
-        ops, rest = torch.ops.mkldnn, (self.stride, [1, 1], 1, "none", [], "")
+        ops: Any = torch.ops.mkldnn
+        rest: tuple[Any, ...] = (self.stride, [1, 1], 1, "none", [], "")
         if self.transposed:
             made = ops._convolution_transpose_pointwise(x, self.weight, bias, self.padding, [0, 0], *rest)
         else:
@@ -59,7 +60,7 @@ class Convolution:
         dense, ops = self.weight, torch.ops.mkldnn
         if self.laid is not None:
             dense = dense.to_dense().transpose(0, 1) if self.transposed else dense.to_dense()
-        rest = (self.stride, [1, 1], 1, list(shape))
+        rest: tuple[Any, ...] = (self.stride, [1, 1], 1, list(shape))
         if self.transposed:
             self.weight = ops._reorder_convolution_transpose_weight(dense, self.padding, [0, 0], *rest)
         else:

@@ -24,7 +24,7 @@ def scales(parameter: Tensor) -> Tensor:
     return parameter.float() if halves(parameter) else parameter
 
 
-def normalised(x: Tensor, groups: int, weight: Tensor, offset: Tensor, eps: float, silu: bool = True) -> Tensor:
+def normalised(x: Tensor, groups: int, weight: Tensor, offset: Tensor, eps: float, *, silu: bool = True) -> Tensor:
     """Group normalisation of pictures (N, C, H, W), then SiLU: fresh memory of x's type.
 
     Args:

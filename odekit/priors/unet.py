@@ -204,8 +204,7 @@ class UNet(nn.Module):
 
     def times(self, t: Tensor) -> Tensor:
         """What the blocks are told of timesteps t (N,): (N, 4 width) in the network's type."""
-        first = self.time_embedding["linear_1"]
-        made: Tensor = first(self.embedding(t).to(first.weight.dtype))
+        made: Tensor = self.time_embedding["linear_1"](self.embedding(t).to(self.conv_norm_out.weight.dtype))
         return self.time_embedding["linear_2"](functional.silu(made))  # type: ignore[no-any-return]
 
     def embedding(self, t: Tensor) -> Tensor:
