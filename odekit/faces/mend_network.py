@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 STRIDE = 8
 """Sides that the network sees are multiples of this."""
+RARE = -4.0
+"""Logit of "scratched" in a fresh network: from 0, learning that scratches are rare tore up all that it knew."""
+SLOPE = 0.1
+"""Of the rectifiers below zero."""
 
 
 class MendNet(nn.Module):
@@ -17,7 +22,7 @@ class MendNet(nn.Module):
     red, green and blue, and the logit of "scratched here".
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (48, 64, 128), pairs: tuple[int, int, int] = (1, 2, 2)) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (16, 32, 64), pairs: tuple[int, int, int] = (1, 1, 1)) -> None:
         """`widths` of the three sizes; `pairs` of convolutions at each (on the way down, and up again)."""
         super().__init__()
         one, two, three = widths
@@ -32,8 +37,12 @@ class MendNet(nn.Module):
         self.from2 = nn.Conv2d(two, 4 * one, 1)
         self.up1 = _pairs(one, pairs[0])
         self.last = nn.Conv2d(one, 16, 3, padding=1)
+        for outer in (self.first, self.to2, self.to3, self.from3, self.from2):
+            nn.init.kaiming_normal_(outer.weight, nonlinearity="linear")
+            nn.init.zeros_(outer.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.last.bias.copy_(torch.tensor([0.0] * 12 + [RARE] * 4))  # type: ignore[union-attr]
 
     def forward(self, x: Tensor) -> Tensor:
         """Photographs (N, 3, H, W) in [0, 1], sides multiples of 8, to (N, 4, H, W): RGB to add, and a logit."""
@@ -52,14 +61,16 @@ class Pair(nn.Module):
         super().__init__()
         self.one = nn.Conv2d(width, width, 3, padding=1)
         self.two = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.kaiming_normal_(self.one.weight, nonlinearity="relu")
+        nn.init.kaiming_normal_(self.one.weight, a=SLOPE)
         nn.init.zeros_(self.one.bias)  # type: ignore[arg-type]
-        nn.init.normal_(self.two.weight, std=0.01)
+        nn.init.kaiming_normal_(self.two.weight, nonlinearity="linear")
+        with torch.no_grad():
+            self.two.weight.mul_(0.3)
         nn.init.zeros_(self.two.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
-        out: Tensor = x + self.two(functional.relu(self.one(x), inplace=True))
+        out: Tensor = x + self.two(functional.leaky_relu(self.one(x), SLOPE, inplace=True))
         return out
 
 

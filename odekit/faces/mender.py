@@ -62,18 +62,20 @@ class Mender:
         self.device = "cpu" if tools is None else tools.device
         self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def look(self, pixels: Pixels) -> NDArray[np.float32]:
-        """For a photograph (3, H, W): (4, H, W), what to add to it and the logit of "scratched"."""
+    def look(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What to add to a photograph (3, H, W), and (H, W) the logit of "scratched".
+
+        A pixel's answer does not depend on how large the photograph is: each tile is seen with the same margin.
+        """
         height, width = pixels.shape[1:]
         out = np.empty((4, height, width), np.float32)
         for top in range(0, height, TILE):
             for left in range(0, width, TILE):
                 y, x = max(0, top - MARGIN), max(0, left - MARGIN)
                 said = self._tile(pixels[:, y : top + TILE + MARGIN, x : left + TILE + MARGIN])
-                out[:, top : top + TILE, left : left + TILE] = said[
-                    :, top - y : top - y + TILE, left - x : left - x + TILE
-                ]
-        return out
+                part = said[:, top - y : top - y + TILE, left - x : left - x + TILE]
+                out[:, top : top + TILE, left : left + TILE] = part
+        return out[:3], out[3]
 
     def _tile(self, pixels: Pixels) -> NDArray[np.float32]:
         """One tile, its sides made multiples of 8 by mirroring."""

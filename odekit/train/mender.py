@@ -1,8 +1,9 @@
-"""The task of training the mender: damaged crops of photographs in, undamaged ones and the place of scratches out."""
+"""The task of training the mender: scratched crops in; what lies under the scratches, and their place, out."""
 
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,21 +25,26 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 WEIGHTS = "model.safetensors"
-STRENGTHS = {"clean": 0.0, "noise": 0.4, "jpeg": 0.85, "blur": 0.5, "scratches": 1.0}
-"""The validation's questions: fractions of the largest damage that `Damage` knows."""
+QUESTIONS = {
+    "clean": Damage(grainy=0, compressed=0, blurred=0, clean=1),
+    "scratches": Damage(grainy=0, compressed=0, blurred=0, clean=0),
+    "compressed": Damage(grainy=0, compressed=1, blurred=0, clean=0, jpeg=40),
+}
+"""The damage of the validation, the same in every run."""
 SMOOTH = 1e-3
 """Charbonnier's epsilon: below it the error counts squared."""
 
 
 class MenderTask:
-    """See `odekit.train.task.Task`. Rows: damaged crops (n, 3, S, S), whole ones, where scratches show (n, S, S)."""
+    """See `odekit.train.task.Task`. Rows: scratched crops (n, 3, S, S), whole ones, where scratches show (n, S, S)."""
 
     def __init__(self, faces: Faces, options: MenderOptions) -> None:
         self.faces, self.options = faces, options
         self.fingerprint = faces.fingerprint
         found = canvases.backgrounds(options.backgrounds, canvases.FREE) if options.scenes else []
         self.scenes = views.scenes(found)
-        self.questions = {kind: self._question(kind) for kind in STRENGTHS}
+        self.made: OrderedDict[int, tuple[NDArray[np.float32], ...]] = OrderedDict()
+        self.questions = {kind: self._question(kind) for kind in QUESTIONS}
 
     def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
         """A fresh network (its numbers a function of the seed), or the one that `init` names."""
@@ -53,21 +59,16 @@ class MenderTask:
         return fresh, read(fresh, o.init) if o.init and start else {}
 
     def batch(self, step: int, rank: int, size: int) -> tuple[Tensor, ...]:
-        """Damaged crops, the crops before that, both in [0, 1], and 1 where scratches show."""
+        """Scratched crops, the crops without scratches, both in [0, 1], and 1 where scratches show."""
         o = self.options
-        index = draws.rows(o.seed, step, o.batch, len(self.faces.train))
-        crops = []
+        rng = draws.generator(o.seed, "mender", step)
+        numbers = step * o.fresh + rng.integers(0, o.pool, o.batch)
+        turns, flips = rng.integers(0, 4, o.batch), rng.random(o.batch) < 0.5
+        rows = []
         for i in range(rank, o.batch, size):
-            rng = draws.generator(o.seed, "mender", step * o.batch + i)
-            face = self.faces.train[index[i]]
-            scene = self.scenes and rng.random() < o.scenes
-            picture = self.scenes[int(rng.integers(len(self.scenes)))] if scene else face
-            whole = views.view(picture, o.crop + EIGHT, rng, o)
-            bad, shown = spoil.spoiled(whole, rng, o.damage)
-            y, x = rng.integers(0, EIGHT, 2) * int(rng.random() < 0.5)  # JPEG blocks begin anywhere in half of them
-            part = np.s_[y : y + o.crop, x : x + o.crop]
-            crops.append((bad[part], whole[part], shown[part].astype(np.float32)))
-        bad, whole, shown = (_tensor(np.stack(each)) for each in zip(*crops, strict=True))
+            turned = [np.rot90(part, int(turns[i])) for part in self._crop(int(numbers[i]))]
+            rows.append([part[:, ::-1] if flips[i] else part for part in turned])
+        bad, whole, shown = (_tensor(np.stack(each)) for each in zip(*rows, strict=True))
         return _planes(bad), _planes(whole), shown
 
     def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
@@ -85,32 +86,33 @@ class MenderTask:
         return out
 
     def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
-        """Decibels before and after by kind; how much of the scratches the mask finds, and how much else it takes.
+        """Decibels gained where the mask is followed, how much of the scratches it finds, its share of wrong pixels.
 
-        'loss' is the mean ratio of squared errors after and before, plus that of clean pictures in 8-bit steps.
+        'loss' is the mean ratio of squared errors after and before, and a hundred times the share of clean pixels taken
+        for scratched.
         """
+        import torch
+
         average.eval()
         figures: dict[str, float] = {}
-        ratios = []
+        losses = []
         for kind, (bad, whole, shown) in self.questions.items():
             said = self._said(average, bad, cast)
-            after = float((((bad + said[:, :3]).clamp(0, 1) - whole) ** 2).mean())
-            before = float(((bad - whole) ** 2).mean())
-            figures[kind] = psnr(max(after, 1e-9))
+            hit = (said[:, 3] > 0).float()
+            mended = torch.where(hit[:, None] > 0, (bad + said[:, :3]).clamp(0, 1), bad)
             if kind == "clean":
-                figures["clean-false"] = float((said[:, 3] > 0).float().mean())
-                ratios.append(after * 255**2 / 25)
-            else:
-                figures[f"{kind}-gain"] = psnr(max(after, 1e-9)) - psnr(before)
-                ratios.append(after / before)
-            if kind == "scratches":
-                hit = (said[:, 3] > 0).float()
-                figures["found"] = float((hit * shown).sum() / shown.sum().clamp(min=1))
-                figures["wrong"] = float((hit * (1 - shown)).sum() / hit.sum().clamp(min=1))
-        return {"loss": float(np.mean(ratios)), **figures}
+                figures["clean-false"] = float(hit.mean())
+                losses.append(figures["clean-false"] * 100)
+                continue
+            after, before = (float(((each - whole) ** 2).mean()) for each in (mended, bad))
+            figures[f"{kind}-gain"] = psnr(max(after, 1e-9)) - psnr(before)
+            figures[f"{kind}-found"] = float((hit * shown).sum() / shown.sum().clamp(min=1))
+            figures[f"{kind}-wrong"] = float((hit * (1 - shown)).sum() / hit.sum().clamp(min=1))
+            losses.append(after / before)
+        return {"loss": float(np.mean(losses)), **figures}
 
     def sheet(self, average: nn.Module, cast: AbstractContextManager[object]) -> NDArray[np.uint8] | None:
-        """Damaged, mended, the mask and the truth for every kind, a row each."""
+        """Scratched, mended, the mask and the truth for every question, a row each."""
         import torch
 
         if not self.options.samples:
@@ -145,13 +147,28 @@ class MenderTask:
         with torch.no_grad(), cast:
             return torch.cat([network(x.to(device)).float().cpu() for x in torch.split(bad, 4)])
 
+    def _crop(self, number: int) -> tuple[NDArray[np.float32], ...]:
+        """Crop `number`, made when first asked for."""
+        if number not in self.made:
+            o = self.options
+            rng = draws.generator(o.seed, "crop", number)
+            scene = self.scenes and rng.random() < o.scenes
+            pictures: Any = self.scenes if scene else self.faces.train
+            whole = views.view(pictures[int(rng.integers(len(pictures)))], o.crop + EIGHT, rng, o)
+            bad, target, shown = spoil.spoiled(whole, rng, o.damage)
+            y, x = rng.integers(0, EIGHT, 2)  # JPEG blocks begin anywhere
+            part = np.s_[y : y + o.crop, x : x + o.crop]
+            self.made[number] = (bad[part], target[part], shown[part].astype(np.float32))
+            while len(self.made) > 2 * o.pool:
+                self.made.popitem(last=False)
+        return self.made[number]
+
     def _question(self, kind: str) -> tuple[Tensor, ...]:
         """The same pictures in every run, whatever the run's damage: each validation face, damaged in this way."""
         rng = draws.generator(SEED, f"mender-{kind}", 0)
         rows = []
         for face in self.faces.val[: self.options.validation]:
-            whole = face.astype(np.float32) / np.float32(255)
-            bad, shown = spoil.worsen(whole, rng, {kind} - {"clean"}, Damage(), STRENGTHS[kind])
+            bad, whole, shown = spoil.spoiled(face.astype(np.float32) / np.float32(255), rng, QUESTIONS[kind])
             rows.append((bad, whole, shown.astype(np.float32)))
         bad, whole, shown = (_tensor(np.stack(each)) for each in zip(*rows, strict=True))
         return _planes(bad), _planes(whole), shown

@@ -1,4 +1,4 @@
-"""Blind mixtures of damage on small crops: blur, scratches, noise, JPEG, in the order in which they befall prints."""
+"""Scratched crops and the same without scratches, both blurred, noisy or compressed now and then."""
 
 from __future__ import annotations
 
@@ -13,45 +13,33 @@ from odekit.train.mender_options import Damage
 
 Crop = NDArray[np.float32]
 """(S, S, 3) in [0, 1]."""
-KINDS = ("noise", "jpeg", "blur", "scratches")
+VISIBLE = 0.04
+"""A scratch shows where it changes a value by more: ten of 255 levels."""
 
 
-def spoiled(picture: Crop, rng: np.random.Generator, options: Damage) -> tuple[Crop, NDArray[np.bool_]]:
-    """A crop after what befell it, rounded to 8 bits, and where its scratches show (S, S)."""
-    kinds = drawn(rng, options)
-    nowhere = np.zeros(picture.shape[:2], np.bool_)
-    return worsen(picture, rng, kinds, options) if kinds else (_rounded(picture), nowhere)
+def spoiled(
+    picture: Crop, rng: np.random.Generator, options: Damage, scratched: bool | None = None
+) -> tuple[Crop, Crop, NDArray[np.bool_]]:
+    """A crop with scratches, the same without them, and where they show (S, S); both rounded to 8 bits.
 
-
-def drawn(rng: np.random.Generator, options: Damage) -> set[str]:
-    """The kinds of damage of one crop."""
-    if rng.random() < options.clean:
-        return set()
-    if rng.random() < options.single:
-        return {KINDS[int(rng.integers(len(KINDS)))]}
-    shares = {"noise": 0.55, "jpeg": 0.5, "blur": 0.3, "scratches": 0.5}
-    return {kind for kind, share in shares.items() if rng.random() < share}
-
-
-def worsen(
-    picture: Crop, rng: np.random.Generator, kinds: set[str], options: Damage, strength: float | None = None
-) -> tuple[Crop, NDArray[np.bool_]]:
-    """The kinds of damage, each of a random strength, or of a fraction `strength` of the largest."""
-
-    def amount(power: float) -> float:
-        return float(rng.random() ** power) if strength is None else strength
-
-    if "blur" in kinds:
-        picture = blurred(picture, rng, options.blur * amount(1.0))
-    before = picture
-    if "scratches" in kinds:
-        picture = marks.scratched(picture, rng, options)
-    shown = np.abs(picture - before).max(2) > 0.04
-    if "noise" in kinds:
-        picture = noisy(picture, rng, options.noise * amount(1.2))
-    if "jpeg" in kinds:
-        picture = compressed(picture, rng, round(95 - (95 - options.jpeg) * amount(0.6)))
-    return _rounded(picture), shown
+    What else befell it (blur, light noise, compression before or after) is in both: scratches alone are to be undone.
+    Whether there are any is drawn, or told by `scratched`.
+    """
+    if rng.random() < options.blurred:
+        picture = blurred(picture, rng, options.blur * float(rng.random()))
+    if rng.random() < options.grainy:
+        picture = noisy(picture, rng, options.noise * float(rng.random()))
+    quality = int(rng.integers(options.jpeg, 96))
+    squeezed, late = rng.random() < options.compressed, rng.random() < 0.4
+    if squeezed and not late:
+        picture = compressed(picture, rng, quality)
+    clean = rng.random() < options.clean if scratched is None else not scratched
+    marked = picture if clean else marks.scratched(picture, rng, options)
+    shown = np.abs(marked - picture).max(2) > VISIBLE
+    if squeezed and late:
+        sampling = int(rng.random() < 0.7) * 2
+        marked, picture = (_jpeg(each, quality, sampling) for each in (marked, picture))
+    return _rounded(marked), _rounded(picture), shown
 
 
 def blurred(picture: Crop, rng: np.random.Generator, sigma: float) -> Crop:
@@ -104,14 +92,14 @@ def noisy(picture: Crop, rng: np.random.Generator, sigma: float) -> Crop:
 
 
 def compressed(picture: Crop, rng: np.random.Generator, quality: int) -> Crop:
-    """Through a JPEG file of this quality, chroma at half size or whole; every tenth time twice."""
-    out = picture
-    for _ in range(1 + int(rng.random() < 0.1)):
-        file = io.BytesIO()
-        sampling = 2 if rng.random() < 0.7 else 0
-        PIL.Image.fromarray(_bytes(out)).save(file, "JPEG", quality=quality, subsampling=sampling)
-        out = np.asarray(PIL.Image.open(file), dtype=np.float32) / np.float32(255)
-    return out
+    """Through a JPEG file of this quality, chroma at half size or whole."""
+    return _jpeg(picture, quality, 2 if rng.random() < 0.7 else 0)
+
+
+def _jpeg(picture: Crop, quality: int, sampling: int) -> Crop:
+    file = io.BytesIO()
+    PIL.Image.fromarray(_bytes(picture)).save(file, "JPEG", quality=quality, subsampling=sampling)
+    return np.asarray(PIL.Image.open(file), dtype=np.float32) / np.float32(255)
 
 
 def _bytes(picture: Crop) -> NDArray[np.uint8]:
