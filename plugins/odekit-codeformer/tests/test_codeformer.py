@@ -257,9 +257,17 @@ def test_its_licence_is_known_everywhere():
         assert [part.name for part in plan.not_commercial] == ["codeformer"]
 
 
+PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep"]
+"""What the README says for the paper's fixed settings."""
+
+
 def test_the_chains_are_this_system_alone_and_after_odedit():
     assert odekit.Chain.load("codeformer").plan().calls == 0
-    assert odekit.Chain.load("odedit-codeformer").plan().calls == odekit.Chain.load("odedit").plan().calls
+    chain, auto = odekit.Chain.load("odedit-codeformer"), odekit.Chain.load("odedit-auto")
+    assert chain.tree()["chain"][0] == auto.tree()["chain"][0]
+    paper = odekit.Chain.load("odedit-codeformer", PAPER)
+    assert paper.tree()["chain"][0] == odekit.Chain(["restore"]).tree()["chain"][0]
+    assert paper.plan().calls == 600
 
 
 def test_commands_in_the_readme_name_chains_and_options_that_exist():

@@ -168,3 +168,12 @@ def test_odedit_and_diffbir_make_a_chain(weights, picture):
 @pytest.mark.parametrize("name", ["diffbir", "odedit-diffbir"])
 def test_the_shipped_chains_are_valid(name):
     assert "diffbir" in {part.name for part in odekit.Chain.load(name).plan().parts}
+
+
+def test_odedit_goes_first_as_strong_as_each_face_needs_or_as_the_paper_has_it():
+    auto = odekit.Chain.load("odedit-auto").tree()["chain"][0]
+    assert odekit.Chain.load("odedit-diffbir").tree()["chain"][0] == auto
+    fixed = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep"]  # as the README says
+    paper = odekit.Chain.load("odedit-diffbir", fixed)
+    assert paper.tree()["chain"][0] == odekit.Chain(["restore"]).tree()["chain"][0]
+    assert paper.plan().calls == 600

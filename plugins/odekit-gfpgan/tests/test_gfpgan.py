@@ -217,10 +217,18 @@ def test_both_versions_are_registered_with_what_else_binds_their_users():
     assert found.stores["gfpgan-1.3"].sha256 != found.stores["gfpgan-1.4"].sha256
 
 
+PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep"]
+"""What the README says for the paper's fixed settings."""
+
+
 def test_the_chains_are_this_system_alone_and_after_odedit():
     assert odekit.Chain.load("gfpgan").plan().calls == 0
     plan = odekit.Chain.load("odedit-gfpgan").plan()
-    assert plan.calls == odekit.Chain.load("odedit").plan().calls
+    chain, auto = odekit.Chain.load("odedit-gfpgan"), odekit.Chain.load("odedit-auto")
+    assert chain.tree()["chain"][0] == auto.tree()["chain"][0]
+    paper = odekit.Chain.load("odedit-gfpgan", PAPER)
+    assert paper.tree()["chain"][0] == odekit.Chain(["restore"]).tree()["chain"][0]
+    assert paper.plan().calls == 600
     assert "gfpgan-1.4" in [weights["name"] for weights in plan.weights]
 
 
