@@ -63,6 +63,11 @@ class NoiseSchedule:
         """log rho at each trained timestep, rising."""
         return 0.5 * (np.log1p(-self.abar) - np.log(self.abar))
 
+    @cached_property
+    def whole(self) -> NDArray[np.float64]:
+        """The trained timesteps 0 .. T-1, kept because they are looked up at every network call."""
+        return np.arange(len(self), dtype=np.float64)
+
     @property
     def sigma_ref(self) -> float:
         """sigma at the lowest trained timestep: 0.01 for linear betas from 1e-4. Step rules refer to it."""
@@ -70,13 +75,13 @@ class NoiseSchedule:
 
     def rho(self, t: float) -> float:
         """rho at timestep t in [0, T-1], fractions allowed."""
-        return math.exp(float(np.interp(t, np.arange(len(self)), self.log_rho)))
+        return math.exp(float(np.interp(t, self.whole, self.log_rho)))
 
     def timestep(self, rho: float) -> float:
         """The timestep at which the network is called for a state at `rho`; 0 at and below the lowest trained level."""
         if rho <= 0.0:
             return 0.0
-        return float(np.interp(math.log(rho), self.log_rho, np.arange(len(self))))
+        return float(np.interp(math.log(rho), self.log_rho, self.whole))
 
     def abar_at(self, t: float) -> float:
         """abar at timestep t in [0, T-1]; exact at whole timesteps, `1 / (1 + rho(t)^2)` between them."""

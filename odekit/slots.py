@@ -32,9 +32,12 @@ class SlottedPrior:
             part = x[start : start + self.slots]
             self.rows += len(part)
             self.room += self.slots
+            if len(part) == self.slots:
+                parts.append(self.prior.eps(part, t))
+                continue
             spare = torch.zeros((self.slots - len(part), *x.shape[1:]), dtype=x.dtype, device=x.device)
             parts.append(self.prior.eps(torch.cat([part, spare]), t)[: len(part)])
-        return torch.cat(parts) if parts else x
+        return torch.cat(parts) if len(parts) > 1 else parts[0] if parts else x
 
     @property
     def fill(self) -> float:
