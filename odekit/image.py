@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,18 +77,6 @@ class Image:
         if not self.origin:
             object.__setattr__(self, "origin", fingerprint(self.pixels))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """For pickles: a small picture whose values are steps of 8 bits, as files hold them, takes a quarter."""
-        codes = _steps(self.pixels)
-        return self.__dict__ if codes is None else self.__dict__ | {"pixels": codes}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """The very same values again."""
-        pixels = state["pixels"]
-        self.__dict__.update(state)
-        if pixels.dtype == np.uint8:
-            self.__dict__["pixels"] = pixels.astype(np.float32) / np.float32(255)
-
     @property
     def height(self) -> int:
         """Height in pixels."""
@@ -115,19 +103,6 @@ class Image:
     def to_uint8(self) -> NDArray[np.uint8]:
         """The picture as uint8 (H, W, 3) RGB, values rounded to nearest after clipping to [0, 1]."""
         return np.ascontiguousarray(quantise(self.pixels, 8).transpose(1, 2, 0)).astype(np.uint8)
-
-
-def _steps(pixels: Pixels) -> NDArray[np.uint8] | None:
-    """The numbers k of pixels that are k / 255 to the last bit; None for others, and for large pictures."""
-    if pixels.size > _BLOCK or not pixels.flags.c_contiguous:
-        return None
-    for part in (pixels[:, :1, :64], pixels):  # of other pictures, few values are looked at
-        with np.errstate(invalid="ignore"):
-            codes = np.rint(part * np.float32(255)).astype(np.uint8)
-        same = codes.astype(np.float32) / np.float32(255)
-        if not np.array_equal(same.view(np.int32), np.ascontiguousarray(part).view(np.int32)):
-            return None
-    return codes
 
 
 def quantise(values: NDArray[np.float32], bits: Literal[8, 16]) -> NDArray[np.uint8] | NDArray[np.uint16]:
