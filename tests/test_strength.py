@@ -10,6 +10,7 @@ import torch
 import odekit
 from odekit import Chain, Image
 from odekit.bench.calibrate import fit, leave_one_out
+from odekit.bench import knobs
 from odekit.bench.knobs import by_decile
 from odekit.edit import edit
 from odekit.enhancers.auto import AutoLangevin
@@ -383,8 +384,11 @@ def test_the_knobs_are_measured_by_a_command(tmp_path, cli, monkeypatch):
     assert table["rows"][0]["psnr"] > table["rows"][-1]["psnr"], "noise costs decibels"
     deciles = json.loads(cli("bench", "knobs", "samples", *common).out)["rows"]
     assert [row["spread"] for row in deciles] == sorted(row["spread"] for row in deciles)
-    same = json.loads(cli("bench", "knobs", "fast", *common, "--against", chain).out)
+    keep = ("--keep", tmp_path / "keep")
+    same = json.loads(cli("bench", "knobs", "fast", *common, "--against", chain, *keep).out)
     assert same["rows"][0]["psnr"] == same["rows"][1]["psnr"] and all(goal["reached"] for goal in same["goals"])
+    monkeypatch.setattr(knobs, "restored", lambda *a: pytest.fail("what is kept was computed again"))
+    assert json.loads(cli("bench", "knobs", "fast", *common, "--against", chain, *keep).out) == same
 
 
 def test_the_spread_table_finds_a_planted_relation():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +23,8 @@ from odekit.image import Image
 FIDELITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 RATIO = 3.0
 """Least squared error in the decile of largest spread, over that in the decile of smallest."""
+PART = 32
+"""Pictures that are kept together."""
 COLUMNS = {"arm": "setting", "calls": "calls", "psnr": "PSNR, dB", "ssim": "SSIM", "swd": "SWD"}
 Array = NDArray[np.float64]
 
@@ -29,19 +34,47 @@ def restored(chain: str, settings: Sequence[str], hurt: Pictures, seed: int) -> 
     return Chain.load(chain, settings).run([Image.from_uint8(picture) for picture in hurt], seed=seed)
 
 
-def arm(name: str, results: Sequence[Result], clean: Pictures) -> tuple[Row, Pictures, Array]:
+def calls_of(result: Result) -> float:
+    """Network calls of one picture, by its record."""
+    return float(sum(stage.get("calls", 0) for stage in result.record["stages"]))
+
+
+def treated(
+    chain: str, settings: Sequence[str], hurt: Pictures, seed: int, keep: Path | None
+) -> tuple[Pictures, Array]:
+    """The damaged faces through a chain, and the calls of each; what `keep` holds of them is not computed again."""
+    tree = json.dumps([Chain.load(chain, settings).tree(), seed], sort_keys=True)
+    parts = []
+    for start in range(0, len(hurt), PART):
+        some = hurt[start : start + PART]
+        mark = hashlib.sha256(tree.encode() + some.tobytes()).hexdigest()[:24]
+        file = None if keep is None else keep / f"{mark}.npz"
+        if file is not None and file.is_file():
+            with np.load(file) as stored:
+                parts.append((stored["pictures"], stored["calls"]))
+            continue
+        results = restored(chain, settings, some, seed)
+        made = np.stack([result.image.to_uint8() for result in results]), np.array([calls_of(r) for r in results])
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(file, pictures=made[0], calls=made[1])
+        parts.append(made)
+    pictures, calls = zip(*parts, strict=True)
+    return np.concatenate(pictures), np.concatenate(calls)
+
+
+def arm(name: str, made: tuple[Pictures, Array], clean: Pictures) -> tuple[Row, Pictures, Array]:
     """(row, pictures, PSNR of each) of one setting."""
-    made = np.stack([result.image.to_uint8() for result in results])
-    psnr, ssim = measure(made, clean)
-    calls = np.mean([sum(stage.get("calls", 0) for stage in result.record["stages"]) for result in results])
-    figures = {"psnr": float(psnr.mean()), "ssim": float(ssim.mean()), "swd": strength.distance(made, clean)}
-    return {"arm": name, "calls": float(calls), **figures}, made, psnr
+    pictures, calls = made
+    psnr, ssim = measure(pictures, clean)
+    figures = {"psnr": float(psnr.mean()), "ssim": float(ssim.mean()), "swd": strength.distance(pictures, clean)}
+    return {"arm": name, "calls": float(calls.mean()), **figures}, pictures, psnr
 
 
-def fidelity(chain: str, clean: Pictures, seed: int = 0) -> Table:
+def fidelity(chain: str, clean: Pictures, seed: int = 0, keep: Path | None = None) -> Table:
     """Means over the knob. PSNR and SWD must fall from each setting to the next, at the 95 % end of the bootstrap."""
     hurt = damaged(clean, seed)
-    arms = [arm(f"{f:g}", restored(chain, [f"restore.fidelity={f}"], hurt, seed), clean) for f in FIDELITIES]
+    arms = [arm(f"{f:g}", treated(chain, [f"restore.fidelity={f}"], hurt, seed, keep), clean) for f in FIDELITIES]
     goals = []
     for (low, made, psnr), (high, other, less) in itertools.pairwise(arms):
         step = f"{low['arm']} to {high['arm']}"
@@ -51,10 +84,10 @@ def fidelity(chain: str, clean: Pictures, seed: int = 0) -> Table:
     return Table("fidelity", said(chain, clean), COLUMNS, [row for row, _, _ in arms], goals, ("arm", ("psnr", "swd")))
 
 
-def fast(chain: str, against: str, clean: Pictures, seed: int = 0) -> Table:
+def fast(chain: str, against: str, clean: Pictures, seed: int = 0, keep: Path | None = None) -> Table:
     """Two chains on the same faces; the first must be no worse, in at most 150 calls."""
     hurt = damaged(clean, seed)
-    ours, theirs = (arm(name, restored(name, [], hurt, seed), clean) for name in (chain, against))
+    ours, theirs = (arm(name, treated(name, [], hurt, seed, keep), clean) for name in (chain, against))
     psnr, ssim = measure(ours[1], clean), measure(theirs[1], clean)
     margins = strength.MARGINS
     change, likeness = (difference(a, b) for a, b in zip(psnr, ssim, strict=True))  # type: ignore[arg-type]

@@ -26,6 +26,10 @@ def knobs(
     ] = None,
     side: Annotated[int, typer.Option(min=16, help="The prior's side.")] = 64,
     limit: Annotated[int, typer.Option(min=1, help="Faces.")] = 40,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="For fidelity and fast: a folder for what is finished."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of damage and noise.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw it into this file (png, svg or pdf).")] = None,
@@ -41,9 +45,11 @@ def knobs(
     faces = face_set(data, side)
     clean = (faces.test if len(faces.test) else faces.val)[:limit]
     if what is What.fast:
-        table = bench.fast(chain, against, clean, seed)
+        table = bench.fast(chain, against, clean, seed, keep)
+    elif what is What.fidelity:
+        table = bench.fidelity(chain, clean, seed, keep)
     else:
-        table = (bench.fidelity if what is What.fidelity else bench.samples)(chain, clean, seed)
+        table = bench.samples(chain, clean, seed)
     show(table, as_json, plot)
 
 
