@@ -9,8 +9,8 @@ import torch
 
 import odekit
 from odekit import Chain, Image
-from odekit.bench.calibrate import fit, leave_one_out
 from odekit.bench import knobs
+from odekit.bench.calibrate import fit, leave_one_out
 from odekit.bench.knobs import by_decile
 from odekit.edit import edit
 from odekit.enhancers.auto import AutoLangevin
