@@ -45,9 +45,15 @@ odekit explain odedit --set restore.inverter.solver=dpmpp-2m --set restore.inver
 ## What is done for it
 
 - The network is the file's, computed with fewer passes over memory: channels last; scale and shift of a timestep inside
-  the normalisation; activations in place; queries, keys and values in one product; shortcuts added by the product
-  itself; an enlargement and its convolution as four smaller convolutions. Results differ from the plain network's by
-  1e-6 of the largest value.
+  the normalisation, computed once for a timestep; activations in place; queries, keys and values in one product;
+  shortcuts added by the product itself; an enlargement and its convolution as one transposed convolution (four smaller
+  ones on a card). Results differ from the plain network's by 1e-6 of the largest value.
+- On a processor weights lie from the first call on as its library computes with them, where torch lays them out anew
+  at every call: worth up to a third of a convolution when a call has one picture.
+- In bfloat16 on a processor, pictures of fewer than 32 x 32 pixels inside the network are normalised in float32, which
+  with both conversions takes a quarter of the time of torch's normalisation of 16-bit numbers, and attention is two
+  products and a softmax where that is faster than the fused one (of 8 pictures: 3.3 ms instead of 4.9 over 256 pixels
+  on one thread).
 - States stay in float64 between calls, which is what round trips need; that is the part called `beside the network`.
 - `--precision auto` takes bfloat16 or float16 only where the hardware has it, a network call takes less time in it, and
   8 calibration pictures come back at 45 dB or more from their float32 results. It is measured once for a machine and
@@ -68,12 +74,19 @@ odekit explain odedit --set "priors.face={use: face64, compile: true}"
 
 ## What was tried and left out
 
-- `torch.compile` by default: on the processor below it took 41 s to compile and then gave 7 %
-  (`odekit bench speed --compile` measures it), which pays from some 1,400 network calls of 8 pictures on.
+- `torch.compile` by default (`odekit bench speed --compile` measures it): in bfloat16 on the processor below, which had
+  other work too, it took 71 s to compile, and a call then took longer than that of the network as it is (16 ms a
+  picture against 14 to 15 in batches of 8, 27 against 22 alone); with `TORCHINDUCTOR_FREEZING=1`, which lays weights
+  out too, as long (14 to 15 against 14). On a processor without bfloat16 (AVX2) it took 41 s and then gave 7 % over a
+  network whose weights were not yet laid out.
+- Larger thresholds of the allocator and huge pages: they save the page faults of a call (850 with 8 pictures), which is
+  less than times differ between runs.
+- Adding a shortcut inside the convolution, or taking a picture apart into the network's pixels in one strided copy:
+  both slower than two passes.
 - Winograd's algorithm for the 3 x 3 convolutions, written as products of matrices: 1.17 times as fast as the library's
   convolutions on one thread, 1.0 times on two, with results 5e-6 off instead of 1e-6.
-- bfloat16 on a processor without instructions for it: 8 times slower than float32, which is why it is measured before
-  it is taken.
+- bfloat16 on a processor without instructions for it (AVX2): 8 times slower than float32, which is why it is measured
+  before it is taken.
 
 """
 PERFORMANCE = Page(
@@ -91,14 +104,22 @@ forward DDIM schedulers and Langevin updates, with the same weights, calls, thre
 against reference results of that library in the tests. Methods take turns within each round. Times are those of the
 processor, which other programs on the machine change little; the wall's, beside them, mean something only where
 nothing else ran. `odedit-fast` makes 50 calls where `odedit` makes 600; what that does to the pictures is measured in
-[strength.md](strength.md). Where a figure is missed, the share of the matrix peak says what is left: at 100 % every
-cycle goes into the network's products and sums.""",
+[strength.md](strength.md). Where a figure is missed, the share of the matrix peak in the row's own precision says what
+is left: at 100 % every cycle goes into the products and sums of the plain network. Of two threads both count as the
+processor's time, so that the wall's is half of it. Beside the network a call of one picture costs 0.6 ms of one thread
+between network calls and 0.3 ms where the network is left out, presumably because it empties the caches.
+
+A processor without bfloat16 stays in float32 and gains less. On an AMD EPYC with AVX2 (one thread, before weights were
+laid out once) odekit took 63.1 ms per image and call alone and 51.1 ms in batches of 8, 1.29 and 1.36 times as fast as
+the plain loop, and one face by `odedit-fast` took 4.0 s.""",
         "latency": """\
 One face of 64 px, network loaded and warm. The wall's time is what a person waits; where other programs ran, it holds
 their share too, while the processor's time on one thread is what a machine at rest would take on it (though caches that
-are shared make it longer). More threads are measured with `--threads 2`, on a machine at rest.""",
+are shared make it longer).""",
         "first-call": """\
 A fresh process until its first network call. The wall's time is near the processor's on a machine at rest.""",
-        "profile": "Operations of a whole restoration by their own time, states and schedules included.",
+        "profile": """\
+Operations of a whole restoration by their own time, states and schedules included. Convolutions are 87 % of the
+products and sums.""",
     },
 )

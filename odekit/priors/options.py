@@ -20,8 +20,9 @@ class Network(Options):
     """Options of every prior that is a network."""
 
     compile: bool = False
-    """Compile the network with `torch.compile`: a minute at the first call, kept in odekit's cache folder; a call is
-    then a little faster on a processor. Where compiling fails, the run says so and goes on without."""
+    """Compile the network with `torch.compile`: a minute at the first call, kept in odekit's cache folder; on a card
+    calls are then replayed as graphs, on a processor nothing was gained (docs/performance.md). Where compiling fails,
+    the run says so and goes on without."""
 
 
 class Face64(Network):
