@@ -105,6 +105,23 @@ def test_the_chain_undoes_colour_before_it_inverts_and_the_record_tells():
     assert gain > 1, "a toy prior, whose round trip is coarse"
 
 
+def test_the_option_is_judged_in_a_chain_by_a_command(tmp_path, cli):
+    """A chain that changes nothing else: the figures are those of the undoing alone."""
+    chain, data = tmp_path / "toy.yaml", tmp_path / "faces.npz"
+    chain.write_text(
+        "odekit: 1\npriors: {face: {use: mixture, side: 64}}\nchain:\n"
+        "  - restore: {enhancer: none, inverter: {solver: belm, steps: 8}}\n"
+    )
+    np.savez(data, images=FACES[:3], split=np.array(["test"] * 3))
+    common = ("bench", "colour", "--data", data, "--kind", "contrast", "--json")
+    alone, inside = (json.loads(cli(*common, *more).out) for more in ((), ("--chain", chain)))
+    for a, b in zip(alone["rows"], inside["rows"], strict=True):
+        assert b["touched"] == a["touched"] and b["gain"] == pytest.approx(a["gain"], abs=0.01)
+    assert inside["rows"][1]["gain"] > 3 and all(goal["reached"] for goal in inside["goals"])
+    refused = cli(*common, "--chain", chain, "--estimates", tmp_path / "a.npz")
+    assert refused.code == 2 and "leave --estimates out" in refused.err
+
+
 def test_a_broken_estimate_is_refused_with_what_mends_it(tmp_path):
     path = tmp_path / "odd.npz"
     np.savez(path, centre=np.zeros(3))

@@ -197,3 +197,20 @@ def test_ten_large_updates_relax_as_a_hundred_small_ones(iterations, rate):
     assert end.var().item() == pytest.approx(temperature * prior.v / (1 - a / 2 / prior.v) * (1 - left**2), rel=0.02)
     slow = math.exp(-iterations * a / prior.v)
     assert left == pytest.approx(slow, rel=0.06)
+
+
+@pytest.mark.parametrize("finish", ["noisy", "clean"])
+def test_annealed_rounds_follow_their_recursion(finish):
+    """Each update: mean m + (1 - a/v)(mean - m), variance (1 - a/v)^2 V + 2 a T; a falls from round to round."""
+    prior, x0, temperature = Gaussian(), torch.full((1, 1, 1, 200_000), 2.0, dtype=torch.float64), 0.8
+    options = Langevin(
+        levels=[LEVEL], iterations=12, step=0.3e-4, temperature=temperature, rounds=4, decay=0.5, finish=finish
+    )
+    end, first = run(options, x0, prior, Draws()), step_size(options, LEVEL, GRID)
+    mean, variance = 2.0 - prior.m, 0.0
+    for number in range(4):
+        a = first * 0.5**number
+        for noisy in [True] * 3 + [False] * (finish == "clean"):
+            mean, variance = (1 - a / prior.v) * mean, (1 - a / prior.v) ** 2 * variance + 2 * a * temperature * noisy
+    assert end.mean().item() == pytest.approx(prior.m + mean, rel=0.01)
+    assert end.var().item() == pytest.approx(variance, rel=0.01)

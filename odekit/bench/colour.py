@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from odekit.balance import Balance, best_fog, best_numbers, low, statistics
 from odekit.bench.faces import Pictures
 from odekit.bench.table import Goal, Row, Table
+from odekit.chain import Chain, Result
 from odekit.degrade.kinds import KINDS
 from odekit.degrade.recipe import damage
 from odekit.image import Image
+from odekit.session import Session
 
 Array = NDArray[np.float64]
 COLOUR_KINDS = ("brightness", "contrast", "fog", "saturate")
@@ -101,12 +103,50 @@ def judge(faces: Pictures, balance: Balance, kinds: Sequence[str], seed: int = 0
             after.append(psnr(mended, clean))
         was, now = float(np.mean(before)), float(np.mean(after))
         rows.append({"kind": kind, "damaged": was, "undone": now, "gain": now - was, "touched": touched / len(faces)})
-    goals = [
+    how = f"{len(faces)} faces, severity {SEVERITY}, colours undone and nothing else; PSNR up to {CEILING:g} dB"
+    return Table("colour", how, COLUMNS, rows, goals_of(rows), ("kind", ("damaged", "undone")))
+
+
+def through(chain: str, faces: Pictures, kinds: Sequence[str], seed: int = 0) -> Table:
+    """Every face with every kind at severity 4, and undamaged, through a chain without the option and with it."""
+    kept, undone = (Chain.load(chain, [f"restore.colour={said}"]).open(seed=seed) for said in ("keep", "undo"))
+    clean = [Image.from_uint8(face) for face in faces]
+    rows: list[Row] = []
+    for kind in ("clean", *kinds):
+        hurt = [one if kind == "clean" else damage(one, kind, seed, SEVERITY) for one in clean]
+        before, after = (restored(session, hurt) for session in (kept, undone))
+        touched = [bool(noted(result).get("damaged")) for result in after]
+        was, now = (
+            float(np.mean([psnr(result.image, one) for result, one in zip(some, clean, strict=True)]))
+            for some in (before, after)
+        )
+        rows.append(
+            {"kind": kind, "damaged": was, "undone": now, "gain": now - was, "touched": float(np.mean(touched))}
+        )
+    how = f"{len(faces)} faces, severity {SEVERITY}, through {chain} without the option and with it"
+    columns = COLUMNS | {"damaged": "colours kept, dB", "undone": "colours undone, dB"}
+    how += f"; PSNR up to {CEILING:g} dB"
+    return Table("colour", how, columns, rows, goals_of(rows), ("kind", ("damaged", "undone")))
+
+
+def restored(session: Session, pictures: Sequence[Image]) -> list[Result]:
+    """Pictures through an open chain."""
+    size = session.window
+    return [result for i in range(0, len(pictures), size) for result in session.run(pictures[i : i + size])]
+
+
+def noted(result: Result) -> Mapping[str, object]:
+    """What the record says of the colours."""
+    found: Mapping[str, object] = result.record["stages"][0].get("colour", {})
+    return found
+
+
+def goals_of(rows: Sequence[Row]) -> list[Goal]:
+    """Damaged colours gain, and nothing else loses."""
+    return [
         Goal(f"{row['kind']}: gain", row["gain"], least=GAIN if row["kind"] in COLOUR_KINDS else -LOSS, unit="dB")
         for row in rows
     ]
-    how = f"{len(faces)} faces, severity {SEVERITY}, colours undone and nothing else; PSNR up to {CEILING:g} dB"
-    return Table("colour", how, COLUMNS, rows, goals, ("kind", ("damaged", "undone")))
 
 
 def psnr(a: Image, b: Image) -> float:

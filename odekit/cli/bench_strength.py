@@ -82,13 +82,16 @@ def colour(
     calibrate: Annotated[Path | None, typer.Option(help="Fit the estimates on train faces; write them here.")] = None,
     estimates: Annotated[Path | None, typer.Option(help="Estimates to judge; the built-in ones by default.")] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Kinds of damage; all by default.")] = None,
+    chain: Annotated[str | None, typer.Option(help="Judge it in this chain, which is run with it and without.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw it into this file (png, svg or pdf).")] = None,
 ) -> None:
-    """Judge the option colour: undo on every kind of damage, or calibrate it. No network is called.
+    """Judge the option colour: undo on every kind of damage, or calibrate it. Without --chain no network is called.
 
     Examples: odekit bench colour --limit 4 --kind brightness --kind jpeg
+
+    odekit bench colour --chain odedit-auto --limit 8 --kind fog
 
     odekit bench colour --calibrate balance.npz --data faces64.npz --limit 400
     """
@@ -100,12 +103,16 @@ def colour(
     from odekit.cli.bench_solvers import show
     from odekit.cli.show import say
     from odekit.degrade.kinds import KINDS
-    from odekit.errors import InputError
+    from odekit.errors import ConfigError, InputError
 
     faces = face_set(data, 64)
     if calibrate is None:
         pictures = (faces.test if len(faces.test) else faces.val)[:limit]
-        show(bench.judge(pictures, load_balance(estimates), kind or KINDS, seed), as_json, plot)
+        if chain is not None and estimates is not None:
+            raise ConfigError("--chain uses the built-in estimates; leave --estimates out")
+        kinds = kind or KINDS
+        judged = bench.judge(pictures, load_balance(estimates), kinds, seed) if chain is None else None
+        show(judged or bench.through(str(chain), pictures, kinds, seed), as_json, plot)
         return
     if not len(faces.train):
         raise InputError("there are no train faces to calibrate on: give --data with a split")
