@@ -46,7 +46,7 @@ def place(tmp_path_factory):
         (folder / name).parent.mkdir(exist_ok=True)
         PIL.Image.fromarray(picture(1, 64, 64)).save(folder / name)
     photo = PIL.Image.open(ROOT / "examples" / "photos" / "astronaut.jpg").resize((256, 256))
-    for name in ("family.jpg", "noisy.png", "toned.png", "portrait.png"):
+    for name in ("family.jpg", "noisy.png", "toned.png", "portrait.png", "blocky.png", "scratched.png", "wires.png"):
         photo.save(folder / name)
     (folder / "out").mkdir()
     (folder / "out" / "run.jsonl").write_text('{"time": 1, "event": "begin", "inputs": 2, "done": 0}\n')
@@ -102,7 +102,7 @@ def test_shipped_chains_are_all_described():
 
 
 def test_every_command_has_help_with_an_example(cli):
-    for command in (["run"], ["check"], ["explain"], ["plugins"], ["degrade"], ["eval"], ["bench", "table1"], ["bench", "synergy"], ["bench", "sweep"], ["bench", "tradeoff"], ["bench", "rates"], ["status"], ["bench", "scale"], ["new-plugin"], ["weights", "list"], ["weights", "pull"], ["weights", "add"], ["weights", "verify"], ["weights", "path"], ["weights", "convert"], ["bench", "prior"], ["bench", "strength"], ["bench", "colour"], ["bench", "knobs"], ["bench", "enhancers"], ["bench", "upsampler"], ["bench", "start"], ["bench", "memory"], ["bench", "overhead"], ["bench", "roundtrip"], ["bench", "edit"], ["bench", "order"], ["bench", "nfe"], ["bench", "sides"], ["bench", "page"], ["bench", "speed"], ["bench", "latency"], ["bench", "first-call"], ["bench", "profile"], ["bench", "parity"], ["train", "prior"], ["train", "aligner"], ["faces"], ["bench", "photo"], ["bench", "aligner"]):  # fmt: skip
+    for command in (["run"], ["check"], ["explain"], ["plugins"], ["degrade"], ["eval"], ["bench", "table1"], ["bench", "synergy"], ["bench", "sweep"], ["bench", "tradeoff"], ["bench", "rates"], ["status"], ["bench", "scale"], ["new-plugin"], ["weights", "list"], ["weights", "pull"], ["weights", "add"], ["weights", "verify"], ["weights", "path"], ["weights", "convert"], ["bench", "prior"], ["bench", "strength"], ["bench", "colour"], ["bench", "knobs"], ["bench", "enhancers"], ["bench", "upsampler"], ["bench", "start"], ["bench", "memory"], ["bench", "overhead"], ["bench", "roundtrip"], ["bench", "edit"], ["bench", "order"], ["bench", "nfe"], ["bench", "sides"], ["bench", "page"], ["bench", "speed"], ["bench", "latency"], ["bench", "first-call"], ["bench", "profile"], ["bench", "parity"], ["train", "prior"], ["train", "aligner"], ["train", "mender"], ["faces"], ["bench", "photo"], ["bench", "aligner"]):  # fmt: skip
         text = cli(*command, "--help").out
         assert f"odekit {command[0]}" in text
         assert "xample" in text, command

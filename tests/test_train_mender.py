@@ -24,6 +24,7 @@ TINY = MenderOptions(
     batch=8,
     steps=100,
     scenes=0.0,
+    exact=0.0,
     pool=40,
     fresh=1,
     precision="float32",
@@ -32,7 +33,7 @@ TINY = MenderOptions(
     save_every=7,
     validation=4,
     samples=1,
-    damage=Damage(clean=0.1, marks=2, compressed=0, grainy=0, blurred=0),
+    damage=Damage(clean=0.1, marks=2, compressed=0, grainy=0, blurred=0, soft=0),
 )
 GREY = np.full((32, 32, 3), 0.5, np.float32)
 
@@ -69,7 +70,7 @@ def test_a_fresh_network_adds_nothing_and_marks_nothing():
 
 def test_the_shipped_shape_is_small():
     net = MendNet()
-    assert sum(p.numel() for p in net.parameters()) == 144_960
+    assert sum(p.numel() for p in net.parameters()) == 424_976
     assert all(isinstance(m, torch.nn.Conv2d) for m in net.modules() if not list(m.children()))
 
 
@@ -78,7 +79,7 @@ def test_the_shipped_shape_is_small():
 
 def plain(**changes):
     """Scratches alone, or what is named."""
-    return Damage(**{"clean": 0, "compressed": 0, "grainy": 0, "blurred": 0, **changes})
+    return Damage(**{"clean": 0, "compressed": 0, "grainy": 0, "blurred": 0, "soft": 0, **changes})
 
 
 def test_the_share_of_clean_crops_is_as_told():

@@ -33,6 +33,7 @@ def test_the_wheel_holds_chains_weights_templates_and_types(wheel):
         "assets/face64/README.md",
         "assets/face-x4/model.safetensors",
         "assets/face-x4/README.md",
+        "assets/mend/model.safetensors",
         "templates/plugin/solver.py.tmpl",
         "py.typed",
     ]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from odekit.chain import Chain
     from odekit.faces_stage import Finder, Found
+    from odekit.session import Session
 
 
 def faces(
@@ -31,12 +35,15 @@ def faces(
     from odekit.inputs import collect
     from odekit.io import SUFFIXES, read, write
 
-    finder = finder_of(Chain.load(chain, settings or []))
+    loaded = Chain.load(chain, settings or [])
+    finder, first = finder_of(loaded), before(loaded)
     told = []
     for job in collect(photos, out, SUFFIXES):
         if job.error is not None:
             raise InputError(str(job.error))
         photo = read(job.source)
+        if first is not None:  # so that numbers are those of a run
+            photo = first.run([photo])[0].image
         found = finder.find(photo)
         told.append({"photo": str(job.source), "faces": found.tree({})})
         if as_json:
@@ -67,6 +74,14 @@ def finder_of(chain: object) -> Finder:
         if isinstance(item.options, Faces):
             return Finder(item.options, Toolbox(chain.parts, "cpu", "float32"))
     raise ConfigError(f"the chain '{chain.spec.name}' has no stage 'faces'; name one that has, such as photo")
+
+
+def before(chain: Chain) -> Session | None:
+    """The stages that a photograph goes through before its faces are searched, ready to run; None without any."""
+    from odekit.session import Session
+
+    items = tuple(itertools.takewhile(lambda item: item.name != "faces", chain.spec.items))
+    return Session(replace(chain.spec, items=items), chain.parts, 0, "cpu", "float32", 1) if items else None
 
 
 def rows_of(found: Found) -> list[tuple[str, str, str]]:

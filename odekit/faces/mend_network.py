@@ -22,7 +22,7 @@ class MendNet(nn.Module):
     red, green and blue, and the logit of "scratched here".
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (16, 32, 64), pairs: tuple[int, int, int] = (1, 1, 1)) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (32, 64, 96), pairs: tuple[int, int, int] = (1, 1, 1)) -> None:
         """`widths` of the three sizes; `pairs` of convolutions at each (on the way down, and up again)."""
         super().__init__()
         one, two, three = widths

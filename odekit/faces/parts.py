@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from odekit.faces.masks import Ellipse, Square
+from odekit.faces.mend_options import Mend
 from odekit.faces.options import BuiltinDetector, Denoise, Faces
 from odekit.registry import PluginCatalog
 
 ASSET = Path(__file__).parent.parent / "assets" / "aligner" / "model.safetensors"
+MEND = Path(__file__).parent.parent / "assets" / "mend" / "model.safetensors"
+MEND_SHA256 = "3db6980665ca2930fe40bede305df9b59daf225758d11a15bff1daffe461281a"
 SHA256 = "f0f54f43a0a13794fe5c67355e4e1b969536b3c720583af59247779892a733dd"
 
 
@@ -23,6 +26,12 @@ def register(catalog: PluginCatalog) -> None:
         Denoise,
         "take noise off a photograph; a clean one stays",
     )
+    catalog.stage(
+        "mend",
+        "odekit.faces.mend:MendStage",
+        Mend,
+        "take JPEG blocks and scratches off a photograph; an undamaged one stays",
+    )
     catalog.detector(
         "builtin", "odekit.faces.detector:Builtin", BuiltinDetector, "OpenCV's cascades, checked by a learned aligner"
     )
@@ -35,4 +44,12 @@ def register(catalog: PluginCatalog) -> None:
         licence="MIT",
         commercial_use=True,
         summary="finds the points of a face in a box, and tells faces from others",
+    )
+    catalog.weights(
+        "mend",
+        path=MEND,
+        sha256=MEND_SHA256,
+        licence="MIT",
+        commercial_use=True,
+        summary="sees scratches in photographs, and what lies under them",
     )

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 QUESTIONS = {
-    "clean": Damage(grainy=0, compressed=0, blurred=0, clean=1),
-    "scratches": Damage(grainy=0, compressed=0, blurred=0, clean=0),
-    "compressed": Damage(grainy=0, compressed=1, blurred=0, clean=0, jpeg=40),
+    "clean": Damage(grainy=0, compressed=0, blurred=0, soft=0, clean=1),
+    "scratches": Damage(grainy=0, compressed=0, blurred=0, soft=0, clean=0),
+    "compressed": Damage(grainy=0, compressed=1, blurred=0, soft=0, clean=0, jpeg=40),
 }
 """The damage of the validation, the same in every run."""
 SMOOTH = 1e-3

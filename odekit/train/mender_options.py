@@ -22,7 +22,7 @@ class Damage(Options):
     largest: int = Field(default=800, ge=96)
     """Scratches are as wide as those of `odekit degrade --kind scratches` in photographs whose shorter side is between
     96 and this."""
-    compressed: float = Field(default=0.35, ge=0, le=1)
+    compressed: float = Field(default=0.4, ge=0, le=1)
     """Share of crops that went through a JPEG file, before they were scratched or after."""
     jpeg: int = Field(default=25, ge=1, le=95)
     """Lowest quality of these; the highest is 95."""
@@ -30,6 +30,8 @@ class Damage(Options):
     """Share of crops with noise."""
     noise: float = Field(default=0.06, ge=0, le=1)
     """Its largest standard deviation, for pixels in [0, 1]."""
+    soft: float = Field(default=0.3, ge=0, le=1)
+    """Share of crops that are softened a little after they were scratched, as by a scanner."""
     blurred: float = Field(default=0.15, ge=0, le=1)
     """Share of crops that are blurred before they are scratched."""
     blur: float = Field(default=1.5, ge=0, le=16)
@@ -43,13 +45,16 @@ class MenderOptions(Run):
     """Side of the aligned faces, as they are read."""
     crop: int = Field(default=64, ge=16)
     """Side of a training crop."""
-    widths: tuple[int, int, int] = (16, 32, 64)
+    widths: tuple[int, int, int] = (32, 64, 96)
     """Channels at a half, a quarter and an eighth of the side."""
     pairs: tuple[int, int, int] = (1, 1, 1)
     """Residual pairs of convolutions there, on the way down and again on the way up."""
     batch: int = Field(default=8, ge=1)
     smallest: float = Field(default=0.4, gt=0, le=1)
     """Pictures are shrunk down to this, and every sixth enlarged up to twice: edges of all widths occur."""
+    exact: float = Field(default=0.5, ge=0, le=1)
+    """Share of crops cut at the picture's own scale, pixel by pixel: where all were resampled, a network learned
+    to tell scratches by their not being so."""
     scenes: float = Field(default=0.25, ge=0, le=1)
     """Share of crops that are cut from photographs without people."""
     backgrounds: Path | None = None

@@ -36,6 +36,9 @@ def spoiled(
     clean = rng.random() < options.clean if scratched is None else not scratched
     marked = picture if clean else marks.scratched(picture, rng, options)
     shown = np.abs(marked - picture).max(2) > VISIBLE
+    if rng.random() < options.soft:  # a scan is softer than the scratch it sees
+        both = blurred(np.concatenate([marked, picture], 2), rng, float(rng.uniform(0.3, 0.8)))
+        marked, picture = both[..., :3], both[..., 3:]
     if squeezed and late:
         sampling = int(rng.random() < 0.7) * 2
         marked, picture = (_jpeg(each, quality, sampling) for each in (marked, picture))

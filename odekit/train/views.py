@@ -24,7 +24,11 @@ def view(picture: Picture, size: int, rng: np.random.Generator, options: MenderO
     larger = rng.random() < 1 / 6
     scale = rng.uniform(1, 2) if larger else np.exp(rng.uniform(np.log(options.smallest), 0))
     wide = min(float(short), size / scale)
+    if rng.random() < options.exact:
+        wide = float(min(short, size))
     x, y = rng.uniform(0, width - wide), rng.uniform(0, height - wide)
+    if wide == size:
+        x, y = round(x), round(y)
     how = (PIL.Image.Resampling.BICUBIC, PIL.Image.Resampling.LANCZOS, PIL.Image.Resampling.BOX)[
         0 if larger else int(rng.integers(3))
     ]

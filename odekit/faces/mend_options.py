@@ -1,0 +1,38 @@
+"""Options of the stage `mend`. Importing this loads no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field as Limits
+
+from odekit.options import Options
+
+Sign = Literal["auto"] | bool
+"""`auto`: where it is measured; true: in any case; false: never."""
+
+
+class Mend(Options):
+    """The stage `mend`: JPEG blocks and scratches are looked for in a photograph, and mended where found."""
+
+    part = "mend"
+    blocks: Sign = "auto"
+    """Take JPEG blocks off: `auto` from `least_blocks` up."""
+    least_blocks: float = Limits(default=2.6, ge=0)
+    """How blocky a photograph must be (see `odekit.faces.signs.blocks`): 1 shows no trace of blocks."""
+    scratches: Sign = "auto"
+    """Fill scratches: `auto` where enough of them are found, true where any is found."""
+    least_scratches: float = Limits(default=0.6, ge=0)
+    """Length of all scratches together, over the photograph's shorter side."""
+    sure: float = Limits(default=0.7, gt=0, lt=1)
+    """How sure the network must be of scratches, on average along them, to find them. Once there are some, slightly
+    fainter ones count too."""
+    weights: str = Limits(default="mend", min_length=1)
+    """The network that sees scratches: registered weights; or, with a slash in it, a folder that `odekit train mender`
+    wrote."""
+    amount: float = Limits(default=1.0, gt=0, le=1)
+    """How much of each change is made: less leaves some of the blocks and scratches."""
+
+    def weight_names(self) -> list[str]:
+        """None are needed where scratches stay."""
+        return [] if self.scratches is False else [self.weights]

@@ -1,0 +1,312 @@
+"""The stage `mend`: clean photographs pass bit for bit, JPEG blocks and scratches are found and mended."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from photos import PHOTOS
+
+from odekit import Chain, read
+from odekit.degrade import corrupt
+from odekit.errors import InputError, PluginError, WeightsError
+from odekit.faces import deblock, mender, signs
+from odekit.faces.mend import WIDER, MendStage, enlarged, near, reduced
+from odekit.faces.mend_options import Mend
+from odekit.faces.mender import Mender
+from odekit.image import Image, Metadata
+
+PHOTO = read(PHOTOS / "astronaut.jpg")
+FACE = (slice(None), slice(40, 264), slice(120, 344))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def cut(photo, part=FACE):
+    return photo.with_pixels(np.ascontiguousarray(photo.pixels[part]))
+
+
+def bad(photo, kind, severity, seed=3):
+    rng = np.random.Generator(np.random.Philox(seed))
+    return photo.with_pixels(Image.from_uint8(corrupt(photo.to_uint8(), kind, severity, rng, "224")).pixels)
+
+
+def psnr(a, b):
+    return -10 * np.log10(np.mean((a.pixels - b.pixels) ** 2))
+
+
+def through(photo, **options):
+    result = Chain([{"mend": options}]).run([photo])[0]
+    return result.image, result.record["stages"][0]
+
+
+# --- what it does
+
+
+@pytest.mark.parametrize("name", ["astronaut.jpg", "portrait.jpg", "speakers.jpg"])
+def test_an_undamaged_photograph_passes_bit_for_bit(name):
+    photo = read(PHOTOS / name)
+    image, told = through(photo)
+    assert image.pixels is photo.pixels
+    assert told["mended"] == [] and told["blocks"] < 2.2
+
+
+@pytest.mark.parametrize(
+    "kind,severity,found,gain",
+    [
+        ("jpeg", 1, "blocks", 0.3),
+        ("jpeg", 3, "blocks", 0.4),
+        ("scratches", 2, "scratches", 2),
+        ("scratches", 3, "scratches", 2),
+    ],
+)
+def test_a_damaged_photograph_comes_nearer_to_the_truth(kind, severity, found, gain):
+    damaged = bad(PHOTO, kind, severity)
+    image, told = through(damaged)
+    assert told["mended"] == [found]
+    assert psnr(image, PHOTO) > psnr(damaged, PHOTO) + gain
+
+
+def test_where_only_scratches_were_found_the_rest_stays_bit_for_bit():
+    damaged = bad(PHOTO, "scratches", 3)
+    image, told = through(damaged)
+    assert told["mended"] == ["scratches"] and told["scratches"] >= 2
+    touched = (image.pixels != damaged.pixels).any(0)
+    assert 0.005 < touched.mean() < 0.3
+
+
+def test_blocks_go_first_and_scratches_are_found_after():
+    damaged = bad(bad(PHOTO, "scratches", 4), "jpeg", 1)
+    image, told = through(damaged)
+    assert told["mended"] == ["blocks", "scratches"]
+    assert psnr(image, PHOTO) > psnr(through(damaged, scratches=False)[0], PHOTO) + 0.5
+
+
+@pytest.mark.parametrize("kind,severity", [("gaussian_noise", 1), ("gaussian_blur", 2), ("contrast", 3)])
+def test_other_damage_is_left_to_others(kind, severity):
+    damaged = bad(PHOTO, kind, severity)
+    image, told = through(damaged)
+    assert image.pixels is damaged.pixels and told["mended"] == []
+
+
+def test_grey_stays_grey_and_alpha_and_bits_stay():
+    grey = np.repeat(PHOTO.pixels[:1, 100:228, 100:228], 3, axis=0)
+    alpha = np.full((128, 128), 0.5, np.float32)
+    damaged = Image(np.ascontiguousarray(grey), alpha, Metadata(grey=True, bits=16))
+    for how in ({"blocks": True}, {"scratches": True, "sure": 0.01}):
+        image, told = through(damaged, **how)
+        assert told["mended"]
+        assert np.array_equal(image.pixels[0], image.pixels[1]) and np.array_equal(image.pixels[0], image.pixels[2])
+        assert image.alpha is damaged.alpha and image.meta == damaged.meta
+
+
+def test_values_between_the_levels_of_8_bits_are_carried():
+    fine = Image(np.clip(cut(PHOTO).pixels * 0.9 + np.float32(0.3 / 255), 0, 1))
+    image, _ = through(fine, blocks=True, scratches=False)
+    flat = np.abs(image.pixels - fine.pixels) < 0.2 / 255
+    assert flat.mean() > 0.05  # where compression changes nothing, the fraction of a level stays
+    assert np.abs(image.pixels * 255 - np.rint(image.pixels * 255)).mean() > 0.02
+
+
+def test_large_photographs_are_searched_in_a_copy(monkeypatch):
+    damaged = bad(PHOTO, "scratches", 3)
+    usual = through(damaged)[0]
+    monkeypatch.setattr("odekit.faces.mend.SIDE", 256)
+    image, told = through(damaged)
+    assert told["mended"] == ["scratches"] and image.pixels.shape == damaged.pixels.shape
+    assert not np.array_equal(image.pixels, usual.pixels)
+    assert psnr(image, PHOTO) > psnr(damaged, PHOTO) + 1
+    assert np.array_equal(
+        image.pixels[:, (image.pixels == damaged.pixels).all(0)][:, :9],
+        damaged.pixels[:, (image.pixels == damaged.pixels).all(0)][:, :9],
+    )
+
+
+def test_a_copy_has_the_means_of_areas_and_comes_back_in_place(monkeypatch):
+    monkeypatch.setattr("odekit.faces.mend.SIDE", 20)
+    y, x = np.mgrid[0:62, 0:75]
+    ramp = Image(np.stack([x / 75, y / 62, x * 0]).astype(np.float32))
+    small = reduced(ramp)
+    assert small.pixels.shape == (3, 16, 19)
+    assert small.pixels[0, 3, 3] == pytest.approx(ramp.pixels[0, 12:16, 12:16].mean())
+    assert np.abs(enlarged(small.pixels, 62, 75) - ramp.pixels)[:, 4:-4, 4:-4].max() < 0.01
+    assert reduced(Image(ramp.pixels[:, :20])).height == 20
+
+
+# --- options
+
+
+def test_each_option_has_its_effect():
+    blocky, scratched = bad(PHOTO, "jpeg", 3), bad(PHOTO, "scratches", 3)
+    few = {"blocks": False, "scratches": False}
+    for photo, name, least in ((blocky, "blocks", 50.0), (scratched, "scratches", 100.0)):
+        assert through(photo, **few)[0].pixels is photo.pixels
+        assert through(photo, **few | {name: "auto"})[1]["mended"] == [name]
+        assert through(photo, **few | {name: "auto", f"least_{name}": least})[0].pixels is photo.pixels
+        assert through(photo, **few | {name: True, f"least_{name}": least})[1]["mended"] == [name]
+    usual = through(scratched)[0]
+    half = through(scratched, amount=0.5)[0]
+    assert np.abs((usual.pixels + scratched.pixels) / 2 - half.pixels).max() < 1e-6
+    surer = through(scratched, sure=0.9, scratches=True)[0]
+    assert 0 < (surer.pixels != scratched.pixels).sum() < (usual.pixels != scratched.pixels).sum()
+
+
+def test_where_scratches_stay_no_network_is_needed(tmp_path):
+    assert Mend(scratches=False).weight_names() == [] and Mend().weight_names() == ["mend"]
+    assert through(cut(PHOTO), scratches=False, weights=f"{tmp_path}/none")[1]["mended"] == []
+
+
+@pytest.mark.parametrize(
+    "options,words",
+    [
+        ({"blocks": "some"}, "blocks"),
+        ({"sure": 1.0}, "less than 1"),
+        ({"amount": 0}, "greater than 0"),
+        ({"block": 1}, "blocks"),
+    ],
+)
+def test_wrong_options_are_refused(options, words):
+    with pytest.raises(Exception, match=words):
+        Chain([{"mend": options}])
+
+
+# --- tiles
+
+
+@pytest.fixture(scope="module")
+def network():
+    return Mender()
+
+
+def test_tiles_leave_no_trace(network, monkeypatch):
+    pixels = bad(PHOTO, "scratches", 3).pixels
+    added, logit = network.look(pixels)
+    monkeypatch.setattr(mender, "TILE", 64)
+    again = network.look(pixels)
+    assert np.abs(again[0] - added).max() < 1e-4 and np.abs(again[1] - logit).max() < 1e-2
+
+
+def test_a_pixel_does_not_depend_on_the_size_of_the_photograph(network, monkeypatch):
+    monkeypatch.setattr(mender, "TILE", 64)
+    large, small = (network.look(PHOTO.pixels[:, :s, :s])[0] for s in (320, 256))
+    assert np.abs(large[:, :128, :128] - small[:, :128, :128]).max() < 1e-5
+
+
+def test_tiles_of_blocks_leave_no_trace(monkeypatch):
+    blocky = bad(cut(PHOTO), "jpeg", 3)
+    part = blocky.with_pixels(np.ascontiguousarray(blocky.pixels[:, 3:, 5:]))
+    whole = deblock.deblocked(part, (5, 3), 15)
+    monkeypatch.setattr(deblock, "TILE", 64)
+    assert np.array_equal(deblock.deblocked(part, (5, 3), 15), whole)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (7, 9), (17, 64)])
+def test_small_pictures_pass(shape):
+    photo = Image(np.random.Generator(np.random.Philox(0)).random((3, *shape), dtype=np.float32))
+    assert through(photo, blocks=True, scratches=True)[0].pixels.shape == photo.pixels.shape
+    assert through(photo)[0].pixels.shape == photo.pixels.shape
+
+
+# --- signs
+
+
+@pytest.mark.parametrize("offset", [0, 3, 5])
+def test_blocks_are_seen_wherever_they_begin_with_their_quality(offset):
+    assert signs.blocks(cut(PHOTO).pixels).strength < 2.2
+    values = []
+    for severity, quality in ((1, 25), (2, 18), (3, 15)):
+        part = bad(cut(PHOTO), "jpeg", severity).pixels[:, offset:, offset:]
+        seen = signs.blocks(part)
+        values.append(seen.strength)
+        assert seen.origin == (-offset % 8, -offset % 8)
+        assert deblock.guess(part, seen.origin) == quality
+    assert 3 < values[0] < values[1] < values[2]
+
+
+def test_a_photograph_that_was_not_compressed_tells_no_quality():
+    rng = np.random.Generator(np.random.Philox(0))
+    assert deblock.guess(rng.random((3, 128, 128), dtype=np.float32), (0, 0)) is None
+    assert deblock.guess(rng.random((3, 5, 128), dtype=np.float32), (0, 0)) is None
+
+
+@pytest.mark.parametrize("sampling", [0, 2])
+def test_the_resolution_of_colours_is_told(sampling):
+    level = np.ascontiguousarray(cut(PHOTO).to_uint8())
+    once = deblock.again(level, 40, sampling)
+    assert deblock.chroma(Image.from_uint8(once).pixels, (0, 0), 40) == sampling
+
+
+@pytest.mark.parametrize("kind", ["gaussian_noise", "gaussian_blur", "scratches", "contrast"])
+def test_other_damage_is_no_blocks(kind):
+    assert signs.blocks(bad(cut(PHOTO), kind, 2).pixels).strength < 2.2
+
+
+def test_plain_pictures_have_no_blocks():
+    assert signs.blocks(np.full((3, 64, 64), 0.5, np.float32)).strength == pytest.approx(0, abs=1e-6)
+    assert signs.blocks(np.full((3, 5, 9), 0.5, np.float32)).strength == 1.0
+
+
+def test_scratches_are_long_straight_and_seen_all_along():
+    seen = np.zeros((200, 300), np.float32)
+    seen[20:180, 50:53] = 0.9  # a scratch
+    for i in range(100):
+        seen[50 + i, 180 + i] = 0.5  # a fainter one, aslant
+    seen[100:110, 100:110] = 0.9  # a blot
+    seen[10, 60:300:9] = 1.0  # a row of dots
+    straight = signs.along_lines(seen)
+    assert straight[100, 51] == pytest.approx(0.9, abs=0.01) and straight[100, 230] == pytest.approx(0.5, abs=0.03)
+    sure, fainter = (signs.scratches(seen, straight, level) for level in (0.7, 0.4))
+    assert sure.count == 1 and sure.length == pytest.approx(np.hypot(160, 3) / 200, rel=0.2)
+    assert fainter.count == 2 and fainter.mask[51:149, :].sum() > sure.mask[51:149, :].sum() + 80
+    assert not fainter.mask[100:110, 100:110].any() and not fainter.mask[10].any()
+
+
+def test_a_picture_without_marks_has_no_scratches():
+    nothing = np.zeros((20, 30), np.float32)
+    assert signs.scratches(nothing, signs.along_lines(nothing), 0.1).length == 0
+
+
+def test_the_change_fades_around_a_scratch():
+    mask = np.zeros((30, 30), bool)
+    mask[:, 15] = True
+    weight = near(mask)[10]
+    assert (weight[15 - WIDER : 16 + WIDER] == 1).all()
+    assert (np.diff(weight[15:]) <= 0).all() and weight[15 + 2 * WIDER + 1] == 0
+    assert near(np.zeros((4, 4), bool)).max() == 0
+
+
+# --- bad input
+
+
+def test_weights_that_are_no_menders_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match="no such weights folder"):
+        MendStage(Mend(weights=f"{tmp_path}/none"))
+    (tmp_path / "odekit.json").write_text(json.dumps({"kind": "compact", "scale": 4}))
+    with pytest.raises(WeightsError, match="describes no mender"):
+        MendStage(Mend(weights=f"{tmp_path}/"))
+
+
+def test_values_that_are_no_numbers_are_told(network, monkeypatch):
+    stage = MendStage(Mend())
+    monkeypatch.setattr(stage.mender, "_tile", lambda pixels: np.full((4, *pixels.shape[1:]), np.nan, np.float32))
+
+    class Context:
+        def note(self, i, **facts):
+            pass
+
+    with pytest.raises(InputError, match="not finite"):
+        stage.run([cut(PHOTO)], Context())
+
+
+def test_a_missing_library_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(PluginError, match=r"odekit\[photos\]"):
+        MendStage()
+    MendStage(Mend(scratches=False))
