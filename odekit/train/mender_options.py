@@ -53,8 +53,8 @@ class MenderOptions(Run):
     smallest: float = Field(default=0.4, gt=0, le=1)
     """Pictures are shrunk down to this, and every sixth enlarged up to twice: edges of all widths occur."""
     exact: float = Field(default=0.5, ge=0, le=1)
-    """Share of crops cut at the picture's own scale, pixel by pixel: where all were resampled, a network learned
-    to tell scratches by their not being so."""
+    """Share of crops cut at the picture's own scale, pixel by pixel, so that scratches are not all that was not
+    resampled."""
     scenes: float = Field(default=0.25, ge=0, le=1)
     """Share of crops that are cut from photographs without people."""
     backgrounds: Path | None = None
