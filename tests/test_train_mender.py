@@ -199,7 +199,9 @@ def test_a_tiny_run_finds_and_fills_scratches(whole_run):
     assert summary.why == "done"
     gain, found = ([float(v) for v in column(folder, f"scratches-{k}", "validation.csv")] for k in ("gain", "found"))
     assert gain[0] == found[0] == 0  # a fresh network marks nothing
-    assert gain[-1] > 0.4 and found[-1] > 0.04
+    assert gain[-1] > 0 and found[-1] > 0
+    assert summary.best < 0.62  # 0.67 where nothing is marked
+    assert float(column(folder, "compressed-found", "validation.csv")[-1]) > 0.05
     assert (folder / "samples" / "0000100.png").is_file()
 
 

@@ -61,7 +61,8 @@ def mean(planes: NDArray[np.float32], origin: tuple[int, int], quality: int, sam
         wide = np.pad(level, ((down, 2 * BLOCK), (right, 2 * BLOCK), (0, 0)), mode="edge")
         total += again(wide, quality, sampling)[down : down + height, right : right + width]
     out = total.transpose(2, 0, 1).astype(np.float32) / np.float32(255 * len(SHIFTS)) + rest
-    return np.clip(out, 0, 1).astype(np.float32)
+    clipped: NDArray[np.float32] = np.clip(out, 0, 1).astype(np.float32)
+    return clipped
 
 
 def guess(pixels: Pixels, origin: tuple[int, int]) -> int | None:

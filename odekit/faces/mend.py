@@ -50,7 +50,8 @@ class MendStage:
         out = []
         for i, before in enumerate(batch):
             facts: dict[str, Any] = {}
-            after, done = before, []
+            after = before
+            done: list[str] = []
             for name, mend in (("blocks", self._blocks), ("scratches", self._scratches)):
                 fresh = mend(after, facts)
                 if fresh is not None:
@@ -91,7 +92,7 @@ class MendStage:
         if not found.count or not taken(o.scratches, found.length, o.least_scratches):
             return None
         mask = signs.scratches(seen, straight, FAINTER * o.sure).mask
-        added = (added + surroundings(small.pixels, mask) - small.pixels) / 2
+        added = (added + surroundings(small.pixels, mask) - small.pixels) / np.float32(2)
         if image.meta.grey:
             added = np.repeat(added.mean(0, keepdims=True), 3, axis=0)
         weight = near(mask)[None]

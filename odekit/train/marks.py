@@ -64,7 +64,8 @@ def wave(rng: np.random.Generator, size: int, largest: int) -> Plane:
     half = rng.uniform(0.1, 0.5) * max(1.0, side / 96)
     reach = max(abs(float(start)) * 1.05, rng.uniform(0.15, 0.8) * side)
     ends = np.clip((reach - np.abs(along)) / (0.15 * reach), 0, 1)
-    return (np.clip(half + 0.5 - beside, 0, min(1.0, 2 * half + 0.3)) * ends).astype(np.float32)
+    cover: Plane = (np.clip(half + 0.5 - beside, 0, min(1.0, 2 * half + 0.3)) * ends).astype(np.float32)
+    return cover
 
 
 def stroke(rng: np.random.Generator, size: int) -> Plane:
@@ -105,4 +106,4 @@ def dust(rng: np.random.Generator, size: int) -> Plane:
 
 
 def _reduced(plane: PIL.Image.Image) -> Plane:
-    return np.asarray(plane.reduce(FINE), dtype=np.float32) / 255
+    return np.asarray(plane.reduce(FINE), dtype=np.float32) / np.float32(255)

@@ -168,8 +168,9 @@ class MenderTask:
         rng = draws.generator(SEED, f"mender-{kind}", 0)
         rows = []
         for face in self.faces.val[: self.options.validation]:
-            bad, whole, shown = spoil.spoiled(face.astype(np.float32) / np.float32(255), rng, QUESTIONS[kind])
-            rows.append((bad, whole, shown.astype(np.float32)))
+            picture = face.astype(np.float32) / np.float32(255)
+            scratched, clean, where = spoil.spoiled(picture, rng, QUESTIONS[kind])
+            rows.append((scratched, clean, where.astype(np.float32)))
         bad, whole, shown = (_tensor(np.stack(each)) for each in zip(*rows, strict=True))
         return _planes(bad), _planes(whole), shown
 

@@ -82,15 +82,15 @@ def noisy(picture: Crop, rng: np.random.Generator, sigma: float) -> Crop:
         share = min(0.3, 4 * sigma**2)  # values that become black or white
         chance = rng.random(shape, dtype=np.float32)
         return np.where(chance < share, np.float32(chance < share / 2), picture).astype(np.float32)
-    grain = rng.standard_normal((*shape[:2], 1) if draw < 0.3 else shape, dtype=np.float32)
+    grain: Crop = rng.standard_normal((*shape[:2], 1) if draw < 0.3 else shape, dtype=np.float32)
     if 0.2 < draw < 0.4:  # grain that is coarser than a pixel
         grain = grain + np.roll(grain, 1, 0)
-        grain = (grain + np.roll(grain, 1, 1)) / 2
+        grain = (grain + np.roll(grain, 1, 1)) / np.float32(2)
     scale: Crop | float = sigma
     if 0.75 < draw < 0.88:
-        scale = 1.4 * sigma * np.sqrt(picture)
+        scale = np.float32(1.4 * sigma) * np.sqrt(picture)
     elif draw >= 0.88:
-        scale = 2 * sigma * picture
+        scale = np.float32(2 * sigma) * picture
     return np.clip(picture + scale * grain, 0, 1).astype(np.float32)
 
 
