@@ -95,10 +95,11 @@ class MendStage:
         added = (added + surroundings(small.pixels, mask) - small.pixels) / np.float32(2)
         if image.meta.grey:
             added = np.repeat(added.mean(0, keepdims=True), 3, axis=0)
-        weight = near(mask)[None]
-        if small is not image:
-            added, weight = (enlarged(x, image.height, image.width) for x in (added, weight))
-        filled: Pixels = np.where(weight > 0, np.clip(image.pixels + weight * added, 0, 1), image.pixels)
+        fill, weight = small.pixels + added, near(mask)[None]
+        if small is not image:  # the fill itself: of what lies under a scratch, nothing finer is known
+            fill, weight = (enlarged(x, image.height, image.width) for x in (fill, weight))
+        mixed = np.clip(image.pixels + weight * (fill - image.pixels), 0, 1)
+        filled: Pixels = np.where(weight > 0, mixed, image.pixels)
         return filled.astype(np.float32, copy=False)
 
 
