@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from odekit import io
 from odekit.degrade import manifest
@@ -32,6 +34,14 @@ class Case:
     """By method: why there is no picture."""
     kind: str = ""
     severity: int | None = None
+
+
+class Known(NamedTuple):
+    """What pairing needs of a line of a manifest: whole lines, options and all, would fill the memory."""
+
+    input: str
+    kind: str
+    severity: int
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ def stem(path: PurePosixPath) -> str:
     return path.as_posix()
 
 
-def read_manifest(listed: Path | None, folders: Sequence[Path]) -> dict[str, manifest.Entry]:
+def read_manifest(listed: Path | None, folders: Sequence[Path]) -> dict[str, Known]:
     """The lines of a manifest by the name of the damaged picture; of the first folder that has one.
 
     Raises:
@@ -125,13 +135,16 @@ def read_manifest(listed: Path | None, folders: Sequence[Path]) -> dict[str, man
     for path in candidates:
         if listed or path.is_file():
             try:
-                return {stem(PurePosixPath(entry.output)): entry for entry in manifest.read(path)}
+                return {
+                    stem(PurePosixPath(entry.output)): Known(entry.input, sys.intern(entry.kind), entry.severity)
+                    for entry in manifest.read(path)
+                }
             except (OSError, ValueError, TypeError) as error:
                 raise InputError(f"{path}: no manifest of odekit degrade ({error})") from error
     return {}
 
 
-def _clean_name(entry: manifest.Entry | None, clean: Mapping[str, Path]) -> str | None:
+def _clean_name(entry: Known | None, clean: Mapping[str, Path]) -> str | None:
     """The clean picture that a damaged one was made from: the longest end of its path that is a name."""
     if entry is None:
         return None
