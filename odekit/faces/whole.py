@@ -18,7 +18,6 @@ from odekit.faces.detector import Builtin
 from odekit.faces.geometry import TEMPLATES, Frame
 from odekit.faces.network import SIDE
 from odekit.faces.options import BuiltinDetector
-from odekit.faces.warp import cut
 from odekit.image import Image
 from odekit.upsamplers.resize import area_resized
 
@@ -42,7 +41,7 @@ def strangers(images: Sequence[Image]) -> list[str]:
     said = [""] * len(images)
     if not large:
         return said
-    crops = np.stack([cut(images[i].pixels, framed(images[i]), SIDE) for i in large])
+    crops = np.stack([area_resized(images[i], SIDE, SIDE).pixels for i in large])
     for i, (inner, score) in zip(large, aligner().look(crops), strict=True):
         said[i] = "" if score * steady(inner) >= PLAIN else searched(images[i])
     return said
@@ -61,11 +60,6 @@ def searched(image: Image) -> str:
         return ""
     found = "a face was found in it" if len(sides) == 1 else f"{len(sides)} faces were found in it"
     return f"{found}, {max(sides):.0%} as wide as an aligned one"
-
-
-def framed(image: Image) -> Frame:
-    """The largest square in the middle of a picture."""
-    return Frame.around((image.width / 2, image.height / 2), float(min(image.width, image.height)))
 
 
 @functools.cache
