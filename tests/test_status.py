@@ -57,9 +57,11 @@ def test_a_living_run_has_a_rate_and_an_end(cli, half):
 
 
 def test_each_shard_has_a_line(cli, exact, faces, tmp_path):
-    for shard in ("1/2", "2/2"):
-        cli("run", exact, faces, "-o", tmp_path / "out", "--shard", shard)
-    assert [(run["name"], run["done"]) for run in said(cli, tmp_path / "out")] == [("run-1-of-2", 4), ("run-2-of-2", 3)]
+    runs = [cli("run", exact, faces, "-o", tmp_path / "out", "--shard", part, "--json") for part in ("1/2", "2/2")]
+    made = [len(json.loads(run.out)["restored"]) for run in runs]
+    found = [(run["name"], run["done"]) for run in said(cli, tmp_path / "out")]
+    assert found == [("run-1-of-2", made[0]), ("run-2-of-2", made[1])]
+    assert sum(made) == len(list(faces.iterdir()))
 
 
 def test_a_folder_without_a_run_is_said_so(cli, tmp_path):

@@ -64,7 +64,7 @@ class FixedPoint:
         """Implicit on the way up, explicit on the way down."""
         y, h = carry.y, rho - carry.rho
         if h < 0:
-            return Guess(y + h * field(y, carry.rho), rho)
+            return Guess(y.add(field(y, carry.rho), alpha=h), rho)
         z = y
         if carry.eps is not None:
             z = y + h * (carry.eps if carry.rate is None else carry.eps + h * carry.rate)
