@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field as Limits
 from pydantic import model_validator
@@ -15,6 +15,9 @@ from odekit.grids import Levels
 from odekit.interfaces import Prior, State
 from odekit.options import Options
 from odekit.rng import Rng
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PRESETS = {"light": 100, "medium": 200, "heavy": 300}
 """Iterations per level that the paper calls for light, medium and heavy damage."""
@@ -157,6 +160,11 @@ def snr_step(snr: float, eps: State, sigma: float) -> State:
     return (2 * snr**2 / score).clamp(max=sigma**2).view(-1, 1, 1, 1)
 
 
+def plus(x: State, factor: float | Tensor, y: State) -> State:
+    """`x + factor y`, in one pass over the states where the factor is a number."""
+    return x.add(y, alpha=factor) if isinstance(factor, float) else x + factor * y
+
+
 class LangevinEnhancer:
     """`x <- x - a eps/sigma + sqrt(2 a T) z`, z ~ N(0, I): unadjusted Langevin on the prior's density at one level.
 
@@ -178,13 +186,8 @@ class LangevinEnhancer:
         first, temperature = step_size(options, level, levels), options.temperature or 0.0
         for factor, noisy in options.updates:
             eps = prior.eps(x, t)
-            if options.rule == "snr":
-                a = factor * snr_step(options.snr or SNR, eps, sigma)
-                x = x - a / sigma * eps
-                if noisy and temperature:
-                    x = x + (2 * a * temperature) ** 0.5 * rng.normal_like(x)
-                continue
-            x = x.sub(eps, alpha=factor * first / sigma)  # one pass over the state each
+            a = factor * (snr_step(options.snr or SNR, eps, sigma) if options.rule == "snr" else first)
+            x = plus(x, -a / sigma, eps)
             if noisy and temperature:
-                x = x.add(rng.normal_like(x), alpha=(2 * factor * first * temperature) ** 0.5)
+                x = plus(x, (2 * a * temperature) ** 0.5, rng.normal_like(x))
         return x
