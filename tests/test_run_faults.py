@@ -285,7 +285,7 @@ def test_a_lock_that_somebody_looks_at_for_a_moment_is_still_to_be_had(tmp_path)
     looking.acquire()
     threading.Timer(0.2, looking.release).start()
     with locked(tmp_path):
-        pass
+        assert not looking.is_locked, "the run waited until the other had looked"
 
 
 def test_a_folder_without_locks_is_named(cli, exact, faces, tmp_path, monkeypatch):
