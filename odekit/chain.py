@@ -146,7 +146,7 @@ class Chain:
             images: pictures that the chain accepts.
             seed: of the noise; the chain's own when None.
             device: auto, cpu, cuda, cuda:N or mps.
-            precision: auto, float32, bfloat16 or float16, of the networks.
+            precision: auto, float32, tf32 (NVIDIA cards since Ampere), bfloat16 or float16, of the networks.
             batch_size: slots of every network call; by default 8, or the number of images where fewer.
             keep_stages: keep intermediate pictures in the results.
             tell: called with the number of network calls since the last time.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from odekit.arithmetic import arithmetic
 from odekit.image import Image
 from odekit.interfaces import Prior, State
 from odekit.rng import ImageNoise, Noise, stream
@@ -27,18 +28,21 @@ class Counter:
 
 
 class CountedPrior:
-    """A prior whose calls are counted; nothing else differs."""
+    """A prior whose calls are counted, and made in the arithmetic of the run's precision; nothing else differs."""
 
-    def __init__(self, prior: Prior, counter: Counter) -> None:
+    def __init__(self, prior: Prior, counter: Counter, precision: str = "float32", device: str = "cpu") -> None:
         self.prior = prior
         self.counter = counter
+        self.precision = precision
+        self.device = device
         self.shape: tuple[int, int, int] = prior.shape
         self.schedule: NoiseSchedule = prior.schedule
 
     def eps(self, x: State, t: float) -> State:
         """The prior's eps; counted."""
         self.counter.count()
-        return self.prior.eps(x, t)
+        with arithmetic(self.precision, self.device):
+            return self.prior.eps(x, t)
 
 
 @dataclass

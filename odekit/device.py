@@ -8,7 +8,9 @@ import time
 
 from odekit.errors import DeviceError
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
+AMPERE = 8
+"""Compute capability of the first cards that multiply in TF32."""
 
 
 def resolve_device(device: str) -> str:
@@ -35,14 +37,37 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """`auto` is float32, whose results are the reference. Raises DeviceError for an unknown precision."""
+    """`auto` is float32, whose results are the reference.
+
+    Raises:
+        DeviceError: an unknown precision, or tf32 on a device that does not have it.
+    """
     if precision not in PRECISIONS:
         raise DeviceError(f"unknown precision '{precision}'; choose {', '.join(PRECISIONS)}")
+    if precision == "tf32" and not has_tf32(resolve_device(device)):
+        raise DeviceError(
+            f"precision tf32 needs an NVIDIA card of compute capability {AMPERE}.0 or more (Ampere and later), which "
+            f"{resolve_device(device)} is not; use --precision float32 or auto"
+        )
     return "float32" if precision == "auto" else precision
 
 
+def stored(precision: str) -> str:
+    """The type of weights and pictures in a precision, by torch's name: `tf32` only says how float32 is multiplied."""
+    return "float32" if precision == "tf32" else precision
+
+
+def has_tf32(device: str) -> bool:
+    """Whether a device multiplies in TF32 (see `odekit.arithmetic`)."""
+    import torch
+
+    if device.partition(":")[0] != "cuda" or torch.version.cuda is None or not torch.cuda.is_available():
+        return False
+    return torch.cuda.get_device_capability(device)[0] >= AMPERE
+
+
 def candidates(device: str) -> tuple[str, ...]:
-    """Precisions below float32 that the hardware has arithmetic for; whether they are faster is to be measured."""
+    """16-bit types that the hardware has arithmetic for; whether they are faster is to be measured."""
     import torch
 
     kind = device.partition(":")[0]

@@ -18,7 +18,7 @@ from typing import Any
 
 from odekit.config import ChainSpec
 from odekit.context import tensor_device
-from odekit.device import candidates, resolve_precision
+from odekit.device import candidates, has_tf32, resolve_precision
 from odekit.errors import OdekitWarning
 from odekit.interfaces import Prior
 from odekit.options import Part
@@ -54,13 +54,18 @@ def precision_for(wanted: str, device: str, spec: ChainSpec, catalog: Catalog) -
     """A precision by name; `auto` is the fastest in which all priors of the chain restore as in float32.
 
     Raises:
-        DeviceError: unknown precision.
+        DeviceError: unknown precision, or one that the device does not have.
     """
     if wanted != "auto":
         return resolve_precision(wanted, device)
     priors = [part for part in walk(spec) if part.kind == "prior"]
-    verdicts = {verdict(part, device, catalog).precision for part in priors} if candidates(device) else set()
+    verdicts = {verdict(part, device, catalog).precision for part in priors} if lesser(device) else set()
     return verdicts.pop() if len(verdicts) == 1 else "float32"
+
+
+def lesser(device: str) -> tuple[str, ...]:
+    """Precisions below float32 that the hardware has."""
+    return (*candidates(device), *(("tf32",) if has_tf32(device) else ()))
 
 
 def verdict(part: Part, device: str, catalog: Catalog) -> Verdict:
@@ -83,7 +88,7 @@ def verdict(part: Part, device: str, catalog: Catalog) -> Verdict:
     key = f"{machine(device)}; weights {sha256(weights)[:16]}; bound {BOUND:g} dB"
     known = remembered(key)
     if known is None:
-        known = judge(load, device, candidates(device))
+        known = judge(load, device, lesser(device))
         remember(key, known)
     return known
 

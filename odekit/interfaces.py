@@ -255,6 +255,7 @@ class Tools(Protocol):
 
     device: str
     precision: str
+    """Of weights and pictures inside networks, as torch names the type: float32, bfloat16 or float16."""
     prior: Prior | None
     """The prior that the stage uses; None for parts outside `restore`."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from odekit.chain import Result
 from odekit.config import ChainSpec
 from odekit.context import CountedPrior, Counter, StageRun, tensor_device
-from odekit.device import resolve_device
+from odekit.device import resolve_device, stored
 from odekit.errors import ConfigError, DeviceError, PluginError, WeightsError
 from odekit.guard import precision_for
 from odekit.image import Image
@@ -34,7 +34,9 @@ class Toolbox:
     def __init__(self, catalog: Catalog, device: str, precision: str, prior: Prior | None = None) -> None:
         self.catalog = catalog
         self.device = device
-        self.precision = precision
+        self.precision = stored(precision)
+        self.tf32 = precision == "tf32"
+        """Whether a prior may multiply float32 numbers in TF32 (see `odekit.arithmetic`)."""
         self.prior = prior
         self.used: dict[str, str] = {}
         """SHA-256 of the weights that were asked for, by name."""
@@ -56,7 +58,7 @@ class Toolbox:
 
     def with_prior(self, prior: Prior) -> Toolbox:
         """The same tools for parts that work with this prior."""
-        tools = Toolbox(self.catalog, self.device, self.precision, prior)
+        tools = Toolbox(self.catalog, self.device, "tf32" if self.tf32 else self.precision, prior)
         tools.used = self.used
         return tools
 
@@ -97,7 +99,9 @@ class Session:
     def _prior(self, name: str | None) -> CountedPrior:
         name = name or next(iter(self.spec.priors))
         if name not in self.priors:
-            self.priors[name] = CountedPrior(self.tools.make(self.spec.priors[name]), self.counter)
+            self.priors[name] = CountedPrior(
+                self.tools.make(self.spec.priors[name]), self.counter, self.precision, self.device
+            )
         return self.priors[name]
 
     def _make(self, item: Part, aligned: bool) -> Stage:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field as Limits
 
+from odekit.arithmetic import arithmetic
 from odekit.errors import ConfigError
 from odekit.image import Image
 from odekit.interfaces import Upsampler
@@ -96,7 +97,8 @@ class UpsampleStage:
 
     def run(self, batch: Sequence[Image], context: StageRun) -> list[Image]:
         """Upsampled images, in order."""
-        out = self.upsampler.upsample(batch, [context.noise(image) for image in batch])
+        with arithmetic("float32", context.state_device):  # it makes one call where a prior makes hundreds
+            out = self.upsampler.upsample(batch, [context.noise(image) for image in batch])
         if len(out) != len(batch):
             raise ConfigError(f"the upsampler gave {len(out)} images for {len(batch)}")
         return out

@@ -12,6 +12,7 @@ ROWS = [
         "errors",
         "version",
         "device",
+        "arithmetic",
         "memory",
         "parallel",
         "startup",

@@ -31,7 +31,7 @@ Large = Annotated[
     int | None, typer.Option("--reference-side", min=8, help="Side of the clean faces that results are held against.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-Precision = Annotated[str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.")]
+Precision = Annotated[str, typer.Option("--precision", help="auto, float32, tf32, bfloat16 or float16.")]
 Batch = Annotated[int | None, typer.Option("--batch-size", min=1, help="Slots of every network call.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted run left.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start afresh in a used folder.")]

@@ -29,7 +29,7 @@ def prior(
     batch: Annotated[int, typer.Option("--batch-size", min=1, help="Pictures in a network call.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Of samples, patches, directions and damage.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
     sheet: Annotated[
         Path | None, typer.Option(help="Draw 16 samples and the train faces nearest to them into this file.")
     ] = None,

@@ -15,7 +15,7 @@ def upsampler(
     side: Annotated[int, typer.Option(min=8, help="Side of the small faces.")] = 64,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many faces.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """PSNR and SSIM of an upsampler and of Lanczos on clean, blurred, noisy and damaged faces, and its time.

@@ -41,7 +41,7 @@ def run(
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; the chain's own by default.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
     batch_size: Annotated[
         int | None, typer.Option(help="Slots of every network call; 8, or the number of images.")
     ] = None,

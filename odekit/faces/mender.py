@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from odekit.arithmetic import arithmetic
 from odekit.errors import WeightsError
 from odekit.image import Pixels
 from odekit.interfaces import Tools
@@ -87,7 +88,7 @@ class Mender:
         spare = (-height % STRIDE, -width % STRIDE)
         padded = np.pad(pixels, ((0, 0), (0, spare[0]), (0, spare[1])), mode="symmetric")
         told = torch.from_numpy(padded)[None].to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic("float32", self.device):
             said: NDArray[np.float32] = self.network(told)[0].float().cpu().numpy()
         return said[:, :height, :width]
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import PIL.Image
 
+from odekit.arithmetic import arithmetic
 from odekit.errors import InputError, WeightsError
 from odekit.image import Image
 from odekit.interfaces import Tools
@@ -72,7 +73,7 @@ class IdentityMetric:
         import torch
 
         faces = torch.from_numpy(np.stack([crop(image) for image in images])).to(self.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic("float32", self.device):
             return np.asarray(self.network(2 * faces - 1).cpu().numpy())
 
 

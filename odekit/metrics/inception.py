@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.arithmetic import arithmetic
 from odekit.errors import ConfigError, InputError, WeightsError
 from odekit.image import Image
 from odekit.interfaces import Tools
@@ -187,7 +188,7 @@ def network(tools: Tools | None, metric: str) -> Any:
         sizes = {(image.height, image.width) for image in images}
         if len(sizes) > 1:
             raise InputError("FID and KID need pictures of one size")
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic("float32", device):
             (found,) = extractor(levels_batch(images, device))
         return np.asarray(found.cpu().numpy(), np.float32)
 

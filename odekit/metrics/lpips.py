@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from odekit.arithmetic import arithmetic
 from odekit.errors import WeightsError
 from odekit.image import Image
 from odekit.interfaces import Tools
@@ -78,7 +79,7 @@ class LpipsMetric:
         for one, other in zip(restored, reference, strict=True):
             same_size(one, other)
         total: Any = 0.0
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic("float32", self.device):
             pairs = zip(self._features(restored), self._features(reference), self.weights, strict=True)
             for a, b, weight in pairs:
                 total = total + functional.conv2d((a - b) ** 2, weight).mean((1, 2, 3))

@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from odekit.device import resolve_device, resolve_precision
+from odekit.arithmetic import arithmetic
+from odekit.device import resolve_device, resolve_precision, stored
 from odekit.errors import WeightsError
 from odekit.priors.lean import lean
 from odekit.priors.spec import PriorSpec, read_spec
@@ -37,14 +38,17 @@ NEW_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "
 class DiffusersPrior:
     """A `Prior` over a `UNet2DModel`: `shape`, `schedule` and `eps` as in `odekit.interfaces`."""
 
-    def __init__(self, spec: PriorSpec, network: nn.Module) -> None:
-        """Wrap a network that is already built as `spec` says, on its device and in its type (see `load`)."""
+    def __init__(self, spec: PriorSpec, network: nn.Module, precision: str = "float32") -> None:
+        """Wrap a network that is already built as `spec` says, on its device and in its type (see `load`).
+
+        `precision` says how float32 numbers are multiplied: in TF32 where it is `tf32`, else exactly.
+        """
         self.spec = spec
         self.shape = spec.shape
         self.schedule = spec.schedule
         self.network = network
         weight = next(network.parameters())
-        self.device, self.dtype = weight.device, weight.dtype
+        self.device, self.dtype, self.precision = weight.device, weight.dtype, precision
 
     @classmethod
     def load(
@@ -55,22 +59,23 @@ class DiffusersPrior:
         Args:
             folder: see `odekit.priors.spec.read_spec` for the layouts.
             device: where the network runs; states may live elsewhere.
-            precision: float32, bfloat16 or float16 (`auto` is float32), whatever type the weights are stored in.
+            precision: float32, tf32, bfloat16 or float16 (`auto` is float32), whatever type the weights are stored in.
             compile: run the network through `torch.compile` (see `odekit.priors.compiled`).
 
         Raises:
             WeightsError: the folder cannot be understood, or its weights are damaged, unsafe or of another network.
             DeviceError: no such device or precision.
         """
-        precision, device = resolve_precision(precision, device), resolve_device(device)
+        device = resolve_device(device)
+        precision = resolve_precision(precision, device)
         spec = read_spec(Path(folder))
-        network = build(spec, load_tensors(spec.weights), DTYPES[precision])
+        network = build(spec, load_tensors(spec.weights), DTYPES[stored(precision)])
         network = lean(network.to(device), pack=not compile)
         if compile:
             from odekit.priors.compiled import Compiled
 
             network = Compiled(network, device)
-        return cls(spec, network)
+        return cls(spec, network, precision)
 
     def raw(self, x: Tensor, t: float) -> Tensor:
         """What the network itself says about x (N, 3, H, W) at timestep t, variance channels left out, on x's device.
@@ -80,7 +85,7 @@ class DiffusersPrior:
         """
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"this prior knows pictures of shape {self.shape}, not {tuple(x.shape[1:])}")
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic(self.precision, self.device):
             told = x.to(self.dtype).to(self.device)
             if self.spec.patch > 1:
                 told = pixel_unshuffle(told, self.spec.patch)

@@ -11,12 +11,17 @@ from odekit.priors.options import Diffusers, Face64, Gaussian, Mixture
 
 def face64(options: Face64, tools: Tools) -> Prior:
     """The built-in face prior, from the package."""
-    return DiffusersPrior.load(tools.weights("face64"), tools.device, tools.precision, compile=options.compile)
+    return DiffusersPrior.load(tools.weights("face64"), tools.device, precision_of(tools), compile=options.compile)
 
 
 def diffusers(options: Diffusers, tools: Tools) -> Prior:
     """A UNet2DModel folder by path."""
-    return DiffusersPrior.load(Path(options.path), tools.device, tools.precision, compile=options.compile)
+    return DiffusersPrior.load(Path(options.path), tools.device, precision_of(tools), compile=options.compile)
+
+
+def precision_of(tools: Tools) -> str:
+    """The precision of the run; tools of tests know none but types."""
+    return "tf32" if getattr(tools, "tf32", False) else tools.precision
 
 
 def gaussian(options: Gaussian, tools: Tools) -> Prior:

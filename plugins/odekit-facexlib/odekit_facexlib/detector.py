@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import nms
 
+from odekit.arithmetic import arithmetic
 from odekit.image import Image
 from odekit.interfaces import Face, Tools
 from odekit_facexlib import anchors
@@ -37,7 +38,7 @@ class RetinafaceDetector:
 
     def detect(self, image: Image) -> list[Face]:
         """All faces, best first; boxes may reach over the border of the photograph."""
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic("float32", self.device):
             x = prepared(image, self.options.megapixels).to(self.device)
             boxes, chance, points = (out[0].cpu() for out in self.network(x))
         about = anchors.anchors(x.shape[2], x.shape[3])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from odekit.arithmetic import arithmetic
 from odekit.image import Image, Pixels
 from odekit.interfaces import Tools
 from odekit_facexlib.files import device_of, weights_of
@@ -57,7 +58,7 @@ class ParsenetMasker:
         x = torch.from_numpy(np.ascontiguousarray(face.pixels))[None]
         if x.shape[2:] != (SIDE, SIDE):
             x = functional.interpolate(x, [SIDE, SIDE], mode="bilinear", antialias=True).clamp(0, 1)
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic("float32", self.device):
             scores: Tensor = self.network(x.to(self.device) * 2 - 1)[0]
             return scores[0].argmax(dim=0).cpu()
 
