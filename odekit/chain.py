@@ -16,6 +16,7 @@ from odekit.registry import OUR_CHAINS, Catalog, catalog, meant, nearest
 from odekit.settings import override
 
 if TYPE_CHECKING:
+    from odekit.autoslots import Slots
     from odekit.plan import Plan
     from odekit.session import Session
 
@@ -119,13 +120,21 @@ class Chain:
         seed: int | None = None,
         device: str = "auto",
         precision: str = "auto",
-        batch_size: int = 8,
+        batch_size: Slots = 8,
         keep_stages: bool = False,
         tell: Callable[[int], None] | None = None,
     ) -> Session:
-        """Load weights and get ready to run batches."""
+        """Load weights and get ready to run batches; `batch_size` auto is measured (see `odekit.autoslots`)."""
         from odekit.session import Session
 
+        if batch_size == "auto":
+            from odekit.autoslots import best_slots
+            from odekit.device import resolve_device
+            from odekit.guard import precision_for
+
+            device = resolve_device(device)
+            precision = precision_for(precision, device, self.spec, self.parts)
+            batch_size = best_slots(device, precision, self.spec, self.parts)
         seed = self.spec.seed if seed is None else seed
         return Session(self.spec, self.parts, seed, device, precision, batch_size, keep_stages, tell)
 
@@ -136,7 +145,7 @@ class Chain:
         device: str = "auto",
         *,
         precision: str = "auto",
-        batch_size: int | None = None,
+        batch_size: Slots | None = None,
         keep_stages: bool = False,
         tell: Callable[[int], None] | None = None,
     ) -> list[Result]:
@@ -147,15 +156,18 @@ class Chain:
             seed: of the noise; the chain's own when None.
             device: auto, cpu, cuda, cuda:N or mps.
             precision: auto, float32, tf32 (NVIDIA cards since Ampere), bfloat16 or float16, of the networks.
-            batch_size: slots of every network call; by default 8, or the number of images where fewer.
+            batch_size: slots of every network call; by default 8, or the number of images where fewer; `auto` measures
+                what is best here.
             keep_stages: keep intermediate pictures in the results.
             tell: called with the number of network calls since the last time.
         """
         if not images:
             return []
-        slots = batch_size or min(8, len(images))
+        slots = min(8, len(images)) if batch_size is None else batch_size
         options: dict[str, Any] = {"precision": precision, "keep_stages": keep_stages, "tell": tell}
         session = self.open(seed=seed, device=device, batch_size=slots, **options)
+        if batch_size == "auto":
+            session.slots = min(session.slots, len(images))
         window = session.window
         return [result for i in range(0, len(images), window) for result in session.run(images[i : i + window])]
 

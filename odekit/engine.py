@@ -12,7 +12,7 @@ from typing import Protocol
 from odekit.chain import Result
 from odekit.errors import InputError
 from odekit.image import Image
-from odekit.memory import out_of_memory
+from odekit.memory import out_of_memory, release
 
 
 class Batches(Protocol):
@@ -71,7 +71,7 @@ class Engine:
             except Exception as error:
                 if not out_of_memory(error):
                     raise
-                _release()
+                release()
             if self.slots == 1:
                 self.session.slots = self.full  # the picture was to blame, not the number of slots
                 self.room += 1
@@ -91,14 +91,3 @@ class Engine:
         if packed is not None:
             return packed
         return self.images / self.room if self.room else 0.0
-
-
-def _release() -> None:
-    """Give unused memory of the graphics card back."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -6,25 +6,22 @@ where they are not safe in less. A run writes the decision into its `run.json`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import platform
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from odekit.arithmetic import switched
 from odekit.config import ChainSpec
 from odekit.context import tensor_device
 from odekit.device import candidates, has_tf32, resolve_precision
-from odekit.errors import OdekitWarning
 from odekit.interfaces import Prior
 from odekit.options import Part
 from odekit.plan import walk
-from odekit.record import read_json, write_json
 from odekit.registry import Catalog, resolve
+from odekit.remembered import keep, machine, recall
 from odekit.safeload import sha256
 
 BOUND = 45.0
@@ -32,6 +29,7 @@ BOUND = 45.0
 GAIN = 1.1
 """How many times as fast as float32 a precision must be to be worth another result."""
 FACES = 8
+FILE = "precision.json"
 
 
 @dataclass(frozen=True)
@@ -70,27 +68,34 @@ def lesser(device: str) -> tuple[str, ...]:
 
 def verdict(part: Part, device: str, catalog: Catalog) -> Verdict:
     """What was measured of a prior on this machine, now or before; float32 where nobody knows of a network."""
-    from odekit.session import Toolbox
+    weights = weights_of(part, catalog)
+    if weights is None:
+        return Verdict("float32")
+    exact = "; exact float32" if switched(device) else ""  # before, torch's own switches held
+    key = f"{machine(device)}; weights {weights}; bound {BOUND:g} dB{exact}"
+    known = remembered(key)
+    if known is None:
+        known = judge(partial(load, part, device, catalog), device, lesser(device))
+        keep(FILE, key, asdict(known), "precision")
+    return known
 
-    compiles = "compile" in type(part.options).model_fields
-    # Compiling helps all precisions alike, and would take a minute for each.
-    plain = replace(part, options=part.options.model_copy(update={"compile": False} if compiles else {}))
 
-    def load(precision: str) -> Prior:
-        made: Prior = Toolbox(catalog, device, precision).make(plain)
-        return made
-
+def weights_of(part: Part, catalog: Catalog) -> str | None:
+    """The first digits of the SHA-256 of a prior's weights; None where nobody knows of a network."""
     entry = catalog.get("prior", part.name)
     spec = None if entry.spec is None else resolve(entry.spec, f"prior '{part.name}'")(part.options)
     weights = getattr(spec, "weights", None)
-    if weights is None:
-        return Verdict("float32")
-    key = f"{machine(device)}; weights {sha256(weights)[:16]}; bound {BOUND:g} dB"
-    known = remembered(key)
-    if known is None:
-        known = judge(load, device, lesser(device))
-        remember(key, known)
-    return known
+    return None if weights is None else sha256(weights)[:16]
+
+
+def load(part: Part, device: str, catalog: Catalog, precision: str) -> Prior:
+    """A prior to be measured: not compiled, which helps all precisions alike and would take a minute for each."""
+    from odekit.session import Toolbox
+
+    compiles = "compile" in type(part.options).model_fields
+    plain = replace(part, options=part.options.model_copy(update={"compile": False} if compiles else {}))
+    made: Prior = Toolbox(catalog, device, precision).make(plain)
+    return made
 
 
 def judge(load: Callable[[str], Prior], device: str, precisions: Sequence[str]) -> Verdict:
@@ -118,11 +123,11 @@ def judge(load: Callable[[str], Prior], device: str, precisions: Sequence[str]) 
     return Verdict(min(good, key=lambda name: tried[name].seconds, default="float32"), tried)
 
 
-def call_seconds(prior: Prior, device: str, give_up: float = math.inf) -> float:
-    """The least of three network calls on 8 pictures, after a first one; less often where that took `give_up`."""
+def call_seconds(prior: Prior, device: str, give_up: float = math.inf, pictures: int = FACES) -> float:
+    """The least of three network calls on some pictures, after a first one; less often where that took `give_up`."""
     import torch
 
-    x = torch.zeros((FACES, *prior.shape), dtype=torch.float64, device=tensor_device(device))
+    x = torch.zeros((pictures, *prior.shape), dtype=torch.float64, device=tensor_device(device))
     found: list[float] = []
     while len(found) < 4 and not (found and found[-1] > give_up):
         began = time.perf_counter()
@@ -179,47 +184,10 @@ def worst_psnr(some: Any, others: Any) -> float:
     return min(10 * math.log10(4 / max(e, 1e-40)) if math.isfinite(e) else 0.0 for e in errors)
 
 
-def machine(device: str) -> str:
-    """What times depend on, in words."""
-    import torch
-
-    if device.startswith("cuda"):
-        name = torch.cuda.get_device_name(device)
-    else:
-        name = (
-            f"{device} {platform.machine()} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
-        )
-    return f"{platform.node()}, {name}, torch {torch.__version__}"
-
-
-def _file() -> Any:
-    from odekit.store.home import home
-
-    return home() / "precision.json"
-
-
 def remembered(key: str) -> Verdict | None:
     """What was measured before, where the cache folder holds it."""
-    found = read_json(_file())
+    one = recall(FILE, key)
     try:
-        one = found[_short(key)]
-        tried = {name: Tried(**figures) for name, figures in one["tried"].items()}
-        return Verdict(str(one["precision"]), tried) if one["key"] == key else None
+        return None if one is None else Verdict(one["precision"], {k: Tried(**v) for k, v in one["tried"].items()})
     except (KeyError, TypeError, AttributeError):
         return None
-
-
-def remember(key: str, verdict: Verdict) -> None:
-    """Keep what was measured; a cache folder that cannot be written is said, and the run goes on."""
-    path = _file()
-    known = read_json(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, (known if isinstance(known, dict) else {}) | {_short(key): {"key": key} | asdict(verdict)})
-    except OSError as error:
-        message = f"the precision measured for this machine cannot be kept in {path}: {error.strerror or error}"
-        warnings.warn(f"{message}; set ODEKIT_HOME to a folder that can be written", OdekitWarning, stacklevel=2)
-
-
-def _short(key: str) -> str:
-    return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]

@@ -186,18 +186,16 @@ class Runner:
             return settings, self._kept(stored)
         import torch
 
+        from odekit.autoslots import slots_for
         from odekit.device import resolve_device
         from odekit.guard import precision_for
 
-        device = resolve_device(options.device)
-        if options.batch_size is not None and options.batch_size < 1:
-            raise ConfigError(f"--batch-size {options.batch_size}: at least 1")
+        device, chain = resolve_device(options.device), (self.chain.spec, self.chain.parts)
+        precision = precision_for(options.precision, device, *chain)
+        slots = slots_for(options.batch_size, count, device, precision, *chain)
         return settings, {
-            "device": device,
-            "precision": precision_for(options.precision, device, self.chain.spec, self.chain.parts),
-            "slots": options.batch_size or max(1, min(8, count)),
-            "threads": torch.get_num_threads(),
-        }
+            "device": device, "precision": precision, "slots": slots, "threads": torch.get_num_threads(),
+        }  # fmt: skip
 
     def _kept(self, stored: dict[str, Any]) -> dict[str, Any]:
         """Device, precision, slots and threads of the run that began the folder; another card of its kind will do."""
@@ -208,7 +206,7 @@ class Runner:
         for key, name, asked in (
             ("device", "device", None if options.device == "auto" else options.device),
             ("precision", "precision", None if options.precision == "auto" else options.precision),
-            ("slots", "batch-size", options.batch_size),
+            ("slots", "batch-size", None if options.batch_size == "auto" else options.batch_size),
         ):
             if asked not in (None, machine[key]):
                 raise ConfigError(f"{self.out} was made with --{name} {machine[key]}; resume with that or without")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from odekit.autoslots import Slots
 
 
 class Progress(Protocol):
@@ -36,7 +39,8 @@ class RunOptions:
     seed: int | None = None
     device: str = "auto"
     precision: str = "auto"
-    batch_size: int | None = None
+    batch_size: Slots | None = None
+    """Slots of every network call; `auto` measures what is best here; None: 8, or the number of images where fewer."""
     resume: bool = False
     overwrite: bool = False
     keep_stages: bool = False

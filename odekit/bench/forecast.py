@@ -16,6 +16,7 @@ from odekit.image import Image
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from odekit.autoslots import Slots
     from odekit.chain import Chain
     from odekit.session import Session
 
@@ -68,19 +69,21 @@ class Forecast:
         return asdict(self) | {"seconds": self.seconds}
 
 
-def forecast(chain: Chain, images: int, slots: int | None = None, device: str = "auto") -> Forecast:
+def forecast(chain: Chain, images: int, slots: Slots | None = None, device: str = "auto") -> Forecast:
     """Load what a chain needs and time it: its network's calls, and its other stages on a grey face.
 
     Args:
         chain: on pictures for which the plan knows the calls; of others a call's time is all that can be told.
         images: of the job.
-        slots: pictures in a network call; as for `odekit run` where None.
+        slots: pictures in a network call, or `auto`; as for `odekit run` where None.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     import torch
 
-    slots = slots or max(1, min(8, images))
-    session = chain.open(device=device, batch_size=slots)
+    session = chain.open(device=device, batch_size=min(8, images) if slots is None else slots)
+    if slots == "auto":
+        session.slots = min(session.slots, images)
+    slots = session.slots
     calls = chain.plan().calls
     call_seconds = max((least(partial(call, prior, session)) for prior in session.priors.values()), default=0.0)
     other = others(session)

@@ -46,7 +46,9 @@ def explain(
     images: Annotated[
         int | None, typer.Option(min=1, help="Measure here how long so many images take, and how much memory.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="With --images: slots of every network call.")] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(help="With --images: slots of every network call; auto measures what is best here.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the stages of a chain with network calls per image, licences and weights; with --input, what it decides.
@@ -100,11 +102,12 @@ def explain(
         say(line)
 
 
-def job(chain: Chain, images: int, slots: int | None) -> Forecast:
+def job(chain: Chain, images: int, batch_size: str | None) -> Forecast:
     """How long a job will take here. Loads the chain's networks and times them."""
+    from odekit.autoslots import read_slots
     from odekit.bench.forecast import forecast
 
-    return forecast(chain, images, slots)
+    return forecast(chain, images, read_slots(batch_size))
 
 
 def calls_of(plan: Plan) -> str:

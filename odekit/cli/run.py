@@ -43,7 +43,8 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
     batch_size: Annotated[
-        int | None, typer.Option(help="Slots of every network call; 8, or the number of images.")
+        str | None,
+        typer.Option(help="Slots of every network call; 8, or the number of images; auto measures what is best here."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip what a record proves done.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Restore again what exists.")] = False,
@@ -64,6 +65,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """See HELP."""
+    from odekit.autoslots import read_slots
     from odekit.chain import Chain
     from odekit.errors import ConfigError
     from odekit.stop import seconds_of
@@ -75,8 +77,8 @@ def run(
     if commercial_only:
         refuse_non_commercial(loaded)
     options = RunOptions(
-        out, seed, device, precision, batch_size, resume, overwrite, keep_stages, limit, shard, max_megapixels,
-        workers, None if time_limit is None else seconds_of(time_limit),
+        out, seed, device, precision, read_slots(batch_size), resume, overwrite, keep_stages, limit, shard,
+        max_megapixels, workers, None if time_limit is None else seconds_of(time_limit),
     )  # fmt: skip
     if dry_run:
         show_jobs(loaded, options, inputs, as_json)

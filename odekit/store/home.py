@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from odekit.entries import Weights
@@ -18,6 +20,21 @@ def home() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("odekit", appauthor=False)
+
+
+@contextlib.contextmanager
+def alone_with(file: str) -> Iterator[None]:
+    """One process at a time with a file of that folder; where the folder cannot be written, each on its own."""
+    from filelock import FileLock
+
+    lock = FileLock(home() / f"{file}.lock")
+    with contextlib.suppress(OSError):
+        home().mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def folder(weights: Weights) -> Path:
