@@ -268,6 +268,17 @@ def test_scratches_are_long_straight_and_seen_all_along():
     assert not fainter.mask[100:110, 100:110].any() and not fainter.mask[10].any()
 
 
+def test_what_is_wide_for_its_length_or_nowhere_sure_is_no_scratch():
+    seen = np.zeros((200, 300), np.float32)
+    seen[20:120, 40:43] = 0.9  # 100 by 3: a scratch
+    seen[20:120, 120:129] = 0.9  # 100 by 9: the light between two legs
+    seen[150, 20:220] = seen[151, 20:220] = 0.75  # a pipe: fairly sure, all along
+    straight = signs.along_lines(seen)
+    assert signs.scratches(seen, straight, 0.7).count == 2
+    surely = signs.scratches(seen, straight, 0.7, 0.85)
+    assert surely.count == 1 and surely.mask[40:100, 41].all() and not surely.mask[:, 100:].any()
+
+
 def test_a_picture_without_marks_has_no_scratches():
     nothing = np.zeros((20, 30), np.float32)
     assert signs.scratches(nothing, signs.along_lines(nothing), 0.1).length == 0

@@ -87,11 +87,12 @@ class MendStage:
             raise InputError("the network for scratches gave values that are not finite; set mend.scratches=false")
         seen = (1 / (1 + np.exp(-logit))).astype(np.float32)
         straight = signs.along_lines(seen)
-        found = signs.scratches(seen, straight, o.sure)
+        peak = (1 + o.sure) / 2
+        found = signs.scratches(seen, straight, o.sure, peak)
         facts |= {"scratches": found.count, "scratched": round(found.length, 2)}
         if not found.count or not taken(o.scratches, found.length, o.least_scratches):
             return None
-        mask = signs.scratches(seen, straight, FAINTER * o.sure).mask
+        mask = signs.scratches(seen, straight, FAINTER * o.sure, peak).mask
         added = (added + surroundings(small.pixels, mask) - small.pixels) / np.float32(2)
         if image.meta.grey:
             added = np.repeat(added.mean(0, keepdims=True), 3, axis=0)

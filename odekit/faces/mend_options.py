@@ -26,7 +26,7 @@ class Mend(Options):
     """Length of all scratches together, over the photograph's shorter side."""
     sure: float = Limits(default=0.7, gt=0, lt=1)
     """How sure the network must be of scratches, on average along them, to find them. Once there are some, slightly
-    fainter ones count too."""
+    fainter ones count too. Somewhere along it each must reach half of what is left to certainty (0.85)."""
     weights: str = Limits(default="mend", min_length=1)
     """The network that sees scratches: registered weights; or, with a slash in it, a folder that `odekit train mender`
     wrote."""

@@ -20,6 +20,8 @@ LINE, DIRECTIONS = 41, 32
 FAINT = 0.2
 LONG = 0.15
 """Runs shorter than this part of the photograph's shorter side are no scratches."""
+SLENDER = 14
+"""Nor are runs less than so many times as long as they are wide: the light between two legs, a gap between boards."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,12 @@ class Scratches:
     count: int
 
 
-def scratches(seen: NDArray[np.float32], straight: NDArray[np.float32], sure: float) -> Scratches:
-    """Long runs of pixels that the network takes for scratched (H, W, 0 to 1).
+def scratches(seen: NDArray[np.float32], straight: NDArray[np.float32], sure: float, peak: float = 0) -> Scratches:
+    """Long thin runs of pixels that the network takes for scratched (H, W, 0 to 1).
 
     `straight` as `along_lines` says. A pixel counts from `FAINT` up where the mean along the best line through it is at
-    least `sure`: edges of things that look a little scratched here and there do not reach it, faint scratches do.
+    least `sure`: edges of things that look a little scratched here and there do not reach it, faint scratches do. A run
+    counts where that mean is at least `peak` somewhere along it: pipes and steps, fairly sure all along, do not.
 
     Raises:
         PluginError: scipy is not installed.
@@ -84,11 +87,14 @@ def scratches(seen: NDArray[np.float32], straight: NDArray[np.float32], sure: fl
     label, find_objects = tools()
     labels, _ = label((seen > FAINT) & (straight >= sure), structure=np.ones((3, 3), bool))
     side = min(seen.shape)
-    lengths = {
-        number: float(np.hypot(rows.stop - rows.start, columns.stop - columns.start))
-        for number, (rows, columns) in enumerate(find_objects(labels), 1)
-    }
-    kept = {number: length for number, length in lengths.items() if length >= LONG * side}
+    kept = {}
+    for number, (rows, columns) in enumerate(find_objects(labels), 1):
+        length = float(np.hypot(rows.stop - rows.start, columns.stop - columns.start))
+        if length < LONG * side:
+            continue
+        run = labels[rows, columns] == number
+        if length**2 >= SLENDER * run.sum() and straight[rows, columns][run].max() >= peak:
+            kept[number] = length
     mask: NDArray[np.bool_] = np.isin(labels, list(kept))
     return Scratches(mask, sum(kept.values()) / side, len(kept))
 
