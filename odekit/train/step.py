@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from odekit.errors import DeviceError
 from odekit.train import crew as crews
-from odekit.train import draws, ema, rate
+from odekit.train import draws, ema, optimiser, rate
 from odekit.train.ahead import Ahead
 from odekit.train.failure import TrainingError
 from odekit.train.task import Task
@@ -42,8 +42,7 @@ class Stepper:
         self.piece = self.part
         """How many of them go through the network at once; halved when memory runs out."""
         self.precision = crews.precision(self.options.precision, crew.device)
-        o = self.options.optimiser
-        self.optimiser = torch.optim.AdamW(model.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
+        self.optimiser = optimiser.build(model, self.options.optimiser)
         self.scaler = torch.amp.GradScaler(crew.device.type, enabled=self.precision == "float16")
         self.forward: Any = torch.compile(model) if self.options.compile else model
         self.batches = Ahead(lambda s: task.batch(s, crew.rank, crew.size), active=crew.device.type != "cpu")
