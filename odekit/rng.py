@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,14 +64,19 @@ class Silence:
         return np.zeros(tuple(shape), dtype=np.float32)
 
 
-def sent(draws: NDArray[np.float32], like: Tensor) -> Tensor:
-    """Numbers drawn on the CPU, in the type and on the device of `like`; a graphics card is not waited for."""
+def sent(numbers: NDArray[Any], like: Tensor) -> Tensor:
+    """Numbers made on the CPU, in the type and on the device of `like`; a graphics card is not waited for."""
+    return over(numbers, like).to(like.dtype)
+
+
+def over(numbers: NDArray[Any], like: Tensor) -> Tensor:
+    """Numbers made on the CPU, in their own type, on the device of `like`."""
     import torch
 
-    drawn = torch.from_numpy(draws)
+    made = torch.from_numpy(numbers)
     if like.is_cuda:  # only from pinned memory can a copy run beside the card's work
-        drawn = drawn.pin_memory()
-    return drawn.to(device=like.device, non_blocking=like.is_cuda).to(like.dtype)
+        made = made.pin_memory()
+    return made.to(device=like.device, non_blocking=like.is_cuda)
 
 
 class BatchNoise:

@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from odekit.enhancers.langevin import Langevin, LangevinEnhancer, step_size
 from odekit.enhancers.meter import read_latents
 from odekit.enhancers.strength import Decision, Strength
 from odekit.errors import ConfigError
 from odekit.grids import Levels
 from odekit.interfaces import Enhancer, Latent, Prior, State
-from odekit.rng import Rng
+from odekit.rng import Rng, over, sent
 
 
 def make(options: Langevin) -> Enhancer:
@@ -75,21 +77,22 @@ class FittedLangevin:
 
     def enhance(self, x: State, level: int, levels: Levels, prior: Prior, rng: Rng) -> State:
         """The updates at a level: row i gets as many as were decided for it."""
-        import torch
-
         acting = [row for row in range(len(self.plans)) if level in self._levels(row, levels)]
         t, sigma, x = levels.t[level], levels.sigma(level), x.clone()
         fixed = None if self.options.step is None else step_size(self.options, level, levels)
-        for number in range(max((self.plans[row].iterations for row in acting), default=0)):
-            rows = [row for row in acting if self.plans[row].iterations > number]
+        done = 0
+        for count in sorted({self.plans[row].iterations for row in acting}):
+            rows = [row for row in acting if self.plans[row].iterations >= count]
             plans = [self.plans[row] for row in rows]
             steps = [plan.rate * sigma**2 if fixed is None else fixed for plan in plans]
             spreads = [math.sqrt(2 * a * plan.temperature) for a, plan in zip(steps, plans, strict=True)]
-            a, spread = (
-                torch.tensor(values, dtype=x.dtype, device=x.device).view(-1, 1, 1, 1) for values in (steps, spreads)
-            )
-            here = x[rows]
-            x[rows] = here - a / sigma * prior.eps(here, t) + spread * rng.pick(rows).normal_like(here)
+            a, spread = (sent(np.array(values), x).view(-1, 1, 1, 1) for values in (steps, spreads))
+            where, noise = over(np.array(rows, np.int64), x), rng.pick(rows)
+            here = x.index_select(0, where)
+            for _ in range(done, count):
+                here = here - a / sigma * prior.eps(here, t) + spread * noise.normal_like(here)
+            x.index_copy_(0, where, here)
+            done = count
         return x
 
     def _levels(self, row: int, levels: Levels) -> frozenset[int]:

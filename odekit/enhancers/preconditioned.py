@@ -12,7 +12,7 @@ from odekit.errors import ConfigError
 from odekit.grids import Levels
 from odekit.interfaces import Prior, State
 from odekit.options import Options
-from odekit.rng import Rng
+from odekit.rng import Rng, sent
 
 
 class Preconditioned(Options):
@@ -93,9 +93,7 @@ class PreconditionedEnhancer:
         options, t, sigma = self.options, levels.t[level], levels.sigma(level)
         height, width = x.shape[2:]
         faces = options.of_faces().variances(height, width)
-        down, across, turn, clean = (
-            torch.as_tensor(m, dtype=x.dtype, device=x.device) for m in (cosines(height), cosines(width), TURN, faces)
-        )
+        down, across, turn, clean = (sent(m, x) for m in (cosines(height), cosines(width), TURN, faces))
         steps = options.rate * sigma**2 * options.growth(clean, level, levels)
 
         def scaled(factor: State, y: State) -> State:

@@ -54,6 +54,11 @@ class Ode(Options):
         count = getattr(self._solver(), "calls", None)
         return (up + down) * nfe_per_step if count is None else float(count(up, down, 1 + (up == down)))
 
+    @property
+    def edits_cost(self) -> bool:
+        """Whether edits may add network calls."""
+        return getattr(self._solver(), "edit_calls", None) is not None
+
     def edit_calls(self, levels: frozenset[int]) -> float:
         """Network calls that edits at these levels add: those with which a solver's companions follow."""
         count = getattr(self._solver(), "edit_calls", None)
@@ -154,7 +159,10 @@ class OdeInverter:
         if not isinstance(clip, Confidence) or level < 1:
             return carry
         delta = clip.held(carry.y, self.levels.at(level)) - carry.y
-        return self.solver.displace(carry, delta) if bool((delta != 0).any()) else carry
+        # To ask whether anything was cut is to wait for the device: only where a displacement costs network calls.
+        if self.options.edits_cost and not bool((delta != 0).any()):
+            return carry
+        return self.solver.displace(carry, delta)
 
     def _latent(self, carry: Any, level: int, health: Health) -> Watched:
         x = carry.y * self.levels.signal(level)

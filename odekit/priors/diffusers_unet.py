@@ -20,7 +20,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from odekit.arithmetic import arithmetic
 from odekit.device import resolve_device, resolve_precision, stored
 from odekit.errors import WeightsError
-from odekit.priors.lean import lean
+from odekit.priors.lean import Call, lean
 from odekit.priors.spec import PriorSpec, read_spec
 from odekit.priors.unet import UNet, knows
 from odekit.safeload import fit, load_tensors, sha256
@@ -89,6 +89,8 @@ class DiffusersPrior:
             told = x.to(self.dtype).to(self.device)
             if self.spec.patch > 1:
                 told = pixel_unshuffle(told, self.spec.patch)
+            if isinstance(call := getattr(self.network, "call", None), Call):
+                call.known = t
             # As a tensor, because the network truncates a plain float to a whole timestep.
             step = torch.full((1,), t, dtype=torch.float32, device=self.device)
             said: Tensor = self.network(told.contiguous(memory_format=torch.channels_last), step, return_dict=False)[0]

@@ -30,14 +30,17 @@ class Call:
     one_timestep: bool = False
     at: tuple[float, int] | None = None
     """Timestep and number of rows, where they can be told without waiting for a device."""
+    known: float | None = None
+    """The timestep of the next call, from a caller who knows it: on a card, looking at the tensor would wait."""
     kept: dict[tuple[float, int], dict[object, Any]] = field(default_factory=dict)
 
     def begin(self, timestep: Any, rows: int, alone: bool) -> None:
         """A call at this timestep, `alone` where nothing else conditions it."""
         self.one_timestep, self.at = not isinstance(timestep, Tensor) or timestep.numel() == 1, None
-        waits = isinstance(timestep, Tensor) and timestep.device.type != "cpu"
+        known, self.known = self.known, None
+        waits = known is None and isinstance(timestep, Tensor) and timestep.device.type != "cpu"
         if self.one_timestep and alone and not waits and not torch.compiler.is_compiling():
-            self.at = (float(timestep), rows)
+            self.at = (float(timestep) if known is None else known, rows)
 
     def once(self, who: object, make: Callable[[], Any]) -> Any:
         """What `make` gives, made once for a timestep: Langevin updates ask a hundred times at the same one."""
@@ -91,6 +94,7 @@ def lean(network: nn.Module, pack: bool = True) -> nn.Module:
         return own(sample, timestep, *args, **options)
 
     network.forward = forward
+    network.call = call  # type: ignore[assignment]
     return network
 
 
