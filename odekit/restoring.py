@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from odekit.ahead import batch_noise
 from odekit.balance import load_balance
 from odekit.errors import ConfigError, InputError
 from odekit.image import Image, Metadata
@@ -124,7 +125,7 @@ class RestoreStage:
 
         with torch.inference_mode():
             result = edit(
-                clean, self.inverter, self.enhancer, self.prior, BatchNoise(noise), watch,
+                clean, self.inverter, self.enhancer, self.prior, batch_noise(noise, context.state_device), watch,
                 repeats=self.options.repeats, keep=None if self.keep is None else self.keep.to(clean.device),
                 decided=decisions.append,
             )  # fmt: skip

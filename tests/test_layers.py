@@ -27,7 +27,7 @@ ROWS = [
         "workers",
         "status",
     },
-    {"image", "formats", "io", "rng", "state"},
+    {"image", "formats", "io", "rng", "ahead", "state"},
     {"schedule", "grids"},
     {"interfaces", "slots"},
     {
