@@ -134,8 +134,10 @@ def test_fifty_steps_learn_and_the_same_seed_learns_the_same(faces, tmp_path):
         {"precision": "float16"},
         {"channels_last": False},
         {"network": {**TINY.network.model_dump(), "patch": 1}},
+        {"optimiser": {**TINY.optimiser.model_dump(), "kind": "muon"}},
+        {"optimiser": {**TINY.optimiser.model_dump(), "kind": "muon"}, "precision": "float16"},
     ],
-    ids=["epsilon", "bfloat16", "float16", "contiguous", "no-patch"],
+    ids=["epsilon", "bfloat16", "float16", "contiguous", "no-patch", "muon", "muon-float16"],
 )
 def test_variants_train(faces, tmp_path, changes):
     run(faces, tmp_path / "r", steps=30, validate_every=30, samples=2, **changes)
@@ -190,6 +192,14 @@ def test_an_interrupted_run_takes_the_same_steps(faces, tmp_path, whole, after):
     network.warm_start(theirs, whole[0] / "best", TINY)
     for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_an_interrupted_run_with_muon_takes_the_same_steps(faces, tmp_path):
+    muon = {"optimiser": {**TINY.optimiser.model_dump(), "kind": "muon"}, "samples": 0}
+    run(faces, tmp_path / "whole", **muon)
+    interrupted(faces, tmp_path / "r", 6, **muon)
+    run(faces, tmp_path / "r", resume=True, **muon)
+    assert column(tmp_path / "r") == column(tmp_path / "whole")
 
 
 def test_a_killed_process_takes_the_same_steps(npz, faces, tmp_path, whole):

@@ -34,7 +34,7 @@ class Muon:
         if not hasattr(torch.optim, "Muon"):
             raise ConfigError(f"optimiser.kind: muon needs torch 2.9 or newer, this is {torch.__version__}")
         o = options
-        self.matrices: list[Tensor] = [p for p in network.parameters() if p.ndim >= 2][1:-1]
+        self.matrices = [p for p in network.parameters() if p.ndim >= 2][1:-1]
         chosen = {id(p) for p in self.matrices}
         others = [p for p in network.parameters() if id(p) not in chosen]
         # torch's Muon takes matrices only: these share their memory with the weights.
@@ -50,7 +50,7 @@ class Muon:
         for flat, p in zip(self.flat, self.matrices, strict=True):
             flat.grad = None if p.grad is None else _matrix(p.grad, p)
         self.muon.param_groups[0]["lr"] = self.param_groups[0]["lr"]
-        self.muon.step()
+        self.muon.step()  # type: ignore[no-untyped-call]
         self.adamw.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -71,7 +71,7 @@ class Muon:
 
 
 def _matrix(values: Tensor, weight: Tensor) -> Tensor:
-    """`values` as (out, everything else), in the order in which `weight` lies in memory: of the weight itself a view."""
+    """`values` as (out, the rest) in the order in which `weight` lies in memory; of the weight itself a view."""
     if values.ndim == 4 and not weight.is_contiguous():
         values = values.permute(0, 2, 3, 1)
     return values.reshape(len(values), -1)

@@ -85,7 +85,7 @@ class Optimiser(Options):
     """How the weights move, the learning rate over the run, and the averaging of the weights."""
 
     kind: Literal["adamw", "muon"] = "adamw"
-    """`muon`: the matrices of the network by orthogonalised momentum, in steps as long as AdamW's; the rest by AdamW."""
+    """`muon`: matrices by orthogonalised momentum, in steps as long as AdamW's, and the rest by AdamW."""
     lr: float = Field(default=4e-4, gt=0)
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = Field(default=0.01, ge=0)
