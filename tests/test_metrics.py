@@ -155,6 +155,9 @@ def test_of_many_pictures_a_part_is_kept_and_patches_are_shared(monkeypatch):
         np.testing.assert_array_equal(b[place].to_uint8(), two)
     found = collection.distance()
     assert (found.count, found.note) == (60, "of 20 pairs drawn from 60")
+    damage = SwdMetric(SwdOptions(directions=16)).collect(part=True)
+    damage.add(a, b)
+    assert damage.distance().note == "of 10 pairs drawn from 60"
 
 
 def test_every_pair_is_as_likely_to_be_kept(monkeypatch):

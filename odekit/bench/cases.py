@@ -24,11 +24,11 @@ NONE: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One clean picture and what became of it."""
+    """One clean picture and what became of it. Paths are text, which takes a third of a `Path`'s memory."""
 
     name: str
-    reference: Path
-    pictures: Mapping[str, Path] = field(default_factory=dict)
+    reference: str
+    pictures: Mapping[str, str] = field(default_factory=dict)
     """By method."""
     errors: Mapping[str, str] = field(default_factory=lambda: NONE)
     """By method: why there is no picture."""
@@ -70,7 +70,7 @@ def pair(restored: Path, reference: Path, damaged: Path | None = None, listed: P
     """
     results, clean = pictures(restored), pictures(reference)
     if restored.is_file() and reference.is_file():
-        results = {next(iter(clean)): restored}
+        results = {next(iter(clean)): str(restored)}
     before = {} if damaged is None else pictures(damaged)
     entries = read_manifest(listed, [folder for folder in (damaged, restored) if folder is not None])
     cases, problems, used = [], [], set()
@@ -102,18 +102,18 @@ def ordered(cases: Sequence[Case]) -> tuple[Case, ...]:
     return tuple(sorted(cases, key=lambda case: (case.kind, case.severity or 0, case.name)))
 
 
-def pictures(path: Path) -> dict[str, Path]:
-    """The pictures of a folder by name, sorted; a file alone is its own.
+def pictures(path: Path) -> dict[str, str]:
+    """Paths of the pictures of a folder by name, sorted; a file alone is its own.
 
     Raises:
         ConfigError: none, or two that differ in their endings alone.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     for job in collect([path], path / STAGES, io.SUFFIXES):
         name = stem(PurePosixPath(job.target.as_posix()))
         if name in found:
-            raise ConfigError(f"{found[name]} and {job.source} share the name '{name}'; keep one of them")
-        found[name] = job.source
+            raise ConfigError(f"{found[name]} and {job.file} share the name '{name}'; keep one of them")
+        found[name] = job.file
     return found
 
 
@@ -144,7 +144,7 @@ def read_manifest(listed: Path | None, folders: Sequence[Path]) -> dict[str, Kno
     return {}
 
 
-def _clean_name(entry: Known | None, clean: Mapping[str, Path]) -> str | None:
+def _clean_name(entry: Known | None, clean: Mapping[str, str]) -> str | None:
     """The clean picture that a damaged one was made from: the longest end of its path that is a name."""
     if entry is None:
         return None
@@ -157,7 +157,7 @@ def _missing(folder: Path) -> dict[str, str]:
     return {"restored": f"missing: no such picture in {folder}"}
 
 
-def _with_damaged(case: Case, before: Mapping[str, Path], folder: Path) -> Case:
+def _with_damaged(case: Case, before: Mapping[str, str], folder: Path) -> Case:
     if case.name in before:
         return replace(case, pictures={"damaged": before[case.name], **case.pictures})
     return replace(case, errors={"damaged": f"missing: no such picture in {folder}", **case.errors})

@@ -146,7 +146,7 @@ def results_of(stage: Stage, names: Sequence[str]) -> list[Case]:
     return cases
 
 
-def _results(out: Path) -> dict[str, Path]:
+def _results(out: Path) -> dict[str, str]:
     try:
         return pictures(out)
     except ConfigError:  # every picture failed
@@ -164,7 +164,7 @@ def costs(cases: Sequence[Case], names: Sequence[str]) -> dict[tuple[str, str], 
     for case in cases:
         for name in names:
             path = case.pictures.get(name)
-            record = None if path is None else read_json(path.with_name(f"{path.name}.json"))
+            record = None if path is None else read_json(Path(f"{path}.json"))
             if isinstance(record, dict):
                 found[case.name, name] = (record.get("calls"), record.get("seconds"))
     return found

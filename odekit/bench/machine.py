@@ -36,7 +36,8 @@ def processor_name() -> str:
     except OSError:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    # platform.processor() starts a program, which is said to hold as much memory as this one at that moment.
+    return next(named, "") or platform.processor() or platform.machine()
 
 
 def peak_memory() -> float:

@@ -41,7 +41,7 @@ class Method:
     """Options that a sweep changed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One picture of one method."""
 

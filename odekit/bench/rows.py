@@ -66,6 +66,8 @@ class Rows:
                     self.writer.writerow(self._cells(row))
                 if self.count <= ROWS:
                     self.kept.append(row)
+                else:
+                    self.kept.clear()
 
     def _row(self, one: Measured, method: str) -> Row:
         case = one.case
@@ -79,7 +81,7 @@ class Rows:
             {role: self._place(path) for role, path in roles.items() if path is not None},
         )  # fmt: skip
 
-    def _place(self, path: Path) -> str:
+    def _place(self, path: str) -> str:
         return Path(os.path.relpath(path, self.folder) if self.folder is not None else path).as_posix()
 
     def _cells(self, row: Row) -> list[str]:
@@ -92,7 +94,7 @@ class Rows:
     @property
     def document(self) -> tuple[Row, ...]:
         """The rows that the document holds: all, or none where there are too many."""
-        return tuple(self.kept) if self.count <= ROWS else ()
+        return tuple(self.kept)
 
 
 def cell(value: float | None) -> str:

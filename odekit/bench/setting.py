@@ -130,7 +130,7 @@ def _write(out: Path, setting: Setting, found: Faces, recipes: Sequence[Recipe],
         if overwrite or not damaged.is_file():
             small = Image.from_uint8(at_side(picture[None], setting.side)[0])
             io.write(recipe.apply(small, setting.seed), damaged, format="png")
-        cases.append(Case(name, clean, {"damaged": damaged}, {}, recipe.name, setting.severity))
+        cases.append(Case(name, str(clean), {"damaged": str(damaged)}, {}, recipe.name, setting.severity))
         lines.append(
             manifest.Entry(
                 f"clean/{name}.png",

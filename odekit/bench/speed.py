@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from odekit.arithmetic import arithmetic
 from odekit.bench import machine
 from odekit.bench.clock import Clock
+from odekit.bench.peaks import card_memory, matrix_peak
 from odekit.bench.table import Goal, Row, Table
+from odekit.device import has_tf32, stored
 from odekit.image import Image
+from odekit.memory import out_of_memory, release
 
 COLUMNS = {
     "method": "method",
@@ -24,7 +29,7 @@ COLUMNS = {
     "ratio": "times as fast as the plain loop",
     "overhead": "beside the network, %",
     "peak": "share of the matrix peak, %",
-    "memory": "peak memory so far, GB",
+    "memory": "peak memory, GB",
     "compiling": "first round, s",
 }
 PLAIN, OURS, COMPILED = "diffusers loop", "odekit", "odekit, compiled"
@@ -62,6 +67,8 @@ class Entrant:
     precision: str
     work: Callable[[], object]
     network: Any
+    peak: str = ""
+    """The precision of most of its products, where that is another one."""
     clock: Clock = field(default_factory=Clock)
 
 
@@ -72,6 +79,7 @@ def speed(
     rounds: int = 3,
     device: str = "cpu",
     compile: bool = False,
+    precisions: Sequence[str] = ("auto",),
 ) -> Table:
     """A row for each method and batch on the built-in prior, noise pictures, every method in turn in each round.
 
@@ -82,23 +90,39 @@ def speed(
         rounds: counted rounds; the least one is shown, since other programs only ever add time.
         device: where the network runs.
         compile: also odekit with a compiled network.
+        precisions: of odekit.
     """
-    rows = [row for batch in batches for row in measured(Task(batch, steps, iterations, device), rounds, compile)]
-    peaks = {name: machine.matrix_peak(device, name) for name in dict.fromkeys(row["precision"] for row in rows)}
+    rows: list[Row] = []
+    full = ""
+    for batch in batches:
+        try:
+            rows += measured(Task(batch, steps, iterations, device), rounds, compile, precisions)
+        except Exception as error:
+            if not out_of_memory(error) or not rows:
+                raise
+            release()
+            full = f"; batch {batch} ran out of memory"
+            break
+    peaks = {name: matrix_peak(device, name) for name in dict.fromkeys(row["peak_of"] for row in rows)}
     for row in rows:
-        row["peak"] = 100 * row["work"] / row["least"] / peaks[row["precision"]]
-    goals = [goal for row in rows if row["method"] == OURS for goal in goals_of(row)]
+        row["peak"] = 100 * row["work"] / row["least"] / peaks[row["peak_of"]]
+    first = rows[0]["precision"]
+    ours = [row for row in rows if row["method"] == OURS and row["precision"] == first]
+    goals = [goal for row in ours for goal in goals_of(row, device)]
     known = ", ".join(f"{peak / 1e9:.0f} in {name}" for name, peak in peaks.items())
+    whose = "" if device.startswith("cuda") else " of processor time"
     how = (
-        f"face64 on {machine.described(device)}, products of matrices at {known} GFLOP/s of processor time; "
-        f"{steps} levels, 2 x {iterations} updates, least of {rounds} rounds; {machine.load()}"
+        f"face64 on {machine.described(device)}, products of matrices at {known} GFLOP/s{whose}; "
+        f"{steps} levels, 2 x {iterations} updates, least of {rounds} rounds; {machine.load()}{full}"
     )
     return Table("speed", how, COLUMNS, rows, goals, ("batch", ("call",)))
 
 
-def goals_of(row: Row) -> list[Goal]:
+def goals_of(row: Row, device: str = "cpu") -> list[Goal]:
     """What a row of odekit's should reach."""
     name = f"batch {row['batch']}: "
+    if device.startswith("cuda"):
+        return [Goal(f"{name}over the plain float32 loop", row["ratio"], least=5.0, unit="x")]
     return [
         Goal(f"{name}over the plain float32 loop", row["ratio"], least=2.0, unit="x"),
         Goal(f"{name}over the plain loop at equal precision", row["equal"], least=1.2, unit="x"),
@@ -115,11 +139,11 @@ def fast(row: Row) -> float:
     return float(row["ratio"]) * many / few
 
 
-def measured(task: Task, rounds: int, compile: bool) -> list[Row]:
+def measured(task: Task, rounds: int, compile: bool, precisions: Sequence[str] = ("auto",)) -> list[Row]:
     """The rows of one batch size."""
-    ours = [odekits(task, one) for one in ([False, True] if compile else [False])]
-    entrants = ours + [plain(task, name) for name in dict.fromkeys(("float32", ours[0].precision))]
-    hooks = [hook for one in entrants for hook in one.clock.watch(one.network)]
+    ours = [odekits(task, one, name) for name in precisions for one in ([False, True] if compile else [False])]
+    entrants = ours + [plain(task, name) for name in dict.fromkeys(("float32", *(one.precision for one in ours)))]
+    hooks = [hook for one in entrants for hook in one.clock.watch(one.network, task.device)]
     for one in entrants:
         one.clock.warm_up(one.work)
     for _ in range(rounds):
@@ -137,7 +161,8 @@ def row_of(one: Entrant, task: Task, loops: dict[str, float], work: float) -> Ro
     clock, seconds = one.clock, one.clock.seconds(task.device)
     return {
         "method": one.method,
-        "precision": one.precision,
+        "precision": one.precision + (", convolutions in tf32" if one.peak not in ("", one.precision) else ""),
+        "peak_of": one.peak or one.precision,
         "batch": task.batch,
         "calls": task.calls,
         "seconds": clock.processor / task.batch,
@@ -148,33 +173,41 @@ def row_of(one: Entrant, task: Task, loops: dict[str, float], work: float) -> Ro
         "overhead": 100 * (seconds - clock.inside) / clock.inside,
         "work": work,
         "least": seconds,
-        "memory": machine.peak_memory(),
+        "memory": card_memory(task.device, one.network, one.work)
+        if task.device.startswith("cuda")
+        else machine.peak_memory(),
         "compiling": clock.first if one.method == COMPILED else None,
     }
 
 
-def odekits(task: Task, compile: bool) -> Entrant:
-    """odekit, in the precision that `auto` finds here."""
+def odekits(task: Task, compile: bool, precision: str = "auto") -> Entrant:
+    """odekit, in a precision, or in the one that `auto` finds here."""
     from odekit.chain import Chain
 
     enhancer = f"{{use: langevin, levels: {task.levels}, iterations: {task.iterations}}}"
     settings = [f"restore.inverter.steps={task.steps}", f"restore.enhancer={enhancer}", "restore.colour=keep"]
     prior = f"priors.face={{use: face64, compile: {str(compile).lower()}}}"
-    session = Chain.load("odedit", [*settings, prior]).open(device=task.device, batch_size=task.batch)
+    session = Chain.load("odedit", [*settings, prior]).open(
+        device=task.device, precision=precision, batch_size=task.batch
+    )
     images = [Image(pixels) for pixels in task.pixels()]
     network = next(iter(session.priors.values())).prior.network  # type: ignore[attr-defined]
     return Entrant(COMPILED if compile else OURS, session.precision, lambda: session.run(images), network)
 
 
 def plain(task: Task, precision: str) -> Entrant:
-    """The plain loop on pictures whose pixels are unshuffled already."""
+    """The plain loop on pictures whose pixels are unshuffled already.
+
+    float32 is as a user writes it: torch's own switches hold, and on a card that has TF32 its convolutions, which are
+    most of the work, are in TF32.
+    """
     import torch
     from diffusers import UNet2DModel
 
     from odekit.bench.plain_loop import plain_loop
     from odekit.priors.options import ASSETS
 
-    dtype = getattr(torch, precision)
+    dtype = getattr(torch, stored(precision))
     net = UNet2DModel.from_pretrained(ASSETS / "face64", torch_dtype=dtype).eval().to(task.device)
     small = unshuffled(task).to(dtype)
     timesteps = [level * 1000 // task.steps for level in task.levels]
@@ -183,9 +216,11 @@ def plain(task: Task, precision: str) -> Entrant:
         return net(x, t, return_dict=False)[0]
 
     def work() -> object:
-        return plain_loop(model, small, task.steps, timesteps, task.iterations, prediction="v_prediction")
+        with arithmetic(precision, task.device) if precision == "tf32" else nullcontext():
+            return plain_loop(model, small, task.steps, timesteps, task.iterations, prediction="v_prediction")
 
-    return Entrant(PLAIN, precision, work, net)
+    mixed = precision == "float32" and has_tf32(task.device)
+    return Entrant(PLAIN, precision, work, net, peak="tf32" if mixed else precision)
 
 
 def unshuffled(task: Task) -> Any:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
+LINES = ("solver", "grid", "method", "precision")
+"""What tells the lines of a plot apart."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def shown(value: Any) -> str:
 
 
 def plot(table: Table, path: Any) -> None:
-    """One panel for each y: a line for each solver and grid. The file's ending says the format."""
+    """One panel for each y: a line for each solver and grid, or method and precision. The ending says the format."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -89,7 +91,7 @@ def plot(table: Table, path: Any) -> None:
     figure, panels = pyplot.subplots(1, len(ys), figsize=(6 * len(ys), 4), squeeze=False)
     lines: dict[str, list[Row]] = {}
     for row in table.rows:
-        lines.setdefault(" ".join(str(row[key]) for key in ("solver", "grid") if key in row), []).append(row)
+        lines.setdefault(" ".join(str(row[key]) for key in LINES if key in row), []).append(row)
     for y, panel in zip(ys, panels[0], strict=True):
         for name, rows in lines.items():
             numbers = [(row[x], row[y]) for row in rows]
@@ -97,6 +99,9 @@ def plot(table: Table, path: Any) -> None:
             panel.plot([a for a, _ in finite], [b for _, b in finite], marker="o", label=name)
         panel.set_xlabel(table.columns[x])
         panel.set_ylabel(table.columns[y])
+        if x == "batch":
+            panel.set_xscale("log", base=2)
+            panel.set_yscale("log")
         panel.tick_params(axis="x", rotation=45 if x == "solver" else 0)
     panels[0][0].legend(fontsize="x-small")
     figure.suptitle(table.how, fontsize="small")

@@ -146,5 +146,5 @@ def _worst_ratio(stage: Stage, method: str, against: str) -> float:
     return worse_swd(made[0], made[1], _pictures([case.reference for case in both]))
 
 
-def _pictures(paths: Sequence[Path]) -> Pictures:
+def _pictures(paths: Sequence[str]) -> Pictures:
     return np.stack([io.read(path).to_uint8() for path in paths])

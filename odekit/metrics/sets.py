@@ -58,16 +58,20 @@ class SetMetric(Protocol):
 
 
 class Sample:
-    """At most `room` of the pairs that pass by, each as likely as any other (Vitter 1985, algorithm R)."""
+    """At most `room` of the pairs that pass by, each as likely as any other (Vitter 1985, algorithm R).
 
-    def __init__(self, seed: int) -> None:
+    `share`: of the pictures that a whole set may keep, as a divisor.
+    """
+
+    def __init__(self, seed: int, share: int = 1) -> None:
+        self.share = share
         self.rng = np.random.Generator(np.random.Philox(seed))
         self.seen = 0
         self.pairs: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(self, restored: Image, reference: Image) -> None:
         """One pair, kept as uint8 or not."""
-        room = min(HELD_MOST, max(HELD_LEAST, HELD_BYTES // (restored.height * restored.width * 3)))
+        room = min(HELD_MOST // self.share, max(HELD_LEAST, HELD_BYTES // (restored.height * restored.width * 3)))
         self.seen += 1
         place = len(self.pairs) if len(self.pairs) < room else int(self.rng.integers(self.seen))
         if place < room:

@@ -48,7 +48,7 @@ def swd(a: NDArray[np.uint8], b: NDArray[np.uint8], seed: int = 0, patches: int 
         InputError: sets of different numbers or sides, or a side that the pyramid does not have.
     """
     check(a, b)
-    return between(pyramid(planes(a)), pyramid(planes(b)), seed, patches, directions)
+    return between(pyramids(a), pyramids(b), seed, patches, directions)
 
 
 def check(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
@@ -76,13 +76,21 @@ def planes(pictures: NDArray[np.uint8]) -> Array:
     return pictures.transpose(0, 3, 1, 2).astype(np.float64) / 255
 
 
+def pyramids(pictures: NDArray[np.uint8]) -> list[Array]:
+    """`pyramid` of uint8 (N, S, S, 3); beside the result it takes memory for a few pictures only."""
+    count, side = pictures.shape[:2]
+    sides = [side]
+    while sides[-1] > SMALLEST:
+        sides.append(sides[-1] // 2)
+    levels = [np.empty((count, 3, s, s)) for s in sides]
+    for start in range(0, count, BLOCK):
+        for level, part in zip(levels, pyramid(planes(pictures[start : start + BLOCK])), strict=True):
+            level[start : start + BLOCK] = part
+    return levels
+
+
 def pyramid(pictures: Array) -> list[Array]:
     """Laplacian pyramid of (N, 3, S, S), largest first; the last, of 16 pixels, is the Gaussian one's."""
-    blocks = [_pyramid(pictures[i : i + BLOCK]) for i in range(0, len(pictures), BLOCK)]
-    return [np.concatenate(level) for level in zip(*blocks, strict=True)]
-
-
-def _pyramid(pictures: Array) -> list[Array]:
     levels = [pictures]
     while levels[-1].shape[-1] > SMALLEST:
         small = reduce(levels[-1])
@@ -124,11 +132,11 @@ def descriptors(level: Array, patches: int, rng: np.random.Generator) -> Array:
     windows = np.lib.stride_tricks.sliding_window_view(level, (PATCH, PATCH), axis=(2, 3))
     picture = np.repeat(np.arange(len(level)), patches)
     y, x = rng.integers(0, room, (2, len(picture)))
-    found = windows[picture, :, y, x]
-    found = found - found.mean((0, 2, 3), keepdims=True)
+    found: Array = windows[picture, :, y, x]
+    found -= found.mean((0, 2, 3), keepdims=True)
     spread = found.std((0, 2, 3), keepdims=True)
-    scaled: Array = found / np.where(spread > 0, spread, 1.0)
-    return scaled.reshape(len(picture), -1)
+    found /= np.where(spread > 0, spread, 1.0)
+    return found.reshape(len(picture), -1)
 
 
 def sliced(a: Array, b: Array, directions: int, rng: np.random.Generator, at_once: int = 64) -> float:

@@ -12,11 +12,13 @@ from odekit.errors import InputError
 from odekit.image import Image
 from odekit.interfaces import Tools
 from odekit.metrics.sets import Distance, Sample
-from odekit.metrics.swd import between, check, planes, pyramid
+from odekit.metrics.swd import between, check, pyramids
 from odekit.options import Options
 
 DESCRIPTORS = {False: 16384, True: 4096}
 """Patches of a set and level at most, for a whole and for one of its parts: beyond, every picture gives fewer."""
+SHARE = {False: 1, True: 2}
+"""Of a part half as many pairs are kept, whose patches are fewer anyway."""
 
 
 class SwdOptions(Options):
@@ -35,7 +37,7 @@ class SwdOptions(Options):
 class SwdMetric:
     """Sliced Wasserstein distance on Laplacian pyramids, times 1,000; two square pictures or more.
 
-    Of more than 1,024 pairs (fewer where pictures are large) a random part is taken.
+    Of more than 1,024 pairs (512 of one damage among several; fewer where pictures are large) a random part is taken.
     """
 
     lower_is_better = True
@@ -47,15 +49,15 @@ class SwdMetric:
 
     def collect(self, part: bool = False) -> SwdCollection:
         """Two empty sets."""
-        return SwdCollection(self.options, DESCRIPTORS[part])
+        return SwdCollection(self.options, DESCRIPTORS[part], SHARE[part])
 
 
 class SwdCollection:
     """Two sets in the making."""
 
-    def __init__(self, options: SwdOptions, most: int) -> None:
+    def __init__(self, options: SwdOptions, most: int, share: int) -> None:
         self.options, self.most = options, most
-        self.sample = Sample(options.seed)
+        self.sample = Sample(options.seed, share)
 
     def add(self, restored: Sequence[Image], reference: Sequence[Image]) -> None:
         """Take in pairs."""
@@ -74,7 +76,7 @@ class SwdCollection:
             check(a, b)
         except InputError as error:
             return Distance.unknown(seen, str(error))
-        options, sets = self.options, [pyramid(planes(pictures)) for pictures in (a, b)]
+        options, sets = self.options, [pyramids(pictures) for pictures in (a, b)]
         patches = min(options.patches, max(1, self.most // len(pairs)))
         seeds = range(options.seed, options.seed + options.draws)
         found = [between(sets[0], sets[1], seed, patches, options.directions).mean for seed in seeds]
