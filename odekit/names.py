@@ -13,15 +13,16 @@ LONGEST = 250
 """Bytes of a result's name, so that `.json` behind it fits the 255 that file systems take."""
 
 
-def named(jobs: Iterable[Job], ending: str | None, added: Iterable[str]) -> list[Job]:
+def named(jobs: Iterable[Job], ending: str | None, added: Iterable[str], extras: Iterable[str] = ()) -> list[Job]:
     """The jobs with their final names.
 
     Args:
         jobs: in order; the first of several that want a name gets it.
         ending: that of the format asked for; None: each keeps its own.
         added: endings that writing may put behind a name that lies about its format.
+        extras: what is written beside each result, as NAME.EXTRA.png.
     """
-    taken = Taken(() if ending else added)
+    taken = Taken(() if ending else added, extras)
     found = []
     for job in jobs:
         name = os.path.splitext(job.name)[0] + ending if ending else job.name
@@ -36,20 +37,28 @@ def named(jobs: Iterable[Job], ending: str | None, added: Iterable[str]) -> list
 class Taken:
     """The names given so far, as disks see them that know no upper case or only one form of Unicode."""
 
-    def __init__(self, added: Iterable[str]) -> None:
-        self.added = tuple(added)
+    def __init__(self, added: Iterable[str], extras: Iterable[str] = ()) -> None:
+        self.added, self.extras = tuple(added), tuple(extras)
         self.keys: set[str] = set()
 
     def claim(self, name: str, file: str) -> str:
         """The name, or where it is taken the input's whole name with the result's ending, as often as it takes."""
-        key = _key(name)
-        if not self._free(key):
+        if not self._take(name):
             ending = os.path.splitext(name)[1] or "~"
             name = os.path.join(os.path.dirname(name), os.path.basename(file) + ending)
-            while not self._free(key := _key(name)):
+            while not self._take(name):
                 name += ending
-        self.keys.add(key)
         return name
+
+    def _take(self, name: str) -> bool:
+        """Take a name and those of what lies beside it, if all are free. A name that lies keeps its own ending in them."""
+        wanted = [_key(name)]
+        for base in (os.path.splitext(name)[0], name) if self.extras else ():
+            wanted += [_key(f"{base}.{extra}.png") for extra in self.extras]
+        if not all(map(self._free, wanted)):
+            return False
+        self.keys.update(wanted)
+        return True
 
     def _free(self, key: str) -> bool:
         keys = self.keys

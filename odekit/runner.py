@@ -59,7 +59,8 @@ class Runner:
 
     def _all(self, inputs: Sequence[str | Path]) -> list[Job]:
         asked = None if self.save.format == "same" else io.endings(self.save.format.upper())[0]
-        jobs = named(collect(inputs, self.out, io.SUFFIXES), asked, io.USUAL)
+        extras = [name for item in self.chain.spec.items for name in getattr(item.options, "extras", [])]
+        jobs = named(collect(inputs, self.out, io.SUFFIXES), asked, io.USUAL, extras)
         bad = replaced(jobs, self.out)
         if bad is not None:
             raise ConfigError(f"the result of {bad.file} would replace an input; choose another folder with -o")

@@ -48,6 +48,11 @@ class Restore(Options):
     mask: str | None = None
     """A picture whose white pixels (over one half) keep the input as it is."""
 
+    @property
+    def extras(self) -> list[str]:
+        """Names of what comes beside the result."""
+        return [*(f"sample{i + 1}" for i in range(1, self.samples)), "spread"] if self.samples > 1 else []
+
 
 class Upsample(Options):
     """The stage `upsample`: one upsampler, written in place of the options."""

@@ -161,3 +161,25 @@ def test_shards_are_of_about_equal_size():
     parts = [part_of(jobs, f"{i}/8", None) for i in range(1, 9)]
     assert sorted(job.file for part in parts for job in part) == [job.file for job in jobs]
     assert all(abs(len(part) - 1250) < 150 for part in parts)
+
+
+def test_samples_and_their_spread_meet_no_other_result(cli, exact, tmp_path):
+    """Whichever comes first of a picture and one that is called like its second sample."""
+    exact.write_text(exact.read_text() + "  - save: {format: png}\n")
+    order = ["a.sample2.png", "a.png", "b.png", "b.sample2.png", "B.SPREAD.PNG", "c.jpg", "c.jpg.spread.png"]
+    for i, name in enumerate(order):
+        save(tmp_path / "in" / name, i)
+    out = tmp_path / "out"
+    accounted(cli, exact, [tmp_path / "in" / name for name in order], out)
+    run = [*map(str, (tmp_path / "in" / name for name in order)), "-o", str(tmp_path / "many"), "--json"]
+    assert not json.loads(cli("run", exact, *run, "--set", "restore.samples=3").out)["failed"]
+    records = [json.loads(path.read_text()) for path in (tmp_path / "many").rglob("*.json") if path.name != "run.json"]
+    assert len(records) == len(order)
+    results = [os.path.relpath(record["output"]["path"], tmp_path / "many") for record in records]
+    beside = [extra for record in records for extra in record["extras"]]
+    assert len(beside) == 3 * len(order)
+    assert len({name.lower() for name in results + beside}) == 4 * len(order)
+    for record in records:  # nothing was written over
+        path = Path(record["output"]["path"])
+        assert record["output"]["bytes"] == path.stat().st_size
+    assert len(list((tmp_path / "many").glob("*.[pP][nN][gG]"))) == 4 * len(order)
