@@ -51,7 +51,7 @@ class Taken:
         return name
 
     def _take(self, name: str) -> bool:
-        """Take a name and those of what lies beside it, if all are free. A name that lies keeps its own ending in them."""
+        """Take a name and those of what lies beside it, if all are free (a name that lies keeps its ending in them)."""
         wanted = [_key(name)]
         for base in (os.path.splitext(name)[0], name) if self.extras else ():
             wanted += [_key(f"{base}.{extra}.png") for extra in self.extras]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
+    from odekit.train.data import Faces
+    from odekit.train.options import Run
     from odekit.train.step import Outcome
     from odekit.train.task import Task
+
+    Kind = TypeVar("Kind", bound=Run)
 
 app = typer.Typer(help="Train a face prior, a face upsampler, an aligner or a mender.", no_args_is_help=True)
 
@@ -43,14 +48,10 @@ def prior(
 
     Several GPUs: accelerate launch --no_python odekit train prior ...
     """
-    from odekit.train import data as faces
-    from odekit.train import read
     from odekit.train.options import PriorOptions
     from odekit.train.prior import PriorTask
 
-    options = read.options(PriorOptions, config, {"steps": steps, "init": init})
-    found = faces.load(data, options.side, options.skip_bad)
-    _run(PriorTask(found, options), output, resume, device, found.notes)
+    _run(PriorOptions, PriorTask, data, output, config, resume, {"steps": steps, "init": init}, device)
 
 
 @app.command()
@@ -67,14 +68,10 @@ def upsampler(
 
     Example: odekit train upsampler faces256.tar -o runs/face-x4 --config configs/train/face-x4.yaml
     """
-    from odekit.train import data as faces
-    from odekit.train import read
     from odekit.train.options import UpsamplerOptions
     from odekit.train.upsampler import UpsamplerTask
 
-    options = read.options(UpsamplerOptions, config, {"steps": steps, "init": init})
-    found = faces.load(data, options.side, options.skip_bad)
-    _run(UpsamplerTask(found, options), output, resume, device, found.notes)
+    _run(UpsamplerOptions, UpsamplerTask, data, output, config, resume, {"steps": steps, "init": init}, device)
 
 
 @app.command()
@@ -91,14 +88,10 @@ def aligner(
 
     Example: odekit train aligner faces128.tar -o runs/aligner --config configs/train/aligner.yaml
     """
-    from odekit.train import data as faces
-    from odekit.train import read
     from odekit.train.aligner import AlignerTask
     from odekit.train.aligner_options import AlignerOptions
 
-    options = read.options(AlignerOptions, config, {"steps": steps, "init": init})
-    found = faces.load(data, options.side, options.skip_bad)
-    _run(AlignerTask(found, options), output, resume, device, found.notes)
+    _run(AlignerOptions, AlignerTask, data, output, config, resume, {"steps": steps, "init": init}, device)
 
 
 @app.command()
@@ -115,23 +108,27 @@ def mender(
 
     Example: odekit train mender faces256.tar -o runs/mend --config configs/train/mender.yaml
     """
-    from odekit.train import data as faces
-    from odekit.train import read
     from odekit.train.mender import MenderTask
     from odekit.train.mender_options import MenderOptions
 
-    options = read.options(MenderOptions, config, {"steps": steps, "init": init})
-    found = faces.load(data, options.side, options.skip_bad)
-    _run(MenderTask(found, options), output, resume, device, found.notes)
+    _run(MenderOptions, MenderTask, data, output, config, resume, {"steps": steps, "init": init}, device)
 
 
-def _run(task: Task, output: Path, resume: bool, device: str, notes: tuple[str, ...]) -> None:
+def _run(
+    kind: type[Kind], make: Callable[[Faces, Kind], Task], data: Path, output: Path, config: Path | None, resume: bool,
+    said: dict[str, Any], device: str,
+) -> None:  # fmt: skip
+    """Read options and faces, and train what `make` makes of them."""
+    from odekit.train import data as faces
+    from odekit.train import read
     from odekit.train.crew import muster
     from odekit.train.loop import train
 
-    team = muster(device)
+    options = read.options(kind, config, said)
+    found = faces.load(data, options.side, options.skip_bad)
+    task, team = make(found, options), muster(device)
     with Bar() as bar:
-        for note in notes if team.rank == 0 else ():
+        for note in found.notes if team.rank == 0 else ():
             bar.say(note)
         summary = train(task, output, resume=resume, team=team, watch=bar)
         if team.rank == 0:

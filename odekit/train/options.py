@@ -105,6 +105,8 @@ class Optimiser(Options):
 class Run(Options):
     """What every kind of run has: length, batch, precision, and how often it looks and saves."""
 
+    side: int = Field(default=64, ge=8)
+    """Of the pictures that are learnt from."""
     batch: int = Field(default=64, ge=1)
     """Pictures per step, over all devices together."""
     steps: int = Field(default=20000, ge=1)
@@ -132,7 +134,6 @@ class Run(Options):
 class PriorOptions(Run):
     """A whole run of `odekit train prior`: `configs/train/face64.yaml` is one of these."""
 
-    side: int = Field(default=64, ge=8)
     network: Network = Network()
     diffusion: Diffusion = Diffusion()
     augment: Augment = Augment()
