@@ -134,10 +134,11 @@ class RestoreStage:
         if isinstance(self.prior, SlottedPrior):
             facts = self._decided(decisions, asked)
         out: dict[int, Image] = {}
+        finite = torch.isfinite(result).flatten(1).all(dim=1).tolist()  # all rows at once: to ask is to wait
         for row, (i, pixels) in enumerate(zip(members, from_state(result), strict=False)):
             before = context.notes.get(i, {}).get("calls", 0) if sample else 0
             context.note(i, **facts[row] | {"calls": before + facts[row]["calls"]})
-            if row in trouble or not bool(torch.isfinite(result[row]).all()):
+            if row in trouble or not finite[row]:
                 context.fail(i, InputError(trouble.get(row, "the result is NaN or infinite; try precision float32")))
             else:
                 out[i] = images[i].with_pixels(pixels)

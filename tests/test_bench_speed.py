@@ -9,10 +9,13 @@ from conftest import EXACT
 from goldens import read_golden
 
 from odekit.bench import golden_flow as flow
+from odekit.bench import peaks
 from odekit.bench import plain_loop as module
+from odekit.bench import speed as speed_module
 from odekit.bench.clock import Clock
 from odekit.bench.plain_loop import plain_loop
-from odekit.bench.speed import flops_of
+from odekit.bench.speed import flops_of, goals_of
+from odekit.bench.table import Table, plot
 from odekit.goldens import deviation
 
 
@@ -74,6 +77,111 @@ def test_a_clock_tells_what_a_network_takes_of_a_round():
     assert clock.inside == inside
 
 
+class Event:
+    """A mark in the work of a card whose clock we hold: a call of the network takes 3 ms of it."""
+
+    now = 0.0
+
+    def __init__(self, enable_timing):
+        assert enable_timing
+
+    def record(self):
+        self.at = Event.now
+
+    def elapsed_time(self, other):
+        return other.at - self.at
+
+
+def test_on_a_card_the_network_is_timed_in_the_cards_own_work_which_nobody_waits_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: pytest.fail("waited"))
+    net, clock = torch.nn.Identity(), Clock()
+
+    def call():
+        net(0)
+        Event.now += 100.0  # other work of the card
+
+    net.register_forward_hook(lambda *_: setattr(Event, "now", Event.now + 3.0))
+    hooks = clock.watch(net, "cuda:0")
+    clock.round(lambda: [call() for _ in range(5)])
+    clock.round(lambda: [call() for _ in range(5)])
+    assert clock.inside == pytest.approx(0.015) and len(hooks) == 2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "tf32"])
+def test_the_peak_is_that_of_the_precision(monkeypatch, precision):
+    """As many operations as were timed; float32 is exact, tf32 is float32 multiplied in TF32."""
+    seen, own = [], torch.mm
+
+    def mm(a, b, out):
+        seen.append((a.dtype, torch.backends.cuda.matmul.allow_tf32))
+        return own(a, b, out=out)
+
+    monkeypatch.setattr(torch, "mm", mm)
+    monkeypatch.setattr("odekit.arithmetic.switched", lambda device: True)
+    monkeypatch.setattr(Clock, "seconds", lambda clock, device: 2.0)
+    assert peaks.matrix_peak("cpu", precision, side=64) == 2 * 64**3 / 2.0
+    assert set(seen) == {(torch.bfloat16 if precision == "bfloat16" else torch.float32, precision == "tf32")}
+
+
+def test_memory_on_a_card_is_of_the_weights_and_a_round(monkeypatch):
+    """Others' networks lie there too."""
+    held = {"now": 5e9, "most": 9e9}
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: held.update(most=held["now"]))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: held["now"])
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: held["most"])
+    net = torch.nn.Linear(1000, 1000, bias=False)
+    assert peaks.card_memory("cuda:0", net, lambda: held.update(most=7e9)) == pytest.approx(2.004)
+
+
+def row(method="odekit", precision="float16", batch=8, ratio=6.0):
+    return {"method": method, "precision": precision, "batch": batch, "ratio": ratio, "equal": 1.5, "overhead": 1.0}
+
+
+def test_a_cards_goal_is_five_times_the_plain_loop():
+    (goal,) = goals_of(row(ratio=4.9), "cuda:0")
+    assert goal.bound == ">= 5 x" and not goal.reached and goals_of(row(ratio=5.1), "cuda:0")[0].reached
+    assert len(goals_of(row())) == 4
+
+
+def test_the_loop_as_a_user_writes_it_is_measured_against_what_its_convolutions_run_in(monkeypatch):
+    """torch lets convolutions of float32 run in TF32 where a card has it."""
+    monkeypatch.setattr(speed_module, "has_tf32", lambda device: True)
+    monkeypatch.setattr(speed_module.machine, "peak_memory", lambda: 1.0)
+    task = speed_module.Task(1, 2, 1, "cpu")
+    written, exact = (speed_module.plain(task, name) for name in ("float32", "bfloat16"))
+    assert (written.peak, exact.peak) == ("tf32", "bfloat16")
+    for one in (written, exact):
+        one.clock.processor = one.clock.inside = 1.0
+    told = speed_module.row_of(written, task, {"float32": 1.0}, 1e9)
+    assert (told["precision"], told["peak_of"]) == ("float32, convolutions in tf32", "tf32")
+
+
+def test_larger_batches_that_do_not_fit_are_left_out_and_said(monkeypatch):
+    def measured(task, rounds, compile, precisions):
+        if task.batch > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [{**dict.fromkeys(speed_module.COLUMNS), **row(batch=task.batch), "peak_of": "float16", "work": 1.0,
+                 "least": 1.0}]  # fmt: skip
+
+    monkeypatch.setattr(speed_module, "measured", measured)
+    monkeypatch.setattr(speed_module, "matrix_peak", lambda device, name: 1.0)
+    table = speed_module.speed([1, 8, 64, 256])
+    assert [one["batch"] for one in table.rows] == [1, 8] and table.how.endswith("batch 64 ran out of memory")
+    assert table.rows[0]["peak"] == 100.0
+
+
+def test_a_plot_has_a_line_for_each_method_and_precision(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    lines, own = [], Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda self, *a, **named: lines.append(named["label"]) or own(self, *a, **named))
+    rows = [row(m, p, b) | {"call": 1.0} for m in ("odekit", "loop") for p in ("tf32", "float16") for b in (1, 256)]
+    plot(Table("speed", "", speed_module.COLUMNS, rows, (), ("batch", ("call",))), tmp_path / "plot.png")
+    assert lines == ["odekit tf32", "odekit float16", "loop tf32", "loop float16"]
+
+
 def test_operations_are_counted_as_products_and_sums():
     net = torch.nn.Conv2d(3, 8, 3, padding=1)
     call = type("Net", (torch.nn.Module,), {"forward": lambda self, x, t, return_dict: net(x)})()
@@ -82,7 +190,8 @@ def test_operations_are_counted_as_products_and_sums():
 
 @pytest.mark.long
 def test_speed_prints_rows_and_goals_for_both(cli):
-    done = cli("bench", "speed", "--batch-size", 2, "--steps", 2, "--iterations", 1, "--rounds", 1, "--json")
+    less = ("--steps", 2, "--iterations", 1, "--rounds", 1, "--precision", "float32", "--json")
+    done = cli("bench", "speed", "--batch-size", 2, *less)
     assert done.code == 0, done.err
     tree = json.loads(done.out)
     rows = {(row["method"], row["precision"]): row for row in tree["rows"]}

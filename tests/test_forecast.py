@@ -56,6 +56,19 @@ def test_explain_says_it_in_words_and_as_data(chain, cli):
     assert (told["images"], told["slots"], told["calls"]) == (9, 3, calls) and 0.1 < told["memory"] < 10
 
 
+def test_on_a_busy_machine_it_says_what_others_take_and_how_long_it_would_take_without_them():
+    busy = Forecast(100, 8, 50, 1.0, 0.0, 0.7, "cpu, float32, 2 thread(s)", share=0.25)
+    assert busy.seconds == 650 and busy.at_rest == 162.5
+    assert busy.lines()[0].endswith("as busy as it is now (other programs leave 25% of it; about 3 min without them)")
+    rest = Forecast(100, 8, 50, 1.0, 0.0, 0.7, "cpu, float32, 2 thread(s)", share=0.95)
+    assert rest.lines()[0].endswith("as busy as it is now")
+
+
+def test_the_share_is_what_the_processor_worked_of_the_time(chain):
+    """Calls that sleep leave the processor to others."""
+    assert forecast(Chain.load(chain), 5, slots=2, device="cpu").share < 0.5
+
+
 def test_where_the_pictures_decide_a_call_is_all_that_is_said():
     said = Forecast(16, 8, None, 0.4, 0.0, 0.7, "cpu, float32, 2 thread(s)")
     assert said.seconds is None

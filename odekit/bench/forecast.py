@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from odekit.autoslots import Slots
     from odekit.chain import Chain
+    from odekit.restoring import RestoreStage
     from odekit.session import Session
 
 ROUNDS = 3
+BUSY = 0.8
+"""Below this share of the processors other programs are mentioned."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,13 @@ class Forecast:
     call_seconds: float
     """Of a network call with all slots, on the wall."""
     other_seconds: float
-    """Of the other stages, for each image."""
+    """For each image, beside network calls."""
     memory: float
     """The most that this process held, GB: the network, a batch of states, and everything imported."""
     how: str
     """Device, precision and threads."""
+    share: float = 1.0
+    """What this process got of the processors that it uses, while calls were timed; 1 where a card computes."""
 
     @property
     def seconds(self) -> float | None:
@@ -47,6 +52,11 @@ class Forecast:
         if self.calls is None:
             return None
         return math.ceil(self.images / self.slots) * self.calls * self.call_seconds + self.images * self.other_seconds
+
+    @property
+    def at_rest(self) -> float | None:
+        """Likewise, where nothing else runs."""
+        return None if self.seconds is None else self.seconds * self.share
 
     def lines(self) -> list[str]:
         """What a person reads."""
@@ -62,11 +72,15 @@ class Forecast:
                 f"{self.images} image(s) take about {duration(self.seconds)}: "
                 f"{batches} batch(es) of {self.slots} x {self.calls} calls x {each}"
             )
-        return [f"{ahead}{other}, on {self.how}, as busy as it is now", f"memory: about {self.memory:.1f} GB"]
+        rest = ""
+        if self.share < BUSY:
+            rest = f" (other programs leave {self.share:.0%} of it"
+            rest += ")" if self.at_rest is None else f"; about {duration(self.at_rest)} without them)"
+        return [f"{ahead}{other}, on {self.how}, as busy as it is now{rest}", f"memory: about {self.memory:.1f} GB"]
 
     def tree(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self) | {"seconds": self.seconds}
+        return asdict(self) | {"seconds": self.seconds, "at_rest": self.at_rest}
 
 
 def forecast(chain: Chain, images: int, slots: Slots | None = None, device: str = "auto") -> Forecast:
@@ -85,13 +99,16 @@ def forecast(chain: Chain, images: int, slots: Slots | None = None, device: str 
         session.slots = min(session.slots, images)
     slots = session.slots
     calls = chain.plan().calls
-    call_seconds = max((least(partial(call, prior, session)) for prior in session.priors.values()), default=0.0)
+    took = max((least(partial(call, prior, session)) for prior in session.priors.values()), default=Took(0.0, 0.0))
     other = others(session)
     memory = machine.peak_memory()
     if session.device.startswith("cuda"):
         memory = torch.cuda.max_memory_allocated(session.device) / 1e9
     how = f"{session.device}, {session.precision}, {torch.get_num_threads()} thread(s)"
-    return Forecast(images, slots, calls, call_seconds, other, memory, how)
+    share = 1.0
+    if session.device == "cpu" and took.processor:
+        share = min(1.0, took.processor / torch.get_num_threads() / took.wall)
+    return Forecast(images, slots, calls, took.wall, other, memory, how, share)
 
 
 def call(prior: Any, session: Session) -> None:
@@ -105,26 +122,46 @@ def call(prior: Any, session: Session) -> None:
 
 
 def others(session: Session) -> float:
-    """Seconds that the stages after `restore` take for an image; those of photographs depend on what is in them."""
+    """Seconds for an image beside network calls: what `restore` looks at before, and the stages after it.
+
+    Those of photographs depend on what is in them.
+    """
     from odekit.context import StageRun, tensor_device
+    from odekit.restoring import RestoreStage
 
     side = max((prior.shape[1] for prior in session.priors.values()), default=64)
     image, total = Image(np.full((3, side, side), 0.5, dtype=np.float32)), 0.0
     for place, (name, stage) in enumerate(session.stages):
+        if isinstance(stage, RestoreStage):
+            total += least(partial(looked_at, stage, image)).wall
         if name not in ("restore", "faces", "save"):
             context = StageRun(0, str(place), session.slots, tensor_device(session.device), session.counter)
-            total += least(partial(stage.run, [image], context))
+            total += least(partial(stage.run, [image], context)).wall
             image = stage.run([image], context)[0]
     return total
 
 
-def least(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of some rounds, after one that warms up."""
+def looked_at(stage: RestoreStage, image: Image) -> None:
+    """What becomes of a picture before it is inverted."""
+    stage.strangers([image])
+    stage.taken(image)
+
+
+class Took(NamedTuple):
+    """Seconds of a piece of work."""
+
+    wall: float
+    processor: float
+    """Of all threads."""
+
+
+def least(work: Callable[[], object]) -> Took:
+    """The fastest of some rounds, after one that warms up."""
     found = []
     for _ in range(1 + ROUNDS):
-        began = time.perf_counter()
+        began, computed = time.perf_counter(), time.process_time()
         work()
-        found.append(time.perf_counter() - began)
+        found.append(Took(time.perf_counter() - began, time.process_time() - computed))
     return min(found[1:])
 
 

@@ -8,8 +8,6 @@ import resource
 import sys
 from pathlib import Path
 
-from odekit.bench.clock import Clock
-
 
 def described(device: str) -> str:
     """Hardware, threads, torch, and how busy it is, in words."""
@@ -43,17 +41,3 @@ def processor_name() -> str:
 def peak_memory() -> float:
     """The most memory that this process ever held, GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-
-
-def matrix_peak(device: str, precision: str = "float32", side: int = 1024, rounds: int = 30) -> float:
-    """Operations per second of a product of two matrices in a precision, in processor time where it is the processor's.
-
-    The best of some rounds, since other programs only ever take from it.
-    """
-    import torch
-
-    a = torch.randn((side, side), device=device).to(getattr(torch, precision))
-    clock = Clock()
-    for _ in range(rounds):
-        clock.round(lambda: a @ a)
-    return 2 * side**3 / clock.seconds(device)

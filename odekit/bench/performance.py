@@ -25,6 +25,7 @@ This page is written by `odekit bench page docs/performance/*.json` from what th
 ```console
 odekit explain odedit-fast --images 1000
 odekit explain odedit --images 20 --batch-size 4
+odekit explain odedit --images 20 --batch-size auto
 ```
 
 loads the chain, times its network on the machine that is to do the job, and says how long so many pictures take and in
@@ -55,18 +56,31 @@ odekit explain odedit --set restore.inverter.solver=dpmpp-2m --set restore.inver
   products and a softmax where that is faster than the fused one (of 8 pictures: 3.3 ms instead of 4.9 over 256 pixels
   on one thread).
 - States stay in float64 between calls, which is what round trips need; that is the part called `beside the network`.
-- `--precision auto` takes bfloat16 or float16 only where the hardware has it, a network call takes less time in it, and
-  8 calibration pictures come back at 45 dB or more from their float32 results. It is measured once for a machine and
-  weights, kept in `precision.json` in odekit's cache folder (`ODEKIT_HOME`), and written into `run.json`, which
-  `--resume` follows.
-  `--precision float32` asks for the reference. Training measures likewise.
-- Nothing in the loop waits for a graphics card: noise is drawn on the processor and copied from pinned memory beside
-  the card's work, and whether a latent went wrong is kept on the card and looked at once in a round.
+- `--precision auto` takes bfloat16, float16 or tf32 only where the hardware has it, a network call takes less time in
+  it, and 8 calibration pictures come back at 45 dB or more from their float32 results. It is measured once for a
+  machine and weights, kept in `precision.json` in odekit's cache folder (`ODEKIT_HOME`), and written into `run.json`,
+  which `--resume` follows.
+  `--precision float32` asks for the reference. Training measures likewise, among 16-bit types.
+- `float32` is exact on a card too. torch lets convolutions of float32 numbers run in TF32 (10 bits of mantissa instead
+  of 23) unless it is told otherwise; odekit does so around each network call, and puts the user's own settings back.
+  `--precision tf32` (NVIDIA cards of compute capability 8.0 and more) keeps weights and states in float32 and runs the
+  prior's products and convolutions in TF32; upsamplers, which make one call, stay exact.
+- `--batch-size auto` doubles the slots of a network call from 1 to at most 512, until memory runs out (of a card's,
+  20 % stay free), a call takes longer than 5 s, or two doublings gain less than 5 % pictures per second, and takes the
+  fewest slots within 5 % of the best. It is measured once for a machine, weights and precision, and kept in
+  `slots.json` in the cache folder. Where nothing is said it is 8 everywhere, because results depend on the number of
+  slots in their last bits.
+- Nothing in the loop waits for a graphics card, which tests see on a card that is pretended: noise is drawn ahead by
+  threads of the processor and copied from pinned memory beside the card's work, and whether a latent went wrong is
+  kept on the card and looked at once in a round. Two parts have to look: the solver `rk45`, whose steps depend on
+  errors, and clipping by confidence with `belm` or `reversible-heun`, where an edit costs a call. `iterations: auto`
+  looks once in a round, at the inverted latents.
 - A run imports torch and none of the libraries that are larger: the built-in network is built without diffusers, whose
   import takes more than twice as long as torch's. Weights are mapped from their files.
 - `--set priors.face.compile=true` compiles the network with `torch.compile`; on a CUDA card calls are then recorded as
-  graphs. What was compiled is kept in odekit's cache folder. Where compiling fails, the run says so once and goes on
-  without. It is off unless asked for: see below.
+  graphs, which does away with the time that a processor takes to begin each operation of a small batch. What was
+  compiled is kept in odekit's cache folder. Where compiling fails, the run says so once and goes on without. It is off
+  unless asked for, on cards too, since no card was at hand to measure it on: see below.
 
 ```console
 odekit explain odedit --set "priors.face={use: face64, compile: true}"
@@ -111,7 +125,20 @@ between network calls and 0.3 ms where the network is left out, presumably becau
 
 A processor without bfloat16 stays in float32 and gains less. On an AMD EPYC with AVX2 (one thread, before weights were
 laid out once) odekit took 63.1 ms per image and call alone and 51.1 ms in batches of 8, 1.29 and 1.36 times as fast as
-the plain loop, and one face by `odedit-fast` took 4.0 s.""",
+the plain loop, and one face by `odedit-fast` took 4.0 s.
+
+No graphics card was at hand when this page was made. With one, this command gives its figures: a row for each method,
+precision and batch (batches that do not fit are left out), times on the wall, the time inside the network by the card's
+own marks, memory of the weights and a round, and the share of the card's peak in products of 8192 x 8192 matrices in
+the same precision. The plain loop in float32 stays as a user writes it, so that on a card with TF32 its convolutions
+run in that. The goal on a card is 5 times the plain float32 loop. The second command compares precisions.
+
+```console
+odekit bench speed --batch-size 1 --batch-size 8 --batch-size 64 --batch-size 256 --compile --plot card.png
+odekit bench speed --batch-size 64 --precision tf32 --precision bfloat16 --precision float16
+```
+
+Memory on a processor is the most that the process has held so far.""",
         "latency": """\
 One face of 64 px, network loaded and warm. The wall's time is what a person waits; where other programs ran, it holds
 their share too, while the processor's time on one thread is what a machine at rest would take on it (though caches that

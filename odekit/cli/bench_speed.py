@@ -18,12 +18,17 @@ def speed(
     rounds: Annotated[int, typer.Option(min=1, help="Counted rounds; the least is shown.")] = 3,
     device: Device = "auto",
     compile: Annotated[bool, typer.Option("--compile", help="Also odekit with a compiled network.")] = False,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="Of odekit: auto, float32, tf32, bfloat16 or float16; again for more rows.")
+    ] = None,
     as_json: AsJson = False,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw ms per call over batch sizes.")] = None,
 ) -> None:
     """odekit against a plain loop over the diffusers library: same weights, calls, threads and batch.
 
     Example: odekit bench speed --batch-size 1 --batch-size 8
+
+    On a card: odekit bench speed --batch-size 1 --batch-size 8 --batch-size 64 --batch-size 256 --plot speed.png
     """
     from odekit.bench.speed import speed as measure
     from odekit.cli.bench_solvers import show
@@ -32,7 +37,9 @@ def speed(
 
     if 1000 % steps:
         raise ConfigError(f"--steps {steps}: a divisor of 1000, so that both grids are the same")
-    show(measure(batch or [1, 8], steps, iterations, rounds, resolve_device(device), compile), as_json, plot)
+    where = resolve_device(device)
+    made = measure(batch or [1, 8], steps, iterations, rounds, where, compile, precision or ["auto"])
+    show(made, as_json, plot)
 
 
 def latency(
