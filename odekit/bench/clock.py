@@ -56,7 +56,7 @@ class Clock:
         card = device.startswith("cuda")
 
         def mark() -> Any:
-            event = torch.cuda.Event(enable_timing=True)
+            event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             event.record()
             return event
 
