@@ -145,7 +145,9 @@ class FacesStage:
                 context.fail(i, InputError(f"face {number}: {error}; {hint}"))
             return facts | {"failed": str(error)}
         sides = [stage["size"][0] for stage in result.record["stages"]]
-        faces[i].append(Restored(number, frame, crop, after, min([crop.width, *sides])))
+        chosen = [one["strength"] for stage in result.record["stages"] for one in stage.get("strength", ())]
+        idle = bool(chosen) and set(chosen) == {"none"}
+        faces[i].append(Restored(number, frame, crop, after, min([crop.width, *sides]), idle))
         return facts
 
     def _photos(
@@ -177,7 +179,7 @@ class FacesStage:
         """A face whose original is cut from the photograph as the background's chain left it."""
         assert isinstance(self.options.align, Align)
         crop = cut(seen, face.frame, face.original.width, self.options.align.border)
-        return replace(face, original=face.original.with_pixels(crop))
+        return replace(face, original=face.original.with_pixels(crop), cleaned=True)
 
     def _without(self, i: int, one: Found, context: StageRun) -> None:
         """No face was restored in this photograph: say so, or fail."""

@@ -103,3 +103,50 @@ def test_where_the_chain_found_damage_the_original_is_not_trusted():
     changed[:, 20:24] = 0.5
     kept = detail.agreement(changed)[0]
     assert kept[22].max() < 0.01 and kept[40].min() > 0.99
+
+
+# --- what stays as it is
+
+
+def pasted(photo, side, restored, narrow=64, idle=True, cleaned=False, **options):
+    """A lighter face of this side put back; what changed of its middle, and what was told."""
+    frame = Frame.around((366.0, 316.0), side)
+    face = Restored(1, frame, Image(cut(photo, frame, 256)), Image(restored(photo, frame)), narrow, idle, cleaned)
+    canvas = photo.copy()
+    told = put(canvas, photo, face, EllipseMask(), Paste.model_validate({"match_colour": "none", **options}))
+    return np.abs(canvas - photo)[:, 310:322, 360:372].mean(), told
+
+
+def smooth(photo, frame):
+    return np.clip(through(cut(photo, frame, 256), 64) + np.float32(0.1), 0, 1)
+
+
+def crisp(photo, frame):
+    return np.clip(cut(PHOTO.pixels, frame, 256) + np.float32(0.1), 0, 1)
+
+
+@pytest.mark.parametrize("side", [60.0, 300.0])
+def test_a_face_that_its_chain_found_undamaged_stays_bit_for_bit(side):
+    assert pasted(PHOTO.pixels, side, smooth) == (0, {"kept": "undamaged"})
+    assert pasted(PHOTO.pixels, side, smooth, idle=False)[0] > 0.05
+    assert pasted(PHOTO.pixels, side, smooth, undamaged="replace")[0] > 0.05
+
+
+def test_but_a_blurred_one_larger_than_its_chain_could_see_does_not():
+    blurred = gaussian_filter(PHOTO.pixels, (0, 6, 6))
+    assert pasted(blurred, 300.0, crisp)[0] > 0.05
+    assert pasted(blurred, 60.0, crisp)[0] == 0
+
+
+def test_nothing_stays_where_the_photograph_is_enlarged():
+    frame = Frame.around((366.0, 316.0), 300.0)
+    face = Restored(1, frame, Image(cut(PHOTO.pixels, frame, 256)), Image(smooth(PHOTO.pixels, frame)), 64, True)
+    canvas = np.zeros((3, 2 * PHOTO.height, 2 * PHOTO.width), np.float32)
+    put(canvas, PHOTO.pixels, face, EllipseMask(), Paste.model_validate({"detail": 0.0}))
+    assert canvas[:, 620:640, 720:740].mean() > 0.1
+
+
+def test_in_a_cleaned_photograph_large_faces_stay_as_they_were_cleaned():
+    small, middle, large = (pasted(PHOTO.pixels, s, smooth, idle=False, cleaned=True)[0] for s in (100.0, 160.0, 200.0))
+    assert small > 1.2 * middle > 0 and large == 0
+    assert pasted(PHOTO.pixels, 200.0, smooth, idle=False, cleaned=True, detail=0.0)[0] > 0.05

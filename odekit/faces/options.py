@@ -93,6 +93,9 @@ class Paste(Options):
     detail: Literal["auto"] | float = "auto"
     """How much of the original's detail stays that is finer than the narrowest picture the face went through: 0 none,
     1 all, `auto` by how sharp and clean the original is."""
+    undamaged: Literal["keep", "replace"] = "keep"
+    """A face for which `iterations: auto` chose no strength: it stays bit for bit unless it is blurred (`keep`; in a
+    photograph that is not enlarged), or is replaced all the same."""
     upscale: float | None = Limits(default=None, gt=0, le=16)
     """Size of the result over that of the photograph. None: as large as the background's chain makes it."""
 
