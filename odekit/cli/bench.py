@@ -10,6 +10,7 @@ from odekit.cli import (
     bench_aligner,
     bench_experiments,
     bench_knobs,
+    bench_mend,
     bench_parity,
     bench_photo,
     bench_prior,
@@ -47,6 +48,7 @@ for command in (
     bench_experiments.tradeoff,
     bench_parity.parity,
     bench_photo.photo,
+    bench_mend.mend,
     bench_aligner.aligner,
 ):
     app.command()(command)
