@@ -25,7 +25,6 @@ This page is written by `odekit bench page docs/performance/*.json` from what th
 ```console
 odekit explain odedit-fast --images 1000
 odekit explain odedit --images 20 --batch-size 4
-odekit explain odedit --images 20 --batch-size auto
 ```
 
 loads the chain, times its network on the machine that is to do the job, and says how long so many pictures take and in
@@ -35,8 +34,12 @@ how much memory. By hand:
 
 `odekit explain CHAIN` says the calls of a picture, `odekit bench speed` below the milliseconds per picture and call.
 `iterations: auto` decides the calls for each picture, and in photographs they are for each face: there the forecast is
-for one call. Reading and writing happen beside the network. Memory does not grow with the number of images
-(`odekit bench memory`), and little with the batch.
+for one call. `--batch-size auto` forecasts with the slots that are best here. Where other programs run, the forecast
+says what they leave, and how long the job would take without them. Reading and writing happen beside the network.
+Memory does not grow with the number of images (`odekit bench memory`), and little with the batch.
+
+Checked on one thread of the processor below while other programs ran: `odekit explain odedit-fast --images 40` said
+89 s and 0.66 GB before the run and 90 s after it; the run of 40 faces took 99 s in the chain and held 0.77 GB at most.
 
 ```console
 odekit explain odedit
@@ -133,7 +136,7 @@ own marks, memory of the weights and a round, and the share of the card's peak i
 the same precision. The plain loop in float32 stays as a user writes it, so that on a card with TF32 its convolutions
 run in that. The goal on a card is 5 times the plain float32 loop. The second command compares precisions.
 
-```console
+```bash
 odekit bench speed --batch-size 1 --batch-size 8 --batch-size 64 --batch-size 256 --compile --plot card.png
 odekit bench speed --batch-size 64 --precision tf32 --precision bfloat16 --precision float16
 ```
