@@ -73,8 +73,8 @@ def test_damage_depends_on_the_photographs_place_alone():
 def folder(tmp_path):
     photos = {}
     whole = read(PHOTOS / "astronaut.jpg").to_uint8()
-    for top, name in ((40, "a.png"), (150, "b.png")):
-        write(Image.from_uint8(np.ascontiguousarray(whole[top : top + 128, 120:280])), tmp_path / name)
+    for left, name in ((120, "a.png"), (90, "b.png")):
+        write(Image.from_uint8(np.ascontiguousarray(whole[40:264, left : left + 224])), tmp_path / name)
         face = {"box": [10, 10, 60, 60], "points": POINTS["astronaut.jpg"][0:1] * 5, "small": False, "hard": False}
         photos[name] = {"complete": True, "faces": [face]}
     (tmp_path / "faces.json").write_text(json.dumps({"photos": photos}))
