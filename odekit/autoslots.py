@@ -6,6 +6,7 @@ Measured once for a machine, weights and precision, and remembered. A run writes
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -87,7 +88,8 @@ def timer(prior: Prior, device: str) -> Callable[[int], float]:
         if not card and last and (most_held() - before) * slots / last > (1 - SPARE) * available():
             raise MemoryError(f"{slots} slots would not fit")  # the system kills a process that takes too much
         release()
-        took = call_seconds(prior, device, PATIENCE, slots)
+        # A processor's own time, which other programs hardly change.
+        took = call_seconds(prior, device, PATIENCE, slots, None if card else time.process_time)
         if card and free_share(device) < SPARE:
             raise MemoryError(f"{slots} slots leave less than {SPARE:.0%} of the card's memory free")
         last = slots

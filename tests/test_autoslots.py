@@ -114,7 +114,7 @@ def test_a_processor_is_not_filled_until_the_system_kills(monkeypatch):
     monkeypatch.setattr(autoslots, "available", lambda: 1.9e9)
     monkeypatch.setattr(autoslots, "release", lambda: None)
 
-    def call(prior, device, give_up, slots):
+    def call(prior, device, give_up, slots, clock):
         held[0] = max(held[0], 1e9 + 2e8 * slots)
         return 0.01
 
@@ -169,6 +169,12 @@ def test_a_damaged_cache_is_measured_anew(measured, tmp_path):
 def test_chains_without_a_prior_take_the_usual_number(measured):
     chain = Chain([{"upsample": "resize"}], priors={})
     assert best_slots("cpu", "float32", chain.spec, chain.parts) == 8 and measured == []
+
+
+def test_other_programs_do_not_change_what_a_processor_is_measured_to_do():
+    """They make calls wait, as sleep does here."""
+    prior = Card(lambda slots: autoslots.time.sleep(0.2) or 0.0)
+    assert timer(prior, "cpu")(2) < 0.1
 
 
 def test_a_network_is_measured_as_the_run_will_call_it():
