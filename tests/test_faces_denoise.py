@@ -85,6 +85,13 @@ def test_tiles_leave_no_trace(monkeypatch):
     assert MARGIN >= 9
 
 
+def test_a_grey_photograph_comes_nearer_to_the_truth():
+    grey = Image(np.repeat(PHOTO.pixels[:1, 60:220, 100:300], 3, axis=0), meta=Metadata(grey=True))
+    bad = noisy(grey, 0.08)
+    out = through(bad)[0]
+    assert np.mean((out.pixels - grey.pixels) ** 2) < 0.3 * np.mean((bad.pixels - grey.pixels) ** 2)
+
+
 def test_grey_stays_grey_and_alpha_stays():
     grey = np.repeat(PHOTO.pixels[:1, 100:300, 100:300], 3, axis=0)
     alpha = np.full((200, 200), 0.5, np.float32)

@@ -92,9 +92,11 @@ def means(planes: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
     height, width = planes.shape[1:]
     short = [(0, 0), (0, max(0, PATCH - height)), (0, max(0, PATCH - width))]
     values = np.pad(planes.astype(np.float64), short, mode="edge")
+    one = len(values) == 1  # scikit-image would give a single channel back with rows and columns exchanged
     found = load()(
-        values, patch_size=PATCH, patch_distance=REACH, h=HARDNESS * noise, sigma=noise, fast_mode=True, channel_axis=0
-    )
+        values[0] if one else values, patch_size=PATCH, patch_distance=REACH, h=HARDNESS * noise, sigma=noise,
+        fast_mode=True, channel_axis=None if one else 0,
+    )  # fmt: skip
     out: NDArray[np.float32] = np.clip(found.reshape(values.shape)[:, :height, :width], 0, 1).astype(np.float32)
     return out
 
