@@ -279,6 +279,16 @@ def test_what_is_wide_for_its_length_or_nowhere_sure_is_no_scratch():
     assert surely.count == 1 and surely.mask[40:100, 41].all() and not surely.mask[:, 100:].any()
 
 
+def test_two_scratches_that_cross_are_no_wider_than_one():
+    seen = np.zeros((60, 60), bool)
+    for wide in (3, 6):
+        strip = seen.copy()
+        strip[:, 20 : 20 + wide] = True
+        assert signs.width(strip) == pytest.approx(wide, abs=0.4)
+        strip[30 : 30 + wide] = True
+        assert signs.width(strip) == pytest.approx(wide, abs=0.6)
+
+
 def test_a_picture_without_marks_has_no_scratches():
     nothing = np.zeros((20, 30), np.float32)
     assert signs.scratches(nothing, signs.along_lines(nothing), 0.1).length == 0

@@ -20,7 +20,7 @@ LINE, DIRECTIONS = 41, 32
 FAINT = 0.2
 LONG = 0.15
 """Runs shorter than this part of the photograph's shorter side are no scratches."""
-SLENDER = 14
+SLENDER = 12
 """Nor are runs less than so many times as long as they are wide: the light between two legs, a gap between boards."""
 
 
@@ -93,10 +93,21 @@ def scratches(seen: NDArray[np.float32], straight: NDArray[np.float32], sure: fl
         if length < LONG * side:
             continue
         run = labels[rows, columns] == number
-        if length**2 >= SLENDER * run.sum() and straight[rows, columns][run].max() >= peak:
+        if length >= SLENDER * width(run) and straight[rows, columns][run].max() >= peak:
             kept[number] = length
     mask: NDArray[np.bool_] = np.isin(labels, list(kept))
     return Scratches(mask, sum(kept.values()) / side, len(kept))
+
+
+def width(run: NDArray[np.bool_]) -> float:
+    """How wide a run is on average: the pixels of a strip of w are (w + 2) / 4 from its border in the mean.
+
+    So are those of two strips that cross, whose area would tell of one that is wide.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    inside = distance_transform_edt(np.pad(run, 1))[1:-1, 1:-1]
+    return 4 * float(inside[run].mean()) - 2
 
 
 def along_lines(seen: NDArray[np.float32]) -> NDArray[np.float32]:
