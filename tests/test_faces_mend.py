@@ -268,6 +268,14 @@ def test_scratches_are_long_straight_and_seen_all_along():
     assert not fainter.mask[100:110, 100:110].any() and not fainter.mask[10].any()
 
 
+def test_a_scratch_that_leaves_the_picture_is_seen_to_its_border():
+    seen = np.zeros((200, 300), np.float32)
+    seen[:120, 50:53] = 0.9
+    straight = signs.along_lines(seen)
+    assert straight[0, 51] == pytest.approx(0.9, abs=0.01)
+    assert signs.scratches(seen, straight, 0.7).mask[:100, 51].all()
+
+
 def test_what_is_wide_for_its_length_or_nowhere_sure_is_no_scratch():
     seen = np.zeros((200, 300), np.float32)
     seen[20:120, 40:43] = 0.9  # 100 by 3: a scratch

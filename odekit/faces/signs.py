@@ -126,7 +126,9 @@ def along_lines(seen: NDArray[np.float32]) -> NDArray[np.float32]:
     lines /= lines.sum((1, 2), keepdims=True)
     with torch.inference_mode():
         half = functional.max_pool2d(torch.from_numpy(seen)[None, None], 2, ceil_mode=True)
-        means = functional.conv2d(half, torch.from_numpy(lines)[:, None], padding=reach)
+        kernels = torch.from_numpy(lines)[:, None]
+        means = functional.conv2d(half, kernels, padding=reach)
+        means /= functional.conv2d(torch.ones_like(half), kernels, padding=reach)  # of what lies in the picture
         best: NDArray[np.float32] = means[0].amax(0).numpy()
     return best.repeat(2, 0).repeat(2, 1)[: seen.shape[0], : seen.shape[1]]
 
