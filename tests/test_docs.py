@@ -48,6 +48,9 @@ def place(tmp_path_factory):
     photo = PIL.Image.open(ROOT / "examples" / "photos" / "astronaut.jpg").resize((256, 256))
     for name in ("family.jpg", "noisy.png", "toned.png", "portrait.png", "blocky.png", "scratched.png", "wires.png"):
         photo.save(folder / name)
+    (folder / "photos").mkdir()
+    photo.save(folder / "photos" / "a.png")
+    (folder / "photos" / "faces.json").write_text('{"photos": {"a.png": {"complete": true, "faces": []}}}')
     (folder / "out").mkdir()
     (folder / "out" / "run.jsonl").write_text('{"time": 1, "event": "begin", "inputs": 2, "done": 0}\n')
     return folder

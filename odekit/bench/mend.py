@@ -60,8 +60,8 @@ def compared(known: Known, kind: str, severity: int, truth: Image, before: Image
     touched = [(b, a) for b, a in pairs if np.isfinite(b)]
     harmed = sum(bool(np.isfinite(a) and np.isinf(b)) for b, a in pairs)
     faces = np.mean(touched, axis=0) if touched else np.full(2, np.nan)
-    whole = [psnr(image.pixels, truth.pixels) for image in (before, after)]
-    return Row(known.path.name, kind, severity, *whole, float(faces[0]), float(faces[1]), len(touched), harmed)
+    was, now = (psnr(image.pixels, truth.pixels) for image in (before, after))
+    return Row(known.path.name, kind, severity, was, now, float(faces[0]), float(faces[1]), len(touched), harmed)
 
 
 def part(image: Image, box: tuple[int, ...]) -> Pixels:
@@ -101,12 +101,11 @@ def totals(rows: Sequence[Row]) -> list[Total]:
         some = [row for row in rows if (row.kind, row.severity) == (kind, severity)]
         gains = [0.0 if row.after == row.before else row.after - row.before for row in some]
         count = sum(row.touched for row in some)
-        faces = [
+        was, now = (
             sum(getattr(row, name) * row.touched for row in some if row.touched) / count if count else float("nan")
             for name in ("faces_before", "faces_after")
-        ]
-        means = [float(np.mean([getattr(row, name) for row in some])) for name in ("before", "after")]
-        out.append(
-            Total(kind, severity, len(some), *means, min(gains), max(gains), *faces, count, sum(r.harmed for r in some))
         )
+        before, after = (float(np.mean([getattr(row, name) for row in some])) for name in ("before", "after"))
+        harmed = sum(row.harmed for row in some)
+        out.append(Total(kind, severity, len(some), before, after, min(gains), max(gains), was, now, count, harmed))
     return out
