@@ -137,6 +137,13 @@ def test_marks_cover_what_the_mask_says_and_nothing_else():
         assert changed[~shown].max(initial=0) < 0.05
 
 
+@pytest.mark.parametrize("dark", [0.0, 0.28, 0.6])
+def test_a_share_of_marks_is_dirt(dark):
+    shades = np.array([marks.shade(rng(i), dark) for i in range(600)])
+    assert np.mean(shades.max(1) < 0.25) == pytest.approx(dark, abs=0.06)
+    assert np.mean(shades.min(1) > 0.7) == pytest.approx(0.88 - dark, abs=0.06)
+
+
 def test_scratches_of_larger_photographs_are_wider():
     area = [np.mean([marks.wave(rng(i), 96, side).mean() for i in range(80)]) for side in (100, 2000)]
     assert area[1] > 2 * area[0]

@@ -28,14 +28,14 @@ def scratched(picture: NDArray[np.float32], rng: np.random.Generator, options: D
             wave(rng, size, options.largest) if kind < 0.55 else stroke(rng, size) if kind < 0.9 else dust(rng, size)
         )
         cover = (cover * rng.uniform(0.35, 1.0))[..., None]
-        picture = picture * (1 - cover) + cover * shade(rng)
+        picture = picture * (1 - cover) + cover * shade(rng, options.dark)
     return picture
 
 
-def shade(rng: np.random.Generator) -> NDArray[np.float32]:
-    """What a mark shows: paper (most), dirt, or any colour."""
+def shade(rng: np.random.Generator, dark: float) -> NDArray[np.float32]:
+    """What a mark shows: paper, dirt (a share `dark`), or any colour (an eighth)."""
     draw = rng.random()
-    if draw < 0.6:
+    if draw < 0.88 - dark:
         colour = np.clip(PAPER * rng.uniform(0.85, 1.05), 0, 1)
     elif draw < 0.88:
         colour = PAPER * rng.uniform(0.0, 0.25)

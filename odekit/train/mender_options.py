@@ -19,6 +19,8 @@ class Damage(Options):
     """Share of crops without scratches."""
     marks: int = Field(default=4, ge=1)
     """Most scratches (or groups of specks) in a crop."""
+    dark: float = Field(default=0.28, ge=0, le=0.88)
+    """Share of marks that are dirt and dark; an eighth have any colour, and the others bare the paper."""
     largest: int = Field(default=800, ge=96)
     """Scratches are as wide as those of `odekit degrade --kind scratches` in photographs whose shorter side is between
     96 and this."""
