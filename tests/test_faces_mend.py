@@ -89,7 +89,7 @@ def test_blocks_go_first_and_scratches_are_found_after():
     assert psnr(image, PHOTO) > psnr(through(damaged, scratches=False)[0], PHOTO) + 0.5
 
 
-@pytest.mark.parametrize("kind,severity", [("gaussian_noise", 1), ("gaussian_blur", 2), ("contrast", 3)])
+@pytest.mark.parametrize("kind,severity", [("gaussian_noise", 1), ("motion_blur", 2), ("contrast", 3)])
 def test_other_damage_is_left_to_others(kind, severity):
     damaged = bad(PHOTO, kind, severity)
     image, told = through(damaged)

@@ -1,4 +1,4 @@
-"""Whole photographs with JPEG blocks or scratches, before and after the stage `mend`; and undamaged ones."""
+"""Whole photographs with JPEG blocks, scratches or blur, before and after the stage `mend`; and undamaged ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from odekit.bench.photo import Known
 from odekit.degrade import corrupt
 from odekit.image import Image, Pixels
 
-KINDS = {"none": (0,), "jpeg": (1, 2, 3, 4), "scratches": (2, 3, 4)}
+KINDS = {
+    "none": (0,),
+    "jpeg": (1, 2, 3, 4),
+    "scratches": (2, 3, 4),
+    "gaussian_blur": (1, 2, 3, 4),
+    "defocus_blur": (1, 2, 3),
+}
 """Damage, and its severities in the table for 224 pixels."""
 
 

@@ -1,4 +1,4 @@
-"""`odekit bench mend`: photographs with blocks and scratches, before and after the stage `mend`."""
+"""`odekit bench mend`: photographs with blocks, scratches and blur, before and after the stage `mend`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ COLUMNS = {
 
 def mend(
     folder: Annotated[Path, typer.Argument(help="Folder of photographs with a faces.json of the faces in them.")],
-    kind: Annotated[list[str] | None, typer.Option(help="none, jpeg or scratches; all three without it.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="none, jpeg, scratches, gaussian_blur or defocus_blur; all without it.")
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="An option of the stage: name=value.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many photographs.")] = None,
     each: Annotated[bool, typer.Option("--each", help="A line for every photograph.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """PSNR of photographs with JPEG blocks and scratches, whole and in their faces, before and after `mend`.
+    """PSNR of photographs with JPEG blocks, scratches and blur, whole and in their faces, before and after `mend`.
 
     Undamaged photographs pass too: not a bit of them may change. Faces that no damage touched are counted where the
     stage changed them.
@@ -68,10 +70,13 @@ def goals(rows: Sequence[Row]) -> list[Goal]:
 
     plain = [row.after for row in rows if row.kind == "none"]
     gains = [row.after - row.before for row in rows if row.kind == "jpeg"]
+    sharper = [row.after - row.before for row in rows if row.kind in ("gaussian_blur", "defocus_blur")]
     found = []
     if plain:
         changed = float(sum(value != float("inf") for value in plain))
         found.append(Goal("undamaged photographs changed", changed, most=0))
     if gains:
         found.append(Goal("least gain of a photograph with blocks", min(gains), least=0, unit="dB"))
+    if sharper:
+        found.append(Goal("least gain of a blurred photograph", min(sharper), least=0, unit="dB"))
     return found

@@ -1,7 +1,8 @@
-"""The stage `mend`: JPEG blocks and scratches of whole photographs, where they are found; others pass unchanged.
+"""The stage `mend`: JPEG blocks, scratches and blur of whole photographs, where they are found; others pass unchanged.
 
 Each kind of damage is measured first, and mended by what is best at it: blocks by the mean of shifted compressions,
-scratches by a small network of our own (see `odekit train mender`). Noise is left to the stage `denoise`.
+scratches by a small network of our own (see `odekit train mender`), blur by Wiener's filter. Noise is left to the stage
+`denoise`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from odekit.errors import InputError
-from odekit.faces import deblock, signs
+from odekit.faces import deblock, deblur, signs
 from odekit.faces.mend_options import Mend, Sign
 from odekit.faces.mender import Mender
 from odekit.image import Image, Pixels
@@ -52,7 +53,9 @@ class MendStage:
             facts: dict[str, Any] = {}
             after = before
             done: list[str] = []
-            for name, mend in (("blocks", self._blocks), ("scratches", self._scratches)):
+            for name, mend in (("blocks", self._blocks), ("scratches", self._scratches), ("blur", self._blur)):
+                if name == "blur" and self.options.blur == "auto" and "blocks" in done:
+                    continue  # what is left of them would be sharpened too
                 fresh = mend(after, facts)
                 if fresh is not None:
                     after, done = after.with_pixels(fresh), [*done, name]
@@ -71,6 +74,15 @@ class MendStage:
         if not taken(self.options.blocks, seen.strength, self.options.least_blocks):
             return None
         return deblock.deblocked(image, seen.origin)
+
+    def _blur(self, image: Image, facts: dict[str, Any]) -> Pixels | None:
+        """Sharpened, or None where it is to stay as it is."""
+        if self.options.blur is False:
+            return None
+        seen = deblur.measured(image.pixels)
+        facts["blur"] = round(seen.sigma, 2)
+        wanted = seen.sigma > 0 and taken(self.options.blur, seen.sigma, self.options.least_blur)
+        return deblur.deblurred(image, seen) if wanted else None
 
     def _scratches(self, image: Image, facts: dict[str, Any]) -> Pixels | None:
         """With scratches filled, or None.

@@ -13,7 +13,7 @@ Sign = Literal["auto"] | bool
 
 
 class Mend(Options):
-    """The stage `mend`: JPEG blocks and scratches are looked for in a photograph, and mended where found."""
+    """The stage `mend`: JPEG blocks, scratches and blur are looked for in a photograph, and mended where found."""
 
     part = "mend"
     blocks: Sign = "auto"
@@ -27,11 +27,16 @@ class Mend(Options):
     sure: float = Limits(default=0.7, gt=0, lt=1)
     """How sure the network must be of scratches, on average along them, to find them. Once there are some, slightly
     fainter ones count too. Somewhere along it each must reach half of what is left to certainty (0.85)."""
+    blur: Sign = "auto"
+    """Sharpen what is blurred all over: `auto` from `least_blur` up, and only where no blocks were found, which would be
+    sharpened too; true from any blur up that can be measured."""
+    least_blur: float = Limits(default=1.2, gt=0)
+    """Standard deviation of the blur in pixels (of a lens out of focus half the radius of its disc)."""
     weights: str = Limits(default="mend", min_length=1)
     """The network that sees scratches: registered weights; or, with a slash in it, a folder that `odekit train mender`
     wrote."""
     amount: float = Limits(default=1.0, gt=0, le=1)
-    """How much of each change is made: less leaves some of the blocks and scratches."""
+    """How much of each change is made: less leaves some of the blocks, scratches and blur."""
 
     def weight_names(self) -> list[str]:
         """None are needed where scratches stay."""

@@ -1,0 +1,191 @@
+"""Blur of whole photographs is told by its spectrum, with its width and kind, and undone where it was told."""
+
+import numpy as np
+import pytest
+from photos import PHOTOS
+from scipy.ndimage import convolve, gaussian_filter
+from scipy.special import j1
+
+from odekit import Chain, read
+from odekit.degrade import corrupt
+from odekit.faces import deblur
+from odekit.image import Image, Metadata
+
+PHOTO = read(PHOTOS / "astronaut.jpg")
+
+
+def rounded(pixels):
+    return Image.from_uint8((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
+
+
+def law(slope, side=512, seed=0):
+    """A grey picture (3, S, S) whose power falls by the law of photographs, of mean 0.5."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    f = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side))
+    f[0, 0] = 1
+    waves = np.fft.rfft2(rng.standard_normal((side, side))) * f ** (-slope / 2)
+    waves[0, 0] = 0
+    y = np.fft.irfft2(waves, (side, side))
+    return np.repeat((0.5 + 0.12 * y / y.std())[None], 3, 0).astype(np.float32)
+
+
+def gaussian(pixels, sigma):
+    return gaussian_filter(pixels, (0, sigma, sigma), mode="reflect")
+
+
+def lens(pixels, radius):
+    reach = int(np.ceil(radius)) + 1
+    fine = np.linspace(-reach - 0.5, reach + 0.5, 10 * (2 * reach + 1), endpoint=False) + 0.05
+    kernel = (np.hypot(fine[:, None], fine) <= radius).reshape(2 * reach + 1, 10, -1, 10).mean((1, 3))
+    return convolve(pixels, (kernel / kernel.sum())[None], mode="reflect")
+
+
+def shaken(pixels, length):
+    return convolve(pixels, np.full((1, 1, length), 1 / length, np.float32))
+
+
+def psnr(a, b):
+    return -10 * np.log10(np.mean((a - b) ** 2))
+
+
+# --- what is told
+
+
+@pytest.mark.parametrize("slope", [2.0, 2.8])
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0, 3.0, 4.0])
+def test_a_gaussian_is_told_by_its_standard_deviation(slope, sigma):
+    found = deblur.measured(rounded(gaussian(law(slope), sigma)).pixels)
+    assert not found.disc
+    assert found.sigma == pytest.approx(sigma, rel=0.07)
+    assert found.slope == pytest.approx(slope, abs=0.5)
+
+
+@pytest.mark.parametrize("radius", [3.0, 4.0, 6.0])
+def test_a_lens_out_of_focus_is_told_by_its_radius(radius):
+    found = deblur.measured(rounded(lens(law(2.4), radius)).pixels)
+    assert found.disc
+    assert 2 * found.sigma == pytest.approx(radius, rel=0.05)
+
+
+def test_what_a_disc_lets_pass_is_bessels_function():
+    f = np.linspace(0.001, 0.5, 300)
+    for radius in (1.5, 4.0, 11.9):
+        x = 2 * np.pi * radius * f
+        np.testing.assert_allclose(deblur.disc(radius, f), 2 * j1(x) / x, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["astronaut.jpg", "portrait.jpg", "speakers.jpg"])
+def test_sharp_photographs_are_far_from_blurred(name):
+    photo = read(PHOTOS / name)
+    assert deblur.measured(photo.pixels).sigma < 0.7
+    half = photo.with_pixels(np.ascontiguousarray(photo.pixels[:, :200, :200]))
+    assert deblur.measured(half.pixels).sigma < 0.8
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        shaken(PHOTO.pixels, 9),
+        np.where(np.arange(512) < 256, PHOTO.pixels, gaussian(PHOTO.pixels, 3)),  # a sharp half
+        np.full((3, 128, 128), 0.5, np.float32),
+        np.random.default_rng(0).random((3, 128, 128), np.float32),
+        PHOTO.pixels[:, :40, :40],
+        np.zeros((3, 1, 1), np.float32),
+    ],
+    ids=["shaken", "half", "flat", "noise", "small", "pixel"],
+)
+def test_what_is_not_evenly_blurred_is_not_taken_for_it(pixels):
+    assert deblur.measured(pixels).sigma < 1.2
+
+
+# --- what is done
+
+
+def test_without_noise_the_filter_divides_by_the_blur():
+    blur = deblur.Blur(1.5, False, 1.0, 2.0, 1e-30, 0.0)
+    f = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.rfftfreq(64))
+    near = (f > 0.02) & (f < 0.25)
+    passed = np.exp(-2 * np.pi**2 * 1.5**2 * f**2)
+    np.testing.assert_allclose(deblur.gain((64, 64), blur)[near], 1 / passed[near], rtol=1e-6)
+    assert deblur.gain((64, 64), blur)[0, 0] == 1
+
+
+def test_a_worse_fit_and_more_noise_sharpen_less():
+    def largest(noise, misfit):
+        return deblur.gain((64, 64), deblur.Blur(2.0, False, 1e-4, 2.5, noise, misfit)).max()
+
+    assert largest(1e-6, 0.05) > largest(1e-6, 0.2) > 1
+    assert largest(1e-6, 0.05) > largest(1e-5, 0.05) > 1
+
+
+@pytest.mark.parametrize(
+    "damage,gain",
+    [
+        (lambda p: gaussian(p, 1.5), 4.0),
+        (lambda p: gaussian(p, 3), 3.0),
+        (lambda p: lens(p, 4), 3.0),
+        (lambda p: gaussian(p, 2) + np.random.default_rng(1).normal(0, 2 / 255, p.shape), 2.0),
+    ],
+    ids=["narrow", "wide", "lens", "grain"],
+)
+def test_a_blurred_photograph_comes_nearer_to_the_truth(damage, gain):
+    blurred = rounded(damage(PHOTO.pixels))
+    found = deblur.measured(blurred.pixels)
+    sharp = deblur.deblurred(blurred, found)
+    assert sharp.dtype == np.float32
+    assert psnr(sharp, PHOTO.pixels) > psnr(blurred.pixels, PHOTO.pixels) + gain
+
+
+def test_only_light_changes_and_its_mean_stays():
+    blurred = rounded(0.2 + 0.5 * gaussian(PHOTO.pixels, 2))
+    change = deblur.deblurred(blurred, deblur.measured(blurred.pixels)) - blurred.pixels
+    assert np.abs(change[0] - change[1]).max() < 1e-6 and np.abs(change[0] - change[2]).max() < 1e-6
+    assert abs(change.mean()) < 1e-3
+
+
+def test_tiles_leave_no_trace(monkeypatch):
+    blurred = rounded(gaussian(PHOTO.pixels, 2))
+    found = deblur.measured(blurred.pixels)
+    whole = deblur.deblurred(blurred, found)
+    monkeypatch.setattr(deblur, "TILE", 160)
+    assert np.abs(deblur.deblurred(blurred, found) - whole).max() < 1.5 / 255
+
+
+# --- in the stage
+
+
+def through(photo, **options):
+    result = Chain([{"mend": {"scratches": False} | options}]).run([photo])[0]
+    return result.image, result.record["stages"][0]
+
+
+def test_options_and_the_record():
+    blurred = rounded(gaussian(PHOTO.pixels, 2))
+    image, told = through(blurred)
+    assert told["mended"] == ["blur"] and told["blur"] == pytest.approx(2, rel=0.1)
+    assert through(blurred, blur=False)[0].pixels is blurred.pixels
+    assert "blur" not in through(blurred, blur=False)[1]
+    assert through(blurred, least_blur=3)[0].pixels is blurred.pixels
+    assert through(blurred, least_blur=3, blur=True)[1]["mended"] == ["blur"]
+    half = through(blurred, amount=0.5)[0]
+    assert np.abs((image.pixels + blurred.pixels) / 2 - half.pixels).max() < 1e-6
+
+
+def test_blocks_are_not_sharpened():
+    rng = np.random.Generator(np.random.Philox(0))
+    blocky = Image.from_uint8(corrupt(rounded(gaussian(PHOTO.pixels, 2)).to_uint8(), "jpeg", 3, rng, "224"))
+    told = through(blocky)[1]
+    assert told["mended"] == ["blocks"] and "blur" not in told
+
+
+def test_nothing_is_changed_where_no_blur_was_told():
+    assert deblur.deblurred(PHOTO, deblur.SHARP) is PHOTO.pixels
+
+
+def test_grey_stays_grey_and_alpha_and_bits_stay():
+    grey = np.repeat(gaussian(PHOTO.pixels[:1], 2), 3, 0)
+    photo = Image(grey, np.full((512, 512), 0.5, np.float32), Metadata(grey=True, bits=16))
+    image, told = through(photo)
+    assert told["mended"] == ["blur"]
+    assert np.array_equal(image.pixels[0], image.pixels[1]) and np.array_equal(image.pixels[0], image.pixels[2])
+    assert image.alpha is photo.alpha and image.meta == photo.meta
