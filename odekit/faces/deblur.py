@@ -171,7 +171,8 @@ def deblurred(image: Image, blur: Blur) -> Pixels:
             rows, columns = (slice(top, top + TILE), slice(left, left + TILE))
             height, width = change[rows, columns].shape
             change[rows, columns] = added[down : down + height, right : right + width]
-    return np.clip(image.pixels + change, 0, 1).astype(np.float32, copy=False)
+    sharp: Pixels = np.clip(image.pixels + change, 0, 1)
+    return sharp
 
 
 def gain(shape: tuple[int, ...], blur: Blur) -> Floats:

@@ -28,7 +28,7 @@ class Mend(Options):
     """How sure the network must be of scratches, on average along them, to find them. Once there are some, slightly
     fainter ones count too. Somewhere along it each must reach half of what is left to certainty (0.85)."""
     blur: Sign = "auto"
-    """Sharpen what is blurred all over: `auto` from `least_blur` up, and only where no blocks were found, which would be
+    """Sharpen what is blurred all over: `auto` from `least_blur` up, and where no blocks were found, which would be
     sharpened too; true from any blur up that can be measured."""
     least_blur: float = Limits(default=1.2, gt=0)
     """Standard deviation of the blur in pixels (of a lens out of focus half the radius of its disc)."""
