@@ -161,12 +161,12 @@ def walk(spec: ChainSpec) -> list[Part]:
 
 def summary(item: Part) -> str:
     """A stage in a few words: its parts and the options that matter."""
+    options: Any = item.options
     if item.name == "restore":
-        inverter, enhancer = item.options.inverter, item.options.enhancer  # type: ignore[attr-defined]
-        colour = "colours undone, " if item.options.colour == "undo" else ""  # type: ignore[attr-defined]
-        return f"{colour}{short(inverter)}, {short(enhancer)}"
+        undone = {"blur": "blur undone, ", "colour": "colours undone, "}
+        first = "".join(said for name, said in undone.items() if getattr(options, name) == "undo")
+        return f"{first}{short(options.inverter)}, {short(options.enhancer)}"
     if item.name == "faces":
-        options: Any = item.options
         found = short(options.detect) if options.select.boxes is None else "boxes given"
         return f"{found}; select {options.select.which}; paste {short(options.paste.mask)}"
     inline = getattr(item.options, "inline", None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from odekit.ahead import batch_noise
 from odekit.balance import load_balance
 from odekit.errors import ConfigError, InputError
+from odekit.faces.deblur import undone
 from odekit.image import Image, Metadata
 from odekit.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, Prior
 from odekit.rng import BatchNoise, Noise, Silence
@@ -53,8 +54,7 @@ class RestoreStage:
                 if stranger:
                     raise refusal(image, stranger)
                 images[i], told = self.taken(image)
-                if told:
-                    context.note(i, colour=told)
+                context.note(i, **told)
                 ready.append(i)
             except InputError as error:
                 context.fail(i, error)
@@ -86,13 +86,18 @@ class RestoreStage:
         return [said.get(i, "") for i in range(len(batch))]
 
     def taken(self, image: Image) -> tuple[Image, dict[str, Any]]:
-        """The picture as it is inverted: at the prior's size, colours undone where asked; and what was undone.
+        """The picture as it is inverted: at the prior's size, blur and colours undone where asked; and what was undone.
 
         Raises:
             InputError: no aligned face.
         """
         image = fit(image, self.prior.shape)
-        return load_balance().undo(image) if self.options.colour == "undo" else (image, {})
+        told: dict[str, Any] = {}
+        if self.options.blur == "undo":
+            image, told["blur"] = undone(image)
+        if self.options.colour == "undo":
+            image, told["colour"] = load_balance().undo(image)
+        return image, {name: what for name, what in told.items() if what}
 
     def _rows(
         self, members: list[int], rows: int, images: list[Image], context: StageRun, sample: int

@@ -42,6 +42,10 @@ class Restore(Options):
     """`undo`: where brightness, contrast, saturation or tint are damaged, or fog lies over the face, that is undone
     before the inversion, whatever inverter and enhancer do (see `odekit.balance`); the record tells. It is fitted to
     faces, not to a network; `keep` for other pictures, and for a round trip."""
+    blur: Literal["keep", "undo"] = "keep"
+    """`undo`: a face that is evenly blurred (a Gaussian's blur, or a lens out of focus) and has hardly any noise is
+    sharpened before the inversion by Wiener's filter for the width that its spectrum tells (see `odekit.faces.deblur`);
+    the record tells. Other faces stay bit for bit."""
     aligned: Literal["check", "trust"] = "check"
     """`check`: a square picture of 160 pixels or more that holds smaller faces is refused as a whole photograph (see
     `odekit.faces.whole`); crops of the stage `faces` are not looked at. `trust`: every square is an aligned face."""

@@ -7,6 +7,7 @@ from scipy.ndimage import convolve, gaussian_filter
 from scipy.special import j1
 
 from odekit import Chain, read
+from odekit.bench.faces import face_set
 from odekit.degrade import corrupt
 from odekit.faces import deblur
 from odekit.image import Image, Metadata
@@ -189,3 +190,59 @@ def test_grey_stays_grey_and_alpha_and_bits_stay():
     assert told["mended"] == ["blur"]
     assert np.array_equal(image.pixels[0], image.pixels[1]) and np.array_equal(image.pixels[0], image.pixels[2])
     assert image.alpha is photo.alpha and image.meta == photo.meta
+
+
+# --- aligned faces
+
+
+def faces():
+    """Sixteen faces of the test split, 64 px."""
+    return [Image.from_uint8(face) for face in face_set(None, 64).test[:16]]
+
+
+@pytest.mark.parametrize(
+    "kind,severity,told,gain",
+    [
+        ("gaussian_blur", 2, 15, 4.0),
+        ("gaussian_blur", 3, 15, 3.0),
+        ("gaussian_blur", 5, 12, 2.0),
+        ("defocus_blur", 4, 8, 1.5),
+    ],
+)
+def test_blurred_faces_come_nearer_to_the_truth(kind, severity, told, gain):
+    gains = []
+    for i, face in enumerate(faces()):
+        blurred = Image.from_uint8(corrupt(face.to_uint8(), kind, severity, np.random.default_rng(i), "64"))
+        sharp, facts = deblur.undone(blurred)
+        gains.append(psnr(sharp.pixels, face.pixels) - psnr(blurred.pixels, face.pixels) if facts else 0.0)
+    assert sum(g != 0 for g in gains) >= told
+    assert np.mean(gains) > gain and min(gains) >= 0
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "gaussian_noise", "glass_blur", "motion_blur", "jpeg", "pixelate", "contrast", "fog", "mask_lines"]
+)
+def test_other_faces_stay_to_the_last_bit(kind):
+    for i, face in enumerate(faces()):
+        hurt = face
+        if kind:
+            hurt = Image.from_uint8(corrupt(face.to_uint8(), kind, 3, np.random.default_rng(i), "64"))
+        same, facts = deblur.undone(hurt)
+        assert same is hurt and facts == {}
+
+
+def test_a_chain_undoes_blur_where_asked_and_the_record_tells():
+    face = faces()[0]
+    blurred = Image.from_uint8(corrupt(face.to_uint8(), "gaussian_blur", 3, np.random.default_rng(0), "64"))
+    toy = [
+        "priors.face={use: mixture, side: 64}",
+        "restore.enhancer=none",
+        "restore.inverter={steps: 8, solver: reversible-heun}",
+        "restore.colour=keep",
+    ]
+    kept, undone = (Chain.load("odedit", [*toy, f"restore.blur={said}"]).run([blurred])[0] for said in ("keep", "undo"))
+    assert "blur" not in kept.record["stages"][0]
+    assert undone.record["stages"][0]["blur"]["sigma"] == pytest.approx(1, abs=0.25)
+    assert psnr(undone.image.pixels, face.pixels) > psnr(kept.image.pixels, face.pixels) + 1
+    with pytest.raises(Exception, match="blur"):
+        Chain.load("odedit", ["restore.blur=maybe"])
