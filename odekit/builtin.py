@@ -28,7 +28,7 @@ from odekit.upsamplers.resize import Resize
 
 HERE = Path(__file__).parent
 FACE64_SHA256 = "31fd03930ca9ade93301d84790c63f8d07db96260402b56adbe294a28db23067"
-FACE_X4_SHA256 = "b67d57182031a9db758ae45370ad74bc7610e071156441ea91bbfd1e56dbefdb"
+FACE_X4_SHA256 = "cedbbd84e6ed1c96a0094cc33a665a92f9e58821532c60b9c24c5e56ef1b06a4"
 
 
 def chain_folder() -> Path:
