@@ -11,7 +11,7 @@ from odekit.registry import PluginCatalog
 
 ASSET = Path(__file__).parent.parent / "assets" / "aligner" / "model.safetensors"
 MEND = Path(__file__).parent.parent / "assets" / "mend" / "model.safetensors"
-MEND_SHA256 = "3db6980665ca2930fe40bede305df9b59daf225758d11a15bff1daffe461281a"
+MEND_SHA256 = "e166b43db114651f04b1d0e6e6ae49a9f4d4aae100bb3274567ed72bbbb2eb20"
 SHA256 = "f0f54f43a0a13794fe5c67355e4e1b969536b3c720583af59247779892a733dd"
 
 
