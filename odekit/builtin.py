@@ -27,7 +27,7 @@ from odekit.upsamplers.face_x4 import FaceX4
 from odekit.upsamplers.resize import Resize
 
 HERE = Path(__file__).parent
-FACE64_SHA256 = "31fd03930ca9ade93301d84790c63f8d07db96260402b56adbe294a28db23067"
+FACE64_SHA256 = "270d76e04c31fd66e10bccc733cccf31163e3b294ced113f9bd680ef8885e3d7"
 FACE_X4_SHA256 = "cedbbd84e6ed1c96a0094cc33a665a92f9e58821532c60b9c24c5e56ef1b06a4"
 
 

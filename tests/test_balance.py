@@ -136,10 +136,14 @@ def test_pictures_too_small_to_judge_stay_as_they_are():
     assert load_balance().undo(tiny)[0] is tiny
 
 
-def test_chains_that_restore_undo_colours_and_chains_that_promise_the_input_back_keep_them():
-    asked = {name: Chain.load(name).spec.items[0].options.colour for name in catalog().chains if "odedit" in name}
-    assert {name for name, colour in asked.items() if colour == "undo"} >= {"odedit", "odedit-plus", "odedit-auto"}
-    assert asked["odedit-exact"] == asked["odedit-paper"] == Restore().colour == "keep"
+@pytest.mark.parametrize("what", ["colour", "blur"])
+def test_chains_that_restore_undo_colours_and_blur_and_chains_that_promise_the_input_back_keep_them(what):
+    asked = {
+        name: getattr(Chain.load(name).spec.items[0].options, what) for name in catalog().chains if "odedit" in name
+    }
+    undo = {"odedit", "odedit-plus", "odedit-auto", "odedit-fast", "odedit-gfpgan", "odedit-codeformer"}
+    assert {name for name, said in asked.items() if said == "undo"} >= undo
+    assert asked["odedit-exact"] == asked["odedit-paper"] == getattr(Restore(), what) == "keep"
 
 
 def test_a_round_trip_returns_damaged_colours_where_they_are_kept_and_says_what_it_undid_else():

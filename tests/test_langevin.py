@@ -89,17 +89,17 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("level", [0, 25, 99])
 def test_step_rules(rule, level):
-    assert step_size(Langevin(rule=rule), level, GRID) == pytest.approx(RULES[rule](level), rel=1e-9)
+    assert step_size(Langevin(rule=rule, step=1e-6), level, GRID) == pytest.approx(RULES[rule](level), rel=1e-9)
 
 
 def test_the_reference_sigma_is_the_schedules_whatever_the_grid():
     coarse = make_grid("karras", 10, SCHEDULE)
-    top = step_size(Langevin(rule="variance"), 9, coarse)
+    top = step_size(Langevin(rule="variance", step=1e-6), 9, coarse)
     assert top == pytest.approx(1e-6 * coarse.sigma(9) ** 2 / SCHEDULE.sigma_ref**2)
 
 
-def test_the_variance_rule_moves_one_hundredth_of_sigma_squared_per_step():
-    options = Langevin(rule="variance")
+def test_the_variance_rule_moves_one_hundredth_of_sigma_squared_per_step_of_the_papers():
+    options = Langevin(rule="variance", step=1e-6)
     for level in (0, 25, 75):
         assert step_size(options, level, GRID) / GRID.sigma(level) ** 2 == pytest.approx(0.01)
 

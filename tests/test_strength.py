@@ -11,7 +11,9 @@ import odekit
 from odekit import Chain, Image
 from odekit.bench import knobs
 from odekit.bench.calibrate import fit, leave_one_out
+from odekit.bench.faces import face_set
 from odekit.bench.knobs import by_decile
+from odekit.bench.treated import both, known
 from odekit.edit import edit
 from odekit.enhancers.auto import AutoLangevin
 from odekit.enhancers.langevin import Langevin, LangevinEnhancer
@@ -306,6 +308,23 @@ def test_the_meter_is_calibrated_and_judged_by_commands(tmp_path, cli, monkeypat
     fixed = [row["psnr"] for arm, row in arms.items() if arm.startswith("fixed")]
     assert min(fixed) <= arms["auto"]["psnr"] <= arms["best fixed of each kind"]["psnr"] + 3
     assert any("calls" in goal["name"] for goal in first["goals"])
+
+
+def test_a_meter_learns_from_faces_as_they_are_and_as_the_chain_changes_them():
+    pictures = face_set(None, 64).test[:12]
+    plain, made = known(pictures), both(pictures, 0, darker)
+    bright = [i for i, image in enumerate(plain.damaged) if image.pixels.mean() > 0.5]
+    assert 0 < len(bright) < 12
+    assert made.kinds == plain.kinds + tuple(plain.kinds[i] for i in bright)
+    np.testing.assert_array_equal(made.clean, np.concatenate([pictures, pictures[bright]]))
+    wanted = [*plain.damaged, *(darker(plain.damaged[i]) for i in bright)]
+    for image, other in zip(made.damaged, wanted, strict=True):
+        np.testing.assert_array_equal(image.pixels, other.pixels)
+
+
+def darker(image):
+    """Bright pictures halved, the others left alone."""
+    return image.with_pixels(image.pixels / 2) if image.pixels.mean() > 0.5 else image
 
 
 TOY = """\

@@ -29,13 +29,13 @@ ARMS: tuple[Mapping[str, Any], ...] = (
     DCT | {"power": 0.5, "rate": 0.02},
     DCT | {"power": 0.25},
     DCT | {"power": -0.25},
-    ROCK | {"stages": 5, "iterations": 2, "rate": 0.5},
-    ROCK | {"stages": 5, "iterations": 2, "rate": 5.0},
-    ROCK | {"stages": 3, "iterations": 1, "rate": 1.0},
-    {"use": "langevin", "levels": [0.08, 0.16, 0.25], "iterations": 3, "step": 3.3333e-5},
+    ROCK | {"stages": 4, "rate": 0.4},
+    ROCK | {"stages": 4, "rate": 4.0},
+    ROCK | {"stages": 2, "rate": 0.4},
+    {"use": "langevin", "levels": [0.06, 0.11, 0.17], "iterations": 2, "step": 2e-5},
 )
-"""Beside the chain's own (ten updates of 0.1 sigma^2 at each of three levels): the first three as many calls, two with
-SK-ROCK as many and as far or ten times as far, and two with three calls a level that go as far."""
+"""Beside the chain's own (four updates of 0.1 sigma^2 at each of three levels): the first three as many calls, two with
+SK-ROCK as many and as far or ten times as far, and two with two calls a level that go as far."""
 COLUMNS = {
     "arm": "enhancer",
     "calls": "calls",

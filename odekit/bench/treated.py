@@ -31,7 +31,7 @@ STRENGTHS = (
 
 @dataclass(frozen=True)
 class Cases:
-    """Clean faces uint8 (N, S, S, 3), their damaged pictures, and what was done to them."""
+    """Clean faces uint8 (N, S, S, 3), their damaged pictures as they are inverted, and what was done to them."""
 
     clean: Pictures
     damaged: tuple[Image, ...]
@@ -39,18 +39,41 @@ class Cases:
     severities: tuple[int, ...]
 
 
-def known(pictures: Pictures, seed: int = 0) -> Cases:
-    """Every sixth picture undamaged, the others with the paper's 20 kinds in turn at severities 1 to 5 in turn."""
+def known(pictures: Pictures, seed: int = 0, taken: Callable[[Image], Image] = lambda image: image) -> Cases:
+    """Every sixth picture undamaged, the others with the paper's 20 kinds in turn at severities 1 to 5 in turn.
+
+    Args:
+        pictures: clean faces.
+        seed: of the damage.
+        taken: what the chain does to a face before it inverts it (blur and colours undone).
+    """
     kinds, severities, images = [], [], []
     for i, picture in enumerate(pictures):
         number, kinds_there_are = i - i // 6, len(PAPER_KINDS)
         kind = PAPER_KINDS[number % kinds_there_are]
         severity = 0 if i % 6 == 5 else 1 + (2 * number + number // kinds_there_are) % 5
         image = Image.from_uint8(picture)
-        images.append(damage(image, kind, seed, severity) if severity else image)
+        images.append(taken(damage(image, kind, seed, severity) if severity else image))
         kinds.append(kind if severity else "clean")
         severities.append(severity)
     return Cases(pictures, tuple(images), tuple(kinds), tuple(severities))
+
+
+def both(pictures: Pictures, seed: int, taken: Callable[[Image], Image]) -> Cases:
+    """Damaged faces as they are, and once more those that a chain changes before it inverts them.
+
+    A meter that learnt from both serves chains that undo blur and colours and chains that do not.
+    """
+    plain, ready = known(pictures, seed), known(pictures, seed, taken)
+    same = zip(plain.damaged, ready.damaged, strict=True)
+    changed = [i for i, (a, b) in enumerate(same) if not np.array_equal(a.pixels, b.pixels)]
+    every = [*range(len(pictures)), *changed]
+    return Cases(
+        pictures[every],
+        plain.damaged + tuple(ready.damaged[i] for i in changed),
+        tuple(plain.kinds[i] for i in every),
+        tuple(plain.severities[i] for i in every),
+    )
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ def strength(
     limit: Annotated[int, typer.Option(min=1, help="Pictures.")] = 128,
     calibrate: Annotated[Path | None, typer.Option(help="Fit the meter on train faces and write it here.")] = None,
     meter: Annotated[Path | None, typer.Option(help="A calibration to judge; the built-in one by default.")] = None,
-    chain: Annotated[str, typer.Option(help="A chain with iterations: auto; prior and inverter are taken from it.")] = (
-        "odedit-auto"
-    ),
+    chain: Annotated[
+        str, typer.Option(help="A chain with iterations: auto; all but the enhancer is taken from it.")
+    ] = ("odedit-auto"),
     keep: Annotated[Path | None, typer.Option(help="A folder for what is finished; nothing is computed twice.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of damage and noise.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -33,7 +33,7 @@ def strength(
     from odekit.bench.calibrate import chosen, fit, worth
     from odekit.bench.faces import face_set
     from odekit.bench.strength import judge
-    from odekit.bench.treated import STRENGTHS, known, treat
+    from odekit.bench.treated import STRENGTHS, both, known, treat
     from odekit.chain import Chain
     from odekit.cli.bench_solvers import show
     from odekit.cli.show import print_json, say
@@ -51,7 +51,7 @@ def strength(
     if calibrate and not len(faces.train):
         raise InputError("there are no train faces to calibrate on: give --data with a split")
     pictures = chosen(faces.train, limit) if calibrate else (faces.test if len(faces.test) else faces.val)[:limit]
-    cases = known(pictures, seed)
+    cases = (both if calibrate else known)(pictures, seed, lambda image: stage.taken(image)[0])
     strengths = STRENGTHS if calibrate else load_calibration(meter).strengths
     treated = treat(cases, stage.inverter, stage.prior, strengths, seed=seed, keep=keep, tell=tell)
     what = f"{len(pictures)} {'train' if calibrate else 'test'} faces, 20 kinds of damage, severities 0 to 5"

@@ -5,15 +5,16 @@ Neither loads weights or torch, unless a picture is to be judged or a job to be 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from odekit.bench.forecast import Forecast
     from odekit.chain import Chain
-    from odekit.plan import Plan
+    from odekit.plan import Plan, UsedPart
 
 ChainArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped chain.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")]
@@ -74,32 +75,40 @@ def explain(
         told = {} if ahead is None else {"forecast": ahead.tree()}
         print_json(asdict(plan) | {"calls_per_image": plan.calls, "chain": loaded.tree()} | told)
         return
-    unknown = "depends"
-    per_face = {"face": " per face"}
-    rows = [
-        (s.place, s.name, s.what, unknown if s.calls is None else f"{s.calls}{per_face.get(s.per, '')}")
-        for s in plan.stages
-    ]
-    print_table(f"{loaded.spec.name or chain}  {loaded.spec.summary}", ("#", "stage", "what it does", "calls"), rows)
-    parts = [
-        (p.kind, p.name, p.dist, p.licence, "yes" if p.commercial_use else "no", p.weights or "") for p in plan.parts
-    ]
-    print_table("", ("part", "name", "from", "licence", "commercial use", "weights"), parts)
-    files = [
-        (
-            w["name"],
-            w["licence"],
-            "yes" if w["commercial_use"] else "no",
-            "yes" if w["here"] else "no",
-            w.get("missing", ""),
-        )
-        for w in plan.weights
-    ]
-    if files:
-        print_table("", ("weights", "licence", "commercial use", "here", "how to get them"), files)
+    print_table(f"{loaded.spec.name or chain}  {loaded.spec.summary}", STAGE_COLUMNS, stage_cells(plan))
+    print_table("", PART_COLUMNS, [part_cells(part) for part in plan.parts])
+    if files := [weight_cells(one) for one in plan.weights]:
+        print_table("", WEIGHT_COLUMNS, files)
     say(f"\n{calls_of(plan)}")
     for line in [] if ahead is None else ahead.lines():
         say(line)
+
+
+STAGE_COLUMNS = ("#", "stage", "what it does", "calls")
+PART_COLUMNS = ("part", "name", "from", "licence", "commercial use", "weights")
+WEIGHT_COLUMNS = ("weights", "licence", "commercial use", "here", "how to get them")
+
+
+def yes(said: bool) -> str:
+    """A fact in a table."""
+    return "yes" if said else "no"
+
+
+def stage_cells(plan: Plan) -> list[tuple[str, str, str, str]]:
+    """A row for each stage."""
+    per = {"face": " per face"}
+    calls = ("depends" if s.calls is None else f"{s.calls}{per.get(s.per, '')}" for s in plan.stages)
+    return [(s.place, s.name, s.what, count) for s, count in zip(plan.stages, calls, strict=True)]
+
+
+def part_cells(part: UsedPart) -> tuple[str, str, str, str, str, str]:
+    """A row for each part."""
+    return part.kind, part.name, part.dist, part.licence, yes(part.commercial_use), part.weights or ""
+
+
+def weight_cells(file: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    """A row for a weights file that the chain needs."""
+    return file["name"], file["licence"], yes(file["commercial_use"]), yes(file["here"]), file.get("missing", "")
 
 
 def job(chain: Chain, images: int, batch_size: str | None) -> Forecast:

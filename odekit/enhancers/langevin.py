@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 PRESETS = {"light": 100, "medium": 200, "heavy": 300}
 """Iterations per level that the paper calls for light, medium and heavy damage."""
-LEVELS: tuple[float, ...] = (0.0, 0.08, 0.16, 0.25)
-STEP, TEMPERATURE, SNR = 1e-6, 0.6, 0.16
+LEVELS: tuple[float, ...] = (0.0, 0.06, 0.11, 0.17)
+STEP, TEMPERATURE, SNR = 4e-7, 0.5, 0.16
 """What holds where the chain says nothing and `iterations` is a number."""
 
 
@@ -31,13 +31,13 @@ class Langevin(Options):
 
     part = "langevin"
     levels: list[int | float] | None = Limits(default=None, min_length=1)
-    """Where to act: integers are grid indices, decimals fractions of the schedule; 0, 0.08, 0.16, 0.25 by
+    """Where to act: integers are grid indices, decimals fractions of the schedule; 0, 0.06, 0.11, 0.17 by
     default. The paper's are 0, 0.25, 0.5, 0.75, the upper two of which replace the person (chain `odedit-paper`)."""
     iterations: int | Literal["light", "medium", "heavy", "auto"] = Limits(default=100)
     """Updates per level; `light`, `medium`, `heavy` are 100, 200, 300. `auto`: a meter of damage decides levels,
     iterations, step and temperature for each picture; those of them that are set stay as they are."""
     step: float | None = Limits(default=None, gt=0)
-    """The paper's epsilon, 1e-6 where nothing is said; what it multiplies is the rule's business."""
+    """The paper's epsilon (1e-6 there), 4e-7 where nothing is said; what it multiplies is the rule's business."""
     rule: Literal["literal", "variance", "constant", "code", "snr"] = "variance"
     """Step size a at a level: `literal` step * sigma/sigma_ref (as printed), `variance` step * sigma^2/sigma_ref^2,
     `constant` step, `code` step * g with g geometric from 100 at the lowest level of the grid to 1 at the highest,
@@ -45,7 +45,7 @@ class Langevin(Options):
     snr: float | None = Limits(default=None, gt=0, lt=1)
     """For rule `snr`: length of the noise over length of the score's part of an update; 0.16 where nothing is said."""
     temperature: float | None = Limits(default=None, ge=0)
-    """Variance of the noise relative to the drift's own, 0.6 where nothing is said; 0 is gradient ascent, the paper's
+    """Variance of the noise relative to the drift's own, 0.5 where nothing is said; 0 is gradient ascent, the paper's
     1/3 smooths, 1 samples."""
     meter: str | None = None
     """For `auto`: a calibration that `odekit bench strength --calibrate` wrote; the built-in prior's by default."""

@@ -19,16 +19,16 @@ class Preconditioned(Options):
     """Options of the enhancer `preconditioned`."""
 
     part = "preconditioned"
-    levels: list[int | float] = Limits(default=[0.08, 0.16, 0.25], min_length=1)
+    levels: list[int | float] = Limits(default=[0.06, 0.11, 0.17], min_length=1)
     """Where to act: integers are grid indices, decimals fractions of the schedule."""
-    iterations: int = Limits(default=10, ge=1)
+    iterations: int = Limits(default=4, ge=1)
     """Updates per level."""
     rate: float = Limits(default=0.1, gt=0, lt=2)
     """The step over sigma^2 of a frequency whose variance is the noise's own, sigma^2. From 2 on it is unstable."""
     power: float = Limits(default=-0.25, ge=-1, le=1)
     """How the step grows with the variance v of a frequency, as (v / sigma^2)^power: 1 relaxes all at the same pace,
     0 is plain Langevin, below 0 coarse structure, which is the person, is moved even less than that."""
-    temperature: float = Limits(default=0.6, ge=0)
+    temperature: float = Limits(default=0.5, ge=0)
     """Variance of the noise relative to the drift's own; 0 is ascent."""
     spectrum: str | None = None
     """A file of `odekit bench enhancers --calibrate`; by default that of the built-in prior's training faces."""

@@ -18,15 +18,15 @@ class SkRock(Options):
     """Options of the enhancer `sk-rock`."""
 
     part = "sk-rock"
-    levels: list[int | float] = Limits(default=[0.08, 0.16, 0.25], min_length=1)
+    levels: list[int | float] = Limits(default=[0.06, 0.11, 0.17], min_length=1)
     """Where to act: integers are grid indices, decimals fractions of the schedule."""
     iterations: int = Limits(default=1, ge=1)
     """Steps per level."""
-    stages: int = Limits(default=3, ge=1, le=50)
+    stages: int = Limits(default=2, ge=1, le=50)
     """Network calls per step; the longest stable step grows with their square."""
-    rate: float = Limits(default=1.0, gt=0)
-    """The step over sigma^2; ten updates of `langevin` with a = 0.1 sigma^2 go as far as a step of 1."""
-    temperature: float = Limits(default=0.6, ge=0)
+    rate: float = Limits(default=0.4, gt=0)
+    """The step over sigma^2; four updates of `langevin` with a = 0.1 sigma^2 go as far as a step of 0.4."""
+    temperature: float = Limits(default=0.5, ge=0)
     """Variance of the noise relative to the drift's own; 0 is ascent."""
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
