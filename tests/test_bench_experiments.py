@@ -13,9 +13,10 @@ from degrade_faces import faces as face_pixels
 from scipy.ndimage import gaussian_filter
 
 from odekit import yamldoc
-from odekit.bench import sheets, strength, sweepfile, synergy, tradeoff
+from odekit.bench import sheet_md, sheets, strength, sweepfile, synergy, tradeoff
 from odekit.bench.cases import pictures
 from odekit.bench.clean import faces
+from odekit.bench.evaluate import opened
 from odekit.bench.faces import at_side
 from odekit.bench.results import Plot, Results
 from odekit.degrade import PAPER_KINDS
@@ -460,6 +461,25 @@ def test_the_shipped_sweeps_are_whole():
     assert sweepfile.load("masked").kinds == ("mask_pixels",)
     with pytest.raises(ConfigError, match="there is no sweep maskd; did you mean 'masked'"):
         sweepfile.load("maskd")
+
+
+@pytest.mark.parametrize("count, shown", [(10, True), (11, False)])
+def test_a_page_of_more_methods_than_can_be_read_has_no_tables_by_damage(count, shown):
+    from odekit.bench.panel import choose
+    from odekit.bench.results import Group, Method, Value
+
+    names = [f"m{i}" for i in range(count)]
+    groups = [Group(name, kind, values={"psnr": Value(20.0)}) for name in names for kind in ("", "fog", "jpeg")]
+    methods = tuple(Method(name, name) for name in names)
+    made = Results(
+        "sweep",
+        "t",
+        "h",
+        methods=methods,
+        groups=tuple(groups),
+        metrics=tuple(opened(choose("psnr"), "cpu").about.values()),
+    )
+    assert ("## PSNR by damage" in sheet_md.page(made)) == shown
 
 
 def test_points_without_a_number_are_not_drawn():

@@ -1,5 +1,7 @@
 """Blur of whole photographs is told by its spectrum, with its width and kind, and undone where it was told."""
 
+import json
+
 import numpy as np
 import pytest
 from photos import PHOTOS
@@ -246,3 +248,13 @@ def test_a_chain_undoes_blur_where_asked_and_the_record_tells():
     assert psnr(undone.image.pixels, face.pixels) > psnr(kept.image.pixels, face.pixels) + 1
     with pytest.raises(Exception, match="blur"):
         Chain.load("odedit", ["restore.blur=maybe"])
+
+
+def test_the_option_is_judged_by_a_command(cli):
+    done = cli("bench", "blur", "--limit", 3, "--kind", "gaussian_blur", "--kind", "jpeg", "--json")
+    assert done.code == 0, done.err
+    rows = {row["damage"]: row for row in json.loads(done.out)["rows"]}
+    assert list(rows) == ["clean", *(f"gaussian_blur {i}" for i in range(1, 6)), "jpeg 4"]
+    assert rows["clean"]["touched"] == rows["jpeg 4"]["touched"] == 0 == rows["jpeg 4"]["gain"]
+    assert rows["gaussian_blur 3"]["gain"] > 3 and rows["gaussian_blur 3"]["touched"] == 1
+    assert rows["gaussian_blur 3"]["damaged"] < rows["gaussian_blur 3"]["undone"]

@@ -10,7 +10,7 @@ import torch
 import odekit
 from odekit import Chain, Image
 from odekit.bench import knobs
-from odekit.bench.calibrate import fit, leave_one_out
+from odekit.bench.calibrate import caution, fit, leave_one_out
 from odekit.bench.faces import face_set
 from odekit.bench.knobs import by_decile
 from odekit.bench.treated import both, known
@@ -352,6 +352,16 @@ def test_the_fit_finds_a_linear_gain_and_is_cautious_about_noise():
         (z[rest] - centre).T @ (z[rest] - centre) + 3.0 * np.eye(3), (z[rest] - centre).T @ wanted[rest]
     )
     assert left[7, 0] == pytest.approx((wanted[rest].mean(0) + (z[7] - centre) @ weights)[0], abs=0.05)
+
+
+def test_the_caution_is_the_highest_that_loses_nothing_and_leaves_alone_what_is_in_doubt():
+    rng = np.random.Generator(np.random.Philox(6))
+    doubtful = rng.normal(0.01, 1, 100)
+    gains = np.concatenate([doubtful - doubtful.mean() + 0.01, np.full(20, 2.5)])[:, None]
+    promises = np.concatenate([np.full(100, 0.85), np.full(20, 2.05)])[:, None]
+    assert caution(promises, gains) == pytest.approx(2.0), "0.01 dB on the mean is within a standard error of nothing"
+    gains[:100] += 0.5
+    assert caution(promises, gains) == pytest.approx(0.8), "half a decibel is not"
 
 
 def test_the_built_in_meter_refuses_other_levels_and_other_priors():

@@ -43,7 +43,7 @@ def fit(
     """Ridge regression of every gain on the standardised readings.
 
     The penalty is the one of `RIDGES` with the smallest mean squared leave-one-out error (closed form: residual over
-    one minus leverage); the caution is the standard error of the best strength's promise that is left.
+    one minus leverage).
     """
     names = tuple(readings[0])
     raw = np.array([[one[name] for name in names] for one in readings])
@@ -78,8 +78,16 @@ def leave_one_out(z: Array, wanted: Array, ridge: float) -> Array:
 
 
 def caution(promised: Array, wanted: Array) -> float:
-    """The promise from which treating pays best on pictures that the fit did not see."""
+    """The highest promise to ask for that loses nothing: what is in doubt is left alone.
+
+    On pictures that the fit did not see the mean gain hardly depends on it. So it is the highest bound whose mean gain is
+    within one standard error (of the difference, paired) of the best bound's: the one-standard-error rule of Breiman,
+    Friedman, Olshen and Stone, Classification and Regression Trees (1984).
+    """
     best = promised.argmax(1)
     promise, gain = promised.max(1), wanted[np.arange(len(wanted)), best]
     bounds = np.linspace(0, 3, 31)
-    return float(bounds[int(np.argmax([gain[promise > bound].sum() for bound in bounds]))])
+    gained = np.where(promise > bounds[:, None], gain, 0)
+    lost = gained[int(gained.mean(1).argmax())] - gained
+    within = lost.mean(1) <= lost.std(1) / np.sqrt(len(promise))
+    return float(bounds[within].max())

@@ -9,6 +9,9 @@ from pathlib import Path
 from odekit.bench import tables
 from odekit.bench.results import Results
 
+WIDE = 10
+"""Methods beyond which tables by damage are too wide to read, as those of sweeps; `rows.csv` has every picture."""
+
 
 def page(results: Results) -> str:
     """The whole page."""
@@ -54,8 +57,10 @@ def facts(results: Results) -> str:
 
 
 def by_damage(results: Results) -> list[str]:
-    """A table for each metric, a line for each damage; nothing where there is only one."""
+    """A table for each metric, a line for each damage; nothing where there is only one, or more methods than `WIDE`."""
     parts: list[str] = []
+    if len(results.methods) > WIDE:
+        return parts
     for metric in results.metrics:
         head, lines = tables.by_damage(results, metric.name)
         if len(lines) > 1 and any(cell != "-" for line in lines for cell in line[3:]):

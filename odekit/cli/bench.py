@@ -40,6 +40,7 @@ for command in (
     bench_upsampler.upsampler,
     bench_strength.strength,
     bench_strength.colour,
+    bench_strength.blur,
     bench_knobs.knobs,
     bench_knobs.enhancers,
     bench_experiments.table1,

@@ -1,4 +1,4 @@
-"""`odekit bench strength|colour`: what is decided for each picture by itself, judged and calibrated."""
+"""`odekit bench strength|colour|blur`: what is decided for each picture by itself, judged and calibrated."""
 
 from __future__ import annotations
 
@@ -119,3 +119,26 @@ def colour(
     order = np.random.Generator(np.random.PCG64(6)).permutation(len(faces.train))[:limit]
     save(bench.calibrate(faces.train[order], seed), calibrate)
     say(f"{calibrate}: calibrated on {len(order)} train faces")
+
+
+def blur(
+    data: Annotated[
+        Path | None, typer.Option(help="Aligned faces: folder, tar or npz with a split; the checkout's test faces.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Faces.")] = 128,
+    kind: Annotated[list[str] | None, typer.Option(help="Kinds of damage; all by default.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw it into this file (png, svg or pdf).")] = None,
+) -> None:
+    """Judge the option blur: undo on every kind of damage. No network is called.
+
+    Example: odekit bench blur --limit 4 --kind gaussian_blur --kind jpeg
+    """
+    from odekit.bench.blur import judge
+    from odekit.bench.faces import face_set
+    from odekit.cli.bench_solvers import show
+    from odekit.degrade.kinds import KINDS
+
+    faces = face_set(data, 64)
+    show(judge((faces.test if len(faces.test) else faces.val)[:limit], kind or KINDS, seed), as_json, plot)
