@@ -1,4 +1,4 @@
-"""`odekit bench blur`: the option `blur: undo` of aligned faces, judged on faces of known damage. No network is called."""
+"""`odekit bench blur`: `blur: undo` of aligned faces, judged on faces of known damage. No network is called."""
 
 from __future__ import annotations
 

@@ -80,9 +80,9 @@ def leave_one_out(z: Array, wanted: Array, ridge: float) -> Array:
 def caution(promised: Array, wanted: Array) -> float:
     """The highest promise to ask for that loses nothing: what is in doubt is left alone.
 
-    On pictures that the fit did not see the mean gain hardly depends on it. So it is the highest bound whose mean gain is
-    within one standard error (of the difference, paired) of the best bound's: the one-standard-error rule of Breiman,
-    Friedman, Olshen and Stone, Classification and Regression Trees (1984).
+    On pictures that the fit did not see the mean gain hardly depends on it. So it is the highest bound whose mean gain
+    is within one standard error (of the difference, paired) of the best bound's: the one-standard-error rule of
+    Breiman, Friedman, Olshen and Stone, Classification and Regression Trees (1984).
     """
     best = promised.argmax(1)
     promise, gain = promised.max(1), wanted[np.arange(len(wanted)), best]

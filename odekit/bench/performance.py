@@ -120,7 +120,7 @@ The plain loop is what a user of the diffusers library would write, `odekit/benc
 forward DDIM schedulers and Langevin updates, with the same weights, calls, threads and batch; its round trip is held
 against reference results of that library in the tests. Methods take turns within each round. Times are those of the
 processor, which other programs on the machine change little; the wall's, beside them, mean something only where
-nothing else ran. `odedit-fast` makes 50 calls where `odedit` makes 600; what that does to the pictures is measured in
+nothing else ran. `odedit-fast` makes 28 calls where `odedit` makes 600; what that does to the pictures is measured in
 [strength.md](strength.md). Where a figure is missed, the share of the matrix peak in the row's own precision says what
 is left: at 100 % every cycle goes into the products and sums of the plain network. Of two threads both count as the
 processor's time, so that the wall's is half of it. Beside the network a call of one picture costs 0.6 ms of one thread
