@@ -130,7 +130,7 @@ def test_large_photographs_are_searched_in_a_copy(monkeypatch):
 
 
 def test_a_copy_has_the_means_of_areas_and_comes_back_in_place(monkeypatch):
-    monkeypatch.setattr("odekit.faces.mend.SIDE", 20)
+    monkeypatch.setattr("odekit.faces.mend.SIDE", 15)
     y, x = np.mgrid[0:62, 0:75]
     ramp = Image(np.stack([x / 75, y / 62, x * 0]).astype(np.float32))
     small = reduced(ramp)

@@ -113,7 +113,7 @@ def sweep(
 ) -> None:  # fmt: skip
     """Options of a chain crossed: a table, and a plot of fidelity (PSNR) against realism (SWD).
 
-    Shipped: updates (the paper's Figures 6 and 7), masked (Figure 13).
+    Shipped: updates (the paper's Figures 6 and 7), masked (Figure 13), settings (by which the defaults were chosen).
 
     Example: odekit bench sweep updates --faces faces/ --limit 8 -o updates/
     """
