@@ -26,7 +26,7 @@ from odekit.session import Session
 
 DCT, ROCK = {"use": "preconditioned"}, {"use": "sk-rock"}
 ARMS: tuple[Mapping[str, Any], ...] = (
-    DCT | {"power": 0.5, "rate": 0.02},
+    DCT | {"power": 0.5, "rate": 0.015},
     DCT | {"power": 0.25},
     DCT | {"power": -0.25},
     ROCK | {"stages": 4, "rate": 0.4},
