@@ -36,7 +36,8 @@ def test_a_round_trip_returns_the_input_and_halves_its_error_with_the_step():
     means = []
     for steps in (20, 40):
         chain = Chain.load(
-            "odedit", ["restore.colour=keep", "restore.enhancer=none", f"restore.inverter.steps={steps}"]
+            "odedit",
+            ["restore.colour=keep", "restore.blur=keep", "restore.enhancer=none", f"restore.inverter.steps={steps}"],
         )
         means.append(np.mean([psnr(r.image.pixels, i.pixels) for r, i in zip(chain.run(images), images, strict=True)]))
     assert means[1] > 25

@@ -185,7 +185,12 @@ def odekits(task: Task, compile: bool, precision: str = "auto") -> Entrant:
     from odekit.chain import Chain
 
     enhancer = f"{{use: langevin, levels: {task.levels}, iterations: {task.iterations}}}"
-    settings = [f"restore.inverter.steps={task.steps}", f"restore.enhancer={enhancer}", "restore.colour=keep"]
+    settings = [
+        f"restore.inverter.steps={task.steps}",
+        f"restore.enhancer={enhancer}",
+        "restore.colour=keep",
+        "restore.blur=keep",
+    ]
     prior = f"priors.face={{use: face64, compile: {str(compile).lower()}}}"
     session = Chain.load("odedit", [*settings, prior]).open(
         device=task.device, precision=precision, batch_size=task.batch

@@ -23,8 +23,8 @@ from odekit.image import Image, Pixels
 from odekit.interfaces import Tools
 
 SIDE = 512
-"""Scratches are looked for in a copy whose shorter side is at least this, and less than twice: as wide as there the network
-knows them. A copy of at most this, as it was before, lost 1.9 dB on the mean of ten scratched photographs."""
+"""Scratches are looked for in a copy whose shorter side is at least this, and less than twice: as wide as there the
+network knows them. A copy of at most this, as it was before, lost 1.9 dB on the mean of ten scratched photographs."""
 WIDER = 2
 """Scratches are filled so many pixels of that copy beyond what was marked, and over as many again fading."""
 
