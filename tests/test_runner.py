@@ -34,7 +34,7 @@ def test_the_record_holds_what_it_takes_to_make_the_picture_again(cli, exact, fa
     assert record["calls"] == 28
     assert record["input"]["sha256"] == hashlib.sha256((faces / "face3.png").read_bytes()).hexdigest()
     assert record["output"]["sha256"] == hashlib.sha256((tmp_path / "out" / "face3.png").read_bytes()).hexdigest()
-    assert record["chain"]["chain"][0]["restore"]["enhancer"]["temperature"] == 0.6
+    assert record["chain"]["chain"][0]["restore"]["enhancer"]["temperature"] == 0.5
     assert record["stages"][0]["stage"] == "restore"
     assert record["stages"][0]["seconds"] > 0
     assert {"device", "precision", "slots", "threads", "versions", "weights"} <= set(record)

@@ -257,7 +257,7 @@ def test_its_licence_is_known_everywhere():
         assert [part.name for part in plan.not_commercial] == ["codeformer"]
 
 
-PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep"]
+PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep", "restore.blur=keep"]
 """What the README says for the paper's fixed settings."""
 
 

@@ -173,7 +173,12 @@ def test_the_shipped_chains_are_valid(name):
 def test_odedit_goes_first_as_strong_as_each_face_needs_or_as_the_paper_has_it():
     auto = odekit.Chain.load("odedit-auto").tree()["chain"][0]
     assert odekit.Chain.load("odedit-diffbir").tree()["chain"][0] == auto
-    fixed = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep"]  # as the README says
+    fixed = [
+        "restore.inverter=ode",
+        "restore.enhancer=langevin",
+        "restore.colour=keep",
+        "restore.blur=keep",
+    ]  # as the README says
     paper = odekit.Chain.load("odedit-diffbir", fixed)
     assert paper.tree()["chain"][0] == odekit.Chain(["restore"]).tree()["chain"][0]
     assert paper.plan().calls == 600

@@ -217,7 +217,7 @@ def test_both_versions_are_registered_with_what_else_binds_their_users():
     assert found.stores["gfpgan-1.3"].sha256 != found.stores["gfpgan-1.4"].sha256
 
 
-PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep"]
+PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep", "restore.blur=keep"]
 """What the README says for the paper's fixed settings."""
 
 
