@@ -14,7 +14,8 @@ import typer
 if TYPE_CHECKING:
     from odekit.bench.forecast import Forecast
     from odekit.chain import Chain
-    from odekit.plan import Plan, UsedPart
+    from odekit.needs import UsedPart
+    from odekit.plan import Plan
 
 ChainArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped chain.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")]
