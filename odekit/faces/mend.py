@@ -25,8 +25,9 @@ from odekit.interfaces import Tools
 SIDE = 512
 """Scratches are looked for in a copy whose shorter side is at least this, and less than twice: as wide as there the
 network knows them. A copy of at most this, as it was before, lost 1.9 dB on the mean of ten scratched photographs."""
-WIDER = 2
-"""Scratches are filled so many pixels of that copy beyond what was marked, and over as many again fading."""
+BESIDE = np.float32(2 / 3)
+"""How much of the filling the pixels of that copy get that touch a scratch; none leaves a dotted edge, two pixels all
+around and two fading (as before) blur small faces away."""
 
 FAINTER = 0.85
 """Where scratches were found, so much less surety is enough for others."""
@@ -157,11 +158,8 @@ def enlarged(planes: NDArray[np.float32], height: int, width: int) -> NDArray[np
 
 
 def near(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """1 on a mask (H, W) and `WIDER` pixels around it, fading to 0 over as many more."""
-    from scipy.ndimage import distance_transform_cdt
+    """1 on a mask (H, W), `BESIDE` on the pixels that touch it, 0 elsewhere."""
+    import cv2
 
-    if not mask.any():
-        return np.zeros(mask.shape, np.float32)
-    away = distance_transform_cdt(~mask, "chessboard")
-    weight: NDArray[np.float32] = np.clip((2 * WIDER + 1 - away) / (WIDER + 1), 0, 1).astype(np.float32)
-    return weight
+    wide = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return np.where(mask, np.float32(1), BESIDE * wide).astype(np.float32)
