@@ -260,33 +260,41 @@ def test_repeats_bring_sdedit_nearest_to_the_calls():
         "sdedit-200x3", "sdedit-300x2", "sdedit-400x2", "sdedit-500x1", "sdedit-600x1", "sdedit-700x1",
     ]  # fmt: skip
     assert [one.chain.plan().calls for one in tradeoff.rivals()] == [600, 600, 800, 500, 600, 700]
-    assert [one.chain.plan().calls for one in tradeoff.ours()] == [600, 600]
+    assert [one.name for one in tradeoff.ours()] == ["odedit", "odedit-0.75", "odedit-1", "odedit-top"]
+    assert {one.chain.plan().calls for one in tradeoff.ours()} == {600}
 
 
 def test_the_rivals_are_those_nearest_in_realism_and_in_faithfulness(cli, tmp_path, monkeypatch):
     monkeypatch.setattr(strength, "SWD_RESAMPLES", 10)
     out = tmp_path / "out"
     arguments = ["--prior", "{use: mixture, side: 16}", "--side", 16, "--limit", 4, "--calls", 40, "--t0", "20,300"]
+    arguments += ["--temperatures", "0.5,1"]  # the first is the default, which runs once
     done = cli("bench", "tradeoff", *arguments, "--kinds", "gaussian_noise", "-o", out)
     assert done.code == 0, done.err
     results = Results.read(out)
-    assert [one.name for one in results.methods[1:]] == ["odedit-four", "odedit-top", "sdedit-20x2", "sdedit-300x1"]
-    assert [one.calls for one in results.methods[1:]] == [600, 600, 40, 300]
+    assert [one.name for one in results.methods[1:]] == [
+        "odedit", "odedit-1", "odedit-top", "sdedit-20x2", "sdedit-300x1",
+    ]  # fmt: skip
+    assert [one.calls for one in results.methods[1:]] == [600, 600, 600, 40, 300]
     values = {one.method: one.values for one in results.groups if not one.kind}
-    for said, metric in zip(results.notes[:2], ("swd", "psnr"), strict=True):
-        mine = values["odedit-four"][metric].value
-        rival = min(("sdedit-20x2", "sdedit-300x1"), key=lambda name: abs(values[name][metric].value - mine))
-        assert rival in said
+    for name, lines in (("odedit", results.notes[:2]), ("odedit-1", results.notes[2:4])):
+        for said, metric in zip(lines, ("swd", "psnr"), strict=True):
+            mine = values[name][metric].value
+            rival = min(("sdedit-20x2", "sdedit-300x1"), key=lambda one: abs(values[one][metric].value - mine))
+            assert said.startswith(f"{name}, as")
+            assert f": {rival} (" in said
     top = next(one for one in results.differences if (one.against, one.metric) == ("odedit-top", "psnr"))
-    mean = values["odedit-four"]["psnr"].value - values["odedit-top"]["psnr"].value
-    assert (top.method, top.value) == ("odedit-four", pytest.approx(mean))
-    assert f"PSNR {mean:+.2f} dB" in results.notes[2]
+    mean = values["odedit"]["psnr"].value - values["odedit-top"]["psnr"].value
+    assert (top.method, top.value) == ("odedit", pytest.approx(mean))
+    assert f"PSNR {mean:+.2f} dB" in results.notes[4]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--t0", "high"], "--t0 high: give whole numbers"),
+        (["--temperatures", "hot"], "--temperatures hot: give numbers"),
+        (["--temperatures", "-1"], "temperature -1: choose 0 or more"),
         (["--t0", "1000"], "t0 1000: choose a level from 1 to 999"),
         (["--metrics", "psnr"], "add ssim, swd to --metrics"),
     ],

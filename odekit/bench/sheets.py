@@ -61,6 +61,10 @@ def line_name(plot: Plot, settings: Mapping[str, object]) -> str:
     return f"{plot.lines.rpartition('.')[2]} = {settings.get(plot.lines)}"
 
 
+SHAPES = "so^Dv"
+"""Markers of plots."""
+
+
 def draw(results: Results, plot: Plot, path: Path) -> Path:
     """The plot as a file whose ending says the format.
 
@@ -79,9 +83,8 @@ def draw(results: Results, plot: Plot, path: Path) -> Path:
     for number, (name, found) in enumerate(points(results, plot).items()):
         xs, ys = [x for x, _, _ in found], [y for _, y, _ in found]
         alone = len(found) == 1
-        panel.plot(
-            xs, ys, marker="s" if alone else "o", linestyle="none" if alone else "-", label=name, color=f"C{number}"
-        )
+        marker = SHAPES[number // 10 % len(SHAPES)]  # colours come again after ten
+        panel.plot(xs, ys, marker=marker, linestyle="none" if alone else "-", label=name, color=f"C{number}")
         for x, y, label in found if not alone else ():
             panel.annotate(label, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=7)
     panel.set_xlabel(axis(facts[plot.x].label, facts[plot.x].unit, facts[plot.x].better, "fidelity"))

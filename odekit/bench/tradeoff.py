@@ -1,9 +1,10 @@
 """`odekit bench tradeoff`: ODEdit against SDEdit at about equal network calls, as in the paper's comparison.
 
-SDEdit has one dial: the level t0 that it jumps to, and how often it is repeated. More noise makes believable strangers,
-less keeps the person and the damage. So each setting of it is one point, and two of them are fair rivals: the one that
-is as believable as ODEdit (nearest SWD; who is more faithful?) and the one that is as faithful (nearest PSNR; who is
-more believable?).
+Each has one dial. SDEdit: the level t0 that it jumps to, and how often it is repeated; more noise makes believable
+strangers, less keeps the person and the damage. ODEdit: the temperature of its updates; colder is nearer to the
+original, hotter nearer to faces. So each setting is one point, and for each of ODEdit's, two of SDEdit's are fair
+rivals: the one that is as believable (nearest SWD; who is more faithful?) and the one that is as faithful (nearest
+PSNR; who is more believable?).
 """
 
 from __future__ import annotations
@@ -31,20 +32,33 @@ CALLS = 600
 """Of a face in ODEdit: 100 up, 100 down, 4 x 100 updates."""
 JUMPS = (200, 300, 400, 500, 600, 700)
 """Levels t0."""
+TEMPERATURES = (0.75, 1.0)
+"""Of ODEdit's updates, beside the default."""
 LANGEVIN = {"use": "langevin"}
+ABLATION = "odedit-top"
 
 
-def ours(prior: object = "face64") -> list[Contender]:
-    """ODEdit's defaults, and the same number of updates all in the top latent. The prior is given as in a chain."""
+def ours(temperatures: Sequence[float] = TEMPERATURES, prior: object = "face64") -> list[Contender]:
+    """ODEdit's defaults, the same hotter or colder, and as many updates all in the top latent.
+
+    The prior is given as in a chain.
+
+    Raises:
+        ConfigError: a temperature below 0.
+    """
     from odekit.enhancers.langevin import Langevin
 
     plain = Langevin()
     levels, iterations = list(plain.levels or ()), plain.count
+    found = [_contender("odedit", "ODEdit", {"enhancer": LANGEVIN}, prior)]
+    for value in temperatures:
+        if value < 0:
+            raise ConfigError(f"temperature {value:g}: choose 0 or more")
+        if value != plain.temperature:
+            options = {"enhancer": LANGEVIN | {"temperature": value}}
+            found.append(_contender(f"odedit-{value:g}", f"ODEdit, temperature {value:g}", options, prior))
     top = {"enhancer": LANGEVIN | {"levels": levels[-1:], "iterations": iterations * len(levels)}}
-    return [
-        _contender("odedit-four", "ODEdit, four latents", {"enhancer": LANGEVIN}, prior),
-        _contender("odedit-top", "ODEdit, top latent alone", top, prior),
-    ]
+    return [*found, _contender(ABLATION, "ODEdit, top latent alone", top, prior)]
 
 
 def rivals(jumps: Sequence[int] = JUMPS, calls: int = CALLS, prior: object = "face64") -> list[Contender]:
@@ -71,7 +85,9 @@ def tradeoff(
     setting: Setting, mine: Sequence[Contender], theirs: Sequence[Contender], metrics: Mapping[str, Part], how: How,
     out: Path, resume: bool,
 ) -> Results:  # fmt: skip
-    """Run all; the notes of the document say who is ahead of whom. The first of `mine` is the one that is compared.
+    """Run all; the notes of the document say who is ahead of whom.
+
+    Of `mine`, the last (all updates in the top latent) is compared with the first, every other one with `theirs`.
 
     Raises:
         ConfigError: metrics without PSNR, SSIM and SWD; and what `table1` raises.
@@ -85,43 +101,46 @@ def tradeoff(
     stage = prepare(out, setting, resume, how.overwrite)
     for one in entrants:
         run(stage, one, how)
-    first = mine[0].name
-    pairs = [(first, one.name) for one in entrants[1:]]
+    dial, top, rivals = [one.name for one in mine[:-1]], mine[-1].name, [one.name for one in theirs]
+    pairs = [(dial[0], top), *((one, rival) for one in dial for rival in rivals)]
     plot = Plot("psnr", "swd", "", "Faithful and believable")
     results = compared(
         stage, entrants, how, panel=panel, name="tradeoff", title="ODEdit against SDEdit", plots=(plot,), pairs=pairs
     )
     sheets.draw(results, plot, out / "tradeoff.png")
-    said = verdicts(stage, results, first, [one.name for one in theirs], [one.name for one in mine[1:]])
+    said = [line for name in dial for line in verdicts(stage, results, name, rivals)]
+    said.append(against(stage, results, dial[0], top))
     results = replace(results, notes=(*said, *results.notes), figures={"faithful and believable": "tradeoff.png"})
     return finish(stage, entrants, results)
 
 
-def verdicts(stage: Stage, results: Results, first: str, theirs: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Lines: against the rival of nearest SWD, the one of nearest PSNR, and our own other settings."""
+def verdicts(stage: Stage, results: Results, name: str, rivals: Sequence[str]) -> list[str]:
+    """Two lines: one of ours against the rival of nearest SWD, and against the one of nearest PSNR."""
     whole = {group.method: group.values for group in results.groups if not group.kind}
 
     def nearest(metric: str) -> str:
-        return min(theirs, key=lambda name: abs(whole[name][metric].value - whole[first][metric].value))
+        return min(rivals, key=lambda rival: abs(whole[rival][metric].value - whole[name][metric].value))
 
     believable, faithful = nearest("swd"), nearest("psnr")
-    more = [_difference(results, first, believable, metric) for metric in ("psnr", "ssim")]
+    more = [_difference(results, name, believable, metric) for metric in ("psnr", "ssim")]
     ahead = all(one is not None and one.low > 0 for one in more)
-    ratio = _worst_ratio(stage, first, faithful)
-    lines = [
-        f"As believable: {believable} (SWD {whole[believable]['swd'].value:.1f}, {first} "
-        f"{whole[first]['swd'].value:.1f}). There {first} has {_told(more)}: "
+    ratio = _worst_ratio(stage, name, faithful)
+    return [
+        f"{name}, as believable: {believable} (SWD {whole[believable]['swd'].value:.1f}, {name} "
+        f"{whole[name]['swd'].value:.1f}). There {name} has {_told(more)}: "
         + ("more of both, at 95 %." if ahead else "not more of both at 95 %."),
-        f"As faithful: {faithful} (PSNR {whole[faithful]['psnr'].value:.2f} dB, {first} "
-        f"{whole[first]['psnr'].value:.2f}). The SWD of {first} is {whole[first]['swd'].value:.1f} against "
+        f"{name}, as faithful: {faithful} (PSNR {whole[faithful]['psnr'].value:.2f} dB, {name} "
+        f"{whole[name]['psnr'].value:.2f}). The SWD of {name} is {whole[name]['swd'].value:.1f} against "
         f"{whole[faithful]['swd'].value:.1f}, at most {ratio:.2f} times it at 95 %: "
         + ("lower." if ratio < 1 else "not shown to be lower."),
     ]
-    for name in others:
-        also = [_difference(results, first, name, metric) for metric in ("psnr", "ssim")]
-        there = _worst_ratio(stage, first, name)
-        lines.append(f"Against {name}, {first} has {_told(also)}, and at most {there:.2f} times its SWD, at 95 %.")
-    return lines
+
+
+def against(stage: Stage, results: Results, name: str, other: str) -> str:
+    """A line: one of ours against another of ours."""
+    also = [_difference(results, name, other, metric) for metric in ("psnr", "ssim")]
+    ratio = _worst_ratio(stage, name, other)
+    return f"Against {other}, {name} has {_told(also)}, and at most {ratio:.2f} times its SWD, at 95 %."
 
 
 def _difference(results: Results, method: str, against: str, metric: str) -> Difference | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from odekit.bench.experiment import How
     from odekit.bench.results import Results
 
+Number = TypeVar("Number", int, float)
 Faces = Annotated[
     Path | None,
     typer.Option("--faces", help="Folder, tar or npz of clean aligned faces; the 128 test faces of a checkout."),
@@ -139,6 +140,9 @@ def tradeoff(
     calls: Annotated[
         int, typer.Option("--calls", min=1, help="SDEdit is repeated so that its calls come nearest to these.")
     ] = 600,
+    temperatures: Annotated[
+        str, typer.Option("--temperatures", help="Of ODEdit's updates, beside the default; with commas between.")
+    ] = "",
     prior: Annotated[
         str, typer.Option("--prior", help="A prior by name, as a YAML mapping, or the folder of one.")
     ] = "face64",
@@ -149,8 +153,9 @@ def tradeoff(
 ) -> None:  # fmt: skip
     """ODEdit against SDEdit at about equal calls: who is more faithful, who more believable, and who has both.
 
-    ODEdit with its defaults (600 calls; once more with all updates in the top latent) and SDEdit at several levels t0,
-    all on the same faces. The notes name the fair rivals and say who is ahead, with paired 95 % intervals.
+    ODEdit with its defaults (600 calls), at other temperatures, and with all updates in the top latent; and SDEdit at
+    several levels t0; all on the same faces. The notes name the fair rivals and say who is ahead, with paired 95 %
+    intervals.
 
     Example: odekit bench tradeoff --faces faces/ --limit 20 -o tradeoff/
     """
@@ -158,20 +163,27 @@ def tradeoff(
     from odekit.bench.panel import choose
     from odekit.bench.table1 import METRICS
     from odekit.cli.bench_prior import named
-    from odekit.errors import ConfigError
 
     setting, how = arranged(
         faces, split, limit, kinds, severity, seed, side, reference_side, device, precision, batch_size, resume,
         overwrite, quiet=as_json,
     )  # fmt: skip
-    try:
-        levels = [int(one) for one in jumps.split(",") if one.strip()] or list(bench.JUMPS)
-    except ValueError:
-        raise ConfigError(f"--t0 {jumps}: give whole numbers with commas between") from None
-    mine, theirs = bench.ours(named(prior)), bench.rivals(levels, calls, named(prior))
+    levels = numbers(int, "--t0", "whole numbers", jumps) or bench.JUMPS
+    heat = numbers(float, "--temperatures", "numbers", temperatures) or bench.TEMPERATURES
+    mine, theirs = bench.ours(heat, named(prior)), bench.rivals(levels, calls, named(prior))
     with stoppable():
         results = bench.tradeoff(setting, mine, theirs, choose(metrics or METRICS), how, out, resume)
     close(results, out, page, report, as_json)
+
+
+def numbers(kind: Callable[[str], Number], option: str, what: str, text: str) -> list[Number]:
+    """`200,300` as numbers of a kind; none where the text is empty. Raises ConfigError: what is none."""
+    from odekit.errors import ConfigError
+
+    try:
+        return [kind(one) for one in text.split(",") if one.strip()]
+    except ValueError:
+        raise ConfigError(f"{option} {text}: give {what} with commas between") from None
 
 
 def arranged(
