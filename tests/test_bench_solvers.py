@@ -53,7 +53,9 @@ def test_a_solver_of_first_order_misses_with_fifty_levels_and_that_is_said(cli):
 def test_other_sides_come_back_identical_and_memory_is_told(cli):
     tree = bench(cli, "sides", "--side", "96", "--steps", "4")
     assert len(tree["rows"]) == 2 and all(goal["reached"] for goal in tree["goals"])
-    assert all(0.1 < row["memory"] < 2 and row["calls"] == 13 and row["again"] == 7 for row in tree["rows"])
+    small, large = (row["memory"] for row in tree["rows"])
+    assert 0.1 < small <= large < small + 2  # the peak of the whole process, other tests before it too
+    assert all(row["calls"] == 13 and row["again"] == 7 for row in tree["rows"])
 
 
 def test_a_side_that_no_network_halves_is_refused(cli):

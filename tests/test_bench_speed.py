@@ -200,7 +200,7 @@ def test_speed_prints_rows_and_goals_for_both(cli):
     assert rows["diffusers loop", "float32"]["ratio"] == 1 and rows["odekit", "float32"]["ratio"] > 0.8
     assert len(tree["goals"]) == 4
     faster = next(goal for goal in tree["goals"] if "odedit-fast" in goal["name"])
-    assert float(faster["value"].split()[0]) == pytest.approx(12 * rows["odekit", "float32"]["ratio"], rel=0.02)
+    assert float(faster["value"].split()[0]) == pytest.approx(600 / 28 * rows["odekit", "float32"]["ratio"], rel=0.02)
 
 
 def test_steps_that_both_cannot_share_are_refused(cli):
@@ -234,5 +234,5 @@ def test_latency_is_that_of_one_face_after_warm_up(cli, tmp_path):
 def test_profile_names_convolutions_first(cli):
     done = cli("bench", "profile", "--batch-size", 1, "--top", 3, "--json")
     rows = json.loads(done.out)["rows"]
-    assert len(rows) == 3 and rows[0]["operation"] == "conv2d" and rows[0]["count"] == 40
+    assert len(rows) == 3 and "conv" in rows[0]["operation"] and rows[0]["count"] > 30  # packed or plain
     assert rows[2]["total"] == pytest.approx(sum(row["share"] for row in rows), abs=0.1)
