@@ -262,6 +262,7 @@ def test_repeats_bring_sdedit_nearest_to_the_calls():
     assert [one.chain.plan().calls for one in tradeoff.rivals()] == [600, 600, 800, 500, 600, 700]
     assert [one.name for one in tradeoff.ours()] == ["odedit", "odedit-0.75", "odedit-1", "odedit-top"]
     assert {one.chain.plan().calls for one in tradeoff.ours()} == {600}
+    assert [one.name for one in tradeoff.ours([1.0, 1.0])] == ["odedit", "odedit-1", "odedit-top"]
 
 
 def test_the_rivals_are_those_nearest_in_realism_and_in_faithfulness(cli, tmp_path, monkeypatch):
@@ -294,6 +295,7 @@ def test_the_rivals_are_those_nearest_in_realism_and_in_faithfulness(cli, tmp_pa
     [
         (["--t0", "high"], "--t0 high: give whole numbers"),
         (["--temperatures", "hot"], "--temperatures hot: give numbers"),
+        (["--temperatures", "nan"], "temperature nan: choose 0 or more"),
         (["--temperatures", "-1"], "temperature -1: choose 0 or more"),
         (["--t0", "1000"], "t0 1000: choose a level from 1 to 999"),
         (["--metrics", "psnr"], "add ssim, swd to --metrics"),

@@ -62,7 +62,7 @@ def line_name(plot: Plot, settings: Mapping[str, object]) -> str:
 
 
 SHAPES = "so^Dv"
-"""Markers of plots."""
+"""Markers of points that stand alone; colours come again after ten."""
 
 
 def draw(results: Results, plot: Plot, path: Path) -> Path:
@@ -83,7 +83,7 @@ def draw(results: Results, plot: Plot, path: Path) -> Path:
     for number, (name, found) in enumerate(points(results, plot).items()):
         xs, ys = [x for x, _, _ in found], [y for _, y, _ in found]
         alone = len(found) == 1
-        marker = SHAPES[number // 10 % len(SHAPES)]  # colours come again after ten
+        marker = SHAPES[number // 10 % len(SHAPES)] if alone else "o"
         panel.plot(xs, ys, marker=marker, linestyle="none" if alone else "-", label=name, color=f"C{number}")
         for x, y, label in found if not alone else ():
             panel.annotate(label, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=7)

@@ -9,6 +9,7 @@ PSNR; who is more believable?).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,6 @@ JUMPS = (200, 300, 400, 500, 600, 700)
 TEMPERATURES = (0.75, 1.0)
 """Of ODEdit's updates, beside the default."""
 LANGEVIN = {"use": "langevin"}
-ABLATION = "odedit-top"
 
 
 def ours(temperatures: Sequence[float] = TEMPERATURES, prior: object = "face64") -> list[Contender]:
@@ -44,21 +44,21 @@ def ours(temperatures: Sequence[float] = TEMPERATURES, prior: object = "face64")
     The prior is given as in a chain.
 
     Raises:
-        ConfigError: a temperature below 0.
+        ConfigError: a temperature below 0, or none that is a number.
     """
     from odekit.enhancers.langevin import Langevin
 
     plain = Langevin()
     levels, iterations = list(plain.levels or ()), plain.count
     found = [_contender("odedit", "ODEdit", {"enhancer": LANGEVIN}, prior)]
-    for value in temperatures:
-        if value < 0:
+    for value in dict.fromkeys(temperatures):
+        if not 0 <= value < math.inf:
             raise ConfigError(f"temperature {value:g}: choose 0 or more")
         if value != plain.temperature:
             options = {"enhancer": LANGEVIN | {"temperature": value}}
             found.append(_contender(f"odedit-{value:g}", f"ODEdit, temperature {value:g}", options, prior))
     top = {"enhancer": LANGEVIN | {"levels": levels[-1:], "iterations": iterations * len(levels)}}
-    return [*found, _contender(ABLATION, "ODEdit, top latent alone", top, prior)]
+    return [*found, _contender("odedit-top", "ODEdit, top latent alone", top, prior)]
 
 
 def rivals(jumps: Sequence[int] = JUMPS, calls: int = CALLS, prior: object = "face64") -> list[Contender]:
@@ -68,7 +68,7 @@ def rivals(jumps: Sequence[int] = JUMPS, calls: int = CALLS, prior: object = "fa
         ConfigError: a level that is no timestep.
     """
     found = []
-    for jump in jumps:
+    for jump in dict.fromkeys(jumps):
         if not 1 <= jump < 1000:
             raise ConfigError(f"t0 {jump}: choose a level from 1 to 999")
         repeats = max(1, int(calls / jump + 0.5))

@@ -144,9 +144,9 @@ def surroundings(pixels: Pixels, mask: NDArray[np.bool_]) -> Pixels:
     import cv2
 
     level = np.ascontiguousarray((pixels.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8))
-    wide = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
-    drawn = cv2.inpaint(level, wide, 3, cv2.INPAINT_TELEA).transpose(2, 0, 1)
-    return np.where(wide > 0, drawn.astype(np.float32) / 255, pixels).astype(np.float32)
+    wide = touched(mask)
+    drawn = cv2.inpaint(level, wide.astype(np.uint8), 3, cv2.INPAINT_TELEA).transpose(2, 0, 1)
+    return np.where(wide, drawn.astype(np.float32) / 255, pixels).astype(np.float32)
 
 
 def enlarged(planes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
@@ -159,7 +159,12 @@ def enlarged(planes: NDArray[np.float32], height: int, width: int) -> NDArray[np
 
 def near(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """1 on a mask (H, W), `BESIDE` on the pixels that touch it, 0 elsewhere."""
+    return np.where(mask, np.float32(1), BESIDE * touched(mask)).astype(np.float32)
+
+
+def touched(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask (H, W) and the pixels around it, corners too."""
     import cv2
 
-    wide = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return np.where(mask, np.float32(1), BESIDE * wide).astype(np.float32)
+    wide: NDArray[np.bool_] = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return wide
