@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from odekit.needs import default_terms
-from odekit.registry import Catalog, Entry, catalog
+from odekit.chains.requirements import default_terms
+from odekit.parts.installed import catalog
+from odekit.plugins.catalog import Catalog, Entry
 
 PAGE = Path(__file__).parent / "licences.md"
 BEGIN, END = "<!-- {name} -->", "<!-- end of {name} -->"

@@ -11,8 +11,8 @@ import numpy as np
 import PIL.Image
 
 from odekit import Chain, Image
-from odekit.bench.faces import TEST_FACES
-from odekit.degrade.recipe import damage
+from odekit.evaluation.degrade.recipe import damage
+from odekit.evaluation.experiments.faces import TEST_FACES
 
 HERE = Path(__file__).parent
 CASES = (

@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from odekit.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, Pins, Prior, State, Watch
-from odekit.rng import Rng
+from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, Pins, Prior, State, Watch
+from odekit.core.noise import Rng
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def silent(event: str, latent: Latent) -> None:
+def no_watch(event: str, latent: Latent) -> None:
     """Watches nothing."""
 
 
-def forgets(fitted: Fitted) -> None:
+def ignore_decision(fitted: Fitted) -> None:
     """Is told of decisions and forgets them."""
 
 
@@ -27,11 +27,11 @@ def edit(
     enhancer: Enhancer,
     prior: Prior,
     rng: Rng,
-    watch: Watch = silent,
+    watch: Watch = no_watch,
     *,
     repeats: int = 1,
     keep: Tensor | None = None,
-    decided: Callable[[Fitted], None] = forgets,
+    decided: Callable[[Fitted], None] = ignore_decision,
 ) -> State:
     """ODEdit (Algorithm 1): invert, then come back level by level, enhancing the latent where the enhancer acts.
 
@@ -57,7 +57,7 @@ def edit(
             acts = fitted = enhancer.fitted(clean, latent, inverter.levels)
             acting, untouched = fitted.acts_on(inverter.levels), fitted.untouched
             decided(fitted)
-        latent = come_down(latent, inverter, acts, acting, prior, rng, watch, keep)
+        latent = decode(latent, inverter, acts, acting, prior, rng, watch, keep)
         if untouched:  # the exact ODE brings them back to where they came from
             latent = replace(latent, x=kept_rows(latent.x, clean, untouched))
         clean = latent.x if keep is None else keep * clean + (1 - keep) * latent.x
@@ -65,14 +65,14 @@ def edit(
     return clean
 
 
-def come_down(
+def decode(
     latent: Latent,
     inverter: Inverter,
     enhancer: Enhancer,
     acting: frozenset[int],
     prior: Prior,
     rng: Rng,
-    watch: Watch = silent,
+    watch: Watch = no_watch,
     keep: Tensor | None = None,
 ) -> Latent:
     """Level by level from a latent to the image, moved by the enhancer at the levels in `acting`."""

@@ -152,7 +152,7 @@ def bombs():
 def read_all(folder: Path) -> list[dict[str, object]]:
     """What `odekit.read` makes of each file there: a picture, a refusal, or something that must not be."""
     from odekit import errors
-    from odekit.io import read
+    from odekit.images.io import read
 
     rows = []
     for path in sorted(folder.iterdir()):
@@ -169,7 +169,7 @@ def read_all(folder: Path) -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
-    import odekit.io  # noqa: F401
+    import odekit.images.io  # noqa: F401
 
     if sys.platform == "linux":
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from odekit.faces.geometry import TEMPLATES, Frame
-from odekit.image import Image
-from odekit.interfaces import Face
+from odekit.core.image import Image
+from odekit.core.interfaces import Face
+from odekit.parts.faces.geometry import TEMPLATES, Frame
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 BOXES = {
@@ -39,7 +39,7 @@ class At:
 
     def detect(self, image: Image) -> list[Face]:
         """The class's frames."""
-        from odekit.faces.detector import face_of
+        from odekit.parts.faces.detector import face_of
 
         return [face_of(frame, 0.9 - 0.01 * i) for i, frame in enumerate(self.frames)]
 

@@ -3,7 +3,7 @@
 import torch
 from odekit_realesrgan.rrdb import layout
 
-from odekit.goldens import fill
+from odekit.testing.goldens import fill
 
 
 def random(inputs=3, blocks=2, features=8, seed=0):

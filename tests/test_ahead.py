@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from odekit import Chain, ahead
-from odekit.ahead import AheadNoise, batch_noise
-from odekit.rng import BatchNoise, ImageNoise, Silence, stream
+from odekit import Chain
+from odekit.core import noise as ahead
+from odekit.core.noise import BatchNoise, ImageNoise, PrefetchedNoise, ZeroNoise, batch_noise, stream
 
 
 def rows(n=5):
@@ -35,19 +35,19 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_the_numbers_are_those_of_the_streams(script):
-    for early, plain in zip(taken(AheadNoise(rows()), script), taken(BatchNoise(rows()), script), strict=True):
+    for early, plain in zip(taken(PrefetchedNoise(rows()), script), taken(BatchNoise(rows()), script), strict=True):
         assert torch.equal(early, plain) and early.dtype == torch.float64
 
 
 def test_one_pick_that_is_asked_again_goes_on_in_its_streams():
     x = torch.zeros((2, 3, 8, 8))
-    early, plain = (noise.pick([3, 0]) for noise in (AheadNoise(rows()), BatchNoise(rows())))
+    early, plain = (noise.pick([3, 0]) for noise in (PrefetchedNoise(rows()), BatchNoise(rows())))
     for _ in range(3):
         assert torch.equal(early.normal_like(x), plain.normal_like(x))
 
 
 def test_padding_stays_silent():
-    noise = AheadNoise([*rows(1), Silence()])
+    noise = PrefetchedNoise([*rows(1), ZeroNoise()])
     for _ in range(2):
         out = noise.normal_like(torch.zeros((2, 3, 8, 8)))
         assert out[0].std() > 0.5 and not out[1].any()
@@ -63,7 +63,7 @@ def test_the_next_draw_is_made_before_it_is_asked_for_and_in_another_thread():
                 there.set()
             return super().normal(shape)
 
-    noise = AheadNoise([Watched(stream(0, "picture", "0"))])
+    noise = PrefetchedNoise([Watched(stream(0, "picture", "0"))])
     noise.normal_like(torch.zeros((1, 3, 8, 8)))
     assert there.wait(10)
     assert seen[0] == threading.current_thread().name and seen[1].startswith("odekit-noise")
@@ -79,18 +79,18 @@ def test_an_error_of_a_thread_is_told_to_whoever_asks():
                 raise MemoryError("no more")
             return np.zeros(tuple(shape), np.float32)
 
-    noise = AheadNoise([Broken(stream(0, "picture", "0"))])
+    noise = PrefetchedNoise([Broken(stream(0, "picture", "0"))])
     noise.normal_like(torch.zeros((1, 3, 8, 8)))
     with pytest.raises(MemoryError):
         noise.normal_like(torch.zeros((1, 3, 8, 8)))
 
 
 def test_cards_get_it_and_a_run_gives_the_same_bytes(monkeypatch, exact):
-    assert type(batch_noise(rows(), "cuda:1")) is AheadNoise and type(batch_noise(rows(), "cpu")) is BatchNoise
+    assert type(batch_noise(rows(), "cuda:1")) is PrefetchedNoise and type(batch_noise(rows(), "cpu")) is BatchNoise
     from test_chain import images
 
     made = []
-    for kind in (BatchNoise, AheadNoise):
-        monkeypatch.setattr("odekit.restoring.batch_noise", lambda rows, device, kind=kind: kind(rows))
+    for kind in (BatchNoise, PrefetchedNoise):
+        monkeypatch.setattr("odekit.core.noise.batch_noise", lambda rows, device, kind=kind: kind(rows))
         made.append([one.image.pixels for one in Chain.load(exact).run(images(3), device="cpu")])
-    assert all(np.array_equal(a, b) for a, b in zip(*made, strict=True)) and ahead.workers() >= 1
+    assert all(np.array_equal(a, b) for a, b in zip(*made, strict=True)) and ahead._prefetch_threads() >= 1

@@ -12,15 +12,16 @@ import PIL.Image
 import pytest
 import torch
 
-from odekit import Chain, guard
-from odekit import arithmetic as module
-from odekit.arithmetic import arithmetic, set_switches
-from odekit.context import CountedPrior, Counter
-from odekit.device import candidates, has_tf32, resolve_precision, stored
+from odekit import Chain
+from odekit.chains.tools import Toolbox
+from odekit.chains.tuning import precision as guard
+from odekit.core import precision as module
+from odekit.core.counter import Counter
+from odekit.core.image import Image
+from odekit.core.precision import arithmetic, candidates, has_tf32, resolve_precision, set_switches, stored
 from odekit.errors import DeviceError
-from odekit.image import Image
-from odekit.session import Toolbox
-from odekit.stages import UpsampleStage
+from odekit.parts.priors.batched import BatchedPrior
+from odekit.parts.stages.upsample import UpsampleStage
 from odekit.testing import GaussianModel
 
 NEW = hasattr(torch.backends.cuda.matmul, "fp32_precision")
@@ -104,7 +105,7 @@ LATER = ("pass", "b.fp32_precision = 'ieee'", "b.fp32_precision = 'tf32'", "b.cu
 SCRIPT = f"""
 import os, sys, torch
 b = torch.backends
-from odekit.arithmetic import arithmetic
+from odekit.core.precision import arithmetic
 
 def everything():
     def one(read):
@@ -192,7 +193,7 @@ def test_old_torch_has_its_flags_set_and_put_back(wanted, inside, own):
 def on_a_card(monkeypatch):
     """The processor counts as a card with the switches, and as one that has TF32."""
     monkeypatch.setattr(module, "switched", lambda device: True)
-    for place in ("odekit.device", "odekit.guard"):
+    for place in ("odekit.core.device", "odekit.chains.tuning.precision"):
         monkeypatch.setattr(f"{place}.has_tf32", lambda device: True)
 
 
@@ -208,8 +209,8 @@ def test_a_chains_network_sees_its_own_switches_and_two_sessions_do_not_mix(on_a
     sessions = {one: chain.open(device="cpu", precision=one, batch_size=1) for one in (precision, other)}
     seen = {one: [] for one in sessions}
     for one, session in sessions.items():
-        watched(session.priors["face"].prior.network, seen[one])
-        assert session.precision == one and session.priors["face"].prior.dtype == torch.float32
+        watched(session.networks["face"].network, seen[one])
+        assert session.execution.precision == one and session.networks["face"].dtype == torch.float32
     before = switches()
     for one in (precision, other, precision):
         sessions[one].run([grey(64)])
@@ -223,10 +224,10 @@ def grey(side):
 
 def test_the_switches_come_back_where_a_network_fails(on_a_card):
     session = Chain.load("odedit").open(device="cpu", precision="tf32", batch_size=1)
-    network, before = session.priors["face"].prior.network, switches()
+    network, before = session.networks["face"].network, switches()
     network.register_forward_pre_hook(lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        session.priors["face"].prior.eps(torch.zeros((1, 3, 64, 64), dtype=torch.float64), 500.0)
+        session.prior("face").eps(torch.zeros((1, 3, 64, 64), dtype=torch.float64), 500.0)
     assert switches() == before
 
 
@@ -235,7 +236,7 @@ def test_a_prior_that_knows_nothing_of_switches_has_them_set(on_a_card, precisio
     """A plugin's, say."""
     seen, inner = [], GaussianModel(8)
     prior = SimpleNamespace(shape=inner.shape, schedule=inner.schedule, eps=lambda x, t: seen.append(switches()) or x)
-    CountedPrior(prior, Counter(), precision, CARD).eps(torch.zeros((1, 3, 8, 8)), 0.0)
+    BatchedPrior(prior, 1, Counter(), precision, CARD).eps(torch.zeros((1, 3, 8, 8)), 0.0)
     assert seen == [(precision == "tf32",) * 2]
 
 
@@ -265,7 +266,7 @@ def test_cards_have_tf32_since_ampere(monkeypatch, capability, has):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert has_tf32("cuda:0") is has and not has_tf32("cpu")
-    assert guard.lesser("cuda:0") == ("bfloat16", "float16") + (("tf32",) if has else ())
+    assert guard.reduced_precisions("cuda:0") == ("bfloat16", "float16") + (("tf32",) if has else ())
     assert "tf32" not in candidates("cuda:0"), "training asks for types"
 
 
@@ -275,5 +276,5 @@ def test_the_guard_may_choose_tf32_which_is_stored_as_float32(on_a_card, monkeyp
     asked = []
     monkeypatch.setattr(guard, "judge", lambda load, device, names: asked.append(names) or guard.Verdict("tf32"))
     chain = Chain.load("odedit")
-    assert guard.precision_for("auto", "cpu", chain.spec, chain.parts) == "tf32" and asked == [("tf32",)]
+    assert guard.choose_precision("auto", "cpu", chain.spec, chain.parts) == "tf32" and asked == [("tf32",)]
     assert stored("tf32") == "float32" and stored("float16") == "float16"

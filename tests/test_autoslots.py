@@ -6,12 +6,20 @@ import math
 import pytest
 import torch
 
-from odekit import Chain, autoslots
-from odekit.autoslots import best_slots, fewest, rates, read_slots, slots_for, timer
-from odekit.bench.forecast import forecast
+from odekit import Chain
+from odekit.chains.forecast import forecast
+from odekit.chains.tuning import batch_size
+from odekit.chains.tuning.batch_size import (
+    best_batch_size,
+    call_timer,
+    choose_batch_size,
+    measure_rates,
+    parse_batch_size,
+    smallest_near_best,
+)
+from odekit.chains.tuning.precision import load
+from odekit.core.files import read_json
 from odekit.errors import ConfigError, OdekitWarning
-from odekit.guard import load
-from odekit.record import read_json
 from odekit.testing import GaussianModel
 
 
@@ -43,9 +51,9 @@ def searched(monkeypatch):
     def search(card):
         monkeypatch.setattr("odekit.guard.time.perf_counter", card.clock)
         monkeypatch.setattr("odekit.guard.tensor_device", lambda device: "cpu")
-        monkeypatch.setattr(autoslots, "free_share", lambda device: 1 - card.taken)
-        found = rates(timer(card, "cuda:0"))
-        return fewest(found), list(found), card
+        monkeypatch.setattr(batch_size, "free_share", lambda device: 1 - card.taken)
+        found = measure_rates(call_timer(card, "cuda:0"))
+        return smallest_near_best(found), list(found), card
 
     return search
 
@@ -110,16 +118,16 @@ def test_patience_ends_where_a_call_takes_long(searched):
 def test_a_processor_is_not_filled_until_the_system_kills(monkeypatch):
     """What a call took tells what the next one will take."""
     held = [1e9]
-    monkeypatch.setattr(autoslots, "most_held", lambda: held[0])
-    monkeypatch.setattr(autoslots, "available", lambda: 1.9e9)
-    monkeypatch.setattr(autoslots, "release", lambda: None)
+    monkeypatch.setattr(batch_size, "most_held", lambda: held[0])
+    monkeypatch.setattr(batch_size, "available", lambda: 1.9e9)
+    monkeypatch.setattr(batch_size, "release", lambda: None)
 
     def call(prior, device, give_up, slots, clock):
         held[0] = max(held[0], 1e9 + 2e8 * slots)
         return 0.01
 
-    monkeypatch.setattr(autoslots, "call_seconds", call)
-    assert list(rates(timer(GaussianModel(8), "cpu"))) == [1, 2, 4], "8 slots would take 1.6 GB of 1.9"
+    monkeypatch.setattr(batch_size, "call_seconds", call)
+    assert list(measure_rates(call_timer(GaussianModel(8), "cpu"))) == [1, 2, 4], "8 slots would take 1.6 GB of 1.9"
 
 
 # --- in chains
@@ -135,13 +143,13 @@ def measured(monkeypatch, tmp_path):
         return {1: 10.0, 2: 20.0, 4: 40.0, 8: 41.0, 16: 41.0}
 
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(autoslots, "rates", found)
+    monkeypatch.setattr(batch_size, "rates", found)
     return made
 
 
 def best(*settings, precision="float32"):
     chain = Chain.load("odedit", settings)
-    return best_slots("cpu", precision, chain.spec, chain.parts)
+    return best_batch_size("cpu", precision, chain.spec, chain.parts)
 
 
 def test_it_is_measured_once_for_machine_weights_and_precision_and_remembered(measured, tmp_path):
@@ -168,26 +176,26 @@ def test_a_damaged_cache_is_measured_anew(measured, tmp_path):
 
 def test_chains_without_a_prior_take_the_usual_number(measured):
     chain = Chain([{"upsample": "resize"}], priors={})
-    assert best_slots("cpu", "float32", chain.spec, chain.parts) == 8 and measured == []
+    assert best_batch_size("cpu", "float32", chain.spec, chain.parts) == 8 and measured == []
 
 
 def test_other_programs_do_not_change_what_a_processor_is_measured_to_do():
     """They make calls wait, as sleep does here."""
-    prior = Card(lambda slots: autoslots.time.sleep(0.2) or 0.0)
-    assert timer(prior, "cpu")(2) < 0.1
+    prior = Card(lambda slots: batch_size.time.sleep(0.2) or 0.0)
+    assert call_timer(prior, "cpu")(2) < 0.1
 
 
 def test_a_network_is_measured_as_the_run_will_call_it():
     chain = Chain.load("odedit")
     prior = load(chain.spec.priors["face"], "cpu", chain.parts, "float32")
-    assert timer(prior, "cpu")(2) > 0
+    assert call_timer(prior, "cpu")(2) > 0
 
 
 @pytest.mark.parametrize("images, slots", [(100, 4), (3, 3), (1, 1)])
 def test_there_are_no_more_slots_than_images(measured, images, slots):
     chain = Chain.load("odedit")
-    assert slots_for("auto", images, "cpu", "float32", chain.spec, chain.parts) == slots
-    assert slots_for(None, images, "cpu", "float32", chain.spec, chain.parts) == min(8, images)
+    assert choose_batch_size("auto", images, "cpu", "float32", chain.spec, chain.parts) == slots
+    assert choose_batch_size(None, images, "cpu", "float32", chain.spec, chain.parts) == min(8, images)
 
 
 def test_a_run_writes_the_number_down_and_a_resume_keeps_it(measured, monkeypatch, exact, faces, cli, tmp_path):
@@ -217,10 +225,10 @@ def test_a_forecast_says_the_number(measured, exact, cli):
 
 @pytest.mark.parametrize("text, slots", [(None, None), ("auto", "auto"), ("12", 12)])
 def test_the_option_is_a_number_or_auto(text, slots):
-    assert read_slots(text) == slots
+    assert parse_batch_size(text) == slots
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "many", "2.5"])
 def test_anything_else_is_refused(text):
     with pytest.raises(ConfigError, match=f"--batch-size {text}: at least 1, or auto"):
-        read_slots(text)
+        parse_batch_size(text)

@@ -12,7 +12,9 @@ import torch
 from conftest import EXACT, ROOT, picture
 from safetensors.torch import load_file, save_file
 
-from odekit import builtin, registry
+from odekit.parts import builtin
+from odekit.plugins import catalog as catalog_module
+from odekit.plugins import discovery
 
 
 class Case:
@@ -214,7 +216,7 @@ def a_plugin_that_raises_on_import(c):
 def two_plugins_with_one_name(c):
     def plugin():
         module = types.ModuleType("p")
-        module.odekit_parts = lambda catalog: catalog.solver("mine", "odekit.solvers.ddim:Ddim")
+        module.odekit_parts = lambda catalog: catalog.solver("mine", "odekit.parts.solvers.ddim:Ddim")
         return module
 
     c.parts = [("odekit", builtin), ("alpha", plugin()), ("beta", plugin())]
@@ -237,8 +239,8 @@ def test_a_call_that_cannot_work_stops_with_one_line_and_code_2(make, tmp_path, 
     case.parts = None
     expected = make(case)
     if case.parts is not None:
-        filled = registry.build(case.parts)
-        monkeypatch.setattr(registry, "loaded", lambda: filled)
+        filled = discovery.build(case.parts)
+        monkeypatch.setattr(catalog_module, "loaded", lambda: filled)
     before = sorted(tmp_path.rglob("*"))
     done = cli(*case.args)
     lines = done.err.strip().splitlines()

@@ -5,16 +5,17 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.colour import judge
 from odekit import Chain, Image
-from odekit.balance import best_fog, best_numbers, defogged, load_balance, low, transformed
-from odekit.bench.colour import calibrate, judge
-from odekit.bench.faces import face_set
-from odekit.degrade.recipe import damage
-from odekit.enhancers.spectrum import TURN
 from odekit.errors import ConfigError
-from odekit.metrics.psnr import PsnrMetric
-from odekit.registry import catalog
-from odekit.stages import Restore
+from odekit.evaluation.degrade.recipe import damage
+from odekit.evaluation.experiments.faces import face_set
+from odekit.images.colour import LUMA_CHROMA
+from odekit.parts.installed import catalog
+from odekit.parts.metrics.psnr import PsnrMetric
+from odekit.parts.repair.colour import best_fog, best_numbers, defogged, load_colour_correction, low, transformed
+from odekit.parts.stages.options import Restore
+from odekit.training.calibration.colour import calibrate
 
 FACES = face_set(None, 64).test
 
@@ -25,10 +26,10 @@ def image(i):
 
 def recoloured(pixels, gain, offset, saturation, tint):
     """A known damage in the turned axes."""
-    turned = np.einsum("ij,jhw->ihw", TURN, pixels.astype(np.float64))
+    turned = np.einsum("ij,jhw->ihw", LUMA_CHROMA, pixels.astype(np.float64))
     turned[0] = gain * turned[0] + offset
     turned[1:] = saturation * turned[1:] + np.array(tint)[:, None, None]
-    return np.einsum("ji,jhw->ihw", TURN, turned).astype(np.float32)
+    return np.einsum("ji,jhw->ihw", LUMA_CHROMA, turned).astype(np.float32)
 
 
 def test_the_best_numbers_undo_a_known_transform_exactly():
@@ -53,7 +54,7 @@ def test_the_best_fog_is_exact_where_the_low_field_alone_is_wrong():
     np.testing.assert_allclose(
         defogged(hazed.astype(np.float32), best_fog(hazed.astype(np.float32), clean)), clean, atol=1e-5
     )
-    assert low(clean)[0] == pytest.approx((TURN[0] @ clean.reshape(3, -1)).mean(), rel=1e-6)
+    assert low(clean)[0] == pytest.approx((LUMA_CHROMA[0] @ clean.reshape(3, -1)).mean(), rel=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["brightness", "contrast", "saturate", "fog"])
@@ -62,7 +63,7 @@ def test_colour_damage_is_undone_by_decibels(kind):
     gains = []
     for i in range(4):
         hurt = damage(image(i), kind, 0, 4)
-        mended, told = load_balance().undo(hurt)
+        mended, told = load_colour_correction().undo(hurt)
         gains.append(PsnrMetric().measure(mended, image(i)) - PsnrMetric().measure(hurt, image(i)))
         assert not told["damaged"] or told["fog"] == (kind == "fog")
     assert np.mean(gains) > 3
@@ -72,7 +73,7 @@ def test_colour_damage_is_undone_by_decibels(kind):
 def test_whole_colours_stay_to_the_last_bit(kind):
     for i in range(8):
         hurt = image(i) if kind == "clean" else damage(image(i), kind, 0, 4)
-        same, told = load_balance().undo(hurt)
+        same, told = load_colour_correction().undo(hurt)
         assert same is hurt and not told["damaged"]
 
 
@@ -84,10 +85,10 @@ def test_a_calibration_is_made_written_and_judged_by_commands(tmp_path, cli):
     common = ("bench", "colour", "--data", data, "--kind", "brightness", "--json")
     table = json.loads(cli(*common, "--estimates", out).out)
     assert [row["kind"] for row in table["rows"]] == ["clean", "brightness"]
-    told = load_balance(out).undo(damage(image(13), "brightness", 0, 4))[1]
-    row = judge(FACES[13:14], load_balance(out), ["brightness"]).rows[1]
+    told = load_colour_correction(out).undo(damage(image(13), "brightness", 0, 4))[1]
+    row = judge(FACES[13:14], load_colour_correction(out), ["brightness"]).rows[1]
     assert row["touched"] == told["damaged"]
-    assert calibrate(FACES[:12]).numbers.shape == load_balance(out).numbers.shape
+    assert calibrate(FACES[:12]).numbers.shape == load_colour_correction(out).numbers.shape
 
 
 def test_the_chain_undoes_colour_before_it_inverts_and_the_record_tells():
@@ -126,14 +127,14 @@ def test_a_broken_estimate_is_refused_with_what_mends_it(tmp_path):
     path = tmp_path / "odd.npz"
     np.savez(path, centre=np.zeros(3))
     with pytest.raises(ConfigError, match=r"odd\.npz cannot be used.*bench colour --calibrate"):
-        load_balance(path)
+        load_colour_correction(path)
     with pytest.raises(ConfigError, match="colour"):
         Chain.load("odedit", ["restore.colour=maybe"])
 
 
 def test_pictures_too_small_to_judge_stay_as_they_are():
     tiny = Image(np.full((3, 4, 4), 0.9, np.float32))
-    assert load_balance().undo(tiny)[0] is tiny
+    assert load_colour_correction().undo(tiny)[0] is tiny
 
 
 @pytest.mark.parametrize("what", ["colour", "blur"])
@@ -153,7 +154,7 @@ def test_a_round_trip_returns_damaged_colours_where_they_are_kept_and_says_what_
     assert np.array_equal(kept.image.to_uint8(), hurt.to_uint8())
     undone = Chain.load("odedit", toy).run([hurt])[0]
     assert undone.record["stages"][0]["colour"]["damaged"]
-    assert np.array_equal(undone.image.to_uint8(), load_balance().undo(hurt)[0].to_uint8())
+    assert np.array_equal(undone.image.to_uint8(), load_colour_correction().undo(hurt)[0].to_uint8())
 
 
 @pytest.mark.parametrize("setting", ["restore.inverter.solver=belm", "restore.inverter.solver=reversible-heun", "restore.enhancer=none", "priors.face={use: gaussian, side: 32}"])  # fmt: skip

@@ -12,21 +12,22 @@ import pytest
 from degrade_faces import faces as face_pixels
 from scipy.ndimage import gaussian_filter
 
-from odekit import yamldoc
-from odekit.bench import sheet_md, sheets, strength, sweepfile, synergy, tradeoff
-from odekit.bench.cases import pictures
-from odekit.bench.clean import faces
-from odekit.bench.evaluate import opened
-from odekit.bench.faces import at_side
-from odekit.bench.results import Plot, Results
-from odekit.degrade import PAPER_KINDS
-from odekit.degrade.recipe import damage
+from benchmarks import strength
+from odekit.chains import document
+from odekit.core.image import Image
+from odekit.core.interfaces import UpsamplerSpec
+from odekit.core.options import Options
 from odekit.errors import ConfigError, InputError
-from odekit.image import Image
-from odekit.interfaces import UpsamplerSpec
-from odekit.metrics.sharpness import gradient_energy
-from odekit.options import Options
-from odekit.registry import PluginCatalog, catalog
+from odekit.evaluation.degrade.recipe import damage
+from odekit.evaluation.evaluate import opened
+from odekit.evaluation.experiments import markdown, sheets, sweep_file, synergy, tradeoff
+from odekit.evaluation.experiments.faces import at_side, faces
+from odekit.evaluation.pairing import pictures
+from odekit.evaluation.results import Plot, Results
+from odekit.parts.corruptions.kinds import PAPER_KINDS
+from odekit.parts.installed import catalog
+from odekit.parts.metrics.sharpness import gradient_energy
+from odekit.plugins.catalog import PluginCatalog
 
 CHAIN = """\
 odekit: 1
@@ -150,7 +151,7 @@ def test_an_interrupted_run_goes_on_where_its_records_end(cli, chain, tmp_path):
 
 
 def test_ctrl_c_keeps_what_is_finished_and_writes_no_table(cli, chain, tmp_path, monkeypatch):
-    from odekit.priors.exact import MixturePrior
+    from odekit.parts.priors.exact import MixturePrior
 
     calls = []
     eps = MixturePrior.eps
@@ -179,7 +180,7 @@ def test_a_chain_that_fails_on_a_picture_is_counted_listed_and_not_averaged_away
     )
     out = tmp_path / "out"
     arguments = ["--faces", tmp_path / "f.npz", "--kinds", "fog"]
-    from odekit.io import read
+    from odekit.images.io import read
 
     table(cli, chain, out, *arguments, methods="resize")
     Fragile.bad = read(out / "damaged" / "f3.png").origin
@@ -462,21 +463,21 @@ def test_the_plot_needs_its_metrics(cli, chain, tmp_path):
 
 
 def test_the_shipped_sweeps_are_whole():
-    assert set(sweepfile.shipped()) >= {"updates", "masked"}
-    for name in sweepfile.shipped():
-        what = sweepfile.load(name)
+    assert set(sweep_file.shipped()) >= {"updates", "masked"}
+    for name in sweep_file.shipped():
+        what = sweep_file.load(name)
         points = list(what.points())
         assert len({one.name for one in points}) == len(points) > 2
         assert what.summary
-    assert sweepfile.load("masked").kinds == ("mask_pixels",)
+    assert sweep_file.load("masked").kinds == ("mask_pixels",)
     with pytest.raises(ConfigError, match="there is no sweep maskd; did you mean 'masked'"):
-        sweepfile.load("maskd")
+        sweep_file.load("maskd")
 
 
 @pytest.mark.parametrize("count, shown", [(10, True), (11, False)])
 def test_a_page_of_more_methods_than_can_be_read_has_no_tables_by_damage(count, shown):
-    from odekit.bench.panel import choose
-    from odekit.bench.results import Group, Method, Value
+    from odekit.evaluation.panel import choose
+    from odekit.evaluation.results import Group, Method, Value
 
     names = [f"m{i}" for i in range(count)]
     groups = [Group(name, kind, values={"psnr": Value(20.0)}) for name in names for kind in ("", "fog", "jpeg")]
@@ -489,11 +490,11 @@ def test_a_page_of_more_methods_than_can_be_read_has_no_tables_by_damage(count, 
         groups=tuple(groups),
         metrics=tuple(opened(choose("psnr"), "cpu").about.values()),
     )
-    assert ("## PSNR by damage" in sheet_md.page(made)) == shown
+    assert ("## PSNR by damage" in markdown.page(made)) == shown
 
 
 def test_points_without_a_number_are_not_drawn():
-    from odekit.bench.results import Group, Method, Value
+    from odekit.evaluation.results import Group, Method, Value
 
     results = Results(
         "sweep", "t", "h", methods=(Method("a", "A"), Method("b", "B")),
@@ -511,6 +512,6 @@ def test_the_sweep_in_the_docs_is_read():
     text = (ROOT / "docs" / "measure.md").read_text()
     found = [block for block in re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if "sweep" in block]
     for block in found:
-        what = sweepfile.read(yamldoc.parse(block, "docs/measure.md"))
+        what = sweep_file.read(document.parse(block, "docs/measure.md"))
         assert len(list(what.points())) == 6
     assert found

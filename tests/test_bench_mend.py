@@ -10,12 +10,12 @@ from photos import PHOTOS, POINTS, noise
 from skimage.metrics import peak_signal_noise_ratio
 from typer.testing import CliRunner
 
-from odekit.bench import mend as bench
-from odekit.bench.photo import Known, Truth
-from odekit.cli.bench_mend import mend
+from benchmarks import mend as bench
+from benchmarks.commands.mend import mend
+from benchmarks.photo import Known, Truth
+from odekit.core.image import Image
 from odekit.errors import ConfigError
-from odekit.image import Image
-from odekit.io import read, write
+from odekit.images.io import read, write
 
 BOX, OTHER = (8, 8, 24, 24), (40, 40, 60, 56)
 

@@ -12,18 +12,19 @@ import typer
 from scipy.stats import kurtosis
 from typer.testing import CliRunner
 
-from odekit.bench import faces as face_sets
-from odekit.bench import flow, memorised
-from odekit.bench.faces import FaceSet, at_side, face_set
-from odekit.bench.prior import Sizes, by_heart, damaged, measure
-from odekit.cli.bench_prior import load, prior
+from benchmarks import flow, memorised
+from benchmarks.commands.prior import load, prior
+from benchmarks.prior import Sizes, by_heart, damaged, measure
+from odekit.core.grid import make_grid
 from odekit.errors import ConfigError, InputError
-from odekit.grids import make_grid
-from odekit.priors.diffusers_unet import DiffusersPrior
-from odekit.priors.exact import GaussianPrior
-from odekit.train import draws, network
-from odekit.train.options import Network, PriorOptions
-from odekit.train.validate import SEED, Validator
+from odekit.evaluation.experiments import faces as face_sets
+from odekit.evaluation.experiments.faces import FaceSet, at_side, face_set
+from odekit.parts.priors.exact import GaussianPrior
+from odekit.parts.priors.network import DiffusersPrior
+from odekit.training import seeding
+from odekit.training.options.base import Network, PriorOptions
+from odekit.training.tasks import prior_network
+from odekit.training.tasks.prior_validation import SEED, Validator
 
 MEAN, VARIANCE = 0.1, 0.04
 GAUSSIAN = GaussianPrior(MEAN, VARIANCE, (3, 16, 16))
@@ -51,7 +52,7 @@ def rows():
 def test_loss_of_the_exact_prior_is_the_least_there_is():
     """For N(m, s): E|v - v_hat|^2 = s / (abar s + 1 - abar), at the timesteps of the fixed questions."""
     losses = flow.validation_loss(GAUSSIAN, drawn(30, 5), bands=5)
-    u = draws.generator(SEED, "validation-t", 5).random((5, 30))
+    u = seeding.generator(SEED, "validation-t", 5).random((5, 30))
     abar = GAUSSIAN.schedule.abar[((np.arange(5)[:, None] + u) * 200).astype(int)]
     np.testing.assert_allclose(losses, (VARIANCE / (abar * VARIANCE + 1 - abar)).mean(1), rtol=0.05)
 
@@ -62,9 +63,9 @@ def test_loss_is_the_one_in_the_log_of_a_training_run(tmp_path):
     )
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        net = network.build(options)
+        net = prior_network.build(options)
     net = net.half().float()  # as the folder stores it
-    network.write(tmp_path / "p", net, options, {})
+    prior_network.write(tmp_path / "p", net, options, {})
     pictures = drawn(3)
     states = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
     wanted = Validator(states, options).score(net, torch.autocast("cpu", enabled=False)).bands

@@ -2,8 +2,8 @@
 
 import pytest
 
-from odekit.bench.busy import Clock, idle
-from odekit.bench.scale import generate, plain_loop
+from benchmarks.busy import Clock, idle
+from benchmarks.scale import generate, plain_loop
 
 
 def test_the_share_leaves_out_the_first_batch_and_counts_the_gap_before_the_second():

@@ -5,8 +5,8 @@ import json
 import pytest
 from conftest import ROOT
 
-from odekit.bench.page import page
-from odekit.bench.roundtrip import growth
+from benchmarks.page import page
+from benchmarks.roundtrip import growth
 
 
 def bench(cli, *words):

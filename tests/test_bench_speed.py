@@ -6,17 +6,17 @@ import json
 import pytest
 import torch
 from conftest import EXACT
+from goldens import golden_flow as flow
 from goldens import read_golden
 
-from odekit.bench import golden_flow as flow
-from odekit.bench import peaks
-from odekit.bench import plain_loop as module
-from odekit.bench import speed as speed_module
-from odekit.bench.clock import Clock
-from odekit.bench.plain_loop import plain_loop
-from odekit.bench.speed import flops_of, goals_of
-from odekit.bench.table import Table, plot
-from odekit.goldens import deviation
+from benchmarks import peaks
+from benchmarks import plain_loop as module
+from benchmarks import speed as speed_module
+from benchmarks.clock import Clock
+from benchmarks.plain_loop import plain_loop
+from benchmarks.speed import flops_of, goals_of
+from benchmarks.table import Table, plot
+from odekit.testing.goldens import deviation
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_the_peak_is_that_of_the_precision(monkeypatch, precision):
         return own(a, b, out=out)
 
     monkeypatch.setattr(torch, "mm", mm)
-    monkeypatch.setattr("odekit.arithmetic.switched", lambda device: True)
+    monkeypatch.setattr("odekit.core.precision.switched", lambda device: True)
     monkeypatch.setattr(Clock, "seconds", lambda clock, device: 2.0)
     assert peaks.matrix_peak("cpu", precision, side=64) == 2 * 64**3 / 2.0
     assert set(seen) == {(torch.bfloat16 if precision == "bfloat16" else torch.float32, precision == "tf32")}

@@ -7,14 +7,15 @@ import pytest
 from conftest import EXACT, picture
 
 import odekit
-from odekit import Chain, yamldoc
+from odekit import Chain
+from odekit.chains import document
+from odekit.core.image import Image
 from odekit.errors import ConfigError, DeviceError, InputError
-from odekit.image import Image
-from odekit.restoring import fit
+from odekit.parts.stages.restore import fit
 
 
 def exact(*settings):
-    return Chain.from_document(yamldoc.parse(EXACT, "exact.yaml"), settings)
+    return Chain.from_document(document.parse(EXACT, "exact.yaml"), settings)
 
 
 def images(n=7):
@@ -67,7 +68,7 @@ def test_an_8_bit_picture_and_its_16_bit_copy_get_the_same_noise():
 
 def test_the_key_of_the_noise_never_changes():
     """A changed value here would silently change every published picture."""
-    from odekit.rng import ImageNoise, stream
+    from odekit.core.noise import ImageNoise, stream
 
     draws = ImageNoise(stream(3, "abc", "0", 1, 2)).normal((2, 2))
     assert draws.dtype == np.float32
@@ -165,7 +166,7 @@ def test_an_unknown_precision_is_named():
 
 
 def test_nan_in_one_image_is_reported_and_the_others_go_on(monkeypatch):
-    from odekit.priors.exact import MixturePrior
+    from odekit.parts.priors.exact import MixturePrior
 
     honest = MixturePrior.eps
 

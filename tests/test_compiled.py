@@ -8,12 +8,13 @@ import torch
 from conftest import ROOT
 from test_lean import network, said
 
-from odekit import Chain, guard
+from odekit import Chain
+from odekit.chains.tuning import precision
 from odekit.errors import OdekitWarning
-from odekit.priors import compiled as module
-from odekit.priors.compiled import CACHE, Compiled
-from odekit.priors.diffusers_unet import DiffusersPrior
-from odekit.priors.lean import lean
+from odekit.parts.priors.fast import compiled as module
+from odekit.parts.priors.fast.blocks import lean
+from odekit.parts.priors.fast.compiled import CACHE, Compiled
+from odekit.parts.priors.network import DiffusersPrior
 
 FOLDER = ROOT / "odekit" / "assets" / "face64"
 
@@ -115,10 +116,12 @@ def test_a_cache_folder_that_cannot_be_made_is_said(monkeypatch, tmp_path):
 
 
 def test_the_guard_measures_precisions_uncompiled(asked, monkeypatch):
-    monkeypatch.setattr(guard, "candidates", lambda device: ("bfloat16",))
-    monkeypatch.setattr(guard, "judge", lambda load, device, names: load("float32") and guard.Verdict("bfloat16"))
+    monkeypatch.setattr(precision, "candidates", lambda device: ("bfloat16",))
+    monkeypatch.setattr(
+        precision, "judge", lambda load, device, names: load("float32") and precision.Verdict("bfloat16")
+    )
     chain = Chain.load("odedit", ["priors.face={use: face64, compile: true}"])
-    assert guard.precision_for("auto", "cpu", chain.spec, chain.parts) == "bfloat16" and asked == []
+    assert precision.choose_precision("auto", "cpu", chain.spec, chain.parts) == "bfloat16" and asked == []
 
 
 @pytest.mark.long

@@ -4,14 +4,17 @@ import json
 
 import pytest
 
-from odekit import Chain, Langevin, Ode, Resize, Restore, Save, Upsample, builtin, registry, yamldoc
+from odekit import Chain, Langevin, Ode, Resize, Restore, Save, Upsample
+from odekit.chains import document
 from odekit.errors import ConfigError
+from odekit.parts import builtin, installed
+from odekit.plugins import discovery
 
 HEAD = "odekit: 1\n"
 
 
 def load(text, settings=()):
-    return Chain.from_document(yamldoc.parse(text, "my.yaml"), settings)
+    return Chain.from_document(document.parse(text, "my.yaml"), settings)
 
 
 BAD = {
@@ -72,17 +75,17 @@ def test_a_setting_reaches_into_a_sub_chain_and_keeps_the_rest():
     assert load(text) != load(text.replace("scale: 2", "scale: 3"))
 
 
-@pytest.mark.parametrize("name", sorted(registry.catalog().chains))
+@pytest.mark.parametrize("name", sorted(installed.catalog().chains))
 def test_what_a_record_keeps_of_a_chain_is_that_chain(name):
     chain = Chain.load(name)
-    again = Chain.from_document(yamldoc.parse(json.dumps(chain.tree()), "record.yaml"))
+    again = Chain.from_document(document.parse(json.dumps(chain.tree()), "record.yaml"))
     assert again == chain
 
 
 def test_a_part_of_a_plugin_that_is_not_installed_names_what_to_install():
-    parts, _ = registry.build([("odekit", builtin)])
+    parts, _ = discovery.build([("odekit", builtin)])
     with pytest.raises(ConfigError) as error:
-        Chain.from_document(yamldoc.parse(HEAD + "chain:\n  - upsample: codeformer", "my.yaml"), parts=parts)
+        Chain.from_document(document.parse(HEAD + "chain:\n  - upsample: codeformer", "my.yaml"), parts=parts)
     said = "the upsampler 'codeformer' comes with the plugin odekit-codeformer, which is not installed"
     assert f"{said}; pip install odekit-codeformer" in str(error.value)
 
@@ -183,5 +186,5 @@ def test_a_setting_that_cannot_be_meant_is_named(setting):
 
 
 def test_yaml_numbers_are_those_of_yaml_1_2():
-    data = yamldoc.parse("[1, 010, 0x1F, 1_000, 1e-6, 1.5, true, null, yes, '1']", "x").data
+    data = document.parse("[1, 010, 0x1F, 1_000, 1e-6, 1.5, true, null, yes, '1']", "x").data
     assert data == [1, 10, 31, 1000, 1e-6, 1.5, True, None, "yes", "1"]

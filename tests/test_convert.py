@@ -8,14 +8,14 @@ import pytest
 import torch
 from goldens import DATA, deviation, fill, golden, golden_input, layout
 
-from odekit.convert import ConvertOptions, convert, detect
-from odekit.convert.renaming import Converted
-from odekit.convert.run import check, to_diffusers
+from odekit.core.schedule import NoiseSchedule
 from odekit.errors import WeightsError
-from odekit.priors.diffusers_unet import DiffusersPrior
-from odekit.priors.metadata import Betas
-from odekit.safeload import load_tensors
-from odekit.schedule import NoiseSchedule
+from odekit.parts.priors.convert import ConvertOptions, convert, detect
+from odekit.parts.priors.convert.renaming import Converted
+from odekit.parts.priors.convert.run import check, to_diffusers
+from odekit.parts.priors.metadata import Betas
+from odekit.parts.priors.network import DiffusersPrior
+from odekit.plugins.weights.load import load_tensors
 
 SEED = 20240817
 GOLDENS = {

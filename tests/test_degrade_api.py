@@ -11,11 +11,12 @@ import PIL.Image
 import pytest
 from degrade_faces import faces
 
-from odekit import degrade
-from odekit.degrade import KINDS, PAPER_KINDS, corrupt, corrupt_chain, options_of, tables
-from odekit.degrade.parts import EXTRAS, SUMMARIES, Damage, options_model
+from odekit.core.image import Image
 from odekit.errors import ConfigError, InputError
-from odekit.image import Image
+from odekit.parts import corruptions
+from odekit.parts.corruptions import tables
+from odekit.parts.corruptions.damage import EXTRAS, SUMMARIES, Damage, options_model
+from odekit.parts.corruptions.kinds import KINDS, PAPER_KINDS, corrupt, corrupt_chain, options_of
 
 CHANGES = {
     "std": 0.5, "photons": 7.0, "fraction": 0.6, "sigma": 2.2, "radius": 5.0, "alias": 0.9, "shift": 3, "rounds": 4,
@@ -167,7 +168,7 @@ def test_a_part_keeps_alpha_origin_and_metadata():
 
 def test_importing_loads_neither_scipy_nor_scikit_image_nor_torch():
     code = (
-        "import sys, odekit.degrade, odekit.degrade.parts, odekit.cli.degrade; "
+        "import sys, odekit.parts.corruptions, odekit.parts.corruptions.damage, odekit.cli.degrade; "
         "print([name for name in ('scipy', 'skimage', 'torch', 'PIL') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -175,6 +176,6 @@ def test_importing_loads_neither_scipy_nor_scikit_image_nor_torch():
 
 
 def test_every_public_name_is_there_and_explained():
-    for name in degrade.__all__:
-        found = getattr(degrade, name)
+    for name in corruptions.__all__:
+        found = getattr(corruptions, name)
         assert inspect.getdoc(found) if inspect.isfunction(found) else found is not None

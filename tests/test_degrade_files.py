@@ -14,17 +14,18 @@ import typer
 from degrade_faces import faces
 from typer.testing import CliRunner
 
-from odekit import io, registry
 from odekit.cli.degrade import degrade
-from odekit.degrade import KINDS, PAPER_KINDS, corrupt
-from odekit.degrade.files import Settings, degrade_files
-from odekit.degrade.manifest import NAME, append, read
-from odekit.degrade.recipe import damage, select
+from odekit.core.image import Image
+from odekit.core.noise import stream
+from odekit.core.options import Options
 from odekit.errors import ConfigError
-from odekit.image import Image
-from odekit.options import Options
-from odekit.registry import build
-from odekit.rng import stream
+from odekit.evaluation.degrade.files import Settings, degrade_files
+from odekit.evaluation.degrade.manifest import NAME, append, read
+from odekit.evaluation.degrade.recipe import damage, select
+from odekit.images import io
+from odekit.parts.corruptions.kinds import KINDS, PAPER_KINDS, corrupt
+from odekit.plugins import catalog as registry
+from odekit.plugins.discovery import build
 
 
 @pytest.fixture

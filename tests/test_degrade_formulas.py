@@ -12,14 +12,12 @@ from degrade_faces import faces
 from scipy import ndimage
 from skimage.color import hsv2rgb, rgb2hsv
 
-from odekit.degrade import SEVERITIES, corrupt
-from odekit.degrade.blur import disk
-from odekit.degrade.edges import canny, equalise
-from odekit.degrade.elastic import affine_map
-from odekit.degrade.glass import shuffle
-from odekit.degrade.motion import streak
-from odekit.degrade.plasma import plasma
-from odekit.degrade.resample import clipped_zoom, sample
+from odekit.parts.corruptions.blur import disk
+from odekit.parts.corruptions.elastic import affine_map
+from odekit.parts.corruptions.glass import shuffle
+from odekit.parts.corruptions.kinds import SEVERITIES, corrupt
+from odekit.parts.corruptions.motion import streak
+from odekit.parts.corruptions.primitives import canny, clipped_zoom, equalise, plasma, sample
 
 FACES = faces()[::16]
 GREY = np.full((64, 64, 3), 128, dtype=np.uint8)

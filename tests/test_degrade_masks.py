@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from degrade_faces import faces
 
-from odekit.degrade import SEVERITIES, corrupt
 from odekit.errors import ConfigError
+from odekit.parts.corruptions.kinds import SEVERITIES, corrupt
 
 BIG = np.full((400, 400, 3), 255, np.uint8)
 """Masks draw levels 0 to 254, so whatever is hit differs from 255."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from degrade_faces import faces, psnr, ssim, stats
 
-from odekit.degrade import KINDS, OLD_PHOTO_KINDS, SEVERITIES, corrupt
+from odekit.parts.corruptions.kinds import KINDS, OLD_PHOTO_KINDS, SEVERITIES, corrupt
 
 TEXTURED = ("frost", "snow", "fog")
 """2 dB and 0.1: their textures differ from the reference's. All others 1 dB and 0.05."""

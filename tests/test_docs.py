@@ -7,7 +7,8 @@ import PIL.Image
 import pytest
 from conftest import ROOT, picture
 
-from odekit import Chain, yamldoc
+from odekit import Chain
+from odekit.chains import document
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "plugins").glob("*/README.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -35,7 +36,7 @@ def test_there_is_something_to_check():
 
 @pytest.mark.parametrize("text", [text for _, text in CHAINS], ids=range(len(CHAINS)))
 def test_yaml_in_the_docs_validates(text):
-    assert Chain.from_document(yamldoc.parse(text, "docs")).plan().stages
+    assert Chain.from_document(document.parse(text, "docs")).plan().stages
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from odekit.core.grid import make_grid
+from odekit.core.interfaces import Latent
 from odekit.edit import edit
-from odekit.enhancers.langevin import Langevin, LangevinEnhancer
-from odekit.enhancers.none import NoEnhancer
-from odekit.grids import make_grid
-from odekit.interfaces import Latent
-from odekit.inverters.ode import Ode, OdeInverter
-from odekit.solvers.ddim import Ddim
+from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
+from odekit.parts.enhancers.none import NoEnhancer
+from odekit.parts.inverters.ode import Ode, OdeInverter
+from odekit.parts.solvers.ddim import Ddim
 from odekit.testing import GaussianModel, noise, points
 
 

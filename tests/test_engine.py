@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from odekit.chain import Result
-from odekit.engine import Engine
-from odekit.image import Image
+from odekit.core.image import Image
+from odekit.core.result import Result
+from odekit.runs.engine import Engine
 
 
 def images(count, side=4):

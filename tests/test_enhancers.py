@@ -10,14 +10,15 @@ from scipy.fft import dctn
 from scipy.special import eval_chebyt, eval_chebyu
 
 from odekit import Chain
-from odekit.bench.faces import face_set
-from odekit.enhancers.langevin import Langevin, LangevinEnhancer
-from odekit.enhancers.preconditioned import Preconditioned, PreconditionedEnhancer
-from odekit.enhancers.sk_rock import SkRock, SkRockEnhancer, bound
-from odekit.enhancers.spectrum import TURN, Spectrum, cosines, load_spectrum, measured, save
+from odekit.core.grid import make_grid
+from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError
-from odekit.grids import make_grid
-from odekit.schedule import NoiseSchedule
+from odekit.evaluation.experiments.faces import face_set
+from odekit.images.colour import LUMA_CHROMA
+from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
+from odekit.parts.enhancers.preconditioned import Preconditioned, PreconditionedEnhancer
+from odekit.parts.enhancers.sk_rock import SkRock, SkRockEnhancer, bound
+from odekit.parts.enhancers.spectrum import Spectrum, cosines, load_spectrum, measured, save
 from odekit.testing import check_enhancer
 
 SCHEDULE = NoiseSchedule.linear()
@@ -28,7 +29,7 @@ SIGMA = GRID.sigma(LEVEL)
 
 def coefficients(x):
     """Orthonormal DCT of luma and chroma by another library."""
-    return torch.from_numpy(dctn(np.einsum("ij,njhw->nihw", TURN, x.numpy()), axes=(2, 3), norm="ortho"))
+    return torch.from_numpy(dctn(np.einsum("ij,njhw->nihw", LUMA_CHROMA, x.numpy()), axes=(2, 3), norm="ortho"))
 
 
 def level_variances(spectrum):
@@ -46,7 +47,7 @@ class Faces:
 
     def eps(self, x, t):
         scaled = coefficients(x - self.mean) / self.v
-        planes = np.einsum("ij,nihw->njhw", TURN, scaled.numpy())
+        planes = np.einsum("ij,nihw->njhw", LUMA_CHROMA, scaled.numpy())
         down = cosines(SIDE)
         return SIGMA * torch.from_numpy(np.einsum("kh,njkl,lw->njhw", down, planes, down))
 
@@ -216,7 +217,12 @@ def test_the_spectrum_of_drawn_faces_is_found_and_comes_back_from_its_file(tmp_p
     rng, wanted = np.random.Generator(np.random.Philox(1)), Spectrum((0.5, 32.0), (0.02, 1e-5), (4e-3, 2e-6))
     down, v = cosines(32), wanted.variances(32, 32)
     drawn = np.einsum(
-        "ij,kh,nikl,lw->nhwj", TURN, down, np.sqrt(v) * rng.standard_normal((200, 3, 32, 32)), down, optimize=True
+        "ij,kh,nikl,lw->nhwj",
+        LUMA_CHROMA,
+        down,
+        np.sqrt(v) * rng.standard_normal((200, 3, 32, 32)),
+        down,
+        optimize=True,
     )
     found = measured(np.rint((drawn.clip(-1, 1) + 1) * 127.5).astype(np.uint8))
     ratio = found.variances(32, 32) / v
@@ -269,7 +275,7 @@ def toy(tmp_path):
 
 
 def test_enhancers_are_compared_by_a_command_on_what_the_chain_itself_gives(toy, tmp_path, cli, monkeypatch):
-    monkeypatch.setattr("odekit.bench.strength.SWD_DRAWS", 1)
+    monkeypatch.setattr("benchmarks.strength.SWD_DRAWS", 1)
     same = "{use: langevin, levels: [0.1, 0.2], iterations: 2, step: 1.0e-5, temperature: 0.6}"
     words = ("bench", "enhancers", *toy, "--arm", same.replace("0.6", "0.0"), "--arm", "{use: sk-rock, levels: [0.1]}")
     done = cli(*words, "--keep", tmp_path / "keep", "--json")

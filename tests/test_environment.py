@@ -8,7 +8,8 @@ import sys
 import pytest
 from conftest import ROOT
 
-from odekit import registry
+from odekit.parts import installed
+from odekit.plugins import catalog
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,7 +30,7 @@ def wanted(text):
 
 
 def test_there_are_plugins():
-    assert {folder.name for folder in PLUGINS} >= set(registry.OURS.values())
+    assert {folder.name for folder in PLUGINS} >= set(catalog.OURS.values())
 
 
 def test_odekit_plugins_lists_every_plugin_of_the_project_and_none_failed(cli):
@@ -38,9 +39,9 @@ def test_odekit_plugins_lists_every_plugin_of_the_project_and_none_failed(cli):
     assert {folder.name for folder in PLUGINS} <= {row["distribution"] for row in listed["parts"]}
 
 
-@pytest.mark.parametrize(("kind", "name"), registry.OURS, ids="-".join)
+@pytest.mark.parametrize(("kind", "name"), catalog.OURS, ids="-".join)
 def test_a_promised_part_comes_from_the_distribution_that_is_named(kind, name):
-    assert registry.catalog().get(kind, name).dist == registry.OURS[kind, name]
+    assert installed.catalog().get(kind, name).dist == catalog.OURS[kind, name]
 
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)

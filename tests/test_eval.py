@@ -11,16 +11,16 @@ import pytest
 from degrade_faces import faces as face_pixels
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from odekit.bench import measure, panel
-from odekit.bench.cases import Case, pair, pictures
-from odekit.bench.evaluate import evaluate
-from odekit.bench.measure import finite, stream
-from odekit.bench.results import Results
-from odekit.degrade.files import Settings, degrade_files
+from odekit.core.image import Image
+from odekit.core.options import Options
 from odekit.errors import ConfigError, InputError, OdekitError
-from odekit.image import Image
-from odekit.options import Options
-from odekit.registry import catalog
+from odekit.evaluation import measure, panel
+from odekit.evaluation.degrade.files import Settings, degrade_files
+from odekit.evaluation.evaluate import evaluate
+from odekit.evaluation.measure import finite, stream
+from odekit.evaluation.pairing import Case, pair, pictures
+from odekit.evaluation.results import Results
+from odekit.parts.installed import catalog
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ class Fussy:
 def test_a_metric_that_fails_on_one_picture_says_so_and_goes_on(clean, damaged, monkeypatch):
     found = catalog()
     monkeypatch.setitem(found.entries, ("metric", "fussy"), [])
-    from odekit.registry import PluginCatalog
+    from odekit.plugins.catalog import PluginCatalog
 
     PluginCatalog(found, "stranger").metric("fussy", Fussy, Options, "a stranger's")
     PIL.Image.new("RGB", (64, 64), "white").save(damaged / "face0.png")
@@ -286,7 +286,7 @@ def test_the_commands_own_metrics_need_no_torch(clean, damaged):
     import sys
 
     code = (
-        "import sys; from pathlib import Path; from odekit.bench.evaluate import evaluate; "
+        "import sys; from pathlib import Path; from odekit.evaluation.evaluate import evaluate; "
         f"evaluate(Path({str(damaged)!r}), Path({str(clean)!r}), processes=1); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ from conftest import ROOT
 from goldens import DATA, fill
 from safetensors.torch import save_file
 
-from odekit import registry
-from odekit.io import read
+from odekit.images.io import read
+from odekit.parts import installed
 
 LAYOUTS = {
     "codeformer": "codeformer",
@@ -39,7 +39,7 @@ FEW = ["restore.inverter.steps=2", "restore.enhancer.levels=[0]", "restore.enhan
 
 
 def test_every_shipped_chain_is_tried_here():
-    assert set(registry.catalog().chains) == {*FACES, *PHOTOS}
+    assert set(installed.catalog().chains) == {*FACES, *PHOTOS}
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmarks.prior import damaged
 from odekit import Chain, Image
-from odekit.bench.faces import face_set
-from odekit.bench.prior import damaged
+from odekit.evaluation.experiments.faces import face_set
 
 
 @pytest.fixture(scope="module")

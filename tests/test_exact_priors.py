@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from odekit.grids import make_grid
-from odekit.priors.exact import GaussianPrior, MixturePrior, example_mixture
-from odekit.schedule import NoiseSchedule, signal
+from odekit.core.grid import make_grid
+from odekit.core.schedule import NoiseSchedule, signal
+from odekit.parts.priors.exact import GaussianPrior, MixturePrior, example_mixture
 
 MEAN, VARIANCE = (0.3, -0.5, 0.1), (0.05, 0.5, 2.0)
 

@@ -13,15 +13,15 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch.nn.functional import avg_pool2d
 
 import odekit
+from odekit.chains.tools import Toolbox
+from odekit.core.image import Image
 from odekit.errors import InputError, WeightsError
-from odekit.image import Image
-from odekit.registry import catalog
-from odekit.session import Toolbox
+from odekit.images.resize import resized
+from odekit.parts.installed import catalog
+from odekit.parts.upsamplers.compact import Compact
+from odekit.parts.upsamplers.face_x4 import FaceX4, FaceX4Upsampler
+from odekit.plugins.weights.lookup import path_of
 from odekit.testing import check_upsampler
-from odekit.upsamplers.compact import Compact
-from odekit.upsamplers.face_x4 import FaceX4, FaceX4Upsampler
-from odekit.upsamplers.resize import resized
-from odekit.weights import path_of
 
 CLEAN = sorted((ROOT / "examples" / "clean").glob("*.png"))
 
@@ -204,5 +204,5 @@ def test_absent_weights_are_said():
 
 def test_the_file_is_small_and_its_options_load_no_torch():
     assert path_of("face-x4", catalog()).stat().st_size <= 5e6
-    program = "import odekit.upsamplers.face_x4, sys; sys.exit('torch' in sys.modules)"
+    program = "import odekit.parts.upsamplers.face_x4, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

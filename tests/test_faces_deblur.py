@@ -9,10 +9,10 @@ from scipy.ndimage import convolve, gaussian_filter
 from scipy.special import j1
 
 from odekit import Chain, read
-from odekit.bench.faces import face_set
-from odekit.degrade import corrupt
-from odekit.faces import deblur
-from odekit.image import Image, Metadata
+from odekit.core.image import Image, Metadata
+from odekit.evaluation.experiments.faces import face_set
+from odekit.parts.corruptions.kinds import corrupt
+from odekit.parts.repair import deblur
 
 PHOTO = read(PHOTOS / "astronaut.jpg")
 

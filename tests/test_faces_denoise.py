@@ -7,9 +7,9 @@ import pytest
 from photos import PHOTOS
 
 from odekit import Chain, read
+from odekit.core.image import Image, Metadata
 from odekit.errors import PluginError
-from odekit.faces.denoise import MARGIN, DenoiseStage, denoised, means, measured
-from odekit.image import Image, Metadata
+from odekit.parts.repair.denoise import MARGIN, DenoiseStage, denoised, means, measured
 
 PHOTO = read(PHOTOS / "astronaut.jpg")
 
@@ -80,7 +80,7 @@ def test_options_have_their_effects():
 
 def test_tiles_leave_no_trace(monkeypatch):
     part = Image(np.ascontiguousarray(noisy(PHOTO, 0.08).pixels[:, :150, :170]))
-    monkeypatch.setattr("odekit.faces.denoise.TILE", 64)
+    monkeypatch.setattr("odekit.parts.repair.denoise.TILE", 64)
     assert np.abs(denoised(part, 0.08) - means(part.pixels, 0.08)).max() < 1e-6
     assert MARGIN >= 9
 

@@ -6,14 +6,14 @@ from photos import PHOTOS
 from scipy.ndimage import gaussian_filter
 
 from odekit import read
-from odekit.degrade import corrupt
-from odekit.faces import detail
-from odekit.faces.geometry import Frame
-from odekit.faces.masks import EllipseMask
-from odekit.faces.options import Paste
-from odekit.faces.paste import Restored, Tones, put
-from odekit.faces.warp import cut
-from odekit.image import Image
+from odekit.core.image import Image
+from odekit.parts.corruptions.kinds import corrupt
+from odekit.parts.faces import detail
+from odekit.parts.faces.geometry import Frame
+from odekit.parts.faces.masks import EllipseMask
+from odekit.parts.faces.options import Paste
+from odekit.parts.faces.paste import Restored, Tones, put
+from odekit.parts.faces.warp import cut
 
 PHOTO = read(PHOTOS / "portrait.jpg")
 FRAME = Frame.around((366.0, 316.0), 500.0)
@@ -27,7 +27,7 @@ def damaged(kind, severity=4):
 
 def through(pixels, narrow):
     """A face that went through `narrow` pixels and came back smooth."""
-    from odekit.faces.paste import enlarged, resized
+    from odekit.parts.faces.paste import enlarged, resized
 
     return np.clip(enlarged(resized(pixels, narrow), pixels.shape[1]), 0, 1)
 

@@ -8,17 +8,18 @@ from conftest import ROOT
 from photos import BOXES, PHOTOS, POINTS
 
 from odekit import read
-from odekit.degrade import corrupt
+from odekit.core.image import Image
+from odekit.core.interfaces import Face
 from odekit.errors import PluginError, WeightsError
-from odekit.faces import cascades
-from odekit.faces.aligner import Aligner, inner_frame
-from odekit.faces.detector import Builtin, agreed
-from odekit.faces.geometry import TEMPLATES, Frame
-from odekit.faces.options import BuiltinDetector
-from odekit.faces.select import overlap
-from odekit.faces.warp import cut
-from odekit.image import Image
-from odekit.interfaces import Face
+from odekit.parts.corruptions.kinds import corrupt
+from odekit.parts.faces import cascades
+from odekit.parts.faces.aligner import Aligner, inner_frame
+from odekit.parts.faces.detector import Builtin, agreed
+from odekit.parts.faces.geometry import TEMPLATES, Frame
+from odekit.parts.faces.options import BuiltinDetector
+from odekit.parts.faces.select import overlap
+from odekit.parts.faces.warp import cut
+from odekit.testing import PlainTools
 
 TEMPLATE = TEMPLATES["ffhq-5"]
 FACES = np.load(ROOT / "tests" / "data" / "faces" / "faces64_test.npz")["images"][:16]
@@ -26,7 +27,7 @@ FACES = np.load(ROOT / "tests" / "data" / "faces" / "faces64_test.npz")["images"
 
 @pytest.fixture(scope="module")
 def detector():
-    return Builtin(BuiltinDetector(turned=False))
+    return Builtin(BuiltinDetector(turned=False), PlainTools())
 
 
 @pytest.mark.parametrize("name", sorted(BOXES))
@@ -48,7 +49,7 @@ def test_its_points_are_those_of_a_landmark_model(detector):
 def test_a_turned_face_is_found_with_turned_copies():
     photo = read(PHOTOS / "astronaut.jpg")
     pixels = cut(photo.pixels, Frame.around((256.0, 200.0), 400.0, np.deg2rad(30)), 400)
-    assert len(Builtin().detect(Image(pixels))) == 1
+    assert len(Builtin(BuiltinDetector(), PlainTools()).detect(Image(pixels))) == 1
 
 
 @pytest.mark.parametrize("kind", ["gaussian_noise", "gaussian_blur", "jpeg", "scratches"])
@@ -68,7 +69,7 @@ def test_no_face_where_there_is_none(detector):
 
 
 def test_the_score_decides(detector):
-    assert Builtin(BuiltinDetector(turned=False, score=1.0)).detect(read(PHOTOS / "astronaut.jpg")) == []
+    assert Builtin(BuiltinDetector(turned=False, score=1.0), PlainTools()).detect(read(PHOTOS / "astronaut.jpg")) == []
 
 
 def test_more_proposals_make_a_face_likelier():
@@ -79,13 +80,13 @@ def test_more_proposals_make_a_face_likelier():
 
 def test_faces_smaller_than_asked_for_are_not_sought():
     photo = read(PHOTOS / "astronaut.jpg")
-    assert Builtin(BuiltinDetector(turned=False, smallest=200)).detect(photo) == []
+    assert Builtin(BuiltinDetector(turned=False, smallest=200), PlainTools()).detect(photo) == []
 
 
 def test_two_looks_find_the_face_in_boxes_that_are_off():
     """Held-out faces in their own mirrored surroundings, boxes off by up to 15 % and 20 degrees."""
     rng = np.random.Generator(np.random.Philox(5))
-    aligner, errors = Aligner(), {"clean": [], "damaged": []}
+    aligner, errors = Aligner("aligner", PlainTools()), {"clean": [], "damaged": []}
     for number, face in enumerate(FACES):
         for kind, pixels in (("clean", face), ("damaged", corrupt(face, ("gaussian_noise", "glass_blur", "mask_pixels", "jpeg")[number % 4], 4, rng))):  # fmt: skip
             wide = np.pad(pixels, ((40, 40), (40, 40), (0, 0)), mode="symmetric").transpose(2, 0, 1)
@@ -124,7 +125,7 @@ def test_without_opencv_it_says_what_to_install(detector, monkeypatch):
 
 def test_a_folder_that_is_no_aligner_is_refused(tmp_path):
     with pytest.raises(WeightsError):
-        Aligner(f"{tmp_path}/")
+        Aligner(f"{tmp_path}/", PlainTools())
 
 
 def test_faces_draws_numbers_and_says_why_one_is_left_out(cli, tmp_path, monkeypatch):

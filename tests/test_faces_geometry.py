@@ -6,12 +6,12 @@ import pytest
 from photos import PHOTOS, POINTS, noise
 from skimage.transform import SimilarityTransform
 
+from benchmarks.photo import seam, shift
 from odekit import read
-from odekit.bench.photo import seam, shift
-from odekit.faces.geometry import TEMPLATES, Frame
-from odekit.faces.masks import EllipseMask, SquareMask
-from odekit.faces.warp import cut, fractions, patch, reduced
-from odekit.image import Image
+from odekit.core.image import Image
+from odekit.parts.faces.geometry import TEMPLATES, Frame
+from odekit.parts.faces.masks import EllipseMask, SquareMask
+from odekit.parts.faces.warp import cut, fractions, patch, reduced
 
 TEMPLATE = TEMPLATES["ffhq-5"]
 
@@ -112,7 +112,7 @@ def test_the_patch_of_a_frame_outside_is_not_empty():
 def test_the_bench_names_the_faces_that_were_missed(tmp_path):
     import json
 
-    from odekit.bench.photo import known, look, summary
+    from benchmarks.photo import known, look, summary
 
     listed = {"box": [10.2, 20.0, 30.0, 41.7], "points": (TEMPLATE * 40).tolist(), "small": True, "hard": False}
     wrong = {**listed, "box": [55.0, 60.4, 90.0, 99.0], "small": False}

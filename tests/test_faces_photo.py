@@ -5,9 +5,9 @@ import pytest
 from photos import BOXES, PHOTOS
 
 from odekit import Chain, read
-from odekit.degrade import corrupt
-from odekit.image import Image
-from odekit.metrics.psnr import PsnrMetric
+from odekit.core.image import Image
+from odekit.parts.corruptions.kinds import corrupt
+from odekit.parts.metrics.psnr import PsnrMetric
 
 BOX = [[round(v, 1) for v in BOXES["astronaut.jpg"][0]]]
 

@@ -5,11 +5,11 @@ import json
 import pytest
 from photos import noise
 
+from odekit.core.image import Image, Metadata
+from odekit.core.interfaces import Face
 from odekit.errors import ConfigError
-from odekit.faces.options import Select
-from odekit.faces.select import boxes_for, choose, distinct, numbered, overlap
-from odekit.image import Image, Metadata
-from odekit.interfaces import Face
+from odekit.parts.faces.options import Select
+from odekit.parts.faces.select import boxes_for, choose, distinct, numbered, overlap
 
 
 def face(x, y, side=40, score=0.9):

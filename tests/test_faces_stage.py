@@ -10,14 +10,14 @@ from photos import At, noise
 
 import odekit
 from odekit import Chain
+from odekit.core.image import Image, Metadata
+from odekit.core.interfaces import UpsamplerSpec
+from odekit.core.options import Options
 from odekit.errors import ConfigError, InputError, OdekitWarning
-from odekit.faces.geometry import Frame
-from odekit.faces.masks import EllipseMask
-from odekit.faces.warp import fractions
-from odekit.image import Image, Metadata
-from odekit.interfaces import UpsamplerSpec
-from odekit.options import Options
-from odekit.registry import build
+from odekit.parts.faces.geometry import Frame
+from odekit.parts.faces.masks import EllipseMask
+from odekit.parts.faces.warp import fractions
+from odekit.plugins.discovery import build
 
 LEFT, RIGHT = Frame.around((60.0, 70.0), 80.0, 0.1), Frame.around((150.0, 70.0), 70.0)
 
@@ -68,11 +68,11 @@ class Parts:
 
 @pytest.fixture
 def parts(monkeypatch):
-    import odekit.builtin
+    import odekit.parts.builtin
 
     monkeypatch.setattr(At, "frames", [LEFT, RIGHT])
     monkeypatch.setattr(Lighter, "batches", [])
-    return build([("odekit", odekit.builtin), ("tests", Parts)])[0]
+    return build([("odekit", odekit.parts.builtin), ("tests", Parts)])[0]
 
 
 def chain(parts, each="lighter", **options):

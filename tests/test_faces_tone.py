@@ -5,7 +5,7 @@ from photos import PHOTOS, noise
 from skimage.color import rgb2lab
 
 from odekit import read
-from odekit.faces.tone import from_lab, matched, photo_curve, to_lab, toned
+from odekit.parts.faces.tone import from_lab, matched, photo_curve, to_lab, toned
 
 FACE = read(PHOTOS / "astronaut.jpg").pixels[:, 60:188, 160:288]
 ALL = np.ones(FACE.shape[1:], np.float32)

@@ -7,13 +7,14 @@ from photos import BOXES, PHOTOS
 
 import odekit
 from odekit import Chain, read
-from odekit.degrade import corrupt
+from odekit.core.image import Image
 from odekit.errors import InputError, PluginError
-from odekit.faces import whole
-from odekit.faces.geometry import TEMPLATES, Frame
-from odekit.faces.warp import cut
-from odekit.image import Image
-from odekit.upsamplers.resize import resized
+from odekit.images.resize import resized
+from odekit.parts.corruptions.kinds import corrupt
+from odekit.parts.faces import is_aligned
+from odekit.parts.faces.geometry import TEMPLATES, Frame
+from odekit.parts.faces.warp import cut
+from odekit.testing import PlainTools
 
 FACES = np.load(ROOT / "tests" / "data" / "faces" / "faces64_test.npz")["images"]
 KINDS = ("gaussian_noise", "gaussian_blur", "jpeg", "contrast", "mask_pixels", "scratches", "fog", "snow")
@@ -32,38 +33,38 @@ def damaged(image, kind):
 @pytest.mark.parametrize("kind", [None, "gaussian_noise", "jpeg", "scratches"])
 def test_a_square_photograph_is_one_although_damaged(astronaut, kind):
     photo = astronaut if kind is None else damaged(astronaut, kind)
-    (said,) = whole.strangers([photo])
+    (said,) = AlignedFaceCheck(PlainTools()).why_not([photo])
     assert said.startswith("a face was found in it")
 
 
 def test_aligned_faces_are_faces_although_damaged():
     large = [resized(Image.from_uint8(face), 192, 192, "bicubic") for face in FACES[::4]]
     bad = [damaged(face, KINDS[i % len(KINDS)]) for i, face in enumerate(large)]
-    assert whole.strangers(large + bad) == [""] * (len(large) + len(bad))
+    assert AlignedFaceCheck(PlainTools()).why_not(large + bad) == [""] * (len(large) + len(bad))
 
 
 def test_a_face_that_is_cut_out_of_the_photograph_passes(astronaut):
-    from odekit.faces.detector import Builtin
+    from odekit.parts.faces.detector import Builtin
 
-    face = Builtin().detect(astronaut)[0]
+    face = Builtin(BuiltinDetector(), PlainTools()).detect(astronaut)[0]
     frame = Frame.fit(face.points, TEMPLATES["ffhq-5"])
-    assert whole.strangers([Image(cut(astronaut.pixels, frame, 256))]) == [""]
+    assert AlignedFaceCheck(PlainTools()).why_not([Image(cut(astronaut.pixels, frame, 256))]) == [""]
 
 
 def test_what_is_too_small_to_hold_other_faces_passes_unseen(astronaut, monkeypatch):
-    monkeypatch.setattr(whole, "aligner", lambda: pytest.fail("a small picture was looked at"))
-    assert whole.strangers([resized(astronaut, 128, 128, "box")]) == [""]
+    monkeypatch.setattr(is_aligned, "aligner", lambda: pytest.fail("a small picture was looked at"))
+    assert AlignedFaceCheck(PlainTools()).why_not([resized(astronaut, 128, 128, "box")]) == [""]
 
 
 def test_where_no_face_is_found_or_opencv_is_missing_the_picture_passes(astronaut, monkeypatch):
     noise = np.random.Generator(np.random.Philox(1)).random((3, 256, 256), dtype=np.float32)
-    assert whole.strangers([Image(noise)]) == [""]
+    assert AlignedFaceCheck(PlainTools()).why_not([Image(noise)]) == [""]
 
     def absent():
         raise PluginError("OpenCV is not installed")
 
-    monkeypatch.setattr(whole, "detector", absent)
-    assert whole.strangers([astronaut]) == [""]
+    monkeypatch.setattr(is_aligned, "detector", absent)
+    assert AlignedFaceCheck(PlainTools()).why_not([astronaut]) == [""]
 
 
 def test_a_chain_of_aligned_faces_refuses_it_and_restores_the_others(astronaut):
@@ -87,7 +88,7 @@ def test_a_decision_is_refused_likewise(astronaut):
 
 
 def test_what_a_person_calls_aligned_is_not_looked_at(astronaut, monkeypatch):
-    monkeypatch.setattr(whole, "strangers", lambda images: pytest.fail("was looked at"))
+    monkeypatch.setattr(is_aligned, "strangers", lambda images: pytest.fail("was looked at"))
     chain = Chain([{"faces": {"align": "none", "each": [{"restore": {"inverter": {"steps": 2}, "enhancer": "none"}}]}}])
     assert chain.run([astronaut], precision="float32")[0].error is None
 

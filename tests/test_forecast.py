@@ -8,8 +8,8 @@ import pytest
 from conftest import EXACT
 
 from odekit import Chain, Image
-from odekit.bench.forecast import Forecast, duration, forecast
-from odekit.priors import exact
+from odekit.chains.forecast import Forecast, duration, forecast
+from odekit.parts.priors import exact
 
 CALL = 0.01
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from goldens import deviation, read_golden
+from goldens import golden_flow as flow
+from goldens.golden_nets import small
 
-from odekit.bench import golden_flow as flow
-from odekit.bench.golden_nets import small
-from odekit.grids import make_grid
+from odekit.core.grid import make_grid
 
 LIBRARY = read_golden("ddim_diffusers_small.B")
 CODE = read_golden("code_small.B")
@@ -59,9 +59,7 @@ def test_the_last_step_goes_down_to_the_clean_image(models):
 
 def test_the_golden_networks_are_those_of_their_layouts():
     """The packaged layouts are the published ones of tests/data/keys."""
-    from goldens import layout
-
-    from odekit.bench import golden_nets
+    from goldens import golden_nets, layout
 
     for name in ("adm_small", "ddim_small"):
         assert golden_nets.layout(name) == layout(f"{name}_golden")

@@ -6,10 +6,11 @@ import time
 import pytest
 import torch
 
-from odekit import Chain, guard
-from odekit.device import candidates
+from odekit import Chain
+from odekit.chains.tuning import precision as guard
+from odekit.chains.tuning.precision import Tried, Verdict, measure
+from odekit.core.precision import candidates
 from odekit.errors import OdekitWarning
-from odekit.guard import Tried, Verdict, judge
 from odekit.testing import GaussianModel
 
 
@@ -31,7 +32,7 @@ SLOW, FAST = 0.01, 0.0
 
 def judged(**precisions):
     made = {"float32": Network(SLOW), **precisions}
-    return judge(made.__getitem__, "cpu", [name for name in made if name != "float32"])
+    return measure(made.__getitem__, "cpu", [name for name in made if name != "float32"])
 
 
 def test_the_fastest_that_is_good_enough_is_taken():
@@ -69,13 +70,13 @@ def machine_with_bfloat16(monkeypatch, tmp_path):
 
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(guard, "candidates", lambda device: ("bfloat16",))
-    monkeypatch.setattr(guard, "judge", judge)
+    monkeypatch.setattr(guard, "judge", measure)
     return measured
 
 
 def resolved(wanted="auto", *settings):
     chain = Chain.load("odedit", settings)
-    return guard.precision_for(wanted, "cpu", chain.spec, chain.parts)
+    return guard.choose_precision(wanted, "cpu", chain.spec, chain.parts)
 
 
 def test_it_is_measured_once_for_machine_and_weights_and_remembered(machine_with_bfloat16, tmp_path):
@@ -112,9 +113,9 @@ def test_a_processor_without_bfloat16_is_not_asked(monkeypatch):
 
 
 def test_training_takes_what_is_faster_and_nothing_else(monkeypatch):
-    from odekit.train.crew import precision
+    from odekit.training.distributed import precision
 
-    monkeypatch.setattr("odekit.device.candidates", lambda device: ("bfloat16",))
+    monkeypatch.setattr("odekit.core.precision.candidates", lambda device: ("bfloat16",))
     for verdict, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr("odekit.device.faster", lambda kind, device, verdict=verdict: verdict)
+        monkeypatch.setattr("odekit.core.precision.faster", lambda kind, device, verdict=verdict: verdict)
         assert precision("auto", torch.device("cpu")) == expected

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import odekit
-from odekit import yamldoc
-from odekit.chain import Chain
+from odekit.chains import document as yamldoc
+from odekit.chains.chain import Chain
+from odekit.core.files import read_json
 from odekit.errors import OdekitError
-from odekit.events import events
-from odekit.record import proves_done, read_json
+from odekit.runs.events import events
+from odekit.runs.resume import proves_done
 
 
 def read_apart(folder):

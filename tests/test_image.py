@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from odekit.image import Image, Metadata, fingerprint, quantise
+from odekit.core.image import Image, Metadata, fingerprint, quantise
 
 EIGHT = np.arange(256, dtype=np.uint8)
 SIXTEEN = np.arange(65536, dtype=np.uint16)

@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from odekit import Chain, yamldoc
+from odekit import Chain
+from odekit.chains import document
 from odekit.errors import ConfigError
-from odekit.inverters.clip import Confidence, Dynamic
-from odekit.inverters.ode import Ode, OdeInverter
-from odekit.registry import catalog
-from odekit.solvers.ddim import Ddim
+from odekit.parts.installed import catalog
+from odekit.parts.inverters.clip import Confidence, Dynamic
+from odekit.parts.inverters.ode import Ode, OdeInverter
+from odekit.parts.solvers.ddim import Ddim
 from odekit.testing import GaussianField, GaussianModel, check_inverter, noise, points
 
 CHAIN = """\
@@ -22,7 +23,7 @@ chain:
 
 
 def load(clip, solver="ddim"):
-    return Chain.from_document(yamldoc.parse(CHAIN.format(clip=clip, solver=solver), "my.yaml"))
+    return Chain.from_document(document.parse(CHAIN.format(clip=clip, solver=solver), "my.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def load(clip, solver="ddim"):
 def test_spellings(text, meant):
     chain = load(text)
     assert chain.spec.items[0].options.inverter.options.clip == meant
-    assert Chain.from_document(yamldoc.Document(chain.tree(), "", {})) == chain
+    assert Chain.from_document(document.Document(chain.tree(), "", {})) == chain
 
 
 BAD = {
@@ -124,7 +125,7 @@ def test_dynamic_thresholding_acts_both_ways_and_keeps_the_calls():
 
 
 def test_eps_of_a_thresholded_picture_belongs_to_it():
-    from odekit.inverters.clip import ThresholdedField
+    from odekit.parts.inverters.clip import ThresholdedField
 
     field, y, rho = GaussianField(), 5 * points(), 0.7
     eps = ThresholdedField(field, Dynamic())(y, rho)

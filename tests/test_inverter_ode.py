@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from odekit import Chain, Image
+from odekit.core.noise import Replay, SharedNoise
 from odekit.edit import edit
-from odekit.enhancers.langevin import Langevin, LangevinEnhancer
 from odekit.errors import ConfigError, PluginError
-from odekit.inverters.clip import Dynamic
-from odekit.inverters.health import PLAUSIBLE
-from odekit.inverters.ode import Ode, OdeInverter
-from odekit.registry import catalog
-from odekit.rng import Replay, WholeNoise
-from odekit.solvers.ddim import Ddim
-from odekit.solvers.rk45 import Rk45, Rk45Options
+from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
+from odekit.parts.installed import catalog
+from odekit.parts.inverters.clip import Dynamic
+from odekit.parts.inverters.health import PLAUSIBLE
+from odekit.parts.inverters.ode import Ode, OdeInverter
+from odekit.parts.solvers.ddim import Ddim
+from odekit.parts.solvers.rk45 import Rk45, Rk45Options
 from odekit.testing import GaussianModel, noise, points
 
 FIXED = [n for n in catalog().names("solver") if catalog().get("solver", n).dist == "odekit" and n != "rk45"]
@@ -76,7 +76,7 @@ def test_the_start_of_code_adds_the_first_levels_noise():
     draw = np.ones(tuple(clean.shape), dtype=np.float32)
     inverter = OdeInverter(Ode(steps=10, start="noised"), prior, Ddim())
     plain = OdeInverter(Ode(steps=10, start="first-level"), prior, Ddim())
-    seen = inverter.invert(clean, WholeNoise(Replay([draw]))).x
+    seen = inverter.invert(clean, SharedNoise(Replay([draw]))).x
     assert torch.allclose(seen, plain.invert(clean + inverter.levels.sigma(0), noise(3)).x)
 
 

@@ -8,10 +8,11 @@ import pytest
 import tifffile
 from PIL import Image as Pil
 
-import odekit.io
+import odekit.images.io
+from odekit.core.image import Image, quantise
 from odekit.errors import ConfigError, OdekitError
-from odekit.image import Image, quantise
-from odekit.io import SUFFIXES, encode, read, write
+from odekit.images.formats.encode import encode
+from odekit.images.io import SUFFIXES, read, write
 
 HEIGHT, WIDTH = 31, 47
 RNG = np.random.default_rng(7)
@@ -186,5 +187,5 @@ def test_an_output_that_cannot_be_is_one_line(tmp_path):
 
 
 def test_reading_and_writing_need_no_torch():
-    code = f"import sys, {odekit.io.__name__}; sys.exit('torch' in sys.modules)"
+    code = f"import sys, {odekit.images.io.__name__}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

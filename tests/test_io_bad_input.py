@@ -13,10 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pil
 
-import odekit.io
+import odekit.images.io
+from odekit.core.image import Image, Metadata
 from odekit.errors import InputError
-from odekit.image import Image, Metadata
-from odekit.io import encode, read
+from odekit.images.formats.encode import encode
+from odekit.images.io import read
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 
@@ -159,7 +160,7 @@ def test_the_limit_is_an_option_and_the_boundary_belongs_to_it(tmp_path, monkeyp
 def test_the_size_of_both_kinds_of_webp_is_known_before_it_is_opened(tmp_path, monkeypatch, lossless):
     path = tmp_path / "a.webp"
     path.write_bytes(saved("WEBP", lossless=lossless))
-    monkeypatch.setattr("odekit.formats.decode._OPENERS", {})
+    monkeypatch.setattr("odekit.images.formats.decode._OPENERS", {})
     assert complaint(path, max_megapixels=0.0009).startswith(
         "has 40 x 24 pixels, 0.0 megapixels, over the limit of 0.0009;"
     )

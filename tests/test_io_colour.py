@@ -9,8 +9,8 @@ import tifffile
 from PIL import Image as Pil
 from PIL import ImageCms
 
-from odekit.image import Image, Metadata, quantise
-from odekit.io import read, write
+from odekit.core.image import Image, Metadata, quantise
+from odekit.images.io import read, write
 
 RNG = np.random.default_rng(11)
 CODES = RNG.integers(0, 256, (32, 48, 3), dtype=np.uint8)

@@ -6,8 +6,8 @@ import pytest
 import tifffile
 from PIL import Image as Pil
 
-from odekit.image import Image, Metadata, quantise
-from odekit.io import read, write
+from odekit.core.image import Image, Metadata, quantise
+from odekit.images.io import read, write
 
 HEIGHT, WIDTH = 31, 47
 RNG = np.random.default_rng(7)

@@ -10,8 +10,8 @@ from PIL import Image as Pil
 from PIL import ImageOps
 from PIL.TiffImagePlugin import IFDRational
 
-from odekit.image import Image, Metadata, quantise
-from odekit.io import read, write
+from odekit.core.image import Image, Metadata, quantise
+from odekit.images.io import read, write
 
 MAKE, ORIENTATION, EXIF, GPS = 0x010F, 0x0112, 0x8769, 0x8825
 EXPOSURE, BIAS, COMMENT = 0x829A, 0x9204, 0x9286

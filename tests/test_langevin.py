@@ -6,11 +6,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from odekit.enhancers.langevin import Langevin, LangevinEnhancer, snr_step, step_size
+from odekit.core.grid import make_grid
+from odekit.core.noise import SharedNoise
+from odekit.core.schedule import NoiseSchedule, signal
 from odekit.errors import ConfigError
-from odekit.grids import make_grid
-from odekit.rng import WholeNoise
-from odekit.schedule import NoiseSchedule, signal
+from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer, snr_step, step_size
 from odekit.testing import check_enhancer
 
 SCHEDULE = NoiseSchedule.linear()
@@ -144,7 +144,7 @@ def test_noise_is_drawn_once_per_update_in_order():
         Langevin(levels=[LEVEL], iterations=3),
         torch.zeros((2, 3, 8, 8), dtype=torch.float64),
         Gaussian(),
-        WholeNoise(source),
+        SharedNoise(source),
     )
     assert source.shapes == [(2, 3, 8, 8)] * 3
 

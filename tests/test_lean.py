@@ -5,9 +5,9 @@ import torch
 from conftest import ROOT
 from diffusers import UNet2DModel
 
-from odekit.priors.diffusers_unet import DiffusersPrior, set_heads
-from odekit.priors.lean import lean
-from odekit.priors.packed import packs
+from odekit.parts.priors.fast.blocks import lean
+from odekit.parts.priors.fast.packed import packs
+from odekit.parts.priors.network import DiffusersPrior, set_heads
 
 SMALL = {
     "sample_size": 16, "block_out_channels": (16, 32), "layers_per_block": 1, "norm_num_groups": 4,

@@ -5,8 +5,8 @@ import importlib.util
 import pytest
 from conftest import ROOT
 
-from odekit.needs import default_terms
-from odekit.registry import catalog
+from odekit.chains.requirements import default_terms
+from odekit.parts.installed import catalog
 
 spec = importlib.util.spec_from_file_location("licences_table", ROOT / "docs" / "licences_table.py")
 table = importlib.util.module_from_spec(spec)

@@ -10,20 +10,18 @@ from scipy.stats import wasserstein_distance
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from odekit.chains.tools import Toolbox
+from odekit.core.image import Image
 from odekit.errors import InputError
-from odekit.image import Image
-from odekit.metrics import colour, fd_pca, sets
-from odekit.metrics import swd as sw
-from odekit.metrics.about import about
-from odekit.metrics.fd_pca import FdPca, frechet
-from odekit.metrics.fd_pca_set import FdPcaMetric
-from odekit.metrics.moments import Moments
-from odekit.metrics.psnr import PsnrMetric
-from odekit.metrics.sharpness import SharpnessMetric, gradient_energy
-from odekit.metrics.ssim import Ssim, SsimMetric
-from odekit.metrics.swd_set import SwdMetric, SwdOptions
-from odekit.registry import catalog
-from odekit.session import Toolbox
+from odekit.parts.installed import catalog
+from odekit.parts.metrics import base, ciede2000, fd_pca
+from odekit.parts.metrics import swd as sw
+from odekit.parts.metrics.base import Moments, about
+from odekit.parts.metrics.fd_pca import FdPca, FdPcaMetric, frechet
+from odekit.parts.metrics.psnr import PsnrMetric
+from odekit.parts.metrics.sharpness import SharpnessMetric, gradient_energy
+from odekit.parts.metrics.ssim import Ssim, SsimMetric
+from odekit.parts.metrics.swd import SwdMetric, SwdOptions
 
 RNG = np.random.Generator(np.random.Philox(0))
 PAIRS = [
@@ -83,10 +81,10 @@ def test_they_are_parts_of_the_catalogue(name):
 @pytest.mark.parametrize(("a", "b"), [*PAIRS, (PAIRS[0][0], np.zeros_like(PAIRS[0][0])), (PAIRS[1][0], PAIRS[1][0])])
 def test_ciede2000_is_scikit_images(a, b):
     one, two = (rgb2lab(p.astype(float), channel_axis=0) for p in (a, b))
-    np.testing.assert_allclose(colour.lab(a.astype(float)), one, atol=1e-9)
-    np.testing.assert_allclose(colour.difference(one, two), deltaE_ciede2000(one, two, channel_axis=0), atol=1e-9)
+    np.testing.assert_allclose(ciede2000.lab(a.astype(float)), one, atol=1e-9)
+    np.testing.assert_allclose(ciede2000.difference(one, two), deltaE_ciede2000(one, two, channel_axis=0), atol=1e-9)
     wanted = deltaE_ciede2000(one, two, channel_axis=0).mean()
-    assert colour.Ciede2000Metric().measure(Image(a), Image(b)) == pytest.approx(wanted, abs=1e-9)
+    assert ciede2000.Ciede2000Metric().measure(Image(a), Image(b)) == pytest.approx(wanted, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +100,7 @@ def test_ciede2000_is_scikit_images(a, b):
 )
 def test_ciede2000_gives_the_published_test_values(one, two, wanted):
     """Sharma, Wu and Dalal 2005, table 1."""
-    got = colour.difference(np.array(one).reshape(3, 1), np.array(two).reshape(3, 1))
+    got = ciede2000.difference(np.array(one).reshape(3, 1), np.array(two).reshape(3, 1))
     assert got[0] == pytest.approx(wanted, abs=5e-5)
 
 
@@ -145,7 +143,7 @@ def test_the_set_metric_swd_is_the_mean_of_swd_over_its_draws():
 
 
 def test_of_many_pictures_a_part_is_kept_and_patches_are_shared(monkeypatch):
-    monkeypatch.setattr(sets, "HELD_MOST", 20)
+    monkeypatch.setattr(base, "HELD_MOST", 20)
     a, b = images(60, 16, seed=1), images(60, 16, seed=2)
     collection = SwdMetric(SwdOptions(directions=16)).collect()
     collection.add(a, b)
@@ -161,12 +159,12 @@ def test_of_many_pictures_a_part_is_kept_and_patches_are_shared(monkeypatch):
 
 
 def test_every_pair_is_as_likely_to_be_kept(monkeypatch):
-    monkeypatch.setattr(sets, "HELD_MOST", 4)
-    monkeypatch.setattr(sets, "HELD_LEAST", 4)
+    monkeypatch.setattr(base, "HELD_MOST", 4)
+    monkeypatch.setattr(base, "HELD_LEAST", 4)
     flat = [Image(np.full((3, 1, 1), i / 255, np.float32)) for i in range(12)]
     kept = np.zeros(12)
     for seed in range(600):
-        sample = sets.Sample(seed)
+        sample = base.Sample(seed)
         for image in flat:
             sample.add(image, image)
         kept[[int(pair[0][0, 0, 0]) for pair in sample.pairs]] += 1

@@ -9,16 +9,16 @@ import torch
 from degrade_faces import faces
 from torch import nn
 
+from odekit.chains.tools import Toolbox
+from odekit.core.image import Image
 from odekit.errors import InputError, WeightsError
-from odekit.image import Image
-from odekit.metrics import inception
-from odekit.metrics.identity import ARCFACE, FFHQ, IdentityMetric, crop, placement
-from odekit.metrics.inception import FidMetric, KidMetric, mmd2
-from odekit.metrics.ir_se50 import IrSe50
-from odekit.metrics.lpips import LpipsMetric
-from odekit.metrics.networks import Remembered
-from odekit.registry import catalog
-from odekit.session import Toolbox
+from odekit.parts.installed import catalog
+from odekit.parts.metrics import inception
+from odekit.parts.metrics.base import Remembered
+from odekit.parts.metrics.identity import ARCFACE, FFHQ, IdentityMetric, crop, placement
+from odekit.parts.metrics.inception import FidMetric, KidMetric, mmd2
+from odekit.parts.metrics.ir_se50 import IrSe50
+from odekit.parts.metrics.lpips import LpipsMetric
 
 
 class Tools:

@@ -17,24 +17,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from odekit import Chain
+from odekit.chains.tools import Toolbox
+from odekit.core.grid import make_grid
+from odekit.core.noise import BatchNoise, ImageNoise, stream
+from odekit.core.schedule import NoiseSchedule
 from odekit.edit import edit
-from odekit.enhancers.auto import FittedLangevin
-from odekit.enhancers.langevin import Langevin, LangevinEnhancer
-from odekit.enhancers.none import NoEnhancer
-from odekit.enhancers.preconditioned import Preconditioned, PreconditionedEnhancer
-from odekit.enhancers.sk_rock import SkRock, SkRockEnhancer
-from odekit.enhancers.strength import Decision, Strength
-from odekit.grids import make_grid
-from odekit.inverters.ode import Ode, OdeInverter
-from odekit.priors.diffusers_unet import DiffusersPrior
-from odekit.priors.lean import lean
-from odekit.priors.options import ASSETS
-from odekit.priors.spec import read_spec
-from odekit.priors.unet import UNet
-from odekit.rng import BatchNoise, ImageNoise, stream
-from odekit.schedule import NoiseSchedule
-from odekit.session import Toolbox
-from odekit.slots import SlottedPrior
+from odekit.parts.enhancers.adaptive import FittedLangevin
+from odekit.parts.enhancers.calibration import Decision, Strength
+from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
+from odekit.parts.enhancers.none import NoEnhancer
+from odekit.parts.enhancers.preconditioned import Preconditioned, PreconditionedEnhancer
+from odekit.parts.enhancers.sk_rock import SkRock, SkRockEnhancer
+from odekit.parts.inverters.ode import Ode, OdeInverter
+from odekit.parts.priors.batched import BatchedPrior
+from odekit.parts.priors.fast.blocks import lean
+from odekit.parts.priors.fast.unet import UNet
+from odekit.parts.priors.folder import read_spec
+from odekit.parts.priors.network import DiffusersPrior
+from odekit.parts.priors.options import ASSETS
 
 CARD = "cuda:0"
 ROWS, SIDE = 2, 8
@@ -74,7 +74,7 @@ def card(monkeypatch):
     """A pretended card with a watch over it. Memory that is pinned is noted, which fake tensors cannot be."""
     pinned = []
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
-    monkeypatch.setattr("odekit.arithmetic.switched", lambda device: False)
+    monkeypatch.setattr("odekit.core.precision.switched", lambda device: False)
 
     @contextmanager
     def pretended():
@@ -142,7 +142,7 @@ def test_a_restoration_waits_for_nothing(card, solver, enhancer):
     keep = torch.zeros((1, 1, SIDE, SIDE), dtype=torch.float64, device="cpu")
     with card() as waits:
         pins = keep.to(CARD, non_blocking=True)
-        out = edit(pictures(), way, made, SlottedPrior(Simple(), 4), noise(), repeats=2, keep=pins)
+        out = edit(pictures(), way, made, BatchedPrior(Simple(), 4), noise(), repeats=2, keep=pins)
         assert out.device.type == "cuda" and waits.count > 100
     assert waits.found == []
 
@@ -176,7 +176,7 @@ def test_pictures_that_need_different_numbers_of_updates_wait_for_nothing(card):
     enhancer = fitted([2, 5])
     level = min(enhancer.acts_on(levels))
     with card() as waits:
-        out = enhancer.enhance(pictures(), level, levels, SlottedPrior(Simple(), 4), noise())
+        out = enhancer.enhance(pictures(), level, levels, BatchedPrior(Simple(), 4), noise())
         assert out.device.type == "cuda" and waits.count > 50
     assert waits.found == []
 

@@ -6,10 +6,10 @@ from test_lean import network, said
 from torch import nn
 from torch.nn import functional
 
-from odekit.priors import lean as module
-from odekit.priors import passes
-from odekit.priors.lean import fourfold, lean, transposed
-from odekit.priors.packed import Convolution, Product, convolution, packs
+from odekit.parts.priors.fast import blocks as module
+from odekit.parts.priors.fast import kernels
+from odekit.parts.priors.fast.blocks import fourfold, lean, transposed
+from odekit.parts.priors.fast.packed import Convolution, Product, convolution, packs
 
 LAST = torch.channels_last
 TYPES = [torch.float32, torch.bfloat16]
@@ -93,18 +93,18 @@ def test_a_normalisation_in_bfloat16_rounds_once_or_twice(side, silu):
     true = functional.group_norm(x.double(), 4, weight.double(), offset.double(), 1e-5)
     true = functional.silu(true) if silu else true
     before = x.clone()
-    made = passes.normalised(x, 4, weight, offset, 1e-5, silu=silu)
+    made = kernels.normalised(x, 4, weight, offset, 1e-5, silu=silu)
     assert made.dtype == torch.bfloat16 and off(made, true) <= 2**-8 and torch.equal(x, before)
 
 
 @pytest.mark.parametrize("rows, pixels", [(1, 16), (4, 144)])
 def test_attention_below_float32_is_attention(rows, pixels):
     many = rows * 2 * pixels * pixels
-    assert (passes.SMALL <= many <= passes.LARGE) is (rows == 4)
+    assert (kernels.SMALL <= many <= kernels.LARGE) is (rows == 4)
     mixed = drawn(rows, pixels, 3 * 2 * 32, dtype=torch.bfloat16).view(rows, pixels, 3, 2, 32)
     query, key, value = mixed.permute(2, 0, 3, 1, 4)
     true = functional.scaled_dot_product_attention(query.double(), key.double(), value.double()).transpose(1, 2)
-    made = passes.attended(query, key, value)
+    made = kernels.attended(query, key, value)
     assert made.shape == (rows, pixels, 2, 32) and off(made, true) <= 2**-6
 
 

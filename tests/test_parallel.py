@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from odekit.parallel import AHEAD, in_order
+from odekit.core.parallel import AHEAD, in_order
 
 POWER = functools.partial(pow, 3)
 CHUNKS = [400_000, 50_000, 5000, 500, 50, 5]

@@ -7,10 +7,11 @@ import shutil
 import numpy as np
 import pytest
 from goldens import DATA
+from goldens.parity import parity
 
-from odekit.bench.parity import parity
-from odekit.goldens import Golden, deviation, fill
-from odekit.registry import build, catalog
+from odekit.parts.installed import catalog
+from odekit.plugins.discovery import build
+from odekit.testing.goldens import Golden, deviation, fill
 
 GOLDENS = DATA / "golden"
 CORE = ["adm_small.A", "ddim_small.B", "ddim_diffusers_small.B"]

@@ -10,11 +10,13 @@ import pytest
 from conftest import EXACT, ROOT, picture
 
 import odekit
-from odekit import builtin, hookimpl, registry
+from odekit import hookimpl
+from odekit.core.image import Image
+from odekit.core.options import Options
 from odekit.errors import ConfigError, PluginError
-from odekit.image import Image
-from odekit.options import Options
-from odekit.registry import build
+from odekit.parts import builtin, installed
+from odekit.plugins import discovery
+from odekit.plugins.discovery import build
 from odekit.testing import check_inverter, check_solver, check_upsampler
 
 
@@ -126,7 +128,7 @@ def module(register):
 
 
 def solver_named(name):
-    return module(lambda catalog: catalog.solver(name, "odekit.solvers.ddim:Ddim", summary="x"))
+    return module(lambda catalog: catalog.solver(name, "odekit.parts.solvers.ddim:Ddim", summary="x"))
 
 
 def test_built_in_parts_come_through_the_same_hook():
@@ -169,7 +171,7 @@ def test_a_plugin_that_fails_to_import_is_named_and_breaks_nothing():
 
 def test_a_plugin_that_fails_while_registering_is_named():
     def register(catalog):
-        catalog.solver("fine", "odekit.solvers.ddim:Ddim")
+        catalog.solver("fine", "odekit.parts.solvers.ddim:Ddim")
         catalog.solvent("wrong", "x:y")
 
     catalog, _ = build([("odekit", builtin), ("alpha", module(register))])
@@ -192,7 +194,7 @@ def test_an_environment_variable_limits_discovery(monkeypatch, value, found):
     monkeypatch.delenv("ODEKIT_PLUGINS", raising=False)
     if value is not None:
         monkeypatch.setenv("ODEKIT_PLUGINS", value)
-    assert ("odekit-sdedit" in [dist for dist, _ in registry.discover()]) is found
+    assert ("odekit-sdedit" in [dist for dist, _ in discovery.discover()]) is found
 
 
 def test_whoever_implements_the_hook_is_told_of_every_stage(monkeypatch):
@@ -204,7 +206,7 @@ def test_whoever_implements_the_hook_is_told_of_every_stage(monkeypatch):
             told.append((stage, len(before), len(after), context.place))
 
     catalog, manager = build([("odekit", builtin), ("listener", Listener())])
-    monkeypatch.setattr("odekit.session.loaded", lambda: (catalog, manager))
+    monkeypatch.setattr("odekit.parts.installed.loaded", lambda: (catalog, manager))
     chain = odekit.Chain([odekit.Upsample("resize"), odekit.Save()])
     chain.run([Image.from_uint8(picture(0))])
     assert told == [("upsample", 1, 1, "0"), ("save", 1, 1, "1")]
@@ -231,12 +233,12 @@ def test_a_part_that_fails_on_one_picture_does_not_stop_the_others():
 
 
 def test_the_ode_inverter_takes_any_registered_inverters_rules():
-    entry = registry.catalog().get("inverter", "ode")
+    entry = installed.catalog().get("inverter", "ode")
 
     def make(prior):
-        from odekit.session import Toolbox
+        from odekit.chains.tools import Toolbox
 
-        tools = Toolbox(registry.catalog(), "cpu", "float32", prior)
+        tools = Toolbox(installed.catalog(), "cpu", "float32", prior)
         return tools.make(odekit.Chain([odekit.Restore(inverter=odekit.Ode(steps=12))]).spec.items[0].options.inverter)
 
     assert entry.dist == "odekit"

@@ -12,11 +12,11 @@ import torch
 from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
 from safetensors.torch import load_file, save_file
 
+from odekit.core.files import sha256
+from odekit.core.schedule import NoiseSchedule
 from odekit.errors import DeviceError, WeightsError
-from odekit.priors.diffusers_unet import DiffusersPrior
-from odekit.priors.spec import read_spec
-from odekit.safeload import sha256
-from odekit.schedule import NoiseSchedule
+from odekit.parts.priors.folder import read_spec
+from odekit.parts.priors.network import DiffusersPrior
 
 FACE64 = Path(__file__).parent.parent / "odekit" / "assets" / "face64"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -257,7 +257,7 @@ def test_our_metadata_wins_over_the_scheduler(folder):
 
 
 def test_reading_a_spec_loads_no_torch():
-    use = f"from odekit.priors.spec import read_spec; read_spec({str(FACE64)!r})"
+    use = f"from odekit.parts.priors.folder import read_spec; read_spec({str(FACE64)!r})"
     code = f"import sys; {use}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

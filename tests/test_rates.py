@@ -2,7 +2,7 @@
 
 import json
 
-from odekit.degrade.kinds import KINDS
+from odekit.parts.corruptions.kinds import KINDS
 
 
 def test_a_row_for_each_kind_and_program(cli):

@@ -9,12 +9,12 @@ import PIL.Image
 import pytest
 from conftest import picture
 
-from odekit.bench.report_page import report_page
-from odekit.bench.results import Difference, Group, Method, Plot, Printed, Quote, Results, Row, Value
-from odekit.image import Image
-from odekit.metrics.about import About
-from odekit.report import embed
-from odekit.report.page import Cell, Page, Pair, Table, render
+from odekit.core.image import Image
+from odekit.evaluation.report import report_page
+from odekit.evaluation.results import Difference, Group, Method, Plot, Printed, Quote, Results, Row, Value
+from odekit.parts.metrics.base import About
+from odekit.runs.report import embed
+from odekit.runs.report.page import Cell, Page, Pair, Table, render
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_results_document_reads_back_for_its_report(tmp_path):
 
 def test_a_report_of_a_folder_without_a_run_is_refused(tmp_path):
     from odekit.errors import InputError
-    from odekit.report.run_page import run_page
+    from odekit.runs.report.run_page import run_page
 
     with pytest.raises(InputError, match="no run has written here"):
         run_page(tmp_path)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from odekit.report.page import Cell, Page, Pair, Table, write
+from odekit.runs.report.page import Cell, Page, Pair, Table, write
 
 pytestmark = pytest.mark.browser
 DOT = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="

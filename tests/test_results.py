@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from odekit.bench import bootstrap, tables
-from odekit.bench.results import Difference, Group, Method, Plot, Printed, Quote, Results, Row, Value
 from odekit.errors import InputError
-from odekit.metrics.about import About
+from odekit.evaluation import bootstrap, tables
+from odekit.evaluation.results import Difference, Group, Method, Plot, Printed, Quote, Results, Row, Value
+from odekit.parts.metrics.base import About
 
 RNG = np.random.Generator(np.random.Philox(0))
 

@@ -14,8 +14,9 @@ import PIL.Image
 import pytest
 from conftest import picture
 
-from odekit import io
-from odekit.lock import locked
+from odekit.core import files
+from odekit.images import io
+from odekit.runs.lock import locked
 
 PROGRAM = [sys.executable, "-c", "from odekit.cli import main; main()"]
 
@@ -30,7 +31,7 @@ def hidden(folder):
 
 def fill_up_after(monkeypatch, count, code):
     """The disk holds `count` more files."""
-    place, room = io.place, [count]
+    place, room = files.write_atomic, [count]
 
     def full(data, path, scratch=None):
         if not room[0]:

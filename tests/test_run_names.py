@@ -11,10 +11,10 @@ import PIL.Image
 import pytest
 from conftest import picture
 
-from odekit.chain import Chain
-from odekit.inputs import part_of
-from odekit.runner import Runner
-from odekit.summary import RunOptions
+from odekit.chains.chain import Chain
+from odekit.runs.inputs import part_of
+from odekit.runs.runner import Runner
+from odekit.runs.summary import RunOptions
 
 PROGRAM = [sys.executable, "-c", "from odekit.cli import main; main()"]
 
@@ -155,7 +155,7 @@ def test_a_file_that_appears_between_the_starts_of_two_shards_moves_no_other(exa
 
 
 def test_shards_are_of_about_equal_size():
-    from odekit.inputs import Job
+    from odekit.runs.inputs import Job
 
     jobs = [Job(f"{i:05}.png", f"{i // 1000}/{i:05}.png") for i in range(10_000)]
     parts = [part_of(jobs, f"{i}/8", None) for i in range(1, 9)]

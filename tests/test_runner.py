@@ -14,8 +14,8 @@ import pytest
 from conftest import picture
 
 import odekit
-from odekit.runner import Runner
-from odekit.summary import RunOptions
+from odekit.runs.runner import Runner
+from odekit.runs.summary import RunOptions
 
 
 def test_results_lie_under_the_same_names_with_a_record_beside_each(cli, exact, faces, tmp_path):

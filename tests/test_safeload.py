@@ -10,8 +10,10 @@ import torch
 from goldens import layout
 from safetensors.torch import save_file
 
+from odekit.core.files import sha256
 from odekit.errors import WeightsError
-from odekit.safeload import check_finite, fit, load_tensors, sha256, unwrap
+from odekit.plugins.weights.fit import fit
+from odekit.plugins.weights.load import check_finite, load_tensors, unwrap
 
 TENSORS = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.ones(2, dtype=torch.float16)}
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from odekit.core.grid import make_grid
+from odekit.core.schedule import NoiseSchedule, sigma, signal
 from odekit.errors import ConfigError
-from odekit.grids import make_grid
-from odekit.schedule import NoiseSchedule, sigma, signal
 
 LINEAR = NoiseSchedule.linear()
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from odekit.bench.subjects import median_psnr
-from odekit.inverters.ode import Ode, OdeInverter, PriorField
-from odekit.priors.exact import example_mixture
-from odekit.registry import catalog
-from odekit.schedule import signal
-from odekit.solvers.belm import Belm, BelmOptions
-from odekit.solvers.rk45 import Rk45, Rk45Options
+from benchmarks.subjects import median_psnr
+from odekit.core.schedule import signal
+from odekit.parts.installed import catalog
+from odekit.parts.inverters.ode import Ode, OdeInverter, PriorField
+from odekit.parts.priors.exact import example_mixture
+from odekit.parts.solvers.belm import Belm, BelmOptions
+from odekit.parts.solvers.rk45 import Rk45, Rk45Options
 from odekit.testing import GaussianField, log_grid, noise, points
 
 NAMES = [name for name in catalog().names("solver") if catalog().get("solver", name).dist == "odekit"]

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from odekit.inverters.ode import Ode, OdeInverter
-from odekit.solvers.ddim import Ddim
-from odekit.solvers.fixed_point import FixedPoint, FixedPointOptions
+from odekit.parts.inverters.ode import Ode, OdeInverter
+from odekit.parts.solvers.ddim import Ddim
+from odekit.parts.solvers.fixed_point import FixedPoint, FixedPointOptions
 from odekit.testing import GaussianField, GaussianModel, TwinField, noise, points, psnr
 
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from odekit.grids import make_grid
-from odekit.inverters.ode import Ode, OdeInverter, PriorField
-from odekit.priors.exact import example_mixture
-from odekit.schedule import NoiseSchedule
-from odekit.solvers.belm import Belm, BelmOptions
-from odekit.solvers.reversible_heun import Pair, ReversibleHeun
+from odekit.core.grid import make_grid
+from odekit.core.schedule import NoiseSchedule
+from odekit.parts.inverters.ode import Ode, OdeInverter, PriorField
+from odekit.parts.priors.exact import example_mixture
+from odekit.parts.solvers.belm import Belm, BelmOptions
+from odekit.parts.solvers.reversible_heun import Pair, ReversibleHeun
 from odekit.testing import GaussianField, noise, points, psnr, travel
 
 SOLVERS = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from odekit.solvers.rk45 import Rk45, Rk45Options
+from odekit.parts.solvers.rk45 import Rk45, Rk45Options
 from odekit.testing import GaussianField, TwinField, points
 
 

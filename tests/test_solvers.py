@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from odekit.grids import make_grid
-from odekit.inverters.ode import Ode, OdeInverter
-from odekit.registry import catalog
-from odekit.schedule import NoiseSchedule
-from odekit.solvers.belm import Belm, BelmOptions
-from odekit.solvers.ddim import Ddim, DdimOptions
+from odekit.core.grid import make_grid
+from odekit.core.schedule import NoiseSchedule
+from odekit.parts.installed import catalog
+from odekit.parts.inverters.ode import Ode, OdeInverter
+from odekit.parts.solvers.belm import Belm, BelmOptions
+from odekit.parts.solvers.ddim import Ddim, DdimOptions
 from odekit.testing import (
     GaussianField,
     GaussianModel,

@@ -7,9 +7,9 @@ import sys
 import pytest
 from conftest import EXACT, picture
 
-from odekit.bench.first_call import WHOLE, first_call
-from odekit.cli.first_call import PARTS
-from odekit.startup import quickly, resume
+from benchmarks.first_call import WHOLE, first_call
+from benchmarks.first_call_process import PARTS
+from odekit.cli.startup import quickly, resume
 
 FREE = ["import odekit", "from odekit.cli import main; main()"]
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from odekit.events import EventLog, events
-from odekit.lock import locked
+from odekit.runs.events import EventLog, events
+from odekit.runs.lock import locked
 
 
 def said(cli, out):

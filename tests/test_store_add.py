@@ -9,15 +9,15 @@ import torch
 from loopback import sha256
 from test_store_pull import FILE, safetensors
 
-from odekit import weights as names
-from odekit.entries import Weights
+from odekit.core import files
 from odekit.errors import WeightsError
-from odekit.registry import Catalog
-from odekit.store import add as adding
-from odekit.store import receipt
-from odekit.store.add import add
-from odekit.store.home import folder, stored
-from odekit.weights import path_of, require, verify
+from odekit.plugins.catalog import Catalog, Weights
+from odekit.plugins.weights import fetch as adding
+from odekit.plugins.weights import lookup
+from odekit.plugins.weights import store as receipt
+from odekit.plugins.weights.fetch import add
+from odekit.plugins.weights.lookup import path_of, require, verify
+from odekit.plugins.weights.store import folder, stored
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_another_file_is_taken_only_when_said(file):
 def test_without_a_published_hash_a_file_is_remembered(file):
     what = weights(known=False)
     assert not add(what, file).other
-    assert receipt.read(folder(what)).sha256 == sha256(FILE)
+    assert receipt.read_receipt(folder(what)).sha256 == sha256(FILE)
     sized = weights("sized", known=False, size=len(FILE) + 1)
     assert "bytes), not" in fault(add, sized, file)
 
@@ -133,8 +133,8 @@ def test_a_full_disk_leaves_nothing_half_done(file, monkeypatch, code, said):
 def test_bytes_are_read_again_only_when_size_or_time_changed(file, monkeypatch):
     what, reads = weights(), []
     add(what, file)
-    real = names.digest
-    monkeypatch.setattr(names, "digest", lambda path: (reads.append(path), real(path))[1])
+    real = files.sha256
+    monkeypatch.setattr(lookup, "digest", lambda path: (reads.append(path), real(path))[1])
     path_of("net", catalog(what))
     assert reads == []
     os.utime(stored(what), ns=(1, 1))
@@ -163,7 +163,7 @@ def test_a_file_put_there_by_hand_is_checked_too(home):
     assert "is not the published file" in message and "odekit weights pull net" in message
     stored(what).write_bytes(FILE)
     path_of("net", catalog(what))
-    assert receipt.read(folder(what)).source == "put there by hand"
+    assert receipt.read_receipt(folder(what)).source == "put there by hand"
 
 
 def test_a_newer_plugin_may_want_another_file(file):
@@ -190,6 +190,6 @@ def test_all_missing_weights_are_named_at_once_with_the_commands(file, tmp_path)
 def test_a_store_that_may_only_be_read_serves(file, monkeypatch):
     what = weights()
     add(what, file)
-    (folder(what) / receipt.NAME).unlink()
+    (folder(what) / receipt.RECEIPT).unlink()
     monkeypatch.setattr(receipt, "write", lambda *args: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     assert path_of("net", catalog(what)) == stored(what)

@@ -9,12 +9,13 @@ from loopback import serve, sha256
 from test_store_pull import FILE, safetensors
 
 import odekit
-from odekit import builtin, registry
-from odekit.image import Image
-from odekit.interfaces import UpsamplerSpec
-from odekit.options import Options
-from odekit.registry import build
-from odekit.store import download
+from odekit.core.image import Image
+from odekit.core.interfaces import UpsamplerSpec
+from odekit.core.options import Options
+from odekit.parts import builtin, installed
+from odekit.plugins import catalog as catalog_module
+from odekit.plugins.discovery import build
+from odekit.plugins.weights import download
 
 CHAIN = """\
 odekit: 1
@@ -71,7 +72,7 @@ def running():
 @pytest.fixture
 def server(running, tmp_path, monkeypatch):
     found = build([("odekit", builtin), ("somebody", Plugin(running.address))])
-    monkeypatch.setattr(registry, "loaded", lambda: found)
+    monkeypatch.setattr(catalog_module, "loaded", lambda: found)
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ODEKIT_OFFLINE", raising=False)
     monkeypatch.setattr(download, "PAUSE", 0.0)
@@ -203,7 +204,7 @@ def test_verify_reads_everything_that_is_here(cli, server, tmp_path):
     cli("weights", "pull", "open")
     rows = {row["name"]: row for row in json.loads(cli("weights", "verify", "--json").out)}
     assert rows["open"]["ok"] and rows["open"]["sha256"] == sha256(FILE) and rows["face64"]["ok"]
-    shipped = {name for name, store in registry.catalog().stores.items() if store.path is not None}
+    shipped = {name for name, store in installed.catalog().stores.items() if store.path is not None}
     assert set(rows) == {"open"} | shipped
     (tmp_path / "home" / "weights" / "open" / "net.safetensors").write_bytes(FILE[:-1])
     done = cli("weights", "verify", "open")

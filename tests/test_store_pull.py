@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from loopback import serve, sha256
 
-from odekit.entries import Weights
 from odekit.errors import PluginError, WeightsError
-from odekit.store import download, receipt, space
-from odekit.store.home import folder, stored
-from odekit.store.pull import Pull
-from odekit.weights import verify
+from odekit.plugins.catalog import Weights
+from odekit.plugins.weights import download, store
+from odekit.plugins.weights.fetch import Pull
+from odekit.plugins.weights.lookup import verify
+from odekit.plugins.weights.store import folder, stored
 
 
 def safetensors(seed=0, numbers=20_000):
@@ -75,7 +75,7 @@ def test_a_file_is_fetched_verified_and_written_down(server):
     path, _ = pull(what, tell=lambda here, total: told.append((here, total)))
     assert path.read_bytes() == FILE and path == stored(what)
     assert rest(what) == ["net.safetensors", "odekit.json"]
-    known = receipt.read(folder(what))
+    known = store.read_receipt(folder(what))
     assert (known.sha256, known.source, known.other) == (sha256(FILE), what.urls[0], False)
     assert told[0] == (0, len(FILE)) and told[-1] == (len(FILE), len(FILE))
     server.pages.clear()
@@ -136,7 +136,7 @@ def test_the_next_place_is_tried_after_404_wrong_file_and_no_answer(server):
     ]
     what = weights(*places)
     path, lines = pull(what)
-    assert path.read_bytes() == FILE and receipt.read(folder(what)).source == places[-1]
+    assert path.read_bytes() == FILE and store.read_receipt(folder(what)).source == places[-1]
     for reason in (
         "404",
         "connection failed",
@@ -189,7 +189,7 @@ def test_a_busy_server_is_asked_again(server):
 def test_without_a_published_hash_the_first_file_is_remembered(server):
     what = weights(server.put("net", FILE), known=False)
     path, _ = pull(what)
-    assert receipt.read(folder(what)).sha256 == sha256(FILE)
+    assert store.read_receipt(folder(what)).sha256 == sha256(FILE)
     path.write_bytes(safetensors(1))
     with pytest.raises(WeightsError, match="has changed since it came here"):
         verify(what)
@@ -213,7 +213,7 @@ def test_a_non_commercial_licence_must_be_accepted(server):
     assert fault(what, accept=lambda weights: False) == message
     assert server.asked == [] and rest(what) == []
     pull(what, accept=lambda weights: True)
-    assert receipt.read(folder(what)).accepted == "S-Lab 1.0"
+    assert store.read_receipt(folder(what)).accepted == "S-Lab 1.0"
 
 
 def test_offline_nothing_is_asked_of_the_network(server, monkeypatch):
@@ -245,7 +245,7 @@ def test_a_full_disk_is_said_and_what_was_fetched_goes_on_later(server, monkeypa
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("odekit.store.pull.Download", Full)
+        patch.setattr("odekit.plugins.weights.download.Download", Full)
         message = fault(what)
     assert "the disk is full" in message and "ODEKIT_HOME" in message and "net.safetensors.part" in message
     assert not stored(what).exists()
@@ -255,7 +255,7 @@ def test_a_full_disk_is_said_and_what_was_fetched_goes_on_later(server, monkeypa
 
 def test_a_disk_without_room_is_seen_before_the_first_byte(server, monkeypatch):
     what = weights(server.put("net", FILE))
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda place: type("Usage", (), {"free": 1000})())
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda place: type("Usage", (), {"free": 1000})())
     message = fault(what)
     assert "1.0 kB left" in message and "80.1 kB are needed" in message
     assert "net.safetensors" not in rest(what)
@@ -270,9 +270,9 @@ def test_a_store_that_cannot_be_written_is_said(server, monkeypatch, tmp_path):
 
 SCRIPT = """
 import sys
-from odekit.entries import Weights
-from odekit.store.pull import Pull
-from odekit.weights import verify
+from odekit.plugins.catalog import Weights
+from odekit.plugins.weights.fetch import Pull
+from odekit.plugins.weights.lookup import verify
 url, sha256, size = sys.argv[1:]
 what = Weights("net", "somebody", "MIT", True, sha256, int(size), [url], "net.safetensors")
 print("ready", flush=True)

@@ -8,23 +8,23 @@ import pytest
 import torch
 
 import odekit
+from benchmarks import knobs
+from benchmarks.knobs import by_decile
 from odekit import Chain, Image
-from odekit.bench import knobs
-from odekit.bench.calibrate import caution, fit, leave_one_out
-from odekit.bench.faces import face_set
-from odekit.bench.knobs import by_decile
-from odekit.bench.treated import both, known
+from odekit.core.noise import BatchNoise, ImageNoise, stream
 from odekit.edit import edit
-from odekit.enhancers.auto import AutoLangevin
-from odekit.enhancers.langevin import Langevin, LangevinEnhancer
-from odekit.enhancers.meter import read_latent
-from odekit.enhancers.strength import Calibration, Strength, load_calibration
 from odekit.errors import ConfigError
-from odekit.inverters.ode import Ode, OdeInverter
-from odekit.priors.exact import example_mixture
-from odekit.rng import BatchNoise, ImageNoise, stream
-from odekit.slots import SlottedPrior
-from odekit.solvers.dpmpp_2m import Dpmpp2m
+from odekit.evaluation.experiments.faces import face_set
+from odekit.parts.enhancers.adaptive import AutoLangevin
+from odekit.parts.enhancers.calibration import Calibration, Strength, load_calibration
+from odekit.parts.enhancers.damage_meter import read_latent
+from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
+from odekit.parts.inverters.ode import Ode, OdeInverter
+from odekit.parts.priors.batched import BatchedPrior
+from odekit.parts.priors.exact import example_mixture
+from odekit.parts.solvers.dpmpp_2m import Dpmpp2m
+from odekit.training.calibration.meter import caution, fit, leave_one_out
+from odekit.training.calibration.treated import both, known
 
 LIGHT = Strength("light", (0.1,), 2, 0.2, 0.5)
 HEAVY = Strength("heavy", (0.1, 0.3), 3, 0.3, 1.0)
@@ -162,11 +162,11 @@ def test_untouched_pictures_come_back_as_they_were(tmp_path):
 
 def test_rows_are_packed_and_do_not_depend_on_their_mates(meter):
     clean = pictures(7)
-    prior = SlottedPrior(PRIOR, 4)
+    prior = BatchedPrior(PRIOR, 4)
     together = restored(clean, prior, auto(meter), noises(7))
     assert 0.7 < prior.fill <= 1
     for rows in ([1], [5, 1, 2]):
-        part = restored(clean[rows], SlottedPrior(PRIOR, 4), auto(meter), noises(7).pick(rows))
+        part = restored(clean[rows], BatchedPrior(PRIOR, 4), auto(meter), noises(7).pick(rows))
         torch.testing.assert_close(part, together[rows], rtol=1e-12, atol=1e-12)
 
 
@@ -289,8 +289,8 @@ def test_the_meter_is_calibrated_and_judged_by_commands(tmp_path, cli, monkeypat
     """A toy prior, so the figures mean nothing; that auto is one of the strengths for each picture is checked."""
     chain, out, keep = tmp_path / "toy.yaml", tmp_path / "strength.json", tmp_path / "keep"
     chain.write_text(TOY)
-    monkeypatch.setattr("odekit.bench.strength.SWD_RESAMPLES", 2)
-    monkeypatch.setattr("odekit.bench.strength.SWD_DRAWS", 1)
+    monkeypatch.setattr("benchmarks.strength.SWD_RESAMPLES", 2)
+    monkeypatch.setattr("benchmarks.strength.SWD_DRAWS", 1)
     rng = np.random.Generator(np.random.Philox(2))
     data = tmp_path / "faces.npz"
     images = rng.integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
@@ -400,8 +400,8 @@ def test_samples_of_a_run_lie_beside_the_result(tmp_path, cli):
 
 def test_the_knobs_are_measured_by_a_command(tmp_path, cli, monkeypatch):
     """A toy prior: what is checked is that the figures are those of the runs."""
-    monkeypatch.setattr("odekit.bench.strength.SWD_RESAMPLES", 2)
-    monkeypatch.setattr("odekit.bench.strength.SWD_DRAWS", 1)
+    monkeypatch.setattr("benchmarks.strength.SWD_RESAMPLES", 2)
+    monkeypatch.setattr("benchmarks.strength.SWD_DRAWS", 1)
     chain, data = tmp_path / "toy.yaml", tmp_path / "faces.npz"
     chain.write_text(TOY + "      enhancer: {use: langevin, levels: [0.1, 0.3], iterations: 2, step: 1.0e-5}\n")
     images = np.random.Generator(np.random.Philox(2)).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)

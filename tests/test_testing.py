@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from odekit.goldens import statistics
 from odekit.testing import check_readme, synthetic_weights
+from odekit.testing.goldens import statistics
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,16 @@ from conftest import ROOT
 from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
 from odekit.errors import ConfigError, WeightsError
-from odekit.faces.aligner import Aligner
-from odekit.faces.geometry import TEMPLATES
-from odekit.train import aligner, canvases, data, loop, read
-from odekit.train.aligner import AlignerTask, cut, distance, misplaced, places
-from odekit.train.aligner_options import AlignerOptions, Canvas, Placing
-from odekit.train.options import Optimiser
+from odekit.parts.faces.aligner import Aligner
+from odekit.parts.faces.geometry import TEMPLATES
+from odekit.testing import PlainTools
+from odekit.training import config, loop
+from odekit.training.data import canvases
+from odekit.training.data import faces as data
+from odekit.training.options.aligner import AlignerOptions, Canvas, Placing
+from odekit.training.options.base import Optimiser
+from odekit.training.tasks import aligner
+from odekit.training.tasks.aligner import AlignerTask, cut, distance, misplaced, places
 
 TINY = AlignerOptions(
     side=64,
@@ -116,7 +120,7 @@ def test_a_run_learns_resumes_exactly_and_its_weights_work(faces, tmp_path):
     assert one == two
     folder = tmp_path / "whole" / "best"
     assert json.loads((folder / "odekit.json").read_text()) == {"dense": 16, "kind": "aligner", "widths": [4, 4, 8, 8]}
-    frame, score = Aligner(f"{folder}/").look(np.zeros((1, 3, 64, 64), np.float32))[0]
+    frame, score = Aligner(f"{folder}/", PlainTools()).look(np.zeros((1, 3, 64, 64), np.float32))[0]
     assert frame.side > 0 and 0 <= score <= 1
     warm = run(faces, tmp_path / "warm", init=folder, hard=2, steps=2)
     assert warm.step == 2
@@ -133,10 +137,10 @@ def test_wrong_settings_are_refused(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("hard: 5\n")
     with pytest.raises(ConfigError, match="`hard` needs `init`"):
-        read.options(AlignerOptions, path, {})
+        config.options(AlignerOptions, path, {})
     with pytest.raises(WeightsError, match="no aligner to start from"):
         aligner.read(torch.nn.Linear(1, 1), tmp_path)
 
 
 def test_the_shipped_configuration_is_valid():
-    assert read.options(AlignerOptions, ROOT / "configs" / "train" / "aligner.yaml", {}).steps > 1000
+    assert config.options(AlignerOptions, ROOT / "configs" / "train" / "aligner.yaml", {}).steps > 1000

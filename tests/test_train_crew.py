@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from odekit.errors import ConfigError, DeviceError
-from odekit.train import crew, data, loop
-from odekit.train.options import Augment, Network, Optimiser, PriorOptions
-from odekit.train.prior import PriorTask
+from odekit.training import distributed, loop
+from odekit.training.data import faces
+from odekit.training.options.base import Augment, Network, Optimiser, PriorOptions
+from odekit.training.tasks.prior import PriorTask
 
 SMALL = PriorOptions(
     side=16,
@@ -70,7 +71,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
     np.savez(tmp_path / "f.npz", images=images, split=np.array(["train"] * 20 + ["val"] * 4))
     (tmp_path / "c.yaml").write_text(json.dumps(SMALL.model_dump(mode="json")))
-    loop.train(PriorTask(data.load(tmp_path / "f.npz", 16), SMALL), tmp_path / "one", team=crew.Alone("cpu"))
+    loop.train(PriorTask(faces.load(tmp_path / "f.npz", 16), SMALL), tmp_path / "one", team=distributed.Alone("cpu"))
     start(tmp_path, 2, "-o", str(tmp_path / "two"), "--steps", "6")
     for file, name in (("log.csv", "loss"), ("log.csv", "norm"), ("validation.csv", "loss")):
         one, two = (column(tmp_path / n / file, name) for n in ("one", "two"))
@@ -78,29 +79,29 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
 
 
 def test_alone_averages_nothing_and_names_missing_devices():
-    alone = crew.Alone("cpu")
+    alone = distributed.Alone("cpu")
     gradient = torch.ones(3)
     alone.average([gradient])
     assert gradient.tolist() == [1, 1, 1]
     assert (alone.mean(2.0), alone.agree(3.0), alone.size) == (2.0, 3.0, 1)
     with pytest.raises(DeviceError, match="tpu"):
-        crew.Alone("tpu")
+        distributed.Alone("tpu")
 
 
 def test_several_processes_need_accelerate_and_say_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "accelerate", None)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"pip install 'odekit\[train\]'"):
-        crew.muster("cpu")
+        distributed.muster("cpu")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert isinstance(crew.muster("cpu"), crew.Alone)
+    assert isinstance(distributed.muster("cpu"), distributed.Alone)
 
 
 def test_precision_as_asked_or_as_the_hardware_has_it():
     cpu = torch.device("cpu")
-    assert crew.precision("float16", cpu) == "float16"
-    assert crew.precision("auto", cpu) in ("float32", "bfloat16")
+    assert distributed.precision("float16", cpu) == "float16"
+    assert distributed.precision("auto", cpu) in ("float32", "bfloat16")
     weight = torch.ones(2, 2)
     for kind, dtype in {"float32": torch.float32, "bfloat16": torch.bfloat16}.items():
-        with crew.autocast(kind, cpu):
+        with distributed.autocast(kind, cpu):
             assert (weight @ weight).dtype == dtype

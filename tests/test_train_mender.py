@@ -10,11 +10,13 @@ import torch
 from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
 from odekit.errors import InputError, WeightsError
-from odekit.faces.mend_network import MendNet
-from odekit.train import canvases, data, draws, loop, marks, read, spoil, views
-from odekit.train.mender import MenderTask
-from odekit.train.mender_options import Damage, MenderOptions
-from odekit.train.options import Optimiser
+from odekit.parts.repair.scratch_network import MendNet
+from odekit.training import config, loop, seeding
+from odekit.training.data import canvases, crops, scratch_marks, scratched
+from odekit.training.data import faces as data
+from odekit.training.options.base import Optimiser
+from odekit.training.options.scratches import Damage, MenderOptions
+from odekit.training.tasks.scratches import MenderTask
 
 TINY = MenderOptions(
     side=64,
@@ -56,7 +58,7 @@ def run(faces, folder, resume=False, **changes):
 
 
 def rng(number=0):
-    return draws.generator(0, "test", number)
+    return seeding.generator(0, "test", number)
 
 
 # --- the network
@@ -83,22 +85,22 @@ def plain(**changes):
 
 
 def test_the_share_of_clean_crops_is_as_told():
-    count = sum(not spoil.spoiled(GREY, rng(i), plain(clean=0.3))[2].any() for i in range(200))
+    count = sum(not scratched.spoiled(GREY, rng(i), plain(clean=0.3))[2].any() for i in range(200))
     assert count / 200 == pytest.approx(0.3, abs=0.08)
 
 
 def test_scratches_alone_are_to_be_undone():
     """Noise, blur and compression are in both pictures; away from scratches they do not differ."""
     for i in range(20):
-        bad, whole, shown = spoil.spoiled(GREY, rng(i), plain(grainy=1, noise=0.1))
-        assert whole.std() > 0 or np.array_equal(whole, spoil._rounded(GREY))
+        bad, whole, shown = scratched.spoiled(GREY, rng(i), plain(grainy=1, noise=0.1))
+        assert whole.std() > 0 or np.array_equal(whole, scratched._rounded(GREY))
         assert np.abs(bad - whole).max(2)[~shown].max(initial=0) < 0.06
-        bad, whole, _ = spoil.spoiled(GREY, rng(i), plain(clean=1, grainy=1, compressed=1, blurred=1))
+        bad, whole, _ = scratched.spoiled(GREY, rng(i), plain(clean=1, grainy=1, compressed=1, blurred=1))
         assert np.array_equal(bad, whole)
 
 
 def test_noise_has_the_standard_deviation_it_is_given():
-    spreads = [spoil.noisy(GREY, rng(i), 0.1).std() for i in range(60)]
+    spreads = [scratched.noisy(GREY, rng(i), 0.1).std() for i in range(60)]
     assert np.median(spreads) == pytest.approx(0.1, rel=0.15)
 
 
@@ -107,11 +109,11 @@ def test_blur_widens_a_point_by_its_standard_deviation():
     point[32, 32] = 1
     along = np.arange(65) - 32.0
     for i in range(12):
-        spread = spoil.blurred(point, rng(i), 2.0)[..., 0]
+        spread = scratched.blurred(point, rng(i), 2.0)[..., 0]
         assert spread.sum() == pytest.approx(1, abs=1e-4)
         widths = [float((spread.sum(axis) * along**2).sum()) for axis in (0, 1)]
         assert sum(widths) == pytest.approx(8, rel=0.3) or sum(widths) == pytest.approx(4, rel=0.3)  # a trail: one axis
-    assert np.array_equal(spoil.blurred(point, rng(), 0.1), point)
+    assert np.array_equal(scratched.blurred(point, rng(), 0.1), point)
 
 
 def test_crops_are_used_again_and_replaced(faces):
@@ -125,13 +127,13 @@ def test_crops_are_used_again_and_replaced(faces):
 
 def test_compression_is_worse_at_lower_quality():
     picture = rng().random((32, 32, 3), dtype=np.float32)
-    errors = [np.abs(spoil.compressed(picture, rng(), q) - picture).mean() for q in (95, 60, 10)]
+    errors = [np.abs(scratched.compressed(picture, rng(), q) - picture).mean() for q in (95, 60, 10)]
     assert errors[0] < errors[1] < errors[2]
 
 
 def test_marks_cover_what_the_mask_says_and_nothing_else():
     for i in range(30):
-        bad, whole, shown = spoil.spoiled(GREY, rng(i), plain())
+        bad, whole, shown = scratched.spoiled(GREY, rng(i), plain())
         changed = np.abs(bad - whole).max(2)
         assert changed[shown].min(initial=1) > 0.03
         assert changed[~shown].max(initial=0) < 0.05
@@ -139,27 +141,27 @@ def test_marks_cover_what_the_mask_says_and_nothing_else():
 
 @pytest.mark.parametrize("dark", [0.0, 0.28, 0.6])
 def test_a_share_of_marks_is_dirt(dark):
-    shades = np.array([marks.shade(rng(i), dark) for i in range(600)])
+    shades = np.array([scratch_marks.shade(rng(i), dark) for i in range(600)])
     assert np.mean(shades.max(1) < 0.25) == pytest.approx(dark, abs=0.06)
     assert np.mean(shades.min(1) > 0.7) == pytest.approx(0.88 - dark, abs=0.06)
 
 
 def test_scratches_of_larger_photographs_are_wider():
-    area = [np.mean([marks.wave(rng(i), 96, side).mean() for i in range(80)]) for side in (100, 2000)]
+    area = [np.mean([scratch_marks.wave(rng(i), 96, side).mean() for i in range(80)]) for side in (100, 2000)]
     assert area[1] > 2 * area[0]
 
 
 def test_what_belongs_to_a_picture_may_be_drawn_into_it():
     face = np.full((64, 64, 3), 128, np.uint8)
     how = changed(TINY, colourless=0)
-    plain, inked = (views.view(face, 40, rng(5), changed(how, drawn=share)) for share in (0.0, 1.0))
+    plain, inked = (crops.view(face, 40, rng(5), changed(how, drawn=share)) for share in (0.0, 1.0))
     assert plain.std((0, 1)).max() < 1e-3 < inked.std((0, 1)).max()
 
 
 def test_a_share_of_views_is_grey():
     face = np.stack([np.full((64, 64), v, np.uint8) for v in (40, 120, 200)], 2)
     how = changed(TINY, drawn=0, colourless=1)
-    assert any(np.ptp(views.view(face, 40, rng(i), how)[20, 20]) < 1e-4 for i in range(8))
+    assert any(np.ptp(crops.view(face, 40, rng(i), how)[20, 20]) < 1e-4 for i in range(8))
 
 
 def test_pages_and_microscopes_are_no_scenes():
@@ -258,7 +260,7 @@ def test_wrong_options_are_refused(options, words):
 
 
 def test_the_configuration_that_ships_is_valid():
-    options = read.options(MenderOptions, Path(__file__).parent.parent / "configs" / "train" / "mender.yaml", {})
+    options = config.options(MenderOptions, Path(__file__).parent.parent / "configs" / "train" / "mender.yaml", {})
     assert options.batch == 8 and options.crop == 64
 
 

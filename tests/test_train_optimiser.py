@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from odekit.errors import ConfigError
-from odekit.train import optimiser
-from odekit.train.options import Optimiser
+from odekit.training import optimiser
+from odekit.training.options.base import Optimiser
 
 OPTIONS = Optimiser(kind="muon", lr=0.01, weight_decay=0.0)
 

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError, WeightsError
-from odekit.schedule import NoiseSchedule
-from odekit.train import ahead, augment, draws, ema, folder, log, loss, network, plot, rate, read, sheet
-from odekit.train.options import Augment, Diffusion, Network, Optimiser, PriorOptions
-from odekit.train.validate import Validator
+from odekit.training import config, log, optimiser, prefetch, run_folder, seeding
+from odekit.training import log as plot
+from odekit.training.data import augment
+from odekit.training.options.base import Augment, Diffusion, Network, Optimiser, PriorOptions
+from odekit.training.tasks import prior_loss, prior_network, sheet
+from odekit.training.tasks.prior_validation import Validator
 
 TINY = PriorOptions(side=16, network=Network(channels=(8, 16), attention=(False, True), layers=1, head=8, groups=4))
 
@@ -25,7 +28,7 @@ def test_targets_follow_their_definitions(prediction, target):
     generator = torch.Generator().manual_seed(1)
     x0, eps = torch.randn(2, 3, 4, 4, generator=generator), torch.randn(2, 3, 4, 4, generator=generator)
     abar = torch.tensor([0.9, 0.2])
-    said = loss.target(x0, eps, abar, prediction)
+    said = prior_loss.target(x0, eps, abar, prediction)
     for i, a in enumerate((0.9, 0.2)):
         wanted = eps[i] if target == "eps" else math.sqrt(a) * eps[i] - math.sqrt(1 - a) * x0[i]
         torch.testing.assert_close(said[i], wanted)
@@ -36,7 +39,7 @@ def test_v_gives_noise_and_picture_back():
     generator = torch.Generator().manual_seed(2)
     x0, eps = (torch.randn(1, 3, 4, 4, generator=generator, dtype=torch.float64) for _ in range(2))
     abar = torch.tensor([0.37], dtype=torch.float64)
-    x, v = loss.noised(x0, eps, abar), loss.target(x0, eps, abar, "v")
+    x, v = prior_loss.noised(x0, eps, abar), prior_loss.target(x0, eps, abar, "v")
     torch.testing.assert_close(math.sqrt(0.63) * x + math.sqrt(0.37) * v, eps)
     torch.testing.assert_close(math.sqrt(0.37) * x - math.sqrt(0.63) * v, x0)
 
@@ -44,9 +47,9 @@ def test_v_gives_noise_and_picture_back():
 def test_min_snr_weights_by_hand():
     """SNR 4 (abar 0.8): min(4, 5) = 4, so 4/5 for v and 1 for eps; SNR 19 (abar 0.95): 5/20 and 5/19."""
     schedule = NoiseSchedule(np.array([0.95, 0.8, 0.5]))
-    np.testing.assert_allclose(loss.weights(schedule, "v", 5.0), [5 / 20, 4 / 5, 1 / 2])
-    np.testing.assert_allclose(loss.weights(schedule, "epsilon", 5.0), [5 / 19, 1.0, 1.0])
-    np.testing.assert_array_equal(loss.weights(schedule, "v", None), 1.0)
+    np.testing.assert_allclose(prior_loss.weights(schedule, "v", 5.0), [5 / 20, 4 / 5, 1 / 2])
+    np.testing.assert_allclose(prior_loss.weights(schedule, "epsilon", 5.0), [5 / 19, 1.0, 1.0])
+    np.testing.assert_array_equal(prior_loss.weights(schedule, "v", None), 1.0)
 
 
 def test_both_predictions_weigh_the_error_of_x0_alike():
@@ -56,8 +59,8 @@ def test_both_predictions_weigh_the_error_of_x0_alike():
     error_v = 1 / sigma2  # v errs by error_x0 / sigma
     error_eps = schedule.abar / sigma2
     snr = schedule.abar / sigma2
-    np.testing.assert_allclose(loss.weights(schedule, "v", 5.0) * error_v, np.minimum(snr, 5.0))
-    np.testing.assert_allclose(loss.weights(schedule, "epsilon", 5.0) * error_eps, np.minimum(snr, 5.0))
+    np.testing.assert_allclose(prior_loss.weights(schedule, "v", 5.0) * error_v, np.minimum(snr, 5.0))
+    np.testing.assert_allclose(prior_loss.weights(schedule, "epsilon", 5.0) * error_eps, np.minimum(snr, 5.0))
 
 
 @pytest.mark.parametrize("kind", ["linear", "scaled_linear", "cosine"])
@@ -66,7 +69,7 @@ def test_schedules_are_those_of_diffusers(kind):
 
     name = {"cosine": "squaredcos_cap_v2"}.get(kind, kind)
     theirs = DDPMScheduler(1000, beta_start=1e-4, beta_end=0.02, beta_schedule=name).alphas_cumprod.double().numpy()
-    np.testing.assert_allclose(loss.schedule_of(Diffusion(kind=kind)).abar, theirs, rtol=2e-4)
+    np.testing.assert_allclose(prior_loss.schedule_of(Diffusion(kind=kind)).abar, theirs, rtol=2e-4)
 
 
 # --- learning rate and averaging
@@ -74,13 +77,13 @@ def test_schedules_are_those_of_diffusers(kind):
 
 def test_learning_rate_rises_stays_and_falls():
     o = Optimiser(lr=1.0, warmup=10, decay="linear", decay_from=0.5, final=0.1)
-    rates = [rate.learning_rate(s, 100, o) for s in range(100)]
+    rates = [optimiser.learning_rate(s, 100, o) for s in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9:50] == [1.0] * 41
     assert rates[74] == pytest.approx(0.55)
     assert rates[99] == pytest.approx(0.1)
-    assert rate.learning_rate(74, 100, o.model_copy(update={"decay": "cosine"})) == pytest.approx(0.55)
-    assert rate.learning_rate(99, 100, o.model_copy(update={"decay": "none"})) == 1.0
+    assert optimiser.learning_rate(74, 100, o.model_copy(update={"decay": "cosine"})) == pytest.approx(0.55)
+    assert optimiser.learning_rate(99, 100, o.model_copy(update={"decay": "none"})) == 1.0
 
 
 def test_average_has_the_profile_of_a_power():
@@ -88,16 +91,16 @@ def test_average_has_the_profile_of_a_power():
     steps, width = 2000, 0.05
     mean_step = 0.0
     for s in range(1, steps + 1):
-        keep = ema.keep(s, width)
+        keep = optimiser.ema_decay(s, width)
         mean_step = keep * mean_step + (1 - keep) * s
-    assert ema.keep(1, width) == 0.0
+    assert optimiser.ema_decay(1, width) == 0.0
     assert 1 - mean_step / steps == pytest.approx(width / (1 + width), rel=0.02)
 
 
 def test_average_moves_towards_the_model():
     old, new = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     wanted = 0.75 * old.weight.detach() + 0.25 * new.weight.detach()
-    ema.update(old, new, 0.75)
+    optimiser.update_ema(old, new, 0.75)
     torch.testing.assert_close(old.weight.detach(), wanted)
 
 
@@ -106,15 +109,15 @@ def test_average_moves_towards_the_model():
 
 def test_every_picture_once_per_epoch_and_any_step_on_its_own():
     count, batch = 10, 4
-    order = np.concatenate([draws.rows(3, s, batch, count) for s in range(5)])
+    order = np.concatenate([seeding.rows(3, s, batch, count) for s in range(5)])
     assert sorted(order[:10]) == list(range(10)) == sorted(order[10:])
     assert not np.array_equal(order[:10], order[10:])
-    np.testing.assert_array_equal(draws.rows(3, 4, batch, count), order[16:])
-    assert not np.array_equal(draws.rows(4, 0, batch, count), order[:4])
+    np.testing.assert_array_equal(seeding.rows(3, 4, batch, count), order[16:])
+    assert not np.array_equal(seeding.rows(4, 0, batch, count), order[:4])
 
 
 def test_timesteps_cover_every_band():
-    t = draws.timesteps(draws.generator(0, "t", 0), 50, 1000)
+    t = seeding.timesteps(seeding.generator(0, "t", 0), 50, 1000)
     assert sorted(t // 20) == list(range(50)) or len(set(t // 20)) >= 49
     assert t.min() >= 0
     assert t.max() <= 999
@@ -124,7 +127,7 @@ def test_timesteps_cover_every_band():
 @pytest.mark.parametrize("active", [False, True])
 def test_batches_made_ahead_are_those_of_their_step(active):
     made = []
-    batches = ahead.Ahead(lambda step: made.append(step) or step * 10, active)
+    batches = prefetch.Ahead(lambda step: made.append(step) or step * 10, active)
     assert [batches.get(s) for s in (0, 1, 2, 7, 8)] == [0, 10, 20, 70, 80]
     if batches.pool:
         batches.pool.shutdown()
@@ -178,8 +181,8 @@ def test_larger_pictures_come_out_area_reduced():
 
 def test_only_flips_remain_when_not_active_and_share_is_kept():
     o = Augment(flip=0.5, share=0.3)
-    off = augment.plan(draws.generator(0, "a", 0), 1000, o, active=False)
-    on = augment.plan(draws.generator(0, "a", 0), 1000, o, active=True)
+    off = augment.plan(seeding.generator(0, "a", 0), 1000, o, active=False)
+    on = augment.plan(seeding.generator(0, "a", 0), 1000, o, active=True)
     np.testing.assert_array_equal(off.flip, on.flip)
     assert (off.angle == 0).all()
     assert (off.shift == 0).all()
@@ -207,7 +210,7 @@ class Perfect(torch.nn.Module):
 def test_validation_is_zero_for_a_network_that_knows_the_data():
     import contextlib
 
-    schedule = loss.schedule_of(TINY.diffusion)
+    schedule = prior_loss.schedule_of(TINY.diffusion)
     score = Validator(torch.full((5, 3, 16, 16), 0.25), TINY).score(Perfect(0.25, schedule), contextlib.nullcontext())
     assert score.mean < 1e-6
     assert len(score.bands) == TINY.validation_levels
@@ -227,7 +230,7 @@ def test_validation_by_band_matches_a_closed_form():
 
     validator = Validator(torch.full((40, 3, 16, 16), 0.5), TINY)
     score = validator.score(Zero(), contextlib.nullcontext())
-    abar = loss.schedule_of(TINY.diffusion).abar
+    abar = prior_loss.schedule_of(TINY.diffusion).abar
     wanted = [float((abar[t] + (1 - abar[t]) * 0.25).mean()) for t in validator.t]
     np.testing.assert_allclose(score.bands, wanted, rtol=0.02)
     assert [set(t // 100) for t in validator.t] == [{b} for b in range(10)]
@@ -242,42 +245,42 @@ def test_default_network_is_the_shipped_face64():
 
     import odekit
 
-    net = network.build(PriorOptions())
-    facts = network.warm_start(net, Path(odekit.__file__).parent / "assets" / "face64", PriorOptions())
+    net = prior_network.build(PriorOptions())
+    facts = prior_network.warm_start(net, Path(odekit.__file__).parent / "assets" / "face64", PriorOptions())
     assert isinstance(facts, dict)
     assert round(sum(p.numel() for p in net.parameters()) / 1e6, 1) == 11.3
 
 
 def test_written_folder_is_read_back_and_described(tmp_path):
-    net = network.build(TINY)
-    network.write(tmp_path / "w", net, TINY, {"steps": 3})
-    again = network.build(TINY)
-    assert network.warm_start(again, tmp_path / "w", TINY) == {"steps": 3}
+    net = prior_network.build(TINY)
+    prior_network.write(tmp_path / "w", net, TINY, {"steps": 3})
+    again = prior_network.build(TINY)
+    assert prior_network.warm_start(again, tmp_path / "w", TINY) == {"steps": 3}
     for a, b in zip(net.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(a.half().float(), b)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["w"]
 
 
 def test_warm_start_from_another_prior_is_refused(tmp_path):
-    network.write(tmp_path / "w", network.build(TINY), TINY, {})
+    prior_network.write(tmp_path / "w", prior_network.build(TINY), TINY, {})
     wider = TINY.model_copy(update={"network": TINY.network.model_copy(update={"channels": (8, 32)})})
     with pytest.raises(WeightsError, match="another network shape"):
-        network.warm_start(network.build(wider), tmp_path / "w", wider)
+        prior_network.warm_start(prior_network.build(wider), tmp_path / "w", wider)
     other = TINY.model_copy(update={"diffusion": Diffusion(prediction="epsilon")})
     with pytest.raises(WeightsError, match="prediction is v, the configuration says epsilon"):
-        network.warm_start(network.build(other), tmp_path / "w", other)
+        prior_network.warm_start(prior_network.build(other), tmp_path / "w", other)
     with pytest.raises(WeightsError, match="no prior to start from"):
-        network.warm_start(network.build(TINY), tmp_path / "nowhere", TINY)
+        prior_network.warm_start(prior_network.build(TINY), tmp_path / "nowhere", TINY)
 
 
 def test_publish_cut_short_is_mended(tmp_path):
     (tmp_path / "best.old").mkdir()
     (tmp_path / "best.old" / "weights").write_text("good")
-    folder.mend(tmp_path / "best")
+    run_folder.mend(tmp_path / "best")
     assert (tmp_path / "best" / "weights").read_text() == "good"
-    fresh = folder.draft(tmp_path / "best")
+    fresh = run_folder.draft(tmp_path / "best")
     (fresh / "weights").write_text("better")
-    folder.publish(fresh, tmp_path / "best")
+    run_folder.publish(fresh, tmp_path / "best")
     assert [p.name for p in tmp_path.iterdir()] == ["best"]
     assert (tmp_path / "best" / "weights").read_text() == "better"
 
@@ -286,7 +289,7 @@ def test_samples_of_a_perfect_prior_are_its_data():
     import contextlib
 
     o = TINY.model_copy(update={"samples": 3, "sample_steps": 10})
-    drawn = sheet.samples(Perfect(0.25, loss.schedule_of(o.diffusion)), o, contextlib.nullcontext())
+    drawn = sheet.samples(Perfect(0.25, prior_loss.schedule_of(o.diffusion)), o, contextlib.nullcontext())
     assert drawn.shape == (3, 3, 16, 16)
     assert (drawn - 0.25).abs().max() < 1e-3
     assert sheet.tile(sheet.to_bytes(drawn), 2).shape == (2 * 18 + 2, 2 * 18 + 2, 3)
@@ -310,12 +313,12 @@ def test_log_is_cut_and_half_lines_are_dropped(tmp_path):
 def test_plot_is_a_picture_and_smoothing_a_running_mean(tmp_path):
     from PIL import Image
 
-    np.testing.assert_allclose(plot.smooth(np.array([1.0, 3.0, 5.0]), 2), [1, 2, 4])
+    np.testing.assert_allclose(plot.smoothed(np.array([1.0, 3.0, 5.0]), 2), [1, 2, 4])
     table, looks = log.Table(tmp_path / "log.csv"), log.Table(tmp_path / "validation.csv")
-    plot.draw(table, looks, tmp_path / "empty.png")
+    plot.plot_losses(table, looks, tmp_path / "empty.png")
     table.add({"step": 1, "loss": 0.5, "lr": 0.1})
     looks.add({"step": 1, "loss": 0.5, "t0-99": 0.4})
-    plot.draw(table, looks, tmp_path / "plot.png")
+    plot.plot_losses(table, looks, tmp_path / "plot.png")
     empty, full = (np.asarray(Image.open(tmp_path / f"{n}.png").convert("L")) for n in ("empty", "plot"))
     assert (empty != full).any()
 
@@ -327,7 +330,7 @@ def test_shipped_configuration_is_the_default():
     from pathlib import Path
 
     path = Path(__file__).parents[1] / "configs" / "train" / "face64.yaml"
-    assert read.options(PriorOptions, path, {}) == PriorOptions()
+    assert config.options(PriorOptions, path, {}) == PriorOptions()
 
 
 @pytest.mark.parametrize(
@@ -347,17 +350,17 @@ def test_configuration_errors_say_where(tmp_path, text, message):
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        read.options(PriorOptions, path, {})
+        config.options(PriorOptions, path, {})
 
 
 def test_missing_configuration_and_overrides(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
-        read.options(PriorOptions, tmp_path / "none.yaml", {})
+        config.options(PriorOptions, tmp_path / "none.yaml", {})
     (tmp_path / "c.yaml").write_text("init: weights\nsteps: 5")
-    o = read.options(PriorOptions, tmp_path / "c.yaml", {"steps": 7, "batch": None})
+    o = config.options(PriorOptions, tmp_path / "c.yaml", {"steps": 7, "batch": None})
     assert (o.steps, o.batch, o.init) == (7, 64, tmp_path / "weights")
 
 
 def test_options_load_no_torch():
-    code = "import sys; import odekit.train.read, odekit.cli.train; sys.exit('torch' in sys.modules)"
+    code = "import sys; import odekit.training.config, odekit.cli.train; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,11 +14,13 @@ import torch
 from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
 from odekit.errors import ConfigError, DeviceError, WeightsError
-from odekit.train import checkpoint, data, loop, network, step
-from odekit.train.crew import Alone
-from odekit.train.failure import TrainingError
-from odekit.train.options import Augment, Diffusion, Network, Optimiser, PriorOptions
-from odekit.train.prior import PriorTask
+from odekit.training import checkpoint, loop, step
+from odekit.training.data import faces as data
+from odekit.training.distributed import Alone
+from odekit.training.errors import TrainingError
+from odekit.training.options.base import Augment, Diffusion, Network, Optimiser, PriorOptions
+from odekit.training.tasks import prior_network
+from odekit.training.tasks.prior import PriorTask
 
 TINY = PriorOptions(
     side=16,
@@ -187,9 +189,9 @@ def test_an_interrupted_run_takes_the_same_steps(faces, tmp_path, whole, after):
     assert summary == whole[1]
     for file in ("log.csv", "validation.csv"):
         assert column(tmp_path / "r", file=file) == column(whole[0], file=file)
-    mine, theirs = (network.build(TINY) for _ in range(2))
-    network.warm_start(mine, tmp_path / "r" / "best", TINY)
-    network.warm_start(theirs, whole[0] / "best", TINY)
+    mine, theirs = (prior_network.build(TINY) for _ in range(2))
+    prior_network.warm_start(mine, tmp_path / "r" / "best", TINY)
+    prior_network.warm_start(theirs, whole[0] / "best", TINY)
     for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(a, b)
 

@@ -13,10 +13,13 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
 from odekit.errors import ConfigError, InputError, WeightsError
-from odekit.train import data, draws, loop, low, read, upsampler
-from odekit.train.options import Inputs, Optimiser, UpsamplerOptions
-from odekit.train.upsampler import UpsamplerTask
-from odekit.upsamplers.compact import Compact
+from odekit.parts.upsamplers.compact import Compact
+from odekit.training import config, loop, seeding
+from odekit.training.data import faces as data
+from odekit.training.data import small_inputs
+from odekit.training.options.base import Inputs, Optimiser, UpsamplerOptions
+from odekit.training.tasks import upsampler
+from odekit.training.tasks.upsampler import UpsamplerTask
 
 TINY = UpsamplerOptions(
     side=32,
@@ -77,8 +80,8 @@ def test_tensors_have_the_names_and_shapes_of_compact():
 
 def test_clean_inputs_are_left_alone_and_the_others_follow_their_bounds():
     x = torch.full((200, 3, 8, 8), 0.5)
-    assert torch.equal(low.worsen(x, draws.generator(0, "a", 0), Inputs(clean=1)), x)
-    noisy = low.worsen(x, draws.generator(0, "a", 0), Inputs(clean=0.3, blur=0, noise=0.05, jpeg=100))
+    assert torch.equal(small_inputs.worsen(x, seeding.generator(0, "a", 0), Inputs(clean=1)), x)
+    noisy = small_inputs.worsen(x, seeding.generator(0, "a", 0), Inputs(clean=0.3, blur=0, noise=0.05, jpeg=100))
     touched = (noisy != 0.5).flatten(1).any(1)
     assert touched.float().mean().item() == pytest.approx(0.7, abs=0.08)
     spread = noisy[touched].flatten(1).std(1)
@@ -89,23 +92,23 @@ def test_clean_inputs_are_left_alone_and_the_others_follow_their_bounds():
 def test_blur_spreads_a_point_into_a_gaussian():
     point = torch.zeros(3, 15, 15)
     point[:, 7, 7] = 1
-    spread = low.blur(point, 1.0)
+    spread = small_inputs.blur(point, 1.0)
     wanted = np.exp(-0.5 * (np.arange(15) - 7.0) ** 2)
     wanted = np.outer(wanted, wanted) / wanted.sum() ** 2
     np.testing.assert_allclose(spread[0], wanted, atol=1e-3)
-    assert torch.equal(low.blur(point, 0.0), point)
+    assert torch.equal(small_inputs.blur(point, 0.0), point)
 
 
 def test_jpeg_is_worse_at_lower_quality():
     x = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
-    errors = [(low.jpeg(x, q) - x).abs().mean().item() for q in (100, 80, 30)]
+    errors = [(small_inputs.jpeg(x, q) - x).abs().mean().item() for q in (100, 80, 30)]
     assert errors[0] < errors[1] < errors[2]
 
 
 def test_lanczos_is_that_of_scipy_free_theory_on_a_ramp():
     """A ramp stays a ramp (inside), at the centres of the small pixels shifted by (scale - 1) / 2."""
     ramp = torch.linspace(0.1, 0.9, 16).expand(1, 3, 16, 16).contiguous()
-    big = low.lanczos(ramp, 4)
+    big = small_inputs.lanczos(ramp, 4)
     places = (torch.arange(64) - 1.5) / 4
     wanted = 0.1 + 0.8 / 15 * places
     torch.testing.assert_close(big[0, 0, 32, 16:48], wanted[16:48], atol=2e-3, rtol=0)
@@ -150,7 +153,7 @@ def test_restored_faces_take_the_places_of_their_share(faces, restored_folder):
     for step in range(40):
         (small, large), (reduced, same) = task.batch(step, 0, 1), plain.batch(step, 0, 1)
         assert torch.equal(large, same)  # what is to be found stays what it was
-        index = draws.rows(TINY.seed, step, TINY.batch, 18)
+        index = seeding.rows(TINY.seed, step, TINY.batch, 18)
         for row, number in enumerate(index):
             total += number % 2 == 0
             if not torch.equal(small[row], reduced[row]):
@@ -221,7 +224,7 @@ def test_a_tiny_run_beats_lanczos_where_it_can_be_beaten(faces, whole):
         big = net(task.small["clean"]).clamp(0, 1)
     truth = task.large.numpy()
     ours = peak_signal_noise_ratio(truth, big.numpy(), data_range=1.0)
-    theirs = peak_signal_noise_ratio(truth, low.lanczos(task.small["clean"], 4).numpy(), data_range=1.0)
+    theirs = peak_signal_noise_ratio(truth, small_inputs.lanczos(task.small["clean"], 4).numpy(), data_range=1.0)
     assert ours > theirs + 0.5
     # the figure in the log says the same: the ratio of squared errors
     logged = [float(v) for v in column(folder, "clean", "validation.csv")]
@@ -260,7 +263,7 @@ def test_weights_of_another_shape_are_refused(whole, tmp_path):
 
 def test_shipped_configuration_is_the_default():
     path = Path(__file__).parents[1] / "configs" / "train" / "face-x4.yaml"
-    assert read.options(UpsamplerOptions, path, {}) == UpsamplerOptions()
+    assert config.options(UpsamplerOptions, path, {}) == UpsamplerOptions()
 
 
 @pytest.mark.parametrize(
@@ -270,4 +273,4 @@ def test_shipped_configuration_is_the_default():
 def test_configuration_errors_are_said(tmp_path, text, message):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
-        read.options(UpsamplerOptions, tmp_path / "c.yaml", {})
+        config.options(UpsamplerOptions, tmp_path / "c.yaml", {})

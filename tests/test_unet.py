@@ -4,9 +4,9 @@ import pytest
 import torch
 from diffusers import UNet2DModel
 
-from odekit.priors.diffusers_unet import diffusers_network
-from odekit.priors.lean import lean
-from odekit.priors.unet import UNet, knows
+from odekit.parts.priors.fast.blocks import lean
+from odekit.parts.priors.fast.unet import UNet, knows
+from odekit.parts.priors.network import diffusers_network
 
 SMALL = {
     "sample_size": 16, "block_out_channels": (16, 32), "layers_per_block": 1, "norm_num_groups": 4,

@@ -10,15 +10,16 @@ import torch
 from conftest import ROOT, picture
 from torch import nn
 
+from odekit.core.image import Image
+from odekit.core.interfaces import UpsamplerSpec
+from odekit.core.noise import ImageNoise, stream
 from odekit.errors import InputError, OdekitWarning, WeightsError
-from odekit.image import Image
-from odekit.interfaces import UpsamplerSpec
-from odekit.rng import ImageNoise, stream
+from odekit.parts.upsamplers.aligned import AlignedUpsampler
+from odekit.parts.upsamplers.guarded import Guarded
+from odekit.plugins.weights.fit import fit_system
+from odekit.plugins.weights.lookup import weights_file
+from odekit.plugins.weights.systems import system_of
 from odekit.testing import check_upsampler
-from odekit.upsamplers.aligned import AlignedUpsampler
-from odekit.upsamplers.files import weights_file
-from odekit.upsamplers.guarded import Guarded
-from odekit.upsamplers.recognise import fit_system, system_of
 
 KEYS = ROOT / "tests" / "data" / "keys"
 
@@ -163,7 +164,7 @@ def test_a_note_is_one_line_on_the_command_line(cli, tmp_path, monkeypatch):
         warnings.warn("the other", UserWarning, stacklevel=1)
         return []
 
-    monkeypatch.setattr("odekit.registry.Catalog.all", noted)
+    monkeypatch.setattr("odekit.plugins.catalog.Catalog.all", noted)
     done = cli("plugins")
     assert plugins and "odekit: note: the note\n" in done.err
     assert "odekit: note: the other" not in done.err

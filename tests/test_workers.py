@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from odekit import workers as workers_module
-from odekit.channel import ROOM, Channel
 from odekit.errors import InputError
-from odekit.workers import Workers
+from odekit.runs import workers as workers_module
+from odekit.runs.worker_pipe import ROOM, Channel
+from odekit.runs.workers import Workers
 
 
 @pytest.fixture(params=[0, 2], ids=["inline", "processes"])

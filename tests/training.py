@@ -5,8 +5,8 @@ import csv
 import pytest
 import torch
 
-from odekit.train import loop
-from odekit.train.crew import Alone
+from odekit.training import loop
+from odekit.training.distributed import Alone
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from odekit.cli import bench, chains, degrade, eval, faces, new_plugin, plugins, run, status, train, weights
+from odekit.cli import chains, degrade, eval, faces, new_plugin, plugins, run, status, train, weights
 
 app = typer.Typer(
     name="odekit",
@@ -29,14 +29,13 @@ app.command()(eval.eval)
 app.command()(status.status)
 app.command("new-plugin")(new_plugin.new_plugin)
 app.add_typer(weights.app, name="weights")
-app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="train")
 
 
 def version(value: bool) -> None:
     """Print the version and stop."""
     if value:
-        from odekit.version import __version__
+        from odekit.core.version import __version__
 
         sys.stdout.write(f"odekit {__version__}\n")
         raise typer.Exit()
@@ -64,8 +63,8 @@ def one_line(usual: Callable[..., None]) -> Callable[..., None]:
 
 def main() -> None:
     """Entry point: errors meant for people are one line on stderr and exit code 2; Ctrl-C is 130."""
+    from odekit.cli.startup import quickly
     from odekit.errors import OdekitError
-    from odekit.startup import quickly
 
     with warnings.catch_warnings(), quickly(sys.argv[1:2] == ["run"]):
         warnings.showwarning = one_line(warnings.showwarning)

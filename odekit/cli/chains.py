@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from odekit.bench.forecast import Forecast
-    from odekit.chain import Chain
-    from odekit.needs import UsedPart
-    from odekit.plan import Plan
+    from odekit.chains.chain import Chain
+    from odekit.chains.forecast import Forecast
+    from odekit.chains.plan import Plan
+    from odekit.chains.requirements import UsedPart
 
 ChainArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped chain.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")]
@@ -27,7 +27,7 @@ def check(chain: ChainArgument, settings: Settings = None, as_json: AsJson = Fal
 
     Example: odekit check my-chain.yaml
     """
-    from odekit.chain import Chain
+    from odekit.chains.chain import Chain
     from odekit.cli.show import print_json, say
 
     loaded = Chain.load(chain, settings or [])
@@ -63,7 +63,7 @@ def explain(
     """
     from dataclasses import asdict
 
-    from odekit.chain import Chain
+    from odekit.chains.chain import Chain
     from odekit.cli.show import print_json, print_table, say
 
     loaded = Chain.load(chain, settings or [])
@@ -114,10 +114,10 @@ def weight_cells(file: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
 
 def job(chain: Chain, images: int, batch_size: str | None) -> Forecast:
     """How long a job will take here. Loads the chain's networks and times them."""
-    from odekit.autoslots import read_slots
-    from odekit.bench.forecast import forecast
+    from odekit.chains.forecast import forecast
+    from odekit.chains.tuning.batch_size import parse_batch_size
 
-    return forecast(chain, images, read_slots(batch_size))
+    return forecast(chain, images, parse_batch_size(batch_size))
 
 
 def calls_of(plan: Plan) -> str:
@@ -130,7 +130,7 @@ def calls_of(plan: Plan) -> str:
 def decision(chain: Chain, picture: Path, as_json: bool) -> None:
     """What an automatic enhancer decides for a picture, and why. Loads the prior and inverts the picture."""
     from odekit.cli.show import print_json, print_table, say
-    from odekit.io import read
+    from odekit.images.io import read
 
     told = chain.open(batch_size=1).decide(read(picture))
     if as_json:

@@ -43,8 +43,8 @@ def degrade(
 ) -> None:
     """See HELP."""
     from odekit.cli.show import print_json, say
-    from odekit.degrade.files import Settings, degrade_files
     from odekit.errors import ConfigError
+    from odekit.evaluation.degrade.files import Settings, degrade_files
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; choose one")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from odekit.bench.results import Results
+    from odekit.evaluation.results import Results
 
 HELP = """Measure restored pictures against the clean ones.
 
@@ -44,9 +44,9 @@ def eval(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results document.")] = False,
 ) -> None:
     """See HELP."""
-    from odekit.bench.evaluate import evaluate
     from odekit.cli.show import print_json
     from odekit.errors import ConfigError
+    from odekit.evaluation.evaluate import evaluate
 
     if report and out is None:
         raise ConfigError("--report writes OUT/report.html; name the folder with -o")
@@ -55,7 +55,7 @@ def eval(
         command=shlex.join(["odekit", *sys.argv[1:]]),
     )  # fmt: skip
     if report and out is not None:
-        from odekit.bench.report_page import write_report
+        from odekit.evaluation.report import write_report
 
         write_report(results, out)
     if as_json:
@@ -72,8 +72,8 @@ eval.__doc__ = HELP
 
 def show(results: Results) -> None:
     """The tables on the terminal."""
-    from odekit.bench import tables
     from odekit.cli.show import print_table, say
+    from odekit.evaluation import tables
 
     print_table("", tables.headings(results), tables.table(results))
     for metric in results.metrics[:2]:  # the files have the rest

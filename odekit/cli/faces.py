@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from odekit.chain import Chain
-    from odekit.faces_stage import Finder, Found
-    from odekit.session import Session
+    from odekit.chains.chain import Chain
+    from odekit.chains.session import Session
+    from odekit.parts.faces.find import Finder, Found
 
 
 def faces(
@@ -28,12 +28,12 @@ def faces(
 
     Example: odekit faces family.jpg -o found/
     """
-    from odekit.chain import Chain
+    from odekit.chains.chain import Chain
     from odekit.cli.show import print_json, print_table, say
     from odekit.errors import InputError
-    from odekit.faces.draw import drawn
-    from odekit.inputs import collect
-    from odekit.io import SUFFIXES, read, write
+    from odekit.images.io import SUFFIXES, read, write
+    from odekit.parts.faces.draw import drawn
+    from odekit.runs.inputs import collect
 
     loaded = Chain.load(chain, settings or [])
     finder, first = finder_of(loaded), before(loaded)
@@ -62,12 +62,12 @@ def finder_of(chain: object) -> Finder:
     Raises:
         ConfigError: there is no such stage.
     """
-    from odekit.chain import Chain
-    from odekit.config import staged
+    from odekit.chains.chain import Chain
+    from odekit.chains.resolve import staged
+    from odekit.chains.tools import Toolbox
     from odekit.errors import ConfigError
-    from odekit.faces.options import Faces
-    from odekit.faces_stage import Finder
-    from odekit.session import Toolbox
+    from odekit.parts.faces.find import Finder
+    from odekit.parts.faces.options import Faces
 
     assert isinstance(chain, Chain)
     for item, _ in staged(chain.spec.items):
@@ -78,10 +78,13 @@ def finder_of(chain: object) -> Finder:
 
 def before(chain: Chain) -> Session | None:
     """The stages that a photograph goes through before its faces are searched, ready to run; None without any."""
-    from odekit.session import Session
+    from odekit.chains.execution import Execution
+    from odekit.chains.session import Session
+    from odekit.parts.faces.options import Faces
 
-    items = tuple(itertools.takewhile(lambda item: item.name != "faces", chain.spec.items))
-    return Session(replace(chain.spec, items=items), chain.parts, 0, "cpu", "float32", 1) if items else None
+    items = tuple(itertools.takewhile(lambda item: not isinstance(item.options, Faces), chain.spec.items))
+    execution = Execution("cpu", "float32", 1)
+    return Session(replace(chain.spec, items=items), chain.parts, 0, execution) if items else None
 
 
 def rows_of(found: Found) -> list[tuple[str, str, str]]:

@@ -17,7 +17,7 @@ def new_plugin(
     Example: odekit new-plugin odekit-my-solver
     """
     from odekit.cli.show import say
-    from odekit.scaffold import write_plugin
+    from odekit.plugins.scaffold.write import write_plugin
 
     made = write_plugin(name, folder)
     say(f"{made}: pip install --no-deps -e {made} && pytest {made}")

@@ -17,10 +17,12 @@ def plugins(
 
     Example: odekit plugins --kind solver
     """
+    from odekit.chains.requirements import default_terms
     from odekit.cli.show import print_json, print_table, say
+    from odekit.core.spelling import nearest
     from odekit.errors import ConfigError
-    from odekit.needs import default_terms
-    from odekit.registry import KINDS, catalog, nearest
+    from odekit.parts.installed import catalog
+    from odekit.plugins.catalog import KINDS
 
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}")

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from odekit.cli import startup
+
 if TYPE_CHECKING:
-    from odekit.chain import Chain
-    from odekit.summary import RunOptions, Summary
+    from odekit.chains.chain import Chain
+    from odekit.runs.summary import RunOptions, Summary
 
 HELP = """Restore pictures with a chain.
 
@@ -65,11 +67,11 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """See HELP."""
-    from odekit.autoslots import read_slots
-    from odekit.chain import Chain
+    from odekit.chains.chain import Chain
+    from odekit.chains.tuning.batch_size import parse_batch_size
     from odekit.errors import ConfigError
-    from odekit.stop import seconds_of
-    from odekit.summary import RunOptions
+    from odekit.runs.stop import seconds_of
+    from odekit.runs.summary import RunOptions
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
@@ -77,7 +79,7 @@ def run(
     if commercial_only:
         refuse_non_commercial(loaded)
     options = RunOptions(
-        out, seed, device, precision, read_slots(batch_size), resume, overwrite, keep_stages, limit, shard,
+        out, seed, device, precision, parse_batch_size(batch_size), resume, overwrite, keep_stages, limit, shard,
         max_megapixels, workers, None if time_limit is None else seconds_of(time_limit),
     )  # fmt: skip
     if dry_run:
@@ -85,8 +87,8 @@ def run(
         return
     summary = execute(loaded, options, inputs, quiet=as_json)
     if page and (summary.restored or summary.skipped):
-        from odekit.report.page import write
-        from odekit.report.run_page import run_page
+        from odekit.runs.report.page import write
+        from odekit.runs.report.run_page import run_page
 
         write(run_page(out), out / "report.html")
     report(summary, as_json)
@@ -110,7 +112,7 @@ def refuse_non_commercial(chain: Chain) -> None:
 def show_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: bool) -> None:
     """What a run would do, file by file; nothing is written."""
     from odekit.cli.show import print_json, say
-    from odekit.runner import Runner
+    from odekit.runs.runner import Runner
 
     runner = Runner(chain, options, Bar(quiet=True))
     jobs, calls = runner.pending(inputs), chain.plan().calls
@@ -127,7 +129,7 @@ def show_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: boo
 
 def execute(chain: Chain, options: RunOptions, inputs: list[str], quiet: bool = False) -> Summary:
     """Run with a progress bar."""
-    from odekit.runner import Runner
+    from odekit.runs.runner import Runner
 
     with Bar(quiet) as bar:
         return Runner(chain, options, bar).run(inputs)
@@ -167,12 +169,14 @@ class Bar:
             self.call_task = self.progress.add_task("network calls", total=calls, rate="")
 
     def calls(self, count: int) -> None:
-        """Network calls happened."""
+        """Network calls happened; the start, during which nothing is collected, is over."""
+        startup.resume()
         if self.progress is not None:
             self.progress.advance(self.call_task, count)
 
     def images(self, count: int) -> None:
         """Images are finished."""
+        startup.resume()
         if self.progress is not None:
             self.done += count
             rate = self.done / max(1e-9, time.monotonic() - self.began)

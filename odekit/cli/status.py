@@ -17,7 +17,7 @@ def status(
     Example: odekit status out/
     """
     from odekit.cli.show import print_json, print_table
-    from odekit.status import runs
+    from odekit.runs.status import runs
 
     found = runs(out)
     if as_json:

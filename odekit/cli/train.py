@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from odekit.train.data import Faces
-    from odekit.train.options import Run
-    from odekit.train.step import Outcome
-    from odekit.train.task import Task
+    from odekit.training.data.faces import Faces
+    from odekit.training.options.base import Run
+    from odekit.training.step import Outcome
+    from odekit.training.task import Task
 
     Kind = TypeVar("Kind", bound=Run)
 
@@ -48,8 +48,8 @@ def prior(
 
     Several GPUs: accelerate launch --no_python odekit train prior ...
     """
-    from odekit.train.options import PriorOptions
-    from odekit.train.prior import PriorTask
+    from odekit.training.options.base import PriorOptions
+    from odekit.training.tasks.prior import PriorTask
 
     _run(PriorOptions, PriorTask, data, output, config, resume, {"steps": steps, "init": init}, device)
 
@@ -68,8 +68,8 @@ def upsampler(
 
     Example: odekit train upsampler faces256.tar -o runs/face-x4 --config configs/train/face-x4.yaml
     """
-    from odekit.train.options import UpsamplerOptions
-    from odekit.train.upsampler import UpsamplerTask
+    from odekit.training.options.base import UpsamplerOptions
+    from odekit.training.tasks.upsampler import UpsamplerTask
 
     _run(UpsamplerOptions, UpsamplerTask, data, output, config, resume, {"steps": steps, "init": init}, device)
 
@@ -88,8 +88,8 @@ def aligner(
 
     Example: odekit train aligner faces128.tar -o runs/aligner --config configs/train/aligner.yaml
     """
-    from odekit.train.aligner import AlignerTask
-    from odekit.train.aligner_options import AlignerOptions
+    from odekit.training.options.aligner import AlignerOptions
+    from odekit.training.tasks.aligner import AlignerTask
 
     _run(AlignerOptions, AlignerTask, data, output, config, resume, {"steps": steps, "init": init}, device)
 
@@ -108,8 +108,8 @@ def mender(
 
     Example: odekit train mender faces256.tar -o runs/mend --config configs/train/mender.yaml
     """
-    from odekit.train.mender import MenderTask
-    from odekit.train.mender_options import MenderOptions
+    from odekit.training.options.scratches import MenderOptions
+    from odekit.training.tasks.scratches import MenderTask
 
     _run(MenderOptions, MenderTask, data, output, config, resume, {"steps": steps, "init": init}, device)
 
@@ -119,10 +119,10 @@ def _run(
     said: dict[str, Any], device: str,
 ) -> None:  # fmt: skip
     """Read options and faces, and train what `make` makes of them."""
-    from odekit.train import data as faces
-    from odekit.train import read
-    from odekit.train.crew import muster
-    from odekit.train.loop import train
+    from odekit.training import config as read
+    from odekit.training.data import faces
+    from odekit.training.distributed import muster
+    from odekit.training.loop import train
 
     options = read.options(kind, config, said)
     found = faces.load(data, options.side, options.skip_bad)

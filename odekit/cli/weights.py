@@ -1,6 +1,6 @@
 """`odekit weights`: what weights there are and where they lie; conversion of other programs' checkpoints.
 
-What fetches and checks them is in `odekit.cli.store`.
+What fetches and checks them is in `odekit.cli.weights_store`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from odekit.cli import store
+from odekit.cli import weights_store
 
 app = typer.Typer(help="Weights: list, pull, add, verify, path, convert.", no_args_is_help=True)
-for command in (store.pull, store.add, store.verify):
+for command in (weights_store.pull, weights_store.add, weights_store.verify):
     app.command()(command)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -25,10 +25,9 @@ def list_weights(as_json: AsJson = False) -> None:
     Example: odekit weights list
     """
     from odekit.cli.show import print_json, print_table
-    from odekit.registry import catalog
-    from odekit.store.home import stored
-    from odekit.store.space import size_text
-    from odekit.weights import here
+    from odekit.parts.installed import catalog
+    from odekit.plugins.weights.lookup import is_present
+    from odekit.plugins.weights.store import size_text, stored
 
     stores = [weights for _, weights in sorted(catalog().stores.items())]
     if as_json:
@@ -36,7 +35,7 @@ def list_weights(as_json: AsJson = False) -> None:
         print_json(
             [
                 {key: getattr(w, key) for key in keys}
-                | {"from": w.dist, "urls": list(w.urls), "here": here(w), "path": str(stored(w))}
+                | {"from": w.dist, "urls": list(w.urls), "here": is_present(w), "path": str(stored(w))}
                 for w in stores
             ]
         )
@@ -48,7 +47,7 @@ def list_weights(as_json: AsJson = False) -> None:
             w.licence,
             "yes" if w.commercial_use else "no",
             size_text(w.size) if w.size else "",
-            "yes" if here(w) else "no",
+            "yes" if is_present(w) else "no",
             w.summary,
         )
         for w in stores
@@ -63,8 +62,8 @@ def path(name: Annotated[str, typer.Argument(help="Name of the weights.")]) -> N
     Example: odekit weights path face64
     """
     from odekit.cli.show import say
-    from odekit.registry import catalog
-    from odekit.weights import path_of
+    from odekit.parts.installed import catalog
+    from odekit.plugins.weights.lookup import path_of
 
     say(str(path_of(name, catalog())))
 
@@ -85,9 +84,9 @@ def convert_weights(
     Example: odekit weights convert celeba64.ckpt -o celeba64 --image-size 64
     """
     from odekit.cli.show import say
-    from odekit.convert import convert
-    from odekit.convert.options import ConvertOptions
     from odekit.errors import ConfigError
+    from odekit.parts.priors.convert import convert
+    from odekit.parts.priors.convert.options import ConvertOptions
 
     if kind not in (None, "adm", "ddim"):
         raise ConfigError(f"--kind {kind}: adm or ddim")

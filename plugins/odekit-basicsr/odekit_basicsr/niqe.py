@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from odekit.core.image import Image
+from odekit.core.interfaces import Tools
 from odekit.errors import InputError
-from odekit.image import Image
-from odekit.interfaces import Tools
 from odekit_basicsr.library import module
 from odekit_basicsr.options import Niqe
 

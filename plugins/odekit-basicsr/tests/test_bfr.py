@@ -13,9 +13,9 @@ from odekit_basicsr.options import RECIPES, Bfr, Ranges
 from pydantic import ValidationError
 
 from odekit import read, write
-from odekit.degrade.recipe import damage, select
+from odekit.core.image import Image
 from odekit.errors import ConfigError, PluginError
-from odekit.image import Image
+from odekit.evaluation.degrade.recipe import damage, select
 
 
 def state():

@@ -10,9 +10,9 @@ from odekit_basicsr.options import Niqe
 from scipy import ndimage
 from skimage import data
 
+from odekit.core.image import Image
 from odekit.errors import InputError
-from odekit.image import Image
-from odekit.registry import catalog
+from odekit.parts.installed import catalog
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import PluginError
-from odekit.safeload import load_tensors
-from odekit.upsamplers.recognise import fit_system
+from odekit.plugins.weights.fit import fit_system
+from odekit.plugins.weights.load import load_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from odekit.goldens import Golden, statistics
+from odekit.testing.goldens import Golden, statistics
 from odekit_codeformer.network import SIDE, build, decode, encode
 
 
@@ -15,7 +15,7 @@ def codeformer(golden: Golden) -> Mapping[str, NDArray[Any]]:
     """Codes, logits and features of one face, and its restorations with every w and AdaIN setting that is stored."""
     import torch
 
-    from odekit.safeload import fit
+    from odekit.plugins.weights.fit import fit
 
     network = build()
     weights = golden.fill({name: tuple(tensor.shape) for name, tensor in network.state_dict().items()})

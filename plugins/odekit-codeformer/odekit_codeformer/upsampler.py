@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from odekit.interfaces import Tools, UpsamplerSpec
-from odekit.rng import Noise
-from odekit.upsamplers.aligned import AlignedUpsampler
-from odekit.upsamplers.files import weights_file
-from odekit.upsamplers.guarded import Guarded
+from odekit.core.interfaces import Tools, UpsamplerSpec
+from odekit.core.noise import Noise
+from odekit.parts.upsamplers.aligned import AlignedUpsampler
+from odekit.parts.upsamplers.guarded import Guarded
+from odekit.plugins.weights.lookup import weights_file
 from odekit_codeformer import LICENCE
 from odekit_codeformer.network import SIDE, decode, encode, load
 from odekit_codeformer.options import Codeformer
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class CodeformerUpsampler(AlignedUpsampler):
-    """See `odekit.interfaces.Upsampler`. No noise is drawn."""
+    """See `odekit.core.interfaces.Upsampler`. No noise is drawn."""
 
-    def __init__(self, options: Codeformer | None = None, tools: Tools | None = None) -> None:
+    def __init__(self, options: Codeformer, tools: Tools) -> None:
         """Load the network onto the tools' device.
 
         Raises:
             WeightsError: the weights are not here, or another network's.
         """
-        self.options = options or Codeformer()
-        device = "cpu" if tools is None else tools.device
+        self.options = options
+        device = tools.device
         spec = UpsamplerSpec(side=SIDE, aligned_faces_only=True, half=True, licence=LICENCE, commercial_use=False)
         super().__init__("CodeFormer", SIDE, self.options.batch or (1 if device == "cpu" else 4), spec, device)
         file = weights_file(self.options.weights, tools)
-        precision = "float32" if tools is None else tools.precision
+        precision = tools.precision
         self.guarded = Guarded("CodeFormer", partial(load, file, device=device), precision, safe=("bfloat16",))
 
     def restore(self, faces: Tensor, count: int, noise: Sequence[Noise]) -> Tensor:

@@ -14,11 +14,11 @@ from odekit_codeformer.upsampler import CodeformerUpsampler
 from torch import nn
 
 import odekit
+from odekit.core.image import Image
 from odekit.errors import OdekitWarning, WeightsError
-from odekit.goldens import Golden, deviation
-from odekit.image import Image
-from odekit.registry import catalog
+from odekit.parts.installed import catalog
 from odekit.testing import PlainTools, check_readme, check_upsampler, synthetic_weights
+from odekit.testing.goldens import Golden, deviation
 
 GOLDENS = ROOT / "tests" / "data" / "golden"
 SIDE = 64

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from odekit.goldens import Golden, statistics
+from odekit.testing.goldens import Golden, statistics
 from odekit_diffbir.checkpoint import layout, load
 from odekit_diffbir.names import Names
 from odekit_diffbir.networks import build, controls, denoise

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from odekit.rng import ImageNoise, WholeNoise
+from odekit.core.noise import ImageNoise, SharedNoise
 from odekit_diffbir import edm
 from odekit_diffbir.samplers import ddim, guided, spaced
 from odekit_diffbir.schedule import LatentSchedule, ddim_rule, guidance, spaced_rule
@@ -18,7 +18,7 @@ from odekit_diffbir.schedule import LatentSchedule, ddim_rule, guidance, spaced_
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from odekit.goldens import Golden
+    from odekit.testing.goldens import Golden
 
 Found = dict[str, NDArray[Any]]
 SHAPE = (1, 4, 4, 4)
@@ -93,10 +93,10 @@ def sampler(golden: Golden) -> Mapping[str, NDArray[Any]]:
     return found | {"x_T": x.numpy()}
 
 
-def start(golden: Golden) -> tuple[Tensor, WholeNoise]:
+def start(golden: Golden) -> tuple[Tensor, SharedNoise]:
     """x_T and the noise of the steps, from one generator."""
     noise = DoubleNoise(np.random.Generator(np.random.PCG64(golden.number("seed_noise"))))
-    return torch.from_numpy(noise.normal(SHAPE)), WholeNoise(noise)
+    return torch.from_numpy(noise.normal(SHAPE)), SharedNoise(noise)
 
 
 def schedule(golden: Golden) -> Mapping[str, NDArray[Any]]:

@@ -16,9 +16,9 @@ from spandrel.architectures.SwinIR import SwinIR, SwinIRArch
 from torch.nn import functional
 
 from odekit.errors import WeightsError
-from odekit.safeload import load_tensors
-from odekit.upsamplers.guarded import Guarded
-from odekit.upsamplers.recognise import other_system
+from odekit.parts.upsamplers.guarded import Guarded
+from odekit.plugins.weights.fit import other_system
+from odekit.plugins.weights.load import load_tensors
 from odekit_diffbir.checkpoint import part
 from odekit_diffbir.tiles import tiled
 
@@ -48,7 +48,7 @@ class Kind:
     """One sort of cleaner."""
 
     system: str
-    """As `odekit.upsamplers.recognise` names it."""
+    """As `odekit.plugins.weights.fit` names it."""
     architecture: Any
     scale: int
     pad: int

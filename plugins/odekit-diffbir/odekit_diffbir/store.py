@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odekit.registry import PluginCatalog
-from odekit.store.home import home
+from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins.weights.store import home
 
 if TYPE_CHECKING:
-    from odekit.interfaces import Tools
+    from odekit.core.interfaces import Tools
 
 LICENCE = "Apache-2.0 (DiffBIR), CreativeML Open RAIL++-M (Stable Diffusion 2.1)"
 FACE_LICENCE = "S-Lab 1.0 (non-commercial, stage 1 for faces), " + LICENCE
@@ -139,12 +139,12 @@ def register(catalog: PluginCatalog) -> None:
         catalog.weights(name, **facts)
 
 
-def digest(name: str, file: Path, tools: Tools | None) -> str:
+def digest(name: str, file: Path, tools: Tools) -> str:
     """The SHA-256 of a weights file that `weights_file` found: as the run knows it, else computed."""
     used = getattr(tools, "used", None)
     if isinstance(used, dict) and name in used:
         return str(used[name])
-    from odekit.safeload import sha256
+    from odekit.core.files import sha256
 
     return sha256(file)
 

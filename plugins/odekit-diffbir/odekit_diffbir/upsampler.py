@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from odekit.core.image import Image, is_square
+from odekit.core.interfaces import Tools, UpsamplerSpec
+from odekit.core.noise import Noise, ZeroNoise
 from odekit.errors import InputError, OdekitWarning
-from odekit.image import Image
-from odekit.interfaces import Tools, UpsamplerSpec
-from odekit.rng import Noise, Silence
-from odekit.upsamplers.aligned import LEAST, is_square
-from odekit.upsamplers.files import weights_file
-from odekit.upsamplers.resize import resample
+from odekit.images.resize import resample
+from odekit.parts.upsamplers.aligned import LEAST
+from odekit.plugins.weights.lookup import weights_file
 from odekit_diffbir.options import STAGE1_WEIGHTS, Diffbir
 from odekit_diffbir.shapes import SHAPES
 from odekit_diffbir.store import FACE_LICENCE, LICENCE, digest, prompt_folder
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class DiffbirUpsampler:
-    """See `odekit.interfaces.Upsampler`. The noise of a picture comes from its own stream."""
+    """See `odekit.core.interfaces.Upsampler`. The noise of a picture comes from its own stream."""
 
-    def __init__(self, options: Diffbir | None = None, tools: Tools | None = None) -> None:
+    def __init__(self, options: Diffbir, tools: Tools) -> None:
         """Find all weights, then load the networks onto the tools' device, in their precision.
 
         Raises:
@@ -36,9 +36,9 @@ class DiffbirUpsampler:
         """
         from odekit_diffbir.stage1 import KINDS, SWINIR, Cleaner
 
-        self.options = options = options or Diffbir()
-        self.device = "cpu" if tools is None else tools.device
-        precision = "float32" if tools is None else tools.precision
+        self.options = options = options
+        self.device = tools.device
+        precision = tools.precision
         files = {name: weights_file(name, tools) for name in options.weight_names()}
         face = options.stage1 == "face"
         self.spec = UpsamplerSpec(
@@ -123,7 +123,7 @@ class DiffbirUpsampler:
         spare = self.options.batch - len(images)
         # Always the same number of rows, so that no picture's bytes depend on how many there are.
         rows = np.stack([*(image.pixels for image in images), *[np.zeros_like(images[0].pixels)] * spare])
-        noise = [*rng, *[Silence()] * spare]
+        noise = [*rng, *[ZeroNoise()] * spare]
         with torch.inference_mode():
             pictures = torch.from_numpy(rows).to(self.device)
             if self.options.stage1 == "bsrnet":

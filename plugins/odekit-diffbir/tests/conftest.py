@@ -13,10 +13,10 @@ from odekit_diffbir.options import Diffbir
 from odekit_diffbir.shapes import TINY
 from safetensors.torch import save_file
 
-from odekit.goldens import fill
-from odekit.image import Image
-from odekit.rng import ImageNoise, stream
+from odekit.core.image import Image
+from odekit.core.noise import ImageNoise, stream
 from odekit.testing import PlainTools
+from odekit.testing.goldens import fill
 
 TINY_SWINIR = {
     "img_size": 64, "embed_dim": 12, "depths": [2], "num_heads": [2], "window_size": 8, "mlp_ratio": 2.0,

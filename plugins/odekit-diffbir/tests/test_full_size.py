@@ -16,7 +16,7 @@ from odekit_diffbir.stage1 import FACE, swinir
 from odekit_diffbir.upsampler import DiffbirUpsampler
 from safetensors.torch import save_file
 
-from odekit.image import Image
+from odekit.core.image import Image
 
 DATA = Path(__file__).parents[3] / "tests" / "data"
 BLOCK = torch.randn(1 << 20, generator=torch.Generator().manual_seed(0)).half()

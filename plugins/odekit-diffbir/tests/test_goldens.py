@@ -9,7 +9,7 @@ import pytest
 import torch
 from odekit_diffbir import parity, parity_samplers
 
-from odekit.goldens import Golden, deviation
+from odekit.testing.goldens import Golden, deviation
 
 FOLDER = Path(__file__).parents[3] / "tests" / "data" / "golden"
 GIVEN = ("seed_*", "*_head", "timesteps", "n_control")

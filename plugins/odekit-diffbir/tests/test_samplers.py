@@ -12,9 +12,9 @@ from odekit_diffbir.parity_samplers import MEAN, VARIANCE, Gaussian
 from odekit_diffbir.samplers import ddim, guided, sample, spaced
 from odekit_diffbir.schedule import LatentSchedule, ddim_timesteps, guidance, spaced_timesteps
 
+from odekit.core.noise import ImageNoise, Replay, SharedNoise, ZeroNoise, stream
 from odekit.errors import ConfigError
-from odekit.goldens import deviation
-from odekit.rng import ImageNoise, Replay, Silence, WholeNoise, stream
+from odekit.testing.goldens import deviation
 
 KDIFFUSION = dict(np.load(Path(__file__).parent / "data" / "k_diffusion.npz"))
 MU, VAR = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (MEAN, VARIANCE))
@@ -34,7 +34,7 @@ class Stored:
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_3m_sde_is_that_of_k_diffusion(eta):
     out = edm.dpmpp_3m_sde(
-        Stored(), torch.from_numpy(KDIFFUSION["start"]), WholeNoise(Replay(KDIFFUSION["noise"])), eta
+        Stored(), torch.from_numpy(KDIFFUSION["start"]), SharedNoise(Replay(KDIFFUSION["noise"])), eta
     )
     assert deviation(out.numpy(), KDIFFUSION[f"dpmpp_3m_sde_eta{eta:g}"]) <= 1e-12
 
@@ -45,7 +45,7 @@ def test_2m_is_that_of_k_diffusion():
 
 
 def noise(seed=0):
-    return WholeNoise(ImageNoise(stream(seed, "samplers", "test")))
+    return SharedNoise(ImageNoise(stream(seed, "samplers", "test")))
 
 
 def start(n=1, seed=1):
@@ -114,15 +114,15 @@ def test_ddim_ends_at_a_clean_latent_unless_told_the_official_end():
 def test_the_last_step_of_the_spaced_sampler_adds_no_noise():
     schedule, x = LatentSchedule("v"), start()
     draws = [np.zeros(x.shape, dtype=np.float32)] * 4
-    quiet = spaced(Gaussian(schedule, MEAN), schedule, x, 5, WholeNoise(Replay([*draws, np.zeros(x.shape)])))
-    loud = spaced(Gaussian(schedule, MEAN), schedule, x, 5, WholeNoise(Replay([*draws, np.ones(x.shape)])))
+    quiet = spaced(Gaussian(schedule, MEAN), schedule, x, 5, SharedNoise(Replay([*draws, np.zeros(x.shape)])))
+    loud = spaced(Gaussian(schedule, MEAN), schedule, x, 5, SharedNoise(Replay([*draws, np.ones(x.shape)])))
     assert torch.equal(quiet, loud)
 
 
 def test_v_is_read_where_no_signal_is_left():
     schedule = LatentSchedule("v")
     assert schedule.abar[-1] == 0
-    assert torch.isfinite(spaced(Gaussian(schedule, MEAN), schedule, start(), 5, WholeNoise(Silence()))).all()
+    assert torch.isfinite(spaced(Gaussian(schedule, MEAN), schedule, start(), 5, SharedNoise(ZeroNoise()))).all()
 
 
 def test_the_grid_of_models_that_predict_noise_starts_where_they_were_trained():

@@ -9,10 +9,10 @@ from odekit_diffbir.options import Diffbir
 from odekit_diffbir.shapes import SD21
 
 import odekit
-from odekit import yamldoc
+from odekit.chains import document
+from odekit.core.image import Image
+from odekit.core.noise import ZeroNoise
 from odekit.errors import ConfigError, InputError, OdekitWarning
-from odekit.image import Image
-from odekit.rng import Silence
 from odekit.testing import check_upsampler
 
 
@@ -111,7 +111,7 @@ def test_half_precision_stays_near_and_what_overflows_is_computed_again(make):
 
 def test_alpha_is_brought_to_the_result_s_size(make, picture):
     image = Image(picture(16, 16).pixels, alpha=np.ones((16, 16), dtype=np.float32))
-    (out,) = make(scale=2.0).upsample([image], [Silence()])
+    (out,) = make(scale=2.0).upsample([image], [ZeroNoise()])
     assert out.alpha.shape == (32, 32) and out.origin == image.origin
 
 
@@ -145,7 +145,7 @@ def test_stage_1_for_faces_is_not_for_commercial_use(make):
 def test_options_that_cannot_be_meant_are_refused_before_anything_is_loaded(text, words):
     chain = f"odekit: 1\nchain:\n  - upsample: {{use: diffbir, {text}}}\n"
     with pytest.raises(ConfigError, match=words):
-        odekit.Chain.from_document(yamldoc.parse(chain, "chain.yaml"))
+        odekit.Chain.from_document(document.parse(chain, "chain.yaml"))
 
 
 def test_the_defaults_name_the_published_weights():
@@ -159,7 +159,7 @@ def test_the_defaults_name_the_published_weights():
 def test_odedit_and_diffbir_make_a_chain(weights, picture):
     options = json.dumps({"use": "diffbir", "size": "tiny", "steps": 2, "scale": 4.0, **weights})
     text = f"odekit: 1\npriors: {{face: {{use: mixture, side: 16}}}}\nchain:\n  - restore: {{enhancer: none}}\n  - upsample: {options}\n"
-    chain = odekit.Chain.from_document(yamldoc.parse(text, "chain.yaml"), ["restore.inverter.steps=5"])
+    chain = odekit.Chain.from_document(document.parse(text, "chain.yaml"), ["restore.inverter.steps=5"])
     (result,) = chain.run([picture(16, 16)])
     assert result.image.pixels.shape == (3, 64, 64)
     assert np.array_equal(chain.run([picture(16, 16)])[0].image.pixels, result.image.pixels)

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import nms
 
-from odekit.arithmetic import arithmetic
-from odekit.image import Image
-from odekit.interfaces import Face, Tools
+from odekit.core.image import Image
+from odekit.core.interfaces import Face, Tools
+from odekit.core.precision import arithmetic
 from odekit_facexlib import anchors
 from odekit_facexlib.files import device_of, weights_of
 from odekit_facexlib.networks import RetinaFace, loaded
@@ -23,7 +23,7 @@ MEAN = (104.0, 117.0, 123.0)
 
 
 class RetinafaceDetector:
-    """See `odekit.interfaces.FaceDetector`. The network runs in float32: a score near the threshold must not flip."""
+    """See `odekit.core.interfaces.FaceDetector`. The network runs in float32: a score near the threshold must not flip."""
 
     def __init__(self, options: Retinaface | None = None, tools: Tools | None = None) -> None:
         """Load the network onto the tools' device.

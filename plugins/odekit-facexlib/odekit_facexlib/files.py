@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from odekit.interfaces import Tools
+from odekit.core.interfaces import Tools
 
 
 def device_of(tools: Tools | None) -> str:
@@ -20,7 +20,7 @@ def weights_of(name: str, tools: Tools | None) -> Path:
     """
     if tools is not None:
         return Path(tools.weights(name))
-    from odekit.registry import catalog
-    from odekit.weights import path_of
+    from odekit.parts.installed import catalog
+    from odekit.plugins.weights.lookup import path_of
 
     return path_of(name, catalog())

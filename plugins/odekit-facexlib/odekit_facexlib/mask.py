@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from odekit.arithmetic import arithmetic
-from odekit.image import Image, Pixels
-from odekit.interfaces import Tools
+from odekit.core.image import Image, Pixels
+from odekit.core.interfaces import Tools
+from odekit.core.precision import arithmetic
 from odekit_facexlib.files import device_of, weights_of
 from odekit_facexlib.networks import loaded, parsenet
 from odekit_facexlib.options import CLASSES, ParsenetMask
@@ -24,7 +24,7 @@ REACH = 50 / 11
 
 
 class ParsenetMasker:
-    """Call it with an aligned face (FFHQ template, any size) for its soft mask; see `odekit.interfaces.FaceMask`."""
+    """Call it with an aligned face (FFHQ template, any size) for its soft mask; see `odekit.core.interfaces.FaceMask`."""
 
     def __init__(self, options: ParsenetMask | None = None, tools: Tools | None = None) -> None:
         """Load the network onto the tools' device.

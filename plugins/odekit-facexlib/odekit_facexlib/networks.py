@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from odekit.safeload import fit, load_tensors
+from odekit.plugins.weights.fit import fit
+from odekit.plugins.weights.load import load_tensors
 from odekit_facexlib.library import module
 
 if TYPE_CHECKING:

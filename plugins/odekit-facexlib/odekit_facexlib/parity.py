@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from odekit.goldens import statistics
-from odekit.safeload import fit
+from odekit.plugins.weights.fit import fit
+from odekit.testing.goldens import statistics
 from odekit_facexlib import networks
 
 if TYPE_CHECKING:
-    from odekit.goldens import Golden
+    from odekit.testing.goldens import Golden
 
 
 def filled(make: Callable[[], nn.Module], golden: Golden) -> nn.Module:

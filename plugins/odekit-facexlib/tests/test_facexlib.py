@@ -18,10 +18,10 @@ from odekit_facexlib.mask import ParsenetMasker, softened
 from odekit_facexlib.networks import RetinaFace, loaded, parsenet
 from odekit_facexlib.options import CLASSES, ParsenetMask, Retinaface
 
-from odekit import safeload
+from odekit.core.image import Image
 from odekit.errors import PluginError, WeightsError
-from odekit.goldens import Golden, deviation
-from odekit.image import Image
+from odekit.plugins.weights import fit, load
+from odekit.testing.goldens import Golden, deviation
 
 ROOT = Path(__file__).parents[3]
 GOLDENS = ROOT / "tests" / "data" / "golden"
@@ -177,7 +177,7 @@ def test_boxes_and_points_are_decoded_as_facexlib_does(facexlib):
 
 def test_the_detector_finds_what_facexlibs_program_finds(facexlib, detector, weights):
     theirs = facexlib.RetinaFace("resnet50", device=torch.device("cpu"))
-    safeload.fit(theirs, safeload.load_tensors(weights), weights)
+    fit.fit(theirs, load.load_tensors(weights), weights)
     # Levels near the mean: synthetic weights say 1.0 of everything where contrast is high.
     noise = 0.5 * np.random.default_rng(0).standard_normal((3, 150, 203))
     image = Image(((np.array([123, 117, 104])[:, None, None] + noise) / 255).astype(np.float32))

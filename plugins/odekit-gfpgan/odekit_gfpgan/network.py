@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from odekit.core.noise import Noise
 from odekit.errors import PluginError
-from odekit.rng import Noise
-from odekit.safeload import load_tensors
-from odekit.upsamplers.recognise import fit_system
+from odekit.plugins.weights.fit import fit_system
+from odekit.plugins.weights.load import load_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from odekit.options import Options
+from odekit.core.options import Options
 
 
 class Gfpgan(Options):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from odekit.goldens import Golden, statistics
+from odekit.testing.goldens import Golden, statistics
 from odekit_gfpgan.network import SIDE, build
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def gfpgan(golden: Golden) -> Mapping[str, NDArray[Any]]:
     """One face restored with the stored noise, and the pictures that the network's U-Net makes on its way."""
     import torch
 
-    from odekit.safeload import fit
+    from odekit.plugins.weights.fit import fit
 
     network: Any = build()
     weights = golden.fill({name: tuple(tensor.shape) for name, tensor in network.state_dict().items()})

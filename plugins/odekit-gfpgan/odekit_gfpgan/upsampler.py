@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from odekit.interfaces import Tools, UpsamplerSpec
-from odekit.rng import Noise
-from odekit.upsamplers.aligned import AlignedUpsampler
-from odekit.upsamplers.files import weights_file
-from odekit.upsamplers.guarded import Guarded
+from odekit.core.interfaces import Tools, UpsamplerSpec
+from odekit.core.noise import Noise
+from odekit.parts.upsamplers.aligned import AlignedUpsampler
+from odekit.parts.upsamplers.guarded import Guarded
+from odekit.plugins.weights.lookup import weights_file
 from odekit_gfpgan import LICENCE
 from odekit_gfpgan.network import SIDE, draw, load, restore
 from odekit_gfpgan.options import Gfpgan
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class GfpganUpsampler(AlignedUpsampler):
-    """See `odekit.interfaces.Upsampler`."""
+    """See `odekit.core.interfaces.Upsampler`."""
 
-    def __init__(self, options: Gfpgan | None = None, tools: Tools | None = None) -> None:
+    def __init__(self, options: Gfpgan, tools: Tools) -> None:
         """Load the network onto the tools' device, in their precision.
 
         Raises:
             WeightsError: the weights are not here, or another network's.
         """
-        self.options = options or Gfpgan()
-        device = "cpu" if tools is None else tools.device
+        self.options = options
+        device = tools.device
         spec = UpsamplerSpec(side=SIDE, aligned_faces_only=True, half=True, licence=LICENCE)
         super().__init__("GFPGAN", SIDE, self.options.batch or (1 if device == "cpu" else 4), spec, device)
         file = weights_file(self.options.weights, tools)
-        precision = "float32" if tools is None else tools.precision
+        precision = tools.precision
         # float16 overflows where weights are demodulated; bfloat16 has float32's range.
         self.guarded = Guarded("GFPGAN", partial(load, file, device=device), precision, safe=("bfloat16",))
 

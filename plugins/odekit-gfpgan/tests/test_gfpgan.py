@@ -12,12 +12,12 @@ from odekit_gfpgan.parity import gfpgan
 from odekit_gfpgan.upsampler import GfpganUpsampler
 
 import odekit
+from odekit.core.image import Image
+from odekit.core.noise import ImageNoise, stream
 from odekit.errors import OdekitWarning, WeightsError
-from odekit.goldens import Golden, deviation
-from odekit.image import Image
-from odekit.registry import catalog
-from odekit.rng import ImageNoise, stream
+from odekit.parts.installed import catalog
 from odekit.testing import PlainTools, check_readme, check_upsampler, synthetic_weights
+from odekit.testing.goldens import Golden, deviation
 
 GOLDENS = ROOT / "tests" / "data" / "golden"
 SIDE = 64

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import PluginError, WeightsError
-from odekit.safeload import check_layout, load_tensors
-from odekit.upsamplers.recognise import other_system, system_of
+from odekit.plugins.weights.fit import check_layout, other_system
+from odekit.plugins.weights.load import load_tensors
+from odekit.plugins.weights.systems import system_of
 from odekit_realesrgan import rrdb
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def load(file: Path, only: str | None = None) -> Descriptor:
 
     Args:
         file: weights of a network that takes one picture to one picture.
-        only: the one system (by `odekit.upsamplers.recognise`) that is accepted; any where None.
+        only: the one system (by `odekit.plugins.weights.fit`) that is accepted; any where None.
 
     Raises:
         WeightsError: another system, no network that spandrel knows, or one that upsamples no pictures.

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from odekit.goldens import Golden, statistics
+from odekit.testing.goldens import Golden, statistics
 from odekit_realesrgan.network import from_tensors
 from odekit_realesrgan.rrdb import layout
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from odekit.core.image import Image
+from odekit.core.interfaces import Tools, UpsamplerSpec
+from odekit.core.noise import Noise
 from odekit.errors import InputError, OdekitWarning
-from odekit.image import Image
-from odekit.interfaces import Tools, UpsamplerSpec
-from odekit.rng import Noise
-from odekit.upsamplers.files import weights_file
-from odekit.upsamplers.guarded import Guarded
-from odekit.upsamplers.resize import resample
+from odekit.images.resize import resample
+from odekit.parts.upsamplers.guarded import Guarded
+from odekit.plugins.weights.lookup import weights_file
 from odekit_realesrgan import LICENCE, rrdb
 from odekit_realesrgan.canvas import Canvas
 from odekit_realesrgan.memory import Demand, bytes_per_pixel
@@ -37,11 +37,9 @@ UNWATCHED = 2**16
 
 
 class TiledUpsampler:
-    """See `odekit.interfaces.Upsampler`. No noise is drawn."""
+    """See `odekit.core.interfaces.Upsampler`. No noise is drawn."""
 
-    def __init__(
-        self, name: str, file: Path, only: str | None, options: Any, licence: str, tools: Tools | None
-    ) -> None:
+    def __init__(self, name: str, file: Path, only: str | None, options: Any, licence: str, tools: Tools) -> None:
         """Load the network onto the tools' device, in their precision where it is safe in that.
 
         Raises:
@@ -51,7 +49,7 @@ class TiledUpsampler:
 
         self.name = name
         self.options: Tiled = options
-        self.device = "cpu" if tools is None else tools.device
+        self.device = tools.device
         first = [load(file, only)]
 
         def ready(precision: str) -> Descriptor:
@@ -60,7 +58,7 @@ class TiledUpsampler:
 
         flags = {"float16": first[0].supports_half, "bfloat16": first[0].supports_bfloat16}
         safe = [precision for precision, supported in flags.items() if supported]
-        self.guarded = Guarded(name, ready, "float32" if tools is None else tools.precision, safe)
+        self.guarded = Guarded(name, ready, tools.precision, safe)
         self.factor: int = self.guarded.network.scale
         self.scale: float = options.scale or self.factor
         self.slots = options.batch or (1 if self.device == "cpu" else 4)
@@ -162,14 +160,13 @@ class TiledUpsampler:
         return replace(image, pixels=np.ascontiguousarray(pixels), alpha=alpha)
 
 
-def realesrgan(options: Realesrgan | None = None, tools: Tools | None = None) -> TiledUpsampler:
+def realesrgan(options: Realesrgan, tools: Tools) -> TiledUpsampler:
     """The upsampler `realesrgan`: RRDBNet alone is accepted."""
-    options = options or Realesrgan()
     file = weights_file(options.weights, tools)
     return TiledUpsampler("Real-ESRGAN", file, rrdb.SYSTEM, options, LICENCE, tools)
 
 
-def spandrel(options: Spandrel, tools: Tools | None = None) -> TiledUpsampler:
+def spandrel(options: Spandrel, tools: Tools) -> TiledUpsampler:
     """The upsampler `spandrel`: whatever network the file holds."""
     file = weights_file(options.weights, tools)
     return TiledUpsampler(f"the upsampler of {file.name}", file, None, options, "of the weights", tools)

@@ -16,13 +16,13 @@ from pydantic import ValidationError
 from small_rrdb import nearest, random
 
 import odekit
+from odekit.core.image import Image
 from odekit.errors import InputError, OdekitWarning, WeightsError
-from odekit.goldens import Golden, deviation
-from odekit.image import Image
-from odekit.registry import catalog
+from odekit.images.resize import resample
+from odekit.parts.installed import catalog
+from odekit.parts.upsamplers.face_x4 import FaceX4, FaceX4Upsampler
 from odekit.testing import PlainTools, check_readme, check_upsampler
-from odekit.upsamplers.face_x4 import FaceX4, FaceX4Upsampler
-from odekit.upsamplers.resize import resample
+from odekit.testing.goldens import Golden, deviation
 
 DATA = ROOT / "tests" / "data"
 FACE_X4 = ROOT / "odekit" / "assets" / "face-x4" / "model.safetensors"

@@ -13,8 +13,8 @@ from odekit_realesrgan.tiles import cover, fades
 from odekit_realesrgan.upsampler import spandrel
 from small_rrdb import random
 
-from odekit.goldens import Golden
-from odekit.image import Image
+from odekit.core.image import Image
+from odekit.testing.goldens import Golden
 
 
 @settings(max_examples=200, deadline=None)

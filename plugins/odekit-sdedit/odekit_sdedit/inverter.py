@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from odekit.errors import ConfigError
-from odekit.interfaces import Latent, Tools
-from odekit.rng import Rng
+from odekit.core.interfaces import Latent, Tools
+from odekit.core.noise import Rng
 from odekit_sdedit.options import Sdedit
 
 if TYPE_CHECKING:
@@ -18,11 +17,9 @@ class SdeditInverter:
     """`x_t0 = sqrt(abar) x + sigma e`, then DDPM steps (Ho et al., arXiv:2006.11239, eq. 11) down to the image."""
 
     def __init__(self, options: Sdedit, tools: Tools) -> None:
-        if tools.prior is None:
-            raise ConfigError("the inverter 'sdedit' needs a prior")
-        self.prior = tools.prior
-        self.levels = options.levels(tools.prior.schedule)
-        abar = tools.prior.schedule.abar
+        self.prior = tools.prior()
+        self.levels = options.levels(self.prior.schedule)
+        abar = self.prior.schedule.abar
         self.abar = [float(a) for a in abar[: options.t0]]
         self.beta = [1 - float(abar[i] / abar[i - 1]) if i else 1 - float(abar[0]) for i in range(options.t0)]
         self.variance = [self._variance(i, options.variance == "fixedlarge") for i in range(options.t0)]

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from odekit.core.grid import Levels, make_grid
+from odekit.core.options import Options
+from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError
-from odekit.grids import Levels, make_grid
-from odekit.options import Options
-from odekit.schedule import NoiseSchedule
 
 
 class Sdedit(Options):

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from goldens.golden_nets import small
 from numpy.typing import NDArray
 
-from odekit.bench.golden_nets import small
+from odekit.chains.tools import Toolbox
+from odekit.core.noise import Replay, SharedNoise
 from odekit.edit import edit
-from odekit.enhancers.none import NoEnhancer
-from odekit.registry import catalog
-from odekit.rng import Replay, WholeNoise
-from odekit.session import Toolbox
+from odekit.parts.enhancers.none import NoEnhancer
+from odekit.parts.installed import catalog
 from odekit_sdedit.inverter import SdeditInverter
 from odekit_sdedit.options import Sdedit
 
 if TYPE_CHECKING:
-    from odekit.goldens import Golden
-    from odekit.interfaces import Latent, Prior
+    from odekit.core.interfaces import Latent, Prior
+    from odekit.testing.goldens import Golden
 
 States = dict[tuple[int, str, int], NDArray[Any]]
 
@@ -50,7 +50,7 @@ def states(golden: Golden, prior: Prior, variance: Any, keep: Any = None) -> Sta
     # The official program's noise: one generator, draws of the whole batch in call order.
     rng = np.random.Generator(np.random.PCG64(golden.number("seed_noise")))
     count = golden.number("draws_per_repeat") * rounds
-    noise = WholeNoise(Replay(rng.standard_normal(pair).astype(np.float32) for _ in range(count)))
+    noise = SharedNoise(Replay(rng.standard_normal(pair).astype(np.float32) for _ in range(count)))
     clean = torch.from_numpy(2 * golden.arrays["image"].astype(np.float64) - 1).expand(pair).clone()
     inverter = SdeditInverter(
         Sdedit(t0=golden.number("t0"), variance=variance), Toolbox(catalog(), "cpu", "float32", prior)

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 from goldens import DATA, read_golden
+from goldens.golden_nets import small
+from goldens.parity import parity
 from odekit_sdedit.inverter import SdeditInverter
 from odekit_sdedit.options import Sdedit
 
 import odekit
-from odekit.bench.golden_nets import small
-from odekit.bench.parity import parity
+from odekit.core.image import Image
+from odekit.core.noise import Replay, SharedNoise
 from odekit.edit import edit
-from odekit.enhancers.none import NoEnhancer
 from odekit.errors import ConfigError
-from odekit.image import Image
-from odekit.rng import Replay, WholeNoise
+from odekit.parts.enhancers.none import NoEnhancer
 from odekit.testing import PlainTools, check_inverter
 
 GOLDEN = read_golden("sdedit_small.B").arrays
@@ -36,7 +36,7 @@ def test_kept_pixels_come_back_clean():
     clean = torch.from_numpy(2 * GOLDEN["image"].astype(np.float64) - 1)[None]
     keep = torch.from_numpy(GOLDEN["mask_half"].astype(np.float64))[None, None]
     inverter = SdeditInverter(Sdedit(t0=5), PlainTools(prior=prior))
-    draws = WholeNoise(Replay(noise.standard_normal(clean.shape).astype(np.float32) for _ in range(6)))
+    draws = SharedNoise(Replay(noise.standard_normal(clean.shape).astype(np.float32) for _ in range(6)))
     out = edit(clean, inverter, NoEnhancer(), prior, draws, keep=keep)
     assert torch.equal(out[..., :8], clean[..., :8])
     assert not torch.equal(out[..., 8:], clean[..., 8:])

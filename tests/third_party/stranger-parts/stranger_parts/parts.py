@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from odekit.interfaces import Carry, UpsamplerSpec
+from odekit.core.interfaces import Carry, UpsamplerSpec
 from stranger_parts import NearestOptions, RalstonOptions
 
 

@@ -1,0 +1,52 @@
+"""What a machine does at best in products of matrices, and the memory that work takes on a card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.clock import Clock
+from odekit.core.precision import arithmetic, stored
+
+SIDES = {"cpu": 1024, "cuda": 8192}
+"""Of the matrices: on a card, smaller ones do not fill it."""
+ROUNDS = {"cpu": 30, "cuda": 10}
+AT_ONCE = {"cpu": 1, "cuda": 4}
+"""Products in a round, so that beginning one is hidden behind the one before."""
+
+
+def matrix_peak(device: str, precision: str = "float32", side: int | None = None) -> float:
+    """Operations per second of a product of two matrices in a precision, in processor time where it is the processor's.
+
+    The best of some rounds, since other programs only ever take from it. On a card float32 is exact, and `tf32` is
+    float32 multiplied in TF32.
+    """
+    import torch
+
+    kind = "cuda" if device.startswith("cuda") else "cpu"
+    side, count = side or SIDES[kind], AT_ONCE[kind]
+    a = torch.randn((side, side), device=device).to(getattr(torch, stored(precision)))
+    out, clock = torch.empty_like(a), Clock()
+
+    def work() -> None:
+        for _ in range(count):
+            torch.mm(a, a, out=out)
+
+    with arithmetic(precision, device):
+        clock.warm_up(work)
+        for _ in range(ROUNDS[kind]):
+            clock.round(work)
+    return count * 2 * side**3 / clock.seconds(device)
+
+
+def card_memory(device: str, network: Any, work: Callable[[], object]) -> float:
+    """GB that a card holds at most for a network while it works: its weights, and whatever a round adds."""
+    import torch
+
+    weights = sum(one.numel() * one.element_size() for one in network.parameters())
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    work()
+    torch.cuda.synchronize(device)
+    return float(torch.cuda.max_memory_allocated(device) - before + weights) / 1e9

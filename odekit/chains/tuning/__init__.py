@@ -1,0 +1,1 @@
+"""Automatic precision and batch size, measured once and cached."""

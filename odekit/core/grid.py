@@ -1,0 +1,99 @@
+"""Grids of noise levels between which solvers step. Index 0 has the lowest noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from odekit.core.schedule import NoiseSchedule, sigma, signal
+from odekit.errors import ConfigError
+
+GridName = Literal["uniform-t", "karras", "log-snr"]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """N levels by rising noise: `rho[i]` and the timestep `t[i]` at which the network is called there.
+
+    The image itself lies below, at rho = 0; it is written as level -1.
+    """
+
+    rho: tuple[float, ...]
+    t: tuple[float, ...]
+    schedule: NoiseSchedule
+
+    def __len__(self) -> int:
+        return len(self.rho)
+
+    def at(self, level: int) -> float:
+        """rho of a level; 0 for level -1, the image."""
+        return 0.0 if level < 0 else self.rho[level]
+
+    def sigma(self, level: int) -> float:
+        """sigma of a level."""
+        return sigma(self.at(level))
+
+    def signal(self, level: int) -> float:
+        """sqrt(abar) of a level."""
+        return signal(self.at(level))
+
+    def find(self, wanted: Sequence[int | float]) -> frozenset[int]:
+        """Grid indices of what a user calls levels.
+
+        Integers are grid indices; decimals in [0, 1] are fractions of the schedule, the level nearest in t is taken.
+
+        Raises:
+            ConfigError: an index or fraction outside the grid, or a step or more above its highest level.
+        """
+        return frozenset(self._find(w) for w in wanted)
+
+    def _find(self, wanted: int | float) -> int:
+        if isinstance(wanted, int):
+            if not 0 <= wanted < len(self):
+                raise ConfigError(f"level {wanted} is not on the grid: indices run from 0 to {len(self) - 1}")
+            return wanted
+        if not 0.0 <= wanted <= 1.0:
+            raise ConfigError(f"level {wanted} is outside the schedule: fractions run from 0.0 to 1.0")
+        target = wanted * len(self.schedule)
+        if target - self.t[-1] > max(self.t[-1] - self.t[-2], 1.0) + 1e-6:
+            raise ConfigError(
+                f"level {wanted} lies above the grid, whose highest level is {self.t[-1] / len(self.schedule):.2g}; "
+                f"raise the inverter's 'top'"
+            )
+        return min(range(len(self)), key=lambda i: abs(self.t[i] - target))
+
+
+def make_grid(name: GridName, steps: int, schedule: NoiseSchedule, exponent: float = 7.0, top: float = 1.0) -> Levels:
+    """A grid of `steps` levels, over the lowest part `top` of the schedule (all of it at 1).
+
+    - `uniform-t`: timesteps floor(i T / steps), the paper's grid (and the "leading" spacing of other libraries).
+    - `karras`: rho^(1/exponent) uniform between the schedule's ends (Karras et al., arXiv:2206.00364, eq. 5).
+    - `log-snr`: log rho uniform between the schedule's ends.
+
+    Raises:
+        ConfigError: fewer than 2 steps, or more than there are timesteps; a top outside (0, 1].
+    """
+    if not 0.0 < top <= 1.0:
+        raise ConfigError(f"top is {top}: the part of the schedule that the grid spans is above 0 and at most 1")
+    total = max(2, math.ceil(top * len(schedule)))
+    if not 2 <= steps <= total:
+        raise ConfigError(
+            f"steps is {steps}: a grid has between 2 and {total} levels (the prior's timesteps)"
+            + ("" if top == 1.0 else f" below top {top:g}")
+        )
+    if name == "uniform-t":
+        t = [float(i * total // steps) for i in range(steps)]
+        # Straight from abar, so that whole timesteps carry no interpolation error.
+        rho = [math.sqrt((1 - schedule.abar[int(k)]) / schedule.abar[int(k)]) for k in t]
+        return Levels(tuple(map(float, rho)), tuple(t), schedule)
+    low, high = schedule.rho(0), schedule.rho(total - 1)
+    if name == "karras":
+        curve = np.linspace(low ** (1 / exponent), high ** (1 / exponent), steps) ** exponent
+    else:
+        curve = np.exp(np.linspace(math.log(low), math.log(high), steps))
+    rho = [low, *(float(r) for r in curve[1:-1]), high]  # the ends exactly, whatever the powers round to
+    return Levels(tuple(rho), tuple(schedule.timestep(r) for r in rho), schedule)

@@ -1,0 +1,123 @@
+"""Typed options of parts, and how a part is named with its options. Importing this loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Options(BaseModel):
+    """Base of all option models: frozen, strict about types, no unknown keys, no NaN or infinity.
+
+    A subclass with `part` set is also how Python code names that part: `Ode(steps=100)` is
+    `{use: ode, steps: 100}`.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    part: ClassVar[str] = ""
+    inline: ClassVar[str | None] = None
+    """Of a stage that is one part: the option that holds it. It is written in place of the options."""
+    last: ClassVar[bool] = False
+    """Of a stage that may only come last."""
+
+
+@dataclass(frozen=True)
+class Uses:
+    """Marks an option that names another part of `kind`."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class NamesPrior:
+    """Marks an option of a stage that names a prior of the chain; None takes the only one."""
+
+
+@runtime_checkable
+class HasTree(Protocol):
+    """A value of an option that says itself what JSON and YAML hold of it."""
+
+    def tree(self) -> Any:
+        """Plain data."""
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part chosen by name, with its checked options."""
+
+    kind: str
+    name: str
+    options: Options
+
+    def tree(self) -> dict[str, Any]:
+        """The part as plain data with every default written out, as a chain writes it.
+
+        A stage is `{name: options}`, or `{name: part}` where it is one part; other parts are `{use: name, options}`.
+        """
+        tree = option_tree(self.options)
+        if self.kind != "stage":
+            return {"use": self.name} | tree
+        inline = self.options.inline
+        return {self.name: tree[inline] if inline else tree}
+
+    def short(self) -> str:
+        """`name(option=value, ...)`: the options in one line, parts by their names, without those that are None."""
+        inner = {k: v["use"] if isinstance(v, dict) and "use" in v else v for k, v in self.tree().items() if k != "use"}
+        texts = [f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in inner.items() if v is not None]
+        return f"{self.name}({', '.join(texts)})" if texts else self.name
+
+
+def option_tree(options: Options) -> dict[str, Any]:
+    """Options as plain data, nested parts included."""
+    return {key: plain(getattr(options, key)) for key in type(options).model_fields}
+
+
+def plain(value: Any) -> Any:
+    """Parts, option models and sequences as what JSON and YAML can hold."""
+    if isinstance(value, HasTree):
+        return value.tree()
+    if isinstance(value, Options):
+        return option_tree(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def prior_names(model: type[Options]) -> Iterator[str]:
+    """The options of a model that name a prior of the chain."""
+    for key, info in model.model_fields.items():
+        if any(isinstance(mark, NamesPrior) for mark in info.metadata):
+            yield key
+
+
+def nested(model: type[Options]) -> Iterator[tuple[str, Uses]]:
+    """The options of a model that name other parts."""
+    for key, info in model.model_fields.items():
+        for mark in info.metadata:
+            if isinstance(mark, Uses):
+                yield key, mark
+
+
+def inner_models(model: type[Options]) -> Iterator[tuple[str, type[Options]]]:
+    """The options of a model that are option models themselves and name other parts."""
+    for key, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, Options) and next(nested(kind), None):
+            yield key, kind
+
+
+PriorRef = Annotated[Any, Uses("prior")]
+SolverRef = Annotated[Any, Uses("solver")]
+InverterRef = Annotated[Any, Uses("inverter")]
+EnhancerRef = Annotated[Any, Uses("enhancer")]
+UpsamplerRef = Annotated[Any, Uses("upsampler")]
+PriorName = Annotated[str | None, NamesPrior()]
+DetectorRef = Annotated[Any, Uses("detector")]
+MaskRef = Annotated[Any, Uses("mask")]
+ChainRef = Annotated[Any, Uses("chain")]

@@ -1,0 +1,1 @@
+"""Measures over many pictures: `odekit eval`, `odekit degrade`, and the experiments."""

@@ -1,0 +1,1 @@
+"""Known damage on folders of pictures: `odekit degrade`."""

@@ -1,0 +1,198 @@
+"""Files damaged by the thousand: read, damage, write, note in the manifest. Memory does not grow with their number."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from odekit.core.files import read_json, write_json
+from odekit.core.image import Image
+from odekit.core.parallel import in_order
+from odekit.errors import ConfigError, OdekitError
+from odekit.evaluation.degrade import manifest
+from odekit.evaluation.degrade.recipe import Recipe, Selection, select
+from odekit.images import io
+from odekit.runs.inputs import Job, collect, part_of
+
+CHUNK = 16
+"""Pictures handed to a process at once."""
+PARALLEL_FROM = 1000
+"""Pictures from which starting further processes pays, where their number is left to us."""
+SETTINGS = "degrade.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is done to every picture of a run; written to OUT/degrade.json."""
+
+    kind: str
+    severity: int = 4
+    seed: int = 0
+    table: str = "auto"
+    options: str = ""
+    """Options of the kind as YAML."""
+    format: str = "png"
+    """`png`, or `same` as the input (JPEG adds damage of its own)."""
+
+
+@dataclass
+class Summary:
+    """What a run did."""
+
+    out: Path
+    written: int = 0
+    skipped: int = 0
+    """Inputs done by an earlier run."""
+    failed: list[dict[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def tree(self) -> dict[str, Any]:
+        """The summary as plain data, for --json."""
+        return asdict(self) | {"out": str(self.out), "seconds": round(self.seconds, 3)}
+
+
+Outcome = tuple[Path, list[manifest.Entry], str]
+"""A source, the lines for what was made of it, and why it failed (or "")."""
+
+
+def degrade_files(
+    inputs: Sequence[str | Path],
+    out: Path,
+    settings: Settings,
+    *,
+    processes: int | None = 1,
+    resume: bool = False,
+    overwrite: bool = False,
+    limit: int | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Summary:
+    """Damage files into a folder.
+
+    Args:
+        inputs: files, folders, globs.
+        out: output folder: pictures under their old names, in a subfolder for each kind where the kind is `all`;
+            manifest.jsonl, degrade.json, and failures.json where some failed.
+        settings: what is done.
+        processes: how many; None leaves it to us (one for few files). The result does not depend on it.
+        resume: skip inputs that the manifest of an equal run has.
+        overwrite: start afresh in a folder with a manifest.
+        limit: at most this many inputs.
+        tell: is told (done, total) inputs.
+
+    Raises:
+        ConfigError: wrong settings, no inputs, or a folder that holds another run. Nothing is written then.
+    """
+    began = time.perf_counter()
+    selection = select(settings.kind, settings.severity, settings.table, settings.options)
+    jobs = _jobs(inputs, out, settings, limit)
+    done = _prepare(out, settings, selection, resume, overwrite)
+    todo = [job for job in jobs if str(job.source) not in done]
+    summary = Summary(out, skipped=len(jobs) - len(todo))
+    chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
+    if processes is None:
+        processes = min(os.cpu_count() or 1, 8) if len(todo) >= PARALLEL_FROM else 1
+    finished = 0
+    work = partial(_chunk, out=out, settings=settings, selection=selection)
+    for outcomes in in_order(work, chunks, processes):
+        manifest.append(out / manifest.NAME, (entry for _, entries, _ in outcomes for entry in entries))
+        for source, entries, error in outcomes:
+            summary.written += len(entries)
+            if error:
+                summary.failed.append({"input": str(source), "error": error})
+        finished += len(outcomes)
+        tell(finished, len(todo))
+    if summary.failed:
+        write_json(out / "failures.json", summary.failed)
+    else:
+        (out / "failures.json").unlink(missing_ok=True)
+    summary.seconds = time.perf_counter() - began
+    return summary
+
+
+def _jobs(inputs: Sequence[str | Path], out: Path, settings: Settings, limit: int | None) -> list[Job]:
+    """The inputs with their output names, no two alike."""
+    if settings.format not in ("png", "same"):
+        raise ConfigError(f"format '{settings.format}' is not 'png' or 'same'; choose one")
+    taken: set[Path] = set()
+    final = []
+    for job in collect(inputs, out, io.SUFFIXES):
+        target = job.target if settings.format == "same" else job.target.with_suffix(".png")
+        if target in taken:  # a.jpg and a.png both become a.png: the second keeps its whole name
+            target = target.with_name(job.source.name + target.suffix)
+        taken.add(target)
+        final.append(Job(job.file, str(target), job.error))
+    sources = {job.source.resolve() for job in final}
+    for job in final:
+        if (out / job.target).resolve() in sources:
+            raise ConfigError(f"the damaged {job.source} would replace an input; choose another folder with -o")
+    return part_of(final, None, limit)
+
+
+def _prepare(out: Path, settings: Settings, selection: Selection, resume: bool, overwrite: bool) -> set[str]:
+    """Make the folder ready, and say which inputs are done already."""
+    path = out / manifest.NAME
+    if path.exists() and not (resume or overwrite):
+        raise ConfigError(
+            f"{out} holds damaged pictures; --resume goes on, --overwrite starts afresh, or choose another -o"
+        )
+    wanted = asdict(settings) | {"steps": [recipe.tree() for recipe in selection.recipes]}
+    done: set[str] = set()
+    try:
+        if path.exists() and resume:
+            if read_json(out / SETTINGS) != wanted:
+                raise ConfigError(f"{out / SETTINGS} was written with other settings; --overwrite starts afresh")
+            kept = [entry for entry in manifest.read(path) if (out / entry.output).is_file()]
+            counts = Counter(entry.input for entry in kept)
+            whole = len(selection.recipes) if selection.mode == "all" else 1
+            done = {name for name, count in counts.items() if count == whole}
+            kept = [entry for entry in kept if entry.input in done]
+            path.unlink()
+            manifest.append(path, kept)
+        else:
+            path.unlink(missing_ok=True)
+        write_json(out / SETTINGS, wanted)
+    except OSError as error:
+        raise ConfigError(f"the output folder {out} cannot be written: {error.strerror}") from error
+    return done
+
+
+def _chunk(jobs: list[Job], *, out: Path, settings: Settings, selection: Selection) -> list[Outcome]:
+    return [_one(job, out, settings, selection) for job in jobs]
+
+
+def _one(job: Job, out: Path, settings: Settings, selection: Selection) -> Outcome:
+    """One input: all its damaged pictures, or why not."""
+    entries: list[manifest.Entry] = []
+    try:
+        if job.error is not None:
+            raise job.error
+        image = io.read(job.source)
+        digest = manifest.sha256(job.source)
+        for recipe in selection.of(image, settings.seed):
+            target = Path(recipe.name) / job.target if selection.mode == "all" else job.target
+            written = _write(recipe.apply(image, settings.seed), out / target, settings.format)
+            entries.append(_entry(job, written.relative_to(out), recipe, settings, digest, manifest.sha256(written)))
+    except OdekitError as error:
+        text = " ".join(str(error).split())
+        return job.source, entries, text if str(job.source) in text else f"{job.source}: {text}"
+    except OSError as error:
+        return job.source, entries, f"{job.source}: cannot be read or written: {error.strerror or error}"
+    return job.source, entries, ""
+
+
+def _write(image: Image, path: Path, format: str) -> Path:
+    """Written with 8 bits and without a profile, so that the numbers in the file are those of the damage."""
+    plain = replace(image, meta=replace(image.meta, bits=8))
+    return io.write(plain, path, format=format, keep_metadata=False)
+
+
+def _entry(job: Job, output: Path, recipe: Recipe, settings: Settings, before: str, after: str) -> manifest.Entry:
+    return manifest.Entry(
+        str(job.source), output.as_posix(), recipe.name, settings.severity, settings.seed, before, after, recipe.tree()
+    )  # fmt: skip

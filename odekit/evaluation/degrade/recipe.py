@@ -1,0 +1,160 @@
+"""From `--kind` to what is done to each picture: one kind, a chain of several, one at random, or all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from odekit.chains.document import Document, parse
+from odekit.chains.resolve import Resolver
+from odekit.core.image import Image
+from odekit.core.noise import stream
+from odekit.core.options import Part
+from odekit.core.spelling import nearest
+from odekit.errors import ConfigError
+from odekit.parts import installed
+from odekit.parts.corruptions import register
+from odekit.parts.corruptions.kinds import KINDS, PAPER_KINDS, SEVERITIES, TABLES
+from odekit.plugins.catalog import Catalog, PluginCatalog
+
+Steps: TypeAlias = "Sequence[tuple[str, int]]"
+"""A chain from Python: (kind, severity) in the order they are applied."""
+DRAWN: dict[str, tuple[str, ...]] = {"random": KINDS, "paper": PAPER_KINDS}
+"""Words for one kind at random for each picture, and what it is drawn from."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One kind, or several in order."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+    def tree(self) -> list[dict[str, Any]]:
+        """The steps as plain data with the options that are set."""
+        return [{key: value for key, value in part.tree().items() if value is not None} for part in self.parts]
+
+    def apply(self, image: Image, seed: int) -> Image:
+        """The damaged picture. Its noise depends on seed, picture, kind, severity and place in the recipe alone."""
+        catalog = corruptions()
+        for number, part in enumerate(self.parts):
+            place = f"degrade:{part.name}:{getattr(part.options, 'severity', 0)}"
+            rng = stream(seed, image.origin, place, image.face, number)
+            image = catalog.get("corruption", part.name).load()(part.options).corrupt(image, rng)
+        return image
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For other processes: as plain data, since the option models are made when first needed."""
+        return rebuild, (self.name, self.tree())
+
+
+def rebuild(name: str, tree: list[dict[str, Any]]) -> Recipe:
+    """A recipe from its name and its `tree`."""
+    resolver = Resolver(corruptions(), Document({}, "", {}))
+    return Recipe(name, tuple(resolver.part("corruption", step, ()) for step in tree))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What happens to every picture: the only recipe, each of them (`all`), or one drawn for it (`draw`)."""
+
+    recipes: tuple[Recipe, ...]
+    mode: Literal["one", "all", "draw"] = "one"
+
+    def of(self, image: Image, seed: int) -> tuple[Recipe, ...]:
+        """The recipes for this picture."""
+        if self.mode != "draw":
+            return self.recipes
+        number = stream(seed, image.origin, "degrade:random", image.face).integers(len(self.recipes))
+        return (self.recipes[int(number)],)
+
+
+def corruptions() -> Catalog:
+    """The process's catalogue, with the built-in kinds in it."""
+    found = installed.catalog()
+    if all(entry.dist != "odekit" for entry in found.entries.get(("corruption", KINDS[0]), [])):
+        register(PluginCatalog(found, "odekit"))
+    return found
+
+
+def damage(image: Image, steps: str | Steps, seed: int = 0, severity: int = 4, table: str = "auto") -> Image:
+    """One picture through one kind (at `severity`) or through a chain of (kind, severity), with its own noise.
+
+    Raises:
+        ConfigError: unknown kind or table, severity out of range.
+    """
+    listed = [(steps, severity)] if isinstance(steps, str) else list(steps)
+    parts = tuple(part for kind, level in listed for part in _named(kind, level, table).parts)
+    return Recipe("+".join(kind for kind, _ in listed), parts).apply(image, seed)
+
+
+def select(kind: str, severity: int, table: str = "auto", settings: str = "") -> Selection:
+    """The meaning of `--kind`.
+
+    Args:
+        kind: a corruption of the catalogue, `random` (one of all built-in kinds for each picture), `paper` (one of the
+            paper's 20), `all` (each of the built-in kinds), or the path of a YAML file with a list of kinds.
+        severity: 1 to 5, where the YAML says no other.
+        table: `auto`, `64` or `224`.
+        settings: options of a single kind as YAML, such as "{fraction: 0.5}".
+
+    Raises:
+        ConfigError: something unknown or out of range, with the nearest name or with file:line:column.
+    """
+    if settings and (kind in DRAWN or kind == "all" or kind.endswith((".yaml", ".yml"))):
+        raise ConfigError(f"--set changes the options of one kind, not of '{kind}'; name a kind or write them in YAML")
+    if kind == "all":
+        return Selection(tuple(_named(name, severity, table) for name in KINDS), "all")
+    if kind in DRAWN:
+        return Selection(tuple(_named(name, severity, table) for name in DRAWN[kind]), "draw")
+    if kind.endswith((".yaml", ".yml")):
+        return Selection((_from_yaml(Path(kind), severity, table),))
+    return Selection((_named(kind, severity, table, parse(settings, "--set").data if settings else {}),))
+
+
+def _named(kind: str, severity: int, table: str, options: Any = None) -> Recipe:
+    names = [*corruptions().names("corruption"), *DRAWN, "all"]
+    if ("corruption", kind.rpartition(":")[2]) not in corruptions().entries:
+        raise ConfigError(f"unknown corruption '{kind}'{nearest(kind, names)}")
+    return _checked(rebuild(kind, [_filled({"use": kind} | (options or {}), severity, table)]), "")
+
+
+def _from_yaml(path: Path, severity: int, table: str) -> Recipe:
+    try:
+        document = parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); name a YAML file with a list of kinds") from error
+    if not isinstance(document.data, list) or not document.data:
+        raise ConfigError(f"{path}: a chain of damage is a list of kinds, such as '- {{use: jpeg, severity: 3}}'")
+    resolver = Resolver(corruptions(), document)
+    parts = []
+    for number, raw in enumerate(document.data):
+        filled = _filled({"use": raw} if isinstance(raw, str) else raw, severity, table)
+        parts.append(resolver.part("corruption", filled, (number,)))
+        _checked(Recipe("", (parts[-1],)), document.where((number,)) + ": ")
+    return Recipe("+".join(part.name for part in parts), tuple(parts))
+
+
+def _filled(raw: Any, severity: int, table: str) -> Any:
+    """The mapping of a part with severity and table where the part has such options and does not say them itself."""
+    if severity not in SEVERITIES or isinstance(severity, bool):
+        raise ConfigError(f"severity {severity!r} is not a whole number from 1 (mild) to 5 (severe)")
+    if table not in TABLES:
+        raise ConfigError(f"unknown table '{table}'{nearest(table, TABLES)}")
+    name = raw.get("use") if isinstance(raw, dict) else None
+    if not isinstance(name, str) or ("corruption", name.rpartition(":")[2]) not in corruptions().entries:
+        return raw
+    known = corruptions().get("corruption", name).options.model_fields
+    return {key: value for key, value in (("severity", severity), ("table", table)) if key in known} | raw
+
+
+def _checked(recipe: Recipe, where: str) -> Recipe:
+    """The recipe, whose parts have been made once so that a wrong option is told before any picture is read."""
+    for part in recipe.parts:
+        try:
+            corruptions().get("corruption", part.name).load()(part.options)
+        except ConfigError as error:
+            raise ConfigError(f"{where}{error}") from error
+    return recipe

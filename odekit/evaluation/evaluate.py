@@ -1,0 +1,72 @@
+"""`odekit eval`: a folder of restored pictures against the clean ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from odekit.core.options import Part
+from odekit.evaluation import panel as panels
+from odekit.evaluation import tables
+from odekit.evaluation.compare import compare
+from odekit.evaluation.pairing import pair
+from odekit.evaluation.panel import Panel
+from odekit.evaluation.results import Method, Results
+from odekit.parts.installed import catalog
+
+
+def evaluate(
+    restored: Path,
+    reference: Path,
+    damaged: Path | None = None,
+    manifest: Path | None = None,
+    metrics: str = "",
+    out: Path | None = None,
+    fit: bool = False,
+    seed: int = 0,
+    processes: int | None = None,
+    device: str = "auto",
+    command: str = "",
+) -> Results:
+    """Measure; with `out`, write results.json, rows.csv and summary.csv there.
+
+    Raises:
+        ConfigError: unknown metric, nothing to compare, or a folder that cannot be written.
+        InputError: a manifest that cannot be read.
+        WeightsError: a metric whose weights are absent, with the command that mends it.
+    """
+    panel = opened(panels.choose(metrics or panels.DEFAULT), device)
+    found = pair(restored, reference, damaged, manifest)
+    methods = [Method("restored", "restored")]
+    if damaged is not None:
+        methods.insert(0, Method("damaged", "damaged", "damaged"))
+    results = compare(
+        found.cases, methods, panel, name="eval", title=f"{restored} against {reference}",
+        how=f"{len(found.cases)} pictures of {restored} against {reference}", out=out, command=command,
+        against="damaged" if damaged is not None else "", seed=seed, processes=processes, fit=fit,
+        problems=found.problems,
+    )  # fmt: skip
+    if out is not None:
+        save(results, out)
+    return results
+
+
+def opened(parts: Mapping[str, Part], device: str = "auto") -> Panel:
+    """The metrics, made. Metrics that need no device are made without loading torch."""
+    if set(parts) <= PLAIN:
+        return panels.make(parts, None)
+    from odekit.chains.tools import Toolbox
+    from odekit.core.device import resolve_device
+
+    return panels.make(parts, Toolbox(catalog(), resolve_device(device), "float32"))
+
+
+PLAIN = frozenset({"psnr", "ssim", "ciede2000", "sharpness", "swd", "fd-pca"})
+"""Metrics that are pure mathematics."""
+
+
+def save(results: Results, out: Path) -> None:
+    """The document and the summary as a CSV."""
+    out.mkdir(parents=True, exist_ok=True)
+    tables.write(out / "summary.csv", tables.summary_csv(results))
+    results.write(out)

@@ -1,0 +1,1 @@
+"""Comparisons of methods: Table 1, synergy, sweeps, trade-off."""

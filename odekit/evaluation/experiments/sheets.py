@@ -1,0 +1,103 @@
+"""Pictures of an experiment: a contact sheet, and the plot of fidelity against realism."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from odekit.core.image import Image
+from odekit.errors import ConfigError
+from odekit.evaluation.pairing import Case
+from odekit.evaluation.results import Method, Plot, Results
+from odekit.images import io
+from odekit.runs.report.sheet import sheet
+
+MOST = 12
+"""Rows of a contact sheet."""
+
+
+def contact_sheet(path: Path, cases: Sequence[Case], methods: Sequence[Method]) -> Path:
+    """Rows of clean picture, damaged picture and every method's, evenly chosen; failures leave a grey tile."""
+    step = max(1, -(-len(cases) // MOST))
+    rows = []
+    for case in cases[::step]:
+        row = [("clean", io.read(case.reference))]
+        for method in methods:
+            given = case.pictures.get(method.name)
+            label = f"{case.kind}" if method.kind == "damaged" else method.label
+            row.append((label, io.read(given)) if given is not None else (f"{label}: failed", grey(row[0][1])))
+        rows.append(row)
+    return io.write(Image.from_uint8(np.asarray(sheet(rows))), path, format="png")
+
+
+def grey(like: Image) -> Image:
+    """A picture of nothing."""
+    return like.with_pixels(np.full_like(like.pixels, 0.5))
+
+
+def points(results: Results, plot: Plot) -> dict[str, list[tuple[float, float, str]]]:
+    """(x, y, label) of every method that has both values, by line; methods without settings are lines of one point."""
+    groups = {group.method: group for group in results.groups if not group.kind}
+    lines: dict[str, list[tuple[float, float, str]]] = {}
+    for method in results.methods:
+        values = groups[method.name].values
+        x, y = values[plot.x].value, values[plot.y].value
+        if math.isnan(x) or math.isnan(y) or math.isinf(x):
+            continue
+        own = {key: value for key, value in method.settings.items() if key != plot.lines}
+        label = ", ".join(str(value) for value in own.values()) or method.label
+        line = method.label if not method.settings else line_name(plot, method.settings)
+        lines.setdefault(line, []).append((x, y, label))
+    return lines
+
+
+def line_name(plot: Plot, settings: Mapping[str, object]) -> str:
+    """What the legend calls the line of a method."""
+    if not plot.lines:
+        return plot.title or "sweep"
+    return f"{plot.lines.rpartition('.')[2]} = {settings.get(plot.lines)}"
+
+
+SHAPES = "so^Dv"
+"""Markers of points that stand alone; colours come again after ten."""
+
+
+def draw(results: Results, plot: Plot, path: Path) -> Path:
+    """The plot as a file whose ending says the format.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise ConfigError("plots need matplotlib; pip install matplotlib") from error
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    facts = {metric.name: metric for metric in results.metrics}
+    figure, panel = pyplot.subplots(figsize=(7, 5))
+    for number, (name, found) in enumerate(points(results, plot).items()):
+        xs, ys = [x for x, _, _ in found], [y for _, y, _ in found]
+        alone = len(found) == 1
+        marker = SHAPES[number // 10 % len(SHAPES)] if alone else "o"
+        panel.plot(xs, ys, marker=marker, linestyle="none" if alone else "-", label=name, color=f"C{number}")
+        for x, y, label in found if not alone else ():
+            panel.annotate(label, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=7)
+    panel.set_xlabel(axis(facts[plot.x].label, facts[plot.x].unit, facts[plot.x].better, "fidelity"))
+    panel.set_ylabel(axis(facts[plot.y].label, facts[plot.y].unit, facts[plot.y].better, "realism"))
+    panel.set_title(f"{results.title}\n{results.how}", fontsize=8, wrap=True)
+    panel.legend(fontsize="small")
+    panel.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+    return path
+
+
+def axis(label: str, unit: str, better: str, what: str) -> str:
+    """`PSNR, dB (fidelity; higher is better)`."""
+    return f"{label}{f', {unit}' if unit else ''} ({what}; {better} is better)"

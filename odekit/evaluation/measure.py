@@ -1,0 +1,127 @@
+"""Pairs measured as they stream by: pictures are read, compared and forgotten, in order, by several processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.core.image import Image
+from odekit.core.parallel import in_order
+from odekit.errors import OdekitError
+from odekit.evaluation.pairing import Case
+from odekit.evaluation.panel import Panel, measured, rebuild, several
+from odekit.images import io
+from odekit.images.resize import area_resized, resized
+
+CHUNK = 16
+"""Cases handed to a process at once, and pictures that a network sees at once."""
+PARALLEL_FROM = 300
+"""Pictures from which starting further processes pays, where their number is left to us."""
+Levels = NDArray[np.uint8]
+
+
+@dataclass
+class Measured:
+    """One case with what was found."""
+
+    case: Case
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By method and metric."""
+    problems: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By method and metric: why there is no value."""
+    errors: dict[str, str] = field(default_factory=dict)
+    """By method: why nothing could be measured."""
+    reference: Levels | None = None
+    pictures: dict[str, Levels] = field(default_factory=dict)
+    """By method; kept only where metrics of sets or networks want them."""
+
+
+def stream(
+    cases: Sequence[Case], panel: Panel, processes: int | None = None, fit: bool = False
+) -> Iterator[list[Measured]]:
+    """The cases in order, a chunk at a time, with the values of all metrics of pairs.
+
+    Args:
+        cases: what is compared.
+        panel: the metrics.
+        processes: how many; None leaves it to us. The result does not depend on it.
+        fit: bring pictures of another size to the reference's: area means where they shrink, Lanczos where they grow.
+            Otherwise another size is an error of that picture.
+    """
+    keep = bool(panel.sets or panel.heavy)
+    chunks = [list(cases[i : i + CHUNK]) for i in range(0, len(cases), CHUNK)]
+    if processes is None:
+        count = sum(len(case.pictures) for case in cases)
+        processes = min(os.cpu_count() or 1, 8) if count >= PARALLEL_FROM else 1
+    work = partial(_chunk, recipe=panel.recipe(), fit=fit, keep=keep)
+    for chunk in in_order(work, chunks, processes):
+        for name in panel.heavy:
+            _heavy(name, panel, chunk)
+        yield chunk
+
+
+def _chunk(cases: Sequence[Case], *, recipe: str, fit: bool, keep: bool) -> list[Measured]:
+    return [_one(case, recipe, fit, keep) for case in cases]
+
+
+def _one(case: Case, recipe: str, fit: bool, keep: bool) -> Measured:
+    """A case with its light metrics."""
+    out = Measured(case, errors=dict(case.errors))
+    try:
+        reference = finite(io.read(case.reference))
+    except OdekitError as error:
+        return Measured(case, errors=dict.fromkeys([*case.pictures, *case.errors], _line(error)))
+    for method, path in case.pictures.items():
+        try:
+            picture = same(finite(io.read(path)), reference, fit)
+        except OdekitError as error:
+            out.errors[method] = _line(error)
+            continue
+        out.values[method], out.problems[method] = measured(rebuild(recipe), picture, reference)
+        if keep:
+            out.pictures[method] = picture.to_uint8()
+    if keep:
+        out.reference = reference.to_uint8()
+    return out
+
+
+def finite(image: Image) -> Image:
+    """The image. Raises OdekitError where a pixel is no number."""
+    if not np.isfinite(image.pixels).all():
+        raise OdekitError(f"{image.meta.path or 'the picture'}: holds pixels that are no numbers (NaN or infinite)")
+    return image
+
+
+def same(image: Image, reference: Image, fit: bool) -> Image:
+    """The image at the reference's size. Raises OdekitError where it has another and may not be fitted."""
+    here, there = (image.height, image.width), (reference.height, reference.width)
+    if here == there:
+        return image
+    if not fit:
+        raise OdekitError(
+            f"{image.meta.path or 'the picture'}: {image.width}x{image.height}, its reference is "
+            f"{reference.width}x{reference.height}; bring them to one size, or say --fit"
+        )
+    shrinks = here[0] >= there[0] and here[1] >= there[1]
+    return area_resized(image, *there) if shrinks else resized(image, *there, "lanczos")
+
+
+def _heavy(name: str, panel: Panel, chunk: list[Measured]) -> None:
+    """One network on all pictures of a chunk."""
+    places = [(one, method) for one in chunk for method in one.pictures]
+    restored = [Image.from_uint8(one.pictures[method]) for one, method in places]
+    reference = [Image.from_uint8(one.reference) for one, _ in places if one.reference is not None]
+    values, troubles = several(panel.metrics[name], restored, reference)
+    for (one, method), value, trouble in zip(places, values, troubles, strict=True):
+        one.values[method][name] = value
+        if trouble:
+            one.problems[method][name] = trouble
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,168 @@
+"""Which pictures are compared with which: restored, damaged and clean ones found by their names."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from odekit.errors import ConfigError, InputError
+from odekit.evaluation.degrade import manifest
+from odekit.images import io
+from odekit.runs.inputs import collect
+
+STAGES = "stages"
+"""Where `odekit run --keep-stages` puts pictures that are no results."""
+
+
+NONE: Mapping[str, str] = {}
+"""Shared by all cases without errors: there may be hundreds of thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One clean picture and what became of it. Paths are text, which takes a third of a `Path`'s memory."""
+
+    name: str
+    reference: str
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """By method."""
+    errors: Mapping[str, str] = field(default_factory=lambda: NONE)
+    """By method: why there is no picture."""
+    kind: str = ""
+    severity: int | None = None
+
+
+class Known(NamedTuple):
+    """What pairing needs of a line of a manifest: whole lines, options and all, would fill the memory."""
+
+    input: str
+    kind: str
+    severity: int
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Cases in order of their groups, and what did not fit."""
+
+    cases: tuple[Case, ...]
+    problems: tuple[str, ...]
+
+
+def pair(restored: Path, reference: Path, damaged: Path | None = None, listed: Path | None = None) -> Pairing:
+    """Restored pictures and their clean ones, by the path below the folder without its ending.
+
+    A name that no clean picture has is looked up in the manifest of `odekit degrade`, which knows the clean picture of
+    each damaged one. A clean picture may have several restored ones (`--kind all`).
+
+    Args:
+        restored: a folder, or one picture.
+        reference: a folder, or one picture.
+        damaged: likewise; pictures that the restored ones were made from.
+        listed: the manifest; that of `damaged` or of `restored` where not given.
+
+    Raises:
+        ConfigError: no pictures, two of one name, or nothing in common.
+        InputError: a manifest that cannot be read.
+    """
+    results, clean = pictures(restored), pictures(reference)
+    if restored.is_file() and reference.is_file():
+        results = {next(iter(clean)): str(restored)}
+    before = {} if damaged is None else pictures(damaged)
+    entries = read_manifest(listed, [folder for folder in (damaged, restored) if folder is not None])
+    cases, problems, used = [], [], set()
+    for name, path in results.items():
+        entry = entries.get(name)
+        source = name if name in clean else _clean_name(entry, clean)
+        if source is None:
+            problems.append(f"{path}: no picture of {reference} has its name; left out")
+            continue
+        used.add(source)
+        case = Case(name, clean[source], {"restored": path})
+        cases.append(case if entry is None else replace(case, kind=entry.kind, severity=entry.severity))
+    for name, entry in entries.items():  # damaged pictures whose restored ones are missing
+        source = name if name in clean else _clean_name(entry, clean)
+        if source is not None and name not in results:
+            used.add(source)
+            cases.append(Case(name, clean[source], {}, _missing(restored), entry.kind, entry.severity))
+    cases += [Case(name, clean[name], {}, _missing(restored)) for name in clean if name not in used]
+    if not any(case.pictures for case in cases):
+        raise ConfigError(f"no picture of {restored} has the name of one of {reference}; files pair by their names")
+    if damaged is not None:
+        cases = [_with_damaged(case, before, damaged) for case in cases]
+    problems += [f"{case.name}: {error}" for case in cases for error in case.errors.values()]
+    return Pairing(ordered(cases), tuple(problems))
+
+
+def ordered(cases: Sequence[Case]) -> tuple[Case, ...]:
+    """By damage, severity and name: the pictures of a group follow one another."""
+    return tuple(sorted(cases, key=lambda case: (case.kind, case.severity or 0, case.name)))
+
+
+def pictures(path: Path) -> dict[str, str]:
+    """Paths of the pictures of a folder by name, sorted; a file alone is its own.
+
+    Raises:
+        ConfigError: none, or two that differ in their endings alone.
+    """
+    found: dict[str, str] = {}
+    for job in collect([path], path / STAGES, io.SUFFIXES):
+        name = stem(PurePosixPath(job.target.as_posix()))
+        if name in found:
+            raise ConfigError(f"{found[name]} and {job.file} share the name '{name}'; keep one of them")
+        found[name] = job.file
+    return found
+
+
+def stem(path: PurePosixPath) -> str:
+    """A relative path without its ending. A file whose name lied about its format has two: face.jpg.png is face."""
+    while path.suffix.lower() in io.SUFFIXES:
+        path = path.with_suffix("")
+    return path.as_posix()
+
+
+def read_manifest(listed: Path | None, folders: Sequence[Path]) -> dict[str, Known]:
+    """The lines of a manifest by the name of the damaged picture; of the first folder that has one.
+
+    Raises:
+        InputError: it was named and is not there, or a line is none of a manifest.
+    """
+    candidates = [listed / manifest.NAME if listed.is_dir() else listed] if listed else []
+    candidates += [] if listed else [folder / manifest.NAME for folder in folders]
+    for path in candidates:
+        if listed or path.is_file():
+            try:
+                return {
+                    stem(PurePosixPath(entry.output)): Known(entry.input, sys.intern(entry.kind), entry.severity)
+                    for entry in manifest.read(path)
+                }
+            except (OSError, ValueError, TypeError) as error:
+                raise InputError(f"{path}: no manifest of odekit degrade ({error})") from error
+    return {}
+
+
+def _clean_name(entry: Known | None, clean: Mapping[str, str]) -> str | None:
+    """The clean picture that a damaged one was made from: the longest end of its path that is a name."""
+    if entry is None:
+        return None
+    parts = stem(PurePosixPath(Path(entry.input).as_posix())).split("/")
+    names = ("/".join(parts[i:]) for i in range(len(parts)))
+    return next((name for name in names if name in clean), None)
+
+
+def _missing(folder: Path) -> dict[str, str]:
+    return {"restored": f"missing: no such picture in {folder}"}
+
+
+def _with_damaged(case: Case, before: Mapping[str, str], folder: Path) -> Case:
+    if case.name in before:
+        return replace(case, pictures={"damaged": before[case.name], **case.pictures})
+    return replace(case, errors={"damaged": f"missing: no such picture in {folder}", **case.errors})
+
+
+def kinds_of(cases: Sequence[Case]) -> Counter[tuple[str, int | None]]:
+    """How many cases each damage has, in order."""
+    return Counter((case.kind, case.severity) for case in cases)

@@ -1,0 +1,130 @@
+"""The metrics of a comparison: named on the command line, made once, and told apart by how they are fed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from odekit.chains.document import Document, parse
+from odekit.chains.resolve import Resolver
+from odekit.core.image import Image
+from odekit.core.interfaces import Tools
+from odekit.core.options import Part
+from odekit.errors import ConfigError, InputError, OdekitError
+from odekit.parts.installed import catalog
+from odekit.parts.metrics.base import About, about
+
+DEFAULT = "psnr,ssim,swd,ciede2000,sharpness"
+"""What needs no weights."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Metrics by name."""
+
+    parts: Mapping[str, Part]
+    metrics: Mapping[str, Any]
+    about: Mapping[str, About]
+
+    @property
+    def sets(self) -> list[str]:
+        """Names of the metrics of sets."""
+        return [name for name, facts in self.about.items() if facts.of == "set"]
+
+    @property
+    def light(self) -> list[str]:
+        """Names of the metrics of pairs that are quick and alone: processes work them out."""
+        return [name for name in self.metrics if name not in self.sets and getattr(self.metrics[name], "light", False)]
+
+    @property
+    def heavy(self) -> list[str]:
+        """Names of the other metrics of pairs: networks, which see many pictures at once."""
+        return [name for name in self.metrics if name not in self.sets and name not in self.light]
+
+    def recipe(self) -> str:
+        """The light metrics as text, for other processes."""
+        return json.dumps([self.parts[name].tree() for name in self.light])
+
+
+def choose(text: str) -> dict[str, Part]:
+    """`--metrics psnr,ssim` or `--metrics "psnr,{use: ssim, window: gaussian}"` as checked parts by name.
+
+    Raises:
+        ConfigError: an unknown metric or option, one named twice, or none.
+    """
+    document = parse(f"[{text}]", "--metrics")
+    resolver = Resolver(catalog(), Document(document.data, "--metrics", {}))
+    parts: dict[str, Part] = {}
+    for raw in document.data:
+        part = resolver.part("metric", raw, ())
+        if part.name in parts:
+            raise ConfigError(f"--metrics names '{part.name}' twice")
+        parts[part.name] = part
+    if not parts:
+        raise ConfigError(f"--metrics names none; known: {', '.join(catalog().names('metric'))}")
+    return parts
+
+
+def make(parts: Mapping[str, Part], tools: Tools | None) -> Panel:
+    """The metrics themselves. Raises WeightsError, with the command that mends it, where weights are absent."""
+    metrics, facts = {}, {}
+    for name, part in parts.items():
+        entry = catalog().get("metric", name)
+        metrics[name] = entry.load()(part.options, tools)
+        facts[name] = about(name.rpartition(":")[2], metrics[name], entry.summary)
+    return Panel(parts, metrics, facts)
+
+
+@cache
+def rebuild(recipe: str) -> dict[str, Any]:
+    """Light metrics from `Panel.recipe()`, made once in a process."""
+    resolver = Resolver(catalog(), Document({}, "", {}))
+    parts = [resolver.part("metric", tree, ()) for tree in json.loads(recipe)]
+    return {part.name: catalog().get("metric", part.name).load()(part.options, None) for part in parts}
+
+
+def measured(metrics: Mapping[str, Any], restored: Image, reference: Image) -> tuple[dict[str, float], dict[str, str]]:
+    """The values of metrics of pairs, and why some have none (their value is NaN)."""
+    values: dict[str, float] = {}
+    problems: dict[str, str] = {}
+    for name, metric in metrics.items():
+        found, trouble = several(metric, [restored], [reference])
+        values[name] = found[0]
+        if trouble[0]:
+            problems[name] = trouble[0]
+    return values, problems
+
+
+def several(metric: Any, restored: Sequence[Image], reference: Sequence[Image]) -> tuple[list[float], list[str]]:
+    """A metric of pairs on several pairs: values, and why some are NaN. `measure_many`, if any, sees all of them."""
+    side = getattr(metric, "least_side", 1)
+    values = [float("nan")] * len(restored)
+    troubles = [
+        f"{a.width}x{a.height} is smaller than the {side} px it needs" if min(a.height, a.width) < side else ""
+        for a in restored
+    ]
+    ready = [i for i, trouble in enumerate(troubles) if not trouble]
+    many = getattr(metric, "measure_many", None)
+    try:
+        if many is not None and ready:
+            for i, value in zip(ready, many([restored[i] for i in ready], [reference[i] for i in ready]), strict=True):
+                values[i] = float(value)
+            ready = []
+    except InputError:
+        many = None  # one pair is to blame; each for itself tells which
+    for i in ready:
+        try:
+            values[i] = float(metric.measure(restored[i], reference[i]))
+        except InputError as error:
+            troubles[i] = str(error)
+        except OdekitError:
+            raise
+        except Exception as error:  # a stranger's metric may raise anything
+            troubles[i] = f"{type(error).__name__}: {error}"
+    for i, value in enumerate(values):
+        if value != value and not troubles[i]:
+            troubles[i] = "no value for this pair"
+    return values, troubles

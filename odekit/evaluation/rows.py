@@ -1,0 +1,102 @@
+"""Rows of pictures: written to a CSV as they come, and kept for the document while they are few."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from odekit.errors import ConfigError
+from odekit.evaluation.measure import Measured
+from odekit.evaluation.pairing import Case
+from odekit.evaluation.results import ROWS, Row
+
+NAME = "rows.csv"
+Facts = Callable[[Case, str], "tuple[int | None, float | None]"]
+"""Calls and seconds of a method's picture, where they are known."""
+
+
+class Rows:
+    """A sink of rows. Without a folder they are kept alone."""
+
+    def __init__(
+        self, folder: Path | None, metrics: Sequence[str], methods: Sequence[str], facts: Facts | None = None
+    ) -> None:
+        self.folder, self.metrics, self.methods, self.facts = folder, list(metrics), list(methods), facts
+        self.kept: list[Row] = []
+        self.count = 0
+        self.file: Any = None
+        self.temporary: Path | None = None
+
+    def __enter__(self) -> Rows:
+        if self.folder is not None:
+            self.temporary = self.folder / f".{NAME}.tmp"
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.file = self.temporary.open("w", encoding="utf-8", newline="")
+            except OSError as error:
+                raise ConfigError(f"the output folder {self.folder} cannot be written: {error.strerror}") from error
+            self.writer = csv.writer(self.file)
+            self.writer.writerow(
+                ["picture", "method", "kind", "severity", *self.metrics, "calls", "seconds", "problems", "error"]
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.file is not None and self.temporary is not None and self.folder is not None:
+            self.file.close()
+            if kind is None:
+                os.replace(self.temporary, self.folder / NAME)
+            else:
+                self.temporary.unlink(missing_ok=True)
+
+    def add(self, chunk: Iterable[Measured]) -> None:
+        """Take in measured cases."""
+        for one in chunk:
+            for method in self.methods:
+                row = self._row(one, method)
+                self.count += 1
+                if self.file is not None:
+                    self.writer.writerow(self._cells(row))
+                if self.count <= ROWS:
+                    self.kept.append(row)
+                else:
+                    self.kept.clear()
+
+    def _row(self, one: Measured, method: str) -> Row:
+        case = one.case
+        calls, seconds = self.facts(case, method) if self.facts is not None else (None, None)
+        roles = {"reference": case.reference, "damaged": case.pictures.get("damaged"), "restored": None}
+        if method != "damaged":
+            roles["restored"] = case.pictures.get(method)
+        return Row(
+            case.name, method, case.kind, case.severity, one.values.get(method, {}), one.problems.get(method, {}),
+            one.errors.get(method, ""), calls, seconds,
+            {role: self._place(path) for role, path in roles.items() if path is not None},
+        )  # fmt: skip
+
+    def _place(self, path: str) -> str:
+        return Path(os.path.relpath(path, self.folder) if self.folder is not None else path).as_posix()
+
+    def _cells(self, row: Row) -> list[str]:
+        problems = "; ".join(f"{name}: {text}" for name, text in row.problems.items())
+        values = [cell(row.values.get(name)) for name in self.metrics]
+        severity = "" if row.severity is None else str(row.severity)
+        calls = "" if row.calls is None else str(row.calls)
+        return [row.picture, row.method, row.kind, severity, *values, calls, cell(row.seconds), problems, row.error]
+
+    @property
+    def document(self) -> tuple[Row, ...]:
+        """The rows that the document holds: all, or none where there are too many."""
+        return tuple(self.kept)
+
+
+def cell(value: float | None) -> str:
+    """A number for a CSV: all digits, inf as it is, nothing where there is none."""
+    return "" if value is None or math.isnan(value) else repr(float(value))

@@ -1,1 +1,0 @@
-"""File formats behind `odekit.io`: decoding, encoding, deep pixels, colour profiles, EXIF."""

@@ -1,0 +1,1 @@
+"""One module per concern of the file formats: decoding, encoding, colour profiles, EXIF."""

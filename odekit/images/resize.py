@@ -1,0 +1,40 @@
+"""FILL images.resize."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from odekit.core.image import Image
+
+Filter = Literal["lanczos", "bicubic", "box"]
+
+
+def resized(image: Image, height: int, width: int, filter: Filter) -> Image:
+    """The image at another size, values clipped to [0, 1]."""
+    planes = [resample(plane, height, width, filter) for plane in image.pixels]
+    alpha = None if image.alpha is None else resample(image.alpha, height, width, filter)
+    return replace(image, pixels=np.stack(planes), alpha=alpha)
+
+
+def resample(plane: NDArray[np.float32], height: int, width: int, filter: Filter) -> NDArray[np.float32]:
+    """One float32 plane (H, W) at another size, clipped to [0, 1]."""
+    method = {
+        "lanczos": PIL.Image.Resampling.LANCZOS,
+        "bicubic": PIL.Image.Resampling.BICUBIC,
+        "box": PIL.Image.Resampling.BOX,
+    }[filter]
+    out = np.asarray(PIL.Image.fromarray(plane).resize((width, height), method), dtype=np.float32)
+    return np.clip(out, 0.0, 1.0).astype(np.float32)
+
+
+def area_resized(image: Image, height: int, width: int) -> Image:
+    """The mean over the area of each new pixel where the picture shrinks, bicubic where it grows."""
+    shrinks = height <= image.height and width <= image.width
+    if (height, width) == (image.height, image.width):
+        return image
+    return resized(image, height, width, "box" if shrinks else "bicubic")

@@ -1,0 +1,27 @@
+"""Registers the built-in parts through the same hook as any plugin: names, option models, lazy factories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from odekit.core.files import ASSETS
+from odekit.parts import corruptions, enhancers, faces, inverters, metrics, priors, repair, solvers, stages, upsamplers
+from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins.hooks import hookimpl
+
+KINDS = (stages, priors, inverters, solvers, enhancers, upsamplers, faces, repair, metrics, corruptions)
+
+
+def chain_folder() -> Path:
+    """Where the shipped chains are: inside the installed package, or beside it in a checkout."""
+    inside = ASSETS.parent / "configs"
+    return inside if inside.is_dir() else ASSETS.parent.parent / "configs"
+
+
+@hookimpl
+def odekit_parts(catalog: PluginCatalog) -> None:
+    """Everything that odekit itself brings."""
+    for kind in KINDS:
+        kind.register(catalog)
+    for path in sorted(chain_folder().glob("*.yaml")):
+        catalog.chain(path.stem, path)

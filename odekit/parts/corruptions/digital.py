@@ -1,0 +1,53 @@
+"""Kinds that work on values alone or on a coarser copy: contrast, brightness, saturation, pixelation and JPEG."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from odekit.parts.corruptions.primitives import Pixels, levels, unit
+
+
+def contrast(pixels: Pixels, rng: np.random.Generator, *, factor: float) -> Pixels:
+    """(x - mean) * factor + mean, with the mean of each channel over the picture."""
+    values = unit(pixels)
+    mean = values.mean(axis=(0, 1))
+    return levels((values - mean) * factor + mean)
+
+
+def brightness(pixels: Pixels, rng: np.random.Generator, *, add: float) -> Pixels:
+    """V + add in HSV."""
+    from skimage.color import hsv2rgb, rgb2hsv
+
+    hsv = rgb2hsv(unit(pixels))
+    hsv[..., 2] = np.clip(hsv[..., 2] + add, 0, 1)
+    return levels(hsv2rgb(hsv))
+
+
+def saturate(pixels: Pixels, rng: np.random.Generator, *, factor: float, add: float) -> Pixels:
+    """S * factor + add in HSV; greys, which have no hue, count as red where `add` colours them."""
+    from skimage.color import hsv2rgb, rgb2hsv
+
+    hsv = rgb2hsv(unit(pixels))
+    hsv[..., 1] = np.clip(hsv[..., 1] * factor + add, 0, 1)
+    return levels(hsv2rgb(hsv))
+
+
+def pixelate(pixels: Pixels, rng: np.random.Generator, *, scale: float) -> Pixels:
+    """Shrunk to this fraction of its sides (cut off to whole pixels) and enlarged again, both by a box filter."""
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    size = (max(1, int(width * scale)), max(1, int(height * scale)))
+    small = Image.fromarray(pixels).resize(size, Image.Resampling.BOX)
+    return np.asarray(small.resize((width, height), Image.Resampling.BOX)).copy()
+
+
+def jpeg(pixels: Pixels, rng: np.random.Generator, *, quality: int) -> Pixels:
+    """Written and read as JPEG of this quality by Pillow (chroma at half size)."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer)).copy()

@@ -1,0 +1,53 @@
+"""A picture on rubber: a random affine map, then a smooth random displacement (Simard et al. 2003; ImageNet-C)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.parts.corruptions.primitives import Pixels, levels, sample, unit
+
+
+def affine_map(height: int, width: int, moved: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The 2 x 3 map from output (x, y) to input (x, y) that carries three points about the centre to where they moved.
+
+    Args:
+        height: of the picture.
+        width: of the picture.
+        moved: (3, 2) displacements (x, y) in pixels of the points, which lie a third of the short side from the centre.
+    """
+    centre = np.array([width // 2, height // 2], dtype=np.float64)
+    reach = float(max(1, min(height, width) // 3))
+    before = centre + reach * np.array([[1, 1], [1, -1], [-1, -1]])
+    after = np.column_stack([before + moved, np.ones(3)])
+    return np.asarray(np.linalg.solve(after, before).T, dtype=np.float64)
+
+
+def displacement(rng: np.random.Generator, shape: tuple[int, int], alpha: float, sigma: float) -> NDArray[np.float64]:
+    """Two fields (2, H, W) of pixels: U(-1, 1) smoothed by a Gaussian that ends at 3 sigma, times alpha."""
+    from scipy import ndimage
+
+    fields = rng.uniform(-1, 1, size=(2, *shape))
+    if alpha == 0:
+        return np.zeros_like(fields)
+    return np.asarray(alpha * ndimage.gaussian_filter(fields, (0, sigma, sigma), mode="reflect", truncate=3.0))
+
+
+def elastic(pixels: Pixels, rng: np.random.Generator, *, alpha: float, sigma: float, affine: float) -> Pixels:
+    """Three points move by U(-affine, affine) and the picture with them; then every pixel by a smoothed random field.
+
+    Args:
+        pixels: the picture.
+        rng: draws the map and the field.
+        alpha: strength of the field in pixels, before smoothing.
+        sigma: deviation of the smoothing in pixels.
+        affine: greatest displacement of the three points along either axis, in pixels.
+    """
+    height, width = pixels.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    across, down = affine_map(height, width, rng.uniform(-affine, affine, size=(3, 2)))
+    values = sample(
+        unit(pixels), down[0] * x + down[1] * y + down[2], across[0] * x + across[1] * y + across[2], "mirror"
+    )
+    right, below = displacement(rng, (height, width), alpha, sigma)
+    return levels(sample(values, y + below, x + right, "reflect"), summed=True)

@@ -1,0 +1,115 @@
+"""Frost on the glass: the published blend with a frost picture, here a synthetic one or one of the user's own.
+
+The photographs published with ImageNet-C have no stated origin, so none is shipped. The synthetic texture is plasma
+(the haze) plus ridge noise (the needles): the zero lines of smooth random fields, drawn out along a few directions as
+ice crystals grow, each direction in its own region.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.errors import ConfigError, InputError
+from odekit.parts.corruptions.primitives import Pixels, cloud, levels, unit
+
+DIRECTIONS = 4
+"""Directions of growth in one picture."""
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+
+
+def frost(
+    pixels: Pixels,
+    rng: np.random.Generator,
+    *,
+    picture: float,
+    frost: float,
+    scale: float,
+    folder: Path | str | None = None,
+) -> Pixels:
+    """The blend picture * x + frost * texture.
+
+    Args:
+        pixels: the picture.
+        rng: draws the texture, or which of the folder's and which part of it.
+        picture: weight of the picture.
+        frost: weight of the texture.
+        scale: size of the crystals: 1 is that of the published 224-pixel table, 0.2 of the 64-pixel one.
+        folder: frost pictures of your own, shrunk by `scale`, used in place of the synthetic texture.
+
+    Raises:
+        InputError: a picture of the folder cannot be read.
+    """
+    height, width = pixels.shape[:2]
+    ice = (
+        texture(rng, height, width, scale) if folder is None else _from_folder(rng, Path(folder), height, width, scale)
+    )
+    return levels(picture * unit(pixels) + frost * ice)
+
+
+def texture(rng: np.random.Generator, height: int, width: int, scale: float) -> NDArray[np.float64]:
+    """A synthetic frost picture (height, width, 3) in [0, 1]: bluish where thin, white where thick."""
+    haze = cloud(rng, height, width, 1.9)
+    needles = np.zeros((height, width))
+    first = rng.uniform(0, np.pi)
+    for direction in range(DIRECTIONS):
+        angle = first + direction * np.pi / DIRECTIONS + rng.normal(0, 0.12)
+        region = _smooth(rng, height, width, angle, 22 * scale, 22 * scale)
+        coarse = np.exp(-((_smooth(rng, height, width, angle, 45 * scale, 5 * scale) / 0.30) ** 2))
+        fine = np.exp(-((_smooth(rng, height, width, angle, 20 * scale, 2.5 * scale) / 0.30) ** 2))
+        needles = np.maximum(needles, (0.8 * coarse + 0.4 * fine) / (1 + np.exp(-2.5 * region)))
+    thick = np.clip(rng.normal(0.35, 0.12) + 0.38 * haze + 0.42 * needles * (0.35 + 0.65 * haze), 0, 1)[..., None]
+    return np.clip(thick * (np.array([0.86, 0.95, 1.0]) + 0.14 * thick), 0, 1)
+
+
+def _from_folder(rng: np.random.Generator, folder: Path, height: int, width: int, scale: float) -> NDArray[np.float64]:
+    """A random part (height, width, 3) in [0, 1] of a random picture of the folder, shrunk by `scale` at most."""
+    from PIL import Image, UnidentifiedImageError
+
+    names = _pictures(checked_folder(folder))
+    path = names[int(rng.integers(len(names)))]
+    try:
+        with Image.open(path) as opened:
+            found = opened.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise InputError(f"{path}: frost picture cannot be read ({error}); take it out of the folder") from error
+    factor = max(scale, height / found.height, width / found.width)
+    size = (max(width, round(found.width * factor)), max(height, round(found.height * factor)))
+    whole = np.asarray(found.resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR))
+    top = int(rng.integers(size[1] - height + 1))
+    left = int(rng.integers(size[0] - width + 1))
+    return unit(whole[top : top + height, left : left + width])
+
+
+def checked_folder(folder: Path | str) -> Path:
+    """The folder. Raises ConfigError where it holds no picture."""
+    if not isinstance(folder, str | Path) or not _pictures(Path(folder)):
+        raise ConfigError(f"{folder}: holds no frost picture (png, jpg, webp, bmp, tif); name a folder that does")
+    return Path(folder)
+
+
+def _pictures(folder: Path) -> tuple[Path, ...]:
+    """The pictures of a folder, by name."""
+    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)) if folder.is_dir() else ()
+
+
+def _smooth(
+    rng: np.random.Generator, height: int, width: int, angle: float, along: float, across: float
+) -> NDArray[np.float64]:
+    """Gaussian noise of unit variance, smoothed by `along` pixels in the direction `angle` and `across` beside it.
+
+    Nothing is finer than 0.7 pixels, below which a pixel grid shows no direction.
+    """
+    from scipy import fft
+
+    fy = fft.fftfreq(height)[:, None]
+    fx = fft.rfftfreq(width)[None, :]
+    forward = fx * np.cos(angle) + fy * np.sin(angle)
+    beside = fy * np.cos(angle) - fx * np.sin(angle)
+    along, across = max(along, 0.7), max(across, 0.7)
+    kept = np.exp(-2 * np.pi**2 * ((along * forward) ** 2 + (across * beside) ** 2))
+    spectrum = fft.rfft2(rng.standard_normal((height, width))) * kept
+    field = fft.irfft2(spectrum, (height, width))
+    return np.asarray((field - field.mean()) / (field.std() or 1.0))

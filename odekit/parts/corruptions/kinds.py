@@ -1,0 +1,173 @@
+"""The kinds of damage by name, and `corrupt`, which does one of them. Importing this loads numpy alone."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import math
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from odekit.core.spelling import nearest
+from odekit.errors import ConfigError, InputError
+from odekit.parts.corruptions import tables
+from odekit.parts.corruptions.primitives import Pixels
+
+Table: TypeAlias = Literal["auto", "64", "224"]
+"""Which parameters: those published for 64-pixel or 224-pixel pictures, or `auto`: 64 up to 64 pixels."""
+
+_MODULES = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
+    "blur": ("defocus_blur", "zoom_blur", "gaussian_blur"),
+    "glass": ("glass_blur",),
+    "motion": ("motion_blur",),
+    "weather": ("snow", "fog"),
+    "frost": ("frost",),
+    "spatter": ("spatter",),
+    "digital": ("brightness", "contrast", "pixelate", "jpeg", "saturate"),
+    "elastic": ("elastic",),
+    "masks": ("mask_pixels", "mask_lines", "mask_gaussian"),
+    "old_photo": ("scratches", "stains"),
+}
+_HOME = {kind: module for module, kinds in _MODULES.items() for kind in kinds}
+
+IMAGENET_KINDS: tuple[str, ...] = (
+    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
+    "frost", "fog", "brightness", "contrast", "elastic", "pixelate", "jpeg",
+    "speckle_noise", "gaussian_blur", "spatter", "saturate",
+)  # fmt: skip
+"""ImageNet-C: its 15 kinds and the 4 extra ones."""
+MASK_KINDS: tuple[str, ...] = ("mask_pixels", "mask_lines", "mask_gaussian")
+OLD_PHOTO_KINDS: tuple[str, ...] = ("scratches", "stains")
+KINDS: tuple[str, ...] = IMAGENET_KINDS + MASK_KINDS + OLD_PHOTO_KINDS
+"""Every kind that `corrupt` knows."""
+PAPER_KINDS: tuple[str, ...] = tuple(
+    kind for kind in IMAGENET_KINDS + MASK_KINDS if kind not in ("zoom_blur", "defocus_blur")
+)
+"""The 20 kinds of the ODEdit paper's experiment."""
+SEVERITIES: tuple[int, ...] = (1, 2, 3, 4, 5)
+TABLES: tuple[str, ...] = ("auto", "64", "224")
+
+
+def corrupt(
+    pixels: Pixels,
+    kind: str,
+    severity: int,
+    rng: np.random.Generator,
+    table: Table = "auto",
+    **options: Any,
+) -> Pixels:
+    """One picture, damaged in one way.
+
+    Args:
+        pixels: uint8 (H, W, 3), sRGB-encoded RGB; left as it is.
+        kind: one of KINDS.
+        severity: 1 (mild) to 5 (severe).
+        rng: the picture's own generator; the same state gives the same damage. No other generator is touched.
+        table: which published parameters; see `Table`.
+        options: parameters by name that replace those of the table (see `tables.NAMES`), and further options of the
+            kind's function, such as `colour` of the masks or `folder` of frost.
+
+    Returns:
+        uint8 (H, W, 3), a new array.
+
+    Raises:
+        ConfigError: unknown kind or option (the nearest name is given), a severity or value out of range.
+        InputError: pixels are not uint8 (H, W, 3).
+    """
+    function, arguments = _arrange(kind, severity, options)
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        shape = getattr(pixels, "shape", type(pixels).__name__)
+        raise InputError(f"{kind} wants uint8 (H, W, 3), not {getattr(pixels, 'dtype', '')} {shape}; convert it first")
+    if pixels.size == 0:
+        raise InputError(f"{kind} wants a picture of one pixel or more, not {pixels.shape}")
+    return function(pixels, rng, **(tables.row(kind, severity, is_small(pixels, table)) | arguments))
+
+
+def corrupt_chain(
+    pixels: Pixels, steps: Iterable[tuple[str, int]], rng: np.random.Generator, table: Table = "auto"
+) -> Pixels:
+    """One picture, damaged in several ways: (kind, severity) in the order given, all from one generator.
+
+    Raises:
+        ConfigError: as `corrupt`, before anything is done.
+    """
+    listed = list(steps)
+    for kind, severity in listed:
+        check(kind, severity)
+    for kind, severity in listed:
+        pixels = corrupt(pixels, kind, severity, rng, table)
+    return pixels
+
+
+def check(kind: str, severity: int, **options: Any) -> None:
+    """Raise ConfigError where `corrupt` would, before any picture is read."""
+    _arrange(kind, severity, options)
+
+
+def is_small(pixels: Pixels, table: Table | int) -> bool:
+    """Whether the 64-pixel parameters apply. Raises ConfigError for an unknown table."""
+    name = str(table)
+    if name not in TABLES:
+        raise ConfigError(f"unknown table '{name}'{nearest(name, TABLES)}")
+    return max(pixels.shape[:2]) <= 64 if name == "auto" else name == "64"
+
+
+@functools.cache
+def options_of(kind: str) -> tuple[str, ...]:
+    """The names of all options of a kind: the parameters of the tables first."""
+    return tuple(
+        name
+        for name, value in inspect.signature(_function(kind)).parameters.items()
+        if value.kind is inspect.Parameter.KEYWORD_ONLY
+    )
+
+
+def _function(kind: str) -> Callable[..., Pixels]:
+    """The function of a kind, its module imported now."""
+    if kind not in _HOME:
+        raise ConfigError(f"unknown corruption '{kind}'{nearest(str(kind), KINDS)}")
+    function: Callable[..., Pixels] = getattr(importlib.import_module(f"odekit.parts.corruptions.{_HOME[kind]}"), kind)
+    return function
+
+
+def _arrange(kind: str, severity: int, options: dict[str, Any]) -> tuple[Callable[..., Pixels], dict[str, Any]]:
+    """The function of a kind and the checked options given for it."""
+    function = _function(kind)
+    try:
+        number = operator.index(severity)
+    except TypeError:
+        number = 0
+    if number not in SEVERITIES or isinstance(severity, bool):
+        raise ConfigError(f"severity {severity!r} of '{kind}' is not a whole number from 1 (mild) to 5 (severe)")
+    known = options_of(kind)
+    return function, {name: _value(kind, name, value, known) for name, value in options.items()}
+
+
+def _value(kind: str, name: str, value: Any, known: Iterable[str]) -> Any:
+    """An option's value, checked."""
+    if name not in known:
+        raise ConfigError(f"'{kind}' has no option '{name}'{nearest(name, known)}")
+    if name == "colour":
+        return importlib.import_module("odekit.parts.corruptions.masks").checked_colour(value)
+    if name == "per_channel":
+        if not isinstance(value, bool):
+            raise ConfigError(f"per_channel={value!r} of '{kind}' is not true or false")
+        return value
+    if name == "folder":
+        return (
+            value if value is None else importlib.import_module("odekit.parts.corruptions.frost").checked_folder(value)
+        )
+    if name == "angle" and value is None:
+        return value
+    low, high = tables.LIMITS.get(name, (0.0, 1e4))
+    whole = name in tables.WHOLE
+    good = isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or not low <= value <= high or (whole and value != int(value)):
+        wanted = "a whole number" if whole else "a number"
+        raise ConfigError(f"{name}={value!r} of '{kind}' is not {wanted} from {low:g} to {high:g}")
+    return int(value) if whole else float(value)

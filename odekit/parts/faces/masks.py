@@ -1,0 +1,71 @@
+"""Which part of an aligned face is put back: parts of the kind `mask` (see `odekit.core.interfaces.FaceMask`)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.core.image import Image
+from odekit.core.interfaces import Tools
+from odekit.core.options import Options
+
+FEATHER = 0.08
+CENTRE = (0.502, 0.545)
+RADII = (0.335, 0.425)
+"""From above the brows to below the chin, ear to ear; the soft edge lies inside."""
+
+
+class Ellipse(Options):
+    """Options of the mask `ellipse`."""
+
+    part = "ellipse"
+
+
+class Square(Options):
+    """Options of the mask `square`."""
+
+    part = "square"
+
+
+class EllipseMask:
+    """An ellipse about the face of the template."""
+
+    def __init__(self, options: Ellipse | None = None, tools: Tools | None = None) -> None:
+        """Nothing to load."""
+
+    def at(self, u: NDArray[np.float64], v: NDArray[np.float64], feather: float) -> NDArray[np.float32]:
+        """The mask at fractions (u, v) of the crop: 1 inside, 0 from the ellipse on, a soft edge `feather` wide."""
+        far = np.hypot((u - CENTRE[0]) / RADII[0], (v - CENTRE[1]) / RADII[1])
+        return ramp((1 - far) * min(RADII) / feather)
+
+    def __call__(self, face: Image) -> NDArray[np.float32]:
+        """The mask of a face (H, W), with the usual soft edge."""
+        return self.at(*middles(face), FEATHER)
+
+
+class SquareMask:
+    """The whole crop but for its soft edge."""
+
+    def __init__(self, options: Square | None = None, tools: Tools | None = None) -> None:
+        """Nothing to load."""
+
+    def at(self, u: NDArray[np.float64], v: NDArray[np.float64], feather: float) -> NDArray[np.float32]:
+        """The mask at fractions (u, v) of the crop: 1 inside, 0 at its border, a soft edge `feather` wide."""
+        return ramp(np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v)) / feather)
+
+    def __call__(self, face: Image) -> NDArray[np.float32]:
+        """The mask of a face (H, W), with the usual soft edge."""
+        return self.at(*middles(face), FEATHER)
+
+
+def ramp(t: NDArray[np.float64]) -> NDArray[np.float32]:
+    """0 below 0, 1 above 1, a cubic with level ends between (smoothstep)."""
+    t = np.clip(t, 0.0, 1.0)
+    out: NDArray[np.float32] = (t * t * (3 - 2 * t)).astype(np.float32)
+    return out
+
+
+def middles(face: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fractions of the side of every pixel's middle."""
+    u, v = np.meshgrid((np.arange(face.width) + 0.5) / face.width, (np.arange(face.height) + 0.5) / face.height)
+    return u, v

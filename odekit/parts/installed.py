@@ -1,0 +1,24 @@
+"""The process-wide catalogue: built-in parts, then installed plugins."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+
+import pluggy
+
+from odekit.plugins.catalog import Catalog
+from odekit.plugins.discovery import build, discover
+
+
+@functools.cache
+def loaded() -> tuple[Catalog, pluggy.PluginManager]:
+    """The process's catalogue and manager: built-in parts first, then installed plugins."""
+    builtin = importlib.import_module("odekit.parts.builtin")
+    return build([("odekit", builtin), *discover()])
+
+
+def catalog() -> Catalog:
+    """The process's catalogue."""
+    return loaded()[0]

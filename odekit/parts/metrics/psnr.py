@@ -1,0 +1,37 @@
+"""Peak signal-to-noise ratio."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from odekit.core.image import Image
+from odekit.core.interfaces import Tools
+from odekit.core.options import Options
+from odekit.parts.metrics.base import same_size
+
+
+class Psnr(Options):
+    """The metric `psnr` has no options."""
+
+    part = "psnr"
+
+
+class PsnrMetric:
+    """`-10 log10(mean squared error)` in dB over all pixels and channels, peak 1; infinite where equal."""
+
+    lower_is_better = False
+    label: ClassVar[str] = "PSNR"
+    unit: ClassVar[str] = "dB"
+    light: ClassVar[bool] = True
+
+    def __init__(self, options: Psnr | None = None, tools: Tools | None = None) -> None:
+        self.options = options or Psnr()
+
+    def measure(self, restored: Image, reference: Image) -> float:
+        """Decibels. Raises InputError where the sizes differ."""
+        a, b = same_size(restored, reference)
+        error = float(np.mean((a - b) ** 2))
+        return math.inf if error == 0 else -10 * math.log10(error)

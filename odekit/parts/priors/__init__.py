@@ -1,0 +1,32 @@
+"""Priors: noise-prediction networks with the schedule they were trained on."""
+
+from __future__ import annotations
+
+from odekit.core.files import ASSETS
+from odekit.parts.priors import options
+from odekit.plugins.catalog import PluginCatalog
+
+FACE64_SHA256 = "270d76e04c31fd66e10bccc733cccf31163e3b294ced113f9bd680ef8885e3d7"
+
+
+def register(catalog: PluginCatalog) -> None:
+    """Networks, and models whose eps is exact."""
+    make, spec = f"{__name__}.factories:", f"{__name__}.options:"
+    catalog.prior(
+        "face64", make + "face64", options.Face64, "built-in face prior, 64 px, 11.3 M parameters",
+        spec=spec + "face64_spec",
+    )  # fmt: skip
+    catalog.prior(
+        "diffusers", make + "diffusers", options.Diffusers, "any UNet2DModel folder by path",
+        spec=spec + "diffusers_spec", licence="of the weights",
+    )  # fmt: skip
+    catalog.prior(
+        "gaussian", make + "gaussian", options.Gaussian, "exact Gaussian, for tests", spec=spec + "exact_spec"
+    )
+    catalog.prior(
+        "mixture", make + "mixture", options.Mixture, "exact mixture of Gaussians, for tests", spec=spec + "exact_spec"
+    )
+    catalog.weights(
+        "face64", path=ASSETS / "face64", sha256=FACE64_SHA256, licence="MIT", commercial_use=True,
+        summary="built-in face prior",
+    )  # fmt: skip

@@ -1,0 +1,34 @@
+"""Makes the built-in priors from their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from odekit.core.interfaces import Prior, Tools
+from odekit.parts.priors.network import DiffusersPrior
+from odekit.parts.priors.options import Diffusers, Face64, Gaussian, Mixture
+
+
+def face64(options: Face64, tools: Tools) -> Prior:
+    """The built-in face prior, from the package."""
+    return DiffusersPrior.load(tools.weights("face64"), tools.device, tools.precision, compile=options.compile)
+
+
+def diffusers(options: Diffusers, tools: Tools) -> Prior:
+    """A UNet2DModel folder by path."""
+    return DiffusersPrior.load(Path(options.path), tools.device, tools.precision, compile=options.compile)
+
+
+def gaussian(options: Gaussian, tools: Tools) -> Prior:
+    """An exact Gaussian."""
+    from odekit.parts.priors.exact import GaussianPrior
+
+    return GaussianPrior(mean=options.mean, variance=options.variance, shape=(3, options.side, options.side))
+
+
+def mixture(options: Mixture, tools: Tools) -> Prior:
+    """The documented exact mixture."""
+    from odekit.parts.priors.exact import example_mixture
+
+    shape = (3, options.side, options.side)
+    return example_mixture(shape=shape, components=options.components, std=options.std, seed=options.seed)

@@ -1,0 +1,140 @@
+"""What a folder of prior weights says about itself, read without torch.
+
+A prior is a diffusers `UNet2DModel` folder. Three files speak, the later ones winning where they overlap:
+
+1. `config.json`: the network (diffusers).
+2. `scheduler_config.json` beside it, or `scheduler/scheduler_config.json`: noise levels, kind of prediction.
+3. `odekit.json` at the root: our own, see `odekit.parts.priors.metadata.Metadata`.
+
+Without 2 and 3 the prior is taken for a DDPM: epsilon prediction, linear betas 1e-4 .. 0.02 in 1,000 steps
+(arXiv:2006.11239, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from odekit.core.files import read_json_object
+from odekit.core.schedule import NoiseSchedule
+from odekit.errors import WeightsError
+from odekit.parts.priors.metadata import (
+    METADATA,
+    Metadata,
+    Prediction,
+    prediction_of,
+    read_metadata,
+    read_scheduler,
+    schedule_of,
+)
+
+WEIGHT_FILES = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+)
+
+
+@dataclass(frozen=True)
+class PriorSpec:
+    """A prior folder, understood."""
+
+    shape: tuple[int, int, int]
+    """(3, H, W) of the pictures it knows."""
+    schedule: NoiseSchedule
+    patch: int
+    prediction: Prediction
+    config: Mapping[str, Any]
+    """diffusers' configuration of the network."""
+    weights: Path
+    """The weights file."""
+    learned_sigma: bool = False
+    """The network has twice the output channels: the first half is the prediction, the rest a variance (unused)."""
+    heads: int | None = None
+    about: Mapping[str, Any] | None = None
+
+
+def read_spec(folder: Path) -> PriorSpec:
+    """Understand a prior folder: model files at its root, or a pipeline with `unet/` and `scheduler/`.
+
+    Raises:
+        WeightsError: no folder, no or a foreign config.json, unknown metadata, a network that is no prior of pictures,
+            or no weights file.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise WeightsError(f"{folder}: there is no such weights folder; check the path")
+    unet = _unet_folder(folder)
+    config = _network(unet / "config.json")
+    meta = read_metadata(folder, unet)
+    scheduler = read_scheduler(folder, unet)
+    shape, learned = _shape(config, meta, unet / "config.json")
+    return PriorSpec(
+        shape=shape,
+        schedule=schedule_of(meta, scheduler, folder),
+        patch=meta.patch,
+        prediction=prediction_of(meta, scheduler, folder),
+        config=config,
+        weights=_weights(unet),
+        learned_sigma=learned,
+        heads=meta.heads,
+        about=meta.about,
+    )
+
+
+def _unet_folder(folder: Path) -> Path:
+    for place in (folder, folder / "unet"):
+        if (place / "config.json").is_file():
+            return place
+    raise WeightsError(
+        f"{folder}: no config.json here or in unet/; a prior is a diffusers UNet2DModel folder "
+        "(`odekit weights convert` makes one from other files)"
+    )
+
+
+def _weights(unet: Path) -> Path:
+    for name in WEIGHT_FILES:
+        if (unet / name).is_file():
+            return unet / name
+    raise WeightsError(f"{unet}: no weights file; expected {WEIGHT_FILES[0]} (or {WEIGHT_FILES[-1]})")
+
+
+def _network(path: Path) -> dict[str, Any]:
+    config = read_json_object(path)
+    name = config.get("_class_name")
+    if name != "UNet2DModel":
+        raise WeightsError(f"{path}: describes {name or 'no network'}; a prior must be a UNet2DModel")
+    refused = {
+        "time_embedding_type": config.get("time_embedding_type", "positional") != "positional",
+        "class_embed_type": config.get("class_embed_type") is not None,
+        "num_class_embeds": config.get("num_class_embeds") is not None,
+        "center_input_sample": bool(config.get("center_input_sample", False)),
+    }
+    for key, bad in refused.items():
+        if bad:
+            raise WeightsError(
+                f"{path}: {key} is {config[key]!r}; a prior must be unconditional, with positional timesteps and data "
+                "in [-1, 1]"
+            )
+    return config
+
+
+def _shape(config: Mapping[str, Any], meta: Metadata, where: Path) -> tuple[tuple[int, int, int], bool]:
+    into, out, area = int(config.get("in_channels", 3)), int(config.get("out_channels", 3)), meta.patch**2
+    if into != 3 * area or out not in (into, 2 * into):
+        raise WeightsError(
+            f"{where}: {into} channels in, {out} out, patch {meta.patch}; a prior of RGB pictures has {3 * area} in "
+            f"and {3 * area} or {6 * area} out"
+        )
+    size = config.get("sample_size")
+    height, width = size if isinstance(size, list) else (size, size)
+    said = None if height is None or width is None else (3, int(height) * meta.patch, int(width) * meta.patch)
+    shape = meta.shape or said
+    if shape is None or shape[0] != 3 or (said and shape != said):
+        raise WeightsError(
+            f"{where}: sample_size {size} times patch {meta.patch} and the shape {meta.shape} of {METADATA} must give "
+            "one picture size (3, H, W)"
+        )
+    return shape, out == 2 * into

@@ -1,0 +1,30 @@
+"""ODE solvers for dy/drho = eps, one per file."""
+
+from __future__ import annotations
+
+from odekit.parts.solvers.belm import BelmOptions
+from odekit.parts.solvers.ddim import DdimOptions
+from odekit.parts.solvers.dpmpp_2m import Dpmpp2mOptions
+from odekit.parts.solvers.fixed_point import FixedPointOptions
+from odekit.parts.solvers.heun import HeunOptions
+from odekit.parts.solvers.reversible_heun import ReversibleHeunOptions
+from odekit.parts.solvers.rk45 import Rk45Options
+from odekit.plugins.catalog import PluginCatalog
+
+
+def register(catalog: PluginCatalog) -> None:
+    """All built-in solvers."""
+    here = f"{__name__}."
+    catalog.solver("ddim", here + "ddim:Ddim", DdimOptions, "first order, 1 call per step (the paper's)")
+    catalog.solver("heun", here + "heun:Heun", HeunOptions, "second order, 2 calls per step")
+    catalog.solver("dpmpp-2m", here + "dpmpp_2m:Dpmpp2m", Dpmpp2mOptions, "second order, 1 call per step")
+    catalog.solver("rk45", here + "rk45:Rk45", Rk45Options, "fifth order, adaptive: the reference")
+    catalog.solver(
+        "reversible-heun", here + "reversible_heun:ReversibleHeun", ReversibleHeunOptions,
+        "second order, 1 call per step, undone exactly",
+    )  # fmt: skip
+    catalog.solver("belm", here + "belm:Belm", BelmOptions, "O-BELM: second order, 1 call per step, undone exactly")
+    catalog.solver(
+        "fixed-point", here + "fixed_point:FixedPoint", FixedPointOptions,
+        "first order, implicit: undoes DDIM's own way down",
+    )  # fmt: skip

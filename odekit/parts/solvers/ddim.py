@@ -1,0 +1,51 @@
+"""DDIM: the explicit Euler method in (y, rho)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from odekit.core.grid import GridName
+from odekit.core.interfaces import Carry, Field, State
+from odekit.core.options import Options
+
+
+class DdimOptions(Options):
+    """Options of `ddim`."""
+
+    part = "ddim"
+    best_grid: ClassVar[GridName] = "uniform-t"
+    label: Literal["source", "target"] = "source"
+    """Timestep that the network is told on the way up: that of the level the state is at (`source`), or that of the
+    level it moves to (`target`, as the diffusers library's inverse scheduler; the way down always uses the source)."""
+
+
+class Ddim:
+    """`y' = y + (rho' - rho) eps(y, rho)`: ODEdit, eq. 8; Song et al., arXiv:2010.02502, eq. 14.
+
+    First order, one network call per step.
+    """
+
+    order = 1
+    nfe_per_step = 1.0
+    reversible = False
+
+    def __init__(self, options: DdimOptions | None = None) -> None:
+        self.options = options or DdimOptions()
+
+    def start(self, field: Field, y: State, rho: float) -> Carry:
+        """Nothing to prepare."""
+        return Carry(y, rho)
+
+    def step(self, field: Field, carry: Carry, rho: float) -> Carry:
+        """One Euler step, up or down."""
+        up_to_target = self.options.label == "target" and rho > carry.rho
+        eps = field(carry.y, carry.rho, rho if up_to_target else None)
+        return Carry(carry.y.add(eps, alpha=rho - carry.rho), rho)
+
+    def turn(self, carry: Carry) -> Carry:
+        """No history to drop."""
+        return carry
+
+    def displace(self, carry: Carry, delta: State) -> Carry:
+        """The state is all there is to move."""
+        return Carry(carry.y + delta, carry.rho)

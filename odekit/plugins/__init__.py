@@ -1,0 +1,1 @@
+"""Declares and finds parts and weights by name; imports no part."""

@@ -1,0 +1,228 @@
+"""What a catalogue holds: parts, named weights, and claims on golden files."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from odekit.core.options import Options
+from odekit.core.spelling import nearest
+from odekit.errors import ConfigError, PluginError
+
+Factory = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered part."""
+
+    kind: str
+    name: str
+    factory: Factory | str
+    """What makes the part: a callable, or "module:attribute", imported when first needed."""
+    options: type[Options]
+    summary: str
+    dist: str
+    """Distribution that registered it."""
+    licence: str = "MIT"
+    commercial_use: bool = True
+    spec: Callable[[Any], Any] | str | None = None
+    """Priors: options -> PriorSpec, without loading weights or torch."""
+
+    def load(self) -> Factory:
+        """The factory itself."""
+        factory: Factory = resolve(self.factory, f"{self.kind} '{self.name}' of {self.dist}")
+        return factory
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Named weights: where they come from and what may be done with them."""
+
+    name: str
+    dist: str
+    licence: str
+    commercial_use: bool
+    sha256: str | None = None
+    """Of the published file; None where nobody publishes it: then the first file that comes in is remembered."""
+    size: int | None = None
+    """Of the published file in bytes."""
+    urls: Sequence[str] = ()
+    """Where the file can be had, tried in this order."""
+    filename: str | None = None
+    """Its name in the store; the last part of the first URL where none is given."""
+    path: Path | None = None
+    """A file or folder that ships with the distribution."""
+    summary: str = ""
+    notice: str = ""
+    """What else must be known before a download: notices of others in the file, how it may be used."""
+
+    def __post_init__(self) -> None:
+        """Raise PluginError for names that are no plain file names."""
+        for name in (self.name, self.file):
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+                raise PluginError(f"{self.dist} registers weights as '{name}': letters, digits and . _ + - only")
+
+    @property
+    def file(self) -> str:
+        """The file's name in the store."""
+        if self.filename:
+            return self.filename
+        last = self.urls[0].split("?")[0].rstrip("/").rpartition("/")[2] if self.urls else ""
+        return last or f"{self.name}.safetensors"
+
+
+def resolve(target: Any, owner: str) -> Any:
+    """A callable as it is; "module:attribute" imported. Raises PluginError where that fails."""
+    if not isinstance(target, str):
+        return target
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(f"{owner} cannot be loaded from '{target}': {error}") from error
+
+
+KINDS = (
+    "prior", "inverter", "solver", "enhancer", "upsampler", "detector", "mask", "corruption", "metric", "stage",
+)  # fmt: skip
+
+OURS = {
+    ("inverter", "sdedit"): "odekit-sdedit",
+    ("upsampler", "codeformer"): "odekit-codeformer",
+    ("upsampler", "gfpgan"): "odekit-gfpgan",
+    ("upsampler", "realesrgan"): "odekit-realesrgan",
+    ("upsampler", "spandrel"): "odekit-realesrgan",
+    ("upsampler", "diffbir"): "odekit-diffbir",
+    ("detector", "retinaface"): "odekit-facexlib",
+    ("mask", "parsenet"): "odekit-facexlib",
+    ("corruption", "bfr"): "odekit-basicsr",
+    ("metric", "niqe"): "odekit-basicsr",
+}
+"""Parts of the project's own plugins, so that a chain that needs one can say which distribution to install."""
+
+OUR_CHAINS = {
+    "sdedit": "odekit-sdedit",
+    "codeformer": "odekit-codeformer",
+    "odedit-codeformer": "odekit-codeformer",
+    "photo-codeformer": "odekit-codeformer",
+    "photo-gfpgan": "odekit-gfpgan",
+    "photo-diffbir": "odekit-diffbir",
+    "diffbir": "odekit-diffbir",
+    "odedit-diffbir": "odekit-diffbir",
+    "gfpgan": "odekit-gfpgan",
+    "odedit-gfpgan": "odekit-gfpgan",
+    "realesrgan": "odekit-realesrgan",
+}
+"""Likewise the chains of the project's own plugins."""
+
+
+def _no_hook(**arguments: Any) -> None:
+    """The hook of a catalogue without plugins."""
+
+
+class Catalog:
+    """All parts by kind and name, weights by name, chains by name.
+
+    Two parts with one name are both kept: the bare name is then refused with both distributions named, and
+    `distribution:name` resolves it.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[str, str], list[Entry]] = {}
+        self.stores: dict[str, Weights] = {}
+        self.chains: dict[str, Path] = {}
+        self.stage_done: Callable[..., Any] = _no_hook
+        """Calls the hook `odekit_stage_done` of the plugins of this catalogue."""
+        self.broken: dict[str, str] = {}
+        """Plugins that failed to import or register, with the reason."""
+
+    def add(self, entry: Entry) -> None:
+        """Take in a part. Raises PluginError where the same distribution registers the name twice."""
+        if entry.kind not in KINDS:
+            raise PluginError(f"{entry.dist} registers '{entry.name}' as a '{entry.kind}'{nearest(entry.kind, KINDS)}")
+        rivals = self.entries.setdefault((entry.kind, entry.name), [])
+        if any(rival.dist == entry.dist for rival in rivals):
+            raise PluginError(f"{entry.dist} registers the {entry.kind} '{entry.name}' twice")
+        rivals.append(entry)
+
+    def get(self, kind: str, name: str) -> Entry:
+        """The part of this kind by `name` or `distribution:name`.
+
+        Raises:
+            ConfigError: unknown (with the nearest name, or the distribution to install), or claimed twice.
+        """
+        dist, _, bare = name.rpartition(":")
+        found = [e for e in self.entries.get((kind, bare), []) if not dist or e.dist == dist]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            owners = " and ".join(e.dist for e in found)
+            raise ConfigError(
+                f"two plugins offer the {kind} '{name}': {owners}; write '{found[-1].dist}:{name}' to choose one"
+            )
+        if (kind, bare) in OURS and not dist:
+            raise ConfigError(
+                f"the {kind} '{bare}' comes with the plugin {OURS[kind, bare]}, which is not installed; "
+                f"pip install {OURS[kind, bare]}"
+            )
+        failures = "".join(f"; plugin {plugin} failed: {reason}" for plugin, reason in self.broken.items())
+        raise ConfigError(f"unknown {kind} '{name}'{nearest(bare, self.names(kind))}{failures}")
+
+    def names(self, kind: str) -> list[str]:
+        """The names of all parts of a kind, sorted."""
+        return sorted(name for k, name in self.entries if k == kind)
+
+    def all(self) -> list[Entry]:
+        """Every part, by kind and name."""
+        order = {kind: i for i, kind in enumerate(KINDS)}
+        return sorted((e for es in self.entries.values() for e in es), key=lambda e: (order[e.kind], e.name, e.dist))
+
+
+class PluginCatalog:
+    """A catalogue as one distribution sees it: what plugins are handed in `odekit_parts`."""
+
+    def __init__(self, catalog: Catalog, dist: str) -> None:
+        self.catalog = catalog
+        self.dist = dist
+
+    def part(
+        self,
+        kind: str,
+        name: str,
+        factory: Factory | str,
+        options: type[Options] = Options,
+        summary: str = "",
+        **more: Any,
+    ) -> None:
+        """Register a part of any kind; the methods named after the kinds are shorthands.
+
+        `factory` is a callable or "module:attribute". Solvers, enhancers and corruptions are made by
+        `factory(options)`; priors, inverters, upsamplers, detectors, metrics and stages by `factory(options, tools)`.
+        """
+        self.catalog.add(Entry(kind, name, factory, options, summary, self.dist, **more))
+
+    def __getattr__(self, kind: str) -> Callable[..., None]:
+        if kind in KINDS:
+            return functools.partial(self.part, kind)
+        raise AttributeError(f"a catalogue has no '{kind}'{nearest(kind, KINDS)}")
+
+    def weights(self, name: str, *, licence: str, commercial_use: bool, **more: Any) -> None:
+        """Register named weights: `urls`, `sha256`, `size`, `filename`, `notice`, or the `path` of what ships."""
+        store = Weights(name, self.dist, licence, commercial_use, **more)
+        if name in self.catalog.stores:
+            other = self.catalog.stores[name].dist
+            raise PluginError(f"weights '{name}' are registered by {other} and by {self.dist}")
+        self.catalog.stores[name] = store
+
+    def chain(self, name: str, path: Path | str) -> None:
+        """Register a ready chain, run by name."""
+        if name in self.catalog.chains:
+            raise PluginError(f"{self.dist} registers the chain '{name}', which exists already")
+        self.catalog.chains[name] = Path(path)

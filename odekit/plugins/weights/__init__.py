@@ -1,0 +1,1 @@
+"""Named weights: download, store, verify, load and fit into a network."""

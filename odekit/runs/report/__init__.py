@@ -1,0 +1,1 @@
+"""HTML pages and contact sheets of a run."""

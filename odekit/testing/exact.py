@@ -1,0 +1,102 @@
+"""Problems whose answers are known exactly: what solvers and enhancers are held against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from odekit.core.interfaces import Field, Solver
+from odekit.core.schedule import NoiseSchedule, signal
+
+VARIANCES = (0.05, 0.5, 2.0)
+MEANS = (0.3, -0.5, 0.1)
+
+
+class GaussianField:
+    """The exact eps of N(mean, diag variance) per channel, in (y, rho), counted; `lossy` rounds it to float32."""
+
+    def __init__(self, lossy: bool = False) -> None:
+        self.mean = torch.tensor(MEANS, dtype=torch.float64).view(1, 3, 1, 1)
+        self.variance = torch.tensor(VARIANCES, dtype=torch.float64).view(1, 3, 1, 1)
+        self.lossy = lossy
+        self.calls = 0
+
+    def __call__(self, y: Tensor, rho: float, label: float | None = None) -> Tensor:
+        """`eps = rho (y - mean) / (variance + rho^2)`."""
+        self.calls += 1
+        eps = rho * (y - self.mean) / (self.variance + rho * rho)
+        return eps.float().double() if self.lossy else eps
+
+    def flow(self, y: Tensor, rho: float, to: float) -> Tensor:
+        """The exact solution of `dy/drho = eps`."""
+        return self.mean + (y - self.mean) * ((self.variance + to * to) / (self.variance + rho * rho)).sqrt()
+
+
+class TwinField:
+    """The exact eps of an even mixture of N(-m, s) and N(m, s) per value: curved, so that no solver is right by luck.
+
+    On one Gaussian, for instance, the explicit midpoint rule happens to be of third order.
+    """
+
+    m, s = 0.6, 0.3
+
+    def __call__(self, y: Tensor, rho: float, label: float | None = None) -> Tensor:
+        """`eps = rho (y - m tanh(m y / v)) / v` with v = s + rho^2."""
+        v = self.s + rho * rho
+        return rho * (y - self.m * torch.tanh(self.m * y / v)) / v
+
+
+class GaussianModel:
+    """The same Gaussian as a `Prior`."""
+
+    def __init__(self, side: int = 8) -> None:
+        self.shape = (3, side, side)
+        self.schedule = NoiseSchedule.linear()
+        self.field = GaussianField()
+
+    def eps(self, x: Tensor, t: float) -> Tensor:
+        """Exact eps at timestep t."""
+        rho = self.schedule.rho(t)
+        return self.field(x / signal(rho), rho)
+
+
+def points(n: int = 3, side: int = 4, seed: int = 0) -> Tensor:
+    """Reproducible float64 states (n, 3, side, side) around the test Gaussian."""
+    draws = np.random.Generator(np.random.Philox(seed)).standard_normal((n, 3, side, side))
+    return torch.from_numpy(draws) * torch.tensor(VARIANCES, dtype=torch.float64).view(1, 3, 1, 1).sqrt()
+
+
+def log_grid(n: int, low: float = 0.05, high: float = 20.0) -> list[float]:
+    """n + 1 values of rho, uniform in log."""
+    return [low * (high / low) ** (i / n) for i in range(n + 1)]
+
+
+def travel(solver: Solver, field: Field, y: Tensor, rhos: Sequence[float]) -> Tensor:
+    """y carried along rhos by the solver, in their direction."""
+    carry = solver.start(field, y, rhos[0])
+    for rho in rhos[1:]:
+        carry = solver.step(field, carry, rho)
+    end: Tensor = carry.y
+    return end
+
+
+def round_trip(solver: Solver, field: Field, y: Tensor, rhos: Sequence[float]) -> Tensor:
+    """Up along rhos, a turn, and down again."""
+    carry = solver.start(field, y, rhos[0])
+    for rho in rhos[1:]:
+        carry = solver.step(field, carry, rho)
+    carry = solver.turn(carry)
+    for rho in list(rhos)[-2::-1]:
+        carry = solver.step(field, carry, rho)
+    end: Tensor = carry.y
+    return end
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """PSNR in dB for states, whose range is 2; infinite where equal."""
+    error = float((a - b).pow(2).mean())
+    return math.inf if error == 0 else 10 * math.log10(4 / error)

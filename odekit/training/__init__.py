@@ -1,0 +1,1 @@
+"""The training loop for priors, upsamplers and the networks of whole photographs."""

@@ -1,0 +1,1 @@
+"""Calibrations of the damage meter, the colour correction and the spectrum."""

@@ -1,0 +1,1 @@
+"""Training pictures: loading, augmentation and damage."""

@@ -1,0 +1,82 @@
+"""Undamaged crops of many scales, lights and contents: what a mended photograph looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+from numpy.typing import NDArray
+
+from odekit.images.colour import LUMA
+from odekit.training.options.scratches import MenderOptions
+
+Picture = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+GREY = LUMA.astype(np.float32)
+WORDS = "The quick brown fox jumps over the lazy dog 0123456789 AEFHIKLMNTVWXYZ"
+
+
+def view(picture: Picture, size: int, rng: np.random.Generator, options: MenderOptions) -> NDArray[np.float32]:
+    """A part of a picture, scaled, turned, mirrored, in another light: (size, size, 3) in [0, 1]."""
+    height, width = picture.shape[:2]
+    short = min(height, width)
+    larger = rng.random() < 1 / 6
+    scale = rng.uniform(1, 2) if larger else np.exp(rng.uniform(np.log(options.smallest), 0))
+    wide = min(float(short), size / scale)
+    if rng.random() < options.exact:
+        wide = float(min(short, size))
+    x, y = rng.uniform(0, width - wide), rng.uniform(0, height - wide)
+    if wide == size:
+        x, y = round(x), round(y)
+    how = (PIL.Image.Resampling.BICUBIC, PIL.Image.Resampling.LANCZOS, PIL.Image.Resampling.BOX)[
+        0 if larger else int(rng.integers(3))
+    ]
+    cut = PIL.Image.fromarray(picture).resize((size, size), how, (x, y, x + wide, y + wide))
+    if rng.random() < options.drawn:
+        draw_things(cut, rng)
+    turned = np.rot90(np.asarray(cut), int(rng.integers(4)))
+    return lit(turned[:, ::-1] if rng.random() < 0.5 else turned, rng, options.colourless)
+
+
+def lit(picture: NDArray[np.uint8], rng: np.random.Generator, colourless: float) -> NDArray[np.float32]:
+    """Other gamma, contrast and colours; a share is made grey, half of them toned."""
+    out = picture.astype(np.float32) / 255
+    grey = rng.random() < colourless
+    if grey:
+        out = np.repeat((out @ GREY)[..., None], 3, axis=2)
+    if not grey or rng.random() < 0.5:
+        out = out * np.exp(rng.normal(0, 0.06 + 0.1 * grey, 3)).astype(np.float32)
+    out = np.clip(out, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.2)))
+    contrast = np.float32(np.exp(rng.normal(-0.05, 0.2)))
+    return np.clip((out - 0.5) * contrast + np.float32(0.5 + rng.normal(0, 0.05)), 0, 1)
+
+
+def draw_things(picture: PIL.Image.Image, rng: np.random.Generator) -> None:
+    """Letters, bars side by side, or filled shapes: thin and hard-edged, and no scratches."""
+    import PIL.ImageFont
+
+    draw, size = PIL.ImageDraw.Draw(picture), picture.width
+    kind = rng.random()
+    ink = tuple(int(v) for v in rng.integers(0, 256, 3))
+    if kind < 0.45:
+        font = PIL.ImageFont.load_default(float(rng.uniform(8, 40)))
+        start = int(rng.integers(len(WORDS) - 12))
+        draw.text(tuple(rng.uniform(-10, size * 0.6, 2)), WORDS[start : start + 12], fill=ink, font=font)
+    elif kind < 0.7:
+        pitch, width = rng.uniform(4, 16), int(rng.integers(1, 5))
+        y0, y1 = np.sort(rng.uniform(-5, size + 5, 2))
+        x, slant = rng.uniform(0, size / 2), rng.uniform(-20, 20)
+        for i in range(int(rng.integers(3, 10))):
+            draw.line([(x + i * pitch, y0), (x + i * pitch + slant, y1)], fill=ink, width=width)
+    else:
+        for _ in range(int(rng.integers(1, 4))):
+            corners = rng.uniform(-0.2, 1.2, (int(rng.integers(3, 6)), 2)) * size
+            shade = tuple(int(v) for v in rng.integers(0, 256, 3))
+            draw.polygon([(float(px), float(py)) for px, py in corners], fill=shade)
+
+
+def scenes(files: Sequence[Picture]) -> list[Picture]:
+    """Those that are large enough."""
+    return [f for f in files if min(f.shape[:2]) >= 128]

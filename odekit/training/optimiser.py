@@ -1,0 +1,110 @@
+"""Averaging of the weights over a fixed fraction of the steps so far."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from odekit.errors import ConfigError
+from odekit.training.options.base import Optimiser
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def ema_decay(step: int, width: float) -> float:
+    """Share of the old average that is kept at this step (1, 2, ...): `(1 - 1/step)^(1/width)`.
+
+    Power-function averaging (arXiv:2312.02696, eq. 2, with gamma + 1 = 1/width): the average's weight profile is
+    s^gamma, so that its mean age stays about `width` of the run so far; the first step takes the weights as they are.
+    """
+    return float((1.0 - 1.0 / step) ** (1.0 / width))
+
+
+def update_ema(average: nn.Module, model: nn.Module, share: float) -> None:
+    """Move `average` towards `model` in place, keeping `share` of the old values; buffers are copied."""
+    import torch
+
+    with torch.no_grad():
+        old: list[Tensor] = list(average.parameters())
+        new: list[Tensor] = list(model.parameters())
+        torch._foreach_lerp_(old, new, 1.0 - share)
+        for a, b in zip(average.buffers(), model.buffers(), strict=True):
+            a.copy_(b)
+
+
+def learning_rate(step: int, steps: int, options: Optimiser) -> float:
+    """The rate at step 0 .. steps - 1: linear warm-up, level, then a fall to `final * lr` at the last step."""
+    rise = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
+    start = options.decay_from * steps
+    if options.decay == "none" or step < start:
+        return options.lr * rise
+    done = min(1.0, (step + 1 - start) / (steps - start))
+    fall = 1.0 - done if options.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+    return options.lr * rise * (options.final + (1.0 - options.final) * fall)
+
+
+def build(network: nn.Module, options: Optimiser) -> Any:
+    """A `torch.optim.AdamW` over all weights, or `Muon`."""
+    import torch
+
+    o = options
+    if o.kind == "muon":
+        return Muon(network, o)
+    return torch.optim.AdamW(network.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
+
+
+class Muon:
+    """Momentum whose matrices are made orthogonal (Jordan 2024), as long a step as AdamW's (arXiv:2502.16982, eq. 4).
+
+    A convolution of shape (out, in, h, w) is a matrix of (out, in h w). The first and the last matrix, and whatever is
+    a vector, go by AdamW. Has what the training loop and a gradient scaler use of a `torch.optim.Optimizer`.
+    """
+
+    def __init__(self, network: nn.Module, options: Optimiser) -> None:
+        import torch
+
+        if not hasattr(torch.optim, "Muon"):
+            raise ConfigError(f"optimiser.kind: muon needs torch 2.9 or newer, this is {torch.__version__}")
+        o = options
+        self.matrices = [p for p in network.parameters() if p.ndim >= 2][1:-1]
+        chosen = {id(p) for p in self.matrices}
+        others = [p for p in network.parameters() if id(p) not in chosen]
+        # torch's Muon takes matrices only: these share their memory with the weights.
+        self.flat = [torch.nn.Parameter(_matrix(p.detach(), p)) for p in self.matrices]
+        self.muon = torch.optim.Muon(
+            self.flat, lr=o.lr, weight_decay=o.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+        )
+        self.adamw = torch.optim.AdamW(others, lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
+        self.param_groups: list[dict[str, Any]] = [{"params": self.matrices, "lr": o.lr}, *self.adamw.param_groups]
+
+    def step(self) -> None:
+        """Update all weights from their gradients."""
+        for flat, p in zip(self.flat, self.matrices, strict=True):
+            flat.grad = None if p.grad is None else _matrix(p.grad, p)
+        self.muon.param_groups[0]["lr"] = self.param_groups[0]["lr"]
+        self.muon.step()  # type: ignore[no-untyped-call]
+        self.adamw.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        self.adamw.zero_grad(set_to_none)
+        for flat, p in zip(self.flat, self.matrices, strict=True):
+            flat.grad = p.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of both."""
+        return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Of both."""
+        self.muon.load_state_dict(state["muon"])
+        self.adamw.load_state_dict(state["adamw"])
+        self.param_groups[1:] = self.adamw.param_groups
+
+
+def _matrix(values: Tensor, weight: Tensor) -> Tensor:
+    """`values` as (out, the rest) in the order in which `weight` lies in memory; of the weight itself a view."""
+    if values.ndim == 4 and not weight.is_contiguous():
+        values = values.permute(0, 2, 3, 1)
+    return values.reshape(len(values), -1)

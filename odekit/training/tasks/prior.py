@@ -1,0 +1,103 @@
+"""The task of training a prior: noised faces in, noise or v out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.training import seeding
+from odekit.training.data import augment
+from odekit.training.data.faces import Faces
+from odekit.training.options.base import PriorOptions
+from odekit.training.tasks import prior_loss, prior_network, sheet
+from odekit.training.tasks.prior_validation import Validator
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor, nn
+
+
+class PriorTask:
+    """See `odekit.training.task.Task`."""
+
+    def __init__(self, faces: Faces, options: PriorOptions) -> None:
+        import torch
+
+        self.faces, self.options = faces, options
+        self.fingerprint = faces.fingerprint
+        schedule = prior_loss.schedule_of(options.diffusion)
+        d = options.diffusion
+        self.abar = torch.from_numpy(schedule.abar).float()
+        self.weight = torch.from_numpy(prior_loss.weights(schedule, d.prediction, d.min_snr)).float()
+        self.validator = Validator(augment.reduce(_floats(faces.val), options.side) * 2 - 1, options)
+
+    def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
+        """A fresh network (its numbers a function of the seed), or the one that `init` names."""
+        import torch
+
+        with torch.random.fork_rng([]):
+            torch.manual_seed(self.options.seed)
+            fresh = prior_network.build(self.options)
+        init = self.options.init if start else None
+        return fresh, prior_network.warm_start(fresh, init, self.options) if init else {}
+
+    def batch(self, step: int, rank: int, size: int) -> tuple[Tensor, ...]:
+        """Clean pictures (n, 3, S, S) in [-1, 1], noise of that shape, timesteps (n,)."""
+        import torch
+
+        o = self.options
+        rng = seeding.generator(o.seed, "step", step)
+        mine = slice(rank, None, size)
+        index = seeding.rows(o.seed, step, o.batch, len(self.faces.train))
+        plan = augment.plan(rng, o.batch, o.augment, step < o.augment.until * o.steps)
+        clean = augment.apply(_floats(self.faces.train[index[mine]]), plan.part(mine), o.side) * 2 - 1
+        t = seeding.timesteps(rng, o.batch, o.diffusion.timesteps)
+        noise = rng.standard_normal((o.batch, *clean.shape[1:]), dtype=np.float32)
+        return clean, torch.from_numpy(noise[mine]), torch.from_numpy(t[mine])
+
+    def losses(self, network_: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
+        """Weighted squared error of each picture, (n,)."""
+        import torch
+
+        clean, noise, t = rows
+        o = self.options
+        abar = self.abar.to(clean.device)[t]
+        x = prior_loss.noised(clean, noise, abar)
+        if o.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        said = prior_network.predict(network_, x, t, o.network.patch).float()
+        wanted = prior_loss.target(clean, noise, abar, o.diffusion.prediction)
+        return ((said - wanted) ** 2).mean((1, 2, 3)) * self.weight.to(clean.device)[t]
+
+    def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
+        """The unweighted loss at uniform t, and by band of timesteps."""
+        score = self.validator.score(average, cast)
+        total, count = self.options.diffusion.timesteps, len(score.bands)
+        edges = [round(i * total / count) for i in range(count + 1)]
+        names = [f"t{a}-{b - 1}" for a, b in itertools.pairwise(edges)]
+        return {"loss": score.mean, **dict(zip(names, score.bands, strict=True))}
+
+    def sheet(self, average: nn.Module, cast: AbstractContextManager[object]) -> NDArray[np.uint8] | None:
+        """Samples from fixed noise."""
+        if not self.options.samples:
+            return None
+        drawn = sheet.samples(average, self.options, cast)
+        return sheet.tile(sheet.to_bytes(drawn), math.ceil(math.sqrt(len(drawn))))
+
+    def write(self, folder: Path, average: nn.Module, facts: Mapping[str, Any]) -> None:
+        """A diffusers folder that odekit loads by path."""
+        counts = {"train": len(self.faces.train), "val": len(self.faces.val)}
+        prior_network.write(folder, average, self.options, {**facts, "pictures": counts})
+
+
+def _floats(pictures: NDArray[np.uint8]) -> Tensor:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
