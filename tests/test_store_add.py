@@ -192,6 +192,6 @@ def test_a_store_that_may_only_be_read_serves(file, monkeypatch):
     add(what, file)
     (folder(what) / receipt.RECEIPT).unlink()
     monkeypatch.setattr(
-        store, "write_receipt", lambda *args: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+        receipt, "write_receipt", lambda *args: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
     )
     assert path_of("net", catalog(what)) == stored(what)
