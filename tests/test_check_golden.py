@@ -123,7 +123,9 @@ def test_lists_of_numbers_in_json_are_arrays(tmp_path):
         "d/0": [1],
         "d/1": [2, 3],
     }
-    assert "mismatches: 1\n  d/1: error" in fault(golden, lambda _: {"a/b": [1, 2], "c": 0.5, "d/0": [1], "d/1": [2, 4]})
+    assert "mismatches: 1\n  d/1: error" in fault(
+        golden, lambda _: {"a/b": [1, 2], "c": 0.5, "d/0": [1], "d/1": [2, 4]}
+    )
 
 
 def test_deviation_is_relative_to_the_largest_stored_value():
