@@ -1,4 +1,4 @@
-"""Registers the built-in parts through the same hook as any plugin: names, option models, lazy factories."""
+"""Registers the built-in parts through the hook that plugins use: names, option models, lazy factories."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ KINDS = (stages, priors, inverters, solvers, enhancers, upsamplers, faces, repai
 
 
 def chain_folder() -> Path:
-    """Where the shipped chains are: inside the installed package, or beside it in a checkout."""
-    inside = ASSETS.parent / "configs"
-    return inside if inside.is_dir() else ASSETS.parent.parent / "configs"
+    """The folder of the shipped chains: inside the installed package, or beside it in a checkout."""
+    installed = ASSETS.parent / "configs"
+    return installed if installed.is_dir() else ASSETS.parent.parent / "configs"
 
 
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """Everything that odekit itself brings."""
+    """Register the built-in parts and the shipped chains."""
     for kind in KINDS:
         kind.register(catalog)
     for path in sorted(chain_folder().glob("*.yaml")):
