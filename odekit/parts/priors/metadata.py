@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from odekit.core.files import read_json_object
 from odekit.core.schedule import NoiseSchedule
+from odekit.core.spelling import nearest
 from odekit.errors import WeightsError
 
 Prediction = Literal["epsilon", "v", "sample"]
@@ -96,9 +96,8 @@ def _first_error(error: ValidationError) -> str:
     key = ".".join(map(str, fault["loc"]))
     if fault["type"] != "extra_forbidden":
         return f"{key}: {fault['msg']}"
-    valid = list((Betas if len(fault["loc"]) > 1 else Metadata).model_fields)
-    near = difflib.get_close_matches(str(fault["loc"][-1]), valid, 1)
-    return f"unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(valid)}")
+    valid = (Betas if len(fault["loc"]) > 1 else Metadata).model_fields
+    return f"unknown key {key!r}{nearest(str(fault['loc'][-1]), valid)}"
 
 
 def read_scheduler(folder: Path, unet: Path) -> dict[str, Any]:

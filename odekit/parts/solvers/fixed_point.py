@@ -73,8 +73,10 @@ class FixedPoint:
             eps = field(z, rho)
             image = y + h * eps
             residual = image - z
-            plain = previous is None or self.options.acceleration == "none"
-            z = image if plain else anderson_mixed(image, residual, *previous)
+            if previous is None or self.options.acceleration == "none":
+                z = image
+            else:
+                z = anderson_mixed(image, residual, *previous)
             previous = image, residual
         return ImplicitCarry(z, rho, eps, None if carry.eps is None else (eps - carry.eps) / h)
 

@@ -139,6 +139,7 @@ def residual_block(block: Any, cache: TimestepCache, pack: bool) -> Forward | No
     def forward(x: Tensor, temb: Tensor, *_: Any, **__: Any) -> Tensor:
         y = normalised(x, norm1.num_groups, *affine1, norm1.eps)
         if cache.one_timestep:
+            affine: tuple[Tensor, Tensor]
             bias, affine = cache.get(block, lambda: conditioned(temb))
             y = normalised(conv1(y, bias), norm2.num_groups, *affine, norm2.eps)
         else:
