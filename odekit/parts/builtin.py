@@ -9,7 +9,7 @@ from odekit.parts import corruptions, enhancers, faces, inverters, metrics, prio
 from odekit.plugins.catalog import PluginCatalog
 from odekit.plugins.hooks import hookimpl
 
-KINDS = (stages, priors, inverters, solvers, enhancers, upsamplers, faces, repair, metrics, corruptions)
+KIND_PACKAGES = (stages, priors, inverters, solvers, enhancers, upsamplers, faces, repair, metrics, corruptions)
 
 
 def chain_folder() -> Path:
@@ -21,7 +21,7 @@ def chain_folder() -> Path:
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """Register the built-in parts and the shipped chains."""
-    for kind in KINDS:
+    for kind in KIND_PACKAGES:
         kind.register(catalog)
     for path in sorted(chain_folder().glob("*.yaml")):
         catalog.chain(path.stem, path)

@@ -53,11 +53,11 @@ def cosines(n: int) -> Array:
     return matrix
 
 
-def measured(pictures: NDArray[np.uint8]) -> Spectrum:
+def measured(faces: NDArray[np.uint8]) -> Spectrum:
     """The spectrum of aligned faces uint8 (N, S, S, 3), N at least 2: means over rings half an octave wide."""
     from scipy.fft import dctn
 
-    clean = pictures.astype(np.float64) / 127.5 - 1
+    clean = faces.astype(np.float64) / 127.5 - 1
     coefficients = dctn(np.einsum("ij,nhwj->nihw", LUMA_CHROMA, clean), axes=(2, 3), norm="ortho")
     power = coefficients.var(axis=0) / (clean.shape[1] * clean.shape[2])
     ring = np.log2(np.maximum(radius(*power.shape[1:]), RADII[0]) / RADII[0]) * 2

@@ -83,7 +83,7 @@ def lean(network: nn.Module, pack: bool = True) -> nn.Module:
         elif kind == "Upsample2D":
             forward = upsampling_block(module, pack)
         elif module not in replaced:
-            forward = packed_convolution(module, pack)
+            forward = standalone_convolution(module, pack)
         if forward is not None:
             module.forward = forward
             replaced.update(module.modules())
@@ -103,7 +103,7 @@ def lean(network: nn.Module, pack: bool = True) -> nn.Module:
     return network
 
 
-def packed_convolution(module: nn.Module, pack: bool) -> Forward | None:
+def standalone_convolution(module: nn.Module, pack: bool) -> Forward | None:
     """A convolution outside of the other blocks; None if it is not to be packed."""
     conv = convolution(module, pack) if pack else None
     bias: Any = getattr(module, "bias", None)
