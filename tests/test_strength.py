@@ -365,11 +365,11 @@ def test_the_caution_is_the_highest_that_loses_nothing_and_leaves_alone_what_is_
 
 
 def test_the_built_in_meter_refuses_other_levels_and_other_priors():
-    with pytest.raises(ConfigError, match=r"reads latents at 0\.353.*ends at 0\.99\d; set its top to 0\.353"):
+    with pytest.raises(ConfigError, match=r"calibrated on latents at 0\.353.*ends at 0\.99\d; set its top to 0\.353"):
         Chain.load("odedit", ["restore.enhancer.iterations=auto"]).plan()
     assert Chain.load("odedit-auto").plan().calls is None
     toy = Chain.load("odedit-auto", ["priors.face={use: mixture, side: 8}"])
-    with pytest.raises(ConfigError, match=r"was calibrated for another prior; say how often with .*iterations=10"):
+    with pytest.raises(ConfigError, match=r"was calibrated for another prior; give a number with .*iterations=10"):
         toy.run(faces(2))
     told = Chain.load("odedit-plus", ["priors.face={use: mixture, side: 8}", "restore.enhancer.iterations=2"])
     assert told.run(faces(2))[0].error is None
