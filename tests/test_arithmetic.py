@@ -58,7 +58,7 @@ def test_the_switches_come_back_after_an_exception_and_inside_one_another():
 
     with pytest.raises(ZeroDivisionError):
         fails()
-    assert switches() == before and module._now == []
+    assert switches() == before and module._active_modes == []
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps", torch.device("cpu")])
@@ -258,7 +258,7 @@ def test_tf32_is_refused_where_the_device_does_not_have_it(cli, tmp_path):
         resolve_precision("tf32", "cpu")
     PIL.Image.new("RGB", (64, 64)).save(tmp_path / "face.png")
     done = cli("run", "odedit", tmp_path / "face.png", "-o", tmp_path / "out", "--device", "cpu", "--precision", "tf32")
-    assert done.code == 2 and "precision tf32 needs an NVIDIA card" in done.err
+    assert done.code == 2 and "precision tf32 needs an NVIDIA GPU" in done.err
 
 
 @pytest.mark.parametrize("capability, has", [((7, 5), False), ((8, 0), True), ((9, 0), True)])
