@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import sys
 from pathlib import Path
 
@@ -121,5 +120,5 @@ def processor_name() -> str:
 
 
 def peak_memory() -> float:
-    """Peak memory of this process in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    """Peak memory of this process in GB; 0 if unknown."""
+    return peak_bytes() / 1e9
