@@ -1,4 +1,4 @@
-"""Luma, chroma axes and CIE Lab of pictures, each in one place."""
+"""Luma, chroma axes and CIE Lab of images."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 from odekit.core.image import Pixels
 
 LUMA = np.array([0.299, 0.587, 0.114])
-"""Weights of R, G and B in luma (ITU-R BT.601)."""
+"""Weights of R, G and B in the luma (ITU-R BT.601)."""
 LUMA_CHROMA = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
-"""An orthonormal basis of RGB: grey, red against blue, green against both."""
+"""An orthonormal basis of RGB: grey, red minus blue, green minus both. One axis per row."""
 _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 _WHITE = _TO_XYZ.sum(1)
-"""D65, from the sRGB primaries (IEC 61966-2-1)."""
+"""XYZ of the white point D65, from the sRGB primaries (IEC 61966-2-1)."""
 
 
 def luma(pixels: NDArray[Any]) -> NDArray[Any]:
-    """The luma (...) of pixels (3, ...), in the type of the pixels; BT.601 weights on sRGB-encoded values."""
+    """The luma (...) of pixels (3, ...), in the type of the pixels: BT.601 weights on sRGB-encoded values."""
     return np.tensordot(LUMA.astype(pixels.dtype), pixels, 1)
 
 
 def to_lab(pixels: Pixels) -> NDArray[np.float64]:
-    """sRGB (3, ...) in [0, 1] as CIE L*a*b* (D65; CIE 15): L from 0 to 100."""
+    """Convert sRGB (3, ...) in [0, 1] to CIE L*a*b* (D65; CIE 15), with L from 0 to 100."""
     x = pixels.astype(np.float64)
     linear = np.where(x <= 0.04045, x / 12.92, ((np.maximum(x, 0) + 0.055) / 1.055) ** 2.4)
     xyz = np.tensordot(_TO_XYZ, linear, 1) / _WHITE.reshape(-1, *[1] * (x.ndim - 1))
