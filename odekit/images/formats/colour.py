@@ -12,13 +12,14 @@ import io
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
 from odekit.core.image import Pixels
+from odekit.images.colour import linear_to_srgb, srgb_to_linear
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 """Samples as stored in the file, uint8 or uint16 (H, W, C): 1 grey, 3 RGB or 4 CMYK channels."""
@@ -31,18 +32,6 @@ _TABLE_TAG = b"A2B0"
 """The tag of profiles of tables; it takes precedence over curves and a matrix."""
 _BAND = 1 << 18
 """Number of pixels converted at a time; this limits the float64 copies to about 50 MB."""
-
-
-def srgb_to_linear(values: NDArray[Any]) -> NDArray[np.float64]:
-    """sRGB-encoded values in [0, 1] as light (IEC 61966-2-1)."""
-    v = values.astype(np.float64)
-    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
-
-
-def linear_to_srgb(light: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Light, clipped to [0, 1], as sRGB-encoded values."""
-    v = np.clip(light, 0.0, 1.0)
-    return np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055)
 
 
 @dataclass(frozen=True)
