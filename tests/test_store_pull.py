@@ -91,7 +91,7 @@ def test_cut_connections_are_resumed_where_they_were_cut(server):
 
 def test_a_later_process_goes_on_where_an_earlier_one_was_killed(server):
     what = weights(server.put("net", FILE, cuts=[30_000] + [0] * download.TRIES))
-    assert "cut after 30000 of" in fault(what)
+    assert "interrupted after 30000 of" in fault(what)
     assert not stored(what).exists() and (folder(what) / "net.safetensors.part").stat().st_size == 30_000
     server.pages["net"].cuts.clear()
     assert pull(what)[0].read_bytes() == FILE
@@ -191,14 +191,14 @@ def test_without_a_published_hash_the_first_file_is_remembered(server):
     path, _ = pull(what)
     assert store.read_receipt(folder(what)).sha256 == sha256(FILE)
     path.write_bytes(safetensors(1))
-    with pytest.raises(WeightsError, match="has changed since it came here"):
+    with pytest.raises(WeightsError, match="has changed since it was added"):
         verify(what)
     path, lines = pull(what)
     assert path.read_bytes() == FILE and "fetching it again" in lines[0]
 
 
 @pytest.mark.parametrize(
-    "content, reason", [(FILE[:-9], "cut off"), (b"<!doctype html>", "safetensors"), (b"", "empty")]
+    "content, reason", [(FILE[:-9], "truncated"), (b"<!doctype html>", "safetensors"), (b"", "empty")]
 )
 def test_without_a_published_hash_the_file_must_at_least_be_whole(server, content, reason):
     what = weights(server.put("net", content, length=False), known=False)
@@ -232,7 +232,7 @@ def test_own_places_come_first_and_only_the_web_is_a_place(server):
     assert pull(what, places=[server.put("mine", FILE)])[0].read_bytes() == FILE
     assert [name for name, _ in server.asked] == ["mine"]
     assert "http" in fault(what, places=["file:///etc/passwd"], again=True)
-    assert "nobody offers" in fault(weights(), again=True)
+    assert "no URL is registered" in fault(weights(), again=True)
 
 
 def test_a_full_disk_is_said_and_what_was_fetched_goes_on_later(server, monkeypatch):
