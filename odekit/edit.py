@@ -89,7 +89,7 @@ def decode(
 
 
 def kept_rows(x: State, clean: State, rows: Sequence[int]) -> State:
-    """A copy of x whose given rows are taken from `clean`."""
+    """A copy of x with these rows taken from `clean`."""
     x = x.clone()
     x[list(rows)] = clean[list(rows)]
     return x

@@ -1,4 +1,4 @@
-"""Noise levels against closed forms and the figures of the published schedules."""
+"""Noise levels against closed forms and published values of the schedules."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Files of one's own in the weight store, and how what lies there is verified."""
+"""Local files added to the weights store, and the verification of stored files."""
 
 import errno
 import os

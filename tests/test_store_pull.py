@@ -1,4 +1,4 @@
-"""The weight store fetches: resumed, from several places, verified, one process at a time, with the licence accepted."""
+"""Downloads into the weights store: resumption, several URLs, verification, locking, and acceptance of licences."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ from odekit.plugins.weights.store import folder, stored
 
 
 def safetensors(seed=0, numbers=20_000):
-    """A file that is whole, as bytes."""
+    """The bytes of a complete safetensors file."""
     data = np.random.Generator(np.random.Philox(seed)).standard_normal(numbers).astype("<f4").tobytes()
     head = json.dumps({"w": {"dtype": "F32", "shape": [numbers], "data_offsets": [0, len(data)]}}).encode()
     return len(head).to_bytes(8, "little") + head + data
@@ -65,7 +65,7 @@ def fault(what, **how):
 
 
 def rest(what):
-    """What lies in the folder of the weights beside the lock."""
+    """The files in the folder of the weights, without the lock."""
     return sorted(p.name for p in folder(what).iterdir() if p.name != ".lock") if folder(what).exists() else []
 
 
@@ -104,7 +104,7 @@ def test_a_server_that_cannot_resume_starts_over(server):
 
 
 def test_a_file_that_changed_meanwhile_is_not_pieced_together(server):
-    """Nobody knows its SHA-256, so only the server can say that it is still the same."""
+    """The SHA-256 is unknown, so only the server can confirm that the file is still the same."""
     what = weights(server.put("net", FILE, cuts=[30_000] + [0] * download.TRIES), known=False)
     fault(what)
     other = safetensors(1)
@@ -112,7 +112,7 @@ def test_a_file_that_changed_meanwhile_is_not_pieced_together(server):
     assert pull(what)[0].read_bytes() == other
     server.put("bare", FILE, etag=None, cuts=[30_000])
     assert pull(weights(f"{server.address}/bare", known=False), again=True)[0].read_bytes() == FILE
-    assert server.asked[-1] == ("bare", None), "without a mark of the server it starts over"
+    assert server.asked[-1] == ("bare", None), "without a validator of the server it starts over"
 
 
 def test_a_part_of_another_file_does_not_spoil_the_download(server):
@@ -160,7 +160,7 @@ def test_half_a_file_of_one_place_and_half_of_the_next_make_one(server):
 
 
 def test_a_file_that_is_exchanged_between_two_connections_is_fetched_anew(server):
-    """The server gives no mark of its file; the SHA-256 shows what happened."""
+    """The server sends no validator (ETag); the SHA-256 reveals the exchange."""
     what = weights(server.put("net", b"x" * len(FILE), etag=None, cuts=[30_000]))
     page = server.pages["net"]
 

@@ -41,7 +41,7 @@ class Levels:
         """sqrt(abar) of a level."""
         return signal(self.at(level))
 
-    def find(self, wanted: Sequence[int | float]) -> frozenset[int]:
+    def find(self, requested: Sequence[int | float]) -> frozenset[int]:
         """Grid indices of levels given in options.
 
         Integers are grid indices. Decimals in [0, 1] are fractions of the schedule; the level nearest in t is used.
@@ -49,19 +49,19 @@ class Levels:
         Raises:
             ConfigError: an index or fraction outside the grid, or more than one step above its highest level.
         """
-        return frozenset(self._find(w) for w in wanted)
+        return frozenset(self._find(level) for level in requested)
 
-    def _find(self, wanted: int | float) -> int:
-        if isinstance(wanted, int):
-            if not 0 <= wanted < len(self):
-                raise ConfigError(f"level {wanted} is not on the grid: indices run from 0 to {len(self) - 1}")
-            return wanted
-        if not 0.0 <= wanted <= 1.0:
-            raise ConfigError(f"level {wanted} is outside the schedule: fractions run from 0.0 to 1.0")
-        target = wanted * len(self.schedule)
+    def _find(self, requested: int | float) -> int:
+        if isinstance(requested, int):
+            if not 0 <= requested < len(self):
+                raise ConfigError(f"level {requested} is not on the grid: indices run from 0 to {len(self) - 1}")
+            return requested
+        if not 0.0 <= requested <= 1.0:
+            raise ConfigError(f"level {requested} is outside the schedule: fractions run from 0.0 to 1.0")
+        target = requested * len(self.schedule)
         if target - self.t[-1] > max(self.t[-1] - self.t[-2], 1.0) + 1e-6:
             raise ConfigError(
-                f"level {wanted} lies above the grid, whose highest level is {self.t[-1] / len(self.schedule):.2g}; "
+                f"level {requested} lies above the grid, whose highest level is {self.t[-1] / len(self.schedule):.2g}; "
                 f"raise the inverter's 'top'"
             )
         return min(range(len(self)), key=lambda i: abs(self.t[i] - target))

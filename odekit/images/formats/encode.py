@@ -22,13 +22,13 @@ _JPEG_EXIF_LIMIT = 65533
 """Maximum size of EXIF in a JPEG segment, in bytes."""
 
 
-def format_name(image: Image, wanted: str) -> str:
+def format_name(image: Image, format: str) -> str:
     """Pillow's name of a format; `same` is the format of the source.
 
     Raises:
         ConfigError: unknown format.
     """
-    name = image.meta.format.lower() if wanted == "same" else wanted
+    name = image.meta.format.lower() if format == "same" else format
     if name not in FORMATS[1:]:
         raise ConfigError(f"format '{name}' is not known; use one of {', '.join(FORMATS)}")
     return name.upper()
@@ -51,7 +51,9 @@ def encode(image: Image, format: str = "same", *, quality: int = 95, keep_metada
     if not 1 <= quality <= 100:
         raise ConfigError(f"quality {quality} is not between 1 and 100; 95 is the default")
     if not np.isfinite(image.pixels).all():
-        raise OdekitError("the picture holds values that are not finite, so it is not written; report the chain's part")
+        raise OdekitError(
+            "the picture holds values that are not finite, so it is not written; report the part that produced it"
+        )
     pixels, alpha = image.pixels, image.alpha
     if alpha is not None and name in _NO_ALPHA:
         pixels, alpha = over_white(pixels, alpha), None

@@ -84,7 +84,7 @@ def _brief(error: Exception) -> str:
     return text[0][:120] if text else type(error).__name__
 
 
-def unwrap(content: Any, where: object) -> dict[str, Tensor]:
+def unwrap(content: Any, source: object) -> dict[str, Tensor]:
     """Extract the named tensors from the content of a training checkpoint.
 
     Accepted: a mapping from names to tensors; such a mapping under one of `WRAPPERS`; a list
@@ -102,7 +102,7 @@ def unwrap(content: Any, where: object) -> dict[str, Tensor]:
             content = content[key]
             break
     if not _holds_tensors(content):
-        raise WeightsError(f"{where}: holds no named tensors; give the file with the network's state dict")
+        raise WeightsError(f"{source}: holds no named tensors; give the file with the network's state dict")
     tensors = dict(content)
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
@@ -119,7 +119,7 @@ def _holds_tensors(content: object) -> bool:
     )
 
 
-def check_finite(tensors: Mapping[str, Tensor], where: object) -> None:
+def check_finite(tensors: Mapping[str, Tensor], source: object) -> None:
     """Refuse tensors with NaN or infinite values.
 
     Raises:
@@ -128,7 +128,7 @@ def check_finite(tensors: Mapping[str, Tensor], where: object) -> None:
     bad = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not _finite(tensor)]
     if bad:
         raise WeightsError(
-            f"{where}: {bad[0]} holds NaN or infinite values ({len(bad)} of {len(tensors)} tensors do); "
+            f"{source}: {bad[0]} holds NaN or infinite values ({len(bad)} of {len(tensors)} tensors do); "
             "the file is damaged or its training failed: fetch or train it again"
         )
 

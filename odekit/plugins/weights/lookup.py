@@ -114,11 +114,11 @@ def require(names: Iterable[str], catalog: Catalog) -> None:
     Raises:
         WeightsError: an unknown name, or missing weights, all of them in one message.
     """
-    wanted = list(dict.fromkeys(names))
-    for name in wanted:
+    unique_names = list(dict.fromkeys(names))
+    for name in unique_names:
         if is_path(name) and not Path(name).expanduser().exists():
             raise WeightsError(f"{name}: there is no such weights file; check the path")
-    named = [find(name, catalog) for name in wanted if not is_path(name)]
+    named = [find(name, catalog) for name in unique_names if not is_path(name)]
     missing = [weights for weights in named if not is_present(weights)]
     if missing:
         raise WeightsError(missing_text(missing))
