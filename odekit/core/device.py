@@ -90,6 +90,11 @@ def peak_bytes() -> float:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
+def peak_memory() -> float:
+    """Peak memory of this process in GB; 0 if unknown."""
+    return peak_bytes() / 1e9
+
+
 def machine_text(device: str) -> str:
     """Hardware, number of threads and torch version, as text."""
     import torch
@@ -117,8 +122,3 @@ def processor_name() -> str:
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     # platform.processor() starts a program, which the system then counts with as much memory as this process.
     return next(names, "") or platform.processor() or platform.machine()
-
-
-def peak_memory() -> float:
-    """Peak memory of this process in GB; 0 if unknown."""
-    return peak_bytes() / 1e9

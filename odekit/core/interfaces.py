@@ -124,7 +124,7 @@ class Inverter(Protocol):
 
 @runtime_checkable
 class Pins(Protocol):
-    """An inverter that can keep the unmasked pixels fixed during decoding (optional)."""
+    """An inverter that can hold the pixels kept by a mask fixed during decoding (optional)."""
 
     def pin(self, latent: Latent, keep: Tensor) -> Latent:
         """The latent with the input's pixels, noised to the latent's level, where keep (N, 1, H, W) is 1."""
@@ -152,7 +152,7 @@ class Adaptive(Protocol):
         ...
 
     def belongs(self, digest: str | None) -> None:
-        """Check that the enhancer was calibrated for the prior whose weights have this SHA-256 (None: no weights).
+        """Check that the enhancer was calibrated for a prior whose weights have this SHA-256 (None: it has none).
 
         Raises:
             ConfigError: it was calibrated for a prior with other weights.

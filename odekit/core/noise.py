@@ -20,11 +20,27 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+PREFETCH_THREADS = 8
+"""Maximum number of threads that draw noise; numpy releases the GIL meanwhile."""
+
+
 class Noise(Protocol):
     """A source of random numbers. Tests replay stored draws through the same interface."""
 
     def normal(self, shape: Sequence[int]) -> NDArray[np.float32]:
         """Standard normal float32 numbers of this shape; each call advances the stream."""
+        ...
+
+
+class Rng(Protocol):
+    """The noise source of inverters and enhancers: `BatchNoise` in runs, `SharedNoise` in replays."""
+
+    def normal_like(self, x: Tensor) -> Tensor:
+        """Standard normal noise of x's shape, type and device."""
+        ...
+
+    def pick(self, rows: Sequence[int]) -> Rng:
+        """The noise source of these rows, in this order."""
         ...
 
 
@@ -114,29 +130,8 @@ class SharedNoise:
         return to_tensor_like(self.source.normal(x.shape), x)
 
     def pick(self, rows: Sequence[int]) -> SharedNoise:
-        """The same shared stream, whatever the rows."""
+        """The same shared stream, which draws for any number of rows."""
         return self
-
-
-class Rng(Protocol):
-    """The noise source of inverters and enhancers: `BatchNoise` in runs, `SharedNoise` in replays."""
-
-    def normal_like(self, x: Tensor) -> Tensor:
-        """Standard normal noise of x's shape, type and device."""
-        ...
-
-    def pick(self, rows: Sequence[int]) -> Rng:
-        """The noise source of these rows, in this order."""
-        ...
-
-
-PREFETCH_THREADS = 8
-"""Maximum number of threads that draw noise; numpy releases the GIL meanwhile."""
-
-
-def batch_noise(rows: Sequence[Noise], device: str) -> BatchNoise:
-    """The noise of a batch, prefetched if the device is a GPU. On a CPU the network uses all threads."""
-    return PrefetchedNoise(rows) if device.startswith("cuda") else BatchNoise(rows)
 
 
 class PrefetchedRow:
@@ -189,6 +184,11 @@ class PrefetchedNoise(BatchNoise):
     def pick(self, rows: Sequence[int]) -> PrefetchedNoise:
         """The streams of these rows, in this order, with their prefetched draws."""
         return PrefetchedNoise([self.rows[row] for row in rows])
+
+
+def batch_noise(rows: Sequence[Noise], device: str) -> BatchNoise:
+    """The noise of a batch, prefetched if the device is a GPU. On a CPU the network uses all threads."""
+    return PrefetchedNoise(rows) if device.startswith("cuda") else BatchNoise(rows)
 
 
 def _draw_rows(rows: Sequence[PrefetchedRow], shape: tuple[int, ...]) -> None:
