@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def no_watch(event: str, latent: Latent) -> None:
+def ignore_event(event: str, latent: Latent) -> None:
     """A progress callback that does nothing."""
 
 
@@ -27,7 +27,7 @@ def edit(
     enhancer: Enhancer,
     prior: Prior,
     rng: Rng,
-    watch: Watch = no_watch,
+    watch: Watch = ignore_event,
     *,
     repeats: int = 1,
     keep: Tensor | None = None,
@@ -59,7 +59,7 @@ def edit(
             decided(fitted)
         latent = decode(latent, inverter, active_enhancer, acting, prior, rng, watch, keep)
         if untouched:  # the exact ODE maps these rows back to the input, so the input is taken
-            latent = replace(latent, x=kept_rows(latent.x, clean, untouched))
+            latent = replace(latent, x=replace_rows(latent.x, clean, untouched))
         clean = latent.x if keep is None else keep * clean + (1 - keep) * latent.x
         watch("restored", latent)
     return clean
@@ -72,7 +72,7 @@ def decode(
     acting: frozenset[int],
     prior: Prior,
     rng: Rng,
-    watch: Watch = no_watch,
+    watch: Watch = ignore_event,
     keep: Tensor | None = None,
 ) -> Latent:
     """Step from a latent down to the image, and enhance it at the levels in `acting`."""
@@ -88,7 +88,7 @@ def decode(
     return latent
 
 
-def kept_rows(x: State, clean: State, rows: Sequence[int]) -> State:
+def replace_rows(x: State, clean: State, rows: Sequence[int]) -> State:
     """A copy of x with these rows taken from `clean`."""
     x = x.clone()
     x[list(rows)] = clean[list(rows)]

@@ -145,11 +145,11 @@ def stack(images: Sequence[Image]) -> Tensor:
     return to_state([image.pixels for image in images])
 
 
-SQUARE = 0.05
+SQUARE_TOLERANCE = 0.05
 """Largest difference of the sides of an aligned face, as a fraction of the longer side."""
 
 
 def is_square(image: Image) -> bool:
     """Whether the sides differ by at most 5 %, as required of aligned faces."""
     short, long = sorted((image.height, image.width))
-    return long - short <= SQUARE * long
+    return long - short <= SQUARE_TOLERANCE * long

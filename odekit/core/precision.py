@@ -169,11 +169,11 @@ def candidates(device: str) -> tuple[str, ...]:
 
 def faster(precision: str, device: str, rounds: int = 4) -> bool:
     """Whether convolutions and matrix products take less time than in float32, by a short measurement."""
-    float32_seconds = probe("float32", device, rounds)
-    return probe(precision, device, rounds, give_up=4 * float32_seconds) < float32_seconds
+    float32_seconds = conv_and_matmul_seconds("float32", device, rounds)
+    return conv_and_matmul_seconds(precision, device, rounds, give_up=4 * float32_seconds) < float32_seconds
 
 
-def probe(precision: str, device: str, rounds: int, give_up: float = math.inf) -> float:
+def conv_and_matmul_seconds(precision: str, device: str, rounds: int, give_up: float = math.inf) -> float:
     """Seconds of a convolution and a matrix product: the minimum of `rounds`; stops early if one takes `give_up`."""
     import torch
 

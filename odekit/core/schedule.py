@@ -64,7 +64,7 @@ class NoiseSchedule:
         return 0.5 * (np.log1p(-self.abar) - np.log(self.abar))
 
     @cached_property
-    def whole(self) -> NDArray[np.float64]:
+    def timesteps(self) -> NDArray[np.float64]:
         """The trained timesteps 0 .. T-1 as an array, cached because every network call uses it."""
         return np.arange(len(self), dtype=np.float64)
 
@@ -75,13 +75,13 @@ class NoiseSchedule:
 
     def rho(self, t: float) -> float:
         """rho at timestep t in [0, T-1] (fractions allowed)."""
-        return math.exp(float(np.interp(t, self.whole, self.log_rho)))
+        return math.exp(float(np.interp(t, self.timesteps, self.log_rho)))
 
     def timestep(self, rho: float) -> float:
         """The timestep of network calls at noise level `rho`; 0 at and below the lowest trained level."""
         if rho <= 0.0:
             return 0.0
-        return float(np.interp(math.log(rho), self.log_rho, self.whole))
+        return float(np.interp(math.log(rho), self.log_rho, self.timesteps))
 
     def abar_at(self, t: float) -> float:
         """abar at timestep t in [0, T-1]; exact at integer timesteps, `1 / (1 + rho(t)^2)` between them."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 SPLITS = ("train", "val", "test")
-HELD_OUT = 0.05
+VALIDATION_FRACTION = 0.05
 """Fraction of validation images if the data comes without a split."""
 
 
@@ -67,7 +67,7 @@ def read(path: Path, side: int) -> Found:
 def hashed_split(names: list[str]) -> NDArray[np.str_]:
     """'train' or 'val' by the SHA-256 of each name, so adding images moves no other image. At least one is 'val'."""
     scores = np.array([int(hashlib.sha256(f"odekit-split-1:{n}".encode()).hexdigest()[:8], 16) / 2**32 for n in names])
-    val = scores < HELD_OUT
+    val = scores < VALIDATION_FRACTION
     if len(names) and not val.any():
         val[scores.argmin()] = True
     return np.where(val, "val", "train")

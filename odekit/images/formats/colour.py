@@ -35,7 +35,7 @@ _BAND = 1 << 18
 
 
 @dataclass(frozen=True)
-class Shaper:
+class MatrixProfile:
     """A profile of curves and a matrix: `linear sRGB = matrix @ curve(sample)`. Grey has one curve and no matrix."""
 
     curves: NDArray[np.float64]
@@ -99,24 +99,26 @@ def _tags(icc: bytes) -> dict[bytes, bytes]:
 
 
 @lru_cache(maxsize=4)
-def shaper(icc: bytes) -> Shaper | None:
+def parse_matrix_profile(icc: bytes) -> MatrixProfile | None:
     """The profile as curves and a matrix, or None if it consists of tables, is not invertible, or is broken."""
     try:
         tags = _tags(icc)
         if icc[20:24] != b"XYZ " or _TABLE_TAG in tags:
             return None
         if icc[16:20] == b"GRAY":
-            return _if_invertible(Shaper(_curve(tags[b"kTRC"])[None], None))
+            return _if_invertible(MatrixProfile(_curve(tags[b"kTRC"])[None], None))
         if icc[16:20] != b"RGB ":
             return None
         colorants = np.array([struct.unpack_from(">3i", tags[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")])
         matrix = np.linalg.solve(_SRGB_TO_PCS, colorants.T / 65536)
-        return _if_invertible(Shaper(np.stack([_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")]), matrix))
+        return _if_invertible(
+            MatrixProfile(np.stack([_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")]), matrix)
+        )
     except (struct.error, KeyError, ValueError, ZeroDivisionError, np.linalg.LinAlgError):
         return None
 
 
-def _if_invertible(profile: Shaper) -> Shaper | None:
+def _if_invertible(profile: MatrixProfile) -> MatrixProfile | None:
     """The profile if it is invertible (increasing curves, a matrix that is not singular), else None."""
     increasing = np.all(np.diff(profile.curves) >= 0) and np.all(profile.curves[:, -1] > profile.curves[:, 0])
     regular = profile.matrix is None or np.linalg.cond(profile.matrix) < 1e4
@@ -155,7 +157,7 @@ def to_pixels(codes: Codes, icc: bytes | None) -> tuple[Pixels, bytes | None, Li
     """
     bits: Literal[8, 16] = 8 if codes.dtype == np.uint8 else 16
     channels = codes.shape[2]
-    profile = shaper(icc) if icc else None
+    profile = parse_matrix_profile(icc) if icc else None
     if profile is not None and len(profile.curves) == channels:
         return (_scaled(codes) if profile.is_srgb else profile.to_srgb(codes)), icc, bits
     if channels != 1 and icc and profile is None:
@@ -167,7 +169,7 @@ def to_pixels(codes: Codes, icc: bytes | None) -> tuple[Pixels, bytes | None, Li
     return _scaled(codes), None, bits
 
 
-def to_numbers(pixels: Pixels, icc: bytes | None, grey: bool) -> tuple[Pixels, bytes | None]:
+def from_pixels(pixels: Pixels, icc: bytes | None, grey: bool) -> tuple[Pixels, bytes | None]:
     """Convert sRGB pixels to the values (3, H, W) to write, and return them with their profile.
 
     The source's profile is used if it is invertible and fits the number of channels; otherwise an sRGB profile is
@@ -175,7 +177,7 @@ def to_numbers(pixels: Pixels, icc: bytes | None, grey: bool) -> tuple[Pixels, b
     """
     if icc is None:
         return pixels, None
-    profile = shaper(icc)
+    profile = parse_matrix_profile(icc)
     if profile is None or len(profile.curves) != (1 if grey else 3):
         return pixels, srgb_profile()
     return (pixels if profile.is_srgb else profile.from_srgb(pixels)), icc

@@ -16,7 +16,7 @@ from PIL.ImageFile import ImageFile
 from odekit.images.formats import deep
 from odekit.images.formats.colour import Codes
 from odekit.images.formats.deep import Refusal
-from odekit.images.formats.exif import ORIENTATION, carried, carried_from_tiff
+from odekit.images.formats.exif import ORIENTATION, carried, exif_from_tiff
 
 # Opened by class instead of `PIL.Image.open`, whose size limit is global; ours is an option.
 _OPENERS: dict[str, type[ImageFile]] = {
@@ -189,7 +189,7 @@ def _decode_page(file: Any, data: bytes, max_megapixels: float) -> Decoded:
         codes, alpha = _eight_bit_samples(picture)
         orientation = _orientation(picture)
     dpi = _dpi(page.get_resolution("inch")) if 282 in page.tags and 283 in page.tags else None
-    return Decoded("TIFF", codes, alpha, int(orientation), carried_from_tiff(data), icc, dpi)
+    return Decoded("TIFF", codes, alpha, int(orientation), exif_from_tiff(data), icc, dpi)
 
 
 def _check_page(file: Any, page: Any, size: int) -> None:

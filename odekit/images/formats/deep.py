@@ -17,7 +17,7 @@ from PIL import Image as Pil
 from PIL import TiffImagePlugin
 
 from odekit.images.formats.colour import Codes
-from odekit.images.formats.exif import PREFIX, byte_order, carried, with_exif
+from odekit.images.formats.exif import PREFIX, add_exif_to_tiff, byte_order, carried
 
 Deep = NDArray[np.uint16]
 _GREY, _RGB, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6  # colour types of PNG (ISO 15948, 11.2.2)
@@ -161,4 +161,4 @@ def write_tiff(codes: Codes, icc: bytes | None, exif: bytes | None, dpi: tuple[f
         metadata=None,
         software=False,
     )
-    return with_exif(out.getvalue(), exif) if exif else out.getvalue()
+    return add_exif_to_tiff(out.getvalue(), exif) if exif else out.getvalue()

@@ -12,7 +12,7 @@ from PIL import Image as Pil
 from odekit.core.image import Image, Pixels, quantise
 from odekit.errors import ConfigError, OdekitError
 from odekit.images.formats import deep
-from odekit.images.formats.colour import Codes, to_numbers
+from odekit.images.formats.colour import Codes, from_pixels
 from odekit.images.formats.exif import carried
 
 FORMATS = ("same", "png", "jpeg", "webp", "tiff", "bmp")
@@ -56,12 +56,12 @@ def encode(image: Image, format: str = "same", *, quality: int = 95, keep_metada
         )
     pixels, alpha = image.pixels, image.alpha
     if alpha is not None and name in _NO_ALPHA:
-        pixels, alpha = over_white(pixels, alpha), None
+        pixels, alpha = blend_over_white(pixels, alpha), None
     bits = image.meta.bits if name in _DEEP else 8
     srgb_codes = quantise(pixels, bits)
     grey = image.meta.grey and name != "WEBP" and bool((srgb_codes == srgb_codes[:1]).all())
     icc = image.meta.icc if keep_metadata and name != "BMP" else None
-    values, icc = to_numbers(pixels, icc, grey)
+    values, icc = from_pixels(pixels, icc, grey)
     planes = quantise(values, bits) if values is not pixels else srgb_codes
     channels = [*planes[: 1 if grey else 3]] + ([] if alpha is None else [quantise(alpha, bits)])
     codes: Codes = np.stack(channels, axis=-1)
@@ -76,7 +76,7 @@ def encode(image: Image, format: str = "same", *, quality: int = 95, keep_metada
     )
 
 
-def over_white(pixels: Pixels, alpha: NDArray[np.float32]) -> Pixels:
+def blend_over_white(pixels: Pixels, alpha: NDArray[np.float32]) -> Pixels:
     """Blend pixels (3, H, W) over white by alpha (H, W), in sRGB-encoded values as browsers do."""
     return (pixels * alpha + (np.float32(1) - alpha)).astype(np.float32)
 

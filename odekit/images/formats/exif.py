@@ -82,7 +82,7 @@ def carried(block: bytes) -> bytes | None:
     return PREFIX + bytes(body)
 
 
-def carried_from_tiff(file: bytes) -> bytes | None:
+def exif_from_tiff(file: bytes) -> bytes | None:
     """An EXIF block with the descriptive tags of a TIFF file; None if it has none or is damaged."""
     try:
         order = byte_order(file)
@@ -95,7 +95,7 @@ def carried_from_tiff(file: bytes) -> bytes | None:
     return PREFIX + struct.pack(order + "2sHI", file[:2], 42, first) + body
 
 
-def with_exif(tiff: bytes, block: bytes) -> bytes:
+def add_exif_to_tiff(tiff: bytes, block: bytes) -> bytes:
     """Add the descriptive tags of an EXIF block to a TIFF file of the same byte order. A damaged block is ignored.
 
     The file's directory is rewritten at the end of the file, where there is space; nothing else moves.

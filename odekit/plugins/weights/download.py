@@ -29,10 +29,10 @@ PAUSE = 1.0
 """Seconds before the second connection; doubled for each further one."""
 TIMEOUT = 30.0
 """Seconds without an answer after which a connection fails."""
-AGAIN = (408, 429, 500, 502, 503, 504)
+RETRY_STATUS = (408, 429, 500, 502, 503, 504)
 """HTTP status codes after which the request is repeated."""
 
-Tell = Callable[[int, "int | None"], None]
+ProgressCallback = Callable[[int, "int | None"], None]
 """Progress callback with the number of bytes on disk and the total number, None if unknown."""
 
 
@@ -40,7 +40,7 @@ class Unavailable(Exception):
     """A URL does not provide the file. The message says why."""
 
 
-class Cut(Exception):
+class ConnectionInterrupted(Exception):
     """The connection was interrupted."""
 
 
@@ -54,7 +54,7 @@ class Download:
     """Size of the complete file in bytes, if known in advance."""
     trusted: bool = False
     """The SHA-256 is known: a download is resumed even if the server cannot confirm that its file is unchanged."""
-    tell: Tell = lambda received, total: None
+    tell: ProgressCallback = lambda received, total: None
     resumed: bool = False
     """Whether part of the file was on disk before."""
 
@@ -73,7 +73,7 @@ class Download:
                 self._connect(before)
                 self._state_file().unlink(missing_ok=True)
                 return
-            except Cut as error:
+            except ConnectionInterrupted as error:
                 failures = 1 if self._received() > before else failures + 1
                 if failures >= TRIES:
                     raise Unavailable(str(error)) from error
@@ -103,7 +103,7 @@ class Download:
             self._handle_http_error(error, received)
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             reason = getattr(error, "reason", None) or error
-            raise Cut(f"the connection failed ({str(reason) or type(reason).__name__})") from error
+            raise ConnectionInterrupted(f"the connection failed ({str(reason) or type(reason).__name__})") from error
 
     def _headers(self, received: int) -> dict[str, str]:
         headers = {"User-Agent": f"odekit/{__version__}", "Accept-Encoding": "identity"}
@@ -118,9 +118,9 @@ class Download:
     def _handle_http_error(self, error: urllib.error.HTTPError, received: int) -> None:
         if error.code == 416 and received:  # the partial file is longer than the server's file, so it is another one
             self.drop()
-            raise Cut("the server's file is shorter than the partial file") from error
-        if error.code in AGAIN:
-            raise Cut(f"{error.code} {error.reason}") from error
+            raise ConnectionInterrupted("the server's file is shorter than the partial file") from error
+        if error.code in RETRY_STATUS:
+            raise ConnectionInterrupted(f"{error.code} {error.reason}") from error
         raise Unavailable(f"{error.code} {error.reason}") from error
 
     def _receive(self, response: Any, received: int) -> None:
@@ -129,7 +129,7 @@ class Download:
         resumes = response.status == 206 and _range_start(response) == received
         if response.status == 206 and not resumes:
             self.drop()
-            raise Cut("the server sent another range than requested")
+            raise ConnectionInterrupted("the server sent another range than requested")
         length = response.headers.get("Content-Length")
         total = int(length) + (received if resumes else 0) if length and length.isdigit() else self.size
         if None not in (total, self.size) and total != self.size:
@@ -143,7 +143,7 @@ class Download:
             write_json(self._state_file(), {"url": self.url, "mark": None if is_weak else validator or None})
         received = self._copy(response, received, total, "ab" if resumes else "wb")
         if total is not None and received < total:
-            raise Cut(f"the connection was interrupted after {received} of {total} bytes")
+            raise ConnectionInterrupted(f"the connection was interrupted after {received} of {total} bytes")
         if total is not None and received > total:
             self.drop()
             raise Unavailable(f"the server sent more than {total} bytes")
@@ -165,9 +165,9 @@ class Download:
         try:
             block: bytes = response.read(BLOCK)
         except http.client.IncompleteRead as error:
-            raise Cut("the connection was interrupted") from error
+            raise ConnectionInterrupted("the connection was interrupted") from error
         except OSError as error:
-            raise Cut(f"the connection was interrupted ({error.strerror or error})") from error
+            raise ConnectionInterrupted(f"the connection was interrupted ({error.strerror or error})") from error
         return block
 
 

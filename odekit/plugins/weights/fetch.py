@@ -12,7 +12,7 @@ from odekit.core.files import sha256
 from odekit.errors import WeightsError
 from odekit.plugins.catalog import Weights
 from odekit.plugins.weights import store
-from odekit.plugins.weights.download import BLOCK, Download, Tell, Unavailable
+from odekit.plugins.weights.download import BLOCK, Download, ProgressCallback, Unavailable
 from odekit.plugins.weights.load import check_complete
 from odekit.plugins.weights.store import (
     check_free_space,
@@ -29,7 +29,7 @@ Verify = Callable[[Weights], object]
 """Raises WeightsError if the stored file of named weights is not the right one."""
 
 
-def unattended(weights: Weights) -> bool:
+def allows_commercial_use(weights: Weights) -> bool:
     """Accept only licences that allow commercial use, because nobody can be asked."""
     return weights.commercial_use
 
@@ -40,7 +40,7 @@ class Pull:
 
     verify: Verify
     """Checks a stored file (`odekit.plugins.weights.lookup.verify`)."""
-    accept: Callable[[Weights], bool] = unattended
+    accept: Callable[[Weights], bool] = allows_commercial_use
     """Called before a download: whether the licence of the weights is accepted."""
     offline: bool = False
     """Do not use the network; the same as `ODEKIT_OFFLINE=1`."""
@@ -48,7 +48,7 @@ class Pull:
     """URLs to try before the registered ones."""
     again: bool = False
     """Download even if a valid file is in the store."""
-    tell: Tell = lambda received, total: None
+    tell: ProgressCallback = lambda received, total: None
     """Progress callback."""
     say: Callable[[str], None] = lambda text: None
     """Receives messages for the user."""

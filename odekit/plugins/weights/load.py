@@ -17,11 +17,11 @@ from odekit.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
-PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 """Endings of files that `torch.load` reads."""
-PICKLE = b"\x80"
+PICKLE_MAGIC = b"\x80"
 """First byte of files of PyTorch before 1.6. Later files are zip archives, the oldest are tar archives."""
-WRAPPERS = ("params_ema", "ema_state_dict", "state_dict", "model_state_dict", "params", "ema", "model")
+WRAPPER_KEYS = ("params_ema", "ema_state_dict", "state_dict", "model_state_dict", "params", "ema", "model")
 """Keys under which published files store their tensors, preferred ones first."""
 
 
@@ -40,10 +40,10 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: there is no such weights file; check the path or fetch the weights again")
     if path.suffix == ".safetensors":
         tensors = _safetensors(path)
-    elif path.suffix in PICKLED:
+    elif path.suffix in PICKLE_SUFFIXES:
         tensors = unwrap(_pickled(path), path)
     else:
-        raise WeightsError(f"{path}: weights are read from .safetensors, {', '.join(PICKLED)} files only")
+        raise WeightsError(f"{path}: weights are read from .safetensors, {', '.join(PICKLE_SUFFIXES)} files only")
     check_finite(tensors, path)
     return tensors
 
@@ -87,7 +87,7 @@ def _brief(error: Exception) -> str:
 def unwrap(content: Any, source: object) -> dict[str, Tensor]:
     """Extract the named tensors from the content of a training checkpoint.
 
-    Accepted: a mapping from names to tensors; such a mapping under one of `WRAPPERS`; a list
+    Accepted: a mapping from names to tensors; such a mapping under one of `WRAPPER_KEYS`; a list
     `[model, optimiser, epoch, step, EMA]` (of the DDIM code), of which the EMA is used, else the model. A `module.`
     prefix is removed if all names have it.
 
@@ -97,7 +97,7 @@ def unwrap(content: Any, source: object) -> dict[str, Tensor]:
     if isinstance(content, list | tuple) and content:
         last = content[-1]
         content = last if len(content) > 1 and _holds_tensors(last) else content[0]
-    for key in WRAPPERS:
+    for key in WRAPPER_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
             break
@@ -162,7 +162,7 @@ def check_complete(file: Path, name: str | None = None) -> None:
             raise WeightsError(f"{file}: is truncated (a PyTorch file without its end)")
     elif start.lstrip()[:1] == b"<":
         raise WeightsError(f"{file}: is a web page, not a weights file")
-    elif start[:1] != PICKLE and not tarfile.is_tarfile(file):
+    elif start[:1] != PICKLE_MAGIC and not tarfile.is_tarfile(file):
         raise WeightsError(f"{file}: is not a weights file (neither safetensors nor PyTorch)")
 
 

@@ -12,10 +12,10 @@ from odekit.core.spelling import nearest
 from odekit.errors import WeightsError
 from odekit.plugins.catalog import Catalog, Weights
 from odekit.plugins.weights import store
-from odekit.plugins.weights.load import PICKLED, check_complete
+from odekit.plugins.weights.load import PICKLE_SUFFIXES, check_complete
 from odekit.plugins.weights.store import folder, size_text, stored
 
-SUFFIXES = (".safetensors", *PICKLED)
+SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 """Endings of weights files."""
 
 

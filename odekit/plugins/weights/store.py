@@ -15,9 +15,9 @@ from odekit.core.files import read_json, write_json
 from odekit.errors import WeightsError
 from odekit.plugins.catalog import Weights
 
-ON = ("1", "true", "yes", "on")
+TRUE_VALUES = ("1", "true", "yes", "on")
 """Values of `ODEKIT_OFFLINE` that switch the network off."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk or an exceeded quota."""
 RECEIPT = "odekit.json"
 """File name of a receipt, beside the weights file."""
@@ -45,7 +45,7 @@ def stored(weights: Weights) -> Path:
 
 def offline() -> bool:
     """Whether `ODEKIT_OFFLINE` switches the network off."""
-    return os.environ.get("ODEKIT_OFFLINE", "").strip().lower() in ON
+    return os.environ.get("ODEKIT_OFFLINE", "").strip().lower() in TRUE_VALUES
 
 
 @contextlib.contextmanager
@@ -119,7 +119,7 @@ def check_free_space(count: int, folder: Path) -> None:
 
 def storage_error(error: OSError, folder: Path, kept: str = "") -> WeightsError:
     """The WeightsError for an OSError while writing to the store. `kept` is a remark on partial files."""
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         return WeightsError(
             f"{folder}: the disk is full{kept}; free some space, or set ODEKIT_HOME to a folder on another disk"
         )
