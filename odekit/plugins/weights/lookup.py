@@ -71,8 +71,8 @@ def verify(weights: Weights, again: bool = True) -> store.Receipt:
     Raises:
         WeightsError: it is another file.
     """
-    file, weights_folder = stored(weights), folder(weights)
-    receipt = store.read_receipt(weights_folder)
+    file, directory = stored(weights), folder(weights)
+    receipt = store.read_receipt(directory)
     if receipt is not None and not receipt.other and weights.sha256 not in (None, receipt.sha256):
         raise WeightsError(f"{file} is an older file than {weights.dist} needs; {how_to_get([weights])}")
     if receipt is not None and not again and receipt.unchanged(file):
@@ -93,7 +93,7 @@ def verify(weights: Weights, again: bool = True) -> store.Receipt:
             f"{how_to_get([weights])}"
         )
     with contextlib.suppress(OSError):  # the store may be read-only
-        store.write_receipt(weights_folder, receipt.seen(file))
+        store.write_receipt(directory, receipt.seen(file))
     return receipt
 
 
