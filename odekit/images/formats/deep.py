@@ -124,12 +124,12 @@ def read_tiff(page: Any, data: bytes) -> Deep:
 
 def _read_tiff_with_pillow(data: bytes, samples: int) -> Deep:
     """Decode LZW and other codecs for which tifffile needs imagecodecs: by libtiff, high and low bytes in turn."""
-    upright = carried(data)  # orientation reset: Pillow would rotate the image, but the stored samples are needed
-    if upright is None:
+    unrotated = carried(data)  # orientation reset: Pillow would rotate the image, but the stored samples are needed
+    if unrotated is None:
         raise Refusal("is a BigTIFF in a rare compression; save it uncompressed or with Deflate")
     halves = []
     for order in "LB" if sys.byteorder == "little" else "BL":  # libtiff returns samples in the machine's byte order
-        picture = TiffImagePlugin.TiffImageFile(io.BytesIO(upright.removeprefix(PREFIX)))
+        picture = TiffImagePlugin.TiffImageFile(io.BytesIO(unrotated.removeprefix(PREFIX)))
         if samples > 1:
             tile: Any = picture.tile[0]
             raw, *rest = tile.args
