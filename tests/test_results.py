@@ -15,7 +15,7 @@ from odekit.parts.metrics.base import About
 RNG = np.random.Generator(np.random.Philox(0))
 
 FULL = Results(
-    "table1", "A title", "8 faces", "odekit bench table1", 3, "2026-01-02T03:04:05+00:00", 1.5, {"cores": 2},
+    "table1", "A title", "8 faces", "odekit experiment table1", 3, "2026-01-02T03:04:05+00:00", 1.5, {"cores": 2},
     metrics=(About("psnr", "PSNR", "dB"), About("swd", "SWD", "x 1e-3", "lower", of="set"),
              About("sharpness", "sharpness", "", "nearest", 1.0)),
     methods=(Method("damaged", "Source", "damaged"), Method("a", "A", "chain", {"chain": []}, 600.0, 0.5)),

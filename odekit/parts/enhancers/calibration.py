@@ -98,7 +98,7 @@ class Calibration:
         if self.weights_digest is not None and self.weights_digest != digest:
             raise ConfigError(
                 "the meter of iterations: auto was calibrated for another prior; say how often with "
-                "--set restore.enhancer.iterations=10, or calibrate it with 'odekit bench strength --calibrate FILE "
+                "--set restore.enhancer.iterations=10, or calibrate it with 'odekit calibrate meter -o FILE "
                 "--chain ... --data ...' and name the file as the enhancer's meter"
             )
 
@@ -166,5 +166,5 @@ def load_calibration(path: Path | None = None) -> Calibration:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"the meter's calibration {file} cannot be used: {error}; "
-            f"write one with 'odekit bench strength --calibrate'"
+            f"write one with 'odekit calibrate meter'"
         ) from error

@@ -48,7 +48,7 @@ class Langevin(Options):
     """Variance of the noise relative to the drift's own, 0.5 where nothing is said; 0 is gradient ascent, the paper's
     1/3 smooths, 1 samples."""
     meter: str | None = None
-    """For `auto`: a calibration that `odekit bench strength --calibrate` wrote; the built-in prior's by default."""
+    """For `auto`: a calibration that `odekit calibrate meter` wrote; the built-in prior's by default."""
 
     rounds: int = Limits(default=1, ge=1)
     """The iterations are split into so many rounds of equal length; what is left over is not done."""

@@ -32,7 +32,7 @@ class Preconditioned(Options):
     temperature: float = Limits(default=0.5, ge=0)
     """Variance of the noise relative to the drift's own; 0 is ascent."""
     spectrum: str | None = None
-    """A file of `odekit bench enhancers --calibrate`; by default that of the built-in prior's training faces."""
+    """A file of `odekit calibrate spectrum`; by default that of the built-in prior's training faces."""
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
         """The grid indices at which the latent is moved."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,12 +13,9 @@ from numpy.typing import NDArray
 
 from odekit.core.files import ASSETS
 from odekit.errors import ConfigError
-from odekit.images.colour import LUMA_CHROMA
 
 Array = NDArray[np.float64]
 BUILT_IN = ASSETS / "face64" / "spectrum.json"
-RADII = tuple(round(0.5 * 2 ** (k / 2), 4) for k in range(15))
-"""Where it is stored, in half periods across the picture: 0.5 (which stands for the mean value) to 64."""
 
 
 @dataclass(frozen=True)
@@ -52,28 +49,6 @@ def cosines(n: int) -> Array:
     return found
 
 
-def measured(pictures: NDArray[np.uint8]) -> Spectrum:
-    """The spectrum of aligned faces uint8 (N, S, S, 3), N at least 2: means over rings half an octave wide."""
-    from scipy.fft import dctn
-
-    clean = pictures.astype(np.float64) / 127.5 - 1
-    found = dctn(np.einsum("ij,nhwj->nihw", LUMA_CHROMA, clean), axes=(2, 3), norm="ortho")
-    power = found.var(axis=0) / (clean.shape[1] * clean.shape[2])
-    ring = np.log2(np.maximum(radius(*power.shape[1:]), RADII[0]) / RADII[0]) * 2
-    rows = []
-    for plane in (power[:1], power[1:]):
-        near = [np.abs(ring - k) <= 0.5 for k in range(len(RADII))]
-        means = [plane[:, here].mean() if here.any() else np.nan for here in near]
-        known = np.isfinite(means)
-        rows.append(np.interp(np.arange(len(means)), np.flatnonzero(known), np.maximum(np.array(means)[known], 1e-12)))
-    return Spectrum(RADII, *(tuple(float(f"{value:.4g}") for value in row) for row in rows))
-
-
-def save(spectrum: Spectrum, path: Path) -> None:
-    """Write it as JSON."""
-    path.write_text(json.dumps(asdict(spectrum), indent=1) + "\n", encoding="utf-8")
-
-
 @cache
 def load_spectrum(path: Path | None = None) -> Spectrum:
     """The spectrum of a file; that of the built-in prior's training faces where None.
@@ -89,7 +64,7 @@ def load_spectrum(path: Path | None = None) -> Spectrum:
             raise ValueError("radii rise, and each has a variance of luma and of chroma")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"the spectrum {file} cannot be used: {error}; write one with 'odekit bench enhancers --calibrate'"
+            f"the spectrum {file} cannot be used: {error}; write one with 'odekit calibrate spectrum'"
         ) from error
     return made
 
