@@ -123,7 +123,7 @@ def test_at_power_0_it_is_langevin():
 
 def test_levels_iterations_and_the_spectrum_have_their_effect(tmp_path):
     prior, x = Faces(OWN), torch.zeros((1, 3, SIDE, SIDE), dtype=torch.float64)
-    save(STEEP, tmp_path / "steep.json")
+    spectrum.save(STEEP, tmp_path / "steep.json")
     common = {"iterations": 2, "rate": 0.01}
     one, other = (preconditioned(x, prior, Draws(), **common, **more) for more in ({}, {"spectrum": str(tmp_path / "steep.json")}))  # fmt: skip
     assert not torch.allclose(one, other)
@@ -290,10 +290,10 @@ def test_enhancers_are_compared_by_a_command_on_what_the_chain_itself_gives(toy,
 
 
 def test_the_spectrum_is_calibrated_by_a_command(toy, tmp_path, cli):
-    done = cli("enhancers", *toy, "--calibrate", tmp_path / "own.json")
+    done = cli("calibrate", "spectrum", *toy[2:], "-o", tmp_path / "own.json")
     assert done.code == 0 and "4 train faces" in done.out
     assert load_spectrum(tmp_path / "own.json").luma[0] > 0
-    refused = cli("enhancers", *toy[:2], "--calibrate", tmp_path / "own.json")
+    refused = cli("calibrate", "spectrum", "-o", tmp_path / "own.json")
     assert refused.code != 0 and "give --data" in refused.err
 
 

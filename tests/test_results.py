@@ -58,7 +58,7 @@ def test_fields_of_a_later_minor_version_are_passed_over():
 @pytest.mark.parametrize(
     ("text", "message"),
     [(None, "no results document; write one with"), ("{}", "schema: None"), ('{"schema": 2}', "schema: 2"),
-     ('{"schema": 1}', "no whole results document"), ("[1]", "schema: list")],
+     ('{"schema": 1}', "results document is incomplete"), ("[1]", "schema: list")],
 )  # fmt: skip
 def test_what_is_no_document_is_refused(tmp_path, text, message):
     if text is not None:
