@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality import psnr
+from benchmarks.quality import pixel_psnr
 from odekit.core.image import Image, from_state, stack
 from odekit.core.interfaces import Latent, Prior
 from odekit.core.noise import BatchNoise, ImageNoise, ZeroNoise, stream
@@ -63,7 +63,7 @@ def round_trip(prior: Prior, pictures: Pictures, steps: int = 100, batch: int = 
         top = inverter.invert(stack(images), BatchNoise([ZeroNoise() for _ in rows]))
         latents.append(top.x.cpu().numpy())
         for image, back in zip(images, from_state(_decode(inverter, top).x), strict=True):
-            psnrs.append(psnr(image.pixels, back))
+            psnrs.append(pixel_psnr(image.pixels, back))
     return Trip(np.array(psnrs), np.concatenate(latents))
 
 

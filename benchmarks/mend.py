@@ -13,7 +13,7 @@ import typer
 from benchmarks.options import AsJson
 from benchmarks.output import print_result
 from benchmarks.photo import LabelledPhoto, labelled_photos
-from benchmarks.quality import psnr
+from benchmarks.quality import pixel_psnr
 from benchmarks.table import Goal, Table
 from odekit.chains import document
 from odekit.chains.chain import Chain
@@ -109,13 +109,13 @@ def damage(clean: Image, kind: str, severity: int, seed: int) -> Image:
 def compare(photo: LabelledPhoto, kind: str, severity: int, clean: Image, before: Image, after: Image) -> Row:
     """The figures of one photograph, whole and in the listed boxes of its faces."""
     pairs = [
-        (psnr(crop(before, box), crop(clean, box)), psnr(crop(after, box), crop(clean, box)))
+        (pixel_psnr(crop(before, box), crop(clean, box)), pixel_psnr(crop(after, box), crop(clean, box)))
         for box in (face.box for face in photo.faces if face.box)
     ]
     touched = [(b, a) for b, a in pairs if np.isfinite(b)]
     harmed = sum(bool(np.isfinite(a) and np.isinf(b)) for b, a in pairs)
     faces = np.mean(touched, axis=0) if touched else np.full(2, np.nan)
-    first, second = (psnr(image.pixels, clean.pixels) for image in (before, after))
+    first, second = (pixel_psnr(image.pixels, clean.pixels) for image in (before, after))
     return Row(photo.path.name, kind, severity, first, second, float(faces[0]), float(faces[1]), len(touched), harmed)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.table import Row
+from odekit.core.psnr import psnr
 from odekit.evaluation.experiments.faces import Pictures
 from odekit.parts.metrics.swd import repeated
 from odekit.training.calibration.treated import psnr_and_ssim
@@ -23,15 +23,14 @@ COLUMNS = {"arm": "setting", "calls": "calls", "psnr": "PSNR, dB", "ssim": "SSIM
 Array = NDArray[np.float64]
 
 
-def psnr(pixels: NDArray[Any], reference: NDArray[Any]) -> float:
-    """PSNR in dB of values in [0, 1]; infinite where both are equal."""
-    error = float(np.mean((pixels.astype(np.float64) - reference) ** 2))
-    return math.inf if error == 0 else -10 * math.log10(error)
+def pixel_psnr(pixels: NDArray[Any], reference: NDArray[Any]) -> float:
+    """PSNR in dB of values in [0, 1], computed in float64; infinite where both are equal."""
+    return psnr(pixels.astype(np.float64), reference)
 
 
 def capped_psnr(pixels: NDArray[Any], reference: NDArray[Any]) -> float:
     """PSNR in dB, at most `CEILING`."""
-    return min(CEILING, psnr(pixels, reference))
+    return min(CEILING, pixel_psnr(pixels, reference))
 
 
 def mean_swd(pictures: Pictures, clean: Pictures) -> float:

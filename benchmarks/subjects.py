@@ -16,6 +16,7 @@ from odekit.core.counter import Counter
 from odekit.core.interfaces import Prior, State
 from odekit.core.noise import BatchNoise, ZeroNoise
 from odekit.core.options import Part
+from odekit.core.psnr import psnr_of
 from odekit.core.schedule import signal
 from odekit.parts.installed import catalog
 from odekit.parts.inverters.ode import Ode, OdeInverter
@@ -154,9 +155,7 @@ def solver_part(solver: str) -> Part:
 def psnrs(a: State, b: State) -> list[float]:
     """PSNR of each image in dB (the range of a state is 2); infinite where equal, NaN where either is NaN."""
     errors = (a - b).flatten(1).pow(2).mean(dim=1).tolist()
-    return [
-        math.inf if error == 0 else 10 * math.log10(4 / error) if error < math.inf else math.nan for error in errors
-    ]
+    return [psnr_of(error, 2.0) if error < math.inf else math.nan for error in errors]
 
 
 def median(values: list[float]) -> float:
