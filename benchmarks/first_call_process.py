@@ -51,7 +51,7 @@ def main(chain: str, face: str, out: str, began: str) -> None:
     from odekit.cli import main as command
 
     laps.mark("command line")
-    import odekit.chains.tuning.precision
+    import odekit.chains.execution
     from odekit.chains.chain import Chain
     from odekit.core.counter import Counter
 
@@ -67,7 +67,7 @@ def main(chain: str, face: str, out: str, began: str) -> None:
         os._exit(0)
 
     laps.after(Chain, "load", "chain and plugins", import_torch)
-    laps.after(odekit.chains.tuning.precision, "precision_for", "precision")
+    laps.after(odekit.chains.execution, "choose_precision", "precision")
     laps.after(Chain, "open", "weights")
     Counter.count = stop_at_first_call  # type: ignore[method-assign, assignment]
     sys.argv = ["odekit", "run", chain, face, "-o", out, "--overwrite"]  # read by `main`

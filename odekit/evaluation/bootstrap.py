@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.evaluation.experiments.faces import Pictures
 from odekit.parts.metrics.swd import swd
 
+Pictures = NDArray[np.uint8]
+"""Images (N, S, S, 3)."""
 LEVEL = 0.95
 RESAMPLES = 2000
 _BLOCK = 1 << 21
