@@ -74,7 +74,7 @@ def evaluate_in_chain(chain: str, faces: Pictures, kinds: Sequence[str], seed: i
     rows: list[Row] = []
     for kind in ("clean", *kinds):
         damaged = damaged_faces(clean, kind, seed)
-        kept, undone = (
+        without, with_option = (
             [
                 result
                 for i in range(0, len(damaged), session.window)
@@ -82,8 +82,8 @@ def evaluate_in_chain(chain: str, faces: Pictures, kinds: Sequence[str], seed: i
             ]
             for session in sessions
         )
-        touched = [bool(colour_note(result).get("damaged")) for result in undone]
-        rows.append(gain_row(kind, clean, [one.image for one in kept], [one.image for one in undone], touched))
+        touched = [bool(colour_note(result).get("damaged")) for result in with_option]
+        rows.append(gain_row(kind, clean, [one.image for one in without], [one.image for one in with_option], touched))
     how = f"{len(faces)} faces, severity {SEVERITY}, through {chain} without the option and with it"
     columns = COLUMNS | {"damaged": "colours kept, dB", "undone": "colours undone, dB"}
     how += f"; PSNR up to {CEILING:g} dB"

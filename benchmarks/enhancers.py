@@ -107,8 +107,8 @@ def enhancers(
         decoded = read_decoded(file)
         if missing := [name for name in parts if name not in decoded]:
             images = [stage.taken(Image.from_uint8(one))[0] for one in damaged[start : start + batch]]
-            made = {name: ChainTools(session).make(parts[name]) for name in missing}
-            decoded |= decode_with_each(images, stage.inverter, stage.prior, made, session.seed)[2]
+            instances = {name: ChainTools(session).make(parts[name]) for name in missing}
+            decoded |= decode_with_each(images, stage.inverter, stage.prior, instances, session.seed)[2]
             if file is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 np.savez_compressed(file, names=np.array(list(decoded)), pictures=np.stack(list(decoded.values())))

@@ -54,16 +54,16 @@ def command(
     """
     detector: FaceDetector = make_part("detector", part, "cpu", "float32")
     restorer = Chain.load(chain) if chain else None
-    found, rows = [], []
+    every, rows = [], []
     for labelled in labelled_photos(folder)[:limit]:
         photo = read(labelled.path)
         detections = detect(detector, labelled, photo)
-        found.append(detections)
+        every.append(detections)
         row = photo_row(labelled, photo, detections)
         if restorer is not None:
             row["psnr"] = PsnrMetric().measure(restorer.run([photo])[0].image, photo)
         rows.append(row)
-    total = summary(found)
+    total = summary(every)
     columns = COLUMNS | ({} if restorer is None else {"psnr": "PSNR dB"})
     print_result(Table("photo", describe(part, total), columns, rows, goals_of(total)), as_json)
 
@@ -164,12 +164,12 @@ def detect(detector: FaceDetector, labelled: LabelledPhoto, photo: Image, paste:
     return out
 
 
-def summary(found: Sequence[Detections]) -> dict[str, Any]:
+def summary(detections: Sequence[Detections]) -> dict[str, Any]:
     """The figures over all photographs."""
-    plain = [face for one in found for face in one.photo.faces if face.plain]
-    small = [face for one in found for face in one.photo.faces if face.small]
-    missed = [(one.photo.path.name, face) for one in found for face in one.missed]
-    errors = [error for one in found for face, error in one.errors if not face.hard]
+    plain = [face for one in detections for face in one.photo.faces if face.plain]
+    small = [face for one in detections for face in one.photo.faces if face.small]
+    missed = [(one.photo.path.name, face) for one in detections for face in one.missed]
+    errors = [error for one in detections for face, error in one.errors if not face.hard]
     return {
         "faces": len(plain),
         "missed": [
@@ -178,27 +178,27 @@ def summary(found: Sequence[Detections]) -> dict[str, Any]:
         "recall": 1 - sum(face.plain for _, face in missed) / max(1, len(plain)),
         "small": len(small),
         "recall_small": 1 - sum(face.small for _, face in missed) / max(1, len(small)),
-        "false": sum(len(one.false) for one in found),
+        "false": sum(len(one.false) for one in detections),
         "error": float(np.median(errors)) if errors else math.nan,
-        "seam": float(np.nanmax([one.seam for one in found] + [0.0])),
-        "shift": float(np.nanmax([one.shift for one in found] + [0.0])),
-        "seconds": float(np.mean([one.seconds for one in found])) if found else math.nan,
+        "seam": float(np.nanmax([one.seam for one in detections] + [0.0])),
+        "shift": float(np.nanmax([one.shift for one in detections] + [0.0])),
+        "seconds": float(np.mean([one.seconds for one in detections])) if detections else math.nan,
         "peak_gb": peak_memory(),
     }
 
 
-def photo_row(labelled: LabelledPhoto, photo: Image, found: Detections) -> Row:
+def photo_row(labelled: LabelledPhoto, photo: Image, detections: Detections) -> Row:
     """The row of a photograph."""
     return {
         "photo": labelled.path.name,
         "megapixels": photo.width * photo.height / 1e6,
         "faces": len(labelled.faces),
-        "missed": sum(face.plain for face in found.missed),
-        "missed_small": sum(face.small for face in found.missed),
-        "false": len(found.false) if labelled.complete else None,
-        "seam": found.seam,
-        "shift": found.shift,
-        "seconds": found.seconds,
+        "missed": sum(face.plain for face in detections.missed),
+        "missed_small": sum(face.small for face in detections.missed),
+        "false": len(detections.false) if labelled.complete else None,
+        "seam": detections.seam,
+        "shift": detections.shift,
+        "seconds": detections.seconds,
     }
 
 

@@ -160,8 +160,8 @@ def memorisation(samples: Pictures, faces: FaceSet, sheet: Path | None) -> Itera
         yield _mean(f"nearest train face, {name}", near.distance[:, 0], "", len(pictures), note)
         yield Row(f"nearest train face, least, {name}", float(near.distance[:, 0].min()), "", None, len(pictures), note)
     if sheet is not None:
-        shown = samples[:SHEET]
-        memorised.draw(sheet, shown, faces.train, memorised.nearest(shown, faces.train))
+        first = samples[:SHEET]
+        memorised.draw(sheet, first, faces.train, memorised.nearest(first, faces.train))
 
 
 def trips(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:

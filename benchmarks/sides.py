@@ -113,8 +113,8 @@ def run(prior: str, face: Path, out: Path, steps: int, enhancer: str) -> dict[st
     settings = [f"priors.face={prior}", f"restore.inverter.steps={steps}", f"restore.enhancer={enhancer}"]
     words = [word for setting in settings for word in ("--set", setting)]
     program = [sys.executable, "-c", f"{PRINT_MAXRSS}\n{MAIN}", "run", "odedit-exact", str(face), "-o", str(out)]
-    done = subprocess.run([*program, *words, "--json"], check=True, capture_output=True, text=True)
-    text, _, peak = done.stdout.rstrip().rpartition("\n")
+    finished = subprocess.run([*program, *words, "--json"], check=True, capture_output=True, text=True)
+    text, _, peak = finished.stdout.rstrip().rpartition("\n")
     return dict(json.loads(text)) | {"peak": int(peak) * MAXRSS_BYTES / 1e9}
 
 

@@ -476,6 +476,22 @@ def test_the_shipped_sweeps_are_whole():
         sweep_file.load("maskd")
 
 
+def test_a_page_with_markers_keeps_the_text_around_them(tmp_path):
+    results = Results("table1", "A title", "8 faces", figures={"pictures": "pictures.png"})
+    (tmp_path / "pictures.png").write_bytes(b"png")
+    target = tmp_path / "docs" / "results.md"
+    markdown.publish(results, tmp_path, target)
+    whole = target.read_text()
+    assert whole.startswith("# A title\n\n<!-- begin results -->\n- command:")
+    target.write_text("# Ours\n\nours\n\n<!-- begin results -->\nold\n<!-- end results -->\n\nours too\n")
+    markdown.publish(results, tmp_path, target)
+    filled = target.read_text()
+    assert filled.startswith("# Ours\n\nours\n\n<!-- begin results -->\n") and filled.endswith("\n\nours too\n")
+    block = "<!-- begin results -->\n", "\n<!-- end results -->"
+    assert filled.split(block[0])[1].split(block[1])[0] == whole.split(block[0])[1].split(block[1])[0]
+    assert "](results-pictures.png)" in filled
+
+
 @pytest.mark.parametrize("count, shown", [(10, True), (11, False)])
 def test_a_page_of_more_methods_than_can_be_read_has_no_tables_by_damage(count, shown):
     from odekit.evaluation.panel import choose

@@ -106,13 +106,13 @@ def pictures(path: Path) -> dict[str, str]:
     Raises:
         ConfigError: none, or two that differ only in their suffixes.
     """
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for job in collect([path], path / STAGES, io.SUFFIXES):
         name = stem(PurePosixPath(job.target.as_posix()))
-        if name in found:
-            raise ConfigError(f"{found[name]} and {job.file} share the name '{name}'; keep one of them")
-        found[name] = job.file
-    return found
+        if name in paths:
+            raise ConfigError(f"{paths[name]} and {job.file} share the name '{name}'; keep one of them")
+        paths[name] = job.file
+    return paths
 
 
 def stem(path: PurePosixPath) -> str:

@@ -70,7 +70,7 @@ def choose(text: str) -> dict[str, Part]:
             raise ConfigError(f"--metrics names '{part.name}' twice")
         parts[part.name] = part
     if not parts:
-        raise ConfigError(f"--metrics names none; known: {', '.join(catalog().names('metric'))}")
+        raise ConfigError(f"--metrics names none; available: {', '.join(catalog().names('metric'))}")
     return parts
 
 

@@ -119,7 +119,7 @@ def _pair(row: Row, folder: Path, labels: dict[str, str], metrics: tuple[About, 
     paths = {role: folder / name for role, name in row.pictures.items()}
     try:
         after = read(paths["restored"])
-        before, shown = embed.pair(read(paths.get("damaged", paths["restored"])), after)
+        before_data, after_data = embed.pair(read(paths.get("damaged", paths["restored"])), after)
         reference = embed.picture(read(paths["reference"])) if "reference" in paths else ""
     except (OdekitError, KeyError):
         return None
@@ -127,7 +127,7 @@ def _pair(row: Row, folder: Path, labels: dict[str, str], metrics: tuple[About, 
     caption = ", ".join([_damage(row), *figures]) if row.kind else ", ".join(figures)
     name = f"{row.picture}, {labels.get(row.method, row.method)}"
     record = json.dumps({"values": dict(row.values), "calls": row.calls, "seconds": row.seconds}, indent=1)
-    return Pair(name, before, shown, caption, reference, _anchor(row), record)
+    return Pair(name, before_data, after_data, caption, reference, _anchor(row), record)
 
 
 def _plot(results: Results, plot: Plot, labels: dict[str, str]) -> Figure:

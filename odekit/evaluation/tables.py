@@ -66,11 +66,11 @@ def line(results: Results, group: Group) -> list[str]:
 def by_damage(results: Results, metric: str) -> tuple[list[str], list[list[str]]]:
     """One metric: a line for each damage, a column for each method."""
     places = list(dict.fromkeys((group.kind, group.severity) for group in results.groups if group.kind))
-    found = {(group.method, group.kind, group.severity): group for group in results.groups}
+    groups_of = {(group.method, group.kind, group.severity): group for group in results.groups}
     head = ["damage", "severity", "pictures", *(method.label for method in results.methods)]
     lines = []
     for kind, severity in places:
-        groups = [found[method.name, kind, severity] for method in results.methods]
+        groups = [groups_of[method.name, kind, severity] for method in results.methods]
         cells = [cell(group.values[metric], metric) for group in groups]
         lines.append([kind, "" if severity is None else str(severity), str(groups[0].pictures), *cells])
     return head, lines
@@ -81,10 +81,10 @@ def differences(results: Results) -> tuple[list[str], list[list[str]]]:
     names = list(dict.fromkeys(one.metric for one in results.differences))
     labels = {method.name: method.label for method in results.methods}
     facts = {metric.name: metric for metric in results.metrics}
-    found = {(one.method, one.against, one.metric): one for one in results.differences}
+    by_pair = {(one.method, one.against, one.metric): one for one in results.differences}
     lines = []
     for method, against in dict.fromkeys((one.method, one.against) for one in results.differences):
-        cells = [difference(found[method, against, name]) for name in names]
+        cells = [difference(by_pair[method, against, name]) for name in names]
         lines.append([f"{labels[method]} - {labels[against]}", *cells])
     return ["difference", *(facts[name].label for name in names)], lines
 

@@ -91,8 +91,8 @@ def degrade_files(
     began = time.perf_counter()
     selection = select(settings.kind, settings.severity, settings.table, settings.options)
     jobs = _jobs(inputs, out, settings, limit)
-    done = _prepare(out, settings, selection, resume, overwrite)
-    todo = [job for job in jobs if str(job.source) not in done]
+    earlier = _prepare(out, settings, selection, resume, overwrite)
+    todo = [job for job in jobs if str(job.source) not in earlier]
     summary = Summary(out, skipped=len(jobs) - len(todo))
     chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
     if processes is None:
@@ -119,13 +119,13 @@ def _jobs(inputs: Sequence[str | Path], out: Path, settings: Settings, limit: in
     """The inputs with their output names, which are unique."""
     if settings.format not in ("png", "same"):
         raise ConfigError(f"format '{settings.format}' is not 'png' or 'same'; choose one")
-    taken: set[Path] = set()
+    targets: set[Path] = set()
     final = []
     for job in collect(inputs, out, io.SUFFIXES):
         target = job.target if settings.format == "same" else job.target.with_suffix(".png")
-        if target in taken:  # a.jpg and a.png both become a.png: the second keeps its whole name
+        if target in targets:  # a.jpg and a.png both become a.png: the second keeps its whole name
             target = target.with_name(job.source.name + target.suffix)
-        taken.add(target)
+        targets.add(target)
         final.append(Job(job.file, str(target), job.error))
     sources = {job.source.resolve() for job in final}
     for job in final:
@@ -142,24 +142,24 @@ def _prepare(out: Path, settings: Settings, selection: Selection, resume: bool, 
             f"{out} holds damaged pictures; --resume goes on, --overwrite starts afresh, or choose another -o"
         )
     wanted = asdict(settings) | {"steps": [recipe.tree() for recipe in selection.recipes]}
-    done: set[str] = set()
+    finished: set[str] = set()
     try:
         if path.exists() and resume:
             if read_json(out / SETTINGS) != wanted:
                 raise ConfigError(f"{out / SETTINGS} was written with other settings; --overwrite starts afresh")
-            kept = [entry for entry in manifest.read(path) if (out / entry.output).is_file()]
-            counts = Counter(entry.input for entry in kept)
+            entries = [entry for entry in manifest.read(path) if (out / entry.output).is_file()]
+            counts = Counter(entry.input for entry in entries)
             whole = len(selection.recipes) if selection.mode == "all" else 1
-            done = {name for name, count in counts.items() if count == whole}
-            kept = [entry for entry in kept if entry.input in done]
+            finished = {name for name, count in counts.items() if count == whole}
+            entries = [entry for entry in entries if entry.input in finished]
             path.unlink()
-            manifest.append(path, kept)
+            manifest.append(path, entries)
         else:
             path.unlink(missing_ok=True)
         write_json(out / SETTINGS, wanted)
     except OSError as error:
         raise ConfigError(f"the output folder {out} cannot be written: {error.strerror}") from error
-    return done
+    return finished
 
 
 def _chunk(jobs: list[Job], *, out: Path, settings: Settings, selection: Selection) -> list[Outcome]:

@@ -75,10 +75,10 @@ class Selection:
 
 def corruptions() -> Catalog:
     """The catalogue of this process, with the built-in kinds of damage."""
-    found = installed.catalog()
-    if all(entry.dist != "odekit" for entry in found.entries.get(("corruption", KINDS[0]), [])):
-        register(PluginCatalog(found, "odekit"))
-    return found
+    catalog = installed.catalog()
+    if all(entry.dist != "odekit" for entry in catalog.entries.get(("corruption", KINDS[0]), [])):
+        register(PluginCatalog(catalog, "odekit"))
+    return catalog
 
 
 def damage(image: Image, steps: str | Steps, seed: int = 0, severity: int = 4, table: str = "auto") -> Image:

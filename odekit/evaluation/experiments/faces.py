@@ -62,18 +62,18 @@ def faces(path: Path | None, split: str, side: int, limit: int | None = None) ->
             raise InputError("no faces: give --faces with a folder, tar or npz of aligned faces")
         path, split = TEST_FACES, "all"
     file = find_archive(path, side) if path.is_dir() else path
-    found = face_sets.read(file, side)
+    data = face_sets.read(file, side)
     if split not in (*face_sets.SPLITS, "all"):
         raise InputError(f"--split {split}: choose {', '.join(face_sets.SPLITS)} or all")
-    chosen = np.flatnonzero(found.split == split) if split != "all" else np.arange(len(found.images))
+    chosen = np.flatnonzero(data.split == split) if split != "all" else np.arange(len(data.images))
     if not len(chosen):
         raise empty_split(file, split)
     if limit is not None and limit < len(chosen):
         chosen = chosen[[round((i + 0.5) * len(chosen) / limit - 0.5) for i in range(limit)]]
-    names = [flat_name(found.names[i]) if found.names else f"face{i:05d}" for i in chosen]
+    names = [flat_name(data.names[i]) if data.names else f"face{i:05d}" for i in chosen]
     return Faces(
         tuple(numbered(names)),
-        at_side(found.images[chosen], side),
+        at_side(data.images[chosen], side),
         f"{'' if split == 'all' else f'{split} '}faces of {path.name}",
     )
 
@@ -84,8 +84,8 @@ def faces_of_split(path: Path, split: str, side: int) -> Pictures:
     Raises:
         InputError: nothing to read, or no faces in this split.
     """
-    found = face_sets.read(path, side)
-    pictures: Pictures = found.images[found.split == split]
+    data = face_sets.read(path, side)
+    pictures: Pictures = data.images[data.split == split]
     if not len(pictures):
         raise empty_split(path, split)
     return pictures
@@ -98,8 +98,8 @@ def train_faces(path: Path | None, side: int, least: int = 1) -> Pictures:
         InputError: nothing to read, or fewer than `least`.
     """
     if path is not None:
-        found = face_sets.read(path, side)
-        pictures = found.images[found.split == "train"]
+        data = face_sets.read(path, side)
+        pictures = data.images[data.split == "train"]
         if len(pictures) >= least:
             return at_side(pictures, side)
     raise InputError("there are no train faces to calibrate on: give --data with a split")
@@ -117,8 +117,8 @@ def face_set(path: Path | None, side: int) -> FaceSet:
         with np.load(TEST_FACES, allow_pickle=False) as file:
             test = at_side(file["images"], side)
         return FaceSet(test[:0], test[:0], test)
-    found = face_sets.read(path, side)
-    parts = [at_side(found.images[found.split == name], side) for name in face_sets.SPLITS]
+    data = face_sets.read(path, side)
+    parts = [at_side(data.images[data.split == name], side) for name in face_sets.SPLITS]
     if not len(parts[1]) + len(parts[2]):
         raise InputError(f"{path}: no val or test faces to measure on; correct its split")
     return FaceSet(*parts)

@@ -156,11 +156,11 @@ def with_results(data: ExperimentData, names: Sequence[str]) -> list[Case]:
     cases = []
     for case in data.cases:
         paths = {name: results[name].get(case.name) for name in names}
-        found = dict(case.pictures) | {name: path for name, path in paths.items() if path is not None}
+        images = dict(case.pictures) | {name: path for name, path in paths.items() if path is not None}
         errors = {
             name: f"{name} failed: {failures[name].get(case.name, 'no result')}" for name in names if not paths[name]
         }
-        cases.append(replace(case, pictures=found, errors=errors))
+        cases.append(replace(case, pictures=images, errors=errors))
     return cases
 
 

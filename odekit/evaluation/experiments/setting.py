@@ -102,7 +102,7 @@ def prepare_data(out: Path, setting: Setting, resume: bool = False, overwrite: b
     if large % setting.side:
         raise ConfigError(f"--reference-side {large} is no multiple of --side {setting.side}")
     path = None if setting.faces is None else Path(setting.faces)
-    found = faces(path, setting.split, large, setting.limit)
+    clean = faces(path, setting.split, large, setting.limit)
     stored = read_json(out / NAME)
     if stored is not None and not overwrite:
         differ = [key for key, value in setting.tree().items() if stored.get(key) != value]
@@ -114,16 +114,16 @@ def prepare_data(out: Path, setting: Setting, resume: bool = False, overwrite: b
             raise ConfigError(f"{out} was made with another {' and '.join(differ)}; --overwrite starts afresh")
     try:
         write_json(out / NAME, setting.tree())
-        cases = _write(out, setting, found, recipes, overwrite)
+        cases = _write(out, setting, clean, recipes, overwrite)
     except OSError as error:
         raise ConfigError(f"the output folder {out} cannot be written: {error.strerror or error}") from error
-    return ExperimentData(out, setting, found.source, ordered(cases))
+    return ExperimentData(out, setting, clean.source, ordered(cases))
 
 
-def _write(out: Path, setting: Setting, found: Faces, recipes: Sequence[Recipe], overwrite: bool) -> list[Case]:
+def _write(out: Path, setting: Setting, faces: Faces, recipes: Sequence[Recipe], overwrite: bool) -> list[Case]:
     """Write every face with its damage; existing files stay."""
     cases, lines = [], []
-    for name, picture, recipe in zip(found.names, found.pictures, itertools.cycle(recipes), strict=False):
+    for name, picture, recipe in zip(faces.names, faces.pictures, itertools.cycle(recipes), strict=False):
         clean, damaged = out / "clean" / f"{name}.png", out / "damaged" / f"{name}.png"
         if overwrite or not clean.is_file():
             io.write(Image.from_uint8(picture), clean, format="png")
