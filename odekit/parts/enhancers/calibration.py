@@ -98,7 +98,7 @@ class Calibration:
         if self.weights_digest is not None and self.weights_digest != digest:
             raise ConfigError(
                 "iterations: auto was calibrated for another prior; give a number with "
-                "--set restore.enhancer.iterations=10, or calibrate with 'odekit bench strength --calibrate FILE "
+                "--set restore.enhancer.iterations=10, or calibrate with 'odekit calibrate meter -o FILE "
                 "--chain ... --data ...' and set the enhancer's option meter to that file"
             )
 
@@ -170,5 +170,5 @@ def load_calibration(path: Path | None = None) -> Calibration:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"the meter's calibration {file} cannot be used: {error}; "
-            f"write one with 'odekit bench strength --calibrate'"
+            f"write one with 'odekit calibrate meter'"
         ) from error

@@ -48,7 +48,7 @@ class Langevin(Options):
     """Variance of the noise relative to that of Langevin sampling; default: 0.5. 0 is gradient ascent, the paper's 1/3
     smooths, 1 samples."""
     meter: str | None = None
-    """For `auto`: a calibration file of `odekit bench strength --calibrate`; default: that of the built-in prior."""
+    """For `auto`: a calibration file of `odekit calibrate meter`; default: that of the built-in prior."""
 
     rounds: int = Limits(default=1, ge=1)
     """Number of rounds of equal length that the iterations are split into; a remainder is dropped."""

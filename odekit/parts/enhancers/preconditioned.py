@@ -32,7 +32,7 @@ class Preconditioned(Options):
     temperature: float = Limits(default=0.5, ge=0)
     """Variance of the noise relative to that of Langevin sampling; 0 is gradient ascent."""
     spectrum: str | None = None
-    """A file of `odekit bench enhancers --calibrate`; default: the spectrum of the built-in prior's training faces."""
+    """A file of `odekit calibrate spectrum`; default: the spectrum of the built-in prior's training faces."""
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
         """The grid indices at which the latent is updated."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,12 +13,9 @@ from numpy.typing import NDArray
 
 from odekit.core.files import ASSETS
 from odekit.errors import ConfigError
-from odekit.images.colour import LUMA_CHROMA
 
 Array = NDArray[np.float64]
 BUILT_IN = ASSETS / "face64" / "spectrum.json"
-RADII = tuple(round(0.5 * 2 ** (k / 2), 4) for k in range(15))
-"""Frequencies of the stored spectrum, in half periods across the image: 0.5 (which stands for the mean) to 64."""
 
 
 @dataclass(frozen=True)
@@ -53,28 +50,6 @@ def cosines(n: int) -> Array:
     return matrix
 
 
-def measured(faces: NDArray[np.uint8]) -> Spectrum:
-    """The spectrum of aligned faces uint8 (N, S, S, 3), N at least 2: means over rings half an octave wide."""
-    from scipy.fft import dctn
-
-    clean = faces.astype(np.float64) / 127.5 - 1
-    coefficients = dctn(np.einsum("ij,nhwj->nihw", LUMA_CHROMA, clean), axes=(2, 3), norm="ortho")
-    power = coefficients.var(axis=0) / (clean.shape[1] * clean.shape[2])
-    ring = np.log2(np.maximum(radius(*power.shape[1:]), RADII[0]) / RADII[0]) * 2
-    masks = [np.abs(ring - k) <= 0.5 for k in range(len(RADII))]
-    tables = []
-    for planes in (power[:1], power[1:]):
-        means = np.array([planes[:, mask].mean() if mask.any() else np.nan for mask in masks])
-        filled = np.flatnonzero(np.isfinite(means))
-        tables.append(np.interp(np.arange(len(means)), filled, np.maximum(means[filled], 1e-12)))
-    return Spectrum(RADII, *(tuple(float(f"{value:.4g}") for value in table) for table in tables))
-
-
-def save(spectrum: Spectrum, path: Path) -> None:
-    """Write a spectrum as JSON."""
-    path.write_text(json.dumps(asdict(spectrum), indent=1) + "\n", encoding="utf-8")
-
-
 @cache
 def load_spectrum(path: Path | None = None) -> Spectrum:
     """The spectrum in a file; that of the built-in prior's training faces if None.
@@ -92,7 +67,7 @@ def load_spectrum(path: Path | None = None) -> Spectrum:
             raise ValueError("radii must increase, and luma and chroma need one variance per radius")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"the spectrum {file} cannot be used: {error}; write one with 'odekit bench enhancers --calibrate'"
+            f"the spectrum {file} cannot be used: {error}; write one with 'odekit calibrate spectrum'"
         ) from error
     return spectrum
 

@@ -21,7 +21,7 @@ class BelmOptions(Options):
 
     @property
     def best_grid(self) -> GridName:
-        """Measured best: `odekit bench nfe --grid uniform-t --grid karras --grid log-snr`."""
+        """Measured best: `python -m benchmarks nfe --grid uniform-t --grid karras --grid log-snr`."""
         return "karras" if self.rule == "optimal" else "log-snr"
 
     def calls(self, up: int, down: int, image: int) -> int:
