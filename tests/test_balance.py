@@ -126,7 +126,7 @@ def test_the_option_is_judged_in_a_chain_by_a_command(tmp_path, cli):
 def test_a_broken_estimate_is_refused_with_what_mends_it(tmp_path):
     path = tmp_path / "odd.npz"
     np.savez(path, centre=np.zeros(3))
-    with pytest.raises(ConfigError, match=r"odd\.npz cannot be used.*bench colour --calibrate"):
+    with pytest.raises(ConfigError, match=r"odd\.npz cannot be used.*odekit calibrate colour"):
         load_colour_correction(path)
     with pytest.raises(ConfigError, match="colour"):
         Chain.load("odedit", ["restore.colour=maybe"])

@@ -317,7 +317,7 @@ def test_weights_that_are_no_menders_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no such weights folder"):
         MendStage(Mend(weights=f"{tmp_path}/none"), PlainTools())
     (tmp_path / "odekit.json").write_text(json.dumps({"kind": "compact", "scale": 4}))
-    with pytest.raises(WeightsError, match="describes no mender"):
+    with pytest.raises(WeightsError, match="not a scratch network"):
         MendStage(Mend(weights=f"{tmp_path}/"), PlainTools())
 
 
