@@ -329,7 +329,7 @@ def test_values_that_are_no_numbers_are_told(network, monkeypatch):
         def note(self, i, **facts):
             pass
 
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="returned NaN or infinite values"):
         stage.run([cut(PHOTO)], Context())
 
 

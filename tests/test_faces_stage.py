@@ -221,7 +221,7 @@ def test_align_none_takes_the_picture_as_the_face(parts):
 
 
 def test_each_must_give_squares(parts):
-    with pytest.raises(ConfigError, match="must be square"):
+    with pytest.raises(ConfigError, match="must stay square"):
         chain(parts, each="stretch").run([noise(140, 210)])
 
 
