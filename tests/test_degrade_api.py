@@ -142,7 +142,7 @@ def test_options_are_checked(options, message):
     np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3)), np.zeros((0, 8, 3), np.uint8), "x",
 ])  # fmt: skip
 def test_what_is_no_picture_is_refused(pixels):
-    with pytest.raises(InputError, match="fog wants"):
+    with pytest.raises(InputError, match="fog needs"):
         corrupt(pixels, "fog", 1, rng())
 
 

@@ -269,7 +269,7 @@ def test_draws_differ_and_take_their_own_part_of_a_larger_set():
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        (pictures(3), pictures(4), "as many pictures"),
+        (pictures(3), pictures(4), "equal numbers of pictures"),
         (pictures(3, 24), pictures(3, 24), "16, 32, 64"),
         (pictures(3, 8), pictures(3, 8), "16, 32, 64"),
     ],

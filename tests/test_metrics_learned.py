@@ -290,7 +290,7 @@ def test_points_of_the_template_come_where_the_recogniser_wants_them():
     scale, corner = placement(256)
     row = crop(Image(ramp))[0, 56]
     assert row[56] == pytest.approx((corner[0] + 56.5 * scale - 0.5) / 255, abs=0.01)
-    with pytest.raises(InputError, match="no aligned square face"):
+    with pytest.raises(InputError, match="not an aligned square face"):
         crop(Image(ramp[:, :, :200].copy()))
 
 

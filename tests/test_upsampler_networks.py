@@ -133,7 +133,7 @@ def test_a_picture_that_is_no_square_is_said_once_and_comes_back_with_its_shape(
         )
     ] * 2
     upsampler = Darker()
-    with pytest.warns(OdekitWarning, match="aligned square faces; 64x32 is none.*'faces'") as told:
+    with pytest.warns(OdekitWarning, match="aligned square faces, not 64x32.*'faces'") as told:
         out = upsampler.upsample(wide, noise(wide))
     assert len(told) == 1
     assert (out[0].height, out[0].width) == out[0].alpha.shape == (16, 32)
