@@ -32,6 +32,12 @@ TEMPLATES: dict[str, Points] = {
 trained on FFHQ (the 512-pixel coordinates are those of facexlib, MIT); `face64` is trained on it."""
 
 
+def pixel_centres(width: int, height: int) -> tuple[Points, Points]:
+    """Pixel centres (u, v) of a picture, as fractions of width and height: two (height, width) arrays."""
+    u, v = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    return u, v
+
+
 @dataclass(frozen=True)
 class Frame:
     """Similarity transform from an aligned crop to a photograph: `photo = [[a, -b], [b, a]] @ fraction + (x, y)`.

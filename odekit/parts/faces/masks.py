@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
+from odekit.parts.faces.geometry import pixel_centres
 
 FEATHER = 0.08
 CENTRE = (0.502, 0.545)
@@ -41,7 +42,7 @@ class EllipseMask:
 
     def __call__(self, face: Image) -> NDArray[np.float32]:
         """The mask of a face (H, W), with the default soft edge."""
-        return self.at(*middles(face), FEATHER)
+        return self.at(*pixel_centres(face.width, face.height), FEATHER)
 
 
 class SquareMask:
@@ -56,7 +57,7 @@ class SquareMask:
 
     def __call__(self, face: Image) -> NDArray[np.float32]:
         """The mask of a face (H, W), with the default soft edge."""
-        return self.at(*middles(face), FEATHER)
+        return self.at(*pixel_centres(face.width, face.height), FEATHER)
 
 
 def ramp(t: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -64,9 +65,3 @@ def ramp(t: NDArray[np.float64]) -> NDArray[np.float32]:
     t = np.clip(t, 0.0, 1.0)
     out: NDArray[np.float32] = (t * t * (3 - 2 * t)).astype(np.float32)
     return out
-
-
-def middles(face: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pixel centres (u, v) as fractions of width and height: two (H, W) arrays."""
-    u, v = np.meshgrid((np.arange(face.width) + 0.5) / face.width, (np.arange(face.height) + 0.5) / face.height)
-    return u, v

@@ -12,7 +12,7 @@ from odekit.core.abilities import HasMaskAt
 from odekit.core.image import Image, Pixels
 from odekit.images.colour import luma
 from odekit.parts.faces import detail, tone
-from odekit.parts.faces.geometry import Frame
+from odekit.parts.faces.geometry import Frame, pixel_centres
 from odekit.parts.faces.masks import ramp
 from odekit.parts.faces.options import Paste
 from odekit.parts.faces.warp import cut, fractions, patch, placed, sample, shrunk
@@ -80,7 +80,7 @@ def put(
     u, v = fractions(frame, box)
     restored, side = face.result.pixels, face.result.height
     original = resized(face.original.pixels, side)
-    alpha = mask_at(mask, face, *grid(side), options.feather)
+    alpha = mask_at(mask, face, *pixel_centres(side, side), options.feather)
     if tones is not None:
         restored = tone.toned(restored, original, alpha, tones.curve)
     if options.match_colour == "lab-mean":
@@ -164,12 +164,5 @@ def enlarged(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """Enlarge a square picture by cubic interpolation; values are not clipped."""
     if pixels.shape[1] == side:
         return pixels
-    u, v = grid(side)
+    u, v = pixel_centres(side, side)
     return sample(pixels, u * pixels.shape[1], v * pixels.shape[1], "edge")
-
-
-def grid(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pixel centres (u, v) of a square picture, as fractions of its side: two (side, side) arrays."""
-    steps = (np.arange(side) + 0.5) / side
-    u, v = np.meshgrid(steps, steps)
-    return u, v

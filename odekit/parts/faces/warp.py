@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
-from odekit.parts.faces.geometry import Frame
+from odekit.parts.faces.geometry import Frame, pixel_centres
 
 Border = Literal["reflect", "edge", "black"]
 Patch = tuple[int, int, int, int]
@@ -33,8 +33,7 @@ def cut(pixels: Pixels, frame: Frame, side: int, border: Border = "reflect") -> 
         region = reduced(region, shrink)
         frame = Frame(frame.a / shrink, frame.b / shrink, frame.x / shrink, frame.y / shrink)
     oversampling = max(1, math.ceil(frame.side / side - 0.05))
-    centres = (np.arange(side * oversampling) + 0.5) / (side * oversampling)
-    u, v = np.meshgrid(centres, centres)
+    u, v = pixel_centres(side * oversampling, side * oversampling)
     large = sample(region, frame.a * u - frame.b * v + frame.x, frame.b * u + frame.a * v + frame.y, border)
     small = large.reshape(3, side, oversampling, side, oversampling).mean((2, 4)) if oversampling > 1 else large
     return np.clip(small, 0, 1).astype(np.float32)
