@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from odekit.core.image import Image, Pixels
 from odekit.images.colour import luma
+from odekit.parts.repair.tiles import apply_in_tiles
 
 BLOCK = 8
 SHIFTS = tuple((2 * i + 8 * (j % 2), 2 * j + 8 * (i % 2)) for i in range(4) for j in range(4))
@@ -44,13 +45,7 @@ def deblocked(image: Image, origin: tuple[int, int], quality: int | None = None)
     planes = image.pixels[:1] if image.meta.grey else image.pixels
     quality = quality or guess(image.pixels, origin) or UNKNOWN
     sampling = -1 if image.meta.grey else chroma(planes, origin, quality)
-    out = np.empty_like(planes)
-    for top in range(0, image.height, TILE):
-        for left in range(0, image.width, TILE):
-            y, x = max(0, top - MARGIN), max(0, left - MARGIN)
-            tile = mean(planes[:, y : top + TILE + MARGIN, x : left + TILE + MARGIN], origin, quality, sampling)
-            part = tile[:, top - y : top - y + TILE, left - x : left - x + TILE]
-            out[:, top : top + TILE, left : left + TILE] = part
+    out = apply_in_tiles(lambda tile: mean(tile, origin, quality, sampling), planes, TILE, MARGIN)
     return np.repeat(out, 3, axis=0) if image.meta.grey else out
 
 

@@ -16,6 +16,7 @@ from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools
 from odekit.errors import PluginError
 from odekit.parts.repair.options import Denoise
+from odekit.parts.repair.tiles import apply_in_tiles
 
 BLOCK = 32
 """Side of the blocks in which noise is measured, in pixels."""
@@ -85,13 +86,7 @@ def measured(pixels: Pixels) -> float:
 def denoised(image: Image, noise: float) -> Pixels:
     """The pixels with noise of this standard deviation removed. A grey photograph stays exactly grey."""
     planes = image.pixels[:1] if image.meta.grey else image.pixels
-    out = np.empty_like(planes)
-    for top in range(0, image.height, TILE):
-        for left in range(0, image.width, TILE):
-            y, x = max(0, top - MARGIN), max(0, left - MARGIN)
-            tile = planes[:, y : top + TILE + MARGIN, x : left + TILE + MARGIN]
-            clean = means(tile, noise)[:, top - y : top - y + TILE, left - x : left - x + TILE]
-            out[:, top : top + TILE, left : left + TILE] = clean
+    out = apply_in_tiles(lambda tile: means(tile, noise), planes, TILE, MARGIN)
     return np.repeat(out, 3, axis=0) if image.meta.grey else out
 
 

@@ -14,6 +14,7 @@ from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
 from odekit.core.precision import arithmetic
 from odekit.errors import WeightsError
+from odekit.parts.repair.tiles import apply_in_tiles
 from odekit.plugins.weights.lookup import network_file
 
 if TYPE_CHECKING:
@@ -68,14 +69,7 @@ class Mender:
 
         Every tile gets the same margin, so that a prediction does not depend on the size of the photograph.
         """
-        height, width = pixels.shape[1:]
-        out = np.empty((4, height, width), np.float32)
-        for top in range(0, height, TILE):
-            for left in range(0, width, TILE):
-                y, x = max(0, top - MARGIN), max(0, left - MARGIN)
-                tile = self._tile(pixels[:, y : top + TILE + MARGIN, x : left + TILE + MARGIN])
-                inner = tile[:, top - y : top - y + TILE, left - x : left - x + TILE]
-                out[:, top : top + TILE, left : left + TILE] = inner
+        out = apply_in_tiles(self._tile, pixels, TILE, MARGIN, channels=4)
         return out[:3], out[3]
 
     def _tile(self, pixels: Pixels) -> NDArray[np.float32]:
