@@ -177,5 +177,5 @@ def test_importing_loads_neither_scipy_nor_scikit_image_nor_torch():
 
 def test_every_public_name_is_there_and_explained():
     for name in corruptions.__all__:
-        found = getattr(corruptions, name)
-        assert inspect.getdoc(found) if inspect.isfunction(found) else found is not None
+        member = getattr(corruptions, name)
+        assert inspect.getdoc(member) if inspect.isfunction(member) else member is not None
