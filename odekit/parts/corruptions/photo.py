@@ -70,7 +70,8 @@ def damaged(pixels: NDArray[np.uint8], ranges: PhotoDamage, rng: np.random.Gener
     file = io.BytesIO()
     PIL.Image.fromarray(eight_bits(noisy)).save(file, "JPEG", quality=quality)
     back = PIL.Image.open(file).convert("RGB").resize((width, height), PIL.Image.Resampling.BICUBIC)
-    return np.asarray(back)
+    out: NDArray[np.uint8] = np.asarray(back)
+    return out
 
 
 def elliptic(values: NDArray[np.float32], major: float, minor: float, angle: float) -> NDArray[np.float32]:
