@@ -88,4 +88,5 @@ def elliptic(values: NDArray[np.float32], major: float, minor: float, angle: flo
 
 def eight_bits(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Rounded and clipped to 8 bits."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    out: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return out
