@@ -25,7 +25,7 @@ _now: list[str] = []
 
 
 @contextmanager
-def arithmetic(precision: str, device: object) -> Iterator[None]:
+def precision(precision: str, device: object) -> Iterator[None]:
     """Products and convolutions of float32 numbers are in TF32 where the precision is `tf32`, else exact.
 
     The user's own settings hold again afterwards, also after an exception. Other threads of this process that ask for
@@ -48,6 +48,10 @@ def arithmetic(precision: str, device: object) -> Iterator[None]:
         finally:
             _now.pop()
             put_back()
+
+
+arithmetic = precision
+"""The old name, which `benchmarks/` still imports; to be removed with that import."""
 
 
 def switched(device: object) -> bool:

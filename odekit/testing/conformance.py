@@ -16,6 +16,7 @@ import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -27,7 +28,10 @@ from odekit.core.image import Image
 from odekit.core.interfaces import Enhancer, Inverter, Prior, Solver, Upsampler
 from odekit.core.noise import BatchNoise, ImageNoise, stream
 from odekit.errors import OdekitError
+from odekit.parts import builtin
 from odekit.parts.installed import catalog
+from odekit.plugins.catalog import Catalog
+from odekit.plugins.discovery import build
 from odekit.testing.exact import GaussianField, GaussianModel, TwinField, log_grid, points, psnr, round_trip, travel
 from odekit.testing.goldens import fill
 
@@ -203,6 +207,17 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> None:
     assert np.abs(alone.pixels - out[2].pixels).max() <= 1e-4, "an image's result depends on its batch mates or place"
 
 
+def catalog_with(dist: str, plugin: ModuleType) -> Catalog:
+    """The built-in parts and those of one plugin, installed or not, as `parts=` of a chain.
+
+    Raises:
+        AssertionError: the plugin does not register.
+    """
+    made, _ = build([("odekit", builtin), (dist, plugin)])
+    assert not made.broken, f"{dist} cannot be registered: {made.broken[dist]}"
+    return made
+
+
 class PlainTools(Toolbox):
     """Tools for a part on its own: where and in what precision it runs, and with which prior."""
 
@@ -237,6 +252,7 @@ __all__ = [
     "GaussianModel",
     "PlainTools",
     "TwinField",
+    "catalog_with",
     "check_displacement",
     "check_enhancer",
     "check_inverter",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from odekit.core.files import read_json_object
 from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
-from odekit.core.precision import arithmetic
+from odekit.core.precision import precision
 from odekit.errors import WeightsError
 from odekit.plugins.weights.lookup import network_file
 
@@ -88,7 +88,7 @@ class Mender:
         spare = (-height % STRIDE, -width % STRIDE)
         padded = np.pad(pixels, ((0, 0), (0, spare[0]), (0, spare[1])), mode="symmetric")
         told = torch.from_numpy(padded)[None].to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), arithmetic("float32", self.device):
+        with torch.inference_mode(), precision("float32", self.device):
             said: NDArray[np.float32] = self.network(told)[0].float().cpu().numpy()
         return said[:, :height, :width]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from odekit.core.image import Image
 from odekit.core.interfaces import StageContext, Tools, Upsampler
-from odekit.core.precision import arithmetic
+from odekit.core.precision import precision
 from odekit.errors import ConfigError
 from odekit.parts.stages.options import Upsample
 
@@ -19,7 +19,7 @@ class UpsampleStage:
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Upsampled images, in order."""
-        with arithmetic("float32", context.state_device):  # it makes one call where a prior makes hundreds
+        with precision("float32", context.state_device):  # it makes one call where a prior makes hundreds
             out = self.upsampler.upsample(batch, [context.noise(image) for image in batch])
         if len(out) != len(batch):
             raise ConfigError(f"the upsampler gave {len(out)} images for {len(batch)}")

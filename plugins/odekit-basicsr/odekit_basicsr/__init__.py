@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog
 from odekit_basicsr.options import Bfr, Niqe
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog
 from odekit_codeformer.options import Codeformer
 
 LICENCE = "S-Lab 1.0 (non-commercial)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog
 from odekit_diffbir import store
 from odekit_diffbir.options import Diffbir
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog
 from odekit_gfpgan.options import Gfpgan
 
 LICENCE = "Apache-2.0, with notices of others"
