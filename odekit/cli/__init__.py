@@ -10,9 +10,11 @@ from typing import Any
 import typer
 
 from odekit.cli import chains, degrade, eval, faces, new_plugin, plugins, run, status, train, weights
+from odekit.cli.plugin_commands import CommandsWithPlugins
 
 app = typer.Typer(
     name="odekit",
+    cls=CommandsWithPlugins,
     help="Blind face restoration: ODEdit and its plugins. A chain is a YAML file or the name of a shipped one.",
     no_args_is_help=True,
     add_completion=False,

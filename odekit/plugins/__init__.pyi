@@ -32,7 +32,10 @@ from odekit.core.grid import make_grid as make_grid
 from odekit.core.image import Image as Image
 from odekit.core.image import Metadata as Metadata
 from odekit.core.image import Pixels as Pixels
+from odekit.core.image import from_state as from_state
 from odekit.core.image import is_square as is_square
+from odekit.core.image import stack as stack
+from odekit.core.image import to_state as to_state
 from odekit.core.interfaces import Adaptive as Adaptive
 from odekit.core.interfaces import Carry as Carry
 from odekit.core.interfaces import Corruption as Corruption
@@ -76,6 +79,8 @@ from odekit.core.options import UpsamplerRef as UpsamplerRef
 from odekit.core.precision import precision as precision
 from odekit.core.result import Result as Result
 from odekit.core.schedule import NoiseSchedule as NoiseSchedule
+from odekit.core.schedule import sigma as sigma
+from odekit.core.schedule import signal as signal
 from odekit.images.resize import resample as resample
 from odekit.images.resize import resized as resized
 from odekit.parts.upsamplers.aligned import AlignedUpsampler as AlignedUpsampler
