@@ -19,7 +19,7 @@ from odekit.parts.upsamplers.guarded import Guarded
 from odekit.plugins.weights.fit import fit_system
 from odekit.plugins.weights.lookup import weights_file
 from odekit.plugins.weights.systems import system_of
-from odekit.testing import check_upsampler
+from odekit.testing import PlainTools, check_upsampler
 
 KEYS = ROOT / "tests" / "data" / "keys"
 
@@ -221,9 +221,9 @@ def test_weights_of_another_system_are_named_and_others_compared():
 def test_weights_are_a_path_or_a_name(tmp_path):
     file = tmp_path / "own.pth"
     with pytest.raises(WeightsError, match=r"own\.pth: there is no such weights file"):
-        weights_file(str(file), None)
+        weights_file(str(file), PlainTools())
     file.touch()
-    assert weights_file(str(file), None) == file
+    assert weights_file(str(file), PlainTools()) == file
 
     class Tools:
         used = {}

@@ -216,7 +216,7 @@ def test_the_built_in_face_x4_loads_and_gives_the_cores_own_result():
     upsampler = general(str(FACE_X4))
     assert upsampler.guarded.network.architecture.id == "Compact"
     assert upsampler.spec.scale == 4
-    (own,) = FaceX4Upsampler(FaceX4(mirror=False), None).upsample([image], [])
+    (own,) = FaceX4Upsampler(FaceX4(mirror=False), PlainTools()).upsample([image], [])
     assert np.abs(one(upsampler, image) - own.pixels).max() < 1e-5
 
 
