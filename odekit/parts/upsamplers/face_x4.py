@@ -54,7 +54,7 @@ class Shape(BaseModel):
 
 
 class FaceX4Upsampler:
-    """See `odekit.core.interfaces.Upsampler`. Convolutions only: pictures of any side, scaled by the network's factor."""
+    """See `odekit.core.interfaces.Upsampler`. Only convolutions: any side, scaled by the factor of the network."""
 
     def __init__(self, options: FaceX4, tools: Tools) -> None:
         """Load the network onto the tools' device, in their precision.
