@@ -21,6 +21,7 @@ from odekit.core.image import Image
 from odekit.core.precision import candidates, has_tf32, resolve_precision, set_switches, stored
 from odekit.errors import DeviceError
 from odekit.parts.priors.batched import BatchedPrior
+from odekit.parts.stages.options import Upsample
 from odekit.parts.stages.upsample import UpsampleStage
 from odekit.testing import GaussianModel
 
@@ -193,7 +194,7 @@ def test_old_torch_has_its_flags_set_and_put_back(wanted, inside, own):
 def on_a_card(monkeypatch):
     """The processor counts as a card with the switches, and as one that has TF32."""
     monkeypatch.setattr(module, "switched", lambda device: True)
-    for place in ("odekit.core.device", "odekit.chains.tuning.precision"):
+    for place in ("odekit.core.precision", "odekit.chains.tuning.precision"):
         monkeypatch.setattr(f"{place}.has_tf32", lambda device: True)
 
 
@@ -242,12 +243,13 @@ def test_a_prior_that_knows_nothing_of_switches_has_them_set(on_a_card, precisio
 
 def test_parts_with_weights_are_told_a_type_that_torch_has_and_upsamplers_are_exact(on_a_card):
     tools = Toolbox(Chain.load("odedit").parts, "cpu", "tf32")
-    assert (tools.precision, tools.tf32) == ("float32", True)
-    assert (tools.with_prior(GaussianModel(8)).precision, tools.with_prior(GaussianModel(8)).tf32) == ("float32", True)
+    assert tools.precision == "float32"
     seen = []
     upsampler = SimpleNamespace(upsample=lambda batch, noise: seen.append(switches()) or list(batch))
     with module.precision("tf32", CARD):
-        UpsampleStage(upsampler).run([grey(8)], SimpleNamespace(noise=lambda image: None, state_device=CARD))
+        UpsampleStage(Upsample("resize"), SimpleNamespace(make=lambda part: upsampler)).run(
+            [grey(8)], SimpleNamespace(noise=lambda image: None, state_device=CARD)
+        )
     assert seen == [(False, False)]
 
 
@@ -274,7 +276,7 @@ def test_the_guard_may_choose_tf32_which_is_stored_as_float32(on_a_card, monkeyp
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path))
     monkeypatch.setattr(guard, "candidates", lambda device: ())
     asked = []
-    monkeypatch.setattr(guard, "judge", lambda load, device, names: asked.append(names) or guard.Verdict("tf32"))
+    monkeypatch.setattr(guard, "measure", lambda load, device, names: asked.append(names) or guard.Verdict("tf32"))
     chain = Chain.load("odedit")
     assert guard.choose_precision("auto", "cpu", chain.spec, chain.parts) == "tf32" and asked == [("tf32",)]
     assert stored("tf32") == "float32" and stored("float16") == "float16"

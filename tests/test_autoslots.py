@@ -49,8 +49,8 @@ def searched(monkeypatch):
     """What a search finds on a scripted card: (slots, the numbers that were tried)."""
 
     def search(card):
-        monkeypatch.setattr("odekit.guard.time.perf_counter", card.clock)
-        monkeypatch.setattr("odekit.guard.tensor_device", lambda device: "cpu")
+        monkeypatch.setattr("odekit.chains.tuning.precision.time.perf_counter", card.clock)
+        monkeypatch.setattr("odekit.chains.tuning.precision.state_device", lambda device: "cpu")
         monkeypatch.setattr(batch_size, "free_share", lambda device: 1 - card.taken)
         found = measure_rates(call_timer(card, "cuda:0"))
         return smallest_near_best(found), list(found), card
@@ -118,9 +118,9 @@ def test_patience_ends_where_a_call_takes_long(searched):
 def test_a_processor_is_not_filled_until_the_system_kills(monkeypatch):
     """What a call took tells what the next one will take."""
     held = [1e9]
-    monkeypatch.setattr(batch_size, "most_held", lambda: held[0])
-    monkeypatch.setattr(batch_size, "available", lambda: 1.9e9)
-    monkeypatch.setattr(batch_size, "release", lambda: None)
+    monkeypatch.setattr(batch_size, "peak_bytes", lambda: held[0])
+    monkeypatch.setattr(batch_size, "available_bytes", lambda: 1.9e9)
+    monkeypatch.setattr(batch_size, "release_unused", lambda: None)
 
     def call(prior, device, give_up, slots, clock):
         held[0] = max(held[0], 1e9 + 2e8 * slots)
@@ -143,7 +143,7 @@ def measured(monkeypatch, tmp_path):
         return {1: 10.0, 2: 20.0, 4: 40.0, 8: 41.0, 16: 41.0}
 
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(batch_size, "rates", found)
+    monkeypatch.setattr(batch_size, "measure_rates", found)
     return made
 
 

@@ -66,7 +66,7 @@ def test_a_processor_gets_compiled_code_and_a_card_graphs(asked, device, mode):
 @pytest.mark.parametrize("compile, times", [(True, 1), (False, 0)])
 def test_the_option_of_the_prior_decides(asked, compile, times, cache):
     chain = Chain.load("odedit", [f"priors.face={{use: face64, compile: {str(compile).lower()}}}"])
-    prior = next(iter(chain.open(device="cpu", precision="float32").priors.values())).prior
+    prior = chain.open(device="cpu", precision="float32").networks["face"]
     assert len(asked) == times and isinstance(prior.network, Compiled) is compile
     assert chain.tree()["priors"]["face"]["compile"] is compile
     assert cache.is_dir() is compile
@@ -118,7 +118,7 @@ def test_a_cache_folder_that_cannot_be_made_is_said(monkeypatch, tmp_path):
 def test_the_guard_measures_precisions_uncompiled(asked, monkeypatch):
     monkeypatch.setattr(precision, "candidates", lambda device: ("bfloat16",))
     monkeypatch.setattr(
-        precision, "judge", lambda load, device, names: load("float32") and precision.Verdict("bfloat16")
+        precision, "measure", lambda load, device, names: load("float32") and precision.Verdict("bfloat16")
     )
     chain = Chain.load("odedit", ["priors.face={use: face64, compile: true}"])
     assert precision.choose_precision("auto", "cpu", chain.spec, chain.parts) == "bfloat16" and asked == []

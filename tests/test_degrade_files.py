@@ -23,8 +23,8 @@ from odekit.evaluation.degrade.files import Settings, degrade_files
 from odekit.evaluation.degrade.manifest import NAME, append, read
 from odekit.evaluation.degrade.recipe import damage, select
 from odekit.images import io
+from odekit.parts import installed
 from odekit.parts.corruptions.kinds import KINDS, PAPER_KINDS, corrupt
-from odekit.plugins import catalog as registry
 from odekit.plugins.discovery import build
 
 
@@ -178,7 +178,7 @@ def test_a_plugins_corruption_is_used_by_name_and_in_chains(monkeypatch, tmp_pat
             catalog.corruption("mirrored", Mirrored, MirroredOptions)
 
     catalog, _ = build([("stranger", Plugin)])
-    monkeypatch.setattr(registry, "catalog", lambda: catalog)
+    monkeypatch.setattr(installed, "catalog", lambda: catalog)
     image = Image.from_uint8(faces()[0])
     np.testing.assert_array_equal(damage(image, "mirrored").to_uint8(), faces()[0][:, ::-1])
     (tmp_path / "c.yaml").write_text("- {use: mirrored, sideways: false}\n- {use: jpeg, severity: 5}\n")

@@ -19,6 +19,12 @@ class Small:
         self.slots, self.room, self.error = slots, room, error
         self.tried = []
 
+    @property
+    def window(self):
+        return self.slots
+
+    fill = None
+
     def run(self, pictures):
         self.tried.append((self.slots, len(pictures)))
         if self.slots > self.room or any(p.width > 4 for p in pictures):

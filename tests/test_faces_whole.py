@@ -11,8 +11,10 @@ from odekit.core.image import Image
 from odekit.errors import InputError, PluginError
 from odekit.images.resize import resized
 from odekit.parts.corruptions.kinds import corrupt
-from odekit.parts.faces import is_aligned
+from odekit.parts.faces.detector import Builtin
 from odekit.parts.faces.geometry import TEMPLATES, Frame
+from odekit.parts.faces.is_aligned import AlignedFaceCheck
+from odekit.parts.faces.options import BuiltinDetector
 from odekit.parts.faces.warp import cut
 from odekit.testing import PlainTools
 
@@ -44,7 +46,6 @@ def test_aligned_faces_are_faces_although_damaged():
 
 
 def test_a_face_that_is_cut_out_of_the_photograph_passes(astronaut):
-    from odekit.parts.faces.detector import Builtin
 
     face = Builtin(BuiltinDetector(), PlainTools()).detect(astronaut)[0]
     frame = Frame.fit(face.points, TEMPLATES["ffhq-5"])
@@ -52,7 +53,9 @@ def test_a_face_that_is_cut_out_of_the_photograph_passes(astronaut):
 
 
 def test_what_is_too_small_to_hold_other_faces_passes_unseen(astronaut, monkeypatch):
-    monkeypatch.setattr(is_aligned, "aligner", lambda: pytest.fail("a small picture was looked at"))
+    monkeypatch.setattr(
+        AlignedFaceCheck, "aligner", property(lambda self: pytest.fail("a small picture was looked at"))
+    )
     assert AlignedFaceCheck(PlainTools()).why_not([resized(astronaut, 128, 128, "box")]) == [""]
 
 
@@ -60,10 +63,10 @@ def test_where_no_face_is_found_or_opencv_is_missing_the_picture_passes(astronau
     noise = np.random.Generator(np.random.Philox(1)).random((3, 256, 256), dtype=np.float32)
     assert AlignedFaceCheck(PlainTools()).why_not([Image(noise)]) == [""]
 
-    def absent():
+    def absent(self):
         raise PluginError("OpenCV is not installed")
 
-    monkeypatch.setattr(is_aligned, "detector", absent)
+    monkeypatch.setattr(AlignedFaceCheck, "detector", property(absent))
     assert AlignedFaceCheck(PlainTools()).why_not([astronaut]) == [""]
 
 
@@ -88,7 +91,7 @@ def test_a_decision_is_refused_likewise(astronaut):
 
 
 def test_what_a_person_calls_aligned_is_not_looked_at(astronaut, monkeypatch):
-    monkeypatch.setattr(is_aligned, "strangers", lambda images: pytest.fail("was looked at"))
+    monkeypatch.setattr(AlignedFaceCheck, "why_not", lambda self, images: pytest.fail("was looked at"))
     chain = Chain([{"faces": {"align": "none", "each": [{"restore": {"inverter": {"steps": 2}, "enhancer": "none"}}]}}])
     assert chain.run([astronaut], precision="float32")[0].error is None
 

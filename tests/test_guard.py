@@ -64,13 +64,13 @@ def machine_with_bfloat16(monkeypatch, tmp_path):
     """A processor that says it has bfloat16; how often it was measured."""
     measured = []
 
-    def judge(load, device, precisions):
+    def measured_now(load, device, precisions):
         measured.append(precisions)
         return Verdict("bfloat16", {"float32": Tried(1.0), "bfloat16": Tried(0.5, 50.0)})
 
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(guard, "candidates", lambda device: ("bfloat16",))
-    monkeypatch.setattr(guard, "judge", measure)
+    monkeypatch.setattr(guard, "measure", measured_now)
     return measured
 
 

@@ -34,7 +34,8 @@ def chain(*settings):
 def test_auto_is_the_grid_that_the_solver_states_and_is_written_out(solver, grid):
     spec = chain(f"restore.inverter.solver={solver}").tree()["chain"][0]["restore"]["inverter"]
     assert spec["grid"] == grid
-    assert Ode(solver=solver).levels(GaussianModel().schedule).t == Ode(grid=grid).levels(GaussianModel().schedule).t
+    made = OdeInverter(Ode(solver=solver), GaussianModel(), catalog().get("solver", solver).load()())
+    assert made.levels.t == Ode(grid=grid).levels(GaussianModel().schedule).t
     other = chain(f"restore.inverter.solver={solver}", "restore.inverter.grid=karras").tree()
     assert other["chain"][0]["restore"]["inverter"]["grid"] == "karras"
 
@@ -82,10 +83,10 @@ def test_the_start_of_code_adds_the_first_levels_noise():
 
 @pytest.mark.parametrize("method", ["start", "step", "turn", "displace"])
 def test_a_solver_without_a_method_is_refused_by_name(method):
-    solver = Ddim()
-    setattr(solver, method, None)
-    with pytest.raises(PluginError, match=f"Ddim has no '{method}'"):
-        OdeInverter(Ode(steps=10), GaussianModel(), solver)
+    kept = {"start": Ddim.start, "step": Ddim.step, "turn": Ddim.turn, "displace": Ddim.displace}
+    del kept[method]
+    with pytest.raises(PluginError, match=f"Bare has no '{method}'"):
+        OdeInverter(Ode(steps=10), GaussianModel(), type("Bare", (), kept)())
 
 
 BAD = {

@@ -200,7 +200,7 @@ def test_places_that_are_no_files(tmp_path, monkeypatch):
 def test_what_is_not_the_files_fault_passes_through(tmp_path, monkeypatch, fault):
     path = tmp_path / "a.png"
     path.write_bytes(saved("PNG"))
-    monkeypatch.setattr(odekit.io, "decode", lambda *_: (_ for _ in ()).throw(fault()))
+    monkeypatch.setattr(odekit.images.io, "decode", lambda *_: (_ for _ in ()).throw(fault()))
     with pytest.raises(fault):
         read(path)
 

@@ -193,7 +193,7 @@ def network(card):
                 form = torch.channels_last if weight.dim() == 4 else torch.contiguous_format
                 half = weight.detach().half().contiguous(memory_format=form)
                 module._parameters[name] = torch.nn.Parameter(half, requires_grad=False)
-        prior = DiffusersPrior(spec, lean(net), "float16")
+        prior = DiffusersPrior(spec, lean(net))
         yield prior, waits
 
 

@@ -39,7 +39,7 @@ def fill_up_after(monkeypatch, count, code):
         room[0] -= 1
         place(data, path, scratch)
 
-    monkeypatch.setattr(io, "place", full)
+    monkeypatch.setattr(files, "write_atomic", full)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS], ids=["full", "read-only"])

@@ -14,6 +14,7 @@ import pytest
 from conftest import picture
 
 import odekit
+from odekit.core.image import Metadata
 from odekit.runs.runner import Runner
 from odekit.runs.summary import RunOptions
 
@@ -221,7 +222,7 @@ def test_quality_and_metadata_of_save_have_an_effect(cli, exact, tmp_path):
 
 def test_sixteen_bits_stay_sixteen_bits(cli, exact, tmp_path):
     deep = np.random.Generator(np.random.Philox(1)).random((3, 8, 8), dtype=np.float32)
-    odekit.write(odekit.Image(deep, meta=odekit.image.Metadata(bits=16)), tmp_path / "deep.png", format="png")
+    odekit.write(odekit.Image(deep, meta=Metadata(bits=16)), tmp_path / "deep.png", format="png")
     cli("run", exact, tmp_path / "deep.png", "-o", tmp_path / "out")
     assert odekit.read(tmp_path / "out" / "deep.png").meta.bits == 16
 

@@ -134,7 +134,7 @@ def test_bytes_are_read_again_only_when_size_or_time_changed(file, monkeypatch):
     what, reads = weights(), []
     add(what, file)
     real = files.sha256
-    monkeypatch.setattr(lookup, "digest", lambda path: (reads.append(path), real(path))[1])
+    monkeypatch.setattr(lookup, "sha256", lambda path: (reads.append(path), real(path))[1])
     path_of("net", catalog(what))
     assert reads == []
     os.utime(stored(what), ns=(1, 1))
@@ -191,5 +191,7 @@ def test_a_store_that_may_only_be_read_serves(file, monkeypatch):
     what = weights()
     add(what, file)
     (folder(what) / receipt.RECEIPT).unlink()
-    monkeypatch.setattr(receipt, "write", lambda *args: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    monkeypatch.setattr(
+        receipt, "write_receipt", lambda *args: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+    )
     assert path_of("net", catalog(what)) == stored(what)

@@ -13,7 +13,6 @@ from odekit.core.image import Image
 from odekit.core.interfaces import UpsamplerSpec
 from odekit.core.options import Options
 from odekit.parts import builtin, installed
-from odekit.plugins import catalog as catalog_module
 from odekit.plugins.discovery import build
 from odekit.plugins.weights import download
 
@@ -72,7 +71,7 @@ def running():
 @pytest.fixture
 def server(running, tmp_path, monkeypatch):
     found = build([("odekit", builtin), ("somebody", Plugin(running.address))])
-    monkeypatch.setattr(catalog_module, "loaded", lambda: found)
+    monkeypatch.setattr(installed, "loaded", lambda: found)
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ODEKIT_OFFLINE", raising=False)
     monkeypatch.setattr(download, "PAUSE", 0.0)

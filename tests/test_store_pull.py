@@ -245,7 +245,7 @@ def test_a_full_disk_is_said_and_what_was_fetched_goes_on_later(server, monkeypa
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("odekit.plugins.weights.download.Download", Full)
+        patch.setattr("odekit.plugins.weights.fetch.Download", Full)
         message = fault(what)
     assert "the disk is full" in message and "ODEKIT_HOME" in message and "net.safetensors.part" in message
     assert not stored(what).exists()

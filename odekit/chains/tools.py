@@ -10,7 +10,7 @@ from odekit.core.options import Part
 from odekit.core.precision import stored
 from odekit.errors import ConfigError
 from odekit.plugins.catalog import Catalog
-from odekit.plugins.weights.lookup import digest_of, path_of
+from odekit.plugins.weights.lookup import digest_of, path_of, require
 
 WITHOUT_TOOLS = ("solver", "enhancer", "corruption")
 """Kinds of pure mathematics, made by `factory(options)`; the others are made by `factory(options, tools)`."""
@@ -41,6 +41,10 @@ class Toolbox:
         path = path_of(name, self.catalog)
         self.used[name] = digest_of(name, self.catalog)
         return path
+
+    def require(self, names: Sequence[str]) -> None:
+        """See to it that all these weights are here. Raises WeightsError that names every absent one."""
+        require(names, self.catalog)
 
     def make(self, part: Part, prior: Prior | None = None) -> Any:
         """Build a part; `prior` is what its `tools.prior()` gives."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from odekit.core.grid import Levels
 from odekit.core.image import Image
 from odekit.core.options import Part
@@ -260,3 +263,63 @@ class HasWeightsPath(Protocol):
 
     weights: Path
     """Its weights file."""
+
+
+@runtime_checkable
+class HasMaskAt(Protocol):
+    """A mask of pasting that is a formula, so that it needs no picture."""
+
+    def at(self, u: NDArray[np.float64], v: NDArray[np.float64], feather: float) -> NDArray[np.float32]:
+        """The mask in [0, 1] at fractions (u, v) of the crop; `feather` is the width of its soft edge, a fraction."""
+        ...
+
+
+@runtime_checkable
+class HasSeverity(Protocol):
+    """Options of a corruption with a severity."""
+
+    severity: int
+
+
+@runtime_checkable
+class HasLabel(Protocol):
+    """A metric with a label for tables."""
+
+    label: str
+
+
+@runtime_checkable
+class HasUnit(Protocol):
+    """A metric with a unit."""
+
+    unit: str
+
+
+@runtime_checkable
+class HasBest(Protocol):
+    """A metric that is best at a value, not where it is largest or smallest."""
+
+    best: float
+
+
+@runtime_checkable
+class IsLight(Protocol):
+    """A metric of pairs that says whether it is quick and needs no network, so that processes can work it out."""
+
+    light: bool
+
+
+@runtime_checkable
+class HasLeastSide(Protocol):
+    """A metric that needs pictures of at least this side in pixels."""
+
+    least_side: int
+
+
+@runtime_checkable
+class MeasuresMany(Protocol):
+    """A metric of pairs that sees many pairs in one call."""
+
+    def measure_many(self, restored: Sequence[Image], reference: Sequence[Image]) -> Sequence[float]:
+        """One value per pair, in order."""
+        ...

@@ -273,6 +273,10 @@ class Tools(Protocol):
         """The verified local path of named weights. Raises WeightsError with the command that fetches them."""
         ...
 
+    def require(self, names: Sequence[str]) -> None:
+        """See to it that all these weights are here. Raises WeightsError that names every absent one."""
+        ...
+
     def make(self, part: Part, prior: Prior | None = None) -> Any:
         """Build a part (an inverter's solver, a stage's upsampler); `prior` is what its `tools.prior()` gives."""
         ...

@@ -10,6 +10,7 @@ from typing import Any
 
 from odekit.chains.document import Document, parse
 from odekit.chains.resolve import Resolver
+from odekit.core.abilities import HasLeastSide, IsLight, MeasuresMany
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Part
@@ -37,7 +38,7 @@ class Panel:
     @property
     def light(self) -> list[str]:
         """Names of the metrics of pairs that are quick and alone: processes work them out."""
-        return [name for name in self.metrics if name not in self.sets and getattr(self.metrics[name], "light", False)]
+        return [name for name in self.metrics if name not in self.sets and is_light(self.metrics[name])]
 
     @property
     def heavy(self) -> list[str]:
@@ -47,6 +48,11 @@ class Panel:
     def recipe(self) -> str:
         """The light metrics as text, for other processes."""
         return json.dumps([self.parts[name].tree() for name in self.light])
+
+
+def is_light(metric: object) -> bool:
+    """Whether a metric of pairs is quick and needs no network."""
+    return isinstance(metric, IsLight) and metric.light
 
 
 def choose(text: str) -> dict[str, Part]:
@@ -100,14 +106,14 @@ def measured(metrics: Mapping[str, Any], restored: Image, reference: Image) -> t
 
 def several(metric: Any, restored: Sequence[Image], reference: Sequence[Image]) -> tuple[list[float], list[str]]:
     """A metric of pairs on several pairs: values, and why some are NaN. `measure_many`, if any, sees all of them."""
-    side = getattr(metric, "least_side", 1)
+    side = metric.least_side if isinstance(metric, HasLeastSide) else 1
     values = [float("nan")] * len(restored)
     troubles = [
         f"{a.width}x{a.height} is smaller than the {side} px it needs" if min(a.height, a.width) < side else ""
         for a in restored
     ]
     ready = [i for i, trouble in enumerate(troubles) if not trouble]
-    many = getattr(metric, "measure_many", None)
+    many = metric.measure_many if isinstance(metric, MeasuresMany) else None
     try:
         if many is not None and ready:
             for i, value in zip(ready, many([restored[i] for i in ready], [reference[i] for i in ready]), strict=True):

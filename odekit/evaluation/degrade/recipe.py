@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from odekit.chains.document import Document, parse
 from odekit.chains.resolve import Resolver
+from odekit.core.abilities import HasSeverity
 from odekit.core.image import Image
 from odekit.core.noise import stream
 from odekit.core.options import Part
@@ -40,7 +41,8 @@ class Recipe:
         """The damaged picture. Its noise depends on seed, picture, kind, severity and place in the recipe alone."""
         catalog = corruptions()
         for number, part in enumerate(self.parts):
-            place = f"degrade:{part.name}:{getattr(part.options, 'severity', 0)}"
+            options: object = part.options
+            place = f"degrade:{part.name}:{options.severity if isinstance(options, HasSeverity) else 0}"
             rng = stream(seed, image.origin, place, image.face, number)
             image = catalog.get("corruption", part.name).load()(part.options).corrupt(image, rng)
         return image

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.core.abilities import HasMaskAt
 from odekit.core.image import Image, Pixels
 from odekit.images.colour import luma
 from odekit.parts.faces import detail, tone
@@ -133,9 +134,8 @@ def blocks_in(photo: Pixels, frame: Frame) -> float:
 
 def mask_at(mask: Any, face: Restored, u: Any, v: Any, feather: float) -> NDArray[np.float32]:
     """The mask at fractions (u, v) of the crop; one that is a picture gets a soft edge towards the crop's border."""
-    if hasattr(mask, "at"):
-        found: NDArray[np.float32] = mask.at(u, v, feather)
-        return found
+    if isinstance(mask, HasMaskAt):
+        return mask.at(u, v, feather)
     picture = np.asarray(mask(face.result), dtype=np.float32)[None]
     side = picture.shape[1]
     inside = np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v)) / feather

@@ -72,7 +72,7 @@ def _spelled(raw: Any) -> Any:
 
 def _kind(raw: Any) -> str:
     """Which of the three it is, for pydantic."""
-    found = raw.get("use") if isinstance(raw, dict) else getattr(raw, "use", raw)
+    found = raw.get("use") if isinstance(raw, dict) else raw.use if isinstance(raw, (Confidence, Dynamic)) else raw
     return found if isinstance(found, str) else ""
 
 

@@ -7,16 +7,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.core.abilities import HasBest, HasLabel, HasUnit
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.errors import InputError, WeightsError
-from odekit.plugins.catalog import Catalog
-from odekit.plugins.weights.lookup import require
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,15 +38,15 @@ class About:
 
 def about(name: str, metric: Any, meaning: str = "") -> About:
     """The facts of a metric: its class attributes `label`, `unit`, `lower_is_better` and `best`, where it has them."""
-    best = getattr(metric, "best", None)
+    best = metric.best if isinstance(metric, HasBest) else None
     better: Literal["higher", "lower", "nearest"] = "lower" if metric.lower_is_better else "higher"
     return About(
         name,
-        getattr(metric, "label", name),
-        getattr(metric, "unit", ""),
+        metric.label if isinstance(metric, HasLabel) else name,
+        metric.unit if isinstance(metric, HasUnit) else "",
         "nearest" if best is not None else better,
         best,
-        "set" if hasattr(metric, "collect") else "pair",
+        "set" if isinstance(metric, SetMetric) else "pair",
         meaning,
     )
 
@@ -102,6 +101,7 @@ class Collection(Protocol):
         ...
 
 
+@runtime_checkable
 class SetMetric(Protocol):
     """A metric with one number for two sets. It is registered as a metric; `collect` tells it apart."""
 
@@ -151,8 +151,7 @@ def files(tools: Tools | None, metric: str, names: Sequence[str]) -> list[Path]:
     if tools is None:
         raise WeightsError(f"the metric '{metric}' needs weights; make it through a catalogue's tools")
     try:
-        if isinstance(catalog := getattr(tools, "catalog", None), Catalog):
-            require(names, catalog)
+        tools.require(names)
         return [Path(tools.weights(name)) for name in names]
     except WeightsError as error:
         raise WeightsError(f"the metric '{metric}' cannot be measured: {error}") from error

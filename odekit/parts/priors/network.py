@@ -88,7 +88,7 @@ class DiffusersPrior:
             told = x.to(self.dtype).to(self.device)
             if self.spec.patch > 1:
                 told = pixel_unshuffle(told, self.spec.patch)
-            if isinstance(call := getattr(self.network, "call", None), Call):
+            if isinstance(call := vars(self.network).get("call"), Call):
                 call.known = t
             # As a tensor, because the network truncates a plain float to a whole timestep.
             step = torch.full((1,), t, dtype=torch.float32, device=self.device)

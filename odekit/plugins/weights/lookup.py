@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from odekit.core.files import sha256
-from odekit.core.files import sha256 as digest
 from odekit.core.interfaces import Tools
 from odekit.core.spelling import nearest
 from odekit.errors import WeightsError
@@ -46,7 +45,7 @@ def path_of(name: str, catalog: Catalog) -> Path:
         raise WeightsError(missing_text([weights]))
     if weights.path is None:
         verify(weights, again=False)
-    elif weights.sha256 is not None and digest(tensors_file(path)) != weights.sha256:
+    elif weights.sha256 is not None and sha256(tensors_file(path)) != weights.sha256:
         raise WeightsError(
             f"{tensors_file(path)} is not the registered file of '{name}' (its SHA-256 differs); "
             f"install {weights.dist} again"
@@ -72,7 +71,7 @@ def verify(weights: Weights, again: bool = True) -> store.Receipt:
         raise WeightsError(f"{file} is an older file than {weights.dist} wants; {how_to_get([weights])}")
     if known is not None and not again and known.unchanged(file):
         return known
-    found = digest(file)
+    found = sha256(file)
     if known is None:
         if weights.sha256 not in (None, found):
             raise WeightsError(
@@ -95,7 +94,7 @@ def digest_of(name: str, catalog: Catalog) -> str:
     """SHA-256 of the file that `path_of` gave: the registered one, or that of the store's own file."""
     weights = find(name, catalog)
     known = None if weights.path is not None else store.read_receipt(folder(weights))
-    return known.sha256 if known is not None else weights.sha256 or digest(tensors_file(stored(weights)))
+    return known.sha256 if known is not None else weights.sha256 or sha256(tensors_file(stored(weights)))
 
 
 def is_present(weights: Weights) -> bool:
