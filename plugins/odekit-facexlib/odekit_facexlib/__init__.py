@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import odekit
-from odekit.plugins import PluginCatalog
+from odekit.plugins import PluginCatalog, hookimpl
 from odekit_facexlib.options import ParsenetMask, Retinaface
 
 RELEASES = "https://github.com/xinntao/facexlib/releases/download/"
 MIRROR = "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/"
 
 
-@odekit.hookimpl
+@hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """The detector, the mask, their weights and their goldens."""
+    """The detector, the mask and their weights."""
     catalog.detector(
         "retinaface",
         "odekit_facexlib.detector:RetinafaceDetector",
@@ -44,5 +43,3 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         summary="face parsing, 19 classes",
         notice="trained on CelebAMask-HQ, whose pictures are for non-commercial research",
     )
-    catalog.golden("facexlib_retinaface_resnet50", "odekit_facexlib.parity:retinaface")
-    catalog.golden("facexlib_parsenet", "odekit_facexlib.parity:parsenet")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import odekit
-from odekit.plugins import PluginCatalog
+from odekit.plugins import PluginCatalog, hookimpl
 from odekit_gfpgan.options import Gfpgan
 
 LICENCE = "Apache-2.0, with notices of others"
@@ -23,9 +22,9 @@ FILES = {
 }
 
 
-@odekit.hookimpl
+@hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """The upsampler, its weights, ready chains, and what it computes for the goldens."""
+    """The upsampler, its weights and ready chains."""
     catalog.upsampler(
         "gfpgan",
         "odekit_gfpgan.upsampler:GfpganUpsampler",
@@ -45,6 +44,5 @@ def odekit_parts(catalog: PluginCatalog) -> None:
             summary=f"GFPGAN v{version}, 86.4 M parameters",
             notice=NOTICE,
         )
-    catalog.golden("gfpgan_v1clean_cm2", "odekit_gfpgan.parity:gfpgan")
     for name in ("gfpgan", "odedit-gfpgan", "photo-gfpgan"):
         catalog.chain(name, Path(__file__).parent / f"{name}.yaml")

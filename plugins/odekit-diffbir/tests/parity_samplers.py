@@ -1,24 +1,21 @@
-"""What this plugin computes for the goldens of DiffBIR's samplers and schedules: no network, Gaussian data."""
+"""What this plugin computes for the goldens of samplers and schedules (DiffBIR, k-diffusion): no network."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-
-from odekit.core.noise import ImageNoise, SharedNoise
 from odekit_diffbir import edm
 from odekit_diffbir.samplers import ddim, guided, spaced
 from odekit_diffbir.schedule import LatentSchedule, ddim_rule, guidance, spaced_rule
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from odekit.testing.goldens import Golden
+from odekit.core.noise import ImageNoise, Replay, SharedNoise
+from odekit.testing.goldens import Golden
 
 Found = dict[str, NDArray[Any]]
 SHAPE = (1, 4, 4, 4)
@@ -130,3 +127,27 @@ def level(schedule: LatentSchedule, what: str) -> float:
     if at == "sum":
         return float(values.sum())
     return float(values[{"first": 0, "second": 1, "last": -1}.get(at) if not at.isdigit() else int(at)])
+
+
+class StoredDenoiser:
+    """The denoiser of the k-diffusion runs (data/README.md), on their grid."""
+
+    mean, variance = (torch.tensor(v, dtype=torch.float64).view(1, 2, 1, 1) for v in ((0.3, -0.5), (0.25, 1.0)))
+
+    def __init__(self, sigmas: NDArray[np.float64]) -> None:
+        self.sigmas = tuple(map(float, sigmas))
+
+    def __call__(self, z: Tensor, i: int) -> Tensor:
+        """The denoised z at sigma number i."""
+        s = self.sigmas[i]
+        return self.mean + self.variance / (self.variance + s * s) * (z - self.mean) + 0.1 * torch.tanh(z / (1 + s))
+
+
+def k_diffusion(golden: Golden) -> Mapping[str, NDArray[Any]]:
+    """DPM++ 2M, and DPM++ 3M SDE with three values of eta, in float64."""
+    denoiser, start = StoredDenoiser(golden.arrays["sigmas"]), torch.from_numpy(golden.arrays["start"])
+    found: Found = {"dpmpp_2m": edm.dpmpp_2m(denoiser, start).numpy()}
+    for eta in (0.0, 0.5, 1.0):
+        noise = SharedNoise(Replay(golden.arrays["noise"]))
+        found[f"dpmpp_3m_sde_eta{eta:g}"] = edm.dpmpp_3m_sde(denoiser, start, noise, eta).numpy()
+    return found

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from goldens.cases import Case
 from numpy.typing import NDArray
+from odekit_facexlib import networks
 from torch import Tensor, nn
 
 from odekit.plugins.weights.fit import fit
-from odekit.testing.goldens import statistics
-from odekit_facexlib import networks
-
-if TYPE_CHECKING:
-    from odekit.testing.goldens import Golden
+from odekit.testing.goldens import Golden, statistics
 
 
 def filled(make: Callable[[], nn.Module], golden: Golden) -> nn.Module:
@@ -29,10 +27,10 @@ def filled(make: Callable[[], nn.Module], golden: Golden) -> nn.Module:
 
 
 def retinaface(golden: Golden) -> Mapping[str, NDArray[Any]]:
-    """What each anchor says of a 256x320 input, as the network gives it."""
+    """Boxes, scores and landmarks of every anchor for a 256x320 input."""
     with torch.inference_mode():
-        told = filled(networks.RetinaFace, golden)(torch.from_numpy(golden.input((1, 3, 256, 320))))
-    return {name: out.numpy() for name, out in zip(("bbox", "conf_softmax", "landmarks"), told, strict=True)}
+        outputs = filled(networks.RetinaFace, golden)(torch.from_numpy(golden.input((1, 3, 256, 320))))
+    return {name: out.numpy() for name, out in zip(("bbox", "conf_softmax", "landmarks"), outputs, strict=True)}
 
 
 def parsenet(golden: Golden) -> Mapping[str, NDArray[Any]]:
@@ -45,3 +43,9 @@ def parsenet(golden: Golden) -> Mapping[str, NDArray[Any]]:
         "img": img[..., ::8, ::8].numpy(),
         "img_stats": statistics(img.numpy()),
     }
+
+
+GOLDENS = (
+    Case("facexlib_retinaface_resnet50", retinaface, repository_tolerance=2e-5),
+    Case("facexlib_parsenet", parsenet, repository_tolerance=2e-5, long=("*",)),
+)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from goldens.cases import Case
 from goldens.golden_nets import small
 from numpy.typing import NDArray
+from odekit_sdedit.inverter import SdeditInverter
+from odekit_sdedit.options import Sdedit
 
 from odekit.chains.tools import Toolbox
+from odekit.core.interfaces import Latent, Prior
 from odekit.core.noise import Replay, SharedNoise
 from odekit.edit import edit
 from odekit.parts.enhancers.none import NoEnhancer
 from odekit.parts.installed import catalog
-from odekit_sdedit.inverter import SdeditInverter
-from odekit_sdedit.options import Sdedit
-
-if TYPE_CHECKING:
-    from odekit.core.interfaces import Latent, Prior
-    from odekit.testing.goldens import Golden
+from odekit.testing.goldens import Golden
 
 States = dict[tuple[int, str, int], NDArray[Any]]
 
@@ -64,3 +63,6 @@ def states(golden: Golden, prior: Prior, variance: Any, keep: Any = None) -> Sta
 
     edit(clean, inverter, NoEnhancer(), prior, noise, watch, repeats=rounds, keep=keep)
     return seen
+
+
+GOLDENS = (Case("sdedit_small", sdedit, skip=("image", "mask_half")),)

@@ -1,25 +1,22 @@
-"""What this plugin computes for the golden files of GFPGAN (`odekit bench parity`)."""
+"""What this plugin computes for the golden files of GFPGAN."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from goldens.cases import Case
 from numpy.typing import NDArray
-
-from odekit.testing.goldens import Golden, statistics
 from odekit_gfpgan.network import SIDE, build
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from odekit.plugins.weights.fit import fit
+from odekit.testing.goldens import Golden, statistics
 
 
 def gfpgan(golden: Golden) -> Mapping[str, NDArray[Any]]:
     """One face restored with the stored noise, and the pictures that the network's U-Net makes on its way."""
-    import torch
-
-    from odekit.plugins.weights.fit import fit
-
     network: Any = build()
     weights = golden.fill({name: tuple(tensor.shape) for name, tensor in network.state_dict().items()})
     fit(network, {name: torch.from_numpy(value) for name, value in weights.items()}, golden.stem)
@@ -37,3 +34,6 @@ def gfpgan(golden: Golden) -> Mapping[str, NDArray[Any]]:
         for i, picture in enumerate(pictures):
             keep(f"rgb{i}", picture, picture.shape[-1] // golden.arrays[f"rgb{i}"].shape[-1])
     return found
+
+
+GOLDENS = (Case("gfpgan_v1clean_cm2", gfpgan, repository_tolerance=2e-5, long=("*",)),)

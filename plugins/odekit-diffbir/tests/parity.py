@@ -1,20 +1,24 @@
-"""What this plugin computes for DiffBIR's golden files (`odekit bench parity`): the networks of both stages."""
+"""What this plugin computes for DiffBIR's golden files: the networks of both stages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from goldens.cases import Case
 from numpy.typing import NDArray
-
-from odekit.testing.goldens import Golden, statistics
 from odekit_diffbir.checkpoint import layout, load
 from odekit_diffbir.names import Names
 from odekit_diffbir.networks import build, controls, denoise
 from odekit_diffbir.shapes import TINY
 from odekit_diffbir.stage1 import FACE, swinir
+
+from odekit.testing.goldens import Golden, statistics
+
+from . import parity_samplers as samplers
 
 Found = Mapping[str, NDArray[Any]]
 
@@ -89,3 +93,19 @@ def swinir_face(golden: Golden) -> Found:
         "crop256x384_output": window[..., ::8, ::8].numpy(),
         "crop256x384_stats": statistics(window),
     }
+
+
+GOLDENS = (
+    Case("diffbir_swinir_face", swinir_face, repository_tolerance=2e-5, long=("*",)),
+    Case("diffbir_tiny_cldm", tiny_cldm, tolerance=1e-5),
+    Case("diffbir_tiny_vae", tiny_vae, tolerance=1e-5),
+    Case("diffbir_sampler", samplers.sampler, skip=("eps_edm_dpmpp_2m10_final",), repository_tolerance=2e-6),
+    Case("diffbir_schedule", samplers.schedule, repository_tolerance=1e-7),
+    Case(
+        "k_diffusion",
+        samplers.k_diffusion,
+        tolerance=1e-12,
+        skip=("sigmas", "start", "noise"),
+        own=Path(__file__).parent / "data",
+    ),
+)

@@ -1,22 +1,21 @@
-"""What this plugin computes for the golden files of CodeFormer (`odekit bench parity`)."""
+"""What this plugin computes for the golden files of CodeFormer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from goldens.cases import Case
 from numpy.typing import NDArray
-
-from odekit.testing.goldens import Golden, statistics
 from odekit_codeformer.network import SIDE, build, decode, encode
+
+from odekit.plugins.weights.fit import fit
+from odekit.testing.goldens import Golden, statistics
 
 
 def codeformer(golden: Golden) -> Mapping[str, NDArray[Any]]:
     """Codes, logits and features of one face, and its restorations with every w and AdaIN setting that is stored."""
-    import torch
-
-    from odekit.plugins.weights.fit import fit
-
     network = build()
     weights = golden.fill({name: tuple(tensor.shape) for name, tensor in network.state_dict().items()})
     fit(network, {name: torch.from_numpy(value) for name, value in weights.items()}, golden.stem)
@@ -35,3 +34,7 @@ def codeformer(golden: Golden) -> Mapping[str, NDArray[Any]]:
             picture = decode(network, codes, float(w), adain == "1")
             found |= {name: picture[..., ::8, ::8].numpy(), f"{name}_stats": statistics(picture)}
     return found
+
+
+# The smallest margin is a difference of two nearly equal logits; it only says how safely codes can be compared.
+GOLDENS = (Case("codeformer", codeformer, skip=("logit_margin_min",), repository_tolerance=2e-5, long=("*",)),)
