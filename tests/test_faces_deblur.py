@@ -250,8 +250,8 @@ def test_a_chain_undoes_blur_where_asked_and_the_record_tells():
         Chain.load("odedit", ["restore.blur=maybe"])
 
 
-def test_the_option_is_judged_by_a_command(cli):
-    done = cli("bench", "blur", "--limit", 3, "--kind", "gaussian_blur", "--kind", "jpeg", "--json")
+def test_the_option_is_judged_by_a_command(bench):
+    done = bench("blur", "--limit", 3, "--kind", "gaussian_blur", "--kind", "jpeg", "--json")
     assert done.code == 0, done.err
     rows = {row["damage"]: row for row in json.loads(done.out)["rows"]}
     assert list(rows) == ["clean", *(f"gaussian_blur {i}" for i in range(1, 6)), "jpeg 4"]

@@ -6,7 +6,7 @@ import pytest
 from photos import PHOTOS, POINTS, noise
 from skimage.transform import SimilarityTransform
 
-from benchmarks.photo import seam, shift
+from benchmarks.paste import seam, shift
 from odekit import read
 from odekit.core.image import Image
 from odekit.parts.faces.geometry import TEMPLATES, Frame
@@ -112,7 +112,7 @@ def test_the_patch_of_a_frame_outside_is_not_empty():
 def test_the_bench_names_the_faces_that_were_missed(tmp_path):
     import json
 
-    from benchmarks.photo import known, look, summary
+    from benchmarks.photo import detect, labelled_photos, summary
 
     listed = {"box": [10.2, 20.0, 30.0, 41.7], "points": (TEMPLATE * 40).tolist(), "small": True, "hard": False}
     wrong = {**listed, "box": [55.0, 60.4, 90.0, 99.0], "small": False}
@@ -123,6 +123,6 @@ def test_the_bench_names_the_faces_that_were_missed(tmp_path):
         def detect(self, image):
             return []
 
-    said = summary([look(Blind(), one, noise(100, 120), pastes=False) for one in known(tmp_path)])
+    said = summary([detect(Blind(), one, noise(100, 120), paste=False) for one in labelled_photos(tmp_path)])
     assert said["missed"] == ["a.png (55, 60, 90, 99)"]
     assert said["recall"] == 0 and said["recall_small"] == 0

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-HELP = """Damage pictures in a known way, and note in OUT/manifest.jsonl what was done.
+HELP = """Damage images in a known way, and write what was done to OUT/manifest.jsonl.
 
 [bold]Examples[/bold]
 
@@ -20,7 +20,7 @@ odekit degrade faces/ -o damaged/ --kind mask_lines --set fraction=0.5 --set col
 
 odekit degrade faces/ -o damaged/ --kind old.yaml
 
-A picture's damage depends on the seed and on the picture, not on its neighbours. Exit code: 0 when every input was
+The damage of an image depends only on the seed and the image. Exit code: 0 when every input was
 damaged, 3 when some failed (listed in OUT/failures.json), 2 for a wrong call."""
 
 
@@ -35,9 +35,11 @@ def degrade(
     table: Annotated[str, typer.Option(help="Published parameters: auto (64 up to 64 pixels), 64 or 224.")] = "auto",
     settings: Annotated[list[str] | None, typer.Option("--set", help="An option of the kind: name=value.")] = None,
     format: Annotated[str, typer.Option(help="png, or same (JPEG adds its own damage).")] = "png",
-    processes: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; by the number of files.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Skip what the manifest has.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start afresh in a used folder.")] = False,
+    processes: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Number of processes; default: chosen automatically.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Skip the inputs that the manifest lists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again in a used folder.")] = False,
     limit: Annotated[int | None, typer.Option(help="At most this many inputs.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:

@@ -1,18 +1,18 @@
-"""`odekit eval`: restored pictures against clean ones."""
+"""`odekit eval`: restored images against clean ones."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from odekit.evaluation.results import Results
 
-HELP = """Measure restored pictures against the clean ones.
+HELP = """Measure restored images against the clean ones.
 
 [bold]Examples[/bold]
 
@@ -20,31 +20,32 @@ odekit eval out/ --reference faces/
 
 odekit eval out/ --reference faces/ --damaged damaged/ --metrics psnr,ssim,swd -o measured/
 
-Pictures pair by the path below the folder, endings aside; the manifest of `odekit degrade`, where there is one, says
-the damage, by which results are grouped. With -o: results.json (all), rows.csv (every picture), summary.csv.
-Exit code: 0 when every picture was measured, 3 when some were missing, left over or failed, 2 for a wrong call."""
+Images are paired by the path below the folder, without suffixes. Results are grouped by the damage that the manifest
+of `odekit degrade` lists, where there is one. With -o: results.json (all), rows.csv (every image), summary.csv.
+Exit code: 0 when every image was measured, 3 when some were missing, left over or failed, 2 for a wrong call."""
 
 
 def eval(
-    restored: Annotated[Path, typer.Argument(help="Folder of restored pictures, or one picture.")],
-    reference: Annotated[Path, typer.Option("--reference", help="Folder of the clean pictures, or one.")],
+    restored: Annotated[Path, typer.Argument(help="Folder of restored images, or one image.")],
+    reference: Annotated[Path, typer.Option("--reference", help="Folder of the clean images, or one.")],
     damaged: Annotated[
-        Path | None, typer.Option("--damaged", help="Folder of the damaged pictures: measured beside the restored.")
+        Path | None, typer.Option("--damaged", help="Folder of the damaged images, which are measured too.")
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", help="manifest.jsonl of odekit degrade; that of --damaged.")
+        Path | None, typer.Option("--manifest", help="manifest.jsonl of odekit degrade; default: that of --damaged.")
     ] = None,
-    metrics: Annotated[str, typer.Option("--metrics", help="Names, with commas between.")] = "",
+    metrics: Annotated[str, typer.Option("--metrics", help="Names, separated by commas.")] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for results.json, rows.csv.")] = None,
     report: Annotated[bool, typer.Option("--report", help="Also write OUT/report.html; needs -o.")] = False,
-    fit: Annotated[bool, typer.Option("--fit", help="Bring pictures of another size to the reference's.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    processes: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; by the number of files.")] = None,
+    fit: Annotated[bool, typer.Option("--fit", help="Resize images of another size to the reference's.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    processes: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Number of processes; default: chosen automatically.")
+    ] = None,
     device: Annotated[str, typer.Option(help="For metrics with networks: auto, cpu, cuda, cuda:N or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results document.")] = False,
 ) -> None:
     """See HELP."""
-    from odekit.cli.show import print_json
     from odekit.errors import ConfigError
     from odekit.evaluation.evaluate import evaluate
 
@@ -58,20 +59,27 @@ def eval(
         from odekit.evaluation.report import write_report
 
         write_report(results, out)
-    if as_json:
-        print_json(results.tree())
-    else:
-        show(results)
-    for problem in results.problems:
-        sys.stderr.write(f"odekit: {problem}\n")
-    raise typer.Exit(3 if results.problems else 0)
+    print_and_exit(results, as_json)
 
 
 eval.__doc__ = HELP
 
 
-def show(results: Results) -> None:
-    """The tables on the terminal."""
+def print_and_exit(results: Results, as_json: bool) -> NoReturn:
+    """Print the results and their problems; exit with 3 where there are problems, else with 0."""
+    from odekit.cli.show import print_json
+
+    if as_json:
+        print_json(results.tree())
+    else:
+        print_tables(results)
+    for problem in results.problems:
+        sys.stderr.write(f"odekit: {problem}\n")
+    raise typer.Exit(3 if results.problems else 0)
+
+
+def print_tables(results: Results) -> None:
+    """Print the tables of results."""
     from odekit.cli.show import print_table, say
     from odekit.evaluation import tables
 
@@ -81,7 +89,9 @@ def show(results: Results) -> None:
         if len(lines) > 1:
             print_table(f"\n{metric.label} by damage", head, lines)
     if results.differences:
-        print_table("\nDifferences, picture by picture", *tables.differences(results))
+        print_table("\nPaired differences", *tables.differences(results))
     for note in results.notes:
         say(note)
     say(f"{results.seconds:.1f} s")
+    for quote in results.quotes:
+        print_table(f"\n{quote.source}: on other data, for orientation", *tables.printed(quote.rows))

@@ -93,8 +93,8 @@ class FdPcaOptions(Options):
 class FdPcaMetric:
     """Frechet distance in the space of the reference set's own 32 principal components. It is not an FID.
 
-    33 pairs or more, of a side that is a multiple of 16. `odekit bench prior` takes the components of training faces
-    instead, so its figures do not compare with these.
+    33 pairs or more, of a side that is a multiple of 16. `python -m benchmarks prior` fits the components to training faces
+    instead, so that its figures cannot be compared with these.
     """
 
     lower_is_better = True

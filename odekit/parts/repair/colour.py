@@ -4,7 +4,7 @@ R, G and B are turned into luma and two chroma axes (orthonormal). Luma is shift
 chroma likewise to two means and one spread for both: five numbers, the ones that a face like this would have. Fog is
 no such change, because it differs from place to place: there the 8 x 8 lowest DCT coefficients of luma are estimated,
 and the rest stretched. The numbers follow from statistics of the picture by a quadratic function that was fitted to
-the prior's own training faces with damage that was known (`odekit bench colour --calibrate`); two logistic gates,
+the prior's own training faces with damage that was known (`odekit calibrate colour`); two logistic gates,
 fitted likewise, say whether the colours are damaged at all, and whether by fog. Where they are not, the picture stays
 as it is to the last bit.
 """
@@ -152,14 +152,6 @@ def defogged(pixels: NDArray[np.float32], wanted: Array) -> Array:
     return back.reshape(pixels.shape)
 
 
-def best_fog(damaged: NDArray[np.float32], clean: NDArray[np.float32]) -> Array:
-    """What `defogged` should be given to come closest to the clean picture."""
-    targets = [low(clean)]
-    for part, goal in zip(rest(coefficients(damaged)), rest(coefficients(clean)), strict=True):
-        targets.append(np.array([(part * goal).sum() / size(part) / (part.shape[1] * part.shape[2])]))
-    return np.concatenate(targets)
-
-
 def moments(turned: Array) -> tuple[Array, Array]:
     """Means of luma and the chroma axes (3, 1), and deviations (2,): of luma, and of both chroma axes together."""
     means = turned.mean(1, keepdims=True)
@@ -178,27 +170,6 @@ def transformed(pixels: NDArray[np.float32], numbers: Array) -> Array:
     return back.reshape(pixels.shape)
 
 
-def best_numbers(damaged: NDArray[np.float32], clean: NDArray[np.float32]) -> Array:
-    """The five numbers that bring a damaged picture closest to the clean one (least squares).
-
-    Their errors are errors of pixels: the spread is what is left of the clean picture's in the damaged one's
-    direction, so that what cannot be predicted is shrunk.
-    """
-    a, b = (LUMA_CHROMA @ p.reshape(3, -1).astype(np.float64) for p in (damaged, clean))
-    means, deviations = moments(a)
-    wanted = b.mean(1)
-    products = ((a - means) * (b - wanted[:, None])).mean(1)
-    spread, colour = products[0] / deviations[0], products[1:].mean() / deviations[1]
-    return np.array([wanted[0], spread, wanted[1], wanted[2], colour])
-
-
-def save(balance: ColourCorrection, path: Path) -> None:
-    """Write the estimates, in float32."""
-    np.savez_compressed(
-        path, **{one.name: getattr(balance, one.name).astype(np.float32) for one in fields(ColourCorrection)}
-    )
-
-
 @cache
 def load_colour_correction(path: Path | None = None) -> ColourCorrection:
     """The estimates of a file; the built-in ones where None.
@@ -215,6 +186,6 @@ def load_colour_correction(path: Path | None = None) -> ColourCorrection:
         made.undo(Image(np.full((3, 16, 16), 0.5, np.float32)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"the colour estimate {file} cannot be used: {error}; write one with 'odekit bench colour --calibrate'"
+            f"the colour estimate {file} cannot be used: {error}; write one with 'odekit calibrate colour'"
         ) from error
     return made
