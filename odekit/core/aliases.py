@@ -45,6 +45,9 @@ RENAMED = {
     "meant": "did_you_mean",
     "locate": "network_file",
     "SubChain": "SessionChain",
+    "PICKLED": "PICKLE_SUFFIXES",
+    "SQUARE": "SQUARE_TOLERANCE",
+    "WRAPPERS": "WRAPPER_KEYS",
 }
 
 
