@@ -130,7 +130,9 @@ def test_pictures_that_go_wrong_are_told_with_level_and_way_and_the_others_go_on
     latent, whole = inverter.invert(clean, noise(4)), sound.invert(clean, noise(4))
     assert set(latent.trouble) == {1, 2} and not whole.trouble
     assert "became NaN or infinite at level 6 of 10 during inversion" in latent.trouble[1]
-    assert "left the plausible range (RMS" in latent.trouble[2] and "level 6 of 10 during inversion" in latent.trouble[2]
+    assert (
+        "left the plausible range (RMS" in latent.trouble[2] and "level 6 of 10 during inversion" in latent.trouble[2]
+    )
     while latent.level >= 0:
         latent, whole = inverter.descend(latent, noise(4)), sound.descend(whole, noise(4))
     assert torch.isnan(latent.x[[1, 2]]).all()

@@ -233,7 +233,7 @@ def test_explain_of_a_chain_that_decides_nothing_is_refused(exact, tmp_path, cli
     face = tmp_path / "face.png"
     odekit.write(Image(np.full((3, 8, 8), 0.5, np.float32)), face)
     done = cli("explain", exact, "--input", face)
-    assert done.code == 2 and "does the same to every picture" in done.err
+    assert done.code == 2 and "treats every picture alike" in done.err
 
 
 def exact_chain(*settings):
@@ -266,7 +266,7 @@ def test_knobs_out_of_range_are_refused(setting):
 
 
 def test_fidelity_of_an_enhancer_without_temperature_is_refused():
-    with pytest.raises(ConfigError, match="'none' has none; leave fidelity out"):
+    with pytest.raises(ConfigError, match="'none' has none; remove fidelity"):
         exact_chain("fidelity=0.5", "enhancer=none").plan()
 
 

@@ -70,7 +70,8 @@ def damaged(pixels: NDArray[np.uint8], ranges: PhotoDamage, rng: np.random.Gener
     file = io.BytesIO()
     PIL.Image.fromarray(eight_bits(noisy)).save(file, "JPEG", quality=quality)
     back = PIL.Image.open(file).convert("RGB").resize((width, height), PIL.Image.Resampling.BICUBIC)
-    return np.asarray(back)
+    out: NDArray[np.uint8] = np.asarray(back)
+    return out
 
 
 def elliptic(values: NDArray[np.float32], major: float, minor: float, angle: float) -> NDArray[np.float32]:
@@ -87,4 +88,5 @@ def elliptic(values: NDArray[np.float32], major: float, minor: float, angle: flo
 
 def eight_bits(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Rounded and clipped to 8 bits."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    out: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return out

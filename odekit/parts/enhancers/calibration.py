@@ -169,6 +169,5 @@ def load_calibration(path: Path | None = None) -> Calibration:
         return Calibration.from_tree(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"the meter's calibration {file} cannot be used: {error}; "
-            f"write one with 'odekit calibrate meter'"
+            f"the meter's calibration {file} cannot be used: {error}; write one with 'odekit calibrate meter'"
         ) from error

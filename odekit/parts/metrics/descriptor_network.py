@@ -66,6 +66,7 @@ class FaceDescriptor(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.mean: Tensor
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         self.first = ScaledConv(3, 32, 7, 2, 0)
         self.blocks = nn.ModuleDict({name: Block(i, o, "down" in name) for name, i, o in BLOCKS})
