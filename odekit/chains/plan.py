@@ -9,7 +9,7 @@ from typing import Any
 
 from odekit.chains.requirements import UsedPart, needed, used_part, weights_of
 from odekit.chains.resolve import ChainSpec, prior_of, staged
-from odekit.core.abilities import Cost, CountsFaces, HasCost, HasDescription, HasSolver
+from odekit.core.abilities import Cost, CountsFaces, HasCost, HasDescription, HasSolver, RepeatsChains
 from odekit.core.options import Options, Part, inner_models, nested, prior_names
 from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError, OdekitError
@@ -18,7 +18,7 @@ from odekit.plugins.catalog import Catalog, resolve
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """One stage: calls is None where nobody can know before the run."""
+    """One stage. `calls`: of all its runs for a picture (or a face); None where nobody can know before the run."""
 
     place: str
     name: str
@@ -70,22 +70,25 @@ def make_plan(spec: ChainSpec, catalog: Catalog) -> Plan:
         except ConfigError as error:
             raise ConfigError(f"chain{dotted(path)}: {error}") from error
         place = ".".join(str(key) for depth, key in enumerate(path) if depth % 3 != 1)
-        per = "face" if in_faces(spec, path) else "image"
-        stages.append(PlannedStage(place, item.name, described(item), cost.calls, per))
+        per, times = repetition(spec, path)
+        calls = None if cost.calls is None else times * cost.calls
+        stages.append(PlannedStage(place, item.name, described(item), calls, per))
     used = [used_part(part, catalog) for part in walk(spec)]
     weights = [needed(name, catalog) for name in weights_needed(spec, catalog)]
     return Plan(spec.name, stages, list(dict.fromkeys(used)), weights)
 
 
-def in_faces(spec: ChainSpec, path: Sequence[Any]) -> bool:
-    """Whether the stage at a path (index, name, option, index, name, ...) runs once for every face found."""
-    items = spec.items
+def repetition(spec: ChainSpec, path: Sequence[Any]) -> tuple[str, int]:
+    """What the stage at a path (index, name, option, index, name, ...) runs for, 'image' or 'face', and how often."""
+    items, per, times = spec.items, "image", 1
     for depth in range(0, len(path) - 2, 3):
         options, key = items[path[depth]].options, path[depth + 2]
         if isinstance(options, CountsFaces) and options.per_face(key):
-            return True
+            per = "face"
+        if isinstance(options, RepeatsChains):
+            times *= options.times(key)
         items = getattr(options, key)
-    return False
+    return per, times
 
 
 class ChainCosts:

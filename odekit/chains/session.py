@@ -48,6 +48,8 @@ class Session:
         """Rows of every network call; smaller than the batch size after memory ran out."""
         self.keep_stages = keep_stages
         self.counter = Counter(tell)
+        self.views: list[BatchedPrior] = []
+        """The priors that stages were given; their calls have as many rows as `slots`."""
         self.networks: dict[str, Prior] = {}
         """Loaded priors by their names in the chain."""
         self.used: dict[str, str] = {}
@@ -71,7 +73,8 @@ class Session:
         run = self.execution
         if name not in self.networks:
             self.networks[name] = ChainTools(self).make(prior_of(self.spec, name))
-        return BatchedPrior(self.networks[name], self.slots, self.counter, run.precision, run.device)
+        self.views.append(BatchedPrior(self.networks[name], self.slots, self.counter, run.precision, run.device))
+        return self.views[-1]
 
     @property
     def _packed(self) -> list[tuple[int, int]]:
@@ -134,6 +137,8 @@ class Session:
     def _stage(self, place: str, name: str, stage: Stage, live: list[Result]) -> None:
         before = [result.image for result in live]
         context = self.context(place)
+        for prior in self.views:
+            prior.slots = self.slots
         began = time.perf_counter()
         try:
             after = stage.run(before, context)

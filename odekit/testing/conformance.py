@@ -7,7 +7,8 @@ def test_solver(): check_solver(lambda: MySolver(MyOptions()))
 def test_upsampler(): check_upsampler(lambda: MyUpsampler(MyOptions()))
 ```
 
-Each check raises AssertionError with what was expected and what was seen.
+Each check raises AssertionError with what was expected and what was seen, and returns the figures that it measured.
+`odekit check --conformance solver:my-solver` runs them on a registered part (see `odekit.testing.registered`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -28,7 +30,10 @@ from odekit.core.interfaces import Enhancer, Inverter, Prior, Solver, Upsampler
 from odekit.core.noise import BatchNoise, ImageNoise, stream
 from odekit.core.psnr import psnr
 from odekit.errors import OdekitError
+from odekit.parts import builtin
 from odekit.parts.installed import catalog
+from odekit.plugins.catalog import Catalog
+from odekit.plugins.discovery import build
 from odekit.testing.exact import GaussianField, GaussianModel, TwinField, log_grid, points, round_trip, travel
 from odekit.testing.goldens import fill
 
@@ -43,35 +48,43 @@ def observed_order(make: Callable[[], Solver], down: bool = False, n: int = 96) 
     return math.log2(float((ends[0] - ends[1]).abs().max() / (ends[1] - ends[2]).abs().max()))
 
 
-def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> None:
-    """Declared order and calls, both ways; round trip; displacement; the same bytes twice; no eye on batch mates."""
-    solver = make()
+Figures = dict[str, float]
+"""What a check measured, by name."""
+
+
+def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures:
+    """Declared order and calls, both ways; round trip; response to an edit; the same bytes twice; independent rows."""
+    solver, figures = make(), Figures()
     adaptive = math.isnan(solver.nfe_per_step)
     if not adaptive:
         for down in (False, True):
             seen = observed_order(make, down)
             way = "down" if down else "up"
             assert abs(seen - solver.order) <= tolerance, f"order {seen:.2f} seen going {way}, {solver.order} declared"
+            figures[f"order going {way}"] = seen
         field = GaussianField()
         travel(solver, field, points(), log_grid(32))
         assert field.calls == round(32 * solver.nfe_per_step), (
             f"{field.calls} calls in 32 steps, {solver.nfe_per_step} each declared"
         )
+        figures["network calls per step"] = solver.nfe_per_step
     y, rhos = points(), log_grid(64)
     back = psnr(round_trip(make(), GaussianField(lossy=True), y, rhos), y, peak=2.0)
     least = 190.0 if solver.reversible else 20.0
     assert back >= least, f"round trip of {back:.1f} dB, at least {least:.0f} expected"
-    check_displacement(make)
+    figures["round trip, dB"] = back
+    figures["response to an edit, dB"] = check_displacement(make)
     check_other_rows(make)
     field = GaussianField()
     once, again = (travel(make(), field, y, rhos) for _ in range(2))
     assert torch.equal(once, again), "two runs on the same input differ"
     alone = torch.cat([travel(make(), field, row[None], rhos) for row in y])
     assert (alone - once).abs().max() <= 1e-12, "a row's result depends on its batch mates"
+    return figures
 
 
-def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> None:
-    """After an edit of 0.02 RMS at mid level, the way down responds as the exact ODE does."""
+def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> float:
+    """After an edit of 0.02 RMS at mid level, the way down responds as the exact ODE does. Returns the PSNR in dB."""
     field, y = GaussianField(), points()
     rhos = log_grid(64)
     delta = 0.02 * torch.from_numpy(np.random.Generator(np.random.Philox(7)).standard_normal(tuple(y.shape)))
@@ -91,6 +104,7 @@ def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> None:
     exact = field.flow(delta + field.mean, rhos[32], rhos[0]) - field.mean
     seen = psnr(ends[1] - ends[0], exact, peak=2.0)
     assert seen >= least, f"the response to an edit is off the exact one: {seen:.1f} dB, at least {least:.0f} expected"
+    return seen
 
 
 def check_other_rows(make: Callable[[], Solver]) -> None:
@@ -126,7 +140,7 @@ def noise(rows: int, seed: int = 0) -> BatchNoise:
     return BatchNoise([ImageNoise(stream(seed, f"row {i}", "test")) for i in range(rows)])
 
 
-def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> None:
+def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> Figures:
     """Shapes, levels, determinism, independence of batch mates, `moved`, and no use of global generators."""
     prior = GaussianModel(side)
     clean = points(2, side).clamp(-1, 1)
@@ -153,10 +167,13 @@ def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> None:
     assert torch.equal(torch.get_rng_state(), state), "torch's global generator was used"
     assert torch.equal(both, run(slice(0, 2))), "two runs with the same noise differ"
     assert (both[1:] - run(slice(1, 2))).abs().max() <= 1e-9, "a row's result depends on its batch mates"
-    assert (run(slice(0, 2), 0.5) - both).abs().max() > 1e-6, "moving the latent has no effect"
+    change = run(slice(0, 2), 0.5) - both
+    assert change.abs().max() > 1e-6, "moving the latent has no effect"
+    response = float(change.pow(2).mean().sqrt())
+    return {"round trip, dB": psnr(both, clean, peak=2.0), "response to an edit of 0.5, RMS": response}
 
 
-def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> None:
+def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> Figures:
     """Acts on levels of the grid, keeps shape and type, repeats itself, and does not look at batch mates."""
     from odekit.core.grid import make_grid
 
@@ -164,6 +181,7 @@ def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> None:
     levels = make_grid("uniform-t", steps, prior.schedule)
     acting = make().acts_on(levels)
     assert all(0 <= level < steps for level in acting), f"{sorted(acting)} are not all levels of a grid of {steps}"
+    change = 0.0
     for level in acting:
         x = points(2, 8, seed=level) * levels.signal(level) + levels.sigma(level)
         out = make().enhance(x, level, levels, prior, noise(2))
@@ -174,10 +192,15 @@ def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> None:
         )
         alone = make().enhance(x[1:], level, levels, prior, BatchNoise(noise(2).rows[1:]))
         assert (out[1:] - alone).abs().max() <= 1e-9, "a row's result depends on its batch mates"
+        change = max(change, float((out - x).pow(2).mean().sqrt()))
+    return {f"levels acted on, of {steps}": float(len(acting)), "largest change, RMS": change}
 
 
-def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> None:
-    """Sizes as declared, values in [0, 1], same bytes twice, inputs unchanged, independence of batch mates."""
+def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> Figures:
+    """Sizes as declared, values in [0, 1], same bytes twice, inputs unchanged, independence of batch mates.
+
+    A wide picture is tried too, unless the upsampler knows aligned faces only.
+    """
     upsampler = make()
     draws = np.random.Generator(np.random.Philox(1)).random((3, 3, side, side), dtype=np.float32)
     images = [Image(pixels) for pixels in draws]
@@ -201,7 +224,25 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> None:
         "an image lost its origin; use with_pixels"
     )
     alone = upsampler.upsample(images[2:], streams()[2:])[0]
-    assert np.abs(alone.pixels - out[2].pixels).max() <= 1e-4, "an image's result depends on its batch mates or place"
+    difference = float(np.abs(alone.pixels - out[2].pixels).max())
+    assert difference <= 1e-4, "an image's result depends on its batch mates or place"
+    if spec.scale is not None and not spec.aligned_faces_only:
+        wide = images[0].with_pixels(np.concatenate([images[0].pixels, images[1].pixels], axis=2))
+        big = upsampler.upsample([wide], streams()[:1])[0]
+        size, wanted = (big.height, big.width), (round(side * spec.scale), round(2 * side * spec.scale))
+        assert size == wanted, f"{size} from {side} x {2 * side} px, {wanted} expected"
+    return {f"output side of {side} px": float(expected), "largest difference without batch mates": difference}
+
+
+def catalog_with(dist: str, plugin: ModuleType) -> Catalog:
+    """The built-in parts and those of one plugin, installed or not, as `parts=` of a chain.
+
+    Raises:
+        AssertionError: the plugin does not register.
+    """
+    made, _ = build([("odekit", builtin), (dist, plugin)])
+    assert not made.broken, f"{dist} cannot be registered: {made.broken[dist]}"
+    return made
 
 
 class PlainTools(Toolbox):
@@ -238,6 +279,7 @@ __all__ = [
     "GaussianModel",
     "PlainTools",
     "TwinField",
+    "catalog_with",
     "check_displacement",
     "check_enhancer",
     "check_inverter",
