@@ -53,10 +53,6 @@ def precision(precision: str, device: object) -> Iterator[None]:
             restore()
 
 
-arithmetic = precision
-"""The old name, which `benchmarks/` still imports; to be removed with that import."""
-
-
 def switched(device: object) -> bool:
     """Whether a device has the TF32 switches."""
     return str(device).partition(":")[0] == "cuda"
