@@ -16,7 +16,7 @@ from training import changed, column, one_thread, train  # noqa: F401  # a fixtu
 from odekit.errors import ConfigError, DeviceError, WeightsError
 from odekit.training import checkpoint, loop, step
 from odekit.training.data import faces as data
-from odekit.training.distributed import Alone
+from odekit.training.distributed import SingleProcess
 from odekit.training.errors import TrainingError
 from odekit.training.options.base import Augment, Diffusion, Network, Optimiser, PriorOptions
 from odekit.training.tasks import prior_network
@@ -403,13 +403,13 @@ def test_training_stops_early_and_says_so(faces, tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(faces, tmp_path):
-    team = Alone("cpu")
-    team.size = 3
+    team = SingleProcess("cpu")
+    team.world_size = 3
     with pytest.raises(ConfigError, match="batch 8 cannot be shared by 3 processes"):
         loop.train(PriorTask(faces, TINY), tmp_path / "r", team=team)
 
 
-def test_parts_of_a_crew_are_the_whole_batch(faces):
+def test_the_parts_of_a_process_group_are_the_whole_batch(faces):
     task = PriorTask(faces, TINY)
     whole = task.batch(4, 0, 1)
     halves = [task.batch(4, rank, 2) for rank in range(2)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from odekit.training import loop
-from odekit.training.distributed import Alone
+from odekit.training.distributed import SingleProcess
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,7 +25,7 @@ def changed(options, **changes):
 
 def train(task, folder, resume=False, watch=None):
     """A run of one process on the processor."""
-    return loop.train(task, folder, resume=resume, team=Alone("cpu"), watch=watch)
+    return loop.train(task, folder, resume=resume, team=SingleProcess("cpu"), watch=watch)
 
 
 def column(folder, name="loss", file="log.csv"):

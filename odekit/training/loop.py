@@ -68,7 +68,12 @@ class Summary:
 
 
 def train(
-    task: Task, folder: Path, *, resume: bool = False, team: distributed.Crew | None = None, watch: Watch | None = None
+    task: Task,
+    folder: Path,
+    *,
+    resume: bool = False,
+    team: distributed.ProcessGroup | None = None,
+    watch: Watch | None = None,
 ) -> Summary:
     """Train until the steps are done, validation stops improving, or someone interrupts.
 
@@ -81,12 +86,12 @@ def train(
         DeviceError: a device that is not there, or too small for one picture.
     """
     team = team or distributed.muster()
-    if task.options.batch % team.size:
-        raise ConfigError(f"batch {task.options.batch} cannot be shared by {team.size} processes; change `batch`")
+    if task.options.batch % team.world_size:
+        raise ConfigError(f"batch {task.options.batch} cannot be shared by {team.world_size} processes; change `batch`")
     going = False
     if team.rank == 0:
         going = folders.prepare(folder, task.options, task.fingerprint, resume)
-    going = bool(team.agree(float(going)))
+    going = bool(team.broadcast(float(going)))
     loop = Loop(task, folder, team, watch if watch and team.rank == 0 else Silent(), going)
     try:
         return loop.run()
@@ -102,7 +107,7 @@ def train(
 class Loop:
     """A run in progress."""
 
-    def __init__(self, task: Task, folder: Path, team: distributed.Crew, watch: Watch, going: bool) -> None:
+    def __init__(self, task: Task, folder: Path, team: distributed.ProcessGroup, watch: Watch, going: bool) -> None:
         import torch
 
         self.task, self.folder, self.team, self.watch, self.options = task, folder, team, watch, task.options
@@ -134,7 +139,7 @@ class Loop:
             self._save()
         self.watch.begin(self.step, self.options.steps)
         why = "done"
-        with stop.flag(self.team.size == 1) as asked:
+        with stop.flag(self.team.world_size == 1) as asked:
             while self.step < self.options.steps:
                 if self.options.patience is not None and self.stale >= self.options.patience:
                     why = "early"
@@ -169,7 +174,7 @@ class Loop:
         figures: Mapping[str, float] = {"loss": 0.0}
         if self.team.rank == 0:
             figures = self.task.validate(self.stepper.average, self.stepper.cast())
-        loss = self.team.agree(figures["loss"])
+        loss = self.team.broadcast(figures["loss"])
         if not math.isfinite(loss):
             raise TrainingError(f"step {self.step}: the validation loss is {loss}")
         known = self.best["loss"] if self.history else math.inf

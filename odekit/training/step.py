@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import DeviceError
-from odekit.training import distributed as crews
-from odekit.training import optimiser, seeding
+from odekit.training import distributed, optimiser, seeding
 from odekit.training.errors import TrainingError
 from odekit.training.prefetch import Ahead
 from odekit.training.task import Task
@@ -32,21 +31,21 @@ class Outcome:
 class Stepper:
     """The moving parts of a run: model, average of its weights, optimiser, and the size of the pieces."""
 
-    def __init__(self, task: Task, model: nn.Module, crew: crews.Crew) -> None:
+    def __init__(self, task: Task, model: nn.Module, group: distributed.ProcessGroup) -> None:
         import torch
 
-        self.task, self.model, self.crew = task, model, crew
+        self.task, self.model, self.group = task, model, group
         self.options = task.options
         self.averaged = optimiser.averaged(model, self.options.optimiser.ema)
-        self.part = self.options.batch // crew.size
+        self.part = self.options.batch // group.world_size
         """Pictures of a step that belong to this process."""
         self.piece = self.part
         """How many of them go through the network at once; halved when memory runs out."""
-        self.precision = crews.precision(self.options.precision, crew.device)
+        self.precision = distributed.precision(self.options.precision, group.device)
         self.optimiser = optimiser.build(model, self.options.optimiser)
-        self.scaler = torch.amp.GradScaler(crew.device.type, enabled=self.precision == "float16")
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "float16")
         self.forward: Any = torch.compile(model) if self.options.compile else model
-        self.batches = Ahead(lambda s: task.batch(s, crew.rank, crew.size), active=crew.device.type != "cpu")
+        self.batches = Ahead(lambda s: task.batch(s, group.rank, group.world_size), active=group.device.type != "cpu")
         self.notes: list[str] = []
 
     def run(self, step: int) -> Outcome:
@@ -87,26 +86,26 @@ class Stepper:
                     raise
                 if self.piece == 1:
                     raise DeviceError(
-                        f"{self.crew.device}: not even one picture fits; make the network smaller"
+                        f"{self.group.device}: not even one picture fits; make the network smaller"
                     ) from None
             self._halve()
-        self.crew.average([p.grad for p in self.model.parameters() if p.grad is not None])
-        return self.crew.mean(loss)
+        self.group.average_gradients([p.grad for p in self.model.parameters() if p.grad is not None])
+        return self.group.mean(loss)
 
     def _pieces(self, rows: tuple[Tensor, ...], step: int) -> float:
         import torch
 
-        device = self.crew.device
+        device = self.group.device
         self.optimiser.zero_grad(set_to_none=True)
         self.model.train()
         total = torch.zeros((), device=device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(
-                int(seeding.generator(self.options.seed, f"dropout-{self.crew.rank}", step).integers(2**62))
+                int(seeding.generator(self.options.seed, f"dropout-{self.group.rank}", step).integers(2**62))
             )
             for start in range(0, self.part, self.piece):
                 piece = tuple(r[start : start + self.piece].to(device, non_blocking=True) for r in rows)
-                with crews.autocast(self.precision, device):
+                with distributed.autocast(self.precision, device):
                     losses = self.task.losses(self.forward, piece)
                 loss = losses.sum() / self.part
                 scaled: Any = self.scaler.scale(loss)
@@ -119,7 +118,7 @@ class Stepper:
 
         self.piece = (self.piece + 1) // 2
         self.optimiser.zero_grad(set_to_none=True)
-        if self.crew.device.type == "cuda":
+        if self.group.device.type == "cuda":
             torch.cuda.empty_cache()
         self.notes.append(
             f"out of memory: going on with {self.piece} pictures at a time, the same {self.part} per step"
@@ -133,7 +132,7 @@ class Stepper:
 
     def cast(self) -> AbstractContextManager[object]:
         """Mixed precision for calls outside the steps."""
-        return crews.autocast(self.precision, self.crew.device)
+        return distributed.autocast(self.precision, self.group.device)
 
     def state(self) -> dict[str, Any]:
         """Everything that a checkpoint must hold of this: tensors and plain values."""
