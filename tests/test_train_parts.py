@@ -11,7 +11,6 @@ import torch
 from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError, WeightsError
 from odekit.training import config, log, optimiser, prefetch, run_folder, seeding
-from odekit.training import log as plot
 from odekit.training.data import augment
 from odekit.training.options.base import Augment, Diffusion, Network, Optimiser, PriorOptions
 from odekit.training.tasks import prior_loss, prior_network, sheet
@@ -317,12 +316,12 @@ def test_log_is_cut_and_half_lines_are_dropped(tmp_path):
 def test_plot_is_a_picture_and_smoothing_a_running_mean(tmp_path):
     from PIL import Image
 
-    np.testing.assert_allclose(plot.smoothed(np.array([1.0, 3.0, 5.0]), 2), [1, 2, 4])
+    np.testing.assert_allclose(log.smoothed(np.array([1.0, 3.0, 5.0]), 2), [1, 2, 4])
     table, looks = log.Table(tmp_path / "log.csv"), log.Table(tmp_path / "validation.csv")
-    plot.plot_losses(table, looks, tmp_path / "empty.png")
+    log.plot_losses(table, looks, tmp_path / "empty.png")
     table.add({"step": 1, "loss": 0.5, "lr": 0.1})
     looks.add({"step": 1, "loss": 0.5, "t0-99": 0.4})
-    plot.plot_losses(table, looks, tmp_path / "plot.png")
+    log.plot_losses(table, looks, tmp_path / "plot.png")
     empty, full = (np.asarray(Image.open(tmp_path / f"{n}.png").convert("L")) for n in ("empty", "plot"))
     assert (empty != full).any()
 

@@ -259,9 +259,9 @@ def test_a_killed_start_and_half_written_files_do_no_harm(faces, tmp_path, whole
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch": 4}, "batch = 8, now it is 4"),
+        ({"batch": 4}, "batch = 8, the configuration has 4"),
         ({"diffusion": Diffusion(prediction="epsilon").model_dump()}, "diffusion = "),
-        ({"seed": 1}, "seed = 0, now it is 1"),
+        ({"seed": 1}, "seed = 0, the configuration has 1"),
     ],
 )
 def test_another_configuration_is_not_resumed(faces, whole, changes, message):
@@ -278,7 +278,7 @@ def test_folders_that_cannot_be_meant_are_refused(faces, whole, tmp_path):
         run(faces, tmp_path / "new", resume=True)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_text("x")
-    with pytest.raises(ConfigError, match="not empty, and no training run"):
+    with pytest.raises(ConfigError, match="not empty and not a training run"):
         run(faces, tmp_path / "photos")
     with pytest.raises(ConfigError, match="other pictures"):
         run(data.Faces(faces.train[::-1].copy(), faces.val), whole[0], resume=True)
@@ -330,12 +330,12 @@ def test_out_of_memory_halves_the_pieces_and_keeps_the_step(faces, tmp_path):
     train(exhausted(PriorTask(faces, o), 3), tmp_path / "tight", watch=said)
     free, tight = (np.array([float(v) for v in column(tmp_path / n)]) for n in ("free", "tight"))
     np.testing.assert_allclose(tight, free, rtol=1e-3)
-    assert any("with 2 pictures at a time, the same 8 per step" in line for line in said.lines)
+    assert any("with 2 pictures per pass, still 8 per step" in line for line in said.lines)
     assert checkpoint.load(tmp_path / "tight")["piece"] == 2
 
 
 def test_a_device_too_small_for_one_picture_is_said(faces, tmp_path):
-    with pytest.raises(DeviceError, match="not even one picture fits"):
+    with pytest.raises(DeviceError, match="too little memory for a single picture"):
         train(exhausted(PriorTask(faces, TINY), 0), tmp_path / "r")
 
 
@@ -376,7 +376,7 @@ def test_weights_that_are_no_numbers_never_replace_good_ones(faces, tmp_path):
 
     running._save = save
     try:
-        with pytest.raises(TrainingError, match="weights are no longer numbers"):
+        with pytest.raises(TrainingError, match="weights are no longer finite"):
             train(task, tmp_path / "r")
     finally:
         running._save = original
@@ -405,7 +405,7 @@ def test_training_stops_early_and_says_so(faces, tmp_path):
 def test_a_batch_that_cannot_be_shared_is_refused(faces, tmp_path):
     team = SingleProcess("cpu")
     team.world_size = 3
-    with pytest.raises(ConfigError, match="batch 8 cannot be shared by 3 processes"):
+    with pytest.raises(ConfigError, match="batch 8 is not divisible by the 3 processes"):
         loop.train(PriorTask(faces, TINY), tmp_path / "r", team=team)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+Precision = Literal["float32", "bfloat16", "float16"]
+
 
 class ProcessGroup(Protocol):
     """The processes of one training run. Rank 0 writes files and reports progress."""
@@ -117,22 +119,23 @@ def muster(device: str = "auto") -> ProcessGroup:
     return SingleProcess(device)
 
 
-Precision = Literal["float32", "bfloat16", "float16"]
-
-
 def precision(wanted: str, device: torch.device) -> Precision:
-    """What `auto` means here: bfloat16, else float16 on a GPU, where the hardware has it and it is faster; float32."""
+    """The precision of network calls on `device`. Any `wanted` value but `auto` is returned as it is.
+
+    `auto` is the first that the hardware supports and that is faster than float32: bfloat16, then (on a GPU) float16;
+    else float32.
+    """
     from odekit.core.precision import candidates, faster
 
     if wanted != "auto":
         return wanted  # type: ignore[return-value]
     name = str(device)
-    found: Any = next((kind for kind in candidates(name) if faster(kind, name)), "float32")
-    return found  # type: ignore[no-any-return]
+    fastest: Any = next((kind for kind in candidates(name) if faster(kind, name)), "float32")
+    return fastest  # type: ignore[no-any-return]
 
 
 def autocast(kind: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Mixed precision for network calls; nothing in float32. Enter it anew for each call."""
+    """A mixed-precision context for network calls; it has no effect in float32. Use a new one for each call."""
     import contextlib
 
     import torch
