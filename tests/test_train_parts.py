@@ -270,7 +270,7 @@ def test_warm_start_from_another_prior_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="another network shape"):
         prior_network.warm_start(prior_network.build(wider), tmp_path / "w", wider)
     other = TINY.model_copy(update={"diffusion": Diffusion(prediction="epsilon")})
-    with pytest.raises(WeightsError, match="prediction is v, the configuration says epsilon"):
+    with pytest.raises(WeightsError, match="prediction is v, but epsilon in the configuration"):
         prior_network.warm_start(prior_network.build(other), tmp_path / "w", other)
     with pytest.raises(WeightsError, match="no prior to start from"):
         prior_network.warm_start(prior_network.build(TINY), tmp_path / "nowhere", TINY)
