@@ -173,7 +173,7 @@ def test_restored_faces_take_the_places_of_their_share(faces, restored_folder):
 def test_restored_faces_that_do_not_fit_are_refused(faces, restored_folder, tmp_path):
     with pytest.raises(InputError, match="no such folder of restored faces"):
         UpsamplerTask(named(faces), changed(TINY, inputs=Inputs(restored=tmp_path / "none")))
-    with pytest.raises(InputError, match="no picture here is named as one of the 0 faces"):
+    with pytest.raises(InputError, match="no picture has the name of one of the 0 faces"):
         UpsamplerTask(faces, changed(TINY, inputs=Inputs(restored=restored_folder)))
     PIL.Image.new("RGB", (9, 8)).save(restored_folder / "t3.png")
     with pytest.raises(InputError, match="9 x 8 pixels; restored faces must be 8 x 8"):
