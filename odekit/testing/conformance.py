@@ -233,7 +233,7 @@ def synthetic_weights(network: nn.Module, seed: int = 0) -> dict[str, Tensor]:
 
 
 def check_readme(readme: Path) -> None:
-    """Check that each line `odekit run CHAIN ...` of a README names an existing chain and, with `--set`, its options."""
+    """Check that each line `odekit run CHAIN ...` of a README names an existing chain, and its options with `--set`."""
     lines = [line.split("  #")[0] for line in readme.read_text("utf-8").splitlines() if line.startswith("odekit run")]
     assert lines, f"{readme}: contains no `odekit run`"
     for line in lines:
