@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from odekit.core.files import write_atomic
 from odekit.errors import ConfigError
 from odekit.training import checkpoint
 from odekit.training.errors import TrainingError
@@ -42,7 +43,11 @@ def prepare(folder: Path, options: Run, fingerprint: str, resume: bool) -> bool:
     else:
         _check_same_run(folder, record, options, fingerprint)
     record = {"odekit": 1, "options": _json_options(options), "pictures": fingerprint}
-    _write(folder, json.dumps(record, indent=1, sort_keys=True) + "\n")
+    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    try:
+        write_atomic(text.encode(), folder / RUN)
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another folder with -o") from error
     (folder / (checkpoint.NAME + ".new")).unlink(missing_ok=True)
     return (folder / checkpoint.NAME).is_file()
 
@@ -101,13 +106,3 @@ def _check_same_run(folder: Path, record: dict[str, Any], options: Run, fingerpr
 def _shorten(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _write(folder: Path, text: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / (RUN + ".new")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / RUN)
-    except OSError as error:
-        raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another folder with -o") from error
