@@ -1,4 +1,4 @@
-"""Training in several processes (through accelerate) is training in one, and the choice of device and precision."""
+"""Training in several processes (with accelerate) equals training in one; choice of device and precision."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Reading faces for training: what is taken, what is refused and how it is said, and that the split never leaks."""
+"""Reading faces for training: accepted and refused data, error messages, and a split that never leaks."""
 
 import csv
 import io
