@@ -190,7 +190,9 @@ def test_scratched_pixels_and_the_mask_weigh_as_told(faces):
 
     def loss(true_mask, **options):
         return float(
-            MenderTask(faces, changed(TINY, **options)).losses(MendNet((16, 16, 16), (1, 1, 1)), (inputs, whole, true_mask))
+            MenderTask(faces, changed(TINY, **options)).losses(
+                MendNet((16, 16, 16), (1, 1, 1)), (inputs, whole, true_mask)
+            )
         )
 
     assert loss(mask, scratched=3, mask=0) == pytest.approx(0.8, abs=1e-3)
