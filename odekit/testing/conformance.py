@@ -1,4 +1,4 @@
-"""Conformance kit: what every part must keep, for plugin authors to call in their own tests.
+"""Conformance checks of parts, for plugin authors to call in their own tests.
 
 ```python
 from odekit.testing import check_solver, check_upsampler
@@ -7,7 +7,7 @@ def test_solver(): check_solver(lambda: MySolver(MyOptions()))
 def test_upsampler(): check_upsampler(lambda: MyUpsampler(MyOptions()))
 ```
 
-Each check raises AssertionError with what was expected and what was seen, and returns the figures that it measured.
+Each check raises AssertionError with the expected and the measured value, and returns the figures that it measured.
 `odekit check --conformance solver:my-solver` runs them on a registered part (see `odekit.testing.registered`).
 """
 
@@ -39,7 +39,7 @@ from odekit.testing.goldens import fill
 
 
 def observed_order(make: Callable[[], Solver], down: bool = False, n: int = 96) -> float:
-    """Order from three runs with n, 2n and 4n steps on a curved exact field: no reference solution is needed."""
+    """Order of convergence, from runs with n, 2n and 4n steps on a nonlinear field; needs no reference solution."""
     field, start = TwinField(), points()
     ends = []
     for steps in (n, 2 * n, 4 * n):
@@ -53,7 +53,11 @@ Figures = dict[str, float]
 
 
 def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures:
-    """Declared order and calls, both ways; round trip; response to an edit; the same bytes twice; independent rows."""
+    """Check a solver in both directions, and return what was measured.
+
+    Order and network calls are as declared; the round trip is accurate (at least 190 dB if reversible, else 20 dB); an
+    edit has the right effect; results are deterministic and independent of the other images of the batch.
+    """
     solver, figures = make(), Figures()
     adaptive = math.isnan(solver.nfe_per_step)
     if not adaptive:
@@ -65,7 +69,7 @@ def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures
         field = GaussianField()
         travel(solver, field, points(), log_grid(32))
         assert field.calls == round(32 * solver.nfe_per_step), (
-            f"{field.calls} calls in 32 steps, {solver.nfe_per_step} each declared"
+            f"{field.calls} calls in 32 steps; {solver.nfe_per_step} per step is declared"
         )
         figures["network calls per step"] = solver.nfe_per_step
     y, rhos = points(), log_grid(64)
@@ -79,7 +83,7 @@ def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures
     once, again = (travel(make(), field, y, rhos) for _ in range(2))
     assert torch.equal(once, again), "two runs on the same input differ"
     alone = torch.cat([travel(make(), field, row[None], rhos) for row in y])
-    assert (alone - once).abs().max() <= 1e-12, "a row's result depends on its batch mates"
+    assert (alone - once).abs().max() <= 1e-12, "the result of a row depends on the other rows of the batch"
     return figures
 
 
@@ -108,35 +112,35 @@ def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> float
 
 
 def check_other_rows(make: Callable[[], Solver]) -> None:
-    """An edit of one picture (by clipping, say) leaves the bytes of its batch mates alone, wherever it happens."""
+    """Check that an edit of one row (for example by clipping) leaves the bytes of all other rows unchanged."""
     y, rhos = points(), log_grid(32)
     delta = torch.zeros_like(y)
     delta[1] = 0.1
 
-    def way(at: int | None) -> Tensor:
+    def run(edit_at: int | None) -> Tensor:
         solver, field = make(), GaussianField()
         carry = solver.start(field, y, rhos[0])
         for rho in rhos[1:]:
             carry = solver.step(field, carry, rho)
         carry = solver.turn(carry)
         for i in range(32, 0, -1):
-            carry = solver.displace(carry, delta) if i == at else carry
+            carry = solver.displace(carry, delta) if i == edit_at else carry
             carry = solver.step(field, carry, rhos[i - 1])
         end: Tensor = carry.y
         return end
 
-    untouched = way(None)
-    for at in (32, 20, 1):
-        touched = way(at)
-        assert not torch.equal(touched[1], untouched[1]), f"an edit {32 - at} steps below the top has no effect"
+    unedited = run(None)
+    for edit_at in (32, 20, 1):
+        edited = run(edit_at)
+        assert not torch.equal(edited[1], unedited[1]), f"an edit {32 - edit_at} steps below the top has no effect"
         for row in (0, 2):
-            assert torch.equal(touched[row], untouched[row]), (
-                f"an edit of another picture, {32 - at} steps below the top, changes the bytes of one without edit"
+            assert torch.equal(edited[row], unedited[row]), (
+                f"an edit of another row, {32 - edit_at} steps below the top, changes the bytes of one without edit"
             )
 
 
 def noise(rows: int, seed: int = 0) -> BatchNoise:
-    """A batch's noise: one keyed stream per row."""
+    """Noise of a batch: one keyed stream per row."""
     return BatchNoise([ImageNoise(stream(seed, f"row {i}", "test")) for i in range(rows)])
 
 
@@ -149,7 +153,7 @@ def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> Figures:
         inverter, rng = make(prior), BatchNoise(noise(2).rows[rows])
         latent = inverter.invert(clean[rows], rng)
         assert latent.level == len(inverter.levels) - 1, (
-            f"inversion ends at level {latent.level} of {len(inverter.levels)}"
+            f"inversion ends at level {latent.level}; the last of {len(inverter.levels)} levels is required"
         )
         if shift:
             latent = inverter.moved(latent, latent.x + shift)
@@ -158,7 +162,7 @@ def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> Figures:
             latent = inverter.descend(latent, rng)
             assert latent.level == before - 1, f"descend went from level {before} to {latent.level}"
         assert latent.x.shape == clean[rows].shape and latent.x.dtype == torch.float64, (
-            "states are float64 of the input's shape"
+            "states must be float64 and have the shape of the input"
         )
         return latent.x
 
@@ -166,7 +170,9 @@ def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> Figures:
     both = run(slice(0, 2))
     assert torch.equal(torch.get_rng_state(), state), "torch's global generator was used"
     assert torch.equal(both, run(slice(0, 2))), "two runs with the same noise differ"
-    assert (both[1:] - run(slice(1, 2))).abs().max() <= 1e-9, "a row's result depends on its batch mates"
+    assert (both[1:] - run(slice(1, 2))).abs().max() <= 1e-9, (
+        "the result of a row depends on the other rows of the batch"
+    )
     change = run(slice(0, 2), 0.5) - both
     assert change.abs().max() > 1e-6, "moving the latent has no effect"
     response = float(change.pow(2).mean().sqrt())
@@ -185,13 +191,13 @@ def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> Figures:
     for level in acting:
         x = points(2, 8, seed=level) * levels.signal(level) + levels.sigma(level)
         out = make().enhance(x, level, levels, prior, noise(2))
-        assert out.shape == x.shape and out.dtype == torch.float64, "states keep shape and type"
-        assert torch.isfinite(out).all(), f"level {level} became NaN or infinite"
+        assert out.shape == x.shape and out.dtype == torch.float64, "states must keep their shape and type"
+        assert torch.isfinite(out).all(), f"the result at level {level} is not finite"
         assert torch.equal(out, make().enhance(x, level, levels, prior, noise(2))), (
             "two runs with the same noise differ"
         )
         alone = make().enhance(x[1:], level, levels, prior, BatchNoise(noise(2).rows[1:]))
-        assert (out[1:] - alone).abs().max() <= 1e-9, "a row's result depends on its batch mates"
+        assert (out[1:] - alone).abs().max() <= 1e-9, "the result of a row depends on the other rows of the batch"
         change = max(change, float((out - x).pow(2).mean().sqrt()))
     return {f"levels acted on, of {steps}": float(len(acting)), "largest change, RMS": change}
 
@@ -210,16 +216,16 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> Figures:
         return [ImageNoise(stream(0, image.origin, "test")) for image in images]
 
     out = upsampler.upsample(images, streams())
-    assert len(out) == len(images), f"{len(out)} images for {len(images)}"
+    assert len(out) == len(images), f"{len(images)} images give {len(out)} results"
     spec = upsampler.spec
     expected = spec.side if spec.side is not None else round(side * (spec.scale or 1))
     for image in out:
         size = (image.height, image.width)
-        assert size == (expected, expected), f"{size} from {side} px; the spec says {expected}"
-        assert image.pixels.min() >= 0 and image.pixels.max() <= 1, "values leave [0, 1]"
-    again = upsampler.upsample(images, streams())
-    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(out, again, strict=True)), "two runs differ"
-    assert all(np.array_equal(i.pixels, c) for i, c in zip(images, copies, strict=True)), "the input was changed"
+        assert size == (expected, expected), f"{side} px give {size}; the spec declares {expected}"
+        assert image.pixels.min() >= 0 and image.pixels.max() <= 1, "values are outside [0, 1]"
+    second = upsampler.upsample(images, streams())
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(out, second, strict=True)), "two runs differ"
+    assert all(np.array_equal(i.pixels, c) for i, c in zip(images, copies, strict=True)), "the input was modified"
     assert all(a.origin == b.origin for a, b in zip(out, images, strict=True)), (
         "an image lost its origin; use with_pixels"
     )
@@ -246,25 +252,25 @@ def catalog_with(dist: str, plugin: ModuleType) -> Catalog:
 
 
 class PlainTools(Toolbox):
-    """Tools for a part on its own: where and in what precision it runs, and with which prior."""
+    """Tools for a single part without a chain: precision, device, and an optional prior."""
 
     def __init__(self, precision: str = "float32", device: str = "cpu", prior: Prior | None = None) -> None:
         super().__init__(catalog(), device, precision, prior)
 
 
 def synthetic_weights(network: nn.Module, seed: int = 0) -> dict[str, Tensor]:
-    """Random weights of a network (which may be on the meta device) by rule B of `odekit.testing.goldens`, by name.
+    """Random weights by tensor name, by rule B of `odekit.testing.goldens`; `network` may be on the meta device.
 
-    Values keep their size from layer to layer, so that every part of the network is heard in the result.
+    Activations keep their magnitude from layer to layer, so that every layer influences the output.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     return {name: torch.from_numpy(value) for name, value in fill(shapes, seed, "B").items()}
 
 
 def check_readme(readme: Path) -> None:
-    """Every line `odekit run CHAIN ...` of a README names a chain, and with `--set` options that it has."""
+    """Check that each line `odekit run CHAIN ...` of a README names an existing chain, and its options with `--set`."""
     lines = [line.split("  #")[0] for line in readme.read_text("utf-8").splitlines() if line.startswith("odekit run")]
-    assert lines, f"{readme}: shows no `odekit run`"
+    assert lines, f"{readme}: contains no `odekit run`"
     for line in lines:
         words = shlex.split(line)
         settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
