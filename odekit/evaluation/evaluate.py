@@ -36,7 +36,7 @@ def evaluate(
         InputError: a manifest that cannot be read.
         WeightsError: a metric whose weights are absent, with the command that gets them.
     """
-    panel = open_panel(panels.choose(metrics or panels.DEFAULT), device)
+    panel = open_panel(panels.choose(metrics or panels.default_metrics()), device)
     pairing = pair(restored, reference, damaged, manifest)
     methods = [Method("restored", "restored")]
     if damaged is not None:

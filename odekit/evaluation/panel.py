@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from odekit.chains.document import Document, parse
@@ -19,7 +20,13 @@ from odekit.parts.installed import catalog
 from odekit.parts.metrics.base import About, about
 
 DEFAULT = "psnr,ssim,swd,ciede2000,sharpness"
-"""The metrics without weights."""
+"""Metrics that need no weights; `ciede2000` needs scikit-image."""
+
+
+def default_metrics() -> str:
+    """The default of `--metrics`: `DEFAULT`, without what needs a package that is not installed."""
+    absent = () if find_spec("skimage") else ("ciede2000",)
+    return ",".join(name for name in DEFAULT.split(",") if name not in absent)
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
+from odekit.errors import PluginError
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of R, G and B in the luma (ITU-R BT.601)."""
 LUMA_CHROMA = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 """An orthonormal basis of RGB: grey, red minus blue, green minus both. One axis per row."""
-_TO_XYZ = np.array(
-    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
-)
-_WHITE = _TO_XYZ.sum(1)
-"""XYZ of the white point D65, from the sRGB primaries (IEC 61966-2-1)."""
 
 
 def luma(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -37,17 +34,28 @@ def linear_to_srgb(light: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055)
 
 
-def to_lab(pixels: Pixels) -> NDArray[np.float64]:
-    """Convert sRGB (3, ...) in [0, 1] to CIE L*a*b* (D65; CIE 15), with L from 0 to 100."""
-    xyz = np.tensordot(_TO_XYZ, srgb_to_linear(pixels), 1) / _WHITE.reshape(-1, *[1] * (pixels.ndim - 1))
-    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
-    return np.stack([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+def to_lab(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """Convert sRGB (3, ...) in [0, 1] to CIE L*a*b* (D65), with L from 0 to 100, by scikit-image.
+
+    Raises:
+        PluginError: scikit-image is not installed.
+    """
+    lab: NDArray[np.float64] = scikit_image_color().rgb2lab(pixels.astype(np.float64), channel_axis=0)
+    return lab
 
 
 def from_lab(lab: NDArray[np.float64]) -> Pixels:
     """The inverse of `to_lab`; colours outside sRGB are clipped to [0, 1]."""
-    fy = (lab[0] + 16) / 116
-    f = np.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200])
-    xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * _WHITE.reshape(-1, *[1] * (lab.ndim - 1))
-    encoded = linear_to_srgb(np.tensordot(np.linalg.inv(_TO_XYZ), xyz, 1))
-    return np.clip(encoded, 0, 1).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of colours outside sRGB
+        rgb: NDArray[np.float64] = scikit_image_color().lab2rgb(lab, channel_axis=0)
+    return np.clip(rgb, 0, 1).astype(np.float32)
+
+
+def scikit_image_color() -> Any:
+    """The module `skimage.color`. Raises PluginError if scikit-image is not installed."""
+    try:
+        from skimage import color
+    except ImportError as error:
+        raise PluginError("colour in CIE Lab needs scikit-image: pip install 'odekit[photos]'") from error
+    return color

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -46,7 +45,8 @@ class SsimMetric:
         weights = self.weights()
         if min(x.shape[1:]) < len(weights):
             return math.nan
-        return float(similarity(x, y, self._averager(weights), self._unbiased(weights)).mean())
+        unbiased = len(weights) ** 2 / (len(weights) ** 2 - 1) if self.options.window == "uniform" else 1.0
+        return float(similarity(x, y, weights, unbiased).mean())
 
     @property
     def least_side(self) -> int:
@@ -60,43 +60,29 @@ class SsimMetric:
         bell = np.exp(-0.5 * (np.arange(-REACH, REACH + 1) / SIGMA) ** 2)
         return np.asarray(bell / bell.sum())
 
-    def _unbiased(self, weights: NDArray[np.float64]) -> float:
-        count = len(weights) ** 2
-        return count / (count - 1) if self.options.window == "uniform" else 1.0
-
-    @staticmethod
-    def _averager(weights: NDArray[np.float64]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-        return lambda planes: slide(slide(planes, weights, 1), weights, 2)
-
 
 def similarity(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    average: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    unbiased: float,
+    x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64], unbiased: float
 ) -> NDArray[np.float64]:
-    """SSIM of every window of x and y (C, H, W).
+    """SSIM of every window inside the images x and y (C, H, W).
 
     Args:
-        x: one picture.
+        x: one image.
         y: the other.
-        average: weighted means over all windows.
+        weights: the window along one axis; the sum is 1.
         unbiased: factor on (co)variances.
     """
+    from scipy.ndimage import correlate1d
+
+    edge = len(weights) // 2
+
+    def average(planes: NDArray[np.float64]) -> NDArray[np.float64]:
+        means = correlate1d(correlate1d(planes, weights, axis=1), weights, axis=2)
+        return np.asarray(means[:, edge:-edge, edge:-edge])
+
     mx, my = average(x), average(y)
     vx = unbiased * (average(x * x) - mx * mx)
     vy = unbiased * (average(y * y) - my * my)
     vxy = unbiased * (average(x * y) - mx * my)
     c1, c2 = K1**2, K2**2
     return ((2 * mx * my + c1) * (2 * vxy + c2)) / ((mx * mx + my * my + c1) * (vx + vy + c2))
-
-
-def slide(planes: NDArray[np.float64], weights: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Correlation of planes with weights along an axis, without padding."""
-    count = planes.shape[axis] - len(weights) + 1
-    index = [slice(None)] * planes.ndim
-    out = np.zeros([count if i == axis else n for i, n in enumerate(planes.shape)])
-    for start, weight in enumerate(weights):
-        index[axis] = slice(start, start + count)
-        out += weight * planes[tuple(index)]
-    return out
