@@ -116,7 +116,7 @@ class Runner:
 
         torch.set_num_threads(machine["threads"])
         session = self.chain.open(
-            seed=settings["seed"], keep_stages=self.options.keep_stages, tell=self.progress.calls,
+            seed=settings["seed"], keep_stages=self.options.keep_stages, on_calls=self.progress.calls,
             execution=Execution(resolve_device(machine["device"]), machine["precision"], machine["slots"]),
         )  # fmt: skip
         write_json(self.out / "run.json", {"schema": SCHEMA} | settings | machine | {"versions": versions()})
