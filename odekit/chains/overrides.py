@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from odekit.chains.document import Document, Path
 from odekit.chains.resolve import DEFAULT_PRIORS, TOP
+from odekit.core.spelling import did_you_mean
 from odekit.errors import ConfigError
 
 
@@ -74,10 +74,8 @@ def _find_start(document: Document, keys: list[Any], setting: str) -> tuple[Any,
             f"--set {setting}: {len(matching)} stages are named '{keys[0]}'; write {keys[0]}[0], {keys[0]}[1] ..."
         )
     if not matching:
-        hint = difflib.get_close_matches(str(keys[0]), [name for _, name, _ in stages] + list(TOP), n=1)
-        raise ConfigError(
-            f"--set {setting}: the chain has no stage '{keys[0]}'" + (f"; did you mean '{hint[0]}'?" if hint else "")
-        )
+        hint = did_you_mean(str(keys[0]), [*(name for _, name, _ in stages), *TOP])
+        raise ConfigError(f"--set {setting}: the chain has no stage '{keys[0]}'{hint}")
     item, name, path = matching[0]
     return item, name, remaining, path
 
