@@ -49,7 +49,7 @@ def missing_file(c):
 def folder_without_pictures(c):
     (c.path / "empty").mkdir()
     c.run(c.exact(), c.path / "empty")
-    return "empty: no pictures in there; name files, folders or globs"
+    return "empty: no pictures found; name files, folders or globs"
 
 
 def glob_without_matches(c):
@@ -76,7 +76,7 @@ def unknown_chain(c):
 def unknown_chain_that_is_a_folder(c):
     (c.path / "odedti").mkdir()
     c.run("odedti")
-    return "'odedti' is a folder, and a chain is a YAML file or a name; did you mean 'odedit'?"
+    return "'odedti' is a folder; a chain is a YAML file or a name; did you mean 'odedit'?"
 
 
 def missing_chain_file(c):
