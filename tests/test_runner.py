@@ -119,7 +119,7 @@ def test_a_dry_run_of_a_resume_says_what_is_left_and_writes_nothing(cli, exact, 
     before = sorted(path.name for path in (tmp_path / "out").iterdir())
     said = json.loads(cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--dry-run", "--json").out)
     assert (len(said["jobs"]), said["done"]) == (4, 3)
-    assert "3 more are done already" in cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--dry-run").out
+    assert "3 more already done" in cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--dry-run").out
     assert "--resume to continue" in cli("run", exact, faces, "-o", tmp_path / "out", "--dry-run").err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == before
 
@@ -268,8 +268,8 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(cli, exact, faces, tmp
     assert first == "odekit: finishing the current batch; press Ctrl-C again to stop at once"
     finished = len(list((tmp_path / "out").glob("*.png.json")))
     assert 1 <= finished < 7
-    left = f"{7 - finished} left, --resume goes on"
-    assert last == f"odekit: interrupted; what was finished is in {tmp_path / 'out'}, {left}"
+    left = f"{7 - finished} left; continue with --resume"
+    assert last == f"odekit: interrupted; finished results are in {tmp_path / 'out'}, {left}"
     assert not list((tmp_path / "out").glob(".*"))
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json")
     assert len(json.loads(done.out)["skipped"]) == finished

@@ -1,4 +1,4 @@
-"""`odekit eval`: restored pictures against clean ones."""
+"""`odekit eval`: measure restored pictures against the clean ones."""
 
 from __future__ import annotations
 
@@ -20,26 +20,36 @@ odekit eval out/ --reference faces/
 
 odekit eval out/ --reference faces/ --damaged damaged/ --metrics psnr,ssim,swd -o measured/
 
-Pictures pair by the path below the folder, endings aside; the manifest of `odekit degrade`, where there is one, says
-the damage, by which results are grouped. With -o: results.json (all), rows.csv (every picture), summary.csv.
-Exit code: 0 when every picture was measured, 3 when some were missing, left over or failed, 2 for a wrong call."""
+Pictures are paired by their path below the folder, without suffix. If there
+is a manifest of `odekit degrade`, results are grouped by the damage in it.
+With -o: results.json (all results), rows.csv (one row per picture), summary.csv.
+
+[bold]Exit codes[/bold]
+
+0: every picture was measured.
+2: invalid command.
+3: some pictures were missing, had no counterpart, or failed."""
 
 
 def eval(
     restored: Annotated[Path, typer.Argument(help="Folder of restored pictures, or one picture.")],
-    reference: Annotated[Path, typer.Option("--reference", help="Folder of the clean pictures, or one.")],
+    reference: Annotated[Path, typer.Option("--reference", help="Folder of clean pictures, or one picture.")],
     damaged: Annotated[
-        Path | None, typer.Option("--damaged", help="Folder of the damaged pictures: measured beside the restored.")
+        Path | None, typer.Option("--damaged", help="Folder of damaged pictures, measured for comparison.")
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", help="manifest.jsonl of odekit degrade; that of --damaged.")
+        Path | None, typer.Option("--manifest", help="manifest.jsonl of odekit degrade; default: in --damaged.")
     ] = None,
-    metrics: Annotated[str, typer.Option("--metrics", help="Names, with commas between.")] = "",
+    metrics: Annotated[str, typer.Option("--metrics", help="Names, separated by commas.")] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for results.json, rows.csv.")] = None,
     report: Annotated[bool, typer.Option("--report", help="Also write OUT/report.html; needs -o.")] = False,
-    fit: Annotated[bool, typer.Option("--fit", help="Bring pictures of another size to the reference's.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    processes: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; by the number of files.")] = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Resize pictures of another size to that of the reference.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    processes: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Number of processes; default: by the number of files.")
+    ] = None,
     device: Annotated[str, typer.Option(help="For metrics with networks: auto, cpu, cuda, cuda:N or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results document.")] = False,
 ) -> None:
@@ -71,17 +81,17 @@ eval.__doc__ = HELP
 
 
 def show(results: Results) -> None:
-    """The tables on the terminal."""
+    """Print the tables of results."""
     from odekit.cli.show import print_table, say
     from odekit.evaluation import tables
 
     print_table("", tables.headings(results), tables.table(results))
-    for metric in results.metrics[:2]:  # the files have the rest
+    for metric in results.metrics[:2]:  # the output files contain all metrics
         head, lines = tables.by_damage(results, metric.name)
         if len(lines) > 1:
             print_table(f"\n{metric.label} by damage", head, lines)
     if results.differences:
-        print_table("\nDifferences, picture by picture", *tables.differences(results))
+        print_table("\nDifferences per picture", *tables.differences(results))
     for note in results.notes:
         say(note)
     say(f"{results.seconds:.1f} s")
