@@ -12,12 +12,14 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from odekit.runs.inputs import shard_tag
+
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def log_name(shard: str | None) -> str:
     """File name of the log; every shard has its own."""
-    return "run.jsonl" if shard is None else f"run-{shard.replace('/', '-of-')}.jsonl"
+    return f"run{shard_tag(shard)}.jsonl"
 
 
 class EventLog:

@@ -182,6 +182,11 @@ def _name_hash(name: str) -> int:
     return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big")
 
 
+def shard_tag(shard: str | None) -> str:
+    """Suffix for the names of files that every shard has for itself: `-1-of-8` for "1/8", empty for a whole run."""
+    return "" if shard is None else f"-{shard.replace('/', '-of-')}"
+
+
 def shard_of(text: str) -> tuple[int, int]:
     """Parse "i/n" as (i, n). Raises ConfigError unless 1 <= i <= n."""
     index, _, count = text.partition("/")

@@ -12,14 +12,12 @@ from filelock import FileLock, Timeout
 
 from odekit.errors import ConfigError
 from odekit.runs.events import events
-
-WHOLE = "run.lock"
-"""Lock file of a run without shards."""
+from odekit.runs.inputs import shard_tag
 
 
 def lock_name(shard: str | None) -> str:
     """Name of the lock file of a whole run, or of one shard."""
-    return WHOLE if shard is None else f"run-{shard.replace('/', '-of-')}.lock"
+    return f"run{shard_tag(shard)}.lock"
 
 
 @contextlib.contextmanager
@@ -38,7 +36,9 @@ def locked(out: Path, shard: str | None = None) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"the output folder {out} cannot be written: {error.strerror or error}") from error
     try:
-        others = out.glob("run-*-of-*.lock") if shard is None else [out / WHOLE, *_other_divisions(out, shard)]
+        others = (
+            out.glob("run-*-of-*.lock") if shard is None else [out / lock_name(None), *_other_divisions(out, shard)]
+        )
         for other in others:
             if held(other):
                 raise ConfigError(busy(other))

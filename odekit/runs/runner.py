@@ -23,7 +23,7 @@ from odekit.parts.stages.options import Save
 from odekit.runs.engine import Engine
 from odekit.runs.events import EventLog, log_name
 from odekit.runs.files import Output
-from odekit.runs.inputs import Job, collect, part_of, replaced
+from odekit.runs.inputs import Job, collect, part_of, replaced, shard_tag
 from odekit.runs.lock import locked
 from odekit.runs.output_names import named
 from odekit.runs.pipeline import Pipeline
@@ -54,7 +54,7 @@ class Runner:
         last = chain.spec.items[-1].options
         self.save = last if isinstance(last, Save) else Save()
         self.summary = Summary(self.out)
-        self.tag = "" if options.shard is None else f"-{options.shard.replace('/', '-of-')}"
+        self.tag = shard_tag(options.shard)
         scratch = self.out / f".odekit-tmp{self.tag}"
         self.output = Output(self.out, scratch, self.save.format, self.save.quality, self.save.keep_metadata)
 
