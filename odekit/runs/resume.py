@@ -14,16 +14,6 @@ from odekit.plugins.catalog import Catalog
 from odekit.runs.record import SCHEMA, SHARED_START, file_facts
 
 
-def proves_done(record: Any, settings: Mapping[str, Any], source: str, folder: str) -> bool:
-    """Whether a record shows that a file is complete: its settings are as given, and its files are as recorded."""
-    try:
-        if any(record[key] != value for key, value in settings.items()):
-            return False
-    except (KeyError, TypeError):
-        return False
-    return as_recorded(record, source, folder)
-
-
 def as_recorded(record: Any, source: str, folder: str) -> bool:
     """Whether input and output are as recorded.
 
