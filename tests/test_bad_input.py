@@ -12,8 +12,7 @@ import torch
 from conftest import EXACT, ROOT, picture
 from safetensors.torch import load_file, save_file
 
-from odekit.parts import builtin
-from odekit.plugins import catalog as catalog_module
+from odekit.parts import builtin, installed
 from odekit.plugins import discovery
 
 
@@ -240,7 +239,7 @@ def test_a_call_that_cannot_work_stops_with_one_line_and_code_2(make, tmp_path, 
     expected = make(case)
     if case.parts is not None:
         filled = discovery.build(case.parts)
-        monkeypatch.setattr(catalog_module, "loaded", lambda: filled)
+        monkeypatch.setattr(installed, "loaded", lambda: filled)
     before = sorted(tmp_path.rglob("*"))
     done = cli(*case.args)
     lines = done.err.strip().splitlines()
