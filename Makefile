@@ -9,7 +9,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 # The report is tested in a real browser where there is one; .ci/run installs it.
 BROWSER := $(if $(shell command -v chromium && command -v chromedriver),,and not browser)
 
-.PHONY: demo test test-all check format docs install clean
+.PHONY: demo test test-all goldens check format docs install clean
 
 install: $(STAMP)
 
@@ -34,6 +34,10 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(PYTEST)
+
+# Compares all parts with the golden files of a folder: make goldens ODEKIT_GOLDENS=DIR
+goldens: $(STAMP)
+	ODEKIT_GOLDENS="$(ODEKIT_GOLDENS)" $(PYTEST) -m golden
 
 check: $(STAMP)
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

@@ -1,1 +1,1 @@
-"""Measurements of this project: speed, memory, solvers, detectors. Run: python -m benchmarks NAME."""
+"""Measurements of this project: speed, memory, solvers, networks, detectors. Run: python -m benchmarks NAME."""

@@ -1,4 +1,4 @@
-"""The aligner on held-out faces: how far off its points are after two looks, and how often its score is wrong."""
+"""`python -m benchmarks aligner`: errors of the aligner's points and of its score on held-out faces."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+import typer
 
+from benchmarks.options import AsJson
+from benchmarks.output import print_result
+from benchmarks.table import Goal, Table
+from odekit.evaluation.experiments.faces import faces_of_split
 from odekit.parts.corruptions.kinds import KINDS
 from odekit.parts.faces.aligner import Aligner
 from odekit.parts.faces.geometry import TEMPLATES, Frame
+from odekit.testing import PlainTools
 from odekit.training import seeding
 from odekit.training.data import canvases
 from odekit.training.data.canvases import FACE, SIZE, Picture
@@ -19,6 +26,34 @@ from odekit.training.options.aligner import Canvas
 
 SHIFT, ANGLE, ZOOM, SEED = 0.15, 20.0, 1.15, 7
 TEMPLATE = TEMPLATES["ffhq-5"]
+
+
+COLUMNS = {
+    "kind": "faces", "count": "count", "error": "median error", "error_90": "90 %", "found": "score >= 0.6",
+    "false": "and no face", "milliseconds": "ms",
+}  # fmt: skip
+
+
+def command(
+    data: Annotated[Path, typer.Argument(help="Folder, tar or npz of aligned faces with their split.")],
+    weights: Annotated[
+        str, typer.Option(help="Registered weights, or a folder (with a slash) of a training run.")
+    ] = "aligner",
+    split: Annotated[Literal["val", "test"], typer.Option(help="The split; use test last.")] = "val",
+    as_json: AsJson = False,
+) -> None:
+    """Errors of the points that the aligner finds in two passes from inexact boxes, on clean and on damaged faces.
+
+    Example: python -m benchmarks aligner faces128.tar
+    """
+    faces = faces_of_split(data, split, 128)
+    rows = [vars(row) for row in measure(Aligner(weights, PlainTools()), faces)]
+    goals = [
+        Goal("median error, clean", 100 * rows[0]["error"], most=2.5, unit="%"),
+        Goal("median error, damaged (severity 4)", 100 * rows[1]["error"], most=4, unit="%"),
+    ]
+    how = f"{weights}; {len(faces)} {split} faces, boxes off by up to 15 % and 20 degrees"
+    print_result(Table("aligner", how, COLUMNS, rows, goals), as_json)
 
 
 @dataclass(frozen=True)
@@ -32,25 +67,27 @@ class Aligned:
     found: float
     """Share of faces with a score of at least 0.6."""
     false: float
-    """Share of places without a face with such a score."""
+    """Share of places without a face that have such a score."""
     milliseconds: float
-    """For one face, all looks."""
+    """For one face, all passes."""
 
 
 def measure(aligner: Aligner, faces: Picture, backgrounds: Path | None = None) -> list[Aligned]:
-    """Clean faces, and damaged ones (each of the 24 kinds in turn, severity 4), from boxes off by up to 15 % of the
-    side along each axis, 20 degrees and 15 % in size; half as many places without a face.
+    """Figures for clean and damaged faces (each of the 24 kinds in turn, severity 4), and half as many empty places.
+
+    The boxes are off by up to 15 % of the side along each axis, by 20 degrees and by 15 % in size.
     """
-    return [_kind(aligner, faces, canvases.backgrounds(backgrounds), kind) for kind in ("clean", "damaged")]
+    return [measure_kind(aligner, faces, canvases.backgrounds(backgrounds), kind) for kind in ("clean", "damaged")]
 
 
-def _kind(aligner: Aligner, faces: Picture, scenes: list[Picture], kind: str) -> Aligned:
+def measure_kind(aligner: Aligner, faces: Picture, scenes: list[Picture], kind: str) -> Aligned:
+    """The figures of one kind of input, `clean` or `damaged`."""
     errors: list[float] = []
     scores: list[float] = []
     empty: list[float] = []
     began = time.perf_counter()
-    for number, (pixels, start, real) in enumerate(_questions(faces, scenes, kind)):
-        if number == 0:
+    for number, (pixels, start, real) in enumerate(examples(faces, scenes, kind)):
+        if number == 0:  # a warm-up
             aligner.refine(pixels, [start])
             began = time.perf_counter()
         frame, score = aligner.refine(pixels, [start])[0]
@@ -58,12 +95,15 @@ def _kind(aligner: Aligner, faces: Picture, scenes: list[Picture], kind: str) ->
         if real:
             errors.append(float(np.hypot(*(frame.place(TEMPLATE) - truth).T).mean()) / FACE)
         (scores if real else empty).append(score)
-    taken = 1000 * (time.perf_counter() - began) / (len(scores) + len(empty))
+    milliseconds = 1000 * (time.perf_counter() - began) / (len(scores) + len(empty))
     found, false = (float((np.array(s) >= 0.6).mean()) for s in (scores, empty))
-    return Aligned(kind, len(errors), float(np.median(errors)), float(np.quantile(errors, 0.9)), found, false, taken)
+    return Aligned(
+        kind, len(errors), float(np.median(errors)), float(np.quantile(errors, 0.9)), found, false, milliseconds
+    )
 
 
-def _questions(faces: Picture, scenes: list[Picture], kind: str) -> Iterator[tuple[np.ndarray, Frame, bool]]:
+def examples(faces: Picture, scenes: list[Picture], kind: str) -> Iterator[tuple[np.ndarray, Frame, bool]]:
+    """(pixels, inexact frame, whether there is a face)."""
     how = Canvas(smallest=64)
     for number in range(len(faces) + len(faces) // 2):
         rng = seeding.generator(SEED, f"bench-{kind}", number)

@@ -1,4 +1,4 @@
-"""How much of a run's time the network works: `odedit-fast` over files, reading and writing beside it."""
+"""The share of a run's time in which the network is idle: `odedit-fast` over files, with reading and writing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.processes import Figure
+from benchmarks.table import Figure
 from odekit.chains.chain import Chain
 from odekit.chains.session import Session
 from odekit.core.image import Image
@@ -24,19 +24,19 @@ from odekit.runs.runner import Runner
 from odekit.runs.summary import RunOptions
 
 SIDE = 512
-"""Of the files: aligned faces as other programs write them."""
-SLOTS = 8
+"""Side of the files: aligned faces as other programs write them."""
+BATCH_SIZE = 8
 
 
 class Clock:
-    """When network calls begin and end: on the wall, and by the processor time of the thread that makes them."""
+    """When network calls begin and end: in wall time, and in CPU time of the calling thread."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[tuple[float, float], tuple[float, float]]] = []
 
     @staticmethod
     def now() -> tuple[float, float]:
-        """Seconds on the wall, and of this thread's processor time."""
+        """Wall seconds, and CPU seconds of this thread."""
         return time.perf_counter(), time.thread_time()
 
     def share(self, warm_after: int, which: int = 0) -> float:
@@ -46,7 +46,7 @@ class Clock:
 
 
 class TimedPrior:
-    """A prior whose calls are timed; on a graphics card each is waited for."""
+    """A prior whose calls are timed; on a GPU each call is synchronised."""
 
     def __init__(self, prior: Prior, clock: Clock, device: str) -> None:
         self.prior = prior
@@ -56,7 +56,7 @@ class TimedPrior:
         self.schedule: NoiseSchedule = prior.schedule
 
     def eps(self, x: State, t: float) -> State:
-        """The prior's eps; timed."""
+        """The prior's eps."""
         import torch
 
         began = self.clock.now()
@@ -81,8 +81,8 @@ class TimedChain(Chain):
         return session
 
 
-class Silent:
-    """A run that tells nobody how far it is."""
+class NoProgress:
+    """A progress callback that reports nothing."""
 
     def begin(self, images: int, calls: int | None) -> None:
         """Nothing."""
@@ -100,30 +100,30 @@ class Silent:
 def face(number: int) -> Image:
     """The checkout's test faces in turn, enlarged; blocks of colour where there is no checkout.
 
-    Faces, because other pictures are searched for faces, which is not what is measured.
+    Other images would be searched for faces, which is not measured here.
     """
     if TEST_FACES.is_file():
-        known = face_set(None, 64).test
-        return resized(Image.from_uint8(known[number % len(known)]), SIDE, SIDE, "bicubic")
+        faces = face_set(None, 64).test
+        return resized(Image.from_uint8(faces[number % len(faces)]), SIDE, SIDE, "bicubic")
     coarse = np.random.Generator(np.random.Philox(number)).random((3, 32, 32), dtype=np.float32)
     return Image(np.kron(coarse, np.ones((1, SIDE // 32, SIDE // 32), np.float32)))
 
 
-def idle(faces: int = 64, device: str = "auto", slots: int = SLOTS, settings: Sequence[str] = ()) -> Figure:
-    """Share of the wall time, once the first batch is done, in which no network call of `odedit-fast` is at work.
+def idle(faces: int = 64, device: str = "auto", batch_size: int = BATCH_SIZE, settings: Sequence[str] = ()) -> Figure:
+    """Share of the wall time after the first batch in which no network call of `odedit-fast` is at work.
 
-    The run is an ordinary one in this process: files are read ahead and written by other processes.
+    An ordinary run in this process: other processes read and write the files.
 
     Args:
-        faces: files; more than `slots`.
+        faces: number of files, more than `batch_size`.
         device: auto, cpu, cuda, cuda:N or mps.
-        slots: of every network call.
+        batch_size: of every network call.
         settings: `path=value` that change the chain.
     """
     import torch
 
-    known = [] if TEST_FACES.is_file() else ["restore.aligned=trust"]
-    chain = TimedChain.load("odedit-fast", [*known, *settings])
+    trust = [] if TEST_FACES.is_file() else ["restore.aligned=trust"]
+    chain = TimedChain.load("odedit-fast", [*trust, *settings])
     assert isinstance(chain, TimedChain)
     chain.clock = Clock()
     with tempfile.TemporaryDirectory() as place:
@@ -131,13 +131,13 @@ def idle(faces: int = 64, device: str = "auto", slots: int = SLOTS, settings: Se
         folder.mkdir()
         for i in range(faces):
             (folder / f"{i:06}.png").write_bytes(encode.encode(face(i), "png"))
-        options = RunOptions(Path(place) / "out", device=device, batch_size=slots, workers=2)
-        summary = Runner(chain, options, Silent()).run([folder])
+        options = RunOptions(Path(place) / "out", device=device, batch_size=batch_size, workers=2)
+        summary = Runner(chain, options, NoProgress()).run([folder])
     batch = summary.calls_per_image
     wall, own = (100 * (1 - chain.clock.share(batch, which)) for which in (0, 1))
     note = (
-        f"odedit-fast, {faces} files of {SIDE} px, {slots} slots, {summary.settings['device']}, "
+        f"odedit-fast, {faces} files of {SIDE} px, batch size {batch_size}, {summary.settings['device']}, "
         f"{torch.get_num_threads()} thread(s), from the end of the first batch to the last call; "
-        f"of the thread's processor time {own:.1f} %"
+        f"{own:.1f} % of the thread's processor time"
     )
     return Figure("time in which the network waits", wall, "%", 5.0, faces, note)

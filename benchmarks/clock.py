@@ -1,4 +1,4 @@
-"""Times of repeated work in processor time and on the wall, and the part of them that a network takes."""
+"""CPU and wall times of repeated work, and the part of them inside a network."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Any
 
 @dataclass
 class Clock:
-    """What one method took: the least of several rounds, in processor time and on the wall."""
+    """The times of one method: the least of several rounds, in CPU time and wall time."""
 
     processor: float = float("inf")
     wall: float = float("inf")
     inside: float = 0.0
-    """Seconds in the network, of the round with the least processor time (on a card, the least time on the wall)."""
+    """Seconds in the network, of the round with the least CPU time (on a GPU, the least wall time)."""
     first: float = 0.0
-    """Seconds on the wall of the round that was not counted: whatever is done once, compiling for one."""
+    """Wall seconds of the uncounted first round, compilation included."""
     spent: float = field(default=0.0, repr=False)
     marks: list[tuple[Any, Any]] = field(default_factory=list, repr=False)
-    """Of a card: where the calls of a round began and ended in its own work."""
+    """Begin and end events of the network calls of a round, on a GPU."""
 
     def warm_up(self, work: Callable[[], object]) -> None:
-        """A round before those that count."""
+        """Run the uncounted first round."""
         began = time.perf_counter()
         work()
-        done()
+        synchronised_times()
         self.first = time.perf_counter() - began
 
     def round(self, work: Callable[[], object]) -> None:
-        """One round."""
+        """Run and count one round."""
         self.spent = 0.0
         self.marks.clear()
-        processor, wall = done()
+        processor, wall = synchronised_times()
         work()
-        after, later = done()
+        after, later = synchronised_times()
         if self.marks:
             self.spent = sum(began.elapsed_time(ended) for began, ended in self.marks) / 1e3
         best = later - wall < self.wall if self.marks else after - processor < self.processor
@@ -45,15 +45,15 @@ class Clock:
         self.wall = min(self.wall, later - wall)
 
     def seconds(self, device: str) -> float:
-        """The time that counts: a processor's own, which other programs hardly change; the wall's for a card."""
+        """The time to compare: CPU time, which hardly depends on other programs; wall time on a GPU."""
         return self.wall if device.startswith("cuda") else self.processor
 
     def watch(self, network: Any, device: str = "cpu") -> list[Any]:
-        """Hooks that add up the time inside a network. A card marks it in its own work, and is not waited for."""
+        """Add hooks that sum the time inside a network; on a GPU by events, without synchronisation."""
         import torch
 
         began: list[Any] = [0.0]
-        card = device.startswith("cuda")
+        gpu = device.startswith("cuda")
 
         def mark() -> Any:
             event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -61,10 +61,10 @@ class Clock:
             return event
 
         def enter(*_: object) -> None:
-            began[0] = mark() if card else time.process_time()
+            began[0] = mark() if gpu else time.process_time()
 
         def leave(*_: object) -> None:
-            if card:
+            if gpu:
                 self.marks.append((began[0], mark()))
             else:
                 self.spent += time.process_time() - began[0]
@@ -72,8 +72,8 @@ class Clock:
         return [network.register_forward_pre_hook(enter), network.register_forward_hook(leave)]
 
 
-def done() -> tuple[float, float]:
-    """(processor time, wall time) when all work that was asked for is done."""
+def synchronised_times() -> tuple[float, float]:
+    """(CPU time, wall time) after all queued work of the GPU."""
     import torch
 
     if torch.cuda.is_available():

@@ -1,27 +1,29 @@
-"""`odekit bench enhancers`: other enhancers in place of a chain's own, on the same inverted latents."""
+"""`python -m benchmarks enhancers`: other enhancers in place of a chain's own, on the same inverted latents."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
-from benchmarks.knobs import arm_of_input
-from benchmarks.prior import damaged
-from benchmarks.strength import distance
+from benchmarks.damage import damage_in_turn
+from benchmarks.options import AsJson, Faces, Keep, Plot, Seed, Side
+from benchmarks.output import print_progress, print_result
+from benchmarks.quality import damaged_row, describe_faces, quality_row
 from benchmarks.table import Row, Table
+from odekit.chains import document
 from odekit.chains.chain import Chain
-from odekit.chains.session import Session
+from odekit.chains.session import ChainTools
 from odekit.core.image import Image
 from odekit.core.options import Part, plain
-from odekit.errors import ConfigError
+from odekit.errors import ConfigError, InputError
 from odekit.evaluation.bootstrap import Mean, difference
-from odekit.evaluation.experiments.faces import Pictures
-from odekit.parts.stages.restore import RestoreStage
-from odekit.training.calibration.treated import measure
+from odekit.evaluation.experiments.faces import Pictures, face_set
+from odekit.training.calibration.treated import decode_with_each, open_restore
 
 DCT, ROCK = {"use": "preconditioned"}, {"use": "sk-rock"}
 ARMS: tuple[Mapping[str, Any], ...] = (
@@ -33,8 +35,8 @@ ARMS: tuple[Mapping[str, Any], ...] = (
     ROCK | {"stages": 2, "rate": 0.4},
     {"use": "langevin", "levels": [0.06, 0.11, 0.17], "iterations": 2, "step": 2e-5},
 )
-"""Beside the chain's own (four updates of 0.1 sigma^2 at each of three levels): the first three as many calls, two with
-SK-ROCK as many and as far or ten times as far, and two with two calls a level that go as far."""
+"""Compared with the chain's own (four updates of 0.1 sigma^2 at each of three levels): three of as many calls, two of
+SK-ROCK with as many calls and the same or ten times the distance, and two of the same distance in two calls a level."""
 COLUMNS = {
     "arm": "enhancer",
     "calls": "calls",
@@ -46,6 +48,34 @@ COLUMNS = {
 }
 
 
+def command(
+    chain: Annotated[str, typer.Option(help="The chain whose enhancer is replaced.")] = "odedit-fast",
+    arm: Annotated[
+        list[str] | None, typer.Option(help="An enhancer as a YAML mapping, repeatable; default: a set of seven.")
+    ] = None,
+    data: Faces = None,
+    split: Annotated[str, typer.Option(help="val or test.")] = "test",
+    side: Side = 64,
+    limit: Annotated[int, typer.Option(min=2, help="Number of faces.")] = 16,
+    keep: Keep = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    plot: Plot = None,
+) -> None:
+    """Other enhancers on the same inverted latents of damaged faces, each compared with the chain's own.
+
+    Example: python -m benchmarks enhancers --limit 8 --arm "{use: sk-rock, stages: 3}"
+    """
+    if split not in ("val", "test"):
+        raise ConfigError(f"--split {split}: val or test")
+    faces = face_set(data, side)
+    clean = (faces.val if split == "val" else faces.test)[:limit]
+    if len(clean) < 2:
+        raise InputError(f"there are {len(clean)} {split} faces to measure on: give --data with a split")
+    arms = ARMS if not arm else [document.value(one) for one in arm]
+    print_result(enhancers(chain, clean, arms, seed=seed, keep=keep, progress=print_progress), as_json, plot)
+
+
 def enhancers(
     chain: str,
     clean: Pictures,
@@ -54,103 +84,67 @@ def enhancers(
     seed: int = 0,
     batch: int = 8,
     keep: Path | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> Table:
-    """Each enhancer on the same latents of damaged faces; differences from the chain's own, paired.
+    """Each enhancer on the same latents of damaged faces, with paired differences from the chain's own.
 
     Args:
         chain: of aligned faces; prior, inverter, colour and the first enhancer are taken from it.
         clean: faces, uint8 (N, S, S, 3).
         arms: enhancers as a chain writes them; those of langevin and its kin act on levels of the chain's grid.
         seed: of damage and noise.
-        batch: pictures at a time.
-        keep: a folder for what is finished, so that nothing is computed twice.
-        tell: is told how far it is.
+        batch: images at a time.
+        keep: a folder for finished results; nothing in it is computed again.
+        progress: called with a line of text after each batch.
     """
-    hurt = damaged(clean, seed)
-    session = Chain.load(chain).open(seed=seed, batch_size=batch)
-    parts = [stage_of(session).options.enhancer, *(parsed(chain, arm) for arm in arms)]
-    made: dict[str, list[Pictures]] = {part.short(): [] for part in parts}
-    for start in range(0, len(hurt), batch):
+    damaged = damage_in_turn(clean, seed)
+    session, stage = open_restore(chain, seed=seed, batch_size=batch)
+    parts = {part.short(): part for part in (stage.options.enhancer, *(parse_enhancer(chain, arm) for arm in arms))}
+    own = next(iter(parts))
+    outputs: dict[str, list[Pictures]] = {name: [] for name in parts}
+    for start in range(0, len(damaged), batch):
         file = None if keep is None else keep / f"{start}.npz"
-        some = kept(file)
-        if missing := [part for part in parts if part.short() not in some]:
-            some |= treated(session, missing, hurt[start : start + batch])
+        decoded = read_decoded(file)
+        if missing := [name for name in parts if name not in decoded]:
+            images = [stage.taken(Image.from_uint8(one))[0] for one in damaged[start : start + batch]]
+            instances = {name: ChainTools(session).make(parts[name]) for name in missing}
+            decoded |= decode_with_each(images, stage.inverter, stage.prior, instances, session.seed)[2]
             if file is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                np.savez_compressed(file, names=np.array(list(some)), pictures=np.stack(list(some.values())))
-        for name in made:
-            made[name].append(some[name])
-        tell(f"{min(start + batch, len(hurt))} of {len(hurt)} pictures")
-    levels = stage_of(session).inverter.levels
-    scores = {name: measure(np.concatenate(some), clean) for name, some in made.items()}
-    own = scores[parts[0].short()]
+                np.savez_compressed(file, names=np.array(list(decoded)), pictures=np.stack(list(decoded.values())))
+        for name, pictures in outputs.items():
+            pictures.append(decoded[name])
+        progress(f"{min(start + batch, len(damaged))} of {len(damaged)} pictures")
+    levels = stage.inverter.levels
     rows: list[Row] = []
-    for part in parts:
-        (psnr, ssim), options = scores[part.short()], part.options
-        gains = [difference(a, b) for a, b in zip((psnr, ssim), own, strict=True)]  # type: ignore[arg-type]
-        rows.append(
-            {
-                "arm": part.short(),
-                "calls": float(2 * len(levels) + options.calls(levels)),
-                "psnr": float(psnr.mean()),
-                "ssim": float(ssim.mean()),
-                "swd": distance(np.concatenate(made[part.short()]), clean),
-                "gain": "" if part is parts[0] else said(gains[0], 2),
-                "likeness": "" if part is parts[0] else said(gains[1], 3),
-            }
-        )
-    rows.append(arm_of_input(hurt, clean) | {"gain": "", "likeness": ""})
-    how = f"chain {chain}; {len(clean)} faces, each with one of 20 kinds of damage at severity 4"
-    return Table("enhancers", how, COLUMNS, rows, [], ("calls", ("psnr", "ssim")))
+    for name, part in parts.items():
+        calls = float(2 * len(levels) + part.options.calls(levels))
+        row, psnr, ssim = quality_row(name, calls, np.concatenate(outputs[name]), clean)
+        if name == own:
+            own_psnr, own_ssim = psnr, ssim
+        gain = interval_text(difference(psnr, own_psnr), 2)  # type: ignore[arg-type]
+        likeness = interval_text(difference(ssim, own_ssim), 3)  # type: ignore[arg-type]
+        rows.append(row | ({"gain": "", "likeness": ""} if name == own else {"gain": gain, "likeness": likeness}))
+    rows.append(damaged_row(damaged, clean) | {"gain": "", "likeness": ""})
+    return Table("enhancers", describe_faces(chain, clean), COLUMNS, rows, [], ("calls", ("psnr", "ssim")))
 
 
-def kept(file: Path | None) -> dict[str, Pictures]:
-    """What a file holds, by enhancer."""
+def read_decoded(file: Path | None) -> dict[str, Pictures]:
+    """The decoded images in a file, by enhancer; none where there is no file."""
     if file is None or not file.is_file():
         return {}
     with np.load(file) as stored:
         return {str(name): one for name, one in zip(stored["names"], stored["pictures"], strict=True)}
 
 
-def parsed(chain: str, arm: Mapping[str, Any]) -> Part:
-    """An enhancer as a chain writes it, checked in its place."""
+def parse_enhancer(chain: str, arm: Mapping[str, Any]) -> Part:
+    """An enhancer as a chain writes it, checked in the place of the chain's own."""
     loaded = Chain.load(chain, [f"restore.enhancer={json.dumps(plain(arm))}"])
     loaded.plan()
-    found: Part = loaded.spec.items[0].options.enhancer  # type: ignore[attr-defined]
-    return found
+    part: Part = loaded.spec.items[0].options.enhancer  # type: ignore[attr-defined]
+    return part
 
 
-def stage_of(session: Session) -> RestoreStage:
-    """The chain's first stage. Raises ConfigError where it is no restore."""
-    stage = session.stages[0][1]
-    if not isinstance(stage, RestoreStage):
-        raise ConfigError("the chain does not begin with restore; name one that does")
-    return stage
-
-
-def treated(session: Session, parts: Sequence[Part], hurt: Pictures) -> dict[str, Pictures]:
-    """Some pictures inverted once, and down with each enhancer; the noise is that of a run of the chain."""
-    import torch
-
-    from odekit.chains.session import ChainTools
-    from odekit.core.image import from_state, stack
-    from odekit.core.noise import BatchNoise, ImageNoise, stream
-    from odekit.edit import decode
-
-    stage, out = stage_of(session), {}
-    images = [stage.taken(Image.from_uint8(picture))[0] for picture in hurt]
-    with torch.inference_mode():
-        latent = stage.inverter.invert(stack(images), BatchNoise([]))
-        for part in parts:
-            rng = BatchNoise([ImageNoise(stream(session.seed, image.origin, "0", image.face, 0)) for image in images])
-            enhancer = ChainTools(session).make(part)
-            acting = enhancer.acts_on(stage.inverter.levels)
-            x = decode(latent, stage.inverter, enhancer, acting, stage.prior, rng).x
-            out[part.short()] = np.stack([Image(pixels).to_uint8() for pixels in from_state(x)])
-    return out
-
-
-def said(mean: Mean, digits: int) -> str:
+def interval_text(mean: Mean, digits: int) -> str:
     """A mean with its interval."""
     return f"{mean.mean:+.{digits}f} [{mean.low:+.{digits}f}, {mean.high:+.{digits}f}]"

@@ -1,7 +1,7 @@
-"""One `odekit run` until its first network call, as a process of its own: where the seconds of a start go.
+"""One `odekit run` until its first network call, in a process of its own, timed part by part.
 
-`python -m benchmarks.first_call_process CHAIN FACE OUT BEGAN` prints JSON: for each part of the start the processor
-time of the process and the wall's, both with its own start; BEGAN is `time.time()` of when it was launched.
+`python -m benchmarks.first_call_process CHAIN FACE OUT BEGAN` prints JSON: the CPU time and the wall time of each part
+of the start, the process's own start included; BEGAN is `time.time()` when it was launched.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Any
 
 PARTS = ("command line", "chain and plugins", "torch", "precision", "weights", "pictures")
-"""What is over at each lap, in this order."""
+"""The parts of a start, in order."""
 
 
 class Laps:
-    """Times between marks, from the birth of the process at `began`."""
+    """Times between marks, from the launch of the process at `began`."""
 
     def __init__(self, began: float) -> None:
         self.times: dict[str, tuple[float, float]] = {}
@@ -26,18 +26,18 @@ class Laps:
         self.processor = 0.0
 
     def mark(self, name: str) -> None:
-        """The part `name` is over; the first time counts."""
+        """Mark the end of the part `name`; later marks of the same part are ignored."""
         if name not in self.times:
             processor, wall = time.process_time(), time.time()
             self.times[name] = (processor - self.processor, wall - self.wall)
             self.processor, self.wall = processor, wall
 
     def after(self, place: Any, name: str, part: str, then: Callable[[], None] = lambda: None) -> None:
-        """Mark `part` whenever the function `place.name` has returned, after `then`."""
-        own = getattr(place, name)
+        """Mark `part` when the function `place.name` returns, then call `then`."""
+        original = getattr(place, name)
 
         def timed(*args: Any, **options: Any) -> Any:
-            result = own(*args, **options)
+            result = original(*args, **options)
             self.mark(part)
             then()
             return result
@@ -51,26 +51,28 @@ def main(chain: str, face: str, out: str, began: str) -> None:
     from odekit.cli import main as command
 
     laps.mark("command line")
-    import odekit.chains.tuning.precision
+    import odekit.chains.execution
     from odekit.chains.chain import Chain
     from odekit.core.counter import Counter
 
-    def torch_too() -> None:
-        import torch  # noqa: F401  # the run is about to; here its share shows
+    def import_torch() -> None:
+        import torch  # noqa: F401  # the run imports it next; imported here, its share is visible
 
         laps.mark("torch")
 
-    def first(counter: Counter) -> None:
+    def stop_at_first_call(counter: Counter) -> None:
+        if "weights" not in laps.times:  # a call that measures which precision to choose
+            return
         laps.mark("pictures")
         sys.stdout.write(json.dumps(laps.times) + "\n")
         sys.stdout.flush()
         os._exit(0)
 
-    laps.after(Chain, "load", "chain and plugins", torch_too)
-    laps.after(odekit.chains.tuning.precision, "precision_for", "precision")
+    laps.after(Chain, "load", "chain and plugins", import_torch)
+    laps.after(odekit.chains.execution, "choose_precision", "precision")
     laps.after(Chain, "open", "weights")
-    Counter.count = first  # type: ignore[method-assign, assignment]
-    sys.argv = ["odekit", "run", chain, face, "-o", out, "--overwrite"]  # which `main` reads
+    Counter.count = stop_at_first_call  # type: ignore[method-assign, assignment]
+    sys.argv = ["odekit", "run", chain, face, "-o", out, "--overwrite"]  # read by `main`
     command()
 
 

@@ -1,4 +1,4 @@
-"""What a prior does along its ODE: samples from noise, round trips, statistics of inverted latents, loss by level."""
+"""A prior along its ODE: samples from noise, round trips, statistics of inverted latents, loss by noise level."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.quality import pixel_psnr
 from odekit.core.image import Image, from_state, stack
 from odekit.core.interfaces import Latent, Prior
 from odekit.core.noise import BatchNoise, ImageNoise, ZeroNoise, stream
@@ -26,18 +27,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Trip:
-    """Pictures inverted and decoded again with nothing done to the latent."""
+    """Images after inversion and decoding without an edit."""
 
     psnr: Array
-    """(N,) dB between each picture and its return, peak 1."""
+    """(N,) PSNR of each decoded image in dB."""
     latents: Array
     """(N, 3, S, S) at the highest level of the grid."""
 
 
 def sample(prior: Prior, count: int, steps: int = 100, batch: int = 8, seed: int = 0) -> Pictures:
-    """Pictures (count, S, S, 3) by DDIM from pure noise at the highest of `steps` levels, clipped at the end only.
+    """Images (count, S, S, 3) by DDIM from pure noise at the highest of `steps` levels, clipped only at the end.
 
-    Sample i depends on the seed and i alone (and on `batch` by rounding).
+    Sample i depends only on the seed and i (and on `batch` by rounding).
     """
     inverter = OdeInverter(Ode(steps=steps), prior, Ddim())
     top = len(inverter.levels) - 1
@@ -46,7 +47,7 @@ def sample(prior: Prior, count: int, steps: int = 100, batch: int = 8, seed: int
     for rows in _chunks(range(count), batch):
         noise = BatchNoise([ImageNoise(stream(seed, f"sample {i}", "bench-prior")) for i in rows])
         x = noise.normal_like(_blank(len(rows), prior))
-        # Noise and picture add up in x = signal * x0 + sigma * eps; at the top the picture is left out.
+        # x = signal * x0 + sigma * eps, without the image x0 at the highest level.
         x = x * math.sqrt(1 - signal(rho) ** 2)
         latent = Latent(x, top, inverter.solver.start(inverter.field, x / signal(rho), rho))
         out.append(_pictures(_decode(inverter, latent).x))
@@ -54,17 +55,16 @@ def sample(prior: Prior, count: int, steps: int = 100, batch: int = 8, seed: int
 
 
 def round_trip(prior: Prior, pictures: Pictures, steps: int = 100, batch: int = 8) -> Trip:
-    """Invert pictures (N, S, S, 3) with DDIM and decode them again; the return is clipped to [0, 1], not rounded."""
+    """Invert images (N, S, S, 3) with DDIM and decode them; the result is clipped to [0, 1], not rounded."""
     inverter = OdeInverter(Ode(steps=steps), prior, Ddim())
-    psnr, latents = [], []
+    psnrs, latents = [], []
     for rows in _chunks(range(len(pictures)), batch):
         images = [Image.from_uint8(pictures[i]) for i in rows]
         top = inverter.invert(stack(images), BatchNoise([ZeroNoise() for _ in rows]))
         latents.append(top.x.cpu().numpy())
         for image, back in zip(images, from_state(_decode(inverter, top).x), strict=True):
-            error = float(np.mean((image.pixels.astype(np.float64) - back) ** 2))
-            psnr.append(math.inf if error == 0 else -10 * math.log10(error))
-    return Trip(np.array(psnr), np.concatenate(latents))
+            psnrs.append(pixel_psnr(image.pixels, back))
+    return Trip(np.array(psnrs), np.concatenate(latents))
 
 
 def statistics(latents: Array) -> dict[str, Array]:
@@ -78,8 +78,8 @@ def statistics(latents: Array) -> dict[str, Array]:
 def validation_loss(prior: Prior, pictures: Pictures, bands: int = 10) -> Array:
     """Mean squared error of v (eps error over sqrt(abar)) in each of `bands` equal bands of timesteps, (bands,).
 
-    Every picture (N, S, S, 3) once in each band, at the timesteps and with the noise of the training's own validation
-    (`odekit.training.tasks.prior_validation`), so that the figures are those in its log.
+    Every image (N, S, S, 3) once in each band, at the timesteps and with the noise of the validation in training
+    (`odekit.training.tasks.prior_validation`), so that the figures equal those of its log.
     """
     import torch
 

@@ -1,13 +1,17 @@
-"""`odekit bench latency`: how long one face takes, once the network is loaded."""
+"""`python -m benchmarks latency`: the time of one face once the network is loaded."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from benchmarks.clock import Clock
+from benchmarks.options import AsJson, Device, Rounds
+from benchmarks.output import print_result
 from benchmarks.table import Goal, Row, Table
 from odekit.core import device as machine
 from odekit.core.image import Image
@@ -23,6 +27,20 @@ GOAL = 2.5
 """Seconds on two cores."""
 
 
+def command(
+    chain: Annotated[str, typer.Argument(help="A chain of aligned faces.")] = "odedit-fast",
+    threads: Annotated[list[int] | None, typer.Option(min=1, help="Repeatable; default: 1 and all cores.")] = None,
+    rounds: Rounds = 5,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """The time of one face once the network is loaded.
+
+    Example: python -m benchmarks latency odedit-fast --threads 2
+    """
+    print_result(latency(chain, threads or (), rounds, machine.resolve_device(device)), as_json)
+
+
 def latency(chain: str = "odedit-fast", threads: Sequence[int] = (), rounds: int = 5, device: str = "cpu") -> Table:
     """A row for each number of threads: one 64 px face through a chain of aligned faces, the least of some rounds.
 
@@ -30,7 +48,7 @@ def latency(chain: str = "odedit-fast", threads: Sequence[int] = (), rounds: int
         chain: its name or file.
         threads: 1 and the number of cores where empty.
         rounds: counted rounds, after one that warms up.
-        device: where the network runs.
+        device: of the network.
     """
     import torch
 
@@ -48,13 +66,13 @@ def latency(chain: str = "odedit-fast", threads: Sequence[int] = (), rounds: int
             calls = session.counter.calls - calls
             for _ in range(rounds):
                 clock.round(lambda: session.run([face]))
-            told = {"threads": count, "calls": calls, "processor": clock.processor, "wall": clock.wall}
-            rows.append(told | {"call": 1e3 * clock.processor / calls})
+            row = {"threads": count, "calls": calls, "processor": clock.processor, "wall": clock.wall}
+            rows.append(row | {"call": 1e3 * clock.processor / calls})
     finally:
         torch.set_num_threads(before)
-    # On one thread the processor's seconds are the wall's of a machine at rest.
+    # With one thread, CPU time is the wall time of an idle machine.
     fastest = min(row["processor"] if device == "cpu" and row["threads"] == 1 else row["wall"] for row in rows)
     goals = [Goal(f"one face by {chain}, after warm-up", fastest, most=GOAL, unit="s")]
-    what = machine.processor_text() if device == "cpu" else machine.machine_text(device)
-    how = f"one noise picture of 64 px by {chain}, {what}, least of {rounds} rounds; {machine.load_text()}"
+    where = machine.processor_text() if device == "cpu" else machine.machine_text(device)
+    how = f"one noise picture of 64 px by {chain}, {where}, least of {rounds} rounds; {machine.load_text()}"
     return Table("latency", how, COLUMNS, rows, goals, ("threads", ("wall", "processor")))

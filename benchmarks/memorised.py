@@ -1,7 +1,6 @@
-"""Has a prior learnt its training faces by heart? Samples beside the training faces nearest to them.
+"""Memorisation of training faces by a prior: the distance of samples to their nearest training faces.
 
-A distance alone says little, since some faces have many like them. So it stands beside the distance of faces that the
-prior never saw: samples that are memorised lie nearer to the training faces than those do.
+It is compared with the distance of held-out faces: memorised samples lie nearer to the training faces than those do.
 """
 
 from __future__ import annotations
@@ -19,35 +18,35 @@ from odekit.evaluation.experiments.faces import Pictures, at_side
 from odekit.runs.report.sheet import sheet
 
 SIDE = 32
-"""Distances are those of area means of this side: of faces, not of grain."""
+"""Distances are measured on area means of this side, which hold no grain."""
 NEAREST = 3
 _BLOCK = 1 << 8
 
 
 @dataclass(frozen=True)
 class Near:
-    """The training faces nearest to each of some pictures."""
+    """The training faces nearest to each image."""
 
     index: NDArray[np.int64]
-    """(pictures, NEAREST), nearest first."""
+    """(images, NEAREST), nearest first."""
     mirrored: NDArray[np.bool_]
-    """Whether it is the mirror image that is so near; the prior saw both."""
+    """Whether the mirror image is the nearer one; training uses both."""
     distance: NDArray[np.float64]
     """RMS over pixels, in the range 0 to 1."""
 
 
 def nearest(pictures: Pictures, train: Pictures, count: int = NEAREST) -> Near:
-    """By RMS distance over pixels, to a training face (N, S, S, 3) or its mirror image."""
+    """The nearest training faces (N, S, S, 3) or their mirror images, by RMS distance over pixels."""
     count = min(count, len(train))
-    some, seen = _small(pictures), _small(train)
-    both = np.concatenate([_flat(seen), _flat(seen[:, :, ::-1])])
+    small, trained = _small(pictures), _small(train)
+    both = np.concatenate([_flat(trained), _flat(trained[:, :, ::-1])])
     squares = (both**2).sum(1)
-    index = np.empty((len(some), count), np.int64)
-    mirrored, distance = np.empty((len(some), count), bool), np.empty((len(some), count))
-    for start in range(0, len(some), _BLOCK):
-        rows = _flat(some[start : start + _BLOCK])
+    index = np.empty((len(small), count), np.int64)
+    mirrored, distance = np.empty((len(small), count), bool), np.empty((len(small), count))
+    for start in range(0, len(small), _BLOCK):
+        rows = _flat(small[start : start + _BLOCK])
         square = (rows**2).sum(1)[:, None] + squares - 2 * rows @ both.T
-        apart = np.sqrt(np.maximum(square, 0) / rows.shape[1]).reshape(len(rows), 2, len(seen))
+        apart = np.sqrt(np.maximum(square, 0) / rows.shape[1]).reshape(len(rows), 2, len(trained))
         least = apart.min(1)
         order = np.argsort(least, axis=1, kind="stable")[:, :count]
         here = slice(start, start + len(rows))
@@ -57,7 +56,7 @@ def nearest(pictures: Pictures, train: Pictures, count: int = NEAREST) -> Near:
 
 
 def draw(path: Path, samples: Pictures, train: Pictures, near: Near, columns: int = 2) -> None:
-    """A sheet: each sample and the training faces nearest to it, with their distances."""
+    """Draw a sheet of each sample and its nearest training faces, with their distances."""
     groups = []
     for number, picture in enumerate(samples):
         group = [(f"sample {number}", Image.from_uint8(picture))]
@@ -66,8 +65,8 @@ def draw(path: Path, samples: Pictures, train: Pictures, near: Near, columns: in
             group.append((f"train {i}: {apart:.3f}", Image.from_uint8(np.ascontiguousarray(face))))
         groups.append(group)
     rows = [list(itertools.chain(*groups[i : i + columns])) for i in range(0, len(groups), columns)]
-    made = sheet(rows)
-    made.resize((made.width // 2, made.height // 2), PIL.Image.Resampling.LANCZOS).save(path)
+    drawn = sheet(rows)
+    drawn.resize((drawn.width // 2, drawn.height // 2), PIL.Image.Resampling.LANCZOS).save(path)
 
 
 def _small(pictures: Pictures) -> NDArray[np.float64]:

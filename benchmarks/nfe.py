@@ -1,10 +1,28 @@
-"""`odekit bench nfe`: how few network calls reach what DDIM reaches with 100 levels."""
+"""`python -m benchmarks nfe`: the fewest network calls that reach the quality of DDIM with 100 levels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.subjects import Subject, inverter, median, psnrs, yardstick
+from benchmarks.options import AsJson, Device, Plot, PriorName
+from benchmarks.output import print_result
+from benchmarks.subjects import (
+    Damaged,
+    Grids,
+    Limit,
+    Network,
+    Seed,
+    Solvers,
+    Steps,
+    Subject,
+    Tolerance,
+    fixed_step_solvers,
+    make_inverter,
+    median,
+    psnrs,
+    reference_latents,
+    subject_from_options,
+)
 from benchmarks.table import Goal, Row, Table
 
 COLUMNS = {
@@ -19,28 +37,42 @@ COLUMNS = {
 REFERENCE = ("ddim", 100, "uniform-t")
 
 
+def command(
+    solvers: Solvers = None, steps: Steps = None, grids: Grids = None, prior: PriorName = "mixture",
+    damaged: Damaged = None, limit: Limit = 32, seed: Seed = 0, device: Device = "auto", precision: Network = "auto",
+    tolerance: Tolerance = 1e-6, as_json: AsJson = False, plot: Plot = None,
+) -> None:  # fmt: skip
+    """The fewest network calls that reach DDIM-100's round trip and its distance to the exact latent.
+
+    Example: python -m benchmarks nfe --solver dpmpp-2m --solver heun --steps 10 --steps 20 --limit 8
+    """
+    subject = subject_from_options(prior, damaged, limit, seed, device, precision)
+    levels = steps or [5, 10, 15, 20, 50]
+    print_result(nfe(subject, solvers or fixed_step_solvers(), levels, grids or ["auto"], tolerance), as_json, plot)
+
+
 def nfe(
-    where: Subject, solvers: Sequence[str], steps: Sequence[int], grids: Sequence[str], tolerance: float = 1e-6
+    subject: Subject, solvers: Sequence[str], steps: Sequence[int], grids: Sequence[str], tolerance: float = 1e-6
 ) -> Table:
     """A row for each solver, grid and N, and the reference: DDIM on 100 levels of the paper's grid."""
     wanted = [(solver, n, grid) for solver in solvers for grid in grids for n in steps]
     wanted = [REFERENCE, *(one for one in wanted if one != REFERENCE)]
-    made = [inverter(where, *one) for one in wanted]
-    exact = yardstick(where, [m.levels.at(len(m.levels) - 1) for m in made], tolerance)
+    inverters = [make_inverter(subject, *one) for one in wanted]
+    exact = reference_latents(subject, [one.levels.at(len(one.levels) - 1) for one in inverters], tolerance)
     rows: list[Row] = []
-    for (solver, n, _), one in zip(wanted, made, strict=True):
-        calls = where.prior.counter.calls
-        latent = one.invert(where.clean, where.silence)
-        off = (latent.x - exact[one.levels.at(n - 1)]).flatten(1).pow(2).mean(dim=1).sqrt().tolist()
+    for (solver, n, _), inverter in zip(wanted, inverters, strict=True):
+        calls = subject.prior.counter.calls
+        latent = inverter.invert(subject.clean, subject.zero_noise)
+        off = (latent.x - exact[inverter.levels.at(n - 1)]).flatten(1).pow(2).mean(dim=1).sqrt().tolist()
         while latent.level >= 0:
-            latent = one.descend(latent, where.silence)
+            latent = inverter.descend(latent, subject.zero_noise)
         rows.append(
             {
                 "solver": solver,
-                "grid": one.options.grid,
+                "grid": inverter.options.grid,
                 "steps": n,
-                "calls": where.prior.counter.calls - calls,
-                "psnr": median(psnrs(latent.x, where.clean)),
+                "calls": subject.prior.counter.calls - calls,
+                "psnr": median(psnrs(latent.x, subject.clean)),
                 "distance": -median([-value for value in off]),
             }
         )
@@ -48,5 +80,5 @@ def nfe(
         row["reaches"] = row["psnr"] >= rows[0]["psnr"] and row["distance"] <= rows[0]["distance"]
     enough = [row["calls"] for row in rows[1:] if row["reaches"]]
     goals = [Goal("fewest calls with DDIM-100's quality", float(min(enough, default=999)), most=40, unit="calls")]
-    how = f"{where.what}; latents of rk45 at tolerance {tolerance:g}"
+    how = f"{subject.description}; latents of rk45 at tolerance {tolerance:g}"
     return Table("nfe", how, COLUMNS, rows, goals, ("calls", ("psnr", "distance")))

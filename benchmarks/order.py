@@ -1,12 +1,17 @@
-"""`odekit bench order`: every registered solver in the conformance kit; observed orders beside the stated ones."""
+"""`python -m benchmarks order`: every registered solver in the conformance kit; observed and stated orders."""
 
 from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
-from benchmarks.subjects import solver_part
+import typer
+
+from benchmarks.options import AsJson, Plot
+from benchmarks.output import print_result
+from benchmarks.subjects import Solvers, solver_part
 from benchmarks.table import Goal, Row, Table
 from odekit.core.interfaces import Solver
 from odekit.parts.installed import catalog
@@ -23,8 +28,21 @@ COLUMNS = {
 }
 
 
+def command(
+    solvers: Solvers = None,
+    steps: Annotated[int, typer.Option(min=8, help="Steps of the coarsest of three runs.")] = 96,
+    as_json: AsJson = False,
+    plot: Plot = None,
+) -> None:
+    """Every registered solver, plugins included: order in both directions, and the conformance kit.
+
+    Example: python -m benchmarks order
+    """
+    print_result(order(solvers or catalog().names("solver"), steps), as_json, plot)
+
+
 def order(solvers: Sequence[str], steps: int = 96) -> Table:
-    """A row for each solver, a plugin's too: orders from runs with n, 2n and 4n steps on the kit's curved field."""
+    """A row for each solver: orders from runs with n, 2n and 4n steps on the curved field of the conformance kit."""
     from odekit.parts.inverters.ode import best_grid
     from odekit.testing import observed_order
 
@@ -32,26 +50,26 @@ def order(solvers: Sequence[str], steps: int = 96) -> Table:
     for name in solvers:
         part = solver_part(name)
         make = functools.partial(catalog().get("solver", part.name).load(), part.options)
-        made = make()
-        ways = () if math.isnan(made.nfe_per_step) else (False, True)
-        up, down = [observed_order(make, way, steps) for way in ways] or [math.nan, math.nan]
+        solver = make()
+        directions = () if math.isnan(solver.nfe_per_step) else (False, True)
+        up, down = [observed_order(make, direction, steps) for direction in directions] or [math.nan, math.nan]
         rows.append(
             {
                 "solver": name,
-                "stated": made.order,
+                "stated": solver.order,
                 "up": up,
                 "down": down,
-                "nfe": made.nfe_per_step,
-                "reversible": made.reversible,
+                "nfe": solver.nfe_per_step,
+                "reversible": solver.reversible,
                 "grid": best_grid(part.options),
                 "kit": conformance(make),
             }
         )
     goals = [
-        Goal(f"{row['solver']}: |observed - stated|, {way}", abs(row[way] - row["stated"]), most=0.1)
+        Goal(f"{row['solver']}: |observed - stated|, {direction}", abs(row[direction] - row["stated"]), most=0.1)
         for row in rows
-        for way in ("up", "down")
-        if not math.isnan(row[way])
+        for direction in ("up", "down")
+        if not math.isnan(row[direction])
     ]
     goals += [Goal(f"{row['solver']}: checks of the kit failed", float(row["kit"] != "passed"), most=0) for row in rows]
     how = f"two-humped density of the conformance kit, rho 0.05 to 20; {steps}, {2 * steps} and {4 * steps} steps"
@@ -59,7 +77,7 @@ def order(solvers: Sequence[str], steps: int = 96) -> Table:
 
 
 def conformance(make: Callable[[], Solver]) -> str:
-    """`passed`, or what the conformance kit says is wrong."""
+    """`passed`, or the message of the failed check of the conformance kit."""
     from odekit.testing import check_solver
 
     try:

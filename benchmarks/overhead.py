@@ -1,22 +1,34 @@
-"""What the loop costs beside its network calls."""
+"""`python -m benchmarks overhead`: time of the restoration loop beside its network calls."""
 
 from __future__ import annotations
 
 import statistics
 import time
+from typing import Annotated
 
 import numpy as np
+import typer
 
-from benchmarks.processes import Figure
+from benchmarks.options import AsJson
+from benchmarks.output import print_figures
+from benchmarks.table import Figure
 from odekit.chains.chain import Chain
 from odekit.core.image import Image
 
 
-def overhead(batch: int = 8, steps: int = 10, iterations: int = 5, rounds: int = 5) -> Figure:
-    """Share of a whole restoration (built-in prior, CPU) that is not spent inside the network.
+def command(batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 8, as_json: AsJson = False) -> None:
+    """Time of the restoration loop beside its network calls.
 
-    The network's own time is taken inside the same run, call by call, so that a machine whose speed drifts does not
-    change the ratio. Median over rounds.
+    Example: python -m benchmarks overhead
+    """
+    print_figures([overhead(batch)], as_json)
+
+
+def overhead(batch: int = 8, steps: int = 10, iterations: int = 5, rounds: int = 5) -> Figure:
+    """Share of a whole restoration (built-in prior, CPU) outside the network; median over rounds.
+
+    The time inside the network is measured in the same run, call by call, so that changes of the machine's speed do
+    not change the ratio.
     """
     import torch
 

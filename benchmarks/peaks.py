@@ -1,4 +1,4 @@
-"""What a machine does at best in products of matrices, and the memory that work takes on a card."""
+"""The peak rate of matrix products of a machine, and the GPU memory of a round of work."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from benchmarks.clock import Clock
 from odekit.core.precision import arithmetic, stored
 
 SIDES = {"cpu": 1024, "cuda": 8192}
-"""Of the matrices: on a card, smaller ones do not fill it."""
+"""Sides of the matrices; smaller ones do not fill a GPU."""
 ROUNDS = {"cpu": 30, "cuda": 10}
 AT_ONCE = {"cpu": 1, "cuda": 4}
-"""Products in a round, so that beginning one is hidden behind the one before."""
+"""Products in a round; on a GPU several, so that launches overlap with work."""
 
 
 def matrix_peak(device: str, precision: str = "float32", side: int | None = None) -> float:
-    """Operations per second of a product of two matrices in a precision, in processor time where it is the processor's.
+    """Operations per second of a product of two matrices in a precision, in CPU time on a CPU; the best of some rounds.
 
-    The best of some rounds, since other programs only ever take from it. On a card float32 is exact, and `tf32` is
-    float32 multiplied in TF32.
+    On a GPU float32 is exact, and `tf32` is float32 multiplied in TF32.
     """
     import torch
 
@@ -39,8 +38,8 @@ def matrix_peak(device: str, precision: str = "float32", side: int | None = None
     return count * 2 * side**3 / clock.seconds(device)
 
 
-def card_memory(device: str, network: Any, work: Callable[[], object]) -> float:
-    """GB that a card holds at most for a network while it works: its weights, and whatever a round adds."""
+def gpu_memory(device: str, network: Any, work: Callable[[], object]) -> float:
+    """Peak GPU memory of a network in GB: its weights, and the memory that a round of work adds."""
     import torch
 
     weights = sum(one.numel() * one.element_size() for one in network.parameters())

@@ -1,217 +1,223 @@
-"""Whole photographs against known faces: which are found, what is wrongly found, and how invisible a paste is."""
+"""`python -m benchmarks photo`: face detection in labelled photographs, and how visible a pasted face is."""
 
 from __future__ import annotations
 
 import json
 import math
-import resource
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
-from odekit.core.image import Image, Pixels
+from benchmarks.options import AsJson
+from benchmarks.output import print_result
+from benchmarks.parts import make_part
+from benchmarks.paste import seam, shift
+from benchmarks.table import Goal, Row, Table
+from odekit.chains.chain import Chain
+from odekit.core.device import peak_memory
+from odekit.core.image import Image
 from odekit.core.interfaces import Face, FaceDetector
 from odekit.errors import InputError
+from odekit.images.io import read
 from odekit.parts.faces.geometry import TEMPLATES, Frame
-from odekit.parts.faces.masks import EllipseMask
-from odekit.parts.faces.options import Paste
-from odekit.parts.faces.paste import Restored, put
-from odekit.parts.faces.warp import cut, fractions, patch
+from odekit.parts.metrics.psnr import PsnrMetric
 
 POINTS = TEMPLATES["ffhq-5"]
 NEAR = 0.25
-"""A face is found where the middle of five points is this near the true one, in sides of the aligned crop."""
-SIDE = 512
-SHIFT = 10 / 255
-TEXTURE = 3 / 255
+"""Largest distance between the centres of the found and the true points of a found face, in sides of the crop."""
+COLUMNS = {
+    "photo": "photograph", "megapixels": "Mpx", "faces": "faces", "missed": "missed",
+    "missed_small": "small missed", "false": "false", "seam": "seam", "shift": "shift px", "seconds": "s",
+}  # fmt: skip
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Folder of photographs with a faces.json that lists their faces.")],
+    part: Annotated[str, typer.Option("--detector", help="A detector by name, or as a YAML mapping.")] = "builtin",
+    chain: Annotated[
+        str | None, typer.Option(help="Also restore the photographs with this chain (slow): PSNR.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many photographs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recall, false boxes, points, seams, seconds and memory on photographs with labelled faces.
+
+    With --chain also the PSNR of the restored photographs against the given ones.
+
+    Example: python -m benchmarks photo photos/ --limit 2
+    """
+    detector: FaceDetector = make_part("detector", part, "cpu", "float32")
+    restorer = Chain.load(chain) if chain else None
+    every, rows = [], []
+    for labelled in labelled_photos(folder)[:limit]:
+        photo = read(labelled.path)
+        detections = detect(detector, labelled, photo)
+        every.append(detections)
+        row = photo_row(labelled, photo, detections)
+        if restorer is not None:
+            row["psnr"] = PsnrMetric().measure(restorer.run([photo])[0].image, photo)
+        rows.append(row)
+    total = summary(every)
+    columns = COLUMNS | ({} if restorer is None else {"psnr": "PSNR dB"})
+    print_result(Table("photo", describe(part, total), columns, rows, goals_of(total)), as_json)
 
 
 @dataclass(frozen=True)
-class Truth:
-    """A face that is known to be there."""
+class LabelledFace:
+    """A labelled face of a photograph."""
 
     points: NDArray[np.float64]
     box: tuple[int, ...]
-    """x0, y0, x1, y1 as listed, in whole pixels, to name it by; empty where none is listed."""
+    """x0, y0, x1, y1 in whole pixels, as listed; empty where none is listed."""
     small: bool
     hard: bool
 
     @property
+    def plain(self) -> bool:
+        """Whether the face is neither small nor hard."""
+        return not self.small and not self.hard
+
+    @property
     def frame(self) -> Frame:
-        """Where the aligned crop lies."""
+        """The aligned crop."""
         return Frame.fit(self.points, POINTS)
 
 
 @dataclass(frozen=True)
-class Known:
-    """A photograph and its faces; `complete` where none is missing in the list."""
+class LabelledPhoto:
+    """A photograph and its faces; `complete` where all faces are listed."""
 
     path: Path
-    faces: Sequence[Truth]
+    faces: Sequence[LabelledFace]
     complete: bool
 
 
 @dataclass
-class Looked:
-    """What a detector made of a photograph."""
+class Detections:
+    """The results of a detector on one photograph."""
 
-    known: Known
+    photo: LabelledPhoto
     seconds: float
-    errors: list[tuple[Truth, float]] = field(default_factory=list)
-    """Found faces: mean distance of the five points as a fraction of the aligned crop's side."""
-    missed: list[Truth] = field(default_factory=list)
+    errors: list[tuple[LabelledFace, float]] = field(default_factory=list)
+    """Found faces, with the mean distance of the five points as a fraction of the crop's side."""
+    missed: list[LabelledFace] = field(default_factory=list)
     false: list[Face] = field(default_factory=list)
-    """Found where there is none; only counted in complete photographs."""
+    """Detections without a face; only counted in complete photographs."""
     seam: float = math.nan
     """Largest relative difference of the mean gradient across the mask's border."""
     shift: float = math.nan
     """Largest displacement of a pasted face, in pixels."""
 
 
-def known(folder: Path) -> list[Known]:
+def labelled_photos(folder: Path) -> list[LabelledPhoto]:
     """The photographs of a folder with a `faces.json`.
 
     Raises:
-        InputError: there is none, or it is not of that shape.
+        InputError: there is none, or it has another form.
     """
     path = folder / "faces.json"
     try:
         photos = json.loads(path.read_text(encoding="utf-8"))["photos"]
         return [
-            Known(
-                folder / name,
-                [
-                    Truth(
-                        np.array(f["points"], dtype=np.float64),
-                        tuple(round(v) for v in f.get("box", ())),
-                        f["small"],
-                        f["hard"],
-                    )
-                    for f in one["faces"]
-                ],
-                one["complete"],
-            )
+            LabelledPhoto(folder / name, [labelled_face(face) for face in one["faces"]], one["complete"])
             for name, one in sorted(photos.items())
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: no list of known faces ({error!r}); it says, under 'photos', for each file 'complete' and "
+            f"{path}: no list of labelled faces ({error!r}); under 'photos', each file has 'complete' and "
             "'faces' with five 'points', 'small' and 'hard'"
         ) from error
 
 
-def look(detector: FaceDetector, one: Known, photo: Image, pastes: bool = True) -> Looked:
-    """Detect and compare; paste a changed face at every true place and measure the seam."""
+def labelled_face(face: Mapping[str, Any]) -> LabelledFace:
+    """A face of `faces.json`."""
+    points = np.array(face["points"], dtype=np.float64)
+    return LabelledFace(points, tuple(round(v) for v in face.get("box", ())), face["small"], face["hard"])
+
+
+def detect(detector: FaceDetector, labelled: LabelledPhoto, photo: Image, paste: bool = True) -> Detections:
+    """Detect and compare; with `paste`, paste an altered face at every true place and measure the seam."""
     began = time.perf_counter()
     faces = list(detector.detect(photo))
-    out = Looked(one, time.perf_counter() - began)
+    out = Detections(labelled, time.perf_counter() - began)
     left = list(faces)
-    for truth in one.faces:
+    for truth in labelled.faces:
         side, middle = truth.frame.side, truth.points.mean(0)
-        mine = [f for f in left if f.points and math.dist(np.mean(f.points, axis=0), middle) < NEAR * side]
-        if not mine:
+        near = [f for f in left if f.points and math.dist(np.mean(f.points, axis=0), middle) < NEAR * side]
+        if not near:
             out.missed.append(truth)
             continue
-        best = max(mine, key=lambda f: f.score)
-        left = [f for f in left if f not in mine]
+        best = max(near, key=lambda f: f.score)
+        left = [f for f in left if f not in near]
         out.errors.append((truth, float(np.hypot(*(np.array(best.points) - truth.points).T).mean()) / side))
-    out.false = left if one.complete else []
-    if pastes:
-        measured = [(seam(photo.pixels, t.frame), shift(photo.pixels, t.frame)) for t in one.faces if not t.small]
+    out.false = left if labelled.complete else []
+    if paste:
+        measured = [(seam(photo.pixels, t.frame), shift(photo.pixels, t.frame)) for t in labelled.faces if not t.small]
         out.seam = max((s for s, _ in measured), default=math.nan)
         out.shift = max((s for _, s in measured), default=math.nan)
     return out
 
 
-def altered(crop: Pixels) -> Pixels:
-    """The crop, lighter by 10/255 and with a fine pattern: what a seam must not show, and a paste must."""
-    x, y = np.meshgrid(np.arange(crop.shape[2]), np.arange(crop.shape[1]))
-    pattern = TEXTURE * np.sin(2 * np.pi * x / 16) * np.sin(2 * np.pi * y / 16)
-    changed: Pixels = np.clip(crop + np.float32(SHIFT) + pattern.astype(np.float32), 0, 1)
-    return changed
-
-
-def pasted(photo: Pixels, frame: Frame, change: bool, options: Paste) -> Pixels:
-    """The photograph with an aligned face pasted back, altered or not."""
-    crop = cut(photo, frame, SIDE)
-    face = Restored(1, frame, Image(crop), Image(altered(crop) if change else crop), SIDE)
-    canvas = photo.copy()
-    put(canvas, photo, face, EllipseMask(), options)
-    return canvas
-
-
-def seam(photo: Pixels, frame: Frame) -> float:
-    """How much the mean gradient across the mask's border differs from the photograph's own, as a fraction.
-
-    Gradients along the normal of the mask's border, where the mask lies between 0 and 1; the pasted face is `altered`.
-
-    Raises:
-        AssertionError: the paste did nothing.
-    """
-    options = Paste.model_validate({"mask": "ellipse"})
-    after = pasted(photo, frame, True, options)
-    x0, y0, x1, y1 = patch(frame, photo.shape[2], photo.shape[1])
-    mask = EllipseMask().at(*fractions(frame, (x0, y0, x1, y1)), options.feather)
-    assert np.abs(after - photo)[:, y0:y1, x0:x1][:, mask == 1].mean() > TEXTURE / 8, "the paste changed nothing"
-    gy, gx = np.gradient(mask)
-    length = np.hypot(gx, gy)
-    ring = length > 1e-6
-    if not ring.any():
-        return 0.0
-
-    def across(picture: Pixels) -> float:
-        dy, dx = np.gradient(picture[:, y0:y1, x0:x1].mean(0))
-        return float(np.abs((dx * gx + dy * gy)[ring] / length[ring]).mean())
-
-    return abs(across(after) / across(photo) - 1)
-
-
-def shift(photo: Pixels, frame: Frame) -> float:
-    """How far an unchanged face lies from where it was, in pixels: `after - before = d . gradient`, least squares."""
-    options = Paste.model_validate({"mask": "ellipse", "match_colour": "none", "detail": 0.0})
-    after = pasted(photo, frame, False, options)
-    x0, y0, x1, y1 = patch(frame, photo.shape[2], photo.shape[1])
-    inside = EllipseMask().at(*fractions(frame, (x0, y0, x1, y1)), options.feather) == 1
-    before = photo[:, y0:y1, x0:x1].mean(0)
-    dy, dx = np.gradient(before)
-    change = (after[:, y0:y1, x0:x1].mean(0) - before)[inside]
-    found = np.linalg.lstsq(np.stack([dx[inside], dy[inside]], 1), change, rcond=None)[0]
-    return float(np.hypot(*found))
-
-
-def peak() -> float:
-    """The largest memory of this process so far, in GB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-
-
-def summary(looked: Sequence[Looked]) -> dict[str, Any]:
+def summary(detections: Sequence[Detections]) -> dict[str, Any]:
     """The figures over all photographs."""
-    plain = [t for one in looked for t in one.known.faces if not t.small and not t.hard]
-    little = [t for one in looked for t in one.known.faces if t.small]
-    missed = [t for one in looked for t in one.missed]
-    errors = [e for one in looked for t, e in one.errors if not t.hard]
+    plain = [face for one in detections for face in one.photo.faces if face.plain]
+    small = [face for one in detections for face in one.photo.faces if face.small]
+    missed = [(one.photo.path.name, face) for one in detections for face in one.missed]
+    errors = [error for one in detections for face, error in one.errors if not face.hard]
     return {
         "faces": len(plain),
         "missed": [
-            f"{one.known.path.name} {t.box or tuple(round(v) for v in t.points.mean(0))}"
-            for one in looked
-            for t in one.missed
-            if not t.small and not t.hard
+            f"{name} {face.box or tuple(round(v) for v in face.points.mean(0))}" for name, face in missed if face.plain
         ],
-        "recall": 1 - sum(not t.small and not t.hard for t in missed) / max(1, len(plain)),
-        "small": len(little),
-        "recall_small": 1 - sum(t.small for t in missed) / max(1, len(little)),
-        "false": sum(len(one.false) for one in looked),
+        "recall": 1 - sum(face.plain for _, face in missed) / max(1, len(plain)),
+        "small": len(small),
+        "recall_small": 1 - sum(face.small for _, face in missed) / max(1, len(small)),
+        "false": sum(len(one.false) for one in detections),
         "error": float(np.median(errors)) if errors else math.nan,
-        "seam": float(np.nanmax([one.seam for one in looked] + [0.0])),
-        "shift": float(np.nanmax([one.shift for one in looked] + [0.0])),
-        "seconds": float(np.mean([one.seconds for one in looked])) if looked else math.nan,
-        "peak_gb": peak(),
+        "seam": float(np.nanmax([one.seam for one in detections] + [0.0])),
+        "shift": float(np.nanmax([one.shift for one in detections] + [0.0])),
+        "seconds": float(np.mean([one.seconds for one in detections])) if detections else math.nan,
+        "peak_gb": peak_memory(),
     }
+
+
+def photo_row(labelled: LabelledPhoto, photo: Image, detections: Detections) -> Row:
+    """The row of a photograph."""
+    return {
+        "photo": labelled.path.name,
+        "megapixels": photo.width * photo.height / 1e6,
+        "faces": len(labelled.faces),
+        "missed": sum(face.plain for face in detections.missed),
+        "missed_small": sum(face.small for face in detections.missed),
+        "false": len(detections.false) if labelled.complete else None,
+        "seam": detections.seam,
+        "shift": detections.shift,
+        "seconds": detections.seconds,
+    }
+
+
+def goals_of(total: Mapping[str, Any]) -> list[Goal]:
+    """The goals over all photographs."""
+    return [
+        Goal("recall of faces neither small nor hard", 100 * total["recall"], least=100, unit="%"),
+        Goal("false boxes in complete photographs", float(total["false"]), most=2),
+        Goal("seam: gradient across the mask's border, change", 100 * total["seam"], most=10, unit="%"),
+        Goal("shift of a pasted face", total["shift"], most=0.25, unit="px"),
+    ]
+
+
+def describe(part: str, total: Mapping[str, Any]) -> str:
+    """Detector, missed and small faces, points, time and memory in one line."""
+    missed = ", ".join(total["missed"]) or "none"
+    return (
+        f"detector {part}; {total['faces']} faces, missed: {missed}; {total['small']} small ones, "
+        f"recall {100 * total['recall_small']:.0f} %; "
+        f"median error of the points {100 * total['error']:.1f} % of the crop's side; "
+        f"{total['seconds']:.1f} s a photograph; peak memory {total['peak_gb']:.2f} GB"
+    )

@@ -1,4 +1,4 @@
-"""ODEdit as a user of the diffusers library would write it: what `odekit bench speed` compares with."""
+"""ODEdit as a user of the diffusers library would write it, for comparison in `python -m benchmarks speed`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def plain_loop(
     """Invert, update at `timesteps` by Langevin steps of sigma^2 / 100, and decode.
 
     Args:
-        model: what the network says about a batch at a timestep.
+        model: the network, called with a batch and a timestep.
         pictures: (N, C, H, W) in [-1, 1].
         steps: levels; a divisor of 1000.
-        timesteps: where the latent is updated, multiples of 1000 / steps.
+        timesteps: of the Langevin updates, multiples of 1000 / steps.
         iterations: updates at each of them.
         temperature: of their noise.
         prediction: of the model, as diffusers names it: epsilon or v_prediction.
@@ -47,8 +47,8 @@ def plain_loop(
                 abar = down.alphas_cumprod[t]
                 sigma = (1 - abar).sqrt()
                 for _ in range(iterations):
-                    said = model(x, t)
-                    eps = said if prediction == "epsilon" else abar.sqrt() * said + sigma * x
+                    output = model(x, t)
+                    eps = output if prediction == "epsilon" else abar.sqrt() * output + sigma * x
                     a = sigma**2 / 100
                     x = x - a * eps / sigma + (2 * temperature * a).sqrt() * torch.randn_like(x)
             x = down.step(model(x, t), t, x).prev_sample

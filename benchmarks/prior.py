@@ -1,4 +1,4 @@
-"""`odekit bench prior`: how good a face prior is, in figures for its model card."""
+"""`python -m benchmarks prior`: figures of a face prior for its model card."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
 from benchmarks import memorised
+from benchmarks.damage import damage_in_turn
 from benchmarks.flow import round_trip, sample, statistics, validation_loss
+from benchmarks.options import AsJson, Device, Faces, Precision, PriorName
+from benchmarks.parts import make_raw
+from odekit.cli.experiment import parse_prior
+from odekit.cli.show import print_json, print_table
 from odekit.core.interfaces import Prior
-from odekit.evaluation.experiments.faces import FaceSet, Pictures
+from odekit.errors import ConfigError
+from odekit.evaluation.experiments.faces import FaceSet, Pictures, face_set
 from odekit.parts.inverters.ode import best_grid
 from odekit.parts.metrics.fd_pca import COMPONENTS, FdPca
 from odekit.parts.metrics.swd import repeated
@@ -23,8 +30,48 @@ from odekit.parts.solvers.ddim import DdimOptions
 
 SHEET = 16
 """Samples on the sheet of nearest training faces."""
-SEVERITY = 4
-"""Of the damage, the paper's."""
+
+
+def command(
+    prior: PriorName = "face64",
+    data: Faces = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Faces for loss and round trips; default: all.")] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Images drawn from the prior (33 or more for FD-PCA); 0: none.")
+    ] = 250,
+    steps: Annotated[int, typer.Option(min=2, help="Levels of the grid for samples and round trips.")] = 100,
+    batch: Annotated[int, typer.Option("--batch-size", min=1, help="Images in a network call.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of samples, patches, directions and damage.")] = 0,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    sheet: Annotated[
+        Path | None, typer.Option(help="Draw 16 samples and their nearest training faces into this file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Validation loss by noise level, SWD and FD-PCA of samples, round trips and latents of clean and damaged faces.
+
+    Example: python -m benchmarks prior --samples 32 --steps 20 --limit 16
+    """
+    loaded = load_prior(prior, device, precision)
+    faces = face_set(data, loaded.shape[1])
+    if sheet is not None and not (samples and len(faces.train)):
+        raise ConfigError("--sheet needs samples, and train faces in --data")
+    rows = measure(loaded, faces, Sizes(limit, samples, steps, batch, seed=seed, sheet=sheet))
+    if as_json:
+        print_json([row.tree() for row in rows])
+        return
+    cells = [
+        (r.name, f"{r.value:.4g} {r.unit}".strip(), "" if r.spread is None else f"{r.spread:.2g}", str(r.count), r.note)
+        for r in rows
+    ]
+    print_table("", ("figure", "value", "spread", "pictures", "how"), cells)
+
+
+def load_prior(text: str, device: str, precision: str) -> Prior:
+    """A prior as a chain names it, or of a folder. Raises ConfigError, WeightsError or DeviceError."""
+    prior: Prior = make_raw("prior", parse_prior(text), device, precision)
+    return prior
 
 
 @dataclass(frozen=True)
@@ -35,9 +82,9 @@ class Row:
     value: float
     unit: str = ""
     spread: float | None = None
-    """Standard deviation of what the value is the mean of; None where there is nothing to spread."""
+    """Standard deviation of the values that are averaged; None for a single value."""
     count: int = 0
-    """Pictures (of each set)."""
+    """Number of images (of each set)."""
     note: str = ""
 
     def tree(self) -> dict[str, Any]:
@@ -48,28 +95,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured; every figure costs network calls in proportion."""
+    """The amount of work; network calls grow in proportion."""
 
     limit: int | None = None
     """Faces for the loss and for the round trips; all where None."""
     samples: int = 250
     steps: int = 100
-    """Levels of the grid, for samples and round trips."""
+    """Levels of the grid for samples and round trips."""
     batch: int = 8
     draws: int = 8
-    """Of patches and directions, for SWD."""
+    """Draws of patches and directions for SWD."""
     seed: int = 0
     sheet: Path | None = None
-    """A file for samples beside the training faces nearest to them."""
+    """A file for samples and their nearest training faces."""
 
 
-def measure(prior: Prior, faces: FaceSet, sizes: Sizes, tell: Callable[[str], None] = lambda text: None) -> list[Row]:
-    """All figures of a prior on faces of its side. `tell` is told what is measured next."""
-    rows: list[Row] = []
-    for text, part in (("loss", losses), ("samples", sampled), ("round trips", trips)):
-        tell(text)
-        rows += part(prior, faces, sizes)
-    return rows
+def measure(prior: Prior, faces: FaceSet, sizes: Sizes) -> list[Row]:
+    """All figures of a prior on faces of its side."""
+    parts: tuple[Callable[[Prior, FaceSet, Sizes], Iterator[Row]], ...] = (losses, sample_rows, trips)
+    return [row for part in parts for row in part(prior, faces, sizes)]
 
 
 def losses(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
@@ -84,7 +128,7 @@ def losses(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
     yield Row("loss", float(bands.mean()), "", None, len(pictures), f"v-MSE, {name}, mean of the bands")
 
 
-def sampled(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
+def sample_rows(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
     """SWD and FD-PCA of samples against the held-out faces; of as many training faces for comparison."""
     held = faces.held_out
     count = min(sizes.samples, len(held))
@@ -97,49 +141,38 @@ def sampled(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
     basis = FdPca.fit(faces.train) if len(faces.train) > COMPONENTS else None
     for name, pictures in sets.items():
         note = f"against {len(held)} held-out faces"
-        found = repeated(pictures, held, sizes.draws, sizes.seed)
-        for side in found[0].levels:
-            yield _mean(f"SWD {side} px, {name}", [one.levels[side] for one in found], "x 1e-3", count, note)
-        yield _mean(f"SWD, {name}", [one.mean for one in found], "x 1e-3", count, f"{note}, {sizes.draws} draws")
+        draws = repeated(pictures, held, sizes.draws, sizes.seed)
+        for side in draws[0].levels:
+            yield _mean(f"SWD {side} px, {name}", [one.levels[side] for one in draws], "x 1e-3", count, note)
+        yield _mean(f"SWD, {name}", [one.mean for one in draws], "x 1e-3", count, f"{note}, {sizes.draws} draws")
         if basis is not None and count > COMPONENTS:
-            # Of as many pictures, because the distance falls with their number.
+            # Both sets have the same number of images, because the distance falls with it.
             yield Row(f"FD-PCA, {name}", basis.distance(pictures, held), "", None, count, f"{note}; not an FID")
     if len(faces.train):
-        yield from by_heart(sets["samples"], faces, sizes.sheet)
+        yield from memorisation(sets["samples"], faces, sizes.sheet)
 
 
-def by_heart(samples: Pictures, faces: FaceSet, sheet: Path | None) -> Iterator[Row]:
-    """How near samples lie to training faces, beside faces that were never seen; `memorised` says how to read it."""
+def memorisation(samples: Pictures, faces: FaceSet, sheet: Path | None) -> Iterator[Row]:
+    """Distances of samples and of held-out faces to their nearest training faces; see `memorised`."""
     for name, pictures in (("samples", samples), ("held-out faces", faces.held_out)):
         near = memorised.nearest(pictures, faces.train)
         note = f"RMS at {memorised.SIDE} px of the nearest of {len(faces.train)}, mirrored or not"
         yield _mean(f"nearest train face, {name}", near.distance[:, 0], "", len(pictures), note)
         yield Row(f"nearest train face, least, {name}", float(near.distance[:, 0].min()), "", None, len(pictures), note)
     if sheet is not None:
-        shown = samples[:SHEET]
-        memorised.draw(sheet, shown, faces.train, memorised.nearest(shown, faces.train))
+        first = samples[:SHEET]
+        memorised.draw(sheet, first, faces.train, memorised.nearest(first, faces.train))
 
 
 def trips(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
     """Round trips of held-out faces, clean and damaged, and the statistics of their latents."""
-    clean = (faces.test if len(faces.test) else faces.val)[: sizes.limit]
-    for name, pictures in (("clean", clean), ("damaged", damaged(clean, sizes.seed))):
+    clean = faces.test_or_val[: sizes.limit]
+    for name, pictures in (("clean", clean), ("damaged", damage_in_turn(clean, sizes.seed))):
         trip = round_trip(prior, pictures, sizes.steps, sizes.batch)
         note = f"DDIM, {sizes.steps} levels up and down, grid {best_grid(DdimOptions())}"
         yield _mean(f"round trip, {name}", trip.psnr, "dB", len(pictures), note)
         for key, values in statistics(trip.latents).items():
             yield _mean(f"latent {key}, {name}", values, "", len(pictures), "inverted, by picture")
-
-
-def damaged(pictures: Pictures, seed: int = 0) -> Pictures:
-    """Every picture with one of the paper's 20 kinds of damage in turn, at severity 4."""
-    from odekit.core.image import Image
-    from odekit.evaluation.degrade.recipe import damage
-    from odekit.parts.corruptions.kinds import PAPER_KINDS
-
-    kinds = itertools.islice(itertools.cycle(PAPER_KINDS), len(pictures))
-    pairs = zip(pictures, kinds, strict=True)
-    return np.stack([damage(Image.from_uint8(p), kind, seed, SEVERITY).to_uint8() for p, kind in pairs])
 
 
 def _mean(name: str, values: list[float] | NDArray[np.float64], unit: str, count: int, note: str) -> Row:

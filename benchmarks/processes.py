@@ -1,47 +1,28 @@
-"""Start-up times and peak memory, measured from outside on whole processes."""
+"""Whole `odekit` processes, measured from outside."""
 
 from __future__ import annotations
 
-import statistics
+import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 MAIN = "from odekit.cli import main; main()"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure and what it should reach."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float
-    runs: int
-    note: str = ""
-
-    @property
-    def reached(self) -> bool:
-        """The value is at most the goal."""
-        return self.value <= self.goal
-
-    def tree(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "name": self.name,
-            "value": round(self.value, 4),
-            "unit": self.unit,
-            "goal": self.goal,
-            "reached": self.reached,
-            "runs": self.runs,
-            "note": self.note,
-        }
+"""Python that runs the command line."""
+PRINT_MAXRSS = "import atexit, resource as r; atexit.register(lambda: print(r.getrusage(r.RUSAGE_SELF).ru_maxrss))"
+"""Python that prints ru_maxrss at the end of a process."""
+PRINT_USAGE = """import atexit, json, resource as r
+def usage():
+    own, kids = r.getrusage(r.RUSAGE_SELF), r.getrusage(r.RUSAGE_CHILDREN)
+    used = {"cpu": own.ru_utime + own.ru_stime + kids.ru_utime + kids.ru_stime, "rss": own.ru_maxrss + kids.ru_maxrss}
+    print(json.dumps(used), flush=True)
+atexit.register(usage)
+"""
+"""Python that prints, at the end of a process, its CPU seconds and peak memory with those of its largest child."""
+MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
+"""Bytes in a unit of ru_maxrss: bytes on macOS, kilobytes on Linux."""
 
 
 def seconds(command: Sequence[str]) -> float:
@@ -51,58 +32,24 @@ def seconds(command: Sequence[str]) -> float:
     return time.perf_counter() - began
 
 
-def start_up(runs: int = 5) -> list[Figure]:
-    """Median wall times after one warm-up; the interpreter's own start is taken off the import."""
-    python = [sys.executable, "-c"]
-    commands = {
-        "import odekit": ([*python, "import odekit"], 0.2),
-        "odekit --help": ([*python, MAIN, "--help"], 0.7),
-        "odekit check odedit": ([*python, MAIN, "check", "odedit"], 1.5),
-    }
-    bare = _median([*python, "pass"], runs)
-    figures = []
-    for name, (command, goal) in commands.items():
-        value = _median(command, runs) - (bare if name == "import odekit" else 0)
-        figures.append(Figure(name, value, "s", goal, runs))
-    return figures
+def usage_command(*arguments: object) -> list[str]:
+    """The command line of an `odekit` process that prints its usage as the last line."""
+    return [sys.executable, "-c", PRINT_USAGE + MAIN, *map(str, arguments)]
 
 
-def _median(command: Sequence[str], runs: int) -> float:
-    seconds(command)
-    return statistics.median(seconds(command) for _ in range(runs))
+def parse_usage(command: Sequence[str], code: int, out: str, err: str, began: float) -> dict[str, Any]:
+    """CPU seconds ("cpu"), peak memory ("rss", in units of ru_maxrss) and wall time of a finished `usage_command`.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    wall = time.perf_counter() - began
+    if code:
+        raise RuntimeError(f"odekit {' '.join(command[3:])} ended with {code}: {err[-500:]}")
+    usage: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return usage | {"wall": wall}
 
 
-def peak_report() -> str:
-    """A line of Python with which a process prints its ru_maxrss at its end: kilobytes on Linux, bytes on macOS."""
-    return "import atexit, resource as r; atexit.register(lambda: print(r.getrusage(r.RUSAGE_SELF).ru_maxrss))"
-
-
-def memory(faces: int = 64, steps: int = 4) -> Figure:
-    """Peak resident memory of `odekit run odedit` on aligned faces; few steps, since memory does not grow with them."""
-    import numpy as np
-
-    from odekit.core.image import Image
-    from odekit.images.io import write
-
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "faces"
-        for i in range(faces):
-            pixels = np.random.Generator(np.random.Philox(i)).random((3, 64, 64), dtype=np.float32)
-            folder.mkdir(exist_ok=True)
-            write(Image(pixels), folder / f"{i}.png", format="png")
-        settings = ["--set", f"restore.inverter.steps={steps}", "--set", "restore.enhancer.iterations=1"]
-        command = [
-            sys.executable,
-            "-c",
-            f"{peak_report()}\n{MAIN}",
-            "run",
-            "odedit",
-            str(folder),
-            "-o",
-            f"{place}/out",
-            *settings,
-        ]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = int(done.stdout.split()[-1]) * unit / 1e9
-    return Figure(f"peak memory, {faces} aligned faces", peak, "GB", 1.5, 1, f"{steps} levels, batch 8")
+def megabytes(usage: dict[str, Any]) -> float:
+    """Peak memory of a process and its largest child, MB."""
+    return float(usage["rss"]) * MAXRSS_BYTES / 1e6

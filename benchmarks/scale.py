@@ -1,42 +1,53 @@
-"""What the runner costs beside the network: CPU time and memory over many files, and a resume of a finished run."""
+"""`python -m benchmarks scale`: CPU time and memory of the runner over many files, and resuming a finished run."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
-from benchmarks.processes import MAIN, Figure
+from benchmarks.busy import idle
+from benchmarks.options import AsJson
+from benchmarks.output import print_figures
+from benchmarks.processes import megabytes, parse_usage, usage_command
+from benchmarks.table import Figure
 from odekit.core.image import Image
 from odekit.images import io
 from odekit.images.formats import encode
 
 SIDE = 64
 IDENTITY = "odekit: 1\nname: identity\nchain:\n  - save: {format: png}\n"
-"""Reads and writes, and nothing between."""
-USAGE = """import atexit, json, resource as r
-def usage():
-    own, kids = r.getrusage(r.RUSAGE_SELF), r.getrusage(r.RUSAGE_CHILDREN)
-    said = {"cpu": own.ru_utime + own.ru_stime + kids.ru_utime + kids.ru_stime, "rss": own.ru_maxrss + kids.ru_maxrss}
-    print(json.dumps(said), flush=True)
-atexit.register(usage)
-"""
-"""Python that prints, at the end of a process, its CPU seconds and peak memory with those of its largest child."""
+"""A chain that reads and writes, with no stage between."""
+
+
+def command(
+    files: Annotated[int, typer.Option(min=100, help="Number of files that are generated and run.")] = 100_000,
+    fewer: Annotated[int, typer.Option(min=1, help="Files of the run that memory is compared with.")] = 10_000,
+    faces: Annotated[int, typer.Option(min=0, help="Faces for the share of the network; 0 leaves it out.")] = 64,
+    as_json: AsJson = False,
+) -> None:
+    """CPU time, memory and resuming of the runner over many small files; the share of time the network works.
+
+    Example: python -m benchmarks scale --files 2000 --fewer 200 --faces 24
+    """
+    figures = scale(files, fewer)
+    if faces:
+        figures.append(idle(max(faces, 16)))
+    print_figures(figures, as_json)
 
 
 def scale(files: int = 100_000, fewer: int = 10_000) -> list[Figure]:
-    """The figures over `files` generated files of 64 px, memory against a run over `fewer` of them."""
+    """The figures over `files` generated files of 64 px; memory is compared with a run over `fewer` of them."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         (root / "identity.yaml").write_text(IDENTITY, encoding="utf-8")
@@ -48,7 +59,7 @@ def scale(files: int = 100_000, fewer: int = 10_000) -> list[Figure]:
         again = run(root, ["--resume"], "all")
         codec = bare.mean
     each = (whole["cpu"] - start) / files
-    growth = (whole["rss"] - small["rss"]) * (1 if sys.platform == "darwin" else 1024) / 1e6
+    growth = megabytes(whole) - megabytes(small)
     note = f"{files} files of {SIDE} px, identity chain"
     spent = (
         f"CPU {1e3 * each:.2f} ms a file, of which decode and encode {1e3 * codec:.2f}; {whole['wall']:.0f} s in all"
@@ -63,7 +74,7 @@ def scale(files: int = 100_000, fewer: int = 10_000) -> list[Figure]:
 
 
 def generate(folder: Path, files: int) -> list[Path]:
-    """PNG files of one noise picture with their number in its first pixels, a thousand to a folder."""
+    """Write PNG files of a noise image with the file's number in its first pixels, a thousand in each folder."""
     base = np.random.Generator(np.random.Philox(0)).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     paths = []
     for i in range(files):
@@ -77,15 +88,15 @@ def generate(folder: Path, files: int) -> list[Path]:
 
 
 def run(root: Path, more: list[str], out: str, meanwhile: Callable[[], None] | None = None) -> dict[str, Any]:
-    """One whole process; its CPU seconds, peak memory (kilobytes on Linux) and wall time.
+    """The usage of one whole run (see `parse_usage`).
 
-    `meanwhile` is called now and then while it runs, a tenth of the time.
+    `meanwhile` is called while it runs, for a tenth of the time.
     """
-    command = [sys.executable, "-c", USAGE + MAIN, "run", str(root / "identity.yaml"), str(root / "in")]
-    said, complained = root / f"{out}.out", root / f"{out}.err"
+    words = usage_command("run", root / "identity.yaml", root / "in", "-o", root / out, "--json", *more)
+    out_file, err_file = root / f"{out}.out", root / f"{out}.err"
     began = time.perf_counter()
-    with said.open("w") as stdout, complained.open("w") as stderr:
-        process = subprocess.Popen([*command, "-o", str(root / out), "--json", *more], stdout=stdout, stderr=stderr)
+    with out_file.open("w") as stdout, err_file.open("w") as stderr:
+        process = subprocess.Popen(words, stdout=stdout, stderr=stderr)
         while process.poll() is None:
             pause = None
             if meanwhile is not None:
@@ -94,17 +105,11 @@ def run(root: Path, more: list[str], out: str, meanwhile: Callable[[], None] | N
                 pause = 10 * (time.perf_counter() - then)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(pause)
-    wall = time.perf_counter() - began
-    if process.returncode:
-        raise RuntimeError(
-            f"odekit {' '.join(command[3:])}: exit code {process.returncode}: {complained.read_text()[-500:]}"
-        )
-    found: dict[str, Any] = json.loads(said.read_text().splitlines()[-1])
-    return found | {"wall": wall}
+    return parse_usage(words, process.returncode, out_file.read_text(), err_file.read_text(), began)
 
 
 class BareLoop:
-    """Samples of a bare loop, taken while something else runs: on a machine that others use, speed changes."""
+    """Samples of a bare loop, taken while a run goes on, because the speed of a shared machine changes."""
 
     def __init__(self, paths: list[Path], folder: Path, size: int = 50) -> None:
         self.paths = itertools.cycle(paths)
@@ -116,20 +121,20 @@ class BareLoop:
         del self.spent[:]  # the first one imports decoders
 
     def sample(self) -> None:
-        """One more sample."""
+        """Take one sample."""
         part = list(itertools.islice(self.paths, self.size))
         self.spent.append(plain_loop(part, self.folder / uuid.uuid4().hex))
 
     @property
     def mean(self) -> float:
-        """CPU seconds a file, over all samples; one is taken where there are none."""
+        """CPU seconds per file over all samples; takes one where there are none."""
         if not self.spent:
             self.sample()
         return sum(self.spent) / len(self.spent)
 
 
 def plain_loop(paths: list[Path], out: Path) -> float:
-    """CPU seconds a file of reading, decoding, encoding and writing the same files in a bare loop in this process."""
+    """CPU seconds per file of reading, decoding, encoding and writing files in a bare loop in this process."""
     out.mkdir()
     before = resource.getrusage(resource.RUSAGE_SELF)
     for path in paths:

@@ -1,4 +1,4 @@
-"""`odekit bench sides`: pictures of other sizes than the built-in prior's, with calls and memory of whole runs."""
+"""`python -m benchmarks sides`: images of other sizes than the built-in prior's; calls and memory of whole runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from benchmarks.processes import MAIN, peak_report
+import typer
+
+from benchmarks.options import AsJson, Plot
+from benchmarks.output import print_result
+from benchmarks.processes import MAIN, MAXRSS_BYTES, PRINT_MAXRSS
 from benchmarks.table import Goal, Row, Table
+from odekit.errors import ConfigError
 
 COLUMNS = {
     "prior": "prior",
@@ -35,13 +40,30 @@ LARGE: dict[str, Any] = {
 """The network of google/ddpm-ema-celebahq-256 (arXiv:2006.11239, appendix B): 114 million weights."""
 
 
+def command(
+    side: Annotated[list[int] | None, typer.Option("--side", help="Pixels, a multiple of 32; repeatable.")] = None,
+    steps: Annotated[int, typer.Option(min=2, help="Levels of the grid.")] = 6,
+    large: Annotated[bool, typer.Option("--large", help="Also a network of 114 million weights at 256 px.")] = False,
+    as_json: AsJson = False,
+    plot: Plot = None,
+) -> None:
+    """Images of any size: calls, memory and 8-bit identity of whole runs with exact and random-weight priors.
+
+    Example: python -m benchmarks sides --side 64 --side 256
+    """
+    wrong = [one for one in side or [] if one < 32 or one % 32]
+    if wrong:
+        raise ConfigError(f"--side {wrong[0]}: a multiple of 32, at least 32")
+    print_result(sides(side or [64, 256], steps, large), as_json, plot)
+
+
 def sides(wanted: Sequence[int], steps: int = 6, large: bool = False) -> Table:
-    """A row for each side and prior: one picture of noise through `odedit-exact`, in a process of its own.
+    """A row for each side and prior: one noise image through `odedit-exact`, in a process of its own.
 
     Args:
         wanted: sides in pixels, multiples of 32.
         steps: levels of the grid.
-        large: measure a network of 114 million random weights too, with two levels and nothing edited.
+        large: also measure a network of 114 million random weights, with two levels and without an edit.
     """
     rows = []
     with tempfile.TemporaryDirectory() as place:
@@ -63,7 +85,7 @@ def sides(wanted: Sequence[int], steps: int = 6, large: bool = False) -> Table:
 
 
 def row(place: Path, name: str, prior: str, side: int, steps: int, edited: bool = True) -> Row:
-    """Restored at two levels of the grid (where `edited`), and left alone."""
+    """One run without an enhancer and, where `edited`, one that edits at two levels of the grid."""
     import numpy as np
 
     from odekit.core.image import Image
@@ -72,32 +94,32 @@ def row(place: Path, name: str, prior: str, side: int, steps: int, edited: bool 
     pixels = np.random.Generator(np.random.Philox(side)).integers(0, 256, (side, side, 3), dtype=np.uint8)
     face, out = place / f"{side}.png", place / f"{name} {side}"
     write(Image.from_uint8(pixels), face, format="png")
-    alone = process(prior, face, out / "alone", steps, "none")
+    plain = run(prior, face, out / "plain", steps, "none")
     enhancer = f"{{use: langevin, levels: [0, {steps // 2}], iterations: 2}}"
-    done = process(prior, face, out / "edited", steps, enhancer) if edited else alone
+    summary = run(prior, face, out / "edited", steps, enhancer) if edited else plain
     return {
         "prior": name,
         "side": side,
         "steps": steps,
-        "calls": done["calls_per_image"] if edited else None,
-        "again": alone["calls_per_image"],
-        "identical": bool((read(out / "alone" / face.name).to_uint8() == pixels).all()),
-        "memory": max(done["peak"], alone["peak"]),
+        "calls": summary["calls_per_image"] if edited else None,
+        "again": plain["calls_per_image"],
+        "identical": bool((read(out / "plain" / face.name).to_uint8() == pixels).all()),
+        "memory": max(summary["peak"], plain["peak"]),
     }
 
 
-def process(prior: str, face: Path, out: Path, steps: int, enhancer: str) -> dict[str, Any]:
-    """The summary of one run, with its peak memory in GB."""
+def run(prior: str, face: Path, out: Path, steps: int, enhancer: str) -> dict[str, Any]:
+    """The summary of one run in its own process, with its peak memory in GB."""
     settings = [f"priors.face={prior}", f"restore.inverter.steps={steps}", f"restore.enhancer={enhancer}"]
     words = [word for setting in settings for word in ("--set", setting)]
-    program = [sys.executable, "-c", f"{peak_report()}\n{MAIN}", "run", "odedit-exact", str(face), "-o", str(out)]
-    done = subprocess.run([*program, *words, "--json"], check=True, capture_output=True, text=True)
-    text, _, peak = done.stdout.rstrip().rpartition("\n")
-    return dict(json.loads(text)) | {"peak": int(peak) * (1 if sys.platform == "darwin" else 1024) / 1e9}
+    program = [sys.executable, "-c", f"{PRINT_MAXRSS}\n{MAIN}", "run", "odedit-exact", str(face), "-o", str(out)]
+    finished = subprocess.run([*program, *words, "--json"], check=True, capture_output=True, text=True)
+    text, _, peak = finished.stdout.rstrip().rpartition("\n")
+    return dict(json.loads(text)) | {"peak": int(peak) * MAXRSS_BYTES / 1e9}
 
 
 def random_network(folder: Path, side: int, shape: dict[str, Any]) -> None:
-    """A prior's folder in the layout of google/ddpm-ema-celebahq-256 (network and scheduler side by side)."""
+    """Write a prior of random weights in the layout of google/ddpm-ema-celebahq-256."""
     import torch
     from diffusers import DDPMScheduler, UNet2DModel
 

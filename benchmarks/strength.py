@@ -1,19 +1,24 @@
-"""`odekit bench strength`: automatic strength against the best fixed settings, chosen with knowledge of the damage."""
+"""`python -m benchmarks strength`: automatic strength against the best fixed settings, chosen with known damage."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
+from benchmarks.options import AsJson, Faces, Keep, Plot, Seed
+from benchmarks.output import print_progress, print_result
+from benchmarks.quality import CEILING, MARGINS, mean_swd
 from benchmarks.table import Goal, Row, Table
 from odekit.evaluation.bootstrap import difference, worse_swd
-from odekit.evaluation.experiments.faces import Pictures
-from odekit.parts.enhancers.calibration import Calibration
-from odekit.parts.metrics.swd import repeated
-from odekit.training.calibration.meter import worth
-from odekit.training.calibration.treated import CEILING, Cases, Treated
+from odekit.evaluation.experiments.faces import Pictures, face_set
+from odekit.parts.enhancers.calibration import Calibration, load_calibration
+from odekit.training.calibration.meter import combined_gain, describe_faces
+from odekit.training.calibration.treated import Cases, Treated, damaged_cases, open_restore, treat
 
 COLUMNS = {
     "arm": "setting",
@@ -26,103 +31,127 @@ COLUMNS = {
     "rest": "PSNR on the rest",
 }
 NOISY = ("noise", "mask")
-MARGINS = {"psnr": 0.2, "ssim": 0.01, "swd": 0.05}
-"""By how much `auto` may be worse and still count as no worse."""
-SWD_DRAWS = 4
-"""Of each resample; the figures themselves take the metric's own."""
+Array = NDArray[np.float64]
 Picks = Sequence[str]
-"""The strength for each picture."""
+"""The strength of each image."""
 
 
-def judge(cases: Cases, treated: Treated, calibration: Calibration, how: str) -> Table:
+def command(
+    data: Faces = None,
+    limit: Annotated[int, typer.Option(min=1, help="Number of faces.")] = 128,
+    meter: Annotated[Path | None, typer.Option(help="The calibration to evaluate; default: the built-in one.")] = None,
+    chain: Annotated[
+        str, typer.Option(help="A chain with iterations: auto; everything but its enhancer is used.")
+    ] = "odedit-auto",
+    keep: Keep = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    plot: Plot = None,
+) -> None:
+    """iterations: auto against fixed settings that know the damage. `odekit calibrate meter` fits its meter.
+
+    Example: python -m benchmarks strength --limit 24
+    """
+    # Every strength is decoded first, without the chain's enhancer; the decision is evaluated afterwards.
+    _, stage = open_restore(chain, batch_size=8, enhancer="none")
+    pictures = face_set(data, stage.prior.shape[1]).test_or_val[:limit]
+    cases = damaged_cases(pictures, seed, lambda image: stage.taken(image)[0])
+    calibration = load_calibration(meter)
+    treated = treat(
+        cases, stage.inverter, stage.prior, calibration.strengths, seed=seed, keep=keep, progress=print_progress
+    )
+    how = f"chain {chain}; {describe_faces(pictures, 'test')}"
+    print_result(evaluate(cases, treated, calibration, how), as_json, plot)
+
+
+def evaluate(cases: Cases, treated: Treated, calibration: Calibration, how: str) -> Table:
     """The table of all settings, with the goals of `auto` against fixed ones.
 
-    The fixed setting of a kind (or of a severity) is the one of the largest mean worth on these very pictures: a better
-    guess than anybody could make beforehand.
+    The fixed setting of a kind (or of a severity) is the one with the largest mean gain on these very images: better
+    than any choice made beforehand.
     """
     names = list(treated.outputs)
     fixed: dict[str, Picks] = {f"fixed: {name}": [name] * len(cases.clean) for name in names}
-    best = max(names, key=lambda name: float(_worth(treated, name).mean()))
-    known = {
-        "best fixed of each severity": known_best(treated, cases.severities),
-        "best fixed of each kind": known_best(treated, cases.kinds),
+    best = max(names, key=lambda name: float(gain_or_zero(treated, name).mean()))
+    oracle = {
+        "best fixed of each severity": best_of_each(treated, cases.severities),
+        "best fixed of each kind": best_of_each(treated, cases.kinds),
     }
     auto = [calibration.decide(readings).strength.name for readings in treated.readings]
-    arms = fixed | known | {"auto": auto}
-    rows = [row(name, picks, cases, treated) for name, picks in arms.items()]
+    rows = [arm_row(name, picks, cases, treated) for name, picks in (fixed | oracle | {"auto": auto}).items()]
     goals = [
         goal
-        for name, picks in {f"best single one ({best})": fixed[f"fixed: {best}"], **known}.items()
-        for goal in no_worse(name, auto, picks, cases, treated)
+        for name, picks in {f"best single one ({best})": fixed[f"fixed: {best}"], **oracle}.items()
+        for goal in no_worse_goals(name, auto, picks, cases, treated)
     ]
     undamaged = [i for i, severity in enumerate(cases.severities) if severity == 0]
     if undamaged:
-        worst = float(np.minimum(picked(treated.psnr, auto), CEILING)[undamaged].min())
+        worst = float(np.minimum(select(treated.psnr, auto), CEILING)[undamaged].min())
         goals.append(Goal("undamaged: worst PSNR", worst, least=CEILING, unit="dB"))
     return Table("strength", how, COLUMNS, rows, goals, ("calls", ("psnr", "ssim", "swd")))
 
 
-def known_best(treated: Treated, groups: Sequence[object]) -> Picks:
-    """For each picture the strength that is best on the mean of its group."""
-    table = {name: _worth(treated, name) for name in treated.outputs}
+def best_of_each(treated: Treated, groups: Sequence[object]) -> Picks:
+    """For each image the strength with the largest mean gain over its group."""
+    gains = {name: gain_or_zero(treated, name) for name in treated.outputs}
     chosen = {}
     for group in dict.fromkeys(groups):
-        here = [i for i, other in enumerate(groups) if other == group]
-        chosen[group] = max(table, key=lambda name, here=here: float(table[name][here].mean()))  # type: ignore[misc]
+        members = [i for i, other in enumerate(groups) if other == group]
+        chosen[group] = max(gains, key=lambda name, members=members: float(gains[name][members].mean()))  # type: ignore[misc]
     return [chosen[group] for group in groups]
 
 
-def row(name: str, picks: Picks, cases: Cases, treated: Treated) -> Row:
-    """The figures of one setting."""
-    psnr = np.minimum(picked(treated.psnr, picks), CEILING)
+def arm_row(name: str, picks: Picks, cases: Cases, treated: Treated) -> Row:
+    """The row of one setting."""
+    psnr = np.minimum(select(treated.psnr, picks), CEILING)
     noisy = np.array([any(word in kind for word in NOISY) for kind in cases.kinds])
     undamaged = np.array(cases.severities) == 0
 
-    def mean(which: NDArray[np.bool_]) -> float:
-        return float(psnr[which].mean()) if which.any() else float("nan")
+    def mean(members: NDArray[np.bool_]) -> float:
+        return float(psnr[members].mean()) if members.any() else float("nan")
 
     return {
         "arm": name,
-        "calls": float(np.mean([treated.calls[pick] for pick in picks])),
+        "calls": mean_calls(treated, picks),
         "psnr": float(psnr.mean()),
-        "ssim": float(picked(treated.ssim, picks).mean()),
-        "swd": distance(pictures(treated, picks), cases.clean),
+        "ssim": float(select(treated.ssim, picks).mean()),
+        "swd": mean_swd(select_pictures(treated, picks), cases.clean),
         "clean": float(psnr[undamaged].min()) if undamaged.any() else float("nan"),
         "noise": mean(noisy),
         "rest": mean(~noisy & ~undamaged),
     }
 
 
-def no_worse(name: str, ours: Picks, theirs: Picks, cases: Cases, treated: Treated) -> list[Goal]:
-    """Ends of paired 95 % bootstrap intervals against the margins, and calls."""
+def no_worse_goals(name: str, ours: Picks, theirs: Picks, cases: Cases, treated: Treated) -> list[Goal]:
+    """Ends of paired 95 % bootstrap intervals against the margins, and the difference of calls."""
     psnr, ssim = (
-        difference(np.minimum(picked(table, ours), CEILING), np.minimum(picked(table, theirs), CEILING))  # type: ignore[arg-type]
-        for table in (treated.psnr, treated.ssim)
+        difference(np.minimum(select(values, ours), CEILING), np.minimum(select(values, theirs), CEILING))  # type: ignore[arg-type]
+        for values in (treated.psnr, treated.ssim)
     )
-    mine, other = (float(np.mean([treated.calls[pick] for pick in picks])) for picks in (ours, theirs))
-    ratio = worse_swd(pictures(treated, ours), pictures(treated, theirs), cases.clean)
+    ratio = worse_swd(select_pictures(treated, ours), select_pictures(treated, theirs), cases.clean)
     return [
         Goal(f"auto - {name}: PSNR, lower end", psnr.low, least=-MARGINS["psnr"], unit="dB"),
         Goal(f"auto - {name}: SSIM, lower end", ssim.low, least=-MARGINS["ssim"]),
         Goal(f"auto / {name}: SWD, upper end", ratio, most=1 + MARGINS["swd"]),
-        Goal(f"auto - {name}: calls", mine - other, most=0),
+        Goal(f"auto - {name}: calls", mean_calls(treated, ours) - mean_calls(treated, theirs), most=0),
     ]
 
 
-def distance(made: Pictures, clean: Pictures) -> float:
-    """SWD of two sets, mean over draws."""
-    return float(np.mean([one.mean for one in repeated(made, clean, SWD_DRAWS)]))
+def mean_calls(treated: Treated, picks: Picks) -> float:
+    """Mean network calls of an image."""
+    return float(np.mean([treated.calls[pick] for pick in picks]))
 
 
-def picked(table: Mapping[str, NDArray[np.float64]], picks: Picks) -> NDArray[np.float64]:
-    """Each picture's value under its own setting."""
-    return np.array([table[name][i] for i, name in enumerate(picks)])
+def select(values: Mapping[str, Array], picks: Picks) -> Array:
+    """The value of each image with its own strength."""
+    return np.array([values[name][i] for i, name in enumerate(picks)])
 
 
-def pictures(treated: Treated, picks: Picks) -> Pictures:
-    """Each picture under its own setting."""
+def select_pictures(treated: Treated, picks: Picks) -> Pictures:
+    """Each image restored with its own strength."""
     return np.stack([treated.outputs[name][i] for i, name in enumerate(picks)])
 
 
-def _worth(treated: Treated, name: str) -> NDArray[np.float64]:
-    return np.zeros(len(treated.readings)) if name == "none" else worth(treated, name)
+def gain_or_zero(treated: Treated, name: str) -> Array:
+    """The combined gain of a strength on each image; zero for `none`."""
+    return np.zeros(len(treated.readings)) if name == "none" else combined_gain(treated, name)

@@ -1,4 +1,4 @@
-"""A measured table: rows, the figures that were to be reached, and how it was measured."""
+"""What a benchmark returns: a table of rows with goals, or single figures."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 Row = dict[str, Any]
 LINES = ("solver", "grid", "method", "precision")
-"""What tells the lines of a plot apart."""
+"""Columns whose values name the lines of a plot."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """One figure to reach: `value` is at least `least`, or at most where `most` is given."""
+    """One figure to reach: `value` must be at least `least`, or at most `most`."""
 
     name: str
     value: float
@@ -24,7 +24,7 @@ class Goal:
 
     @property
     def reached(self) -> bool:
-        """The value keeps its bounds."""
+        """Whether the value is within its bounds."""
         return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
 
     @property
@@ -35,33 +35,62 @@ class Goal:
 
     def tree(self) -> Row:
         """Plain data."""
-        said = shown(self.value)
-        return {"name": self.name, "value": f"{said} {self.unit}".strip(), "goal": self.bound, "reached": self.reached}
+        value = f"{format_value(self.value)} {self.unit}".strip()
+        return {"name": self.name, "value": value, "goal": self.bound, "reached": self.reached}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure that should be at most `goal`."""
+
+    name: str
+    value: float
+    unit: str
+    goal: float
+    runs: int
+    note: str = ""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the value is at most the goal."""
+        return self.value <= self.goal
+
+    def tree(self) -> Row:
+        """Plain data."""
+        return {
+            "name": self.name,
+            "value": round(self.value, 4),
+            "unit": self.unit,
+            "goal": self.goal,
+            "reached": self.reached,
+            "runs": self.runs,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a bench gives."""
+    """The result of a benchmark."""
 
     name: str
     how: str
-    """Prior, pictures, precision: one line."""
+    """Prior, images, precision and machine in one line."""
     columns: Mapping[str, str]
     """Key of a row -> heading."""
     rows: Sequence[Row]
     goals: Sequence[Goal] = field(default_factory=tuple)
     axes: tuple[str, tuple[str, ...]] = ("calls", ("psnr",))
-    """For plots: the key along x, the keys along y; one line for each solver and grid."""
+    """For plots: the column on the x axis, and the columns on the y axes of the panels."""
 
     def tree(self) -> Row:
-        """Plain data; numbers are rounded, those that are not finite become text."""
-        rows = [{key: plain(row[key]) for key in self.columns} for row in self.rows]
+        """Plain data with rounded numbers; NaN is null, infinities are text."""
+        rows = [{key: json_value(row[key]) for key in self.columns} for row in self.rows]
         goals = [goal.tree() for goal in self.goals]
         return {"name": self.name, "how": self.how, "columns": dict(self.columns), "rows": rows, "goals": goals}
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it: what is not known is null, infinities are text."""
+def json_value(value: Any) -> Any:
+    """A value for JSON: four digits, NaN as null, infinities as text."""
     if not isinstance(value, float):
         return value
     if math.isnan(value):
@@ -69,8 +98,8 @@ def plain(value: Any) -> Any:
     return float(f"{value:.4g}") if math.isfinite(value) else str(value)
 
 
-def shown(value: Any) -> str:
-    """A value as a person reads it."""
+def format_value(value: Any) -> str:
+    """A value for a person to read; nothing for NaN and None."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float) and math.isnan(value):
@@ -80,8 +109,11 @@ def shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def plot(table: Table, path: Any) -> None:
-    """One panel for each y: a line for each solver and grid, or method and precision. The ending says the format."""
+def draw_plot(table: Table, path: Any) -> None:
+    """Draw one panel for each y axis, with a line for each solver and grid, or method and precision.
+
+    The suffix of the path selects the file format.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,4 +1,4 @@
-"""Algorithm 1 of the paper as one loop."""
+"""Algorithm 1 of the paper (ODEdit) as one loop."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def no_watch(event: str, latent: Latent) -> None:
-    """Watches nothing."""
+def ignore_event(event: str, latent: Latent) -> None:
+    """A progress callback that does nothing."""
 
 
 def ignore_decision(fitted: Fitted) -> None:
-    """Is told of decisions and forgets them."""
+    """A decision callback that does nothing."""
 
 
 def edit(
@@ -27,39 +27,39 @@ def edit(
     enhancer: Enhancer,
     prior: Prior,
     rng: Rng,
-    watch: Watch = no_watch,
+    watch: Watch = ignore_event,
     *,
     repeats: int = 1,
     keep: Tensor | None = None,
     decided: Callable[[Fitted], None] = ignore_decision,
 ) -> State:
-    """ODEdit (Algorithm 1): invert, then come back level by level, enhancing the latent where the enhancer acts.
+    """Invert images along the ODE, then decode them level by level and enhance the latent on the way (Algorithm 1).
 
     Args:
-        clean: float64 (N, 3, H, W), the pictures in model space, in [-1, 1].
-        inverter: takes states up to the highest level and back.
-        enhancer: moves the latent at its levels, before the step down from there.
-        prior: the model whose density the enhancer climbs.
+        clean: float64 (N, 3, H, W), the images in model space, in [-1, 1].
+        inverter: maps an image to the highest noise level and back.
+        enhancer: updates the latent at its levels, before the step down from that level.
+        prior: the diffusion model whose density the enhancer increases.
         rng: one noise stream per row.
-        watch: is told of every event.
-        repeats: rounds; each starts from the result of the one before (SDEdit's repeats).
-        keep: (N, 1, H, W), 1 where pixels of the input stay as they are.
-        decided: is told what an adaptive enhancer decided, in every round.
+        watch: progress callback, called at every event.
+        repeats: number of rounds; each round starts from the result of the previous one (SDEdit's repeats).
+        keep: (N, 1, H, W), 1 where the pixels of the input are kept.
+        decided: callback that receives the decisions of an adaptive enhancer, once per round.
 
     Returns:
-        float64 (N, 3, H, W), the restored pictures in model space (not clipped).
+        float64 (N, 3, H, W), the restored images in model space (not clipped).
     """
-    acting, acts = enhancer.acts_on(inverter.levels), enhancer
+    acting, active_enhancer = enhancer.acts_on(inverter.levels), enhancer
     for _ in range(repeats):
         latent, untouched = inverter.invert(clean, rng), None
         watch("inverted", latent)
         if isinstance(enhancer, Adaptive):
-            acts = fitted = enhancer.fitted(clean, latent, inverter.levels)
+            active_enhancer = fitted = enhancer.fitted(clean, latent, inverter.levels)
             acting, untouched = fitted.acts_on(inverter.levels), fitted.untouched
             decided(fitted)
-        latent = decode(latent, inverter, acts, acting, prior, rng, watch, keep)
-        if untouched:  # the exact ODE brings them back to where they came from
-            latent = replace(latent, x=kept_rows(latent.x, clean, untouched))
+        latent = decode(latent, inverter, active_enhancer, acting, prior, rng, watch, keep)
+        if untouched:  # the exact ODE maps these rows back to the input, so the input is taken
+            latent = replace(latent, x=replace_rows(latent.x, clean, untouched))
         clean = latent.x if keep is None else keep * clean + (1 - keep) * latent.x
         watch("restored", latent)
     return clean
@@ -72,10 +72,10 @@ def decode(
     acting: frozenset[int],
     prior: Prior,
     rng: Rng,
-    watch: Watch = no_watch,
+    watch: Watch = ignore_event,
     keep: Tensor | None = None,
 ) -> Latent:
-    """Level by level from a latent to the image, moved by the enhancer at the levels in `acting`."""
+    """Step from a latent down to the image, and enhance it at the levels in `acting`."""
     while latent.level >= 0:
         if latent.level in acting:
             x = enhancer.enhance(latent.x, latent.level, inverter.levels, prior, rng)
@@ -88,8 +88,8 @@ def decode(
     return latent
 
 
-def kept_rows(x: State, clean: State, rows: Sequence[int]) -> State:
-    """x with these rows from `clean`."""
+def replace_rows(x: State, clean: State, rows: Sequence[int]) -> State:
+    """A copy of x with these rows taken from `clean`."""
     x = x.clone()
     x[list(rows)] = clean[list(rows)]
     return x

@@ -1,31 +1,31 @@
-"""What can go wrong, as one family: every message says what, where and what to do next."""
+"""The error family. Every message says what is wrong, where, and what to do next."""
 
 from __future__ import annotations
 
 
 class OdekitError(Exception):
-    """Base of all errors that are shown to a person as one line, never as a traceback."""
+    """Base of all errors that the command line shows as one line, without a traceback."""
 
 
 class ConfigError(OdekitError):
-    """A chain, an option or a command line that cannot be meant: wrong name, type or value."""
+    """Invalid chain, option or command line: wrong name, type or value."""
 
 
 class InputError(OdekitError):
-    """A picture that cannot be read, or that this chain does not accept."""
+    """An image that cannot be read, or that the chain does not accept."""
 
 
 class WeightsError(OdekitError):
-    """Weights that are missing, damaged, unsafe or of another network."""
+    """Weights that are missing, damaged, unsafe, or made for another network."""
 
 
 class PluginError(OdekitError):
-    """A plugin that fails, clashes with another, or breaks an interface."""
+    """A plugin that fails, conflicts with another plugin, or violates an interface."""
 
 
 class DeviceError(OdekitError):
-    """A device or precision that is not there."""
+    """A device or precision that is not available."""
 
 
 class OdekitWarning(UserWarning):
-    """What a person should know while the work goes on; shown once, as one line."""
+    """A problem that does not stop the run; shown once, as one line."""

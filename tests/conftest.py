@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,10 +43,20 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finished]:
     """Run `odekit ARGS` in this process, as the installed command does."""
+    return caller("odekit.cli", capsys, monkeypatch)
+
+
+@pytest.fixture
+def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finished]:
+    """Run `python -m benchmarks ARGS` in this process."""
+    return caller("benchmarks.__main__", capsys, monkeypatch)
+
+
+def caller(module: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finished]:
+    """Runs the function `main` of a module with arguments of a command line."""
 
     def call(*args: object) -> Finished:
-        from odekit.cli import main
-
+        main = importlib.import_module(module).main
         monkeypatch.setattr(sys, "argv", ["odekit", *map(str, args)])
         capsys.readouterr()
         try:

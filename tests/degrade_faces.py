@@ -14,8 +14,8 @@ DATA = Path(__file__).parent / "data"
 
 @functools.cache
 def faces() -> np.ndarray:
-    with np.load(DATA / "faces" / "faces64_test.npz") as found:
-        return found["images"]
+    with np.load(DATA / "faces" / "faces64_test.npz") as stored:
+        return stored["images"]
 
 
 @functools.cache

@@ -30,7 +30,7 @@ def noise(height: int, width: int, seed: int = 0) -> Image:
 
 
 class At:
-    """A detector that finds what it was told."""
+    """A detector that returns given faces."""
 
     frames: list[Frame] = []
 

@@ -1,4 +1,4 @@
-"""Noise that is drawn ahead for a card is the noise that would have been drawn."""
+"""Prefetched noise for a GPU equals the noise without prefetching."""
 
 import threading
 
@@ -16,7 +16,7 @@ def rows(n=5):
 
 
 def taken(noise, script):
-    """All that a script of picks and sizes draws."""
+    """All draws of a sequence of picks and sizes."""
     found = []
     for some, side in script:
         here = noise if some is None else noise.pick(some)

@@ -1,6 +1,6 @@
-"""TF32 is on in a network's call where the run asks for it and off where not; the user's own switches come back.
+"""TF32 is on during network calls only if the run requests it, and the user's switches are restored afterwards.
 
-torch's switches are there without a card, so that what a card would see is tested here too.
+torch's switches exist without a GPU, so that they can be tested on the CPU.
 """
 
 import subprocess
@@ -27,11 +27,11 @@ from odekit.testing import GaussianModel
 
 NEW = hasattr(torch.backends.cuda.matmul, "fp32_precision")
 CARD = "cuda:0"
-needs_new = pytest.mark.skipif(not NEW, reason="torch before 2.9 has the old switches alone")
+needs_new = pytest.mark.skipif(not NEW, reason="torch before 2.9 has only the old switches")
 
 
 def switches():
-    """(products, convolutions): whether a card would compute them in TF32."""
+    """(products, convolutions): whether a GPU would compute them in TF32."""
     if not NEW:
         return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     kinds = torch.backends.cuda.matmul, torch.backends.cudnn.conv
@@ -58,7 +58,7 @@ def test_the_switches_come_back_after_an_exception_and_inside_one_another():
 
     with pytest.raises(ZeroDivisionError):
         fails()
-    assert switches() == before and module._now == []
+    assert switches() == before and module._active_modes == []
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps", torch.device("cpu")])
@@ -149,13 +149,13 @@ for setting in {SETTINGS!r}:
 @needs_new
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
 def test_whatever_a_user_has_set_is_as_if_no_network_had_run():
-    """Also what follows from settings that are made later: a switch that followed another one still does."""
+    """Later settings have the same effect too: a switch that followed another one still does."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert done.stdout == ""
 
 
 class OldTorch:
-    """torch before 2.9: two flags, one of which is also a word."""
+    """torch before 2.9: two flags, one of which also has a named value."""
 
     def __init__(self, products="highest", convolutions=True):
         self.products = products
@@ -192,14 +192,14 @@ def test_old_torch_has_its_flags_set_and_put_back(wanted, inside, own):
 
 @pytest.fixture
 def on_a_card(monkeypatch):
-    """The processor counts as a card with the switches, and as one that has TF32."""
+    """The CPU is treated as a GPU that has the switches and supports TF32."""
     monkeypatch.setattr(module, "switched", lambda device: True)
     for place in ("odekit.core.precision", "odekit.chains.tuning.precision"):
         monkeypatch.setattr(f"{place}.has_tf32", lambda device: True)
 
 
 def watched(network, seen):
-    """Note the switches at every call of a network."""
+    """Record the switches at every call of a network."""
     network.register_forward_pre_hook(lambda *_: seen.append(switches()))
 
 
@@ -234,7 +234,7 @@ def test_the_switches_come_back_where_a_network_fails(on_a_card):
 
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
 def test_a_prior_that_knows_nothing_of_switches_has_them_set(on_a_card, precision):
-    """A plugin's, say."""
+    """Such as the prior of a plugin."""
     seen, inner = [], GaussianModel(8)
     prior = SimpleNamespace(shape=inner.shape, schedule=inner.schedule, eps=lambda x, t: seen.append(switches()) or x)
     BatchedPrior(prior, 1, Counter(), precision, CARD).eps(torch.zeros((1, 3, 8, 8)), 0.0)
@@ -258,7 +258,7 @@ def test_tf32_is_refused_where_the_device_does_not_have_it(cli, tmp_path):
         resolve_precision("tf32", "cpu")
     PIL.Image.new("RGB", (64, 64)).save(tmp_path / "face.png")
     done = cli("run", "odedit", tmp_path / "face.png", "-o", tmp_path / "out", "--device", "cpu", "--precision", "tf32")
-    assert done.code == 2 and "precision tf32 needs an NVIDIA card" in done.err
+    assert done.code == 2 and "precision tf32 needs an NVIDIA GPU" in done.err
 
 
 @pytest.mark.parametrize("capability, has", [((7, 5), False), ((8, 0), True), ((9, 0), True)])

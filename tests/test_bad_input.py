@@ -115,7 +115,7 @@ def unknown_setting(c):
 def missing_device(c):
     c.run(c.exact())
     c.args += ["--device", "cuda:77"]
-    return "device 'cuda:77' is not there"
+    return "device 'cuda:77' is not available"
 
 
 def batch_of_none(c):

@@ -1,11 +1,11 @@
-"""The option `colour`: five numbers and a fog field, against transforms that are known."""
+"""The option `colour`: five numbers and a fog field, against known transforms."""
 
 import json
 
 import numpy as np
 import pytest
 
-from benchmarks.colour import judge
+from benchmarks.colour import evaluate
 from odekit import Chain, Image
 from odekit.errors import ConfigError
 from odekit.evaluation.degrade.recipe import damage
@@ -13,9 +13,9 @@ from odekit.evaluation.experiments.faces import face_set
 from odekit.images.colour import LUMA_CHROMA
 from odekit.parts.installed import catalog
 from odekit.parts.metrics.psnr import PsnrMetric
-from odekit.parts.repair.colour import best_fog, best_numbers, defogged, load_colour_correction, low, transformed
+from odekit.parts.repair.colour import defogged, load_colour_correction, low, transformed
 from odekit.parts.stages.options import Restore
-from odekit.training.calibration.colour import calibrate
+from odekit.training.calibration.colour import best_fog, best_numbers, calibrate
 
 FACES = face_set(None, 64).test
 
@@ -25,7 +25,7 @@ def image(i):
 
 
 def recoloured(pixels, gain, offset, saturation, tint):
-    """A known damage in the turned axes."""
+    """A known damage in luma and chroma."""
     turned = np.einsum("ij,jhw->ihw", LUMA_CHROMA, pixels.astype(np.float64))
     turned[0] = gain * turned[0] + offset
     turned[1:] = saturation * turned[1:] + np.array(tint)[:, None, None]
@@ -63,9 +63,9 @@ def test_colour_damage_is_undone_by_decibels(kind):
     gains = []
     for i in range(4):
         hurt = damage(image(i), kind, 0, 4)
-        mended, told = load_colour_correction().undo(hurt)
+        mended, facts = load_colour_correction().undo(hurt)
         gains.append(PsnrMetric().measure(mended, image(i)) - PsnrMetric().measure(hurt, image(i)))
-        assert not told["damaged"] or told["fog"] == (kind == "fog")
+        assert not facts["damaged"] or facts["fog"] == (kind == "fog")
     assert np.mean(gains) > 3
 
 
@@ -73,21 +73,21 @@ def test_colour_damage_is_undone_by_decibels(kind):
 def test_whole_colours_stay_to_the_last_bit(kind):
     for i in range(8):
         hurt = image(i) if kind == "clean" else damage(image(i), kind, 0, 4)
-        same, told = load_colour_correction().undo(hurt)
-        assert same is hurt and not told["damaged"]
+        same, facts = load_colour_correction().undo(hurt)
+        assert same is hurt and not facts["damaged"]
 
 
-def test_a_calibration_is_made_written_and_judged_by_commands(tmp_path, cli):
+def test_a_calibration_is_made_written_and_judged_by_commands(tmp_path, cli, bench):
     data, out = tmp_path / "faces.npz", tmp_path / "balance.npz"
     np.savez(data, images=FACES[:14], split=np.array(["train"] * 12 + ["test"] * 2))
-    done = cli("bench", "colour", "--calibrate", out, "--data", data, "--limit", 12)
+    done = cli("calibrate", "colour", "-o", out, "--data", data, "--limit", 12)
     assert done.code == 0, done.err
-    common = ("bench", "colour", "--data", data, "--kind", "brightness", "--json")
-    table = json.loads(cli(*common, "--estimates", out).out)
+    common = ("colour", "--data", data, "--kind", "brightness", "--json")
+    table = json.loads(bench(*common, "--estimates", out).out)
     assert [row["kind"] for row in table["rows"]] == ["clean", "brightness"]
-    told = load_colour_correction(out).undo(damage(image(13), "brightness", 0, 4))[1]
-    row = judge(FACES[13:14], load_colour_correction(out), ["brightness"]).rows[1]
-    assert row["touched"] == told["damaged"]
+    facts = load_colour_correction(out).undo(damage(image(13), "brightness", 0, 4))[1]
+    row = evaluate(FACES[13:14], load_colour_correction(out), ["brightness"]).rows[1]
+    assert row["touched"] == facts["damaged"]
     assert calibrate(FACES[:12]).numbers.shape == load_colour_correction(out).numbers.shape
 
 
@@ -106,7 +106,7 @@ def test_the_chain_undoes_colour_before_it_inverts_and_the_record_tells():
     assert gain > 1, "a toy prior, whose round trip is coarse"
 
 
-def test_the_option_is_judged_in_a_chain_by_a_command(tmp_path, cli):
+def test_the_option_is_judged_in_a_chain_by_a_command(tmp_path, bench):
     """A chain that changes nothing else: the figures are those of the undoing alone."""
     chain, data = tmp_path / "toy.yaml", tmp_path / "faces.npz"
     chain.write_text(
@@ -114,19 +114,19 @@ def test_the_option_is_judged_in_a_chain_by_a_command(tmp_path, cli):
         "  - restore: {enhancer: none, inverter: {solver: belm, steps: 8}}\n"
     )
     np.savez(data, images=FACES[:3], split=np.array(["test"] * 3))
-    common = ("bench", "colour", "--data", data, "--kind", "contrast", "--json")
-    alone, inside = (json.loads(cli(*common, *more).out) for more in ((), ("--chain", chain)))
+    common = ("colour", "--data", data, "--kind", "contrast", "--json")
+    alone, inside = (json.loads(bench(*common, *more).out) for more in ((), ("--chain", chain)))
     for a, b in zip(alone["rows"], inside["rows"], strict=True):
         assert b["touched"] == a["touched"] and b["gain"] == pytest.approx(a["gain"], abs=0.01)
     assert inside["rows"][1]["gain"] > 3 and all(goal["reached"] for goal in inside["goals"])
-    refused = cli(*common, "--chain", chain, "--estimates", tmp_path / "a.npz")
+    refused = bench(*common, "--chain", chain, "--estimates", tmp_path / "a.npz")
     assert refused.code == 2 and "leave --estimates out" in refused.err
 
 
 def test_a_broken_estimate_is_refused_with_what_mends_it(tmp_path):
     path = tmp_path / "odd.npz"
     np.savez(path, centre=np.zeros(3))
-    with pytest.raises(ConfigError, match=r"odd\.npz cannot be used.*bench colour --calibrate"):
+    with pytest.raises(ConfigError, match=r"odd\.npz cannot be used.*odekit calibrate colour"):
         load_colour_correction(path)
     with pytest.raises(ConfigError, match="colour"):
         Chain.load("odedit", ["restore.colour=maybe"])
@@ -143,7 +143,7 @@ def test_chains_that_restore_undo_colours_and_blur_and_chains_that_promise_the_i
         name: getattr(Chain.load(name).spec.items[0].options, what) for name in catalog().chains if "odedit" in name
     }
     undo = {"odedit", "odedit-plus", "odedit-auto", "odedit-fast", "odedit-gfpgan", "odedit-codeformer"}
-    assert {name for name, said in asked.items() if said == "undo"} >= undo
+    assert {name for name, option in asked.items() if option == "undo"} >= undo
     assert asked["odedit-exact"] == asked["odedit-paper"] == getattr(Restore(), what) == "keep"
 
 

@@ -1,4 +1,4 @@
-"""`odekit bench table1`, `synergy` and `sweep` on an exact prior of 16 px: numbers, resuming, failures, wrong input."""
+"""`odekit experiment table1`, `synergy` and `sweep` on an exact prior of 16 px: numbers, resuming, failures, wrong input."""
 
 import csv
 import json
@@ -12,14 +12,14 @@ import pytest
 from degrade_faces import faces as face_pixels
 from scipy.ndimage import gaussian_filter
 
-from benchmarks import strength
 from odekit.chains import document
 from odekit.core.image import Image
 from odekit.core.interfaces import UpsamplerSpec
 from odekit.core.options import Options
 from odekit.errors import ConfigError, InputError
+from odekit.evaluation import bootstrap
 from odekit.evaluation.degrade.recipe import damage
-from odekit.evaluation.evaluate import opened
+from odekit.evaluation.evaluate import open_panel
 from odekit.evaluation.experiments import markdown, sheets, sweep_file, synergy, tradeoff
 from odekit.evaluation.experiments.faces import at_side, faces
 from odekit.evaluation.pairing import pictures
@@ -49,7 +49,7 @@ def chain(tmp_path):
 
 def table(cli, chain, out, *more, methods=None, limit=6):
     arguments = ["--methods", methods or f"{chain},resize", "--side", 16, "--limit", limit, "-o", out, *more]
-    return cli("bench", "table1", *arguments)
+    return cli("experiment", "table1", *arguments)
 
 
 class Fragile:
@@ -207,7 +207,9 @@ def test_weights_that_are_missing_stop_it_before_the_first_method_runs(cli, frag
         "fragile", licence="MIT", commercial_use=True, urls=["https://nowhere/f.pth"]
     )
     monkeypatch.setenv("ODEKIT_CACHE", str(tmp_path))
-    done = cli("bench", "table1", "--methods", "resize,fragile", "--side", 16, "--limit", 2, "-o", tmp_path / "out")
+    done = cli(
+        "experiment", "table1", "--methods", "resize,fragile", "--side", 16, "--limit", 2, "-o", tmp_path / "out"
+    )
     assert done.code == 2 and "odekit weights pull fragile" in done.err
     assert not (tmp_path / "out").exists()
 
@@ -247,7 +249,7 @@ def test_a_wrong_call_is_refused_before_anything_is_written(cli, tmp_path, monke
     if "--split" in arguments:
         np.savez(tmp_path / "f.npz", images=face_pixels()[:4], split=["test"] * 4)
         arguments = [*arguments, "--faces", "f.npz"]
-    done = cli("bench", "table1", *base, *arguments)
+    done = cli("experiment", "table1", *base, *arguments)
     assert done.code == 2
     assert message in done.err
     assert not (tmp_path / "out").exists()
@@ -257,21 +259,21 @@ def test_a_wrong_call_is_refused_before_anything_is_written(cli, tmp_path, monke
 
 
 def test_repeats_bring_sdedit_nearest_to_the_calls():
-    assert [one.name for one in tradeoff.rivals()] == [
+    assert [one.name for one in tradeoff.sdedit_methods()] == [
         "sdedit-200x3", "sdedit-300x2", "sdedit-400x2", "sdedit-500x1", "sdedit-600x1", "sdedit-700x1",
     ]  # fmt: skip
-    assert [one.chain.plan().calls for one in tradeoff.rivals()] == [600, 600, 800, 500, 600, 700]
-    assert [one.name for one in tradeoff.ours()] == ["odedit", "odedit-0.75", "odedit-1", "odedit-top"]
-    assert {one.chain.plan().calls for one in tradeoff.ours()} == {600}
-    assert [one.name for one in tradeoff.ours([1.0, 1.0])] == ["odedit", "odedit-1", "odedit-top"]
+    assert [one.chain.plan().calls for one in tradeoff.sdedit_methods()] == [600, 600, 800, 500, 600, 700]
+    assert [one.name for one in tradeoff.odedit_methods()] == ["odedit", "odedit-0.75", "odedit-1", "odedit-top"]
+    assert {one.chain.plan().calls for one in tradeoff.odedit_methods()} == {600}
+    assert [one.name for one in tradeoff.odedit_methods([1.0, 1.0])] == ["odedit", "odedit-1", "odedit-top"]
 
 
 def test_the_rivals_are_those_nearest_in_realism_and_in_faithfulness(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(strength, "SWD_RESAMPLES", 10)
+    monkeypatch.setattr(bootstrap, "SWD_RESAMPLES", 10)
     out = tmp_path / "out"
     arguments = ["--prior", "{use: mixture, side: 16}", "--side", 16, "--limit", 4, "--calls", 40, "--t0", "20,300"]
     arguments += ["--temperatures", "0.5,1"]  # the first is the default, which runs once
-    done = cli("bench", "tradeoff", *arguments, "--kinds", "gaussian_noise", "-o", out)
+    done = cli("experiment", "tradeoff", *arguments, "--kinds", "gaussian_noise", "-o", out)
     assert done.code == 0, done.err
     results = Results.read(out)
     assert [one.name for one in results.methods[1:]] == [
@@ -283,7 +285,7 @@ def test_the_rivals_are_those_nearest_in_realism_and_in_faithfulness(cli, tmp_pa
         for said, metric in zip(lines, ("swd", "psnr"), strict=True):
             mine = values[name][metric].value
             rival = min(("sdedit-20x2", "sdedit-300x1"), key=lambda one: abs(values[one][metric].value - mine))
-            assert said.startswith(f"{name}, as")
+            assert said.startswith(f"{name}, SDEdit setting of nearest {metric.upper()}")
             assert f": {rival} (" in said
     top = next(one for one in results.differences if (one.against, one.metric) == ("odedit-top", "psnr"))
     mean = values["odedit"]["psnr"].value - values["odedit-top"]["psnr"].value
@@ -303,7 +305,7 @@ def test_the_rivals_are_those_nearest_in_realism_and_in_faithfulness(cli, tmp_pa
     ],
 )
 def test_a_wrong_comparison_is_refused(cli, tmp_path, arguments, message):
-    done = cli("bench", "tradeoff", *arguments, "-o", tmp_path / "out")
+    done = cli("experiment", "tradeoff", *arguments, "-o", tmp_path / "out")
     assert done.code == 2
     assert message in done.err
     assert not (tmp_path / "out").exists()
@@ -346,11 +348,11 @@ def test_faces_come_from_folders_archives_and_folders_of_archives(tmp_path):
 def test_the_blur_leaves_the_wanted_gradient_energy():
     face = face_pixels()[4].transpose(2, 0, 1) / 255
     for share in (0.9, 0.5, 0.05):
-        sigma = synergy.matching(face, share * gradient_energy(face))
+        sigma = synergy.matching_sigma(face, share * gradient_energy(face))
         assert gradient_energy(synergy.blurred(face, sigma)) == pytest.approx(share * gradient_energy(face), rel=0.006)
     np.testing.assert_allclose(synergy.blurred(face, 1.2)[1], gaussian_filter(face[1], 1.2, mode="reflect"))
-    assert synergy.matching(face, 2 * gradient_energy(face)) == 0
-    assert synergy.matching(face, 0.0) == pytest.approx(synergy.WIDEST, rel=1e-6)
+    assert synergy.matching_sigma(face, 2 * gradient_energy(face)) == 0
+    assert synergy.matching_sigma(face, 0.0) == pytest.approx(synergy.WIDEST, rel=1e-6)
 
 
 def test_each_upsampler_has_three_inputs(cli, chain, tmp_path):
@@ -369,7 +371,7 @@ def test_each_upsampler_has_three_inputs(cli, chain, tmp_path):
         "--kinds",
         "gaussian_noise",
     ]
-    done = cli("bench", "synergy", *arguments)
+    done = cli("experiment", "synergy", *arguments)
     assert done.code == 0, done.err
     results = Results.read(out)
     assert [method.label for method in results.methods] == [
@@ -391,7 +393,7 @@ def test_each_upsampler_has_three_inputs(cli, chain, tmp_path):
     after = np.asarray(PIL.Image.open(out / "methods" / "small-resize" / f"{name}.png"))
     assert after.shape == (64, 64, 3)
     stamp = (out / "blurred" / f"{name}.png").stat().st_mtime_ns
-    assert cli("bench", "synergy", *arguments, "--resume").code == 0
+    assert cli("experiment", "synergy", *arguments, "--resume").code == 0
     assert (out / "blurred" / f"{name}.png").stat().st_mtime_ns == stamp
 
 
@@ -413,7 +415,7 @@ def sweep_text(chain, **changes):
 def test_options_are_crossed_and_each_point_is_plotted(cli, chain, tmp_path):
     (tmp_path / "s.yaml").write_text(sweep_text(chain))
     out = tmp_path / "out"
-    done = cli("bench", "sweep", tmp_path / "s.yaml", "--side", 16, "--limit", 4, "-o", out)
+    done = cli("experiment", "sweep", tmp_path / "s.yaml", "--side", 16, "--limit", 4, "-o", out)
     assert done.code == 0, done.err
     results = Results.read(out)
     assert [method.settings.get("restore.enhancer.iterations") for method in results.methods[1:]] == [1, 1, 4, 4]
@@ -450,7 +452,7 @@ def test_a_wrong_sweep_is_told_with_its_place(cli, chain, tmp_path, changes, mes
     import re
 
     (tmp_path / "s.yaml").write_text(sweep_text(chain, **changes))
-    done = cli("bench", "sweep", tmp_path / "s.yaml", "--side", 16, "--limit", 2, "-o", tmp_path / "out")
+    done = cli("experiment", "sweep", tmp_path / "s.yaml", "--side", 16, "--limit", 2, "-o", tmp_path / "out")
     assert done.code == 2
     assert re.search(message, done.err), done.err
     assert not (tmp_path / "out").exists()
@@ -458,7 +460,7 @@ def test_a_wrong_sweep_is_told_with_its_place(cli, chain, tmp_path, changes, mes
 
 def test_the_plot_needs_its_metrics(cli, chain, tmp_path):
     (tmp_path / "s.yaml").write_text(sweep_text(chain))
-    done = cli("bench", "sweep", tmp_path / "s.yaml", "--metrics", "psnr", "-o", tmp_path / "out")
+    done = cli("experiment", "sweep", tmp_path / "s.yaml", "--metrics", "psnr", "-o", tmp_path / "out")
     assert done.code == 2 and "needs the metric swd; add it to --metrics" in done.err
 
 
@@ -472,6 +474,22 @@ def test_the_shipped_sweeps_are_whole():
     assert sweep_file.load("masked").kinds == ("mask_pixels",)
     with pytest.raises(ConfigError, match="there is no sweep maskd; did you mean 'masked'"):
         sweep_file.load("maskd")
+
+
+def test_a_page_with_markers_keeps_the_text_around_them(tmp_path):
+    results = Results("table1", "A title", "8 faces", figures={"pictures": "pictures.png"})
+    (tmp_path / "pictures.png").write_bytes(b"png")
+    target = tmp_path / "docs" / "results.md"
+    markdown.publish(results, tmp_path, target)
+    whole = target.read_text()
+    assert whole.startswith("# A title\n\n<!-- begin results -->\n- command:")
+    target.write_text("# Ours\n\nours\n\n<!-- begin results -->\nold\n<!-- end results -->\n\nours too\n")
+    markdown.publish(results, tmp_path, target)
+    filled = target.read_text()
+    assert filled.startswith("# Ours\n\nours\n\n<!-- begin results -->\n") and filled.endswith("\n\nours too\n")
+    block = "<!-- begin results -->\n", "\n<!-- end results -->"
+    assert filled.split(block[0])[1].split(block[1])[0] == whole.split(block[0])[1].split(block[1])[0]
+    assert "](results-pictures.png)" in filled
 
 
 @pytest.mark.parametrize("count, shown", [(10, True), (11, False)])
@@ -488,7 +506,7 @@ def test_a_page_of_more_methods_than_can_be_read_has_no_tables_by_damage(count, 
         "h",
         methods=methods,
         groups=tuple(groups),
-        metrics=tuple(opened(choose("psnr"), "cpu").about.values()),
+        metrics=tuple(open_panel(choose("psnr"), "cpu").about.values()),
     )
     assert ("## PSNR by damage" in markdown.page(made)) == shown
 

@@ -1,4 +1,4 @@
-"""`odekit bench mend`: figures that scikit-image confirms, what counts as touched and harmed, and the command."""
+"""`python -m benchmarks mend`: figures that scikit-image confirms, what counts as touched and harmed, and the command."""
 
 import json
 import math
@@ -11,8 +11,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from typer.testing import CliRunner
 
 from benchmarks import mend as bench
-from benchmarks.commands.mend import mend
-from benchmarks.photo import Known, Truth
+from benchmarks.photo import LabelledFace, LabelledPhoto
 from odekit.core.image import Image
 from odekit.errors import ConfigError
 from odekit.images.io import read, write
@@ -22,7 +21,7 @@ BOX, OTHER = (8, 8, 24, 24), (40, 40, 60, 56)
 
 def known(tmp_path, *boxes):
     points = np.array(POINTS["astronaut.jpg"])
-    return Known(tmp_path / "a.png", [Truth(points, box, False, False) for box in boxes], True)
+    return LabelledPhoto(tmp_path / "a.png", [LabelledFace(points, box, False, False) for box in boxes], True)
 
 
 def spoiled(image, box, value=0.3):
@@ -35,7 +34,7 @@ def spoiled(image, box, value=0.3):
 def test_decibels_are_those_of_scikit_image(tmp_path):
     truth = noise(64, 64)
     bad, better = spoiled(truth, BOX), spoiled(truth, BOX, truth.pixels.mean())
-    row = bench.compared(known(tmp_path, BOX, OTHER), "scratches", 2, truth, bad, better)
+    row = bench.compare(known(tmp_path, BOX, OTHER), "scratches", 2, truth, bad, better)
     for mine, image in ((row.before, bad), (row.after, better)):
         assert mine == pytest.approx(peak_signal_noise_ratio(truth.pixels, image.pixels, data_range=1), abs=1e-4)
     inside = (slice(None), slice(8, 24), slice(8, 24))
@@ -45,9 +44,9 @@ def test_decibels_are_those_of_scikit_image(tmp_path):
 
 def test_a_face_that_only_the_stage_changed_is_harmed_and_in_no_mean(tmp_path):
     truth = noise(64, 64)
-    row = bench.compared(known(tmp_path, BOX, OTHER), "scratches", 2, truth, spoiled(truth, BOX), spoiled(truth, OTHER))
+    row = bench.compare(known(tmp_path, BOX, OTHER), "scratches", 2, truth, spoiled(truth, BOX), spoiled(truth, OTHER))
     assert (row.touched, row.harmed) == (1, 1) and row.faces_after == math.inf
-    plain = bench.compared(known(tmp_path, BOX), "none", 0, truth, truth, truth)
+    plain = bench.compare(known(tmp_path, BOX), "none", 0, truth, truth, truth)
     assert plain.before == plain.after == math.inf and math.isnan(plain.faces_before)
 
 
@@ -83,7 +82,7 @@ def folder(tmp_path):
 
 def run(*arguments):
     app = typer.Typer()
-    app.command()(mend)
+    app.command()(bench.command)
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 

@@ -1,4 +1,4 @@
-"""`odekit bench prior`: its figures on priors whose answers are known, and the command."""
+"""`python -m benchmarks prior`: its figures on priors whose answers are known, and the command."""
 
 import itertools
 import json
@@ -13,8 +13,8 @@ from scipy.stats import kurtosis
 from typer.testing import CliRunner
 
 from benchmarks import flow, memorised
-from benchmarks.commands.prior import load, prior
-from benchmarks.prior import Sizes, by_heart, damaged, measure
+from benchmarks.damage import damage_in_turn
+from benchmarks.prior import Sizes, command, load_prior, measure, memorisation
 from odekit.core.grid import make_grid
 from odekit.errors import ConfigError, InputError
 from odekit.evaluation.experiments import faces as face_sets
@@ -153,10 +153,10 @@ def test_without_train_faces_there_is_no_pca_and_without_samples_no_swd():
 
 def test_damage_is_the_papers_and_repeats():
     faces = at_side(face_set(None, 64).test[:21], 64)
-    once = damaged(faces)
+    once = damage_in_turn(faces)
     assert all(not np.array_equal(a, b) for a, b in zip(once, faces, strict=True))
-    assert np.array_equal(damaged(faces), once)
-    assert not np.array_equal(damaged(faces, seed=1), once)
+    assert np.array_equal(damage_in_turn(faces), once)
+    assert not np.array_equal(damage_in_turn(faces, seed=1), once)
     # the first kind, Gaussian noise of standard deviation 0.15, is back at the 21st
     spread = np.std(once[[0, 20]].astype(float) - faces[[0, 20]], axis=(1, 2, 3)) / 255
     np.testing.assert_allclose(spread, 0.15, atol=0.025)
@@ -197,7 +197,7 @@ def test_what_cannot_be_measured_on_is_said(tmp_path, monkeypatch):
 
 def run(*arguments):
     app = typer.Typer()
-    app.command()(prior)
+    app.command()(command)
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
@@ -219,9 +219,9 @@ def test_the_command_prints_a_table():
 
 
 def test_priors_are_named_as_in_a_chain():
-    assert load("{use: gaussian, side: 12}", "cpu", "auto").shape == (3, 12, 12)
+    assert load_prior("{use: gaussian, side: 12}", "cpu", "auto").shape == (3, 12, 12)
     with pytest.raises(ConfigError, match="did you mean 'face64'"):
-        load("face65", "cpu", "auto")
+        load_prior("face65", "cpu", "auto")
 
 
 # --- memorised faces
@@ -240,13 +240,13 @@ def test_a_copy_and_its_mirror_image_are_found():
 
 
 def test_distances_stand_beside_those_of_unseen_faces():
-    found = {row.name: row for row in by_heart(drawn(40, 9), SET, None)}
+    found = {row.name: row for row in memorisation(drawn(40, 9), SET, None)}
     samples, unseen = (found[f"nearest train face, {name}"] for name in ("samples", "held-out faces"))
     # All are drawn from one density, so a sample is as near as an unseen face is.
     assert samples.value == pytest.approx(unseen.value, rel=0.02)
     assert found["nearest train face, least, samples"].value < samples.value
     assert (samples.count, unseen.count) == (40, 44)
-    copied = {row.name: row for row in by_heart(SET.train[:40], SET, None)}
+    copied = {row.name: row for row in memorisation(SET.train[:40], SET, None)}
     assert copied["nearest train face, samples"].value == pytest.approx(0, abs=1e-6)
 
 
@@ -265,4 +265,4 @@ def test_the_sheet_shows_samples_and_train_faces(tmp_path):
 
 def test_a_sheet_without_train_faces_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="--sheet needs samples, and train faces"):
-        prior(samples=4, steps=2, limit=1, sheet=tmp_path / "a.png")
+        command(samples=4, steps=2, limit=1, sheet=tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""`odekit bench scale`: what its figures are made of."""
+"""`python -m benchmarks scale`: what its figures are made of."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_a_run_keeps_the_network_at_work_and_says_how_it_was_measured():
     figure = idle(6, "cpu", 2, few)
     assert 0 < figure.value < 100
     assert figure.goal == 5.0
-    for said in ("odedit-fast", "6 files", "2 slots", "cpu", "processor time"):
+    for said in ("odedit-fast", "6 files", "batch size 2", "cpu", "processor time"):
         assert said in figure.note
 
 

@@ -1,4 +1,4 @@
-"""`odekit bench speed|profile`, and the plain loop that odekit is measured against."""
+"""`python -m benchmarks speed|profile`, and the plain loop that odekit is measured against."""
 
 import inspect
 import json
@@ -9,13 +9,14 @@ from conftest import EXACT
 from goldens import golden_flow as flow
 from goldens import read_golden
 
-from benchmarks import peaks
+from benchmarks import peaks, speed_methods
 from benchmarks import plain_loop as module
 from benchmarks import speed as speed_module
 from benchmarks.clock import Clock
 from benchmarks.plain_loop import plain_loop
-from benchmarks.speed import flops_of, goals_of
-from benchmarks.table import Table, plot
+from benchmarks.speed import goals_of
+from benchmarks.speed_methods import flops_of
+from benchmarks.table import Table, draw_plot
 from odekit.testing.goldens import deviation
 
 
@@ -132,7 +133,7 @@ def test_memory_on_a_card_is_of_the_weights_and_a_round(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: held["now"])
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: held["most"])
     net = torch.nn.Linear(1000, 1000, bias=False)
-    assert peaks.card_memory("cuda:0", net, lambda: held.update(most=7e9)) == pytest.approx(2.004)
+    assert peaks.gpu_memory("cuda:0", net, lambda: held.update(most=7e9)) == pytest.approx(2.004)
 
 
 def row(method="odekit", precision="float16", batch=8, ratio=6.0):
@@ -147,10 +148,10 @@ def test_a_cards_goal_is_five_times_the_plain_loop():
 
 def test_the_loop_as_a_user_writes_it_is_measured_against_what_its_convolutions_run_in(monkeypatch):
     """torch lets convolutions of float32 run in TF32 where a card has it."""
-    monkeypatch.setattr(speed_module, "has_tf32", lambda device: True)
+    monkeypatch.setattr(speed_methods, "has_tf32", lambda device: True)
     monkeypatch.setattr(speed_module.machine, "peak_memory", lambda: 1.0)
-    task = speed_module.Task(1, 2, 1, "cpu")
-    written, exact = (speed_module.plain(task, name) for name in ("float32", "bfloat16"))
+    task = speed_methods.Task(1, 2, 1, "cpu")
+    written, exact = (speed_methods.plain_method(task, name) for name in ("float32", "bfloat16"))
     assert (written.peak, exact.peak) == ("tf32", "bfloat16")
     for one in (written, exact):
         one.clock.processor = one.clock.inside = 1.0
@@ -178,7 +179,7 @@ def test_a_plot_has_a_line_for_each_method_and_precision(tmp_path, monkeypatch):
     lines, own = [], Axes.plot
     monkeypatch.setattr(Axes, "plot", lambda self, *a, **named: lines.append(named["label"]) or own(self, *a, **named))
     rows = [row(m, p, b) | {"call": 1.0} for m in ("odekit", "loop") for p in ("tf32", "float16") for b in (1, 256)]
-    plot(Table("speed", "", speed_module.COLUMNS, rows, (), ("batch", ("call",))), tmp_path / "plot.png")
+    draw_plot(Table("speed", "", speed_module.COLUMNS, rows, (), ("batch", ("call",))), tmp_path / "plot.png")
     assert lines == ["odekit tf32", "odekit float16", "loop tf32", "loop float16"]
 
 
@@ -189,9 +190,9 @@ def test_operations_are_counted_as_products_and_sums():
 
 
 @pytest.mark.long
-def test_speed_prints_rows_and_goals_for_both(cli):
+def test_speed_prints_rows_and_goals_for_both(bench):
     less = ("--steps", 2, "--iterations", 1, "--rounds", 1, "--precision", "float32", "--json")
-    done = cli("bench", "speed", "--batch-size", 2, *less)
+    done = bench("speed", "--batch-size", 2, *less)
     assert done.code == 0, done.err
     tree = json.loads(done.out)
     rows = {(row["method"], row["precision"]): row for row in tree["rows"]}
@@ -203,26 +204,24 @@ def test_speed_prints_rows_and_goals_for_both(cli):
     assert float(faster["value"].split()[0]) == pytest.approx(600 / 28 * rows["odekit", "float32"]["ratio"], rel=0.02)
 
 
-def test_steps_that_both_cannot_share_are_refused(cli):
-    done = cli("bench", "speed", "--steps", 7)
+def test_steps_that_both_cannot_share_are_refused(bench):
+    done = bench("speed", "--steps", 7)
     assert done.code == 2 and "divisor of 1000" in done.err
 
 
 @pytest.mark.long
-def test_speed_compares_a_compiled_network_too(cli, tmp_path, monkeypatch):
+def test_speed_compares_a_compiled_network_too(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)
-    done = cli(
-        "bench", "speed", "--batch-size", 1, "--steps", 2, "--iterations", 1, "--rounds", 1, "--compile", "--json"
-    )
+    done = bench("speed", "--batch-size", 1, "--steps", 2, "--iterations", 1, "--rounds", 1, "--compile", "--json")
     rows = {row["method"]: row for row in json.loads(done.out)["rows"]}
     assert set(rows) == {"odekit", "odekit, compiled", "diffusers loop"}
     assert rows["odekit, compiled"]["compiling"] > 0 and rows["odekit"]["compiling"] is None
 
 
-def test_latency_is_that_of_one_face_after_warm_up(cli, tmp_path):
+def test_latency_is_that_of_one_face_after_warm_up(bench, tmp_path):
     chain = tmp_path / "small.yaml"
     chain.write_text(EXACT)
-    done = cli("bench", "latency", chain, "--threads", 1, "--rounds", 2, "--json")
+    done = bench("latency", chain, "--threads", 1, "--rounds", 2, "--json")
     assert done.code == 0, done.err
     tree = json.loads(done.out)
     (row,) = tree["rows"]
@@ -231,8 +230,8 @@ def test_latency_is_that_of_one_face_after_warm_up(cli, tmp_path):
 
 
 @pytest.mark.long
-def test_profile_names_convolutions_first(cli):
-    done = cli("bench", "profile", "--batch-size", 1, "--top", 3, "--json")
+def test_profile_names_convolutions_first(bench):
+    done = bench("profile", "--batch-size", 1, "--top", 3, "--json")
     rows = json.loads(done.out)["rows"]
     assert len(rows) == 3 and "conv" in rows[0]["operation"] and rows[0]["count"] > 30  # packed or plain
     assert rows[2]["total"] == pytest.approx(sum(row["share"] for row in rows), abs=0.1)

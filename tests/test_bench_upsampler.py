@@ -1,4 +1,4 @@
-"""`odekit bench upsampler`: means that scikit-image confirms, and the command."""
+"""`python -m benchmarks upsampler`: means that scikit-image confirms, and the command."""
 
 import json
 
@@ -9,8 +9,7 @@ import typer
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from typer.testing import CliRunner
 
-from benchmarks.commands.upsampler import upsampler
-from benchmarks.upsampler import compare, milliseconds
+from benchmarks.upsampler import command, compare, milliseconds
 from odekit.errors import ConfigError
 from odekit.parts.upsamplers.resize import Resize, ResizeUpsampler
 from odekit.training.data import small_inputs
@@ -67,7 +66,7 @@ def without_test(data):
 
 def run(*arguments):
     app = typer.Typer()
-    app.command()(upsampler)
+    app.command()(command)
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 

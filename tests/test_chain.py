@@ -178,7 +178,7 @@ def test_nan_in_one_image_is_reported_and_the_others_go_on(monkeypatch):
     monkeypatch.setattr(MixturePrior, "eps", broken)
     results = exact().run(images(3))
     assert [r.error is None for r in results] == [True, False, True]
-    assert "the latent became NaN or infinite at level 0 of 10 on the way up" in str(results[1].error)
+    assert "the latent became NaN or infinite at level 0 of 10 during inversion" in str(results[1].error)
 
 
 def test_restore_is_one_line():

@@ -95,7 +95,7 @@ PLANNED = {
     "fraction outside the schedule": ("restore.enhancer.levels=[1.5]", "level 1.5 is outside the schedule"),
     "unstable step": ("restore.enhancer.step=1.0", "is unstable at level 0"),
     "more steps than timesteps": ("restore.inverter.steps=2000", "a grid has between 2 and 1000 levels"),
-    "no iterations": ("restore.enhancer.iterations=-3", "iterations is -3: at least 1"),
+    "no iterations": ("restore.enhancer.iterations=-3", "iterations is -3: it must be at least 1"),
 }  # fmt: skip
 
 

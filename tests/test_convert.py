@@ -222,8 +222,8 @@ def whole(t):
 UPS, POOLS = ("output_blocks.2.2.", "output_blocks.5.2."), ("input_blocks.3.", "input_blocks.6.")
 CANNOT_ADM = {
     "no heads given": ({}, whole, "num_heads or num_head_channels"),
-    "heads that do not divide": ({"num_heads": 7}, whole, "does not divide"),
-    "heads wider than the layer": ({"num_head_channels": 128}, whole, "does not divide"),
+    "heads that do not divide": ({"num_heads": 7}, whole, "is not divisible"),
+    "heads wider than the layer": ({"num_head_channels": 128}, whole, "is not divisible"),
     "conditioned on classes": ({"num_heads": 4}, put("label_emb.weight", 10, 128), "classes"),
     "pooled resampling": ({"num_heads": 4}, drop(*UPS, *POOLS), "input_blocks are not numbered"),
     "levels of unequal depth": ({"num_heads": 4}, drop(UPS[0]), "equally deep"),
@@ -236,7 +236,7 @@ CANNOT_DDIM = {
     "pooled resampling": (drop("down.0.downsample"), "down.0.downsample.conv.weight is missing"),
     "attention here and there": (drop("up.1.attn.1"), "some blocks only"),
     "3x3 shortcuts": (put("down.1.block.0.conv_shortcut.weight", 1), "conv_shortcut"),
-    "no blocks": (drop("down.0.block"), "no network of the DDIM programs"),
+    "no blocks": (drop("down.0.block"), "not a network of the DDIM programs"),
 }
 
 
@@ -274,7 +274,7 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(tmp_path, checkpo
     path, out = checkpoint("ddim_small_golden"), tmp_path / "out"
     out.mkdir()
     (out / "precious.txt").write_text("mine")
-    assert "is there already" in fault(convert, path, out, options=ConvertOptions(image_size=32))
+    assert "already exists" in fault(convert, path, out, options=ConvertOptions(image_size=32))
     assert [p.name for p in out.iterdir()] == ["precious.txt"]
     (tmp_path / "file").write_text("")
     assert "cannot be written" in fault(convert, path, tmp_path / "file" / "out", options=ConvertOptions(image_size=32))

@@ -142,7 +142,7 @@ def test_options_are_checked(options, message):
     np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3)), np.zeros((0, 8, 3), np.uint8), "x",
 ])  # fmt: skip
 def test_what_is_no_picture_is_refused(pixels):
-    with pytest.raises(InputError, match="fog wants"):
+    with pytest.raises(InputError, match="fog needs"):
         corrupt(pixels, "fog", 1, rng())
 
 
@@ -177,5 +177,5 @@ def test_importing_loads_neither_scipy_nor_scikit_image_nor_torch():
 
 def test_every_public_name_is_there_and_explained():
     for name in corruptions.__all__:
-        found = getattr(corruptions, name)
-        assert inspect.getdoc(found) if inspect.isfunction(found) else found is not None
+        member = getattr(corruptions, name)
+        assert inspect.getdoc(member) if inspect.isfunction(member) else member is not None

@@ -53,9 +53,9 @@ def test_more_severe_is_worse_except_where_the_reference_says_otherwise(kind):
         np.mean([psnr(x, corrupt(x, kind, severity, np.random.default_rng([i]))) for i, x in enumerate(faces()[::8])])
         for severity in SEVERITIES
     ]
-    theirs = (
+    published = (
         [stats()[kind][str(severity)]["psnr_mean"] for severity in SEVERITIES] if kind in stats() else [5, 4, 3, 2, 1]
     )
     for step in range(4):
-        if theirs[step] - theirs[step + 1] > 0.3:  # steps within the sampling error of 16 faces say nothing
+        if published[step] - published[step + 1] > 0.3:  # steps within the sampling error of 16 faces say nothing
             assert ours[step] > ours[step + 1]

@@ -24,7 +24,7 @@ COMMANDS = sorted(
         line.partition("  #")[0].strip()
         for _, text in blocks("console")
         for line in text.splitlines()
-        if line.startswith("odekit ")
+        if line.startswith(("odekit ", "python -m benchmarks "))
     }
 )
 
@@ -77,9 +77,13 @@ def quick(words):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_in_the_docs_run(command, cli, place, monkeypatch):
+def test_commands_in_the_docs_run(command, cli, bench, place, monkeypatch):
     words = shlex.split(command)
     monkeypatch.chdir(place)
+    if words[0] == "python":
+        done = bench(*words[3:])
+        assert done.code == 0, done.err
+        return
     resuming = "--resume" in words
     out = f"out{COMMANDS.index(command)}/"
     words = [
@@ -106,7 +110,16 @@ def test_shipped_chains_are_all_described():
 
 
 def test_every_command_has_help_with_an_example(cli):
-    for command in (["run"], ["check"], ["explain"], ["plugins"], ["degrade"], ["eval"], ["bench", "table1"], ["bench", "synergy"], ["bench", "sweep"], ["bench", "tradeoff"], ["bench", "rates"], ["status"], ["bench", "scale"], ["new-plugin"], ["weights", "list"], ["weights", "pull"], ["weights", "add"], ["weights", "verify"], ["weights", "path"], ["weights", "convert"], ["bench", "prior"], ["bench", "strength"], ["bench", "colour"], ["bench", "knobs"], ["bench", "enhancers"], ["bench", "upsampler"], ["bench", "start"], ["bench", "memory"], ["bench", "overhead"], ["bench", "roundtrip"], ["bench", "edit"], ["bench", "order"], ["bench", "nfe"], ["bench", "sides"], ["bench", "page"], ["bench", "speed"], ["bench", "latency"], ["bench", "first-call"], ["bench", "profile"], ["bench", "parity"], ["train", "prior"], ["train", "aligner"], ["train", "mender"], ["faces"], ["bench", "photo"], ["bench", "mend"], ["bench", "aligner"]):  # fmt: skip
+    for command in (["run"], ["check"], ["explain"], ["plugins"], ["degrade"], ["eval"], ["experiment", "table1"], ["experiment", "synergy"], ["experiment", "sweep"], ["experiment", "tradeoff"], ["calibrate", "meter"], ["calibrate", "colour"], ["calibrate", "spectrum"], ["status"], ["new-plugin"], ["weights", "list"], ["weights", "pull"], ["weights", "add"], ["weights", "verify"], ["weights", "path"], ["weights", "convert"], ["train", "prior"], ["train", "aligner"], ["train", "mender"], ["faces"]):  # fmt: skip
         text = cli(*command, "--help").out
         assert f"odekit {command[0]}" in text
         assert "xample" in text, command
+
+
+def test_every_benchmark_has_help_with_an_example(bench):
+    listed = bench("--help").out
+    for name in ("rates", "scale", "prior", "strength", "colour", "blur", "knobs", "enhancers", "upsampler", "start", "memory", "overhead", "roundtrip", "edit", "order", "nfe", "sides", "page", "speed", "latency", "first-call", "profile", "photo", "mend", "aligner", "digests", "licences", "before-after", "strength-gallery"):  # fmt: skip
+        assert f" {name} " in listed
+        text = bench(name, "--help").out
+        assert "python -m benchmarks" in text
+        assert "xample" in text, name

@@ -1,4 +1,4 @@
-"""Algorithm 1 as a loop: what is called, when, and how often."""
+"""Algorithm 1: which methods are called, in which order, and how often."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from odekit.testing import GaussianModel, noise, points
 
 
 class Diary:
-    """An inverter on three levels that writes down what happens to it."""
+    """An inverter with three levels that records its calls."""
 
     def __init__(self):
         self.levels = make_grid("uniform-t", 3, GaussianModel().schedule)

@@ -18,8 +18,9 @@ from odekit.images.colour import LUMA_CHROMA
 from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
 from odekit.parts.enhancers.preconditioned import Preconditioned, PreconditionedEnhancer
 from odekit.parts.enhancers.sk_rock import SkRock, SkRockEnhancer, bound
-from odekit.parts.enhancers.spectrum import Spectrum, cosines, load_spectrum, measured, save
+from odekit.parts.enhancers.spectrum import Spectrum, cosines, load_spectrum
 from odekit.testing import check_enhancer
+from odekit.training.calibration import spectrum
 
 SCHEDULE = NoiseSchedule.linear()
 GRID = make_grid("uniform-t", 100, SCHEDULE)
@@ -122,7 +123,7 @@ def test_at_power_0_it_is_langevin():
 
 def test_levels_iterations_and_the_spectrum_have_their_effect(tmp_path):
     prior, x = Faces(OWN), torch.zeros((1, 3, SIDE, SIDE), dtype=torch.float64)
-    save(STEEP, tmp_path / "steep.json")
+    spectrum.save(STEEP, tmp_path / "steep.json")
     common = {"iterations": 2, "rate": 0.01}
     one, other = (preconditioned(x, prior, Draws(), **common, **more) for more in ({}, {"spectrum": str(tmp_path / "steep.json")}))  # fmt: skip
     assert not torch.allclose(one, other)
@@ -224,15 +225,15 @@ def test_the_spectrum_of_drawn_faces_is_found_and_comes_back_from_its_file(tmp_p
         down,
         optimize=True,
     )
-    found = measured(np.rint((drawn.clip(-1, 1) + 1) * 127.5).astype(np.uint8))
+    found = spectrum.calibrate(np.rint((drawn.clip(-1, 1) + 1) * 127.5).astype(np.uint8))
     ratio = found.variances(32, 32) / v
     assert ratio[:, 1:20, 1:20].min() > 0.75 and ratio[:, 1:20, 1:20].max() < 1.25
-    save(found, tmp_path / "spectrum.json")
+    spectrum.save(found, tmp_path / "spectrum.json")
     assert load_spectrum(tmp_path / "spectrum.json") == found
 
 
 def test_the_shipped_spectrum_fits_faces_that_it_was_not_made_of():
-    test = measured(face_set(None, 64).test)
+    test = spectrum.calibrate(face_set(None, 64).test)
     middle = slice(2, 12)
     np.testing.assert_allclose(OWN.luma[middle], test.luma[middle], rtol=0.4)
     np.testing.assert_allclose(OWN.chroma[middle], test.chroma[middle], rtol=0.6)
@@ -243,7 +244,7 @@ def test_the_shipped_spectrum_fits_faces_that_it_was_not_made_of():
 def test_a_broken_spectrum_is_refused_with_what_mends_it(change, tmp_path):
     path = tmp_path / "broken.json"
     path.write_text(json.dumps({"radii": [1, 2], "luma": [1, 1], "chroma": [1, 1]} | change))
-    with pytest.raises(ConfigError, match=r"broken\.json cannot be used.*bench enhancers --calibrate"):
+    with pytest.raises(ConfigError, match=r"broken\.json cannot be used.*calibrate spectrum"):
         PreconditionedEnhancer(Preconditioned(spectrum=str(path))).acts_on(GRID)
 
 
@@ -274,28 +275,28 @@ def toy(tmp_path):
     return "--chain", tmp_path / "toy.yaml", "--data", tmp_path / "faces.npz", "--side", 16
 
 
-def test_enhancers_are_compared_by_a_command_on_what_the_chain_itself_gives(toy, tmp_path, cli, monkeypatch):
-    monkeypatch.setattr("benchmarks.strength.SWD_DRAWS", 1)
+def test_enhancers_are_compared_by_a_command_on_what_the_chain_itself_gives(toy, tmp_path, bench, monkeypatch):
+    monkeypatch.setattr("benchmarks.quality.SWD_DRAWS", 1)
     same = "{use: langevin, levels: [0.1, 0.2], iterations: 2, step: 1.0e-5, temperature: 0.6}"
-    words = ("bench", "enhancers", *toy, "--arm", same.replace("0.6", "0.0"), "--arm", "{use: sk-rock, levels: [0.1]}")
-    done = cli(*words, "--keep", tmp_path / "keep", "--json")
+    words = ("enhancers", *toy, "--arm", same.replace("0.6", "0.0"), "--arm", "{use: sk-rock, levels: [0.1]}")
+    done = bench(*words, "--keep", tmp_path / "keep", "--json")
     assert done.code == 0, done.err
     own, cold, rock, hurt = json.loads(done.out)["rows"]
     assert (own["calls"], cold["calls"], rock["calls"], hurt["calls"]) == (16, 16, 14, 0)
     assert cold["psnr"] > own["psnr"] and cold["gain"].startswith("+")
-    knobs = json.loads(cli("bench", "knobs", "fast", *toy, "--against", toy[1], "--json").out)
+    knobs = json.loads(bench("knobs", "fast", *toy, "--against", toy[1], "--json").out)
     assert knobs["rows"][0]["psnr"] == own["psnr"] and knobs["rows"][2]["psnr"] == hurt["psnr"]
-    assert json.loads(cli(*words, "--keep", tmp_path / "keep", "--json").out)["rows"][0] == own
+    assert json.loads(bench(*words, "--keep", tmp_path / "keep", "--json").out)["rows"][0] == own
 
 
 def test_the_spectrum_is_calibrated_by_a_command(toy, tmp_path, cli):
-    done = cli("bench", "enhancers", *toy, "--calibrate", tmp_path / "own.json")
+    done = cli("calibrate", "spectrum", *toy[2:], "-o", tmp_path / "own.json")
     assert done.code == 0 and "4 train faces" in done.out
     assert load_spectrum(tmp_path / "own.json").luma[0] > 0
-    refused = cli("bench", "enhancers", *toy[:2], "--calibrate", tmp_path / "own.json")
+    refused = cli("calibrate", "spectrum", "-o", tmp_path / "own.json")
     assert refused.code != 0 and "give --data" in refused.err
 
 
-def test_what_is_no_enhancer_is_refused(toy, cli):
-    refused = cli("bench", "enhancers", *toy, "--arm", "{use: sk-rok}")
+def test_what_is_no_enhancer_is_refused(toy, bench):
+    refused = bench("enhancers", *toy, "--arm", "{use: sk-rok}")
     assert refused.code == 2 and "sk-rock" in refused.err

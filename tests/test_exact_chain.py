@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.prior import damaged
+from benchmarks.damage import damage_in_turn
 from odekit import Chain, Image
 from odekit.evaluation.experiments.faces import face_set
 
@@ -11,7 +11,7 @@ from odekit.evaluation.experiments.faces import face_set
 @pytest.fixture(scope="module")
 def faces():
     """Two damaged test faces."""
-    return [Image.from_uint8(pixels) for pixels in damaged(face_set(None, 64).test[:2])]
+    return [Image.from_uint8(pixels) for pixels in damage_in_turn(face_set(None, 64).test[:2])]
 
 
 @pytest.mark.parametrize("solver", ["reversible-heun", "belm"])

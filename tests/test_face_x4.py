@@ -184,8 +184,8 @@ def test_values_that_are_not_finite_are_refused(own):
     ("change", "message"),
     [
         ({"features": 5}, "another shape"),
-        ({"kind": "unet"}, "describes no upsampler of odekit .kind"),
-        ({"extra": 1}, "describes no upsampler of odekit .extra"),
+        ({"kind": "unet"}, "not an upsampler of odekit .kind"),
+        ({"extra": 1}, "not an upsampler of odekit .extra"),
     ],
 )
 def test_folders_that_say_something_else_are_refused(own, change, message):

@@ -1,4 +1,4 @@
-"""Blur of whole photographs is told by its spectrum, with its width and kind, and undone where it was told."""
+"""Uniform blur of photographs: its width and kind are estimated from the spectrum, and it is removed."""
 
 import json
 
@@ -51,23 +51,23 @@ def psnr(a, b):
     return -10 * np.log10(np.mean((a - b) ** 2))
 
 
-# --- what is told
+# --- estimates
 
 
 @pytest.mark.parametrize("slope", [2.0, 2.8])
 @pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0, 3.0, 4.0])
 def test_a_gaussian_is_told_by_its_standard_deviation(slope, sigma):
-    found = deblur.measured(rounded(gaussian(law(slope), sigma)).pixels)
-    assert not found.disc
-    assert found.sigma == pytest.approx(sigma, rel=0.07)
-    assert found.slope == pytest.approx(slope, abs=0.5)
+    blur = deblur.measured(rounded(gaussian(law(slope), sigma)).pixels)
+    assert not blur.disc
+    assert blur.sigma == pytest.approx(sigma, rel=0.07)
+    assert blur.slope == pytest.approx(slope, abs=0.5)
 
 
 @pytest.mark.parametrize("radius", [3.0, 4.0, 6.0])
 def test_a_lens_out_of_focus_is_told_by_its_radius(radius):
-    found = deblur.measured(rounded(lens(law(2.4), radius)).pixels)
-    assert found.disc
-    assert 2 * found.sigma == pytest.approx(radius, rel=0.05)
+    blur = deblur.measured(rounded(lens(law(2.4), radius)).pixels)
+    assert blur.disc
+    assert 2 * blur.sigma == pytest.approx(radius, rel=0.05)
 
 
 def test_what_a_disc_lets_pass_is_bessels_function():
@@ -133,8 +133,8 @@ def test_a_worse_fit_and_more_noise_sharpen_less():
 )
 def test_a_blurred_photograph_comes_nearer_to_the_truth(damage, gain):
     blurred = rounded(damage(PHOTO.pixels))
-    found = deblur.measured(blurred.pixels)
-    sharp = deblur.deblurred(blurred, found)
+    blur = deblur.measured(blurred.pixels)
+    sharp = deblur.deblurred(blurred, blur)
     assert sharp.dtype == np.float32
     assert psnr(sharp, PHOTO.pixels) > psnr(blurred.pixels, PHOTO.pixels) + gain
 
@@ -148,10 +148,10 @@ def test_only_light_changes_and_its_mean_stays():
 
 def test_tiles_leave_no_trace(monkeypatch):
     blurred = rounded(gaussian(PHOTO.pixels, 2))
-    found = deblur.measured(blurred.pixels)
-    whole = deblur.deblurred(blurred, found)
+    blur = deblur.measured(blurred.pixels)
+    whole = deblur.deblurred(blurred, blur)
     monkeypatch.setattr(deblur, "TILE", 160)
-    assert np.abs(deblur.deblurred(blurred, found) - whole).max() < 1.5 / 255
+    assert np.abs(deblur.deblurred(blurred, blur) - whole).max() < 1.5 / 255
 
 
 # --- in the stage
@@ -164,8 +164,8 @@ def through(photo, **options):
 
 def test_options_and_the_record():
     blurred = rounded(gaussian(PHOTO.pixels, 2))
-    image, told = through(blurred)
-    assert told["mended"] == ["blur"] and told["blur"] == pytest.approx(2, rel=0.1)
+    image, facts = through(blurred)
+    assert facts["mended"] == ["blur"] and facts["blur"] == pytest.approx(2, rel=0.1)
     assert through(blurred, blur=False)[0].pixels is blurred.pixels
     assert "blur" not in through(blurred, blur=False)[1]
     assert through(blurred, least_blur=3)[0].pixels is blurred.pixels
@@ -177,8 +177,8 @@ def test_options_and_the_record():
 def test_blocks_are_not_sharpened():
     rng = np.random.Generator(np.random.Philox(0))
     blocky = Image.from_uint8(corrupt(rounded(gaussian(PHOTO.pixels, 2)).to_uint8(), "jpeg", 3, rng, "224"))
-    told = through(blocky)[1]
-    assert told["mended"] == ["blocks"] and "blur" not in told
+    facts = through(blocky)[1]
+    assert facts["mended"] == ["blocks"] and "blur" not in facts
 
 
 def test_nothing_is_changed_where_no_blur_was_told():
@@ -188,8 +188,8 @@ def test_nothing_is_changed_where_no_blur_was_told():
 def test_grey_stays_grey_and_alpha_and_bits_stay():
     grey = np.repeat(gaussian(PHOTO.pixels[:1], 2), 3, 0)
     photo = Image(grey, np.full((512, 512), 0.5, np.float32), Metadata(grey=True, bits=16))
-    image, told = through(photo)
-    assert told["mended"] == ["blur"]
+    image, facts = through(photo)
+    assert facts["mended"] == ["blur"]
     assert np.array_equal(image.pixels[0], image.pixels[1]) and np.array_equal(image.pixels[0], image.pixels[2])
     assert image.alpha is photo.alpha and image.meta == photo.meta
 
@@ -203,7 +203,7 @@ def faces():
 
 
 @pytest.mark.parametrize(
-    "kind,severity,told,gain",
+    "kind,severity,sharpened,gain",
     [
         ("gaussian_blur", 2, 15, 4.0),
         ("gaussian_blur", 3, 15, 3.0),
@@ -211,13 +211,13 @@ def faces():
         ("defocus_blur", 4, 8, 1.5),
     ],
 )
-def test_blurred_faces_come_nearer_to_the_truth(kind, severity, told, gain):
+def test_blurred_faces_come_nearer_to_the_truth(kind, severity, sharpened, gain):
     gains = []
     for i, face in enumerate(faces()):
         blurred = Image.from_uint8(corrupt(face.to_uint8(), kind, severity, np.random.default_rng(i), "64"))
         sharp, facts = deblur.undone(blurred)
         gains.append(psnr(sharp.pixels, face.pixels) - psnr(blurred.pixels, face.pixels) if facts else 0.0)
-    assert sum(g != 0 for g in gains) >= told
+    assert sum(g != 0 for g in gains) >= sharpened
     assert np.mean(gains) > gain and min(gains) >= 0
 
 
@@ -242,7 +242,9 @@ def test_a_chain_undoes_blur_where_asked_and_the_record_tells():
         "restore.inverter={steps: 8, solver: reversible-heun}",
         "restore.colour=keep",
     ]
-    kept, undone = (Chain.load("odedit", [*toy, f"restore.blur={said}"]).run([blurred])[0] for said in ("keep", "undo"))
+    kept, undone = (
+        Chain.load("odedit", [*toy, f"restore.blur={option}"]).run([blurred])[0] for option in ("keep", "undo")
+    )
     assert "blur" not in kept.record["stages"][0]
     assert undone.record["stages"][0]["blur"]["sigma"] == pytest.approx(1, abs=0.25)
     assert psnr(undone.image.pixels, face.pixels) > psnr(kept.image.pixels, face.pixels) + 1
@@ -250,8 +252,8 @@ def test_a_chain_undoes_blur_where_asked_and_the_record_tells():
         Chain.load("odedit", ["restore.blur=maybe"])
 
 
-def test_the_option_is_judged_by_a_command(cli):
-    done = cli("bench", "blur", "--limit", 3, "--kind", "gaussian_blur", "--kind", "jpeg", "--json")
+def test_the_option_is_judged_by_a_command(bench):
+    done = bench("blur", "--limit", 3, "--kind", "gaussian_blur", "--kind", "jpeg", "--json")
     assert done.code == 0, done.err
     rows = {row["damage"]: row for row in json.loads(done.out)["rows"]}
     assert list(rows) == ["clean", *(f"gaussian_blur {i}" for i in range(1, 6)), "jpeg 4"]

@@ -32,9 +32,9 @@ def through(photo, **options):
 @pytest.mark.parametrize("name", ["astronaut.jpg", "portrait.jpg", "speakers.jpg"])
 def test_a_clean_photograph_passes_byte_for_byte(name):
     photo = read(PHOTOS / name)
-    image, told = through(photo)
+    image, facts = through(photo)
     assert image.pixels is photo.pixels
-    assert told["denoised"] is False and told["noise"] < 0.01
+    assert facts["denoised"] is False and facts["noise"] < 0.01
 
 
 @pytest.mark.parametrize("std", [0.02, 0.05, 0.1])
@@ -61,16 +61,16 @@ def test_black_and_white_say_nothing():
 
 def test_a_noisy_photograph_comes_nearer_to_the_truth():
     bad = noisy(PHOTO, 0.08)
-    image, told = through(bad)
-    assert told["denoised"] is True and abs(told["noise"] - 0.08) < 0.01
+    image, facts = through(bad)
+    assert facts["denoised"] is True and abs(facts["noise"] - 0.08) < 0.01
     assert psnr(image, PHOTO) > psnr(bad, PHOTO) + 6
 
 
 def test_options_have_their_effects():
     bad = noisy(PHOTO.with_pixels(np.ascontiguousarray(PHOTO.pixels[:, :192, :192])), 0.05)
-    usual, told = through(bad)
+    usual, facts = through(bad)
     assert through(bad, least=0.2)[0].pixels is bad.pixels
-    assert np.abs(through(bad, noise=told["noise"])[0].pixels - usual.pixels).max() < 3e-3
+    assert np.abs(through(bad, noise=facts["noise"])[0].pixels - usual.pixels).max() < 3e-3
 
     def rough(image):
         return float(np.abs(np.diff(image.pixels, axis=2)).mean())
@@ -96,8 +96,8 @@ def test_grey_stays_grey_and_alpha_stays():
     grey = np.repeat(PHOTO.pixels[:1, 100:300, 100:300], 3, axis=0)
     alpha = np.full((200, 200), 0.5, np.float32)
     bad = noisy(Image(grey, alpha, Metadata(grey=True, bits=16)), 0.08)
-    image, told = through(bad)
-    assert told["denoised"] is True
+    image, facts = through(bad)
+    assert facts["denoised"] is True
     assert np.array_equal(image.pixels[0], image.pixels[1]) and np.array_equal(image.pixels[0], image.pixels[2])
     assert image.alpha is bad.alpha and image.meta == bad.meta
 

@@ -109,12 +109,12 @@ def test_where_the_chain_found_damage_the_original_is_not_trusted():
 
 
 def pasted(photo, side, restored, narrow=64, idle=True, cleaned=False, **options):
-    """A lighter face of this side put back; what changed of its middle, and what was told."""
+    """Paste a lighter face of this side: the mean change at its centre, and the facts for the record."""
     frame = Frame.around((366.0, 316.0), side)
     face = Restored(1, frame, Image(cut(photo, frame, 256)), Image(restored(photo, frame)), narrow, idle, cleaned)
     canvas = photo.copy()
-    told = put(canvas, photo, face, EllipseMask(), Paste.model_validate({"match_colour": "none", **options}))
-    return np.abs(canvas - photo)[:, 310:322, 360:372].mean(), told
+    facts = put(canvas, photo, face, EllipseMask(), Paste.model_validate({"match_colour": "none", **options}))
+    return np.abs(canvas - photo)[:, 310:322, 360:372].mean(), facts
 
 
 def smooth(photo, frame):

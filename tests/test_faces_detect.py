@@ -32,18 +32,18 @@ def detector():
 
 @pytest.mark.parametrize("name", sorted(BOXES))
 def test_it_finds_the_faces_of_photographs_and_nothing_else(detector, name):
-    found = detector.detect(read(PHOTOS / name))
-    assert len(found) == len(BOXES[name])
+    faces = detector.detect(read(PHOTOS / name))
+    assert len(faces) == len(BOXES[name])
     for box in BOXES[name]:
-        assert max(overlap(tuple(box), face.box) for face in found) > 0.6
-    assert [face.score for face in found] == sorted((face.score for face in found), reverse=True)
+        assert max(overlap(tuple(box), face.box) for face in faces) > 0.6
+    assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
 
 
 def test_its_points_are_those_of_a_landmark_model(detector):
     photo = read(PHOTOS / "astronaut.jpg")
     truth = np.array(POINTS["astronaut.jpg"])
-    found = np.array(detector.detect(photo)[0].points)
-    assert np.hypot(*(found - truth).T).mean() < 0.05 * Frame.fit(truth, TEMPLATE).side
+    points = np.array(detector.detect(photo)[0].points)
+    assert np.hypot(*(points - truth).T).mean() < 0.05 * Frame.fit(truth, TEMPLATE).side
 
 
 def test_a_turned_face_is_found_with_turned_copies():
@@ -57,8 +57,8 @@ def test_damaged_photographs(detector, kind):
     photo = read(PHOTOS / "astronaut.jpg")
     rng = np.random.Generator(np.random.Philox(0))
     bad = Image.from_uint8(corrupt(photo.to_uint8(), kind, 3, rng))
-    found = detector.detect(bad)
-    assert len(found) == 1 and overlap(tuple(BOXES["astronaut.jpg"][0]), found[0].box) > 0.5
+    faces = detector.detect(bad)
+    assert len(faces) == 1 and overlap(tuple(BOXES["astronaut.jpg"][0]), faces[0].box) > 0.5
 
 
 def test_no_face_where_there_is_none(detector):

@@ -6,7 +6,7 @@ import pytest
 from photos import PHOTOS, POINTS, noise
 from skimage.transform import SimilarityTransform
 
-from benchmarks.photo import seam, shift
+from benchmarks.paste import seam, shift
 from odekit import read
 from odekit.core.image import Image
 from odekit.parts.faces.geometry import TEMPLATES, Frame
@@ -27,9 +27,9 @@ def test_a_frame_is_the_least_squares_similarity(seed):
     points = rng.uniform(50, 400, (5, 2))
     frame = Frame.fit(points, TEMPLATE)
     ours = frame.place(TEMPLATE)
-    theirs = SimilarityTransform.from_estimate(TEMPLATE, points)
-    assert np.allclose(ours, theirs(TEMPLATE), atol=1e-8)
-    assert np.isclose(frame.side, theirs.scale) and np.isclose(frame.angle, theirs.rotation)
+    reference = SimilarityTransform.from_estimate(TEMPLATE, points)
+    assert np.allclose(ours, reference(TEMPLATE), atol=1e-8)
+    assert np.isclose(frame.side, reference.scale) and np.isclose(frame.angle, reference.rotation)
 
 
 def test_place_and_find_undo_each_other_and_frames_compose():
@@ -54,8 +54,8 @@ def test_a_turned_crop_agrees_with_opencv(angle):
     ours = cut(np.stack([plane] * 3), frame, 96)[0]
     c, s = frame.a / 96, frame.b / 96
     matrix = np.array([[c, -s, frame.x + 0.5 * (c - s) - 0.5], [s, c, frame.y + 0.5 * (c + s) - 0.5]])
-    theirs = cv2.warpAffine(plane, matrix, (96, 96), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
-    assert np.abs(ours - theirs).max() < 0.01
+    reference = cv2.warpAffine(plane, matrix, (96, 96), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+    assert np.abs(ours - reference).max() < 0.01
 
 
 def test_shrinking_a_large_face_does_not_alias():
@@ -112,7 +112,7 @@ def test_the_patch_of_a_frame_outside_is_not_empty():
 def test_the_bench_names_the_faces_that_were_missed(tmp_path):
     import json
 
-    from benchmarks.photo import known, look, summary
+    from benchmarks.photo import detect, labelled_photos, summary
 
     listed = {"box": [10.2, 20.0, 30.0, 41.7], "points": (TEMPLATE * 40).tolist(), "small": True, "hard": False}
     wrong = {**listed, "box": [55.0, 60.4, 90.0, 99.0], "small": False}
@@ -123,6 +123,6 @@ def test_the_bench_names_the_faces_that_were_missed(tmp_path):
         def detect(self, image):
             return []
 
-    said = summary([look(Blind(), one, noise(100, 120), pastes=False) for one in known(tmp_path)])
-    assert said["missed"] == ["a.png (55, 60, 90, 99)"]
-    assert said["recall"] == 0 and said["recall_small"] == 0
+    result = summary([detect(Blind(), one, noise(100, 120), paste=False) for one in labelled_photos(tmp_path)])
+    assert result["missed"] == ["a.png (55, 60, 90, 99)"]
+    assert result["recall"] == 0 and result["recall_small"] == 0

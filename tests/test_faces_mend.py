@@ -1,4 +1,4 @@
-"""The stage `mend`: clean photographs pass bit for bit, JPEG blocks and scratches are found and mended."""
+"""The stage `mend`: clean photographs stay bit for bit, JPEG blocks and scratches are detected and removed."""
 
 import json
 import sys
@@ -54,13 +54,13 @@ def through(photo, **options):
 @pytest.mark.parametrize("name", ["astronaut.jpg", "portrait.jpg", "speakers.jpg"])
 def test_an_undamaged_photograph_passes_bit_for_bit(name):
     photo = read(PHOTOS / name)
-    image, told = through(photo)
+    image, facts = through(photo)
     assert image.pixels is photo.pixels
-    assert told["mended"] == [] and told["blocks"] < 2.2
+    assert facts["mended"] == [] and facts["blocks"] < 2.2
 
 
 @pytest.mark.parametrize(
-    "kind,severity,found,gain",
+    "kind,severity,repair,gain",
     [
         ("jpeg", 1, "blocks", 0.3),
         ("jpeg", 3, "blocks", 0.4),
@@ -68,33 +68,33 @@ def test_an_undamaged_photograph_passes_bit_for_bit(name):
         ("scratches", 3, "scratches", 2),
     ],
 )
-def test_a_damaged_photograph_comes_nearer_to_the_truth(kind, severity, found, gain):
+def test_a_damaged_photograph_comes_nearer_to_the_truth(kind, severity, repair, gain):
     damaged = bad(PHOTO, kind, severity)
-    image, told = through(damaged)
-    assert told["mended"] == [found]
+    image, facts = through(damaged)
+    assert facts["mended"] == [repair]
     assert psnr(image, PHOTO) > psnr(damaged, PHOTO) + gain
 
 
 def test_where_only_scratches_were_found_the_rest_stays_bit_for_bit():
     damaged = bad(PHOTO, "scratches", 3)
-    image, told = through(damaged)
-    assert told["mended"] == ["scratches"] and told["scratches"] >= 2
+    image, facts = through(damaged)
+    assert facts["mended"] == ["scratches"] and facts["scratches"] >= 2
     touched = (image.pixels != damaged.pixels).any(0)
     assert 0.005 < touched.mean() < 0.3
 
 
 def test_blocks_go_first_and_scratches_are_found_after():
     damaged = bad(bad(PHOTO, "scratches", 4), "jpeg", 1)
-    image, told = through(damaged)
-    assert told["mended"] == ["blocks", "scratches"]
+    image, facts = through(damaged)
+    assert facts["mended"] == ["blocks", "scratches"]
     assert psnr(image, PHOTO) > psnr(through(damaged, scratches=False)[0], PHOTO) + 0.5
 
 
 @pytest.mark.parametrize("kind,severity", [("gaussian_noise", 1), ("motion_blur", 2), ("contrast", 3)])
 def test_other_damage_is_left_to_others(kind, severity):
     damaged = bad(PHOTO, kind, severity)
-    image, told = through(damaged)
-    assert image.pixels is damaged.pixels and told["mended"] == []
+    image, facts = through(damaged)
+    assert image.pixels is damaged.pixels and facts["mended"] == []
 
 
 def test_grey_stays_grey_and_alpha_and_bits_stay():
@@ -102,8 +102,8 @@ def test_grey_stays_grey_and_alpha_and_bits_stay():
     alpha = np.full((128, 128), 0.5, np.float32)
     damaged = Image(np.ascontiguousarray(grey), alpha, Metadata(grey=True, bits=16))
     for how in ({"blocks": True}, {"scratches": True, "sure": 0.01}):
-        image, told = through(damaged, **how)
-        assert told["mended"]
+        image, facts = through(damaged, **how)
+        assert facts["mended"]
         assert np.array_equal(image.pixels[0], image.pixels[1]) and np.array_equal(image.pixels[0], image.pixels[2])
         assert image.alpha is damaged.alpha and image.meta == damaged.meta
 
@@ -120,8 +120,8 @@ def test_large_photographs_are_searched_in_a_copy(monkeypatch):
     damaged = bad(PHOTO, "scratches", 3)
     usual = through(damaged)[0]
     monkeypatch.setattr("odekit.parts.repair.mend.SIDE", 256)
-    image, told = through(damaged)
-    assert told["mended"] == ["scratches"] and image.pixels.shape == damaged.pixels.shape
+    image, facts = through(damaged)
+    assert facts["mended"] == ["scratches"] and image.pixels.shape == damaged.pixels.shape
     assert not np.array_equal(image.pixels, usual.pixels)
     assert psnr(image, PHOTO) > psnr(damaged, PHOTO) + 1
     assert np.array_equal(
@@ -317,7 +317,7 @@ def test_weights_that_are_no_menders_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no such weights folder"):
         MendStage(Mend(weights=f"{tmp_path}/none"), PlainTools())
     (tmp_path / "odekit.json").write_text(json.dumps({"kind": "compact", "scale": 4}))
-    with pytest.raises(WeightsError, match="describes no mender"):
+    with pytest.raises(WeightsError, match="not a scratch network"):
         MendStage(Mend(weights=f"{tmp_path}/"), PlainTools())
 
 
@@ -329,7 +329,7 @@ def test_values_that_are_no_numbers_are_told(network, monkeypatch):
         def note(self, i, **facts):
             pass
 
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="returned NaN or infinite values"):
         stage.run([cut(PHOTO)], Context())
 
 

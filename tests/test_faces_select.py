@@ -62,9 +62,9 @@ def test_boxes_come_from_the_chain_or_from_a_file_by_name(tmp_path):
     table = tmp_path / "boxes.json"
     table.write_text(json.dumps({"a.png": [[0, 0, 9, 9]], "c.png": "no"}))
     assert boxes_for(photo, str(table)) == [(0, 0, 9, 9)]
-    with pytest.raises(ConfigError, match=r"says nothing of 'b\.png'"):
+    with pytest.raises(ConfigError, match=r"has no entry for 'b\.png'"):
         boxes_for(Image(photo.pixels, meta=Metadata(path=tmp_path / "b.png")), str(table))
-    with pytest.raises(ConfigError, match="is no list of"):
+    with pytest.raises(ConfigError, match="is not a list of"):
         boxes_for(Image(photo.pixels, meta=Metadata(path=tmp_path / "c.png")), str(table))
     with pytest.raises(ConfigError, match="cannot be read"):
         boxes_for(photo, str(tmp_path / "absent.json"))

@@ -221,7 +221,7 @@ def test_align_none_takes_the_picture_as_the_face(parts):
 
 
 def test_each_must_give_squares(parts):
-    with pytest.raises(ConfigError, match="must be square"):
+    with pytest.raises(ConfigError, match="must stay square"):
         chain(parts, each="stretch").run([noise(140, 210)])
 
 
@@ -285,8 +285,8 @@ def test_wrong_chains_are_refused_at_check(cli, tmp_path, text, words):
 def test_explain_counts_calls_per_face(cli, tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(EXACT.replace("  - restore:\n      inverter", "  - faces:\n      each:\n        - restore:\n            inverter").replace("      enhancer", "            enhancer"))  # fmt: skip
-    said = cli("explain", path)
-    assert said.code == 0 and "28 network calls per face found" in said.out
+    explained = cli("explain", path)
+    assert explained.code == 0 and "28 network calls per face found" in explained.out
     plan = json.loads(cli("explain", path, "--json").out)
     assert [(s["place"], s["per"], s["calls"]) for s in plan["stages"]] == [("0", "image", 0), ("0.each.0", "face", 28)]
     assert plan["calls_per_image"] is None

@@ -13,8 +13,8 @@ ALL = np.ones(FACE.shape[1:], np.float32)
 
 def test_lab_is_cie_lab():
     pixels = noise(20, 20).pixels
-    theirs = rgb2lab(pixels.transpose(1, 2, 0).astype(np.float64)).transpose(2, 0, 1)
-    assert np.abs(to_lab(pixels) - theirs).max() < 0.05  # they round the matrix and the white
+    reference = rgb2lab(pixels.transpose(1, 2, 0).astype(np.float64)).transpose(2, 0, 1)
+    assert np.abs(to_lab(pixels) - reference).max() < 0.05  # scikit-image rounds the matrix and the white point
     assert np.abs(from_lab(to_lab(pixels)) - pixels).max() < 1e-5
 
 

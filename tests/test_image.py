@@ -1,4 +1,4 @@
-"""What a picture is: values, shapes, and the fingerprint that keys its noise."""
+"""Images: values, shapes, and the fingerprint that keys the noise."""
 
 import hashlib
 

@@ -44,7 +44,10 @@ def test_spellings(text, meant):
 
 
 BAD = {
-    "unknown word": ("confidance", "clip is 'none', {use: confidence, eta, ways} or {use: dynamic, quantile, max}"),
+    "unknown word": (
+        "confidance",
+        "clip must be 'none', {use: confidence, eta, ways} or {use: dynamic, quantile, max}",
+    ),
     "one way that is no option": ("{use: confidence, ways: down}", "'both' or 'up'"),
     "no interval": ("{use: confidence, eta: 0}", "greater than 0"),
     "quantile above one": ("{use: dynamic, quantile: 98}", "less than or equal to 1"),

@@ -129,8 +129,10 @@ def test_pictures_that_go_wrong_are_told_with_level_and_way_and_the_others_go_on
     sound = OdeInverter(Ode(steps=10), prior, Ddim())
     latent, whole = inverter.invert(clean, noise(4)), sound.invert(clean, noise(4))
     assert set(latent.trouble) == {1, 2} and not whole.trouble
-    assert "became NaN or infinite at level 6 of 10 on the way up" in latent.trouble[1]
-    assert "left the plausible range (RMS" in latent.trouble[2] and "level 6 of 10 on the way up" in latent.trouble[2]
+    assert "became NaN or infinite at level 6 of 10 during inversion" in latent.trouble[1]
+    assert (
+        "left the plausible range (RMS" in latent.trouble[2] and "level 6 of 10 during inversion" in latent.trouble[2]
+    )
     while latent.level >= 0:
         latent, whole = inverter.descend(latent, noise(4)), sound.descend(whole, noise(4))
     assert torch.isnan(latent.x[[1, 2]]).all()
@@ -142,7 +144,7 @@ def test_an_edit_that_goes_wrong_is_told_at_its_level():
     latent = inverter.descend(inverter.invert(points(), noise(3)), noise(3))
     far = latent.x.clone()
     far[0] = 2 * PLAUSIBLE
-    assert "level 8 of 10 where it was edited" in inverter.moved(latent, far).trouble[0]
+    assert "level 8 of 10 after an edit" in inverter.moved(latent, far).trouble[0]
     assert not inverter.moved(latent, latent.x + 1).trouble
 
 
@@ -153,7 +155,7 @@ def test_only_the_first_thing_that_went_wrong_is_told():
     wrong = inverter.descend(inverter.moved(latent, far), noise(3))
     again = inverter.moved(wrong, torch.full_like(far, math.nan))
     assert set(again.trouble) == {0, 1, 2}
-    assert all("(RMS 1e+06) at level 9 of 10 where it was edited" in said for said in again.trouble.values())
+    assert all("(RMS 1e+06) at level 9 of 10 after an edit" in said for said in again.trouble.values())
     assert not latent.trouble
 
 
@@ -176,7 +178,7 @@ def test_the_reason_of_a_solver_that_gives_up_reaches_the_latent():
     inverter = OdeInverter(Ode(steps=4, grid="log-snr"), GaussianModel(4), Rk45(Rk45Options(max_calls=20)))
     latent = inverter.invert(points(), noise(3))
     assert len(latent.trouble) == 3
-    assert "more than max_calls = 20 network calls" in latent.trouble[0] and "on the way up" in latent.trouble[0]
+    assert "more than max_calls = 20 network calls" in latent.trouble[0] and "during inversion" in latent.trouble[0]
 
 
 def test_a_lower_top_ends_the_grid_there_and_levels_above_it_are_refused():

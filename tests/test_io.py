@@ -1,4 +1,4 @@
-"""Files to pictures and back: what survives, and what other programs see."""
+"""Reading and writing of image files: what is preserved, and what other programs read."""
 
 import subprocess
 import sys
@@ -21,13 +21,13 @@ CHANNELS = {"grey": 1, "grey and alpha": 2, "rgb": 3, "rgb and alpha": 4}
 
 
 def integers(image, bits):
-    """(H, W, C) as a file would hold it: three colours, and alpha where there is one."""
+    """Samples (H, W, C) as stored in a file: three colours, and alpha if there is one."""
     planes = quantise(image.pixels, bits).transpose(1, 2, 0)
     return planes if image.alpha is None else np.dstack([planes, quantise(image.alpha, bits)])
 
 
 def three_colours(codes):
-    """Grey codes with the grey three times, alpha last."""
+    """Grey samples with the grey channel repeated three times, alpha last."""
     return codes if codes.shape[2] > 2 else np.dstack([codes[..., :1]] * 3 + [codes[..., 1:]])
 
 
@@ -144,7 +144,7 @@ def test_jpeg_keeps_all_its_colour_samples_and_quality_has_an_effect(tmp_path):
     assert len(encode(image, "webp", quality=30)) < len(encode(image, "webp"))
     clear = Image(image.pixels, np.zeros((HEIGHT, WIDTH), np.float32))
     whole = read(write(clear, tmp_path / "a", format="webp", quality=100))
-    assert np.array_equal(whole.to_uint8(), SHALLOW[..., :3])  # lossless, also where nothing is seen
+    assert np.array_equal(whole.to_uint8(), SHALLOW[..., :3])  # lossless, also in transparent pixels
 
 
 def test_the_whole_path_may_be_in_any_script(tmp_path):

@@ -1,4 +1,4 @@
-"""What is refused, and how: one line that names the file, what is wrong and what to do; never a traceback."""
+"""Refused files: the error is one line with the file, what is wrong and what to do, never a traceback."""
 
 import io
 import struct
@@ -47,7 +47,7 @@ def frames(format):
 
 
 def header(format, width, height):
-    """A file whose header promises width x height, and which holds no such picture."""
+    """A file whose header states width x height, without the data of such an image."""
     if format == "png":
         ihdr = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
         chunk = struct.pack(">I", 13) + ihdr + struct.pack(">I", zlib.crc32(ihdr))
@@ -229,7 +229,7 @@ SAMPLES = [
 def test_damaged_bytes_make_a_picture_or_an_input_error(tmp_path_factory, data, edits, keep):
     damaged = bytearray(data)
     for place, value in edits:
-        # half of the edits fall on the headers, where they matter most
+        # half of the edits are in the headers, where they have the largest effect
         damaged[int(place * 2 * min(120, len(data))) if place < 0.5 else int(place * len(data))] = value
     path = tmp_path_factory.getbasetemp() / "damaged"
     path.write_bytes(bytes(damaged[: int(keep * len(damaged)) + 1]))

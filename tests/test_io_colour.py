@@ -1,4 +1,4 @@
-"""Colour profiles: numbers become sRGB on reading, and go back into the source's profile on writing."""
+"""Colour profiles: samples are converted to sRGB on reading, and back to the source's profile on writing."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ from odekit.images.io import read, write
 RNG = np.random.default_rng(11)
 CODES = RNG.integers(0, 256, (32, 48, 3), dtype=np.uint8)
 D50 = (0.9642, 1.0, 0.8249)
-# Colorants under D50 (X, Y, Z of red, green, blue): Apple's Display P3 and Adobe RGB (1998), from their profiles.
+# Colorants relative to D50 (X, Y, Z of red, green, blue): Apple's Display P3 and Adobe RGB (1998), from their profiles.
 P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
 ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
 
@@ -25,7 +25,7 @@ def fixed(*values):
 
 
 def icc(space, tags, kind=b"mntr", pcs=b"XYZ "):
-    """A profile by its bytes (ICC.1:2022, section 7): header, table of tags, tags."""
+    """The bytes of a profile (ICC.1:2022, section 7): header, table of tags, tags."""
     table, body = struct.pack(">I", len(tags)), b""
     for name, content in tags.items():
         content += bytes(-len(content) % 4)
@@ -62,7 +62,7 @@ def grey_profile(curve):
 
 
 def table_profile(space, lab_of):
-    """A profile of tables (lut8Type): Lab at the corners of the cube of its channels, linear between."""
+    """A profile of tables (lut8Type): Lab at the corners of the cube of its channels, interpolated linearly."""
     channels = {b"RGB ": 3, b"CMYK": 4}[space]
     ramp = bytes(range(256))
     corners = [[(i >> (channels - 1 - c)) & 1 for c in range(channels)] for i in range(2**channels)]
@@ -97,7 +97,7 @@ def paper(c, m, y, k):
 
 
 def srgb_of_lab(lightness, a, b):
-    """CIELAB under D50 as sRGB integers, by the formulas of CIE 15 and IEC 61966-2-1 (matrix adapted by Bradford)."""
+    """CIELAB relative to D50 as sRGB integers, by the formulas of CIE 15 and IEC 61966-2-1 (matrix adapted by Bradford)."""
     f = np.array([(lightness + 16) / 116 + a / 500, (lightness + 16) / 116, (lightness + 16) / 116 - b / 200])
     xyz = np.where(f > 6 / 29, f**3, (f - 4 / 29) * 108 / 841) * D50
     to_rgb = [[3.13386, -1.61687, -0.49061], [-0.97877, 1.91614, 0.03345], [0.07195, -0.22899, 1.40524]]
@@ -106,7 +106,7 @@ def srgb_of_lab(lightness, a, b):
 
 
 def by_littlecms(codes, profile, mode="RGB"):
-    """The truth of a second library, of 8 bits."""
+    """The reference of a second library, with 8 bits."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     shown = ImageCms.profileToProfile(
         Pil.fromarray(codes, mode), source, ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB"
@@ -120,7 +120,7 @@ def saved(path, codes, profile, mode=None):
 
 
 def inside_srgb(profile, margin=8):
-    """Numbers of the profile whose colours lie well inside sRGB."""
+    """Samples of the profile whose colours are well inside sRGB."""
     seen = by_littlecms(CODES, profile)
     kept = CODES[((seen > margin) & (seen < 255 - margin)).all(axis=2)]
     assert len(kept) > 400
@@ -131,7 +131,7 @@ def inside_srgb(profile, margin=8):
 def test_reading_agrees_with_littlecms(tmp_path, profile):
     image = read(saved(tmp_path / "a.png", CODES, profile))
     difference = np.abs(image.to_uint8().astype(int) - by_littlecms(CODES, profile))
-    assert np.abs(by_littlecms(CODES, profile).astype(int) - CODES).max() > 20  # there was something to convert
+    assert np.abs(by_littlecms(CODES, profile).astype(int) - CODES).max() > 20  # the conversion is not trivial
     assert difference.max() <= 2  # littlecms rounds its tables to 8 and 14 bits
     assert np.mean(difference > 1) < 0.002
     assert image.meta.icc == profile
@@ -154,7 +154,7 @@ def test_untouched_numbers_come_back_bit_for_bit_with_their_profile(tmp_path, pr
 
 
 def test_what_is_written_looks_like_the_pixels_to_another_program(tmp_path):
-    """Pixels changed by a stage, written into Adobe RGB, and seen through littlecms, are those pixels."""
+    """Pixels changed by a stage and written in Adobe RGB are the same pixels when littlecms reads them."""
     image = read(saved(tmp_path / "a.png", CODES, ADOBE_RGB))
     changed = image.with_pixels(np.clip(image.pixels[::-1] * np.float32(0.4) + np.float32(0.3), 0, 1))
     written = np.asarray(Pil.open(write(changed, tmp_path / "b.png")))
@@ -247,7 +247,7 @@ def test_a_profile_of_tables_is_read_in_8_bits_and_replaced_by_srgb(tmp_path, bi
     tifffile.imwrite(tmp_path / "a.tif", codes, photometric="rgb", iccprofile=profile)
     image = read(tmp_path / "a.tif")
     assert np.abs(image.to_uint8().astype(int) - by_littlecms(CODES, profile)).max() <= 1
-    assert image.meta.bits == 8  # ImageCms has no more, so no more is claimed
+    assert image.meta.bits == 8  # ImageCms has 8 bits, so the result has 8 bits
     shown = Pil.open(write(image, tmp_path / "b"))
     assert profile_name(shown) == "sRGB built-in"
     assert np.array_equal(np.asarray(shown), image.to_uint8())

@@ -1,4 +1,4 @@
-"""Files of 16 bits per channel: nothing of their depth is lost. pypng and tifffile are the other side."""
+"""Files with 16 bits per channel keep their depth. pypng and tifffile are the reference."""
 
 import numpy as np
 import png
@@ -17,13 +17,13 @@ CHANNELS = {"grey": 1, "grey and alpha": 2, "rgb": 3, "rgb and alpha": 4}
 
 
 def integers(image, bits):
-    """(H, W, C) as a file would hold it: three colours, and alpha where there is one."""
+    """Samples (H, W, C) as stored in a file: three colours, and alpha if there is one."""
     planes = quantise(image.pixels, bits).transpose(1, 2, 0)
     return planes if image.alpha is None else np.dstack([planes, quantise(image.alpha, bits)])
 
 
 def three_colours(codes):
-    """Grey codes with the grey three times, alpha last."""
+    """Grey samples with the grey channel repeated three times, alpha last."""
     return codes if codes.shape[2] > 2 else np.dstack([codes[..., :1]] * 3 + [codes[..., 1:]])
 
 
@@ -77,7 +77,7 @@ def test_16_bit_tiff_survives_bit_for_bit(tmp_path, channels, compression, byteo
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_16_bit_tiff_compressed_with_lzw_is_read_exactly(tmp_path, channels):
-    """Pillow's libtiff writes LZW of the same bytes as 8-bit samples; then the header is told of their true depth."""
+    """Pillow's libtiff writes the same bytes with LZW as 8-bit samples; then the depth in the header is corrected."""
     codes = DEEP[..., :channels]
     octets = np.ascontiguousarray(codes).astype("<u2").view(np.uint8).reshape(HEIGHT, 2 * WIDTH, channels)
     path = tmp_path / "lzw.tif"

@@ -1,4 +1,4 @@
-"""EXIF, orientation and resolution: carried, reset, and seen by other programs."""
+"""EXIF, orientation and resolution: what is kept, what is reset, and what other programs read."""
 
 import struct
 
@@ -32,7 +32,7 @@ def block(orientation=1, make="Kiev"):
 
 
 def seen(path):
-    """What another program, Pillow, finds of `block` in a file."""
+    """The tags of `block` that another program, Pillow, reads from a file."""
     exif = Pil.open(path).getexif()
     inner = exif.get_ifd(EXIF)
     return exif[MAKE], inner[EXPOSURE], inner[BIAS], inner[COMMENT], exif.get_ifd(GPS)[2]
@@ -104,7 +104,7 @@ def test_exif_of_a_tiff_goes_on_through_tiff_and_into_jpeg(tmp_path, bits):
 
 
 def test_the_layout_tags_of_a_camera_do_not_disturb_a_tiff(tmp_path):
-    """Phones write ImageWidth and ImageLength into the EXIF of a JPEG; in a TIFF they would be the size itself."""
+    """Phones write ImageWidth and ImageLength into the EXIF of a JPEG; in a TIFF these tags are the size of the image itself."""
     exif = Pil.Exif()
     exif[256], exif[257], exif[MAKE] = 4000, 3000, "phone"
     image = Image(smooth().transpose(2, 0, 1) / np.float32(255), meta=Metadata(exif=exif.tobytes()))
@@ -117,7 +117,7 @@ def test_the_rest_of_the_block_is_untouched_and_the_preview_unlinked(tmp_path):
     body = bytearray(block(8)[6:])
     (first,) = struct.unpack_from(">I", body, 4)
     (count,) = struct.unpack_from(">H", body, first)
-    struct.pack_into(">I", body, first + 2 + 12 * count, len(body))  # a preview directory behind the rest
+    struct.pack_into(">I", body, first + 2 + 12 * count, len(body))  # a preview directory at the end
     body += struct.pack(">HI", 0, 0) + b"maker note with offsets"
     Pil.fromarray(smooth()).save(tmp_path / "in.jpg", exif=b"Exif\x00\x00" + bytes(body))
     kept = read(tmp_path / "in.jpg").meta.exif[6:]

@@ -1,25 +1,20 @@
 """docs/licences.md says what the catalogue says, and the catalogue says what is known of each system."""
 
-import importlib.util
-
 import pytest
 from conftest import ROOT
 
+from benchmarks import licences as table
 from odekit.chains.requirements import default_terms
 from odekit.parts.installed import catalog
-
-spec = importlib.util.spec_from_file_location("licences_table", ROOT / "docs" / "licences_table.py")
-table = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(table)
 
 FORBIDDEN = {"codeformer", "diffbir-swinir-face", "diffbir-v1-face-full"}
 """Weights under the S-Lab licence."""
 
 
 def test_the_tables_are_those_of_the_catalogue():
-    """Where this fails: python docs/licences_table.py."""
+    """Where this fails: python -m benchmarks licences."""
     page = table.PAGE.read_text(encoding="utf-8")
-    assert page == table.filled(page, catalog())
+    assert page == table.fill(page, catalog())
 
 
 def test_every_plugin_of_the_project_is_in_the_tables():
@@ -28,12 +23,12 @@ def test_every_plugin_of_the_project_is_in_the_tables():
     for project in sorted((ROOT / "plugins").glob("odekit-*/pyproject.toml")):
         parts = [entry for entry in catalog().all() if entry.dist == project.parent.name]
         assert parts, f"{project.parent.name} is not installed, or registers nothing"
-        assert project.parent.name in page or all(table.plain(entry, catalog()) for entry in parts)
+        assert project.parent.name in page or all(table.is_own(entry, catalog()) for entry in parts)
 
 
 def test_parts_that_the_page_does_not_list_are_mit_and_free():
     for entry in catalog().all():
-        if table.plain(entry, catalog()):
+        if table.is_own(entry, catalog()):
             assert entry.licence == "MIT" and entry.commercial_use and not default_terms(entry, catalog()).weights
 
 

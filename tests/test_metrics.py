@@ -1,4 +1,4 @@
-"""Metrics against scikit-image and scipy, and against distances that are known in closed form."""
+"""Metrics against scikit-image and scipy, and against distances in closed form."""
 
 import math
 
@@ -49,11 +49,11 @@ def test_psnr_is_scikit_images(a, b):
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 @pytest.mark.parametrize(
-    ("window", "theirs"),
+    ("window", "arguments"),
     [("uniform", {}), ("gaussian", {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False})],
 )
-def test_ssim_is_scikit_images(a, b, window, theirs):
-    wanted = structural_similarity(a.astype(float), b.astype(float), data_range=1, channel_axis=0, **theirs)
+def test_ssim_is_scikit_images(a, b, window, arguments):
+    wanted = structural_similarity(a.astype(float), b.astype(float), data_range=1, channel_axis=0, **arguments)
     assert SsimMetric(Ssim(window=window)).measure(Image(a), Image(b)) == pytest.approx(wanted, abs=1e-6)
 
 
@@ -135,11 +135,11 @@ def distance(metric, a, b, step=3, part=False):
 def test_the_set_metric_swd_is_the_mean_of_swd_over_its_draws():
     a, b = pictures(7, seed=1), pictures(7, seed=2)
     options = SwdOptions(draws=3, directions=32, seed=5)
-    found = distance(SwdMetric(options), images(7, seed=1), images(7, seed=2))
+    result = distance(SwdMetric(options), images(7, seed=1), images(7, seed=2))
     wanted = [sw.swd(a, b, seed, 128, 32).mean for seed in (5, 6, 7)]
-    assert found.value == pytest.approx(np.mean(wanted))
-    assert found.spread == pytest.approx(np.std(wanted, ddof=1))
-    assert found.count == 7
+    assert result.value == pytest.approx(np.mean(wanted))
+    assert result.spread == pytest.approx(np.std(wanted, ddof=1))
+    assert result.count == 7
 
 
 def test_of_many_pictures_a_part_is_kept_and_patches_are_shared(monkeypatch):
@@ -151,8 +151,8 @@ def test_of_many_pictures_a_part_is_kept_and_patches_are_shared(monkeypatch):
     for one, two in collection.sample.pairs:  # pairs stay pairs
         place = next(i for i, image in enumerate(a) if np.array_equal(image.to_uint8(), one))
         np.testing.assert_array_equal(b[place].to_uint8(), two)
-    found = collection.distance()
-    assert (found.count, found.note) == (60, "of 20 pairs drawn from 60")
+    result = collection.distance()
+    assert (result.count, result.note) == (60, "of 20 pairs drawn from 60")
     damage = SwdMetric(SwdOptions(directions=16)).collect(part=True)
     damage.add(a, b)
     assert damage.distance().note == "of 10 pairs drawn from 60"
@@ -174,8 +174,8 @@ def test_every_pair_is_as_likely_to_be_kept(monkeypatch):
 def test_fd_pca_of_streams_is_that_of_whole_sets():
     """With the reference set's own components."""
     a, b = pictures(90, 16, seed=3), pictures(90, 16, seed=4)
-    found = distance(FdPcaMetric(), images(90, 16, seed=3), images(90, 16, seed=4), step=7)
-    assert found.value == pytest.approx(FdPca.fit(b).distance(a, b), rel=1e-6)
+    result = distance(FdPcaMetric(), images(90, 16, seed=3), images(90, 16, seed=4), step=7)
+    assert result.value == pytest.approx(FdPca.fit(b).distance(a, b), rel=1e-6)
 
 
 def test_moments_of_batches_are_numpys():
@@ -199,9 +199,9 @@ def test_moments_of_batches_are_numpys():
     ],
 )
 def test_a_distance_that_cannot_be_said_is_unknown_and_says_why(metric, a, message):
-    found = distance(metric, a, a)
-    assert math.isnan(found.value)
-    assert message in found.note
+    result = distance(metric, a, a)
+    assert math.isnan(result.value)
+    assert message in result.note
 
 
 # --- SWD
@@ -238,9 +238,9 @@ def test_a_shift_is_measured_by_the_mean_projection_of_its_direction():
 
 def test_descriptors_are_normalised_patches():
     level = RNG.random((3, 3, 16, 16)) * np.array([1, 5, 9]).reshape(1, 3, 1, 1)
-    found = sw.descriptors(level, 100, np.random.Generator(np.random.Philox(3)))
-    assert found.shape == (300, 3 * 7 * 7)
-    colours = found.reshape(300, 3, 49)
+    result = sw.descriptors(level, 100, np.random.Generator(np.random.Philox(3)))
+    assert result.shape == (300, 3 * 7 * 7)
+    colours = result.reshape(300, 3, 49)
     np.testing.assert_allclose(colours.mean((0, 2)), 0, atol=1e-12)
     np.testing.assert_allclose(colours.std((0, 2)), 1, atol=1e-12)
     # neighbours in a descriptor are neighbours in the picture
@@ -261,15 +261,15 @@ def test_distances_rank_sets_and_repeat_by_seed():
 
 
 def test_draws_differ_and_take_their_own_part_of_a_larger_set():
-    found = sw.repeated(pictures(4, 16, seed=1), pictures(9, 16, seed=2), draws=3)
-    assert len({one.mean for one in found}) == 3
-    assert sw.repeated(pictures(4, 16, seed=1), pictures(9, 16, seed=2), draws=3) == found
+    result = sw.repeated(pictures(4, 16, seed=1), pictures(9, 16, seed=2), draws=3)
+    assert len({draw.mean for draw in result}) == 3
+    assert sw.repeated(pictures(4, 16, seed=1), pictures(9, 16, seed=2), draws=3) == result
 
 
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        (pictures(3), pictures(4), "as many pictures"),
+        (pictures(3), pictures(4), "equal numbers of pictures"),
         (pictures(3, 24), pictures(3, 24), "16, 32, 64"),
         (pictures(3, 8), pictures(3, 8), "16, 32, 64"),
     ],

@@ -87,17 +87,17 @@ def test_lpips_is_torchmetrics_on_the_same_weights(lpips, monkeypatch):
 
     metric, state, linear = lpips
     monkeypatch.setattr(nn.Linear, "reset_parameters", lambda self: None)  # of AlexNet's head, which nobody asks
-    theirs = _LPIPS(pretrained=False, net="alex", pnet_rand=True)
+    reference = _LPIPS(pretrained=False, net="alex", pnet_rand=True)
     slices = {}
-    for name in theirs.state_dict():
+    for name in reference.state_dict():
         number = name.split(".")[2] if name.startswith("net.") else ""
         slices[name] = (
             state[name.split(".", 2)[2]] if number else linear[name.replace("lins.", "lin")[:4] + ".model.1.weight"]
         )
-    theirs.load_state_dict(slices)
+    reference.load_state_dict(slices)
     a, b = images(4), [noisy(image, 0.2) for image in images(4)]
     x, y = (torch.from_numpy(np.stack([image.pixels for image in group])) for group in (a, b))
-    wanted = theirs(y, x, normalize=True).flatten().tolist()
+    wanted = reference(y, x, normalize=True).flatten().tolist()
     assert metric.measure_many(b, a) == pytest.approx(wanted, rel=1e-5)
     assert metric.measure(b[2], a[2]) == pytest.approx(wanted[2], rel=1e-5)
 
@@ -135,9 +135,9 @@ def test_absent_weights_are_told_with_the_command_that_mends_it(name, needs, cli
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path))
     monkeypatch.setenv("ODEKIT_CACHE", str(tmp_path))
     entry = catalog().get("metric", name)
-    with pytest.raises(WeightsError, match=f"the metric '{name}' cannot be measured") as told:
+    with pytest.raises(WeightsError, match=f"the metric '{name}' cannot be measured") as raised:
         entry.load()(entry.options(), Toolbox(catalog(), "cpu", "float32"))
-    assert f"odekit weights pull {' '.join(needs)}" in str(told.value)
+    assert f"odekit weights pull {' '.join(needs)}" in str(raised.value)
     for weights in needs:
         assert catalog().stores[weights].sha256 and catalog().stores[weights].urls
 
@@ -179,14 +179,14 @@ def test_fid_is_torchmetrics_on_the_same_features(monkeypatch):
 
     small(monkeypatch)
     ours, truth = images(40, 0), images(40, 60)
-    found = filled(FidMetric(), ours, truth)
+    result = filled(FidMetric(), ours, truth)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = FrechetInceptionDistance(feature=Halves(), input_img_size=(3, 64, 64)).set_dtype(torch.float64)
+        reference = FrechetInceptionDistance(feature=Halves(), input_img_size=(3, 64, 64)).set_dtype(torch.float64)
     for group, real in ((truth, True), (ours, False)):
-        theirs.update(torch.from_numpy(np.stack([i.to_uint8().transpose(2, 0, 1) for i in group])), real=real)
-    assert found.value == pytest.approx(float(theirs.compute()), rel=1e-4)
-    assert "40 pictures: mostly bias" in found.note
+        reference.update(torch.from_numpy(np.stack([i.to_uint8().transpose(2, 0, 1) for i in group])), real=real)
+    assert result.value == pytest.approx(float(reference.compute()), rel=1e-4)
+    assert "40 pictures: mostly bias" in result.note
     assert filled(FidMetric(), truth, truth).value == pytest.approx(0, abs=1e-9)
 
 
@@ -241,9 +241,9 @@ def test_the_network_is_torch_fidelitys_fed_through_the_safe_loader(tmp_path):
     made["network"].load_state_dict(state)
     torch.save(state, tmp_path / "inception-fid.pth")
     group = images(2)
-    found = inception.network(Tools(tmp_path), "fid")(group)
+    result = inception.network(Tools(tmp_path), "fid")(group)
     levels = torch.from_numpy(np.stack([image.to_uint8().transpose(2, 0, 1) for image in group]))
-    np.testing.assert_allclose(found, made["network"](levels)[0].numpy(), rtol=1e-5)
+    np.testing.assert_allclose(result, made["network"](levels)[0].numpy(), rtol=1e-5)
     with pytest.raises(InputError, match="one size"):
         inception.network(Tools(tmp_path), "fid")([group[0], Image(group[1].pixels[:, :32, :32].copy())])
 
@@ -290,7 +290,7 @@ def test_points_of_the_template_come_where_the_recogniser_wants_them():
     scale, corner = placement(256)
     row = crop(Image(ramp))[0, 56]
     assert row[56] == pytest.approx((corner[0] + 56.5 * scale - 0.5) / 255, abs=0.01)
-    with pytest.raises(InputError, match="no aligned square face"):
+    with pytest.raises(InputError, match="not an aligned square face"):
         crop(Image(ramp[:, :, :200].copy()))
 
 

@@ -1,7 +1,7 @@
-"""Nothing in the loop waits for a graphics card.
+"""Nothing in the loop synchronises with a GPU.
 
-The loop runs on a card that is pretended: torch's fake tensors have its device and no numbers, so that whatever wants to
-see a number (`.item()`, `if tensor:`, an index by a mask) cannot; what goes between card and processor is looked at.
+The loop runs on a simulated GPU: torch's fake tensors have its device but no values, so that reading a value (`.item()`,
+`if tensor:`, an index by a mask) fails. Copies between GPU and CPU are recorded and checked.
 """
 
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ LOOKS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal
 
 
 class Waits(TorchDispatchMode):
-    """Which operations would wait for the card: looks at its numbers, and copies that are not asynchronous."""
+    """Records operations that would synchronise with the GPU: reads of values, and copies that are not asynchronous."""
 
     def __init__(self):
         super().__init__()
@@ -71,7 +71,7 @@ class Waits(TorchDispatchMode):
 
 @pytest.fixture
 def card(monkeypatch):
-    """A pretended card with a watch over it. Memory that is pinned is noted, which fake tensors cannot be."""
+    """A simulated GPU whose operations are recorded. Pinned memory is recorded too, because fake tensors cannot be pinned."""
     pinned = []
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
     monkeypatch.setattr("odekit.core.precision.switched", lambda device: False)
@@ -86,7 +86,7 @@ def card(monkeypatch):
 
 
 class Simple:
-    """A prior of a few operations."""
+    """A prior with few operations."""
 
     def __init__(self, side=SIDE):
         self.shape, self.schedule = (3, side, side), NoiseSchedule.linear()
@@ -183,7 +183,7 @@ def test_pictures_that_need_different_numbers_of_updates_wait_for_nothing(card):
 
 @pytest.fixture
 def network(card):
-    """The built-in network on the pretended card: its shape, in the form that cards get."""
+    """The built-in network on the simulated GPU: its architecture, in the form used on GPUs."""
     spec = read_spec(ASSETS / "face64")
     with card() as waits:
         with torch.device(CARD):

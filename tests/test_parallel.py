@@ -1,4 +1,4 @@
-"""Work on chunks keeps its order whatever the number of processes, and never runs far ahead."""
+"""Chunks are processed in order for any number of processes, with a limited number in flight."""
 
 import functools
 

@@ -74,7 +74,7 @@ def test_a_strangers_solver_and_upsampler_are_used_from_yaml(stranger, tmp_path)
     assert odekit.read(tmp_path / "out" / "face.png").width == 24
     # Twice 10 steps of 2 calls, and 8 Langevin updates.
     assert json.loads(done.stdout)["calls_per_image"] == 48
-    measured = run(sys.executable, "-c", program, "bench", "order", "--solver", "ralston", "--json", extra=stranger)
+    measured = run(sys.executable, "-m", "benchmarks", "order", "--solver", "ralston", "--json", extra=stranger)
     assert [goal["reached"] for goal in json.loads(measured.stdout)["goals"]] == [True, True, True], measured.stderr
     listed = run(sys.executable, "-c", program, "plugins", "--json", extra=stranger)
     rows = {(row["kind"], row["name"]): row for row in json.loads(listed.stdout)["parts"]}

@@ -1,12 +1,12 @@
-"""`odekit bench rates`: every kind of damage, and both programs over files of their own."""
+"""`python -m benchmarks rates`: every kind of damage, and both programs over files of their own."""
 
 import json
 
 from odekit.parts.corruptions.kinds import KINDS
 
 
-def test_a_row_for_each_kind_and_program(cli):
-    done = cli("bench", "rates", "--files", 4, "--fewer", 3, "--repeats", 1, "--json")
+def test_a_row_for_each_kind_and_program(bench):
+    done = bench("rates", "--files", 4, "--fewer", 3, "--repeats", 1, "--json")
     assert done.code == 0, done.err
     table = json.loads(done.out)
     rows = {row["what"]: row for row in table["rows"]}

@@ -72,7 +72,7 @@ def test_names_are_shown_and_never_run():
 
 NAN = float("nan")
 RESULTS = Results(
-    "table1", "Faces of a test", "Two pictures.", command="odekit bench table1", seed=3,
+    "table1", "Faces of a test", "Two pictures.", command="odekit experiment table1", seed=3,
     metrics=(About("psnr", "PSNR", "dB"), About("swd", "SWD", better="lower", of="set")),
     methods=(Method("odedit", "ODEdit", "chain", calls=600, seconds=2.5), Method("source", "Source", "damaged")),
     groups=(
@@ -99,7 +99,7 @@ def compared(tmp_path):
     "said",
     ["21.5 [20, 23]", "18 [17, 19] (1 infinite)", "3.5 [1, 6]", "Printed elsewhere: the paper", "other data", "17.8",
      "c.png is missing", "b: the chain failed", "fog 4", 'id="picture-odedit-a"', "PSNR, dB (more is better)",
-     "data:image/svg+xml;base64,", "odekit bench table1"],
+     "data:image/svg+xml;base64,", "odekit experiment table1"],
 )  # fmt: skip
 def test_a_comparison_is_told_whole(compared, said):
     assert said in compared

@@ -15,7 +15,7 @@ from odekit.parts.metrics.base import About
 RNG = np.random.Generator(np.random.Philox(0))
 
 FULL = Results(
-    "table1", "A title", "8 faces", "odekit bench table1", 3, "2026-01-02T03:04:05+00:00", 1.5, {"cores": 2},
+    "table1", "A title", "8 faces", "odekit experiment table1", 3, "2026-01-02T03:04:05+00:00", 1.5, {"cores": 2},
     metrics=(About("psnr", "PSNR", "dB"), About("swd", "SWD", "x 1e-3", "lower", of="set"),
              About("sharpness", "sharpness", "", "nearest", 1.0)),
     methods=(Method("damaged", "Source", "damaged"), Method("a", "A", "chain", {"chain": []}, 600.0, 0.5)),
@@ -58,7 +58,7 @@ def test_fields_of_a_later_minor_version_are_passed_over():
 @pytest.mark.parametrize(
     ("text", "message"),
     [(None, "no results document; write one with"), ("{}", "schema: None"), ('{"schema": 2}', "schema: 2"),
-     ('{"schema": 1}', "no whole results document"), ("[1]", "schema: list")],
+     ('{"schema": 1}', "results document is incomplete"), ("[1]", "schema: list")],
 )  # fmt: skip
 def test_what_is_no_document_is_refused(tmp_path, text, message):
     if text is not None:

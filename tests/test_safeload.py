@@ -1,4 +1,4 @@
-"""Weights files are read safely, and every fault is one line that names the file and what is wrong."""
+"""Weights files are read safely, and every error is one line that names the file and what is wrong."""
 
 import hashlib
 import pickle
@@ -19,7 +19,7 @@ TENSORS = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.on
 
 
 class Bomb:
-    """A pickle that runs a command when it is opened without care."""
+    """A pickle that runs a command when an unsafe loader opens it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,7 +53,7 @@ SAVE = {
 
 @pytest.mark.parametrize("name", SAVE)
 def test_files_are_mapped_not_copied_and_never_written(tmp_path, name):
-    """What is written over the file's numbers afterwards shows in the tensors; what is written to these stays there."""
+    """Later writes to the file change the tensors; writes to the tensors do not change the file."""
     path, numbers = tmp_path / name, torch.full((64, 1024), 7.0)
     SAVE[name]({"a": numbers}, path)
     tensors, stored = load_tensors(path), path.read_bytes()
@@ -143,7 +143,7 @@ def test_values_that_are_not_finite_are_refused(value, dtype):
 
 
 def test_large_finite_values_are_accepted():
-    """Sums that overflow their type are no fault."""
+    """Sums that overflow their type are not an error."""
     check_finite({"a": torch.full((100,), 6e4, dtype=torch.float16), "b": torch.full((100,), 3e38)}, "file")
 
 
@@ -176,7 +176,7 @@ def test_fit_says_whose_weights_they_are():
     text = fault(fit, network, dict.fromkeys(layout("codeformer"), torch.zeros(1)), "file.pth")
     assert text.endswith("they look like CodeFormer's")
     assert "look like" not in fault(fit, network, {"weight": torch.zeros(3, 2)}, "file.pth")
-    # Its own system is not named as if it were another.
+    # The message does not name the expected system as another one.
     rrdb = dict.fromkeys(layout("rrdbnet_x4"), torch.zeros(1))
 
     class Same(torch.nn.Module):

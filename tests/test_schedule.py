@@ -1,4 +1,4 @@
-"""Noise levels against closed forms and the figures of the published schedules."""
+"""Noise levels against closed forms and published values of the schedules."""
 
 import math
 
@@ -36,7 +36,7 @@ def test_cosine_follows_its_curve_where_betas_are_not_capped():
 
 @pytest.mark.parametrize("abar", [[0.9], [0.5, 0.9], [1.0, 0.5], [0.5, 0.0], [float("nan"), 0.5]])
 def test_what_is_no_schedule_is_refused(abar):
-    with pytest.raises(ValueError, match="falling"):
+    with pytest.raises(ValueError, match="decreasing"):
         NoiseSchedule(np.array(abar))
 
 

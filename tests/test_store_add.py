@@ -1,4 +1,4 @@
-"""Files of one's own in the weight store, and how what lies there is verified."""
+"""Local files added to the weights store, and the verification of stored files."""
 
 import errno
 import os
@@ -82,13 +82,13 @@ def test_without_a_published_hash_a_file_is_remembered(file):
 
 def test_cut_and_foreign_files_are_refused_even_when_others_are_allowed(file, tmp_path):
     file.write_bytes(FILE[:-1])
-    assert "cut off" in fault(add, weights(), file, allow_other=True)
+    assert "truncated" in fault(add, weights(), file, allow_other=True)
     torch.save({"w": torch.zeros(1000)}, tmp_path / "net.pth")
     pickled = weights(filename="net.pth", known=False)
     add(pickled, tmp_path / "net.pth")
     cut = tmp_path / "cut.pth"
     cut.write_bytes((tmp_path / "net.pth").read_bytes()[:-30])
-    assert "cut off" in fault(add, pickled, cut)
+    assert "truncated" in fault(add, pickled, cut)
     torch.save({"w": torch.zeros(10)}, cut, _use_new_zipfile_serialization=False)
     add(pickled, cut)
     for content in (b"<html>", b"# a text", b""):
@@ -169,7 +169,7 @@ def test_a_file_put_there_by_hand_is_checked_too(home):
 def test_a_newer_plugin_may_want_another_file(file):
     add(weights(), file)
     newer = weights(sha256=sha256(b"newer"), urls=["https://a.org/net"])
-    assert "older file than somebody wants" in fault(path_of, "net", catalog(newer))
+    assert "older file than somebody needs" in fault(path_of, "net", catalog(newer))
 
 
 def test_all_missing_weights_are_named_at_once_with_the_commands(file, tmp_path):

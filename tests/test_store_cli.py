@@ -1,4 +1,4 @@
-"""`odekit weights` and what `run`, `check`, `explain` and `plugins` say of weights and licences, as a user sees it."""
+"""`odekit weights`, and the output of `run`, `check`, `explain` and `plugins` about weights and licences."""
 
 import json
 import sys
@@ -46,7 +46,7 @@ class Twice:
 
 
 class Plugin:
-    """Registers an upsampler and three weights: non-commercial, free, and nowhere to be had."""
+    """Registers an upsampler and three weights: non-commercial, free, and without a URL."""
 
     def __init__(self, address):
         self.address = address
@@ -97,7 +97,7 @@ def face(tmp_path):
 
 
 class Terminal:
-    """A person at the keyboard."""
+    """An interactive standard input."""
 
     def __init__(self, answer):
         self.answer = answer

@@ -1,4 +1,4 @@
-"""The weight store fetches: resumed, from several places, verified, one process at a time, with the licence accepted."""
+"""Downloads into the weights store: resumption, several URLs, verification, locking, and acceptance of licences."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ from odekit.plugins.weights.store import folder, stored
 
 
 def safetensors(seed=0, numbers=20_000):
-    """A file that is whole, as bytes."""
+    """The bytes of a complete safetensors file."""
     data = np.random.Generator(np.random.Philox(seed)).standard_normal(numbers).astype("<f4").tobytes()
     head = json.dumps({"w": {"dtype": "F32", "shape": [numbers], "data_offsets": [0, len(data)]}}).encode()
     return len(head).to_bytes(8, "little") + head + data
@@ -65,7 +65,7 @@ def fault(what, **how):
 
 
 def rest(what):
-    """What lies in the folder of the weights beside the lock."""
+    """The files in the folder of the weights, without the lock."""
     return sorted(p.name for p in folder(what).iterdir() if p.name != ".lock") if folder(what).exists() else []
 
 
@@ -91,7 +91,7 @@ def test_cut_connections_are_resumed_where_they_were_cut(server):
 
 def test_a_later_process_goes_on_where_an_earlier_one_was_killed(server):
     what = weights(server.put("net", FILE, cuts=[30_000] + [0] * download.TRIES))
-    assert "cut after 30000 of" in fault(what)
+    assert "interrupted after 30000 of" in fault(what)
     assert not stored(what).exists() and (folder(what) / "net.safetensors.part").stat().st_size == 30_000
     server.pages["net"].cuts.clear()
     assert pull(what)[0].read_bytes() == FILE
@@ -104,7 +104,7 @@ def test_a_server_that_cannot_resume_starts_over(server):
 
 
 def test_a_file_that_changed_meanwhile_is_not_pieced_together(server):
-    """Nobody knows its SHA-256, so only the server can say that it is still the same."""
+    """The SHA-256 is unknown, so only the server can confirm that the file is still the same."""
     what = weights(server.put("net", FILE, cuts=[30_000] + [0] * download.TRIES), known=False)
     fault(what)
     other = safetensors(1)
@@ -112,7 +112,7 @@ def test_a_file_that_changed_meanwhile_is_not_pieced_together(server):
     assert pull(what)[0].read_bytes() == other
     server.put("bare", FILE, etag=None, cuts=[30_000])
     assert pull(weights(f"{server.address}/bare", known=False), again=True)[0].read_bytes() == FILE
-    assert server.asked[-1] == ("bare", None), "without a mark of the server it starts over"
+    assert server.asked[-1] == ("bare", None), "without a validator of the server it starts over"
 
 
 def test_a_part_of_another_file_does_not_spoil_the_download(server):
@@ -160,7 +160,7 @@ def test_half_a_file_of_one_place_and_half_of_the_next_make_one(server):
 
 
 def test_a_file_that_is_exchanged_between_two_connections_is_fetched_anew(server):
-    """The server gives no mark of its file; the SHA-256 shows what happened."""
+    """The server sends no validator (ETag); the SHA-256 reveals the exchange."""
     what = weights(server.put("net", b"x" * len(FILE), etag=None, cuts=[30_000]))
     page = server.pages["net"]
 
@@ -191,14 +191,14 @@ def test_without_a_published_hash_the_first_file_is_remembered(server):
     path, _ = pull(what)
     assert store.read_receipt(folder(what)).sha256 == sha256(FILE)
     path.write_bytes(safetensors(1))
-    with pytest.raises(WeightsError, match="has changed since it came here"):
+    with pytest.raises(WeightsError, match="has changed since it was added"):
         verify(what)
     path, lines = pull(what)
     assert path.read_bytes() == FILE and "fetching it again" in lines[0]
 
 
 @pytest.mark.parametrize(
-    "content, reason", [(FILE[:-9], "cut off"), (b"<!doctype html>", "safetensors"), (b"", "empty")]
+    "content, reason", [(FILE[:-9], "truncated"), (b"<!doctype html>", "safetensors"), (b"", "empty")]
 )
 def test_without_a_published_hash_the_file_must_at_least_be_whole(server, content, reason):
     what = weights(server.put("net", content, length=False), known=False)
@@ -232,7 +232,7 @@ def test_own_places_come_first_and_only_the_web_is_a_place(server):
     assert pull(what, places=[server.put("mine", FILE)])[0].read_bytes() == FILE
     assert [name for name, _ in server.asked] == ["mine"]
     assert "http" in fault(what, places=["file:///etc/passwd"], again=True)
-    assert "nobody offers" in fault(weights(), again=True)
+    assert "no URL is registered" in fault(weights(), again=True)
 
 
 def test_a_full_disk_is_said_and_what_was_fetched_goes_on_later(server, monkeypatch):

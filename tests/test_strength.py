@@ -23,8 +23,8 @@ from odekit.parts.inverters.ode import Ode, OdeInverter
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.priors.exact import example_mixture
 from odekit.parts.solvers.dpmpp_2m import Dpmpp2m
-from odekit.training.calibration.meter import caution, fit, leave_one_out
-from odekit.training.calibration.treated import both, known
+from odekit.training.calibration.meter import fit, fit_threshold, leave_one_out
+from odekit.training.calibration.treated import damaged_cases, plain_and_prepared_cases
 
 LIGHT = Strength("light", (0.1,), 2, 0.2, 0.5)
 HEAVY = Strength("heavy", (0.1, 0.3), 3, 0.3, 1.0)
@@ -74,7 +74,7 @@ def test_a_broken_calibration_is_refused_with_what_mends_it(case, tmp_path):
     BROKEN[case](tree)
     path = tmp_path / "broken.json"
     path.write_text(json.dumps(tree))
-    with pytest.raises(ConfigError, match=r"broken\.json cannot be used.*bench strength --calibrate"):
+    with pytest.raises(ConfigError, match=r"broken\.json cannot be used.*calibrate meter"):
         load_calibration(path)
 
 
@@ -233,7 +233,7 @@ def test_explain_of_a_chain_that_decides_nothing_is_refused(exact, tmp_path, cli
     face = tmp_path / "face.png"
     odekit.write(Image(np.full((3, 8, 8), 0.5, np.float32)), face)
     done = cli("explain", exact, "--input", face)
-    assert done.code == 2 and "does the same to every picture" in done.err
+    assert done.code == 2 and "treats every picture alike" in done.err
 
 
 def exact_chain(*settings):
@@ -266,7 +266,7 @@ def test_knobs_out_of_range_are_refused(setting):
 
 
 def test_fidelity_of_an_enhancer_without_temperature_is_refused():
-    with pytest.raises(ConfigError, match="'none' has none; leave fidelity out"):
+    with pytest.raises(ConfigError, match="'none' has none; remove fidelity"):
         exact_chain("fidelity=0.5", "enhancer=none").plan()
 
 
@@ -285,24 +285,24 @@ def test_samples_are_variants_of_the_result_and_the_spread_says_where_they_diffe
     assert exact_chain("samples=4").plan().calls == 4 * exact_chain().plan().calls
 
 
-def test_the_meter_is_calibrated_and_judged_by_commands(tmp_path, cli, monkeypatch):
+def test_the_meter_is_calibrated_and_judged_by_commands(tmp_path, cli, bench, monkeypatch):
     """A toy prior, so the figures mean nothing; that auto is one of the strengths for each picture is checked."""
     chain, out, keep = tmp_path / "toy.yaml", tmp_path / "strength.json", tmp_path / "keep"
     chain.write_text(TOY)
-    monkeypatch.setattr("benchmarks.strength.SWD_RESAMPLES", 2)
-    monkeypatch.setattr("benchmarks.strength.SWD_DRAWS", 1)
+    monkeypatch.setattr("odekit.evaluation.bootstrap.SWD_RESAMPLES", 2)
+    monkeypatch.setattr("benchmarks.quality.SWD_DRAWS", 1)
     rng = np.random.Generator(np.random.Philox(2))
     data = tmp_path / "faces.npz"
     images = rng.integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
     np.savez(data, images=images, split=np.array(["train"] * 12 + ["test"] * 12))
-    common = ("bench", "strength", "--chain", chain, "--data", data, "--limit", 12)
-    done = cli(*common, "--calibrate", out)
+    common = ("--chain", chain, "--data", data, "--limit", 12)
+    done = cli("calibrate", "meter", *common, "-o", out)
     assert done.code == 0, done.err
     made = load_calibration(out)
     assert {one.name for one in made.strengths} == {"faint", "light", "smooth", "medium", "strong", "heavy"}
-    first = json.loads(cli(*common, "--meter", out, "--keep", keep, "--json").out)
+    first = json.loads(bench("strength", *common, "--meter", out, "--keep", keep, "--json").out)
     assert len(list(keep.iterdir())) == 2
-    again = json.loads(cli(*common, "--meter", out, "--keep", keep, "--json").out)
+    again = json.loads(bench("strength", *common, "--meter", out, "--keep", keep, "--json").out)
     assert first["rows"] == again["rows"], "what was kept gives the same"
     arms = {row["arm"]: row for row in first["rows"]}
     fixed = [row["psnr"] for arm, row in arms.items() if arm.startswith("fixed")]
@@ -312,7 +312,7 @@ def test_the_meter_is_calibrated_and_judged_by_commands(tmp_path, cli, monkeypat
 
 def test_a_meter_learns_from_faces_as_they_are_and_as_the_chain_changes_them():
     pictures = face_set(None, 64).test[:12]
-    plain, made = known(pictures), both(pictures, 0, darker)
+    plain, made = damaged_cases(pictures), plain_and_prepared_cases(pictures, 0, darker)
     bright = [i for i, image in enumerate(plain.damaged) if image.pixels.mean() > 0.5]
     assert 0 < len(bright) < 12
     assert made.kinds == plain.kinds + tuple(plain.kinds[i] for i in bright)
@@ -359,17 +359,19 @@ def test_the_caution_is_the_highest_that_loses_nothing_and_leaves_alone_what_is_
     doubtful = rng.normal(0.01, 1, 100)
     gains = np.concatenate([doubtful - doubtful.mean() + 0.01, np.full(20, 2.5)])[:, None]
     promises = np.concatenate([np.full(100, 0.85), np.full(20, 2.05)])[:, None]
-    assert caution(promises, gains) == pytest.approx(2.0), "0.01 dB on the mean is within a standard error of nothing"
+    assert fit_threshold(promises, gains) == pytest.approx(2.0), (
+        "0.01 dB on the mean is within a standard error of nothing"
+    )
     gains[:100] += 0.5
-    assert caution(promises, gains) == pytest.approx(0.8), "half a decibel is not"
+    assert fit_threshold(promises, gains) == pytest.approx(0.8), "half a decibel is not"
 
 
 def test_the_built_in_meter_refuses_other_levels_and_other_priors():
-    with pytest.raises(ConfigError, match=r"reads latents at 0\.353.*ends at 0\.99\d; set its top to 0\.353"):
+    with pytest.raises(ConfigError, match=r"calibrated on latents at 0\.353.*ends at 0\.99\d; set its top to 0\.353"):
         Chain.load("odedit", ["restore.enhancer.iterations=auto"]).plan()
     assert Chain.load("odedit-auto").plan().calls is None
     toy = Chain.load("odedit-auto", ["priors.face={use: mixture, side: 8}"])
-    with pytest.raises(ConfigError, match=r"was calibrated for another prior; say how often with .*iterations=10"):
+    with pytest.raises(ConfigError, match=r"was calibrated for another prior; give a number with .*iterations=10"):
         toy.run(faces(2))
     told = Chain.load("odedit-plus", ["priors.face={use: mixture, side: 8}", "restore.enhancer.iterations=2"])
     assert told.run(faces(2))[0].error is None
@@ -398,26 +400,26 @@ def test_samples_of_a_run_lie_beside_the_result(tmp_path, cli):
     assert json.loads((out / "a.png.json").read_text())["extras"] == ["a.sample2.png", "a.sample3.png", "a.spread.png"]
 
 
-def test_the_knobs_are_measured_by_a_command(tmp_path, cli, monkeypatch):
+def test_the_knobs_are_measured_by_a_command(tmp_path, bench, monkeypatch):
     """A toy prior: what is checked is that the figures are those of the runs."""
-    monkeypatch.setattr("benchmarks.strength.SWD_RESAMPLES", 2)
-    monkeypatch.setattr("benchmarks.strength.SWD_DRAWS", 1)
+    monkeypatch.setattr("odekit.evaluation.bootstrap.SWD_RESAMPLES", 2)
+    monkeypatch.setattr("benchmarks.quality.SWD_DRAWS", 1)
     chain, data = tmp_path / "toy.yaml", tmp_path / "faces.npz"
     chain.write_text(TOY + "      enhancer: {use: langevin, levels: [0.1, 0.3], iterations: 2, step: 1.0e-5}\n")
     images = np.random.Generator(np.random.Philox(2)).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
     np.savez(data, images=images, split=np.array(["test"] * 4))
     common = ("--chain", chain, "--data", data, "--side", 16, "--json")
-    table = json.loads(cli("bench", "knobs", "fidelity", *common).out)
+    table = json.loads(bench("knobs", "fidelity", *common).out)
     assert [row["arm"] for row in table["rows"]] == ["0", "0.25", "0.5", "0.75", "1"]
     assert {row["calls"] for row in table["rows"]} == {16.0} and len(table["goals"]) == 8
     assert table["rows"][0]["psnr"] > table["rows"][-1]["psnr"], "noise costs decibels"
-    deciles = json.loads(cli("bench", "knobs", "samples", *common).out)["rows"]
+    deciles = json.loads(bench("knobs", "samples", *common).out)["rows"]
     assert [row["spread"] for row in deciles] == sorted(row["spread"] for row in deciles)
     keep = ("--keep", tmp_path / "keep")
-    same = json.loads(cli("bench", "knobs", "fast", *common, "--against", chain, *keep).out)
+    same = json.loads(bench("knobs", "fast", *common, "--against", chain, *keep).out)
     assert same["rows"][0]["psnr"] == same["rows"][1]["psnr"] and all(goal["reached"] for goal in same["goals"])
-    monkeypatch.setattr(knobs, "restored", lambda *a: pytest.fail("what is kept was computed again"))
-    assert json.loads(cli("bench", "knobs", "fast", *common, "--against", chain, *keep).out) == same
+    monkeypatch.setattr(knobs, "restore", lambda *a: pytest.fail("what is kept was computed again"))
+    assert json.loads(bench("knobs", "fast", *common, "--against", chain, *keep).out) == same
 
 
 def test_the_spread_table_finds_a_planted_relation():

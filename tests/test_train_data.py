@@ -145,7 +145,7 @@ def test_grey_and_alpha_become_rgb(tmp_path):
         ({"images": pictures(3)[:, :8]}, r"not uint8 \(3, 8, 16, 3\)"),
         ({"images": pictures(30, 8)}, "pictures of 8 px are smaller than side 16"),
         ({"images": pictures(27), "split": SPLIT[:9]}, "`split` has shape"),
-        ({"images": pictures(3), "split": np.array(["train", "val", "dev"])}, "`split` says 'dev'"),
+        ({"images": pictures(3), "split": np.array(["train", "val", "dev"])}, "`split` contains 'dev'"),
         ({"images": pictures(8)}, "at least 16 and 1 are needed"),
         ({"images": pictures(20), "split": np.array(["train"] * 20)}, "20 training and 0 validation"),
     ],

@@ -98,10 +98,14 @@ def test_average_has_the_profile_of_a_power():
 
 
 def test_average_moves_towards_the_model():
-    old, new = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    wanted = 0.75 * old.weight.detach() + 0.25 * new.weight.detach()
-    optimiser.update_ema(old, new, 0.75)
-    torch.testing.assert_close(old.weight.detach(), wanted)
+    model = torch.nn.Linear(2, 2)
+    average, wanted = optimiser.averaged(model, 0.5), model.weight.detach().clone()
+    for step in range(1, 4):
+        torch.nn.init.normal_(model.weight)
+        share = optimiser.ema_decay(step, 0.5)
+        wanted = share * wanted + (1 - share) * model.weight.detach()
+        average.update_parameters(model)
+    torch.testing.assert_close(average.module.weight.detach(), wanted)
 
 
 # --- draws

@@ -12,6 +12,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
+from odekit.core.psnr import psnr_of
 from odekit.errors import ConfigError, InputError, WeightsError
 from odekit.parts.upsamplers.compact import Compact
 from odekit.training import config, loop, seeding
@@ -229,7 +230,7 @@ def test_a_tiny_run_beats_lanczos_where_it_can_be_beaten(faces, whole):
     # the figure in the log says the same: the ratio of squared errors
     logged = [float(v) for v in column(folder, "clean", "validation.csv")]
     assert min(logged) == pytest.approx(10 ** ((theirs - ours) / 10), rel=0.02)
-    assert upsampler.psnr(0.01) == pytest.approx(20.0)
+    assert psnr_of(0.01) == pytest.approx(20.0)
 
 
 def test_an_interrupted_run_takes_the_same_steps(faces, tmp_path):

@@ -41,10 +41,10 @@ def run(guarded, *values):
 
 def test_only_the_picture_that_overflows_is_computed_again_in_float32_and_it_is_said_once():
     guarded = Guarded("the network", times_1000, "float16", safe=("float16",))
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         assert run(guarded, 1.0003, 70.0) == [1000.0, 70_000.0]  # 1.0003 is 1 in float16; 70,000 is beyond it
         assert run(guarded, 80.0, 1.0003) == [80_000.0, 1000.0]
-    (only,) = told
+    (only,) = caught
     assert only.category is OdekitWarning
     assert "the network overflowed in float16; such pictures are computed in float32" in str(only.message)
 
@@ -133,9 +133,9 @@ def test_a_picture_that_is_no_square_is_said_once_and_comes_back_with_its_shape(
         )
     ] * 2
     upsampler = Darker()
-    with pytest.warns(OdekitWarning, match="aligned square faces; 64x32 is none.*'faces'") as told:
+    with pytest.warns(OdekitWarning, match="aligned square faces, not 64x32.*'faces'") as caught:
         out = upsampler.upsample(wide, noise(wide))
-    assert len(told) == 1
+    assert len(caught) == 1
     assert (out[0].height, out[0].width) == out[0].alpha.shape == (16, 32)
     there = (out[0].pixels[1, 8] - 0.25) * 2
     assert np.abs(there - np.linspace(0, 1, 32)).max() < 0.02, "not the picture itself that was cut out again"

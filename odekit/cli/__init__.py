@@ -9,7 +9,21 @@ from typing import Any
 
 import typer
 
-from odekit.cli import chains, degrade, eval, faces, new_plugin, plugins, run, status, train, weights
+from odekit.cli import (
+    bench,
+    calibrate,
+    chains,
+    degrade,
+    eval,
+    experiment,
+    faces,
+    new_plugin,
+    plugins,
+    run,
+    status,
+    train,
+    weights,
+)
 
 app = typer.Typer(
     name="odekit",
@@ -30,6 +44,9 @@ app.command()(status.status)
 app.command("new-plugin")(new_plugin.new_plugin)
 app.add_typer(weights.app, name="weights")
 app.add_typer(train.app, name="train")
+app.add_typer(experiment.app, name="experiment")
+app.add_typer(calibrate.app, name="calibrate")
+app.command("bench", hidden=True, context_settings=bench.ANYTHING)(bench.bench)
 
 
 def version(value: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-HELP = """Apply known damage to pictures, and list it in OUT/manifest.jsonl.
+HELP = """Apply known damage to images, and list it in OUT/manifest.jsonl.
 
 [bold]Examples[/bold]
 
@@ -20,7 +20,7 @@ odekit degrade faces/ -o damaged/ --kind mask_lines --set fraction=0.5 --set col
 
 odekit degrade faces/ -o damaged/ --kind old.yaml
 
-The damage of a picture depends on the seed and on the picture, not on other
+The damage of an image depends on the seed and on the image, not on other
 inputs.
 
 [bold]Exit codes[/bold]
@@ -39,7 +39,7 @@ def degrade(
     severity: Annotated[int, typer.Option(help="1 (mild) to 5 (severe).")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     table: Annotated[
-        str, typer.Option(help="Published parameters: 64, 224, or auto (64 for pictures up to 64 pixels).")
+        str, typer.Option(help="Published parameters: 64, 224, or auto (64 for images up to 64 pixels).")
     ] = "auto",
     settings: Annotated[list[str] | None, typer.Option("--set", help="Option of the corruption: name=value.")] = None,
     format: Annotated[str, typer.Option(help="png, or same as the input (JPEG adds compression damage).")] = "png",

@@ -1,18 +1,18 @@
-"""`odekit eval`: measure restored pictures against the clean ones."""
+"""`odekit eval`: measure restored images against the clean ones."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from odekit.evaluation.results import Results
 
-HELP = """Measure restored pictures against the clean ones.
+HELP = """Measure restored images against the clean ones.
 
 [bold]Examples[/bold]
 
@@ -20,22 +20,22 @@ odekit eval out/ --reference faces/
 
 odekit eval out/ --reference faces/ --damaged damaged/ --metrics psnr,ssim,swd -o measured/
 
-Pictures are paired by their path below the folder, without suffix. If there
+Images are paired by their path below the folder, without suffix. If there
 is a manifest of `odekit degrade`, results are grouped by the damage in it.
-With -o: results.json (all results), rows.csv (one row per picture), summary.csv.
+With -o: results.json (all results), rows.csv (one row per image), summary.csv.
 
 [bold]Exit codes[/bold]
 
-0: every picture was measured.
+0: every image was measured.
 2: invalid command.
-3: some pictures were missing, had no counterpart, or failed."""
+3: some images were missing, had no counterpart, or failed."""
 
 
 def eval(
-    restored: Annotated[Path, typer.Argument(help="Folder of restored pictures, or one picture.")],
-    reference: Annotated[Path, typer.Option("--reference", help="Folder of clean pictures, or one picture.")],
+    restored: Annotated[Path, typer.Argument(help="Folder of restored images, or one image.")],
+    reference: Annotated[Path, typer.Option("--reference", help="Folder of clean images, or one image.")],
     damaged: Annotated[
-        Path | None, typer.Option("--damaged", help="Folder of damaged pictures, measured for comparison.")
+        Path | None, typer.Option("--damaged", help="Folder of damaged images, measured for comparison.")
     ] = None,
     manifest: Annotated[
         Path | None, typer.Option("--manifest", help="manifest.jsonl of odekit degrade; default: in --damaged.")
@@ -43,9 +43,7 @@ def eval(
     metrics: Annotated[str, typer.Option("--metrics", help="Names, separated by commas.")] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for results.json, rows.csv.")] = None,
     report: Annotated[bool, typer.Option("--report", help="Also write OUT/report.html; needs -o.")] = False,
-    fit: Annotated[
-        bool, typer.Option("--fit", help="Resize pictures of another size to that of the reference.")
-    ] = False,
+    fit: Annotated[bool, typer.Option("--fit", help="Resize images of another size to that of the reference.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     processes: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Number of processes; default: by the number of files.")
@@ -54,7 +52,6 @@ def eval(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results document.")] = False,
 ) -> None:
     """See HELP."""
-    from odekit.cli.show import print_json
     from odekit.errors import ConfigError
     from odekit.evaluation.evaluate import evaluate
 
@@ -68,19 +65,26 @@ def eval(
         from odekit.evaluation.report import write_report
 
         write_report(results, out)
-    if as_json:
-        print_json(results.tree())
-    else:
-        show(results)
-    for problem in results.problems:
-        sys.stderr.write(f"odekit: {problem}\n")
-    raise typer.Exit(3 if results.problems else 0)
+    print_and_exit(results, as_json)
 
 
 eval.__doc__ = HELP
 
 
-def show(results: Results) -> None:
+def print_and_exit(results: Results, as_json: bool) -> NoReturn:
+    """Print the results and their problems; exit with 3 if there are problems, else with 0."""
+    from odekit.cli.show import print_json
+
+    if as_json:
+        print_json(results.tree())
+    else:
+        print_tables(results)
+    for problem in results.problems:
+        sys.stderr.write(f"odekit: {problem}\n")
+    raise typer.Exit(3 if results.problems else 0)
+
+
+def print_tables(results: Results) -> None:
     """Print the tables of results."""
     from odekit.cli.show import print_table, say
     from odekit.evaluation import tables
@@ -91,7 +95,9 @@ def show(results: Results) -> None:
         if len(lines) > 1:
             print_table(f"\n{metric.label} by damage", head, lines)
     if results.differences:
-        print_table("\nDifferences per picture", *tables.differences(results))
+        print_table("\nPaired differences", *tables.differences(results))
     for note in results.notes:
         say(note)
     say(f"{results.seconds:.1f} s")
+    for quote in results.quotes:
+        print_table(f"\n{quote.source}: on other data, for orientation", *tables.printed(quote.rows))

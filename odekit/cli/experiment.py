@@ -1,4 +1,4 @@
-"""`odekit bench table1|synergy|sweep|tradeoff`: the paper's experiments on faces of your own."""
+"""`odekit experiment table1|synergy|sweep|tradeoff`: the paper's experiments on faces of your own."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from odekit.evaluation.experiments.methods import How
+    from odekit.evaluation.experiments.methods import RunSettings
     from odekit.evaluation.results import Results
 
-
-def named(text: str) -> Any:
-    """What a chain would say for `--prior`: a name, a mapping, or the folder of one."""
-    from odekit.chains import document
-
-    return {"use": "diffusers", "path": text} if Path(text).is_dir() else document.parse(text, "--prior").data
-
-
+app = typer.Typer(help="The paper's experiments on faces of your own.", no_args_is_help=True)
 Number = TypeVar("Number", int, float)
 Faces = Annotated[
     Path | None,
-    typer.Option("--faces", help="Folder, tar or npz of clean aligned faces; the 128 test faces of a checkout."),
+    typer.Option("--faces", help="Folder, tar or npz of clean aligned faces; default: a checkout's 128 test faces."),
 ]
 Split = Annotated[str, typer.Option("--split", help="train, val, test or all.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=2, help="At most this many faces, taken evenly.")]
-Kinds = Annotated[str, typer.Option("--kinds", help="Kinds of damage with commas between, or paper: its 20.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=2, help="At most this many faces, spread evenly.")]
+Kinds = Annotated[str, typer.Option("--kinds", help="Kinds of damage, separated by commas, or paper: its 20.")]
 Severity = Annotated[int, typer.Option("--severity", help="1 (mild) to 5 (severe).")]
-Metrics = Annotated[str, typer.Option("--metrics", help="Names with commas between.")]
+Metrics = Annotated[str, typer.Option("--metrics", help="Names, separated by commas.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of damage and restoration.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of damage and restoration.")]
 Side = Annotated[int, typer.Option("--side", min=8, help="Side of the damaged faces.")]
 Large = Annotated[
-    int | None, typer.Option("--reference-side", min=8, help="Side of the clean faces that results are held against.")
+    int | None, typer.Option("--reference-side", min=8, help="Side of the clean faces that results are compared with.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="auto, float32, tf32, bfloat16 or float16.")]
-Batch = Annotated[int | None, typer.Option("--batch-size", min=1, help="Slots of every network call.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted run left.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start afresh in a used folder.")]
-Page = Annotated[Path | None, typer.Option("--page", help="Also write the page of Markdown here.")]
+Batch = Annotated[int | None, typer.Option("--batch-size", min=1, help="Images in a network call.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start again in a used folder.")]
+Page = Annotated[
+    Path | None, typer.Option("--page", help="Also write a Markdown page, or the part between its markers `results`.")
+]
 Report = Annotated[bool, typer.Option("--report", help="Also write OUT/report.html: tables, plots, sliders.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results document.")]
 
 
+@app.callback()
+def group() -> None:
+    """The paper's experiments on faces of your own."""
+
+
+@app.command()
 def table1(
     faces: Faces = None, split: Split = "test",
     methods: Annotated[
@@ -61,29 +62,30 @@ def table1(
 ) -> None:  # fmt: skip
     """The paper's Table 1: faces damaged in known ways, restored by each method, measured with intervals.
 
-    The faces have the kinds of damage in turn. Results of another size are brought to the reference's: area means down,
-    Lanczos up. Exit code: 0 when every picture was restored and measured, 3 when some failed.
+    The faces get the kinds of damage in turn. Results of another size are resized to the reference's: area means to
+    reduce, Lanczos to enlarge. Exit code: 0 when every image was restored and measured, 3 when some failed.
 
-    Example: odekit bench table1 --faces faces/ --methods odedit,resize --limit 32 -o table1/
+    Example: odekit experiment table1 --faces faces/ --methods odedit,resize --limit 32 -o table1/
     """
-    from odekit.evaluation.experiments import table1 as bench
-    from odekit.evaluation.experiments.methods import contenders
+    from odekit.evaluation.experiments import table1 as experiment
+    from odekit.evaluation.experiments.methods import parse_methods
     from odekit.evaluation.panel import choose
 
-    setting, how = arranged(
+    setting, settings = parse_settings(
         faces, split, limit, kinds, severity, seed, side, reference_side, device, precision, batch_size, resume,
         overwrite, quiet=as_json,
     )  # fmt: skip
-    chosen, found = choose(metrics or bench.METRICS), contenders(methods)
-    with stoppable():
-        results = bench.table1(setting, found, chosen, how, out, resume)
-    close(results, out, page, report, as_json)
+    chosen, compared = choose(metrics or experiment.METRICS), parse_methods(methods)
+    with exit_when_interrupted():
+        results = experiment.table1(setting, compared, chosen, settings, out, resume)
+    finish(results, out, page, report, as_json)
 
 
+@app.command()
 def synergy(
     faces: Faces = None, split: Split = "test",
-    upsamplers: Annotated[str, typer.Option("--upsamplers", help="Upsamplers with commas between.")] = "face-x4",
-    restorer: Annotated[str, typer.Option("--chain", help="The chain that goes before, by name or path.")] = "odedit",
+    upsamplers: Annotated[str, typer.Option("--upsamplers", help="Upsamplers, separated by commas.")] = "face-x4",
+    restorer: Annotated[str, typer.Option("--chain", help="The chain before it, by name or path.")] = "odedit",
     limit: Limit = None, kinds: Kinds = "paper", severity: Severity = 4, metrics: Metrics = "",
     out: Out = Path("synergy"), seed: Seed = 0, side: Side = 64, reference_side: Large = None, device: Device = "auto",
     precision: Precision = "auto", batch_size: Batch = None, resume: Resume = False, overwrite: Overwrite = False,
@@ -93,117 +95,125 @@ def synergy(
 
     The blur leaves each damaged face as sharp as ODEdit's result (equal gradient energy).
 
-    Example: odekit bench synergy --faces faces/ --upsamplers face-x4,resize --limit 8 -o synergy/
+    Example: odekit experiment synergy --faces faces/ --upsamplers face-x4,resize --limit 8 -o synergy/
     """
-    from odekit.evaluation.experiments.methods import contender
-    from odekit.evaluation.experiments.synergy import synergy as bench
-    from odekit.evaluation.experiments.synergy import upsampler
+    from odekit.evaluation.experiments import synergy as experiment
+    from odekit.evaluation.experiments.methods import parse_method
     from odekit.evaluation.experiments.table1 import METRICS
     from odekit.evaluation.panel import choose
 
-    setting, how = arranged(
+    setting, settings = parse_settings(
         faces, split, limit, kinds, severity, seed, side, reference_side, device, precision, batch_size, resume,
         overwrite, quiet=as_json,
     )  # fmt: skip
-    found = [upsampler(name) for name in upsamplers.split(",") if name.strip()]
-    first, chosen = contender(restorer), choose(metrics or METRICS)
-    with stoppable():
-        results = bench(setting, first, found, chosen, how, out, resume)
-    close(results, out, page, report, as_json)
+    parts = [experiment.parse_upsampler(name) for name in upsamplers.split(",") if name.strip()]
+    first, chosen = parse_method(restorer), choose(metrics or METRICS)
+    with exit_when_interrupted():
+        results = experiment.synergy(setting, first, parts, chosen, settings, out, resume)
+    finish(results, out, page, report, as_json)
 
 
+@app.command()
 def sweep(
     what: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped sweep.", metavar="SWEEP")],
     faces: Faces = None, split: Split = "test", limit: Limit = 8, metrics: Metrics = "",
-    kinds: Annotated[str, typer.Option("--kinds", help="Other damage than the file's.")] = "",
+    kinds: Annotated[str, typer.Option("--kinds", help="Damage in place of the file's.")] = "",
     out: Out = Path("sweep"), seed: Seed = 0, side: Side = 64, reference_side: Large = None, device: Device = "auto",
     precision: Precision = "auto", batch_size: Batch = None, resume: Resume = False, overwrite: Overwrite = False,
     page: Page = None, report: Report = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Options of a chain crossed: a table, and a plot of fidelity (PSNR) against realism (SWD).
 
-    Shipped: updates (the paper's Figures 6 and 7), masked (Figure 13), settings (by which the defaults were chosen).
+    Shipped: updates (the paper's Figures 6 and 7), masked (Figure 13), settings (used to choose the defaults).
 
-    Example: odekit bench sweep updates --faces faces/ --limit 8 -o updates/
+    Example: odekit experiment sweep updates --faces faces/ --limit 8 -o updates/
     """
+    from odekit.evaluation.experiments import sweep as experiment
     from odekit.evaluation.experiments import sweep_file
-    from odekit.evaluation.experiments.sweep import sweep as bench
     from odekit.evaluation.experiments.table1 import METRICS
     from odekit.evaluation.panel import choose
 
     plan = sweep_file.load(what)
-    setting, how = arranged(
+    setting, settings = parse_settings(
         faces, split, limit, kinds or ",".join(plan.kinds), plan.severity, seed, side, reference_side, device,
         precision, batch_size, resume, overwrite, quiet=as_json, options="" if kinds else plan.options,
     )  # fmt: skip
     chosen = choose(metrics or METRICS)
-    with stoppable():
-        results = bench(plan, setting, chosen, how, out, resume)
-    close(results, out, page, report, as_json)
+    with exit_when_interrupted():
+        results = experiment.sweep(plan, setting, chosen, settings, out, resume)
+    finish(results, out, page, report, as_json)
 
 
+@app.command()
 def tradeoff(
     faces: Faces = None, split: Split = "test", limit: Limit = 20, kinds: Kinds = "paper", severity: Severity = 4,
-    jumps: Annotated[str, typer.Option("--t0", help="Levels of SDEdit, with commas between.")] = "",
+    jumps: Annotated[str, typer.Option("--t0", help="Start levels of SDEdit, separated by commas.")] = "",
     calls: Annotated[
-        int, typer.Option("--calls", min=1, help="SDEdit is repeated so that its calls come nearest to these.")
+        int, typer.Option("--calls", min=1, help="SDEdit is repeated until its calls are nearest to this number.")
     ] = 600,
     temperatures: Annotated[
-        str, typer.Option("--temperatures", help="Of ODEdit's updates, beside the default; with commas between.")
+        str, typer.Option("--temperatures", help="Temperatures of ODEdit beside the default, separated by commas.")
     ] = "",
     prior: Annotated[
-        str, typer.Option("--prior", help="A prior by name, as a YAML mapping, or the folder of one.")
+        str, typer.Option("--prior", help="A prior by name, as a YAML mapping, or its folder.")
     ] = "face64",
     metrics: Metrics = "",
     out: Out = Path("tradeoff"), seed: Seed = 0, side: Side = 64, reference_side: Large = None, device: Device = "auto",
     precision: Precision = "auto", batch_size: Batch = None, resume: Resume = False, overwrite: Overwrite = False,
     page: Page = None, report: Report = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """ODEdit against SDEdit at about equal calls: who is more faithful, who more believable, and who has both.
+    """ODEdit against SDEdit at about equal calls: fidelity and realism.
 
-    ODEdit with its defaults (600 calls), at other temperatures, and with all updates in the top latent; and SDEdit at
-    several levels t0; all on the same faces. The notes name the fair rivals and say who is ahead, with paired 95 %
-    intervals.
+    ODEdit runs with its defaults (600 calls), at other temperatures, and with all updates in the top latent; SDEdit
+    runs from several levels t0, on the same faces. The notes compare the nearest settings, with paired 95 % intervals.
 
-    Example: odekit bench tradeoff --faces faces/ --limit 20 -o tradeoff/
+    Example: odekit experiment tradeoff --faces faces/ --limit 20 -o tradeoff/
     """
-    from odekit.evaluation.experiments import tradeoff as bench
+    from odekit.evaluation.experiments import tradeoff as experiment
     from odekit.evaluation.experiments.table1 import METRICS
     from odekit.evaluation.panel import choose
 
-    pass  # SELF
-
-    setting, how = arranged(
+    setting, settings = parse_settings(
         faces, split, limit, kinds, severity, seed, side, reference_side, device, precision, batch_size, resume,
         overwrite, quiet=as_json,
     )  # fmt: skip
-    levels = numbers(int, "--t0", "whole numbers", jumps) or bench.JUMPS
-    heat = numbers(float, "--temperatures", "numbers", temperatures) or bench.TEMPERATURES
-    mine, theirs = bench.ours(heat, named(prior)), bench.rivals(levels, calls, named(prior))
-    with stoppable():
-        results = bench.tradeoff(setting, mine, theirs, choose(metrics or METRICS), how, out, resume)
-    close(results, out, page, report, as_json)
+    levels = parse_numbers(int, "--t0", "whole numbers", jumps) or experiment.START_LEVELS
+    values = parse_numbers(float, "--temperatures", "numbers", temperatures) or experiment.TEMPERATURES
+    odedit = experiment.odedit_methods(values, parse_prior(prior))
+    sdedit = experiment.sdedit_methods(levels, calls, parse_prior(prior))
+    with exit_when_interrupted():
+        results = experiment.tradeoff(
+            setting, odedit, sdedit, choose(metrics or METRICS), settings, out, resume
+        )  # fmt: skip
+    finish(results, out, page, report, as_json)
 
 
-def numbers(kind: Callable[[str], Number], option: str, what: str, text: str) -> list[Number]:
-    """`200,300` as numbers of a kind; none where the text is empty. Raises ConfigError: what is none."""
+def parse_prior(text: str) -> Any:
+    """The value of `--prior` as a chain writes it: a name, a mapping, or that of a folder."""
+    from odekit.chains import document
+
+    return {"use": "diffusers", "path": text} if Path(text).is_dir() else document.parse(text, "--prior").data
+
+
+def parse_numbers(kind: Callable[[str], Number], option: str, what: str, text: str) -> list[Number]:
+    """The numbers of `200,300`; none where the text is empty. Raises ConfigError for anything else."""
     from odekit.errors import ConfigError
 
     try:
         return [kind(one) for one in text.split(",") if one.strip()]
     except ValueError:
-        raise ConfigError(f"{option} {text}: give {what} with commas between") from None
+        raise ConfigError(f"{option} {text}: give {what}, separated by commas") from None
 
 
-def arranged(
+def parse_settings(
     faces: Path | None, split: str, limit: int | None, kinds: str, severity: int, seed: int, side: int,
     reference_side: int | None, device: str, precision: str, batch_size: int | None, resume: bool, overwrite: bool,
     quiet: bool, options: str = "",
-) -> tuple[Any, How]:  # fmt: skip
-    """What is damaged, and how methods are run."""
+) -> tuple[Any, RunSettings]:  # fmt: skip
+    """The faces with their damage, and how methods are run."""
     from odekit.cli.run import Bar
     from odekit.errors import ConfigError
-    from odekit.evaluation.experiments.methods import How
+    from odekit.evaluation.experiments.methods import RunSettings
     from odekit.evaluation.experiments.setting import Setting, parse_kinds
 
     if resume and overwrite:
@@ -213,13 +223,15 @@ def arranged(
         reference_side,
     )  # fmt: skip
     command = shlex.join(["odekit", *sys.argv[1:]])
-    how = How(device, precision, batch_size, overwrite, command=command, tell=told, progress=lambda: Bar(quiet))
-    return setting, how
+    settings = RunSettings(
+        device, precision, batch_size, overwrite, command=command, report=print_line, progress_bar=lambda: Bar(quiet)
+    )
+    return setting, settings
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """A run that was stopped ends with the exit code of `odekit run`."""
+def exit_when_interrupted() -> Iterator[None]:
+    """End a run that was stopped with the exit code of `odekit run`."""
     from odekit.cli.run import EXIT_CODES, STOPPED
     from odekit.evaluation.experiments.methods import Interrupted
 
@@ -230,16 +242,14 @@ def stoppable() -> Iterator[None]:
         raise typer.Exit(EXIT_CODES.get(stop.stopped, STOPPED)) from None
 
 
-def told(text: str) -> None:
-    """What goes on, on stderr."""
+def print_line(text: str) -> None:
+    """Print a line on stderr."""
     sys.stderr.write(f"odekit: {text}\n")
 
 
-def close(results: Results, out: Path, page: Path | None, report: bool, as_json: bool) -> None:
-    """Print the tables or the document, write the pages, and end with the exit code."""
-    from odekit.cli.eval import show
-    from odekit.cli.show import print_json, print_table
-    from odekit.evaluation import tables
+def finish(results: Results, out: Path, page: Path | None, report: bool, as_json: bool) -> None:
+    """Write the pages, print the results, and exit."""
+    from odekit.cli.eval import print_and_exit
     from odekit.evaluation.experiments import markdown
     from odekit.evaluation.report import write_report
 
@@ -247,12 +257,4 @@ def close(results: Results, out: Path, page: Path | None, report: bool, as_json:
         markdown.publish(results, out, page)
     if report:
         write_report(results, out)
-    if as_json:
-        print_json(results.tree())
-    else:
-        show(results)
-        for quote in results.quotes:
-            print_table(f"\n{quote.source}: on other data, for orientation", *tables.printed(quote.rows))
-    for problem in results.problems:
-        sys.stderr.write(f"odekit: {problem}\n")
-    raise typer.Exit(3 if results.problems else 0)
+    print_and_exit(results, as_json)

@@ -1,1 +1,1 @@
-"""The vocabulary that every package uses: images, noise, schedules, interfaces, options. Knows no file format, part or chain."""
+"""Shared vocabulary: images, noise, schedules, interfaces, options. Independent of file formats, parts and chains."""

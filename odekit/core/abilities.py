@@ -1,4 +1,4 @@
-"""What parts and their options may offer beside their interface. Each is optional, and asked for with `isinstance`."""
+"""Optional abilities of parts and their options, beside their interface. Code tests for them with `isinstance`."""
 
 from __future__ import annotations
 
@@ -18,128 +18,128 @@ from odekit.core.schedule import NoiseSchedule
 
 @runtime_checkable
 class PacksRows(Protocol):
-    """A stage that may treat pictures differently and fills network calls from several batches."""
+    """A stage that may process images differently and combines the rows of several batches in one network call."""
 
     @property
     def packed(self) -> tuple[int, int] | None:
-        """Rows asked about and slots called so far; None where every batch is one call."""
+        """Rows requested and rows evaluated (padding included) so far; None if every batch is one call."""
         ...
 
 
 @runtime_checkable
 class Decides(Protocol):
-    """A stage that can say what it would do to a picture without restoring it."""
+    """A stage that can report its decision for an image without restoring the image."""
 
     def decide(self, image: Image, device: str = "cpu") -> dict[str, Any]:
-        """The decision as records state it."""
+        """The decision, in the form that records use."""
         ...
 
 
 @runtime_checkable
 class Prepares(Protocol):
-    """A stage that works on a picture before its first network call (optional; forecasts time it)."""
+    """A stage that preprocesses an image before its first network call. Forecasts measure the time of this step."""
 
     def prepare(self, image: Image) -> Any:
-        """The work before the first call. Raises InputError for pictures that the stage refuses."""
+        """Preprocess the image. Raises InputError for images that the stage refuses."""
         ...
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Network calls of a stage for each picture; None where nobody can know before the run."""
+    """Network calls of a stage per image; None if the number is unknown before the run."""
 
     calls: int | None = 0
 
 
 class CostContext(Protocol):
-    """What a stage's options may ask of the chain to tell what the stage costs."""
+    """What the chain provides to a stage's options for computing the cost of the stage."""
 
     def schedule(self, prior: str | None) -> NoiseSchedule | None:
-        """The schedule of the chain's prior of this name, or of its only one; None where it does not say."""
+        """The noise schedule of the named prior (None: the chain's only prior); None if the schedule is unknown."""
         ...
 
     def calls_per_step(self, inverter: Part) -> float:
-        """Network calls per step of an inverter's solver; NaN where it has none or is adaptive."""
+        """Network calls per step of an inverter's solver; NaN if it has no solver or the solver is adaptive."""
         ...
 
 
 @runtime_checkable
 class HasCost(Protocol):
-    """Options of a stage that know how many network calls it takes."""
+    """Options of a stage with a known number of network calls."""
 
     def cost(self, chain: CostContext) -> Cost:
-        """The calls for each picture. Raises ConfigError for what cannot work (a level that is not on the grid)."""
+        """The calls per image. Raises ConfigError for invalid options (a level that is not on the grid)."""
         ...
 
 
 @runtime_checkable
 class HasDescription(Protocol):
-    """Options of a stage that describe it in a few words, for `odekit explain`."""
+    """Options of a stage with a short description for `odekit explain`."""
 
     def describe(self) -> str:
-        """Its parts and the options that matter."""
+        """The parts of the stage and its main options."""
         ...
 
 
 @runtime_checkable
 class CountsFaces(Protocol):
-    """Options of a stage whose sub-chains may run once for every face found."""
+    """Options of a stage whose sub-chains may run once per detected face."""
 
     def per_face(self, key: str) -> bool:
-        """Whether the sub-chain of this option runs for each face, not for each picture."""
+        """Whether the sub-chain of this option runs once per face instead of once per image."""
         ...
 
 
 @runtime_checkable
 class HasExtras(Protocol):
-    """Options of a stage that writes pictures beside the result."""
+    """Options of a stage that writes additional images beside the result."""
 
     @property
     def extras(self) -> Sequence[str]:
-        """Their names."""
+        """The names of these images."""
         ...
 
 
 @runtime_checkable
 class HasWeightNames(Protocol):
-    """Options of a part that needs several named weights."""
+    """Options of a part that needs several weights."""
 
     def weight_names(self) -> Sequence[str]:
-        """Names or paths."""
+        """Weights by registered name or by path."""
         ...
 
 
 @runtime_checkable
 class HasWeights(Protocol):
-    """Options of a part that needs one named weights file, or a file of the user's own."""
+    """Options of a part that needs one weights file, by registered name or by path."""
 
     weights: str
 
 
 @runtime_checkable
 class HasLevels(Protocol):
-    """Options of an inverter that know its grid."""
+    """Options of an inverter with a known grid of noise levels."""
 
     def levels(self, schedule: NoiseSchedule) -> Levels:
-        """The grid on a schedule."""
+        """The grid for a noise schedule."""
         ...
 
 
 @runtime_checkable
 class HasInverterCalls(Protocol):
-    """Options of an inverter that know its cost."""
+    """Options of an inverter with a known cost."""
 
     def calls(self, nfe_per_step: float) -> float:
-        """Network calls of one inversion and one decoding; NaN where nobody can know."""
+        """Network calls of one inversion and one decoding; NaN if unknown."""
         ...
 
 
 @runtime_checkable
 class HasEditCalls(Protocol):
-    """Options of an inverter that know what following edits costs."""
+    """Options of an inverter with a known cost of edits to the latent."""
 
     def edit_calls(self, levels: frozenset[int]) -> float:
-        """Network calls that edits at these levels add."""
+        """Additional network calls caused by edits at these levels."""
         ...
 
 
@@ -152,122 +152,122 @@ class HasSolver(Protocol):
 
 @runtime_checkable
 class HasEnhancerCalls(Protocol):
-    """Options of an enhancer that know its cost."""
+    """Options of an enhancer with a known cost."""
 
     def calls(self, levels: Levels) -> float:
-        """Network calls on this grid; NaN where it decides for each picture."""
+        """Network calls on this grid; NaN if the number is decided per image."""
         ...
 
 
 @runtime_checkable
 class HasActsOn(Protocol):
-    """Options of an enhancer that know at which levels it acts."""
+    """Options of an enhancer with known active levels."""
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
-        """Grid indices."""
+        """The grid indices at which the enhancer acts."""
         ...
 
 
 @runtime_checkable
 class HasCheck(Protocol):
-    """Options of an enhancer that can be checked against a grid before a run."""
+    """Options of an enhancer that can be validated against a grid before a run."""
 
     def check(self, levels: Levels) -> None:
-        """Raises ConfigError where they cannot work on this grid."""
+        """Raises ConfigError if the options are invalid on this grid."""
         ...
 
 
 @runtime_checkable
 class HasUpsamplerCalls(Protocol):
-    """Options of an upsampler with an iterated network of its own."""
+    """Options of an upsampler that calls its own network several times."""
 
     def calls(self) -> int:
-        """Calls of its own network for each picture."""
+        """Calls of the upsampler's network per image."""
         ...
 
 
 @runtime_checkable
 class HasBestGrid(Protocol):
-    """Options of a solver that state the grid on which it measured best."""
+    """Options of a solver that name the grid with the best measured results."""
 
     best_grid: Any
 
 
 @runtime_checkable
 class HasSolverCalls(Protocol):
-    """Options of a solver whose cost is not steps times calls per step."""
+    """Options of a solver whose cost is not the number of steps times the calls per step."""
 
     def calls(self, up: int, down: int, image: int) -> float:
-        """Network calls of `up` steps up and `down` steps down, `image` of which touch rho = 0."""
+        """Network calls of `up` steps up and `down` steps down; `image` of these steps touch rho = 0."""
         ...
 
 
 @runtime_checkable
 class HasSolverEditCalls(Protocol):
-    """Options of a solver whose companions follow edits with network calls."""
+    """Options of a solver whose companion states need network calls after an edit."""
 
     def edit_calls(self, levels: frozenset[int], top: int, base: int) -> float:
-        """Network calls that edits at these levels add, on levels `base` to `top`."""
+        """Additional network calls caused by edits at these levels, for levels `base` to `top`."""
         ...
 
 
 @runtime_checkable
 class HasWeightsDigest(Protocol):
-    """A prior whose weights have a digest."""
+    """A prior that provides a digest of its weights."""
 
     @property
     def weights_digest(self) -> str | None:
-        """SHA-256 of the weights."""
+        """SHA-256 of the weights; None if there is none."""
         ...
 
 
 @runtime_checkable
 class Configured(Protocol):
-    """A part that keeps the options it was made from."""
+    """A part that stores the options it was built from."""
 
     options: Any
 
 
 @runtime_checkable
 class HasTrouble(Protocol):
-    """A latent that knows which of its rows went wrong."""
+    """A latent that reports which of its rows failed."""
 
     @property
     def trouble(self) -> Mapping[int, str]:
-        """Row: what happened, the first thing only. Asking waits for the device."""
+        """The first failure of each failed row, by row index. Reading it synchronises with the device."""
         ...
 
 
 @runtime_checkable
 class HasFailedRows(Protocol):
-    """A solver's carry that knows which of its rows the solver gave up."""
+    """A solver's carry that reports the rows for which the solver gave up."""
 
     @property
     def failed(self) -> Mapping[int, str]:
-        """Row: why."""
+        """The reason of each failed row, by row index."""
         ...
 
 
 @runtime_checkable
 class HasWeightsPath(Protocol):
-    """What is known of a prior before it is loaded, where it is a network."""
+    """The description of a prior before it is loaded, with the path of its weights if the prior is a network."""
 
     weights: Path
-    """Its weights file."""
+    """The weights file."""
 
 
 @runtime_checkable
 class HasMaskAt(Protocol):
-    """A mask of pasting that is a formula, so that it needs no picture."""
+    """A paste mask that is given by a formula, so that it needs no image."""
 
     def at(self, u: NDArray[np.float64], v: NDArray[np.float64], feather: float) -> NDArray[np.float32]:
-        """The mask in [0, 1] at fractions (u, v) of the crop; `feather` is the width of its soft edge, a fraction."""
+        """The mask in [0, 1] at (u, v), fractions of the crop. `feather` is the width of the soft edge, a fraction."""
         ...
 
 
 @runtime_checkable
 class HasSeverity(Protocol):
-    """Options of a corruption with a severity."""
+    """Options of a corruption with a severity level."""
 
     severity: int
 
@@ -288,28 +288,28 @@ class HasUnit(Protocol):
 
 @runtime_checkable
 class HasBest(Protocol):
-    """A metric that is best at a value, not where it is largest or smallest."""
+    """A metric with a best value that is neither its maximum nor its minimum."""
 
     best: float
 
 
 @runtime_checkable
 class IsLight(Protocol):
-    """A metric of pairs that says whether it is quick and needs no network, so that processes can work it out."""
+    """A metric of pairs that states whether it is fast and needs no network, so that processes can compute it."""
 
     light: bool
 
 
 @runtime_checkable
 class HasLeastSide(Protocol):
-    """A metric that needs pictures of at least this side in pixels."""
+    """A metric with a minimum image side, in pixels."""
 
     least_side: int
 
 
 @runtime_checkable
 class MeasuresMany(Protocol):
-    """A metric of pairs that sees many pairs in one call."""
+    """A metric of pairs that measures many pairs in one call."""
 
     def measure_many(self, restored: Sequence[Image], reference: Sequence[Image]) -> Sequence[float]:
         """One value per pair, in order."""

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 
 class Counter:
-    """The network calls of a run; `tell` is called with 1 at each."""
+    """The number of network calls of a run. The callback `tell` receives 1 at each call."""
 
     def __init__(self, tell: Callable[[int], None] | None = None) -> None:
         self.calls = 0
         self.tell = tell
 
     def count(self) -> None:
-        """One call happened."""
+        """Add one call."""
         self.calls += 1
         if self.tell is not None:
             self.tell(1)

@@ -1,10 +1,9 @@
-"""Which device and precision a run uses."""
+"""Devices: selection, memory, and a description of the machine."""
 
 from __future__ import annotations
 
 import os
 import platform
-import resource
 import sys
 from pathlib import Path
 
@@ -12,12 +11,16 @@ from odekit.errors import DeviceError
 
 
 def state_device(device: str) -> str:
-    """Where float64 states live: on the device, or on the CPU where the device has no float64 (mps)."""
+    """The device of float64 states: `device`, or the CPU if the device has no float64 (mps)."""
     return "cpu" if device.startswith("mps") else device
 
 
 def resolve_device(device: str) -> str:
-    """`auto` is CUDA, then MPS, then the CPU. Raises DeviceError for a device that is not there."""
+    """Resolve `auto` to CUDA, MPS or the CPU, in this order, and check that a named device is available.
+
+    Raises:
+        DeviceError: an unknown device, or one that this machine does not have.
+    """
     import torch
 
     kind = device.partition(":")[0]
@@ -30,27 +33,28 @@ def resolve_device(device: str) -> str:
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": has_mps}[kind]
     if kind == "cuda" and present and index and not (index.isdigit() and int(index) < torch.cuda.device_count()):
         raise DeviceError(
-            f"device '{device}' is not there: this machine has {torch.cuda.device_count()} CUDA device(s)"
+            f"device '{device}' is not available: this machine has {torch.cuda.device_count()} CUDA device(s)"
         )
     if not present:
         raise DeviceError(
-            f"device '{device}' is not there: torch {torch.__version__} finds no {kind.upper()}; use --device cpu"
+            f"device '{device}' is not available: torch {torch.__version__} finds no {kind.upper()}; use --device cpu"
         )
     return device
 
 
-_SAID = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
+"""Parts of the messages of RuntimeErrors that mean out of memory."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """torch raises a MemoryError, its own OutOfMemoryError, or a RuntimeError that only says so."""
+    """Whether an error means out of memory: a MemoryError, or a RuntimeError of torch with such a message."""
     if isinstance(error, MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(said in str(error).lower() for said in _SAID)
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _OUT_OF_MEMORY)
 
 
 def release_unused() -> None:
-    """Give unused memory of the graphics card back."""
+    """Release the unused GPU memory that torch has cached."""
     import gc
 
     import torch
@@ -61,7 +65,7 @@ def release_unused() -> None:
 
 
 def free_share(device: str) -> float:
-    """The share of a card's memory that nobody has taken; what torch keeps for its next call counts as taken."""
+    """The free fraction of a GPU's memory; memory that torch has cached counts as used."""
     import torch
 
     free, total = torch.cuda.mem_get_info(torch.device(device))
@@ -69,7 +73,7 @@ def free_share(device: str) -> float:
 
 
 def available_bytes() -> float:
-    """Bytes that the processor's side can still give; infinite where the system does not say."""
+    """Available main memory in bytes; infinite if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
@@ -78,7 +82,7 @@ def available_bytes() -> float:
 
 
 def peak_bytes() -> float:
-    """The most bytes that this process ever held; 0 where the system does not say."""
+    """Peak memory of this process in bytes; 0 if unknown."""
     try:
         import resource
     except ImportError:
@@ -86,35 +90,35 @@ def peak_bytes() -> float:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
+def peak_memory() -> float:
+    """Peak memory of this process in GB; 0 if unknown."""
+    return peak_bytes() / 1e9
+
+
 def machine_text(device: str) -> str:
-    """Hardware, threads, torch, and how busy it is, in words."""
+    """Hardware, number of threads and torch version, as text."""
     import torch
 
-    what = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor_text()
-    return f"{what}, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
+    hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor_text()
+    return f"{hardware}, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
 
 
 def load_text() -> str:
-    """How many programs ran in the last minute, in words."""
-    return f"{os.getloadavg()[0]:.0f} programs wanted to compute" if hasattr(os, "getloadavg") else "load unknown"
+    """The load average of the last minute, as text."""
+    return f"load average {os.getloadavg()[0]:.0f}" if hasattr(os, "getloadavg") else "load unknown"
 
 
 def processor_text() -> str:
-    """The processor's name and how many of it there are."""
+    """The processor's name and the number of cores, as text."""
     return f"{processor_name()} ({os.cpu_count()} cores)"
 
 
 def processor_name() -> str:
-    """The processor's name as Linux tells it; elsewhere what Python knows of it."""
+    """The processor's name, from /proc/cpuinfo or else from Python's `platform`."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    # platform.processor() starts a program, which is said to hold as much memory as this one at that moment.
-    return next(named, "") or platform.processor() or platform.machine()
-
-
-def peak_memory() -> float:
-    """The most memory that this process ever held, GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    # platform.processor() starts a program, which the system then counts with as much memory as this process.
+    return next(names, "") or platform.processor() or platform.machine()

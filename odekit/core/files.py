@@ -1,4 +1,4 @@
-"""Files on disk: atomic writes, JSON, digests, and where the package's own assets are."""
+"""Files on disk: atomic writes, JSON, SHA-256, and the path of the package's assets."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from odekit.errors import WeightsError
 ASSETS = Path(__file__).parents[1] / "assets"
 """Weights that ship with the package."""
 ESCAPED = "backslashreplace"
-"""How names that are not valid Unicode are written: JSON escapes lone surrogates, so that reading gives the name back."""
+"""Error handler for file names that are not valid Unicode: JSON escapes lone surrogates, and reading restores them."""
 _SESSION, _NUMBERS = uuid.uuid4().hex[:12], itertools.count()
-"""Make names of temporary files that no other process, thread or machine makes."""
+"""Parts of temporary file names that are unique across processes, threads and machines."""
 
 
 def write_atomic(data: bytes, path: Path | str, scratch: Path | None = None) -> None:
-    """Write bytes under a temporary name (in `scratch`, or beside the file) and rename it. Raises OSError.
+    """Write bytes to a temporary file (in `scratch`, or beside the target) and rename it. Raises OSError.
 
-    Nothing is left behind but by a kill in between, and then in `scratch`, which the next run clears.
+    A temporary file remains only if the process is killed in between; the next run clears `scratch`.
     """
     folder = os.path.dirname(path)
     temporary = os.path.join(scratch or folder, f".odekit-{_SESSION}-{os.getpid()}-{next(_NUMBERS)}.tmp")
@@ -34,14 +34,14 @@ def write_atomic(data: bytes, path: Path | str, scratch: Path | None = None) -> 
             os.makedirs(folder or ".", exist_ok=True)
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(file, rest) :]
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[os.write(file, remaining) :]
         finally:
             os.close(file)
         try:
             os.replace(temporary, path)
-        except FileNotFoundError:  # the first file of its folder
+        except FileNotFoundError:  # the folder does not exist yet
             os.makedirs(folder, exist_ok=True)
             os.replace(temporary, path)
     except BaseException as error:
@@ -49,7 +49,7 @@ def write_atomic(data: bytes, path: Path | str, scratch: Path | None = None) -> 
             os.unlink(temporary)
         if scratch is None or getattr(error, "errno", None) != errno.EXDEV:
             raise
-        write_atomic(data, path)  # a folder of the output lies on another disk, where a rename cannot reach
+        write_atomic(data, path)  # the target is on another disk than `scratch`, so a rename is not possible
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -59,7 +59,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def read_json(path: Path | str) -> Any:
-    """JSON of a file, or None where it is absent or damaged."""
+    """The JSON content of a file, or None if the file is missing or damaged."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
@@ -68,7 +68,7 @@ def read_json(path: Path | str) -> Any:
 
 
 def sha256(path: Path, chunk: int = 1 << 20) -> str:
-    """The SHA-256 of a file as hexadecimal digits, read in chunks of `chunk` bytes.
+    """The SHA-256 of a file in hexadecimal, read in chunks of `chunk` bytes.
 
     Raises:
         WeightsError: the file cannot be read.
@@ -84,10 +84,10 @@ def sha256(path: Path, chunk: int = 1 << 20) -> str:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """One JSON object from a file that belongs to weights.
+    """The JSON object in a file that comes with weights, such as a config.
 
     Raises:
-        WeightsError: the file cannot be read, or holds something else.
+        WeightsError: the file cannot be read, or does not hold a JSON object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Grids of noise levels between which solvers step. Index 0 has the lowest noise."""
+"""Grids of noise levels, between which solvers step. Index 0 is the lowest noise level."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ GridName = Literal["uniform-t", "karras", "log-snr"]
 
 @dataclass(frozen=True)
 class Levels:
-    """N levels by rising noise: `rho[i]` and the timestep `t[i]` at which the network is called there.
+    """N levels in order of increasing noise: `rho[i]`, and the timestep `t[i]` of network calls at that level.
 
-    The image itself lies below, at rho = 0; it is written as level -1.
+    Level -1 is the image itself, at rho = 0.
     """
 
     rho: tuple[float, ...]
@@ -30,7 +30,7 @@ class Levels:
         return len(self.rho)
 
     def at(self, level: int) -> float:
-        """rho of a level; 0 for level -1, the image."""
+        """rho of a level; 0 for level -1 (the image)."""
         return 0.0 if level < 0 else self.rho[level]
 
     def sigma(self, level: int) -> float:
@@ -41,36 +41,36 @@ class Levels:
         """sqrt(abar) of a level."""
         return signal(self.at(level))
 
-    def find(self, wanted: Sequence[int | float]) -> frozenset[int]:
-        """Grid indices of what a user calls levels.
+    def find(self, requested: Sequence[int | float]) -> frozenset[int]:
+        """Grid indices of levels given in options.
 
-        Integers are grid indices; decimals in [0, 1] are fractions of the schedule, the level nearest in t is taken.
+        Integers are grid indices. Decimals in [0, 1] are fractions of the schedule; the level nearest in t is used.
 
         Raises:
-            ConfigError: an index or fraction outside the grid, or a step or more above its highest level.
+            ConfigError: an index or fraction outside the grid, or more than one step above its highest level.
         """
-        return frozenset(self._find(w) for w in wanted)
+        return frozenset(self._find(level) for level in requested)
 
-    def _find(self, wanted: int | float) -> int:
-        if isinstance(wanted, int):
-            if not 0 <= wanted < len(self):
-                raise ConfigError(f"level {wanted} is not on the grid: indices run from 0 to {len(self) - 1}")
-            return wanted
-        if not 0.0 <= wanted <= 1.0:
-            raise ConfigError(f"level {wanted} is outside the schedule: fractions run from 0.0 to 1.0")
-        target = wanted * len(self.schedule)
+    def _find(self, requested: int | float) -> int:
+        if isinstance(requested, int):
+            if not 0 <= requested < len(self):
+                raise ConfigError(f"level {requested} is not on the grid: indices run from 0 to {len(self) - 1}")
+            return requested
+        if not 0.0 <= requested <= 1.0:
+            raise ConfigError(f"level {requested} is outside the schedule: fractions run from 0.0 to 1.0")
+        target = requested * len(self.schedule)
         if target - self.t[-1] > max(self.t[-1] - self.t[-2], 1.0) + 1e-6:
             raise ConfigError(
-                f"level {wanted} lies above the grid, whose highest level is {self.t[-1] / len(self.schedule):.2g}; "
+                f"level {requested} lies above the grid, whose highest level is {self.t[-1] / len(self.schedule):.2g}; "
                 f"raise the inverter's 'top'"
             )
         return min(range(len(self)), key=lambda i: abs(self.t[i] - target))
 
 
 def make_grid(name: GridName, steps: int, schedule: NoiseSchedule, exponent: float = 7.0, top: float = 1.0) -> Levels:
-    """A grid of `steps` levels, over the lowest part `top` of the schedule (all of it at 1).
+    """A grid of `steps` levels over the lowest fraction `top` of the schedule.
 
-    - `uniform-t`: timesteps floor(i T / steps), the paper's grid (and the "leading" spacing of other libraries).
+    - `uniform-t`: timesteps floor(i T / steps), the grid of the paper ("leading" spacing in other libraries).
     - `karras`: rho^(1/exponent) uniform between the schedule's ends (Karras et al., arXiv:2206.00364, eq. 5).
     - `log-snr`: log rho uniform between the schedule's ends.
 
@@ -78,7 +78,7 @@ def make_grid(name: GridName, steps: int, schedule: NoiseSchedule, exponent: flo
         ConfigError: fewer than 2 steps, or more than there are timesteps; a top outside (0, 1].
     """
     if not 0.0 < top <= 1.0:
-        raise ConfigError(f"top is {top}: the part of the schedule that the grid spans is above 0 and at most 1")
+        raise ConfigError(f"top is {top}: the fraction of the schedule that the grid spans is above 0 and at most 1")
     total = max(2, math.ceil(top * len(schedule)))
     if not 2 <= steps <= total:
         raise ConfigError(
@@ -87,7 +87,7 @@ def make_grid(name: GridName, steps: int, schedule: NoiseSchedule, exponent: flo
         )
     if name == "uniform-t":
         t = [float(i * total // steps) for i in range(steps)]
-        # Straight from abar, so that whole timesteps carry no interpolation error.
+        # From abar directly, so that integer timesteps have no interpolation error.
         rho = [math.sqrt((1 - schedule.abar[int(k)]) / schedule.abar[int(k)]) for k in t]
         return Levels(tuple(map(float, rho)), tuple(t), schedule)
     low, high = schedule.rho(0), schedule.rho(total - 1)
@@ -95,5 +95,5 @@ def make_grid(name: GridName, steps: int, schedule: NoiseSchedule, exponent: flo
         curve = np.linspace(low ** (1 / exponent), high ** (1 / exponent), steps) ** exponent
     else:
         curve = np.exp(np.linspace(math.log(low), math.log(high), steps))
-    rho = [low, *(float(r) for r in curve[1:-1]), high]  # the ends exactly, whatever the powers round to
+    rho = [low, *(float(r) for r in curve[1:-1]), high]  # exact ends, without the rounding error of the powers
     return Levels(tuple(rho), tuple(schedule.timestep(r) for r in rho), schedule)

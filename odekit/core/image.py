@@ -1,9 +1,9 @@
-"""What a picture is. This page states the conventions on values once; everything else refers to it.
+"""Images and states. The conventions on values are stated here only; other modules refer to this one.
 
 - An `Image` is one picture: `pixels` float32 (3, H, W), sRGB-encoded RGB in [0, 1]. Files, faces, upsamplers, metrics
-  and plugins see this. An ICC profile other than sRGB is converted on reading (and the profile is carried along).
+  and plugins see this. Colours with another ICC profile are converted on reading, and the profile is kept.
 - A `State` is float64 (N, 3, H, W) in model space, `2 * pixels - 1` when clean. Solvers and enhancers see this.
-  `to_state` and `from_state` in `odekit.core.image` are the only two places that convert between them.
+  Only `to_state` and `from_state` convert between the two.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ Pixels = NDArray[np.float32]
 """float32 (3, H, W), sRGB-encoded RGB in [0, 1]."""
 
 _BLOCK = 1 << 20
-"""Values quantised at a time: a photograph of 100 megapixels would take several GB in float64."""
+"""Number of values quantised at a time. A whole photograph of 100 megapixels would take several GB in float64."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says besides its colours, so that writing the result loses nothing."""
+    """Metadata of an image file, so that the result can be written with the same properties."""
 
     path: Path | None = None
-    """Where the picture was read from."""
+    """The file that the image was read from."""
     format: str = "PNG"
-    """File format by Pillow's name: PNG, JPEG, WEBP, TIFF or BMP."""
+    """File format as Pillow names it: PNG, JPEG, WEBP, TIFF or BMP."""
     bits: Literal[8, 16] = 8
     """Bits per channel of the file."""
     grey: bool = False
-    """The file had one colour channel; `pixels` holds it three times."""
+    """The file has one colour channel; `pixels` holds it three times."""
     exif: bytes | None = None
-    """EXIF block with the orientation tag reset (the pixels are already upright)."""
+    """EXIF block with the orientation tag reset, because the pixels are already upright."""
     icc: bytes | None = None
-    """The ICC profile of the file, as read. `pixels` are sRGB whatever it says."""
+    """The ICC profile of the file. `pixels` are sRGB in any case."""
     dpi: tuple[float, float] | None = None
     extra: dict[str, str] = field(default_factory=dict)
 
@@ -52,8 +52,8 @@ class Image:
     """One picture.
 
     `pixels` is float32 (3, H, W), sRGB-encoded RGB in [0, 1]; `alpha` is float32 (H, W) in [0, 1] or None.
-    `origin` names the picture that this one was made from: the SHA-256 of the pixels as first decoded. It keys the
-    noise (see `odekit.core.noise`), so it stays the same while stages change the pixels.
+    `origin` identifies the source image by the SHA-256 of its pixels as first decoded. It keys the noise (see
+    `odekit.core.noise`), so it stays the same while stages change the pixels.
     """
 
     pixels: Pixels
@@ -61,10 +61,10 @@ class Image:
     meta: Metadata = field(default_factory=Metadata)
     origin: str = ""
     face: int = 0
-    """Number of the face in its photograph; 0 where the picture is not a crop."""
+    """Number of the face in its photograph; 0 if the image is not a face crop."""
 
     def __post_init__(self) -> None:
-        """Check shapes and types, and fill in `origin`.
+        """Check shapes and types, and set `origin` if it is empty.
 
         Raises:
             ValueError: pixels are not float32 (3, H, W) with H, W >= 1, or alpha does not match.
@@ -92,50 +92,50 @@ class Image:
         return int(self.pixels.shape[2])
 
     def with_pixels(self, pixels: Pixels) -> Image:
-        """The same picture with other pixels; alpha is dropped when the size changes (resize it with the pixels)."""
+        """A copy with other pixels. If the size changes, alpha is dropped; resize it together with the pixels."""
         alpha = self.alpha if self.alpha is not None and self.alpha.shape == pixels.shape[1:] else None
         return replace(self, pixels=pixels, alpha=alpha)
 
     @classmethod
     def from_uint8(cls, array: NDArray[np.uint8], meta: Metadata | None = None) -> Image:
-        """An image from uint8 (H, W, 3) RGB or (H, W) grey, as other libraries hold it."""
+        """An image from uint8 (H, W, 3) RGB or (H, W) grey, the layout of other libraries."""
         if array.ndim == 2:
             array = np.repeat(array[..., None], 3, axis=2)
         pixels = np.ascontiguousarray(array.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
         return cls(pixels, meta=meta or Metadata())
 
     def to_uint8(self) -> NDArray[np.uint8]:
-        """The picture as uint8 (H, W, 3) RGB, values rounded to nearest after clipping to [0, 1]."""
+        """The image as uint8 (H, W, 3) RGB; values are clipped to [0, 1] and rounded to nearest."""
         return np.ascontiguousarray(quantise(self.pixels, 8).transpose(1, 2, 0)).astype(np.uint8)
 
 
 def quantise(values: NDArray[np.float32], bits: Literal[8, 16]) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Values in [0, 1] as integers of 8 or 16 bits: clipped, scaled, rounded to nearest."""
-    top = float(2**bits - 1)
+    largest = float(2**bits - 1)
     out = np.empty(values.shape, np.uint8 if bits == 8 else np.uint16)
     source, target = np.ascontiguousarray(values).reshape(-1), out.reshape(-1)
     for start in range(0, source.size, _BLOCK):
         scaled = source[start : start + _BLOCK].astype(np.float64)
-        np.rint(np.clip(scaled, 0.0, 1.0, out=scaled) * top, out=scaled)
+        np.rint(np.clip(scaled, 0.0, 1.0, out=scaled) * largest, out=scaled)
         target[start : start + _BLOCK] = scaled
     return out
 
 
 def fingerprint(pixels: Pixels) -> str:
-    """SHA-256 of the decoded pixels as 16-bit integers, so that an 8-bit picture and its 16-bit copy are one."""
+    """SHA-256 of the pixels as 16-bit integers, so that an 8-bit image and its 16-bit copy have the same one."""
     numbers = quantise(pixels, 16).astype("<u2")
     return hashlib.sha256(repr(pixels.shape).encode() + numbers.tobytes()).hexdigest()
 
 
 def to_state(pixels: Sequence[Pixels]) -> Tensor:
-    """Pictures of one size as a state: float64 (N, 3, H, W), `2 * pixels - 1`."""
+    """Pixels of images of one size as a state: float64 (N, 3, H, W), `2 * pixels - 1`."""
     import torch
 
     return torch.from_numpy(2.0 * np.stack(pixels).astype(np.float64) - 1.0)
 
 
 def from_state(state: Tensor) -> list[Pixels]:
-    """A clean state as pictures, float32 (3, H, W); values outside [0, 1] are clipped."""
+    """The rows of a clean state as pixels, float32 (3, H, W), clipped to [0, 1]."""
     array = state.detach().cpu().numpy()
     return [np.clip((row + 1.0) / 2.0, 0.0, 1.0).astype(np.float32) for row in array]
 
@@ -145,11 +145,11 @@ def stack(images: Sequence[Image]) -> Tensor:
     return to_state([image.pixels for image in images])
 
 
-SQUARE = 0.05
-"""How far the sides of an aligned face may differ, as a fraction of the longer one."""
+SQUARE_TOLERANCE = 0.05
+"""Largest difference of the sides of an aligned face, as a fraction of the longer side."""
 
 
 def is_square(image: Image) -> bool:
-    """The sides differ by at most 5 %, as those of an aligned face do."""
+    """Whether the sides differ by at most 5 %, as required of aligned faces."""
     short, long = sorted((image.height, image.width))
-    return long - short <= SQUARE * long
+    return long - short <= SQUARE_TOLERANCE * long

@@ -1,8 +1,8 @@
-"""Every interface of odekit on one page. Shapes and meaning are fixed here; bodies are free.
+"""All interfaces of odekit: shapes and meaning of what parts and stages exchange.
 
-A plugin author implements one of these Protocols and registers it (see `odekit.plugins.hooks`); what a part may offer
-beside them is in `odekit.core.abilities`. Conventions on values are stated in `odekit.core.image` (pictures),
-`odekit.core.schedule` (noise levels) and `odekit.core.noise` (noise).
+A plugin implements one of these Protocols and registers it (see `odekit.plugins.hooks`). Optional abilities are in
+`odekit.core.abilities`. The conventions on values are in `odekit.core.image` (images), `odekit.core.schedule` (noise
+levels) and `odekit.core.noise` (noise streams).
 """
 
 from __future__ import annotations
@@ -32,110 +32,110 @@ else:
 
 
 class Prior(Protocol):
-    """A noise-prediction network with the schedule it was trained on."""
+    """A noise-prediction network and its training schedule."""
 
     shape: tuple[int, int, int]
-    """(3, H, W) of the pictures it knows."""
+    """(3, H, W) of the images it was trained on."""
     schedule: NoiseSchedule
 
     def eps(self, x: State, t: float) -> State:
-        """The noise in x (N, 3, H, W), as the network sees it at timestep t in [0, T-1] (fractions allowed).
+        """The predicted noise in x (N, 3, H, W) at timestep t in [0, T-1] (fractions allowed).
 
-        Networks that predict v or x0 are adapted here, nowhere else. The result is float64 on x's device.
+        Networks that predict v or x0 are converted here and nowhere else. The result is float64 on x's device.
         """
         ...
 
 
 class Field(Protocol):
-    """The right-hand side of `dy/drho = eps`, which an inverter hands to its solver."""
+    """The right-hand side of `dy/drho = eps`. An inverter passes it to its solver."""
 
     def __call__(self, y: State, rho: float, label: float | None = None) -> State:
         """eps at y = x / sqrt(abar) and rho >= 0; one network call.
 
-        `label` is the rho whose timestep the network is told (that of `rho` itself when None): the diffusers library
-        labels inversion steps with their target.
+        `label` is the rho whose timestep is passed to the network (None: `rho` itself). The diffusers library, for
+        example, labels inversion steps with their target.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Carry:
-    """What a solver hands from step to step. Solvers with companion states or history subclass it."""
+    """The state of a solver between steps. Solvers with companion states or history subclass it."""
 
     y: State
-    """The state over sqrt(abar)."""
+    """y = x / sqrt(abar)."""
     rho: float
-    """Where it is."""
+    """The noise level of y."""
 
 
 class Solver(Protocol):
-    """An ODE solver for `dy/drho = eps`. The same `step` serves both directions."""
+    """An ODE solver for `dy/drho = eps`. The same `step` is used in both directions."""
 
     order: int
     nfe_per_step: float
-    """Network calls per step; math.nan where adaptive."""
+    """Network calls per step; math.nan if adaptive."""
     reversible: bool
-    """The steps down undo the steps up exactly (in exact arithmetic), whatever the network."""
+    """The steps down undo the steps up exactly (in exact arithmetic), for any network."""
 
     def start(self, field: Field, y: State, rho: float) -> Any:
-        """The carry at the start of an inversion or of a decoding; no network call."""
+        """The initial carry of an inversion or a decoding; no network call."""
         ...
 
     def step(self, field: Field, carry: Any, rho: float) -> Any:
-        """From carry.rho to rho, up or down."""
+        """Step from carry.rho to rho, up or down."""
         ...
 
     def turn(self, carry: Any) -> Any:
-        """The inversion ends here and decoding begins (history that only serves one direction is dropped)."""
+        """Switch from inversion to decoding; history that is valid in one direction only is dropped."""
         ...
 
     def displace(self, carry: Any, delta: State) -> Any:
-        """An enhancer moved y by delta: companions must follow."""
+        """Apply an enhancer's change `delta` to y and to all companion states."""
         ...
 
 
 @dataclass(frozen=True)
 class Latent:
-    """A state on its way: x at one level of the grid. Level -1 is the clean image (rho = 0)."""
+    """The state x at one level of the grid. Level -1 is the clean image (rho = 0)."""
 
     x: State
     level: int
     carry: Any = None
-    """What the inverter needs to go on; nobody else looks at it."""
+    """Private data that the inverter needs for its next step."""
 
 
 class Inverter(Protocol):
-    """Takes clean-looking states into the noise space and back, one level at a time."""
+    """Maps images into the noise space, and back one level at a time."""
 
     levels: Levels
 
     def invert(self, clean: State, rng: Rng) -> Latent:
-        """From the image to the highest level of the grid."""
+        """Map the image to the highest level of the grid."""
         ...
 
     def descend(self, latent: Latent, rng: Rng) -> Latent:
-        """One level down; from level 0 to the image (level -1)."""
+        """Step one level down; from level 0 to the image (level -1)."""
         ...
 
     def moved(self, latent: Latent, x: State) -> Latent:
-        """The latent after an enhancer put its state to x."""
+        """The latent after an enhancer replaced its state by x."""
         ...
 
 
 @runtime_checkable
 class Pins(Protocol):
-    """An inverter that can hold the kept pixels of a mask in place on the way down (optional)."""
+    """An inverter that can hold the pixels kept by a mask fixed during decoding (optional)."""
 
     def pin(self, latent: Latent, keep: Tensor) -> Latent:
-        """The latent with the input's own pixels, noised to its level, where keep (N, 1, H, W) is 1."""
+        """The latent with the input's pixels, noised to the latent's level, where keep (N, 1, H, W) is 1."""
         ...
 
 
 class Enhancer(Protocol):
-    """Moves a latent at one level towards what the prior finds likely."""
+    """Updates a latent at one level towards higher density under the prior."""
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
-        """The grid indices at which `enhance` is called. Raises ConfigError where a level is not on the grid."""
+        """The grid indices at which `enhance` is called. Raises ConfigError if a level is not on the grid."""
         ...
 
     def enhance(self, x: State, level: int, levels: Levels, prior: Prior, rng: Rng) -> State:
@@ -145,35 +145,39 @@ class Enhancer(Protocol):
 
 @runtime_checkable
 class Adaptive(Protocol):
-    """An enhancer that decides for each picture, once its latent is known (optional)."""
+    """An enhancer that chooses its settings for each image from the inverted latent (optional)."""
 
     def fitted(self, clean: State, latent: Latent, levels: Levels) -> Fitted:
-        """The enhancer for these pictures; row i's decision depends on row i alone."""
+        """The enhancer for these images; the decision for row i depends on row i alone."""
         ...
 
     def belongs(self, digest: str | None) -> None:
-        """Raises ConfigError where it was made for a prior with other weights (their SHA-256; None: it has none)."""
+        """Check that the enhancer was calibrated for a prior whose weights have this SHA-256 (None: it has none).
+
+        Raises:
+            ConfigError: it was calibrated for a prior with other weights.
+        """
         ...
 
 
 class Fitted(Enhancer, Protocol):
-    """What an adaptive enhancer decided for a batch."""
+    """An enhancer with the decisions of an adaptive enhancer for one batch."""
 
     decisions: Sequence[Any]
-    """One for each row; `tree()` gives it as plain data for the record."""
+    """One per row; `tree()` returns it as plain data for the record."""
 
     @property
     def untouched(self) -> Sequence[int]:
-        """Rows that are left alone; they come back as they were."""
+        """Rows that are not enhanced; their output is their input."""
         ...
 
     def calls(self, row: int, levels: Levels) -> int:
-        """Network calls of its own that a row takes part in."""
+        """The enhancer's network calls that include this row."""
         ...
 
 
 class Watch(Protocol):
-    """Is told how far `edit` is; it changes nothing."""
+    """Progress callback of `edit`. It changes nothing."""
 
     def __call__(self, event: str, latent: Latent) -> None:
         """`event` is 'inverted', 'enhanced', 'descended' or 'restored'."""
@@ -182,15 +186,15 @@ class Watch(Protocol):
 
 @dataclass(frozen=True)
 class UpsamplerSpec:
-    """What an upsampler needs and allows; shown by `odekit plugins` and checked before a run."""
+    """Requirements and properties of an upsampler; shown by `odekit plugins` and checked before a run."""
 
     scale: float | None = None
-    """Output side over input side, or None where the output side is fixed."""
+    """Output side divided by input side, or None if the output side is fixed."""
     side: int | None = None
     """Fixed output side in pixels, or None."""
     aligned_faces_only: bool = False
     batch: bool = True
-    """Several images of one size may share a call."""
+    """Several images of one size may share one call."""
     half: bool = False
     """Safe in float16 or bfloat16."""
     licence: str = "MIT"
@@ -198,28 +202,28 @@ class UpsamplerSpec:
 
 
 class Upsampler(Protocol):
-    """Adds detail: the last part of ODEdit+."""
+    """Adds detail to images: the last step of ODEdit+."""
 
     spec: UpsamplerSpec
 
     def upsample(self, images: Sequence[Image], rng: Sequence[Noise]) -> list[Image]:
-        """One output per image, in order; rng holds each image's own noise."""
+        """One output per image, in order; rng holds one noise stream per image."""
         ...
 
 
 @dataclass(frozen=True)
 class Face:
-    """One detected face. Coordinates are pixels of the photograph, x to the right, y down, origin at its corner."""
+    """One detected face. Coordinates are pixels of the photograph: x to the right, y down, origin at its corner."""
 
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1."""
     points: tuple[tuple[float, float], ...]
-    """Five points: eyes (left and right of the picture), nose, corners of the mouth; empty where unknown."""
+    """Five landmarks: eyes (left and right in the image), nose, corners of the mouth; empty if unknown."""
     score: float
 
 
 class FaceDetector(Protocol):
-    """Finds faces in a photograph."""
+    """Detects faces in a photograph."""
 
     def detect(self, image: Image) -> Sequence[Face]:
         """All faces, best first."""
@@ -227,28 +231,28 @@ class FaceDetector(Protocol):
 
 
 class FaceMask(Protocol):
-    """Says which pixels of an aligned face are put back into the photograph."""
+    """Selects the pixels of an aligned face that are pasted back into the photograph."""
 
     def __call__(self, face: Image) -> NDArray[np.float32]:
-        """float32 (H, W) of the face's size in [0, 1]: 1 where it is put back, soft at the edge, 0 at the border."""
+        """float32 (H, W) in [0, 1], of the face's size: 1 where it is pasted, soft at the edge, 0 at the border."""
         ...
 
 
 class Corruption(Protocol):
-    """Damages a picture in a known way, for experiments."""
+    """Degrades an image in a known way, for experiments."""
 
     def corrupt(self, image: Image, rng: Any) -> Image:
-        """The damaged picture; rng is that picture's own numpy Generator."""
+        """The degraded image; rng is the image's own numpy Generator."""
         ...
 
 
 class Metric(Protocol):
-    """Measures restored pictures."""
+    """Measures the quality of restored images."""
 
     lower_is_better: bool
 
     def measure(self, restored: Image, reference: Image) -> float:
-        """One number for one pair; math.nan where it is undefined."""
+        """The value for one pair; math.nan if it is undefined."""
         ...
 
 
@@ -258,38 +262,38 @@ class SubChain(Protocol):
     def run(self, images: Sequence[Image], place: str) -> list[Result]:
         """One result per image, in order; an image that fails does not stop the others.
 
-        `place` says where the sub-chain stands, such as '1.each'; the noise of its stages depends on it.
+        `place` is the position of the sub-chain, such as '1.each'; the noise of its stages depends on it.
         """
         ...
 
 
 class Tools(Protocol):
-    """What factories of parts with weights, and of stages, are given besides their options."""
+    """Services for the factories of stages and of parts with weights, passed beside the options."""
 
     device: str
     precision: str
-    """Of weights and pictures inside networks, as torch names the type: float32, bfloat16 or float16."""
+    """The torch type of weights and activations of networks: float32, bfloat16 or float16."""
     aligned: bool
-    """The pictures of this chain are aligned faces already, cut out by the stage that holds it."""
+    """The images of this chain are aligned faces already, cropped by the enclosing stage."""
     used: dict[str, str]
-    """SHA-256 of the weights that were asked for, by name or path; for the record."""
+    """SHA-256 of the weights that were requested, by name or path; for the record."""
 
     def weights(self, name: str) -> Any:
-        """The verified local path of named weights. Raises WeightsError with the command that fetches them."""
+        """The verified local path of named weights. Raises WeightsError with the command that downloads them."""
         ...
 
     def require(self, names: Sequence[str]) -> None:
-        """See to it that all these weights are here. Raises WeightsError that names every absent one."""
+        """Check that all these weights are available. Raises WeightsError that names every missing one."""
         ...
 
     def make(self, part: Part, prior: Prior | None = None) -> Any:
-        """Build a part (an inverter's solver, a stage's upsampler); `prior` is what its `tools.prior()` gives."""
+        """Build a part (an inverter's solver, a stage's upsampler); `prior` is the result of its `tools.prior()`."""
         ...
 
     def prior(self, name: str | None = None) -> Prior:
-        """The prior that the part was handed (see `make`), else the chain's of this name, or its only one.
+        """The prior passed to `make`, else the chain's prior of this name (None: its only prior).
 
-        In a chain it is a `BatchedPrior`: a view of the loaded network, with counts of its own.
+        In a chain it is a `BatchedPrior`: a view of the loaded network with its own call counts.
 
         Raises:
             ConfigError: no such prior, or these tools belong to no chain.
@@ -297,7 +301,7 @@ class Tools(Protocol):
         ...
 
     def chain(self, items: Sequence[Part], *, aligned: bool = False) -> SubChain:
-        """A sub-chain that shares the networks of this one. `aligned`: it is given aligned faces only.
+        """A sub-chain that shares the networks of this chain. `aligned`: its inputs are aligned faces.
 
         Raises:
             ConfigError: these tools belong to no chain.
@@ -306,46 +310,46 @@ class Tools(Protocol):
 
 
 class StageContext(Protocol):
-    """What a running stage knows of its run."""
+    """The run as seen by a running stage."""
 
     seed: int
     place: str
-    """Where the stage stands in the chain, such as '0' or '1.each.0'."""
+    """Position of the stage in the chain, such as '0' or '1.each.0'."""
     slots: int
-    """Rows of every network call; fewer images are padded."""
+    """Batch size: the number of rows of every network call; smaller batches are padded."""
     state_device: str
-    """Where float64 states live: the device, or the CPU where the device has no float64."""
+    """Device of float64 states: the run's device, or the CPU if that device has no float64."""
     counter: Counter
     """Network calls of the run so far."""
 
     @property
     def failures(self) -> Mapping[int, Exception]:
-        """Images that `fail` was called for."""
+        """Errors passed to `fail`, by image index."""
         ...
 
     @property
     def notes(self) -> Mapping[int, Mapping[str, Any]]:
-        """Facts that `note` was given."""
+        """Facts passed to `note`, by image index."""
         ...
 
     def noise(self, image: Image, sample: int = 0) -> Noise:
-        """The image's own noise stream at this place."""
+        """The noise stream of the image at this position of the chain."""
         ...
 
     def fail(self, index: int, error: Exception) -> None:
-        """Image `index` of the batch cannot be restored; the others go on."""
+        """Report that image `index` of the batch cannot be restored; the others continue."""
         ...
 
     def note(self, index: int, **facts: Any) -> None:
-        """Facts for the record of image `index` (network calls, decisions)."""
+        """Add facts to the record of image `index` (network calls, decisions)."""
         ...
 
     def extra(self, index: int, name: str, image: Image) -> None:
-        """A picture made beside the output of image `index`, written beside it."""
+        """Add an image that is written beside the output of image `index`."""
         ...
 
     def picture(self, index: int, name: str, image: Image) -> None:
-        """An intermediate picture of image `index` for --keep-stages."""
+        """Add an intermediate image of image `index`, for --keep-stages."""
         ...
 
 
@@ -353,5 +357,5 @@ class Stage(Protocol):
     """One item of a chain: restore, upsample, faces, save, or a plugin's."""
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
-        """One image out per image in, in order."""
+        """One output image per input image, in order."""
         ...

@@ -1,4 +1,4 @@
-"""Typed options of parts, and how a part is named with its options. Importing this loads no torch."""
+"""Typed options of parts, and references to parts with their options. Importing this module does not load torch."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from pydantic import BaseModel, ConfigDict
 class Options(BaseModel):
     """Base of all option models: frozen, strict about types, no unknown keys, no NaN or infinity.
 
-    A subclass with `part` set is also how Python code names that part: `Ode(steps=100)` is
+    An instance of a subclass with `part` set refers to that part in Python code: `Ode(steps=100)` is
     `{use: ode, steps: 100}`.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
     part: ClassVar[str] = ""
     inline: ClassVar[str | None] = None
-    """Of a stage that is one part: the option that holds it. It is written in place of the options."""
+    """For a stage that wraps one part: the option that holds the part. A chain writes it in place of the options."""
     last: ClassVar[bool] = False
-    """Of a stage that may only come last."""
+    """The stage may only be the last of a chain."""
 
 
 @dataclass(frozen=True)
 class Uses:
-    """Marks an option that names another part of `kind`."""
+    """Marks an option that refers to another part, of this kind."""
 
     kind: str
 
 
 @dataclass(frozen=True)
 class NamesPrior:
-    """Marks an option of a stage that names a prior of the chain; None takes the only one."""
+    """Marks an option of a stage that names a prior of the chain; None selects the only prior."""
 
 
 @runtime_checkable
 class HasTree(Protocol):
-    """A value of an option that says itself what JSON and YAML hold of it."""
+    """An option value that converts itself to plain data for JSON and YAML."""
 
     def tree(self) -> Any:
-        """Plain data."""
+        """The value as plain data."""
         ...
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part chosen by name, with its checked options."""
+    """A reference to a part: kind, name and validated options."""
 
     kind: str
     name: str
     options: Options
 
     def tree(self) -> dict[str, Any]:
-        """The part as plain data with every default written out, as a chain writes it.
+        """The part as plain data in the form of a chain file, with every default written out.
 
-        A stage is `{name: options}`, or `{name: part}` where it is one part; other parts are `{use: name, options}`.
+        A stage is `{name: options}`, or `{name: part}` if it wraps one part; other parts are `{use: name, options}`.
         """
         tree = option_tree(self.options)
         if self.kind != "stage":
@@ -65,7 +65,7 @@ class Part:
         return {self.name: tree[inline] if inline else tree}
 
     def short(self) -> str:
-        """`name(option=value, ...)`: the options in one line, parts by their names, without those that are None."""
+        """`name(option=value, ...)` in one line: parts by their names, without options that are None."""
         inner = {k: v["use"] if isinstance(v, dict) and "use" in v else v for k, v in self.tree().items() if k != "use"}
         texts = [f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in inner.items() if v is not None]
         return f"{self.name}({', '.join(texts)})" if texts else self.name
@@ -77,7 +77,7 @@ def option_tree(options: Options) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Parts, option models and sequences as what JSON and YAML can hold."""
+    """Convert parts, option models and sequences to plain data for JSON and YAML."""
     if isinstance(value, HasTree):
         return value.tree()
     if isinstance(value, Options):
@@ -90,14 +90,14 @@ def plain(value: Any) -> Any:
 
 
 def prior_names(model: type[Options]) -> Iterator[str]:
-    """The options of a model that name a prior of the chain."""
+    """Names of the options that name a prior of the chain."""
     for key, info in model.model_fields.items():
         if any(isinstance(mark, NamesPrior) for mark in info.metadata):
             yield key
 
 
 def nested(model: type[Options]) -> Iterator[tuple[str, Uses]]:
-    """The options of a model that name other parts."""
+    """Options that refer to other parts: name and mark."""
     for key, info in model.model_fields.items():
         for mark in info.metadata:
             if isinstance(mark, Uses):
@@ -105,7 +105,7 @@ def nested(model: type[Options]) -> Iterator[tuple[str, Uses]]:
 
 
 def inner_models(model: type[Options]) -> Iterator[tuple[str, type[Options]]]:
-    """The options of a model that are option models themselves and name other parts."""
+    """Options that are option models themselves and refer to other parts: name and model."""
     for key, info in model.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, Options) and next(nested(kind), None):

@@ -1,4 +1,4 @@
-"""Work on chunks of a long list, in this process or in several, with the results in order."""
+"""Map a function over chunks of a long list, in one or several processes, with the results in order."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TypeVar
 Chunk = TypeVar("Chunk")
 Outcome = TypeVar("Outcome")
 AHEAD = 4
-"""Chunks under way for each process, so that none waits and memory does not grow with the list."""
+"""Chunks in flight per process: enough that no process waits, few enough that memory does not grow with the list."""
 
 
 def in_order(work: Callable[[Chunk], Outcome], chunks: Iterable[Chunk], processes: int) -> Iterator[Outcome]:
-    """`work(chunk)` for each chunk, in order.
+    """Yield `work(chunk)` for each chunk, in order.
 
     Args:
-        work: a function of a module (or a `functools.partial` of one), with arguments that can be pickled.
-        chunks: what it is given, taken as they are needed.
-        processes: how many; at most 1 means this process. The results do not depend on it.
+        work: a module-level function (or a `functools.partial` of one) whose arguments can be pickled.
+        chunks: the inputs, consumed lazily.
+        processes: number of processes; at most 1 means this process. The results do not depend on it.
     """
     if processes <= 1:
         yield from map(work, chunks)

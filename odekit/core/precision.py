@@ -1,7 +1,7 @@
-"""How a card multiplies float32 numbers: exactly, or in TF32. Set around network calls and put back after them.
+"""Precision of network calls: names, hardware support, and the switch between exact float32 and TF32 on GPUs.
 
-TF32 keeps 10 bits of each factor's mantissa instead of 23 and adds in float32. torch lets cuDNN's convolutions do so
-unless it is told otherwise, so that on a card "float32" is only float32 where somebody says so.
+TF32 keeps 10 bits of the mantissa of each factor instead of 23 and accumulates in float32. By default torch allows it
+in cuDNN convolutions, so "float32" on a GPU is exact only if TF32 is switched off around the network calls.
 """
 
 from __future__ import annotations
@@ -17,103 +17,106 @@ from typing import Any
 from odekit.core.device import resolve_device
 from odekit.errors import DeviceError
 
-_one = threading.RLock()
-"""The switches belong to the process: whoever sets them is alone on its cards until it has put them back. A card's
-work is only begun meanwhile, not waited for."""
-_now: list[str] = []
-"""What is set, innermost last."""
+PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
+AMPERE = 8
+"""Compute capability of the first GPUs with TF32."""
+_switch_lock = threading.RLock()
+"""The switches are global to the process, so a thread holds this lock until it has restored them. Work on the GPU is
+only queued meanwhile, not waited for."""
+_active_modes: list[str] = []
+"""The modes that are set, innermost last."""
 
 
 @contextmanager
 def arithmetic(precision: str, device: object) -> Iterator[None]:
-    """Products and convolutions of float32 numbers are in TF32 where the precision is `tf32`, else exact.
+    """Compute float32 matrix products and convolutions in TF32 if the precision is `tf32`, else exactly.
 
-    The user's own settings hold again afterwards, also after an exception. Other threads of this process that ask for
-    either wait; those that set torch's switches themselves meanwhile are on their own. Only CUDA devices have the
-    switches; elsewhere nothing is done.
+    The user's settings are restored on exit, also after an exception. Other threads of this process that enter this
+    context wait; threads that set torch's switches directly are not synchronised. Only CUDA devices have the switches;
+    on other devices this does nothing.
 
     Args:
-        precision: of the run; `tf32`, or any other.
-        device: as torch names it, or a `torch.device`.
+        precision: the precision of the run; only `tf32` makes a difference.
+        device: a torch device name or a `torch.device`.
     """
     if not switched(device):
         yield
         return
-    wanted = "tf32" if precision == "tf32" else "ieee"
-    with _one:
-        put_back = _nothing if _now[-1:] == [wanted] else set_switches(wanted)
-        _now.append(wanted)
+    mode = "tf32" if precision == "tf32" else "ieee"
+    with _switch_lock:
+        restore = _restore_nothing if _active_modes[-1:] == [mode] else set_switches(mode)
+        _active_modes.append(mode)
         try:
             yield
         finally:
-            _now.pop()
-            put_back()
+            _active_modes.pop()
+            restore()
 
 
 def switched(device: object) -> bool:
-    """Whether a device has the switches."""
+    """Whether a device has the TF32 switches."""
     return str(device).partition(":")[0] == "cuda"
 
 
-def set_switches(wanted: str, torch: Any = None) -> Callable[[], None]:
-    """Set torch's switches to `ieee` or `tf32`; what is returned puts them back as they were."""
+def set_switches(mode: str, torch: Any = None) -> Callable[[], None]:
+    """Set torch's switches to `ieee` or `tf32`, and return a function that restores them."""
     if torch is None:
         import torch
-    named = hasattr(torch.backends.cuda.matmul, "fp32_precision")
-    return _by_name(wanted, torch) if named else _by_flag(wanted, torch)
+    has_new_switches = hasattr(torch.backends.cuda.matmul, "fp32_precision")
+    return _set_new_switches(mode, torch) if has_new_switches else _set_old_switches(mode, torch)
 
 
-def _nothing() -> None:
-    """Nothing was set."""
+def _restore_nothing() -> None:
+    """Restores nothing, because nothing was changed."""
 
 
-def _by_flag(wanted: str, torch: Any) -> Callable[[], None]:
-    """The switches of torch before 2.9."""
+def _set_old_switches(mode: str, torch: Any) -> Callable[[], None]:
+    """Set the switches of torch before 2.9."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    products, convolutions = torch.get_float32_matmul_precision(), cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = wanted == "tf32"
+    old_matmul, old_cudnn = torch.get_float32_matmul_precision(), cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = mode == "tf32"
 
-    def put_back() -> None:
-        torch.set_float32_matmul_precision(products)
-        cudnn.allow_tf32 = convolutions
+    def restore() -> None:
+        torch.set_float32_matmul_precision(old_matmul)
+        cudnn.allow_tf32 = old_cudnn
 
-    return put_back
+    return restore
 
 
-def _by_name(wanted: str, torch: Any) -> Callable[[], None]:
-    """The switches since torch 2.9: one for all of CUDA, and one for each kind of operation that may differ from it.
+def _set_new_switches(mode: str, torch: Any) -> Callable[[], None]:
+    """Set the switches since torch 2.9: one for all of CUDA, and one per kind of operation that may override it.
 
-    The old switch of products is set along, because parts of `torch.compile` read it and refuse where both differ.
+    The old switch of matrix products is set too, because parts of `torch.compile` read it and refuse a contradiction.
     """
-    every, matmul = torch.backends.cudnn, torch.backends.cuda.matmul  # CUDA's own goes by the name of cuDNN
-    before, above = every.fp32_precision, torch.backends.fp32_precision
-    legacy = _legacy(torch)
-    every.fp32_precision = wanted
-    # Those that do not follow were set on their own, so that what they say is what to put back.
-    own = [(kind, said) for kind in (matmul, every.conv) if (said := kind.fp32_precision) != wanted]
-    follows = all(kind is not matmul for kind, _ in own)
-    other = legacy is not None and (legacy == "highest") != (wanted == "ieee")
-    if other:
-        matmul.allow_tf32 = wanted == "tf32"
-    for kind, _ in own:
-        kind.fp32_precision = wanted
+    cuda, matmul = torch.backends.cudnn, torch.backends.cuda.matmul  # torch calls the switch of all CUDA `cudnn`
+    old_cuda, old_global = cuda.fp32_precision, torch.backends.fp32_precision
+    old_legacy = _legacy_matmul_precision(torch)
+    cuda.fp32_precision = mode
+    # A kind that does not follow the CUDA switch has a setting of its own, which has to be restored.
+    overrides = [(kind, value) for kind in (matmul, cuda.conv) if (value := kind.fp32_precision) != mode]
+    matmul_follows = all(kind is not matmul for kind, _ in overrides)
+    legacy_differs = old_legacy is not None and (old_legacy == "highest") != (mode == "ieee")
+    if legacy_differs:
+        matmul.allow_tf32 = mode == "tf32"
+    for kind, _ in overrides:
+        kind.fp32_precision = mode
 
-    def put_back() -> None:
-        if other and legacy == "medium":
-            torch.set_float32_matmul_precision(legacy)
-        elif other:
-            matmul.allow_tf32 = legacy == "high"
-        for kind, said in own:
-            kind.fp32_precision = said
-        if other and follows:
+    def restore() -> None:
+        if legacy_differs and old_legacy == "medium":
+            torch.set_float32_matmul_precision(old_legacy)
+        elif legacy_differs:
+            matmul.allow_tf32 = old_legacy == "high"
+        for kind, value in overrides:
+            kind.fp32_precision = value
+        if legacy_differs and matmul_follows:
             matmul.fp32_precision = "none"
-        every.fp32_precision = "none" if before == above else before
+        cuda.fp32_precision = "none" if old_cuda == old_global else old_cuda
 
-    return put_back
+    return restore
 
 
-def _legacy(torch: Any) -> str | None:
-    """What the old switch of products says; None where the user has mixed old and new, which torch refuses to read."""
+def _legacy_matmul_precision(torch: Any) -> str | None:
+    """The value of the old switch of matrix products; None if the user mixed old and new, which torch cannot read."""
     try:
         _ = torch.backends.cuda.matmul.allow_tf32
         return str(torch.get_float32_matmul_precision())
@@ -121,34 +124,29 @@ def _legacy(torch: Any) -> str | None:
         return None
 
 
-PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
-AMPERE = 8
-"""Compute capability of the first cards that multiply in TF32."""
-
-
 def resolve_precision(precision: str, device: str) -> str:
-    """`auto` is float32, whose results are the reference.
+    """Check a precision, and resolve `auto` to float32, the reference.
 
     Raises:
-        DeviceError: an unknown precision, or tf32 on a device that does not have it.
+        DeviceError: an unknown precision, or tf32 on a device without it.
     """
     if precision not in PRECISIONS:
         raise DeviceError(f"unknown precision '{precision}'; choose {', '.join(PRECISIONS)}")
     if precision == "tf32" and not has_tf32(resolve_device(device)):
         raise DeviceError(
-            f"precision tf32 needs an NVIDIA card of compute capability {AMPERE}.0 or more (Ampere and later), which "
+            f"precision tf32 needs an NVIDIA GPU of compute capability {AMPERE}.0 or more (Ampere and later), which "
             f"{resolve_device(device)} is not; use --precision float32 or auto"
         )
     return "float32" if precision == "auto" else precision
 
 
 def stored(precision: str) -> str:
-    """The type of weights and pictures in a precision, by torch's name: `tf32` only says how float32 is multiplied."""
+    """The torch type of weights and activations in a precision. With `tf32` they are float32."""
     return "float32" if precision == "tf32" else precision
 
 
 def has_tf32(device: str) -> bool:
-    """Whether a device multiplies in TF32 (see `odekit.core.precision`)."""
+    """Whether a device supports TF32."""
     import torch
 
     if device.partition(":")[0] != "cuda" or torch.version.cuda is None or not torch.cuda.is_available():
@@ -157,7 +155,7 @@ def has_tf32(device: str) -> bool:
 
 
 def candidates(device: str) -> tuple[str, ...]:
-    """16-bit types that the hardware has arithmetic for; whether they are faster is to be measured."""
+    """16-bit types that the hardware supports. Whether they are faster has to be measured."""
     import torch
 
     kind = device.partition(":")[0]
@@ -165,18 +163,18 @@ def candidates(device: str) -> tuple[str, ...]:
         return ("bfloat16", "float16") if torch.cuda.is_bf16_supported(including_emulation=False) else ("float16",)
     if kind == "mps":
         return ("float16",)
-    states = (getattr(torch.cpu, name, bool) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return ("bfloat16",) if any(has() for has in states) or platform.machine() in ("arm64", "aarch64") else ()
+    checks = (getattr(torch.cpu, name, bool) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return ("bfloat16",) if any(check() for check in checks) or platform.machine() in ("arm64", "aarch64") else ()
 
 
 def faster(precision: str, device: str, rounds: int = 4) -> bool:
-    """Whether convolutions and products of matrices take less time than in float32, by a short measurement."""
-    least = probe("float32", device, rounds)
-    return probe(precision, device, rounds, give_up=4 * least) < least
+    """Whether convolutions and matrix products take less time than in float32, by a short measurement."""
+    float32_seconds = conv_and_matmul_seconds("float32", device, rounds)
+    return conv_and_matmul_seconds(precision, device, rounds, give_up=4 * float32_seconds) < float32_seconds
 
 
-def probe(precision: str, device: str, rounds: int, give_up: float = math.inf) -> float:
-    """Seconds of a convolution and a product of matrices: the least of some, fewer where one took `give_up`."""
+def conv_and_matmul_seconds(precision: str, device: str, rounds: int, give_up: float = math.inf) -> float:
+    """Seconds of a convolution and a matrix product: the minimum of `rounds`; stops early if one takes `give_up`."""
     import torch
 
     x = torch.ones((1, 64, 32, 32), dtype=getattr(torch, precision), device=device)
@@ -185,8 +183,8 @@ def probe(precision: str, device: str, rounds: int, give_up: float = math.inf) -
     times: list[float] = []
     with torch.no_grad():
         while len(times) <= rounds and not (times and times[-1] > give_up):
-            began = time.perf_counter()
+            started = time.perf_counter()
             y = torch.nn.functional.conv2d(x, weight, padding=1).sum() + (matrix @ matrix).sum()
             y.item()  # waits for the device
-            times.append(time.perf_counter() - began)
+            times.append(time.perf_counter() - started)
     return min(times[1:] or times)

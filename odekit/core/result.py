@@ -1,4 +1,4 @@
-"""What a chain gives back for one image."""
+"""The result of a chain for one image."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from odekit.core.image import Image
 
 @dataclass
 class Result:
-    """What became of one image. `image` raises the error where it could not be restored."""
+    """Output, record and error of one image."""
 
     source: Image
     output: Image | None
     record: dict[str, Any]
     error: Exception | None = None
     stages: list[tuple[str, Image]] = field(default_factory=list)
-    """Input, inverted latent and every stage's output, when asked to keep them."""
+    """Input, inverted latent and the output of every stage, if they were requested."""
     extras: list[tuple[str, Image]] = field(default_factory=list)
-    """What a stage made beside its output: `sample2`, `sample3`, ... and their `spread`."""
+    """Additional images of a stage: `sample2`, `sample3`, ... and their `spread`."""
 
     @property
     def image(self) -> Image:
-        """The restored image."""
+        """The restored image. Raises `error` if the image could not be restored."""
         if self.error is not None:
             raise self.error
         assert self.output is not None

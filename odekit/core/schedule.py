@@ -1,8 +1,8 @@
 """Variance-preserving noise levels: `x_t = sqrt(abar_t) x0 + sigma_t eps`, `sigma_t = sqrt(1 - abar_t)`.
 
 Solvers work in `y = x / sqrt(abar)` against `rho = sigma / sqrt(abar)`, where the probability-flow ODE is
-`dy/drho = eps` (DDIM, eq. 14 of arXiv:2010.02502; ODEdit, eq. 8). The image lies at rho = 0. Timesteps run over
-0 .. T-1 and may be fractions: between trained timesteps t is linear in log rho.
+`dy/drho = eps` (DDIM, eq. 14 of arXiv:2010.02502; ODEdit, eq. 8). The image is at rho = 0. Timesteps run from 0 to
+T-1 and may be fractional: between trained timesteps, t is interpolated linearly in log rho.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:
-    """The cumulative signal levels `abar` (T,), float64, strictly falling, all in (0, 1)."""
+    """The cumulative signal levels `abar` (T,): float64, strictly decreasing, all in (0, 1)."""
 
     abar: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        """Refuse schedules that are no schedule.
+        """Check `abar`.
 
         Raises:
-            ValueError: abar is not a falling sequence of at least two numbers inside (0, 1).
+            ValueError: abar is not a strictly decreasing sequence of at least two numbers in (0, 1).
         """
         a = self.abar
         if a.ndim != 1 or a.size < 2 or not (np.all(np.diff(a) < 0) and a[-1] > 0 and a[0] < 1):
-            raise ValueError("abar must be a strictly falling sequence of at least two numbers inside (0, 1)")
+            raise ValueError("abar must be a strictly decreasing sequence of at least two numbers in (0, 1)")
 
     @classmethod
     def linear(cls, start: float = 1e-4, end: float = 0.02, steps: int = 1000) -> NoiseSchedule:
@@ -51,40 +51,40 @@ class NoiseSchedule:
 
     @classmethod
     def from_betas(cls, betas: Sequence[float] | NDArray[np.float64]) -> NoiseSchedule:
-        """From the variances `beta_t` added per step: `abar_t = prod(1 - beta_s)` for s <= t."""
-        kept = 1.0 - np.asarray(betas, dtype=np.float64)
-        return cls(np.cumprod(kept, dtype=np.float64))
+        """From the noise variances `beta_t` of the steps: `abar_t = prod(1 - beta_s)` for s <= t."""
+        alphas = 1.0 - np.asarray(betas, dtype=np.float64)
+        return cls(np.cumprod(alphas, dtype=np.float64))
 
     def __len__(self) -> int:
         return int(self.abar.size)
 
     @cached_property
     def log_rho(self) -> NDArray[np.float64]:
-        """log rho at each trained timestep, rising."""
+        """log rho at each trained timestep, increasing."""
         return 0.5 * (np.log1p(-self.abar) - np.log(self.abar))
 
     @cached_property
-    def whole(self) -> NDArray[np.float64]:
-        """The trained timesteps 0 .. T-1, kept because they are looked up at every network call."""
+    def timesteps(self) -> NDArray[np.float64]:
+        """The trained timesteps 0 .. T-1 as an array, cached because every network call uses it."""
         return np.arange(len(self), dtype=np.float64)
 
     @property
     def sigma_ref(self) -> float:
-        """sigma at the lowest trained timestep: 0.01 for linear betas from 1e-4. Step rules refer to it."""
+        """sigma at the lowest trained timestep: 0.01 for linear betas from 1e-4. Step rules are relative to it."""
         return math.sqrt(1.0 - float(self.abar[0]))
 
     def rho(self, t: float) -> float:
-        """rho at timestep t in [0, T-1], fractions allowed."""
-        return math.exp(float(np.interp(t, self.whole, self.log_rho)))
+        """rho at timestep t in [0, T-1] (fractions allowed)."""
+        return math.exp(float(np.interp(t, self.timesteps, self.log_rho)))
 
     def timestep(self, rho: float) -> float:
-        """The timestep at which the network is called for a state at `rho`; 0 at and below the lowest trained level."""
+        """The timestep of network calls at noise level `rho`; 0 at and below the lowest trained level."""
         if rho <= 0.0:
             return 0.0
-        return float(np.interp(math.log(rho), self.log_rho, self.whole))
+        return float(np.interp(math.log(rho), self.log_rho, self.timesteps))
 
     def abar_at(self, t: float) -> float:
-        """abar at timestep t in [0, T-1]; exact at whole timesteps, `1 / (1 + rho(t)^2)` between them."""
+        """abar at timestep t in [0, T-1]; exact at integer timesteps, `1 / (1 + rho(t)^2)` between them."""
         return float(self.abar[int(t)]) if float(t).is_integer() else signal(self.rho(t)) ** 2
 
 

@@ -1,3 +1,3 @@
-"""The version, and nothing else, so that records can name it without importing anything."""
+"""The version, in a module without imports, so that records can name it cheaply."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of means (Efron 1979, doi:10.1214/aos/1176344552): percentiles over resampled pictures."""
+"""Bootstrap intervals of means (Efron 1979, doi:10.1214/aos/1176344552): percentiles over resampled images."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.evaluation.experiments.faces import Pictures
 from odekit.parts.metrics.swd import swd
 
+Pictures = NDArray[np.uint8]
+"""Images (N, S, S, 3)."""
 LEVEL = 0.95
 RESAMPLES = 2000
 _BLOCK = 1 << 21
-"""Draws made at a time."""
+"""Random numbers drawn at a time."""
 SWD_RESAMPLES, SWD_PATCHES, SWD_DIRECTIONS = 40, 64, 128
-"""Of `worse_swd`: resampled sets, and the patches and directions of each distance."""
+"""Resampled sets of `worse_swd`, and the patches and directions of each distance."""
 
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean of what is finite, its interval, and how many values are not."""
+    """The mean of the finite values, its interval, and the number of other values."""
 
     mean: float
     low: float
     """Ends of the 95 % interval; NaN for fewer than two values."""
     high: float
     count: int
-    """Finite values, which the mean is of."""
+    """Number of finite values."""
     infinite: int = 0
-    """Left out: PSNR of equal pictures."""
+    """Number of infinite values (PSNR of equal images), which are left out."""
     undefined: int = 0
-    """Left out: the metric has no value there (NaN)."""
+    """Number of NaN values, which are left out."""
 
 
 def mean(values: Sequence[float] | NDArray[np.float64], seed: int = 0, resamples: int = RESAMPLES) -> Mean:
@@ -51,7 +52,7 @@ def mean(values: Sequence[float] | NDArray[np.float64], seed: int = 0, resamples
 
 
 def difference(ours: Sequence[float], theirs: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> Mean:
-    """The mean of ours - theirs over the pictures where both are finite: a paired bootstrap."""
+    """The mean of ours - theirs over the images where both are finite, with a paired bootstrap interval."""
     a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     both = np.isfinite(a) & np.isfinite(b)
     return mean(a[both] - b[both], seed, resamples)
@@ -72,14 +73,14 @@ def interval(values: NDArray[np.float64], seed: int, resamples: int) -> tuple[fl
 
 
 def worse_swd(ours: Pictures, theirs: Pictures, clean: Pictures) -> float:
-    """The 97.5 % quantile of the ratio of SWDs over resampled pictures."""
+    """The 97.5 % quantile of the ratio of the SWDs of ours and theirs over resampled images."""
     rng = np.random.Generator(np.random.Philox(0))
     ratios = []
     for _ in range(SWD_RESAMPLES):
-        which = rng.integers(0, len(clean), len(clean))
-        here, there = (
-            swd(made[which], clean[which], patches=SWD_PATCHES, directions=SWD_DIRECTIONS).mean
-            for made in (ours, theirs)
+        sample = rng.integers(0, len(clean), len(clean))
+        our_swd, their_swd = (
+            swd(pictures[sample], clean[sample], patches=SWD_PATCHES, directions=SWD_DIRECTIONS).mean
+            for pictures in (ours, theirs)
         )
-        ratios.append(here / there)
+        ratios.append(our_swd / their_swd)
     return float(np.quantile(ratios, 0.975))

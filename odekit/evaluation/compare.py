@@ -1,4 +1,4 @@
-"""Cases to a results document: the part that `odekit eval` and the benches share."""
+"""Measures cases and makes the results document; shared by `odekit eval` and the experiments."""
 
 from __future__ import annotations
 
@@ -40,39 +40,39 @@ def compare(
     problems: Sequence[str] = (),
     machine: Mapping[str, Any] | None = None,
     facts: Facts | None = None,
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda finished, total: None,
 ) -> Results:
-    """Measure every case and sum up. With `out`, `rows.csv` is written there; `results.json` is left to the caller.
+    """Measure every case and make the document. With `out`, write `rows.csv` there, but not `results.json`.
 
     Args:
-        cases: in order of their damage (`cases.ordered`).
-        methods: what is compared, in the order of the tables.
+        cases: in order of their damage (`pairing.ordered`).
+        methods: in the order of the tables.
         panel: the metrics.
         name: of the command.
         title: of the document.
-        how: data, damage and seed in a sentence.
+        how: data, damage and seed in one line.
         out: folder of the document.
         command: the command line.
-        against: the method that differences of all others are taken from; none where empty.
-        pairs: further differences, each of a method and the one it is held against.
+        against: the method whose differences from all others are listed; none where empty.
+        pairs: further differences, each of a method and the one it is compared with.
         seed: of the bootstrap.
         processes: see `measure.stream`.
         fit: likewise.
-        problems: lines about what could not be paired.
+        problems: lines about images that could not be paired.
         machine: more facts about the machine.
-        facts: calls and seconds of each picture.
-        tell: is told (done, total) cases.
+        facts: calls and seconds of each image.
+        progress: called with (finished, total) cases.
     """
     began, started = time.perf_counter(), datetime.datetime.now(datetime.timezone.utc)
     names = [method.name for method in methods]
-    tally, faults, done = Tally(panel, names, seed), Faults(list(problems)), 0
+    tally, faults, finished = Tally(panel, names, seed), Faults(list(problems)), 0
     with Rows(out, tally.pairs, names, facts) as rows:
         for chunk in stream(cases, panel, processes, fit):
             tally.add(chunk)
             rows.add(chunk)
             faults.add(chunk)
-            done += len(chunk)
-            tell(done, len(cases))
+            finished += len(chunk)
+            progress(finished, len(cases))
     groups = tuple(tally.groups())
     others = [(name, against) for name in names if name != against and against in names]
     return Results(
@@ -97,54 +97,54 @@ def compare(
 
 @dataclass
 class Faults:
-    """What could not be measured, as chunks go by."""
+    """Collects the images and values that could not be measured."""
 
     lines: list[str]
-    """A line for each picture without any value."""
+    """A line for each image without any value."""
     reasons: dict[str, str] = field(default_factory=dict)
-    """By metric: the first picture that it has no value for, and why."""
+    """By metric: the first image without a value, and the reason."""
 
     def add(self, chunk: Sequence[Measured]) -> None:
-        """The faults of a chunk; a line that was there before is not said again."""
+        """Add the faults of a chunk; repeated lines are left out."""
         listed = set(self.lines)
         for one in chunk:
-            told = (f"{one.case.name}: {error}" for error in one.errors.values())
-            self.lines += [line for line in told if line not in listed]
+            lines = (f"{one.case.name}: {error}" for error in one.errors.values())
+            self.lines += [line for line in lines if line not in listed]
             for problems in one.problems.values():
                 for metric, reason in problems.items():
                     self.reasons.setdefault(metric, f"{one.case.name}: {reason}")
 
 
 def this_machine() -> dict[str, Any]:
-    """The processor and what is installed."""
+    """The processor and the installed versions."""
     return {"processor": processor_name(), "cores": os.cpu_count(), "versions": versions()}
 
 
 def notes(tally: Tally) -> list[str]:
-    """What a reader of the numbers must know."""
-    said = []
+    """Notes for the reader of the numbers."""
+    lines = []
     infinite = sum(math.isinf(value) for column in tally.columns.values() for value in column)
     if infinite:
-        said.append(f"{infinite} values are infinite (PSNR of equal pictures): counted, and in no mean.")
+        lines.append(f"{infinite} values are infinite (PSNR of equal images): counted, but left out of the means.")
     failed = {method: sum(flags) for method, flags in tally.failed.items() if sum(flags)}
     if failed:
         counts = ", ".join(f"{method} {count}" for method, count in failed.items())
-        said.append(f"Pictures that could not be measured: {counts}; they are in no mean, whose pictures are others.")
+        lines.append(f"Images that could not be measured: {counts}; they are left out of the means.")
     if tally.panel.sets:
-        said.append("Distances of sets depend on how many pictures there are: compare them at equal numbers alone.")
+        lines.append("Distances between sets depend on the number of images: compare them only at equal numbers.")
     if any(tally.panel.about[name].better == "nearest" for name in tally.panel.metrics):
-        said.append("Sharpness is best at 1, not where it is largest.")
-    said.append(
-        f"Brackets are 95 % bootstrap intervals over pictures (percentiles of {RESAMPLES:,} resamples); +- is the "
+        lines.append("The best sharpness is 1, not the largest value.")
+    lines.append(
+        f"Brackets are 95 % bootstrap intervals over images (percentiles of {RESAMPLES:,} resamples); +- is the "
         "standard deviation over draws."
     )
-    return said
+    return lines
 
 
 def missing_values(tally: Tally, groups: Sequence[Group], reasons: Mapping[str, str]) -> list[str]:
-    """Why metrics have no value, for some pictures or for a set."""
-    said = [f"{tally.panel.about[name].label} has no value for some pictures: {why}" for name, why in reasons.items()]
+    """The reasons why metrics have no value, for some images or for a set."""
+    lines = [f"{tally.panel.about[name].label} has no value for some images: {why}" for name, why in reasons.items()]
     for name in tally.panel.sets:
         whole = (group.values[name].note for group in groups if not group.kind)
-        said += [f"{tally.panel.about[name].label}: {note}." for note in dict.fromkeys(whole) if note]
-    return said
+        lines += [f"{tally.panel.about[name].label}: {note}." for note in dict.fromkeys(whole) if note]
+    return lines

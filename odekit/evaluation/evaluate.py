@@ -1,10 +1,11 @@
-"""`odekit eval`: a folder of restored pictures against the clean ones."""
+"""`odekit eval`: a folder of restored images against the clean ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from odekit.core.files import write_atomic
 from odekit.core.options import Part
 from odekit.evaluation import panel as panels
 from odekit.evaluation import tables
@@ -33,27 +34,27 @@ def evaluate(
     Raises:
         ConfigError: unknown metric, nothing to compare, or a folder that cannot be written.
         InputError: a manifest that cannot be read.
-        WeightsError: a metric whose weights are absent, with the command that mends it.
+        WeightsError: a metric whose weights are absent, with the command that gets them.
     """
-    panel = opened(panels.choose(metrics or panels.DEFAULT), device)
-    found = pair(restored, reference, damaged, manifest)
+    panel = open_panel(panels.choose(metrics or panels.DEFAULT), device)
+    pairing = pair(restored, reference, damaged, manifest)
     methods = [Method("restored", "restored")]
     if damaged is not None:
         methods.insert(0, Method("damaged", "damaged", "damaged"))
     results = compare(
-        found.cases, methods, panel, name="eval", title=f"{restored} against {reference}",
-        how=f"{len(found.cases)} pictures of {restored} against {reference}", out=out, command=command,
+        pairing.cases, methods, panel, name="eval", title=f"{restored} against {reference}",
+        how=f"{len(pairing.cases)} pictures of {restored} against {reference}", out=out, command=command,
         against="damaged" if damaged is not None else "", seed=seed, processes=processes, fit=fit,
-        problems=found.problems,
+        problems=pairing.problems,
     )  # fmt: skip
     if out is not None:
         save(results, out)
     return results
 
 
-def opened(parts: Mapping[str, Part], device: str = "auto") -> Panel:
-    """The metrics, made. Metrics that need no device are made without loading torch."""
-    if set(parts) <= PLAIN:
+def open_panel(parts: Mapping[str, Part], device: str = "auto") -> Panel:
+    """The metrics, ready to use. Metrics that need no device are made without loading torch."""
+    if set(parts) <= WITHOUT_NETWORK:
         return panels.make(parts, None)
     from odekit.chains.tools import Toolbox
     from odekit.core.device import resolve_device
@@ -61,12 +62,11 @@ def opened(parts: Mapping[str, Part], device: str = "auto") -> Panel:
     return panels.make(parts, Toolbox(catalog(), resolve_device(device), "float32"))
 
 
-PLAIN = frozenset({"psnr", "ssim", "ciede2000", "sharpness", "swd", "fd-pca"})
-"""Metrics that are pure mathematics."""
+WITHOUT_NETWORK = frozenset({"psnr", "ssim", "ciede2000", "sharpness", "swd", "fd-pca"})
+"""Metrics without a network."""
 
 
 def save(results: Results, out: Path) -> None:
-    """The document and the summary as a CSV."""
-    out.mkdir(parents=True, exist_ok=True)
-    tables.write(out / "summary.csv", tables.summary_csv(results))
+    """Write the document, and the summary as CSV."""
+    write_atomic(tables.summary_csv(results).encode(), out / "summary.csv")
     results.write(out)

@@ -1,4 +1,4 @@
-"""Pairs measured as they stream by: pictures are read, compared and forgotten, in order, by several processes."""
+"""Measures pairs as a stream: images are read, compared and released, in order, by several processes."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from odekit.images import io
 from odekit.images.resize import area_resized, resized
 
 CHUNK = 16
-"""Cases handed to a process at once, and pictures that a network sees at once."""
+"""Cases handed to a process at once, and images in one call of a network."""
 PARALLEL_FROM = 300
-"""Pictures from which starting further processes pays, where their number is left to us."""
+"""Number of images from which more processes are started automatically."""
 Levels = NDArray[np.uint8]
 
 
 @dataclass
 class Measured:
-    """One case with what was found."""
+    """One case with its values."""
 
     case: Case
     values: dict[str, dict[str, float]] = field(default_factory=dict)
     """By method and metric."""
     problems: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By method and metric: why there is no value."""
+    """By method and metric: the reason for a missing value."""
     errors: dict[str, str] = field(default_factory=dict)
-    """By method: why nothing could be measured."""
+    """By method: the reason why nothing could be measured."""
     reference: Levels | None = None
     pictures: dict[str, Levels] = field(default_factory=dict)
-    """By method; kept only where metrics of sets or networks want them."""
+    """By method; kept only for metrics of sets and networks."""
 
 
 def stream(
@@ -47,11 +47,11 @@ def stream(
     """The cases in order, a chunk at a time, with the values of all metrics of pairs.
 
     Args:
-        cases: what is compared.
+        cases: to measure.
         panel: the metrics.
-        processes: how many; None leaves it to us. The result does not depend on it.
-        fit: bring pictures of another size to the reference's: area means where they shrink, Lanczos where they grow.
-            Otherwise another size is an error of that picture.
+        processes: number of processes; None: automatic. The result does not depend on it.
+        fit: resize images to the reference's size (area means to reduce, Lanczos to enlarge). Otherwise another size
+            is an error of that image.
     """
     keep = bool(panel.sets or panel.heavy)
     chunks = [list(cases[i : i + CHUNK]) for i in range(0, len(cases), CHUNK)]
@@ -91,14 +91,14 @@ def _one(case: Case, recipe: str, fit: bool, keep: bool) -> Measured:
 
 
 def finite(image: Image) -> Image:
-    """The image. Raises OdekitError where a pixel is no number."""
+    """The image. Raises OdekitError where a pixel is NaN or infinite."""
     if not np.isfinite(image.pixels).all():
         raise OdekitError(f"{image.meta.path or 'the picture'}: holds pixels that are no numbers (NaN or infinite)")
     return image
 
 
 def same(image: Image, reference: Image, fit: bool) -> Image:
-    """The image at the reference's size. Raises OdekitError where it has another and may not be fitted."""
+    """The image at the reference's size. Raises OdekitError where the size differs and `fit` is false."""
     here, there = (image.height, image.width), (reference.height, reference.width)
     if here == there:
         return image
@@ -112,7 +112,7 @@ def same(image: Image, reference: Image, fit: bool) -> Image:
 
 
 def _heavy(name: str, panel: Panel, chunk: list[Measured]) -> None:
-    """One network on all pictures of a chunk."""
+    """Add the values of a network metric on all images of a chunk."""
     places = [(one, method) for one in chunk for method in one.pictures]
     restored = [Image.from_uint8(one.pictures[method]) for one, method in places]
     reference = [Image.from_uint8(one.reference) for one, _ in places if one.reference is not None]

@@ -1,4 +1,4 @@
-"""Which pictures are compared with which: restored, damaged and clean ones found by their names."""
+"""Pairs restored, damaged and clean images by their names."""
 
 from __future__ import annotations
 
@@ -15,29 +15,27 @@ from odekit.images import io
 from odekit.runs.inputs import collect
 
 STAGES = "stages"
-"""Where `odekit run --keep-stages` puts pictures that are no results."""
-
-
-NONE: Mapping[str, str] = {}
-"""Shared by all cases without errors: there may be hundreds of thousands."""
+"""The subfolder of `odekit run --keep-stages`, whose images are no results."""
+NO_ERRORS: Mapping[str, str] = {}
+"""Shared by all cases without errors; there may be hundreds of thousands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One clean picture and what became of it. Paths are text, which takes a third of a `Path`'s memory."""
+    """One clean image and the images made from it. Paths are strings, which take a third of a `Path`'s memory."""
 
     name: str
     reference: str
     pictures: Mapping[str, str] = field(default_factory=dict)
     """By method."""
-    errors: Mapping[str, str] = field(default_factory=lambda: NONE)
-    """By method: why there is no picture."""
+    errors: Mapping[str, str] = field(default_factory=lambda: NO_ERRORS)
+    """By method: the reason why there is no image."""
     kind: str = ""
     severity: int | None = None
 
 
-class Known(NamedTuple):
-    """What pairing needs of a line of a manifest: whole lines, options and all, would fill the memory."""
+class ManifestEntry(NamedTuple):
+    """The fields of a manifest's line that pairing needs; whole lines would take too much memory."""
 
     input: str
     kind: str
@@ -46,26 +44,26 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairing:
-    """Cases in order of their groups, and what did not fit."""
+    """Cases in order of their damage, and lines about images that could not be paired."""
 
     cases: tuple[Case, ...]
     problems: tuple[str, ...]
 
 
 def pair(restored: Path, reference: Path, damaged: Path | None = None, listed: Path | None = None) -> Pairing:
-    """Restored pictures and their clean ones, by the path below the folder without its ending.
+    """Pair restored and clean images by the path below the folder, without the suffix.
 
-    A name that no clean picture has is looked up in the manifest of `odekit degrade`, which knows the clean picture of
-    each damaged one. A clean picture may have several restored ones (`--kind all`).
+    Other names are looked up in the manifest of `odekit degrade`, which lists the clean image of each damaged one. A
+    clean image may have several restored ones (`--kind all`).
 
     Args:
-        restored: a folder, or one picture.
-        reference: a folder, or one picture.
-        damaged: likewise; pictures that the restored ones were made from.
-        listed: the manifest; that of `damaged` or of `restored` where not given.
+        restored: a folder, or one image.
+        reference: a folder, or one image.
+        damaged: likewise; the images that the restored ones were made from.
+        listed: the manifest; by default that of `damaged` or of `restored`.
 
     Raises:
-        ConfigError: no pictures, two of one name, or nothing in common.
+        ConfigError: no images, two of one name, or no common name.
         InputError: a manifest that cannot be read.
     """
     results, clean = pictures(restored), pictures(reference)
@@ -98,37 +96,37 @@ def pair(restored: Path, reference: Path, damaged: Path | None = None, listed: P
 
 
 def ordered(cases: Sequence[Case]) -> tuple[Case, ...]:
-    """By damage, severity and name: the pictures of a group follow one another."""
+    """The cases sorted by damage, severity and name."""
     return tuple(sorted(cases, key=lambda case: (case.kind, case.severity or 0, case.name)))
 
 
 def pictures(path: Path) -> dict[str, str]:
-    """Paths of the pictures of a folder by name, sorted; a file alone is its own.
+    """Paths of the images of a folder by name, sorted; of a file, that file.
 
     Raises:
-        ConfigError: none, or two that differ in their endings alone.
+        ConfigError: none, or two that differ only in their suffixes.
     """
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for job in collect([path], path / STAGES, io.SUFFIXES):
         name = stem(PurePosixPath(job.target.as_posix()))
-        if name in found:
-            raise ConfigError(f"{found[name]} and {job.file} share the name '{name}'; keep one of them")
-        found[name] = job.file
-    return found
+        if name in paths:
+            raise ConfigError(f"{paths[name]} and {job.file} share the name '{name}'; keep one of them")
+        paths[name] = job.file
+    return paths
 
 
 def stem(path: PurePosixPath) -> str:
-    """A relative path without its ending. A file whose name lied about its format has two: face.jpg.png is face."""
+    """A relative path without its suffixes: face.jpg.png, a file with a wrong suffix, is face."""
     while path.suffix.lower() in io.SUFFIXES:
         path = path.with_suffix("")
     return path.as_posix()
 
 
-def read_manifest(listed: Path | None, folders: Sequence[Path]) -> dict[str, Known]:
-    """The lines of a manifest by the name of the damaged picture; of the first folder that has one.
+def read_manifest(listed: Path | None, folders: Sequence[Path]) -> dict[str, ManifestEntry]:
+    """The lines of a manifest by the name of the damaged image; by default of the first folder with a manifest.
 
     Raises:
-        InputError: it was named and is not there, or a line is none of a manifest.
+        InputError: a named manifest is absent, or a line is invalid.
     """
     candidates = [listed / manifest.NAME if listed.is_dir() else listed] if listed else []
     candidates += [] if listed else [folder / manifest.NAME for folder in folders]
@@ -136,7 +134,9 @@ def read_manifest(listed: Path | None, folders: Sequence[Path]) -> dict[str, Kno
         if listed or path.is_file():
             try:
                 return {
-                    stem(PurePosixPath(entry.output)): Known(entry.input, sys.intern(entry.kind), entry.severity)
+                    stem(PurePosixPath(entry.output)): ManifestEntry(
+                        entry.input, sys.intern(entry.kind), entry.severity
+                    )
                     for entry in manifest.read(path)
                 }
             except (OSError, ValueError, TypeError) as error:
@@ -144,8 +144,8 @@ def read_manifest(listed: Path | None, folders: Sequence[Path]) -> dict[str, Kno
     return {}
 
 
-def _clean_name(entry: Known | None, clean: Mapping[str, str]) -> str | None:
-    """The clean picture that a damaged one was made from: the longest end of its path that is a name."""
+def _clean_name(entry: ManifestEntry | None, clean: Mapping[str, str]) -> str | None:
+    """The clean image of a damaged one: the longest end of its path that is a name."""
     if entry is None:
         return None
     parts = stem(PurePosixPath(Path(entry.input).as_posix())).split("/")
@@ -164,5 +164,5 @@ def _with_damaged(case: Case, before: Mapping[str, str], folder: Path) -> Case:
 
 
 def kinds_of(cases: Sequence[Case]) -> Counter[tuple[str, int | None]]:
-    """How many cases each damage has, in order."""
+    """The number of cases of each damage, in order."""
     return Counter((case.kind, case.severity) for case in cases)

@@ -1,4 +1,4 @@
-"""The metrics of a comparison: named on the command line, made once, and told apart by how they are fed."""
+"""The metrics of a comparison, grouped by their input: quick metrics of pairs, networks, and metrics of sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from odekit.parts.installed import catalog
 from odekit.parts.metrics.base import About, about
 
 DEFAULT = "psnr,ssim,swd,ciede2000,sharpness"
-"""What needs no weights."""
+"""The metrics without weights."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Panel:
 
     @property
     def light(self) -> list[str]:
-        """Names of the metrics of pairs that are quick and alone: processes work them out."""
+        """Names of the quick metrics of pairs, which several processes compute."""
         return [name for name in self.metrics if name not in self.sets and is_light(self.metrics[name])]
 
     @property
     def heavy(self) -> list[str]:
-        """Names of the other metrics of pairs: networks, which see many pictures at once."""
+        """Names of the other metrics of pairs: networks, which take many images at once."""
         return [name for name in self.metrics if name not in self.sets and name not in self.light]
 
     def recipe(self) -> str:
@@ -56,7 +56,7 @@ def is_light(metric: object) -> bool:
 
 
 def choose(text: str) -> dict[str, Part]:
-    """`--metrics psnr,ssim` or `--metrics "psnr,{use: ssim, window: gaussian}"` as checked parts by name.
+    """The parts of `--metrics psnr,ssim` or `--metrics "psnr,{use: ssim, window: gaussian}"`, checked, by name.
 
     Raises:
         ConfigError: an unknown metric or option, one named twice, or none.
@@ -70,12 +70,12 @@ def choose(text: str) -> dict[str, Part]:
             raise ConfigError(f"--metrics names '{part.name}' twice")
         parts[part.name] = part
     if not parts:
-        raise ConfigError(f"--metrics names none; known: {', '.join(catalog().names('metric'))}")
+        raise ConfigError(f"--metrics names none; available: {', '.join(catalog().names('metric'))}")
     return parts
 
 
 def make(parts: Mapping[str, Part], tools: Tools | None) -> Panel:
-    """The metrics themselves. Raises WeightsError, with the command that mends it, where weights are absent."""
+    """The metrics. Raises WeightsError, with the command that gets them, where weights are absent."""
     metrics, facts = {}, {}
     for name, part in parts.items():
         entry = catalog().get("metric", name)
@@ -93,19 +93,19 @@ def rebuild(recipe: str) -> dict[str, Any]:
 
 
 def measured(metrics: Mapping[str, Any], restored: Image, reference: Image) -> tuple[dict[str, float], dict[str, str]]:
-    """The values of metrics of pairs, and why some have none (their value is NaN)."""
+    """The values of metrics of pairs, and the reasons for those that are NaN."""
     values: dict[str, float] = {}
     problems: dict[str, str] = {}
     for name, metric in metrics.items():
-        found, trouble = several(metric, [restored], [reference])
-        values[name] = found[0]
-        if trouble[0]:
-            problems[name] = trouble[0]
+        value, reason = several(metric, [restored], [reference])
+        values[name] = value[0]
+        if reason[0]:
+            problems[name] = reason[0]
     return values, problems
 
 
 def several(metric: Any, restored: Sequence[Image], reference: Sequence[Image]) -> tuple[list[float], list[str]]:
-    """A metric of pairs on several pairs: values, and why some are NaN. `measure_many`, if any, sees all of them."""
+    """A metric of pairs on several pairs: values, and the reasons for NaN. Uses `measure_many` where there is one."""
     side = metric.least_side if isinstance(metric, HasLeastSide) else 1
     values = [float("nan")] * len(restored)
     troubles = [
@@ -120,7 +120,7 @@ def several(metric: Any, restored: Sequence[Image], reference: Sequence[Image]) 
                 values[i] = float(value)
             ready = []
     except InputError:
-        many = None  # one pair is to blame; each for itself tells which
+        many = None  # measured one by one, the pair that fails is found
     for i in ready:
         try:
             values[i] = float(metric.measure(restored[i], reference[i]))
@@ -128,7 +128,7 @@ def several(metric: Any, restored: Sequence[Image], reference: Sequence[Image]) 
             troubles[i] = str(error)
         except OdekitError:
             raise
-        except Exception as error:  # a stranger's metric may raise anything
+        except Exception as error:  # a plugin's metric may raise anything
             troubles[i] = f"{type(error).__name__}: {error}"
     for i, value in enumerate(values):
         if value != value and not troubles[i]:

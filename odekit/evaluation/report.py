@@ -1,4 +1,4 @@
-"""The page about a comparison: its table with intervals, plots, and every picture before, after and as it was."""
+"""The HTML report of a comparison: tables with intervals, plots, and the images before and after restoration."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from odekit.parts.metrics.base import About
 from odekit.runs.report import embed
 from odekit.runs.report.page import Cell, Figure, Page, Pair, Table, write
 
-SHOWN = 120
-"""Pictures on the page at most, taken evenly over methods and damages."""
+MOST_PAIRS = 120
+"""Largest number of images on the page, spread evenly over methods and damages."""
 
 
 def report_page(results: Results, folder: Path) -> Page:
-    """The page of a results document; paths of pictures are relative to `folder`."""
-    shown = _spread([row for row in results.rows if row.pictures.get("restored")], SHOWN)
+    """The page of a results document; paths of images are relative to `folder`."""
+    rows = _spread([row for row in results.rows if row.pictures.get("restored")], MOST_PAIRS)
     labels = {method.name: method.label for method in results.methods}
-    pairs = [pair for row in shown if (pair := _pair(row, folder, labels, results.metrics)) is not None]
+    pairs = [pair for row in rows if (pair := _pair(row, folder, labels, results.metrics)) is not None]
     linked = {pair.anchor for pair in pairs}
     note = "" if len(pairs) == len(results.rows) else f"{len(pairs)} of {len(results.rows)} pictures are shown."
     return Page(
@@ -69,7 +69,7 @@ def _groups(results: Results, overall: bool) -> Table:
         counts = [Cell(str(group.pictures), float(group.pictures)), Cell(str(group.failed), float(group.failed))]
         rows.append([Cell(method.label), *damage, *cells, *cost, *counts])
     title = "Over all pictures" if overall else "By damage"
-    note = "Means with 95 % bootstrap intervals over the pictures; failed pictures are counted and in no mean."
+    note = "Means with 95 % bootstrap intervals over the images; failed images are counted, but left out of the means."
     return Table(title, [*columns, "calls", "seconds", "pictures", "failed"], rows, note)
 
 
@@ -87,7 +87,7 @@ def _differences(results: Results) -> list[Table]:
         for d in results.differences
     ]
     columns = ("difference", "metric", "mean [95 %]", "excludes 0", "pictures")
-    return [Table("Paired differences", columns, rows, "Paired bootstrap over the pictures.")] if rows else []
+    return [Table("Paired differences", columns, rows, "Paired bootstrap over the images.")] if rows else []
 
 
 def _quotes(results: Results) -> list[Table]:
@@ -115,11 +115,11 @@ def _rows(results: Results, labels: dict[str, str], linked: set[str]) -> Table:
 
 
 def _pair(row: Row, folder: Path, labels: dict[str, str], metrics: tuple[About, ...]) -> Pair | None:
-    """Damaged and restored under a slider, the original beside them; None where a picture cannot be read any more."""
+    """Damaged and restored image with a slider, and the original; None where an image cannot be read."""
     paths = {role: folder / name for role, name in row.pictures.items()}
     try:
         after = read(paths["restored"])
-        before, shown = embed.pair(read(paths.get("damaged", paths["restored"])), after)
+        before_data, after_data = embed.pair(read(paths.get("damaged", paths["restored"])), after)
         reference = embed.picture(read(paths["reference"])) if "reference" in paths else ""
     except (OdekitError, KeyError):
         return None
@@ -127,11 +127,11 @@ def _pair(row: Row, folder: Path, labels: dict[str, str], metrics: tuple[About, 
     caption = ", ".join([_damage(row), *figures]) if row.kind else ", ".join(figures)
     name = f"{row.picture}, {labels.get(row.method, row.method)}"
     record = json.dumps({"values": dict(row.values), "calls": row.calls, "seconds": row.seconds}, indent=1)
-    return Pair(name, before, shown, caption, reference, _anchor(row), record)
+    return Pair(name, before_data, after_data, caption, reference, _anchor(row), record)
 
 
 def _plot(results: Results, plot: Plot, labels: dict[str, str]) -> Figure:
-    """One point for each method, 95 % intervals as bars, lines through equal settings."""
+    """One point for each method, with 95 % intervals as bars and lines through equal settings."""
     from matplotlib.figure import Figure as Canvas
 
     axes_of = {metric.name: metric for metric in results.metrics}
@@ -162,7 +162,7 @@ def _bar(value: Value) -> list[list[float]] | None:
 
 
 def _spread(rows: list[Row], count: int) -> list[Row]:
-    """At most so many rows, evenly over the list."""
+    """At most `count` rows, spread evenly over the list."""
     if len(rows) <= count:
         return rows
     return [rows[i * len(rows) // count] for i in range(count)]

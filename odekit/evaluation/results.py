@@ -1,8 +1,8 @@
-"""The results document: what a comparison found, as plain data that reports and other programs read.
+"""The results document of a comparison, as plain data for reports and other programs.
 
 `results.json` is `Results.tree()`. Numbers that are not finite are null (NaN) or the text "inf" or "-inf". Paths of
-pictures are relative to the folder of the document, with forward slashes. Fields are added, never renamed, while
-`schema` stays 1.
+images are relative to the folder of the document, with forward slashes. While `schema` is 1, fields may be added but
+not renamed.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ NAME = "results.json"
 
 @dataclass(frozen=True)
 class Method:
-    """What is compared: a chain, or the damaged pictures as they are."""
+    """A compared method: a chain, or the damaged images as they are."""
 
     name: str
     label: str
     kind: Literal["damaged", "chain", "given"] = "given"
-    """"given": pictures that were there already (`odekit eval`)."""
+    """"given": images from elsewhere (`odekit eval`)."""
     chain: Mapping[str, Any] | None = None
     """The whole chain as data."""
     calls: float | None = None
-    """Network calls for a picture."""
+    """Mean network calls for an image."""
     seconds: float | None = None
-    """Mean seconds for a picture, network and all."""
+    """Mean seconds for an image, network included."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Options that a sweep changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One picture of one method."""
+    """One image of one method."""
 
     picture: str
-    """Its name: the path below the folder, without the ending."""
+    """Its name: the path below the folder, without the suffix."""
     method: str
     kind: str = ""
-    """The damage; empty where it is not known."""
+    """The damage; empty where unknown."""
     severity: int | None = None
     values: Mapping[str, float] = field(default_factory=dict)
-    """By metric of pairs; NaN where it has no value."""
+    """By metric of pairs; NaN for a missing value."""
     problems: Mapping[str, str] = field(default_factory=dict)
-    """Why a metric has no value."""
+    """By metric: the reason for a missing value."""
     error: str = ""
-    """Why there is nothing to measure: a picture that is missing, of another size, or that the chain failed on."""
+    """The reason why nothing could be measured: the image is missing, has another size, or the chain failed."""
     calls: int | None = None
     seconds: float | None = None
     pictures: Mapping[str, str] = field(default_factory=dict)
@@ -66,42 +66,42 @@ class Row:
 
 @dataclass(frozen=True)
 class Value:
-    """A metric over the pictures of a group."""
+    """A metric over the images of a group."""
 
     value: float
-    """The mean over the finite values; of a set metric the distance."""
+    """The mean over the finite values; of a set metric, the distance."""
     low: float = math.nan
     high: float = math.nan
-    """Ends of the 95 % bootstrap interval over pictures."""
+    """Ends of the 95 % bootstrap interval over images."""
     spread: float | None = None
-    """Of set metrics: standard deviation over draws of places and directions. It is not an interval over pictures."""
+    """Of set metrics: standard deviation over draws of places and directions; not an interval over images."""
     count: int = 0
-    """Pictures that the value is of."""
+    """Number of images with a finite value."""
     infinite: int = 0
-    """Left out: infinite (PSNR of equal pictures)."""
+    """Number of infinite values left out (PSNR of equal images)."""
     undefined: int = 0
-    """Left out: the metric has no value."""
+    """Number of missing values left out."""
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Group:
-    """A method over all pictures, or over those of one damage."""
+    """A method over all images, or over those of one damage."""
 
     method: str
     kind: str = ""
-    """Empty: over all."""
+    """The damage; empty: all images."""
     severity: int | None = None
     pictures: int = 0
-    """Pictures that should have been there."""
+    """Expected number of images."""
     failed: int = 0
-    """Of them, those that could not be measured at all; in no mean."""
+    """Number of images that could not be measured; they are left out of the means."""
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of method - against over the pictures that both have, with a paired bootstrap interval."""
+    """The mean of method - against over the images that both have, with a paired bootstrap interval."""
 
     method: str
     against: str
@@ -114,7 +114,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Printed:
-    """Figures that somebody printed, on other data."""
+    """Figures of a publication, on other data."""
 
     method: str
     values: Mapping[str, float]
@@ -122,7 +122,7 @@ class Printed:
 
 @dataclass(frozen=True)
 class Quote:
-    """Where printed figures come from."""
+    """Printed figures and their source."""
 
     source: str
     remark: str
@@ -131,12 +131,12 @@ class Quote:
 
 @dataclass(frozen=True)
 class Plot:
-    """Two metrics that belong on the axes of a plot, one point for each method."""
+    """A plot of two metrics, with one point for each method."""
 
     x: str
     y: str
     lines: str = ""
-    """The setting (key of `Method.settings`) whose values make lines of their own; empty: one line."""
+    """The setting (key of `Method.settings`) whose values are separate lines; empty: one line."""
     title: str = ""
 
 
@@ -145,43 +145,43 @@ class Results:
     """The whole document."""
 
     name: str
-    """Of the command: "eval", "table1", "synergy", "sweep"."""
+    """The name of the command: "eval", "table1", "synergy", "sweep" or "tradeoff"."""
     title: str
     how: str
-    """Data, damage, seed: a sentence or two."""
+    """Data, damage and seed in a sentence or two."""
     command: str = ""
     seed: int = 0
     started: str = ""
     """ISO 8601, UTC."""
     seconds: float = 0.0
-    """Of the whole command, this time."""
+    """Seconds spent measuring."""
     machine: Mapping[str, Any] = field(default_factory=dict)
-    """Device, precision, slots, threads, processor, versions."""
+    """Device, precision, batch size ("slots"), threads, processor, versions."""
     metrics: tuple[About, ...] = ()
-    """The columns. Of pairs: a value for each picture, groups have the mean. Of sets: groups alone have a value."""
+    """The columns. Metrics of pairs have a value for each image, metrics of sets only one for each group."""
     methods: tuple[Method, ...] = ()
     groups: tuple[Group, ...] = ()
-    """Over all pictures first, then by damage."""
+    """Over all images first, then by damage."""
     differences: tuple[Difference, ...] = ()
     quotes: tuple[Quote, ...] = ()
     plots: tuple[Plot, ...] = ()
     problems: tuple[str, ...] = ()
-    """What was missing, left over or unreadable: a line each."""
+    """A line for each image that was missing, left over or unreadable."""
     notes: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
-    """Empty where there are more than `ROWS`; `rows_file` has them all."""
+    """Empty where there are more than `ROWS`; `rows_file` has all rows."""
     rows_file: str = ""
-    """The CSV with every row, beside the document."""
+    """The CSV with every row, in the folder of the document."""
     figures: Mapping[str, str] = field(default_factory=dict)
-    """Paths of pictures about the whole: plots and sheets."""
+    """Paths of plots and contact sheets, by caption."""
     schema: int = SCHEMA
 
     def tree(self) -> dict[str, Any]:
-        """Plain data that JSON can hold."""
+        """Plain data for JSON."""
         return dict(plain(self))
 
     def write(self, folder: Path) -> Path:
-        """Write `results.json` into a folder; an existing one is replaced when the new one is whole."""
+        """Write `results.json` into a folder, atomically."""
         write_json(folder / NAME, self.tree())
         return folder / NAME
 
@@ -193,12 +193,12 @@ class Results:
             InputError: no such document, or one of another schema.
         """
         if not isinstance(tree, dict) or tree.get("schema") != SCHEMA:
-            seen = tree.get("schema") if isinstance(tree, dict) else type(tree).__name__
-            raise InputError(f"no results document of schema {SCHEMA} (schema: {seen})")
+            schema = tree.get("schema") if isinstance(tree, dict) else type(tree).__name__
+            raise InputError(f"no results document of schema {SCHEMA} (schema: {schema})")
         try:
             return typing.cast("Results", read_results(cls, tree))
         except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise InputError(f"no whole results document: {error}") from error
+            raise InputError(f"the results document is incomplete: {error}") from error
 
     @classmethod
     def read(cls, path: Path) -> Results:
@@ -206,12 +206,12 @@ class Results:
         file = path / NAME if path.is_dir() else path
         tree = read_json(file)
         if tree is None:
-            raise InputError(f"{file}: no results document; write one with odekit eval or odekit bench table1")
+            raise InputError(f"{file}: no results document; write one with odekit eval or odekit experiment table1")
         return cls.from_tree(tree)
 
 
 ROWS = 10_000
-"""Rows that a document holds at most."""
+"""Largest number of rows in a document."""
 
 
 def plain(value: Any) -> Any:
@@ -228,15 +228,15 @@ def plain(value: Any) -> Any:
 
 
 def read_results(kind: Any, data: Any) -> Any:
-    """Data as what a type hint says: the way back. Keys that are not known are passed over."""
+    """The inverse of `plain`: data as an instance of a type hint. Unknown keys are ignored."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return None if data is None else read_results(inner[0], data)
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        known = {item.name for item in dataclasses.fields(kind)}
-        made: Any = kind
-        return made(**{key: read_results(hints[key], value) for key, value in data.items() if key in known})
+        names = {item.name for item in dataclasses.fields(kind)}
+        factory: Any = kind
+        return factory(**{key: read_results(hints[key], value) for key, value in data.items() if key in names})
     if origin is tuple:
         return tuple(read_results(inner[0], item) for item in data)
     if kind is float or kind == "float":

@@ -1,9 +1,8 @@
-"""Rows of pictures: written to a CSV as they come, and kept for the document while they are few."""
+"""Rows of images: written to a CSV one by one, and kept for the document up to a limit."""
 
 from __future__ import annotations
 
 import csv
-import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,14 +13,15 @@ from odekit.errors import ConfigError
 from odekit.evaluation.measure import Measured
 from odekit.evaluation.pairing import Case
 from odekit.evaluation.results import ROWS, Row
+from odekit.evaluation.tables import full_digits
 
 NAME = "rows.csv"
 Facts = Callable[[Case, str], "tuple[int | None, float | None]"]
-"""Calls and seconds of a method's picture, where they are known."""
+"""Calls and seconds of a method's image; None where unknown."""
 
 
 class Rows:
-    """A sink of rows. Without a folder they are kept alone."""
+    """Collects rows; with a folder they are also written to `rows.csv`."""
 
     def __init__(
         self, folder: Path | None, metrics: Sequence[str], methods: Sequence[str], facts: Facts | None = None
@@ -57,7 +57,7 @@ class Rows:
                 self.temporary.unlink(missing_ok=True)
 
     def add(self, chunk: Iterable[Measured]) -> None:
-        """Take in measured cases."""
+        """Add measured cases."""
         for one in chunk:
             for method in self.methods:
                 row = self._row(one, method)
@@ -86,17 +86,22 @@ class Rows:
 
     def _cells(self, row: Row) -> list[str]:
         problems = "; ".join(f"{name}: {text}" for name, text in row.problems.items())
-        values = [cell(row.values.get(name)) for name in self.metrics]
+        values = [full_digits(row.values.get(name)) for name in self.metrics]
         severity = "" if row.severity is None else str(row.severity)
         calls = "" if row.calls is None else str(row.calls)
-        return [row.picture, row.method, row.kind, severity, *values, calls, cell(row.seconds), problems, row.error]
+        return [
+            row.picture,
+            row.method,
+            row.kind,
+            severity,
+            *values,
+            calls,
+            full_digits(row.seconds),
+            problems,
+            row.error,
+        ]
 
     @property
     def document(self) -> tuple[Row, ...]:
-        """The rows that the document holds: all, or none where there are too many."""
+        """The rows of the document: all, or none where there are too many."""
         return tuple(self.kept)
-
-
-def cell(value: float | None) -> str:
-    """A number for a CSV: all digits, inf as it is, nothing where there is none."""
-    return "" if value is None or math.isnan(value) else repr(float(value))

@@ -6,17 +6,16 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from odekit.evaluation.results import Difference, Group, Printed, Results, Value
 from odekit.parts.metrics.base import About
 
 DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3, "identity": 3, "swd": 1, "sharpness": 2, "kid": 4, "fd-pca": 3}
-"""Decimals; two for the rest."""
+"""Decimals of a metric; two for all others."""
 
 
 def heading(metric: About) -> str:
-    """Name, unit and which way is better: ^ higher, v lower."""
+    """Name, unit and the better direction: ^ higher, v lower."""
     best = "" if metric.best is None else f" -> {metric.best:g}"
     unit = f", {metric.unit}" if metric.unit else ""
     return metric.label + unit + {"higher": " ^", "lower": " v", "nearest": best}[metric.better]
@@ -30,7 +29,7 @@ def number(value: float, name: str) -> str:
 
 
 def cell(value: Value, name: str) -> str:
-    """A value with its interval or spread, and how many were left out."""
+    """A value with its interval or spread, and the number of values left out."""
     text = number(value.value, name)
     if not math.isnan(value.low):
         text += f" [{number(value.low, name)}, {number(value.high, name)}]"
@@ -41,39 +40,37 @@ def cell(value: Value, name: str) -> str:
 
 
 def headings(results: Results) -> list[str]:
-    """Of the table of methods."""
+    """The headings of the table of methods."""
     timed = any(method.calls is not None for method in results.methods)
     return ["method", "pictures", *map(heading, results.metrics), *(["calls", "seconds"] if timed else [])]
 
 
 def table(results: Results, kind: str = "", severity: int | None = None) -> list[list[str]]:
-    """A line for each method over the pictures of one damage; over all where none is named."""
-    return [
-        line(results, group) for group in results.groups if group.kind == kind and group.severity == severity
-    ]  # fmt: skip
+    """A line for each method over the images of one damage, or over all images."""
+    return [line(results, group) for group in results.groups if (group.kind, group.severity) == (kind, severity)]
 
 
 def line(results: Results, group: Group) -> list[str]:
     """One line of the table of methods."""
     method = next(one for one in results.methods if one.name == group.method)
-    counted = str(group.pictures) if not group.failed else f"{group.pictures - group.failed} of {group.pictures}"
+    count = str(group.pictures) if not group.failed else f"{group.pictures - group.failed} of {group.pictures}"
     cells = [cell(group.values[metric.name], metric.name) for metric in results.metrics]
     timed = any(one.calls is not None for one in results.methods)
     costs = [
         "" if method.calls is None else f"{method.calls:g}",
         "" if method.seconds is None else f"{method.seconds:.2f}",
     ]
-    return [method.label, counted, *cells, *(costs if timed else [])]
+    return [method.label, count, *cells, *(costs if timed else [])]
 
 
 def by_damage(results: Results, metric: str) -> tuple[list[str], list[list[str]]]:
     """One metric: a line for each damage, a column for each method."""
     places = list(dict.fromkeys((group.kind, group.severity) for group in results.groups if group.kind))
-    found = {(group.method, group.kind, group.severity): group for group in results.groups}
+    groups_of = {(group.method, group.kind, group.severity): group for group in results.groups}
     head = ["damage", "severity", "pictures", *(method.label for method in results.methods)]
     lines = []
     for kind, severity in places:
-        groups = [found[method.name, kind, severity] for method in results.methods]
+        groups = [groups_of[method.name, kind, severity] for method in results.methods]
         cells = [cell(group.values[metric], metric) for group in groups]
         lines.append([kind, "" if severity is None else str(severity), str(groups[0].pictures), *cells])
     return head, lines
@@ -84,10 +81,10 @@ def differences(results: Results) -> tuple[list[str], list[list[str]]]:
     names = list(dict.fromkeys(one.metric for one in results.differences))
     labels = {method.name: method.label for method in results.methods}
     facts = {metric.name: metric for metric in results.metrics}
-    found = {(one.method, one.against, one.metric): one for one in results.differences}
+    by_pair = {(one.method, one.against, one.metric): one for one in results.differences}
     lines = []
     for method, against in dict.fromkeys((one.method, one.against) for one in results.differences):
-        cells = [difference(found[method, against, name]) for name in names]
+        cells = [difference(by_pair[method, against, name]) for name in names]
         lines.append([f"{labels[method]} - {labels[against]}", *cells])
     return ["difference", *(facts[name].label for name in names)], lines
 
@@ -104,7 +101,7 @@ def signed(value: float, name: str) -> str:
 
 
 def printed(rows: Sequence[Printed]) -> tuple[list[str], list[list[str]]]:
-    """Figures of others."""
+    """The table of printed figures."""
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     return ["method", *(name.upper() for name in names)], [
         [row.method, *(f"{row.values[name]:g}" if name in row.values else "" for name in names)] for row in rows
@@ -130,20 +127,19 @@ def summary_csv(results: Results) -> str:
         cells: list[object] = []
         for metric in results.metrics:
             value = group.values[metric.name]
-            cells += [bare(value.value), bare(value.low), bare(value.high), bare(value.spread), value.count]
+            cells += [
+                full_digits(value.value),
+                full_digits(value.low),
+                full_digits(value.high),
+                full_digits(value.spread),
+                value.count,
+            ]
         method, severity = methods[group.method], "" if group.severity is None else group.severity
-        costs = [bare(method.calls), bare(method.seconds)] if not group.kind else ["", ""]
+        costs = [full_digits(method.calls), full_digits(method.seconds)] if not group.kind else ["", ""]
         writer.writerow([group.method, group.kind, severity, group.pictures, group.failed, *cells, *costs])
     return text.getvalue()
 
 
-def bare(value: float | None) -> str:
-    """All digits; nothing where there is no number."""
+def full_digits(value: float | None) -> str:
+    """A number with all digits; empty for None and NaN."""
     return "" if value is None or math.isnan(value) else repr(float(value))
-
-
-def write(path: Path, text: str) -> None:
-    """Write text to a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

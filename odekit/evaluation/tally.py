@@ -1,4 +1,4 @@
-"""From measured cases to groups and differences, a chunk at a time."""
+"""Sums measured cases up into groups and differences, a chunk at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHOLE: Damage = ("", None)
 
 
 class Tally:
-    """Takes in cases in order of their groups; numbers are kept (8 bytes each), pictures are not."""
+    """Collects cases in order of their groups; it keeps numbers (8 bytes each), not images."""
 
     def __init__(self, panel: Panel, methods: Sequence[str], seed: int = 0) -> None:
         self.panel, self.methods, self.seed = panel, list(methods), seed
@@ -27,7 +27,7 @@ class Tally:
         self.columns = {(m, name): array("d") for m in self.methods for name in self.pairs}
         self.failed = {m: array("b") for m in self.methods}
         self.spans: list[tuple[Damage, int]] = []
-        """Each damage and where it begins."""
+        """Each damage and the index of its first case."""
         self.distances: dict[tuple[str, Damage, str], Distance] = {}
         self.whole = self._collections()
         self.part = self._collections(part=True)
@@ -37,7 +37,7 @@ class Tally:
         return {(m, name): self.panel.metrics[name].collect(part) for m in self.methods for name in self.panel.sets}
 
     def add(self, chunk: Sequence[Measured]) -> None:
-        """Take in cases."""
+        """Add measured cases."""
         for damage, members in _runs(chunk):
             if not self.spans or self.spans[-1][0] != damage:
                 self._close()
@@ -45,24 +45,24 @@ class Tally:
             for one in members:
                 self._numbers(one)
             for method in self.methods:
-                there = [one for one in members if method in one.pictures]
-                ours = [Image.from_uint8(one.pictures[method]) for one in there]
-                truth = [Image.from_uint8(one.reference) for one in there if one.reference is not None]
-                for name in self.panel.sets if there else ():
-                    self.whole[method, name].add(ours, truth)
+                present = [one for one in members if method in one.pictures]
+                restored = [Image.from_uint8(one.pictures[method]) for one in present]
+                reference = [Image.from_uint8(one.reference) for one in present if one.reference is not None]
+                for name in self.panel.sets if present else ():
+                    self.whole[method, name].add(restored, reference)
                     if damage != WHOLE:
-                        self.part[method, name].add(ours, truth)
+                        self.part[method, name].add(restored, reference)
 
     def _numbers(self, one: Measured) -> None:
         self.count += 1
         for method in self.methods:
             self.failed[method].append(method not in one.values)
-            found = one.values.get(method, {})
+            values = one.values.get(method, {})
             for name in self.pairs:
-                self.columns[method, name].append(found.get(name, math.nan))
+                self.columns[method, name].append(values.get(name, math.nan))
 
     def _close(self) -> None:
-        """The group that was going on is over."""
+        """End the current group."""
         if self.spans and self.panel.sets and self.spans[-1][0] != WHOLE:
             self._settle(self.spans[-1][0], self.part)
             self.part = self._collections(part=True)
@@ -72,21 +72,21 @@ class Tally:
             self.distances[method, damage, name] = collection.distance()
 
     def groups(self) -> list[Group]:
-        """All pictures first, then those of each damage where there is more than one or it is known."""
+        """A group of all images for each method, then a group for each known damage."""
         self._close()
         ends = [start for _, start in self.spans[1:]] + [self.count]
-        known = [(damage, start, end) for (damage, start), end in zip(self.spans, ends, strict=True) if damage != WHOLE]
+        parts = [(damage, start, end) for (damage, start), end in zip(self.spans, ends, strict=True) if damage != WHOLE]
         self._settle(WHOLE, self.whole)
         out = [self._group(method, WHOLE, 0, self.count) for method in self.methods]
-        return out + [self._group(method, *span) for span in known for method in self.methods]
+        return out + [self._group(method, *span) for span in parts for method in self.methods]
 
     def _group(self, method: str, damage: Damage, start: int, end: int) -> Group:
         failed = int(sum(self.failed[method][start:end]))
         values: dict[str, Value] = {}
         for name in self.panel.metrics:
             if name in self.panel.sets:
-                found = self.distances[method, damage, name]
-                values[name] = Value(found.value, spread=found.spread, count=found.count, note=found.note)
+                one = self.distances[method, damage, name]
+                values[name] = Value(one.value, spread=one.spread, count=one.count, note=one.note)
                 continue
             mean = bootstrap.mean(self.columns[method, name][start:end], self.seed)
             undefined = mean.undefined - failed
@@ -96,15 +96,15 @@ class Tally:
         return Group(method, damage[0], damage[1], end - start, failed, values)
 
     def differences(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Difference]:
-        """One method against another, over the pictures that both have."""
+        """One method against another, over the images that both have."""
         for method, against in pairs:
             for name in self.pairs:
-                found = bootstrap.difference(self.columns[method, name], self.columns[against, name], self.seed)
-                yield Difference(method, against, name, found.mean, found.low, found.high, found.count)
+                mean = bootstrap.difference(self.columns[method, name], self.columns[against, name], self.seed)
+                yield Difference(method, against, name, mean.mean, mean.low, mean.high, mean.count)
 
 
 def _runs(chunk: Sequence[Measured]) -> Iterator[tuple[Damage, list[Measured]]]:
-    """The chunk cut where the damage changes."""
+    """The chunk, split where the damage changes."""
     start = 0
     for i in range(1, len(chunk) + 1):
         if i == len(chunk) or _damage(chunk[i]) != _damage(chunk[start]):

@@ -1,1 +1,1 @@
-"""Picture files to `Image` and back, resizing, colour spaces, and sets of face pictures."""
+"""Reading and writing of image files, resizing, colour spaces, and sets of face images."""

@@ -1,4 +1,4 @@
-"""Pictures out of an npz, a folder or a tar, with the split that comes with them."""
+"""Sets of face images from an npz file, a folder or a tar archive, split into training and held-out images."""
 
 from __future__ import annotations
 
@@ -22,82 +22,84 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 SPLITS = ("train", "val", "test")
-HELD_OUT = 0.05
-"""Share that becomes validation pictures where the data says nothing."""
+VALIDATION_FRACTION = 0.05
+"""Fraction of validation images if the data comes without a split."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was read."""
+    """A set of N square images of side S."""
 
     images: NDArray[np.uint8]
     """(N, S, S, 3)."""
     split: NDArray[np.str_]
+    """(N,): one of SPLITS for each image."""
     identity: NDArray[np.str_] | None = None
+    """(N,): the person in each image; None if unknown."""
     bad: tuple[str, ...] = ()
-    """One line per picture that cannot be used."""
+    """One line per image that cannot be used."""
     notes: tuple[str, ...] = ()
+    """One line per remark about the whole set."""
     names: tuple[str, ...] = ()
-    """Of the pictures' files; empty where the data has none."""
+    """File names of the images; empty if the data has none."""
 
 
 def read(path: Path, side: int) -> Found:
-    """All pictures of `path`, at `side` or twice that.
+    """Read all images of an npz file, a folder or a tar archive, at `side` or twice that.
 
     Raises:
-        InputError: nothing is there, it is no such thing, or it holds no picture.
+        InputError: the path does not exist, is none of these, cannot be read, or holds no image.
     """
     if path.is_dir():
-        table = _index((path / "index.csv").read_text(encoding="utf-8")) if (path / "index.csv").is_file() else None
-        return _pictures(path, _folder(path), table, side)
+        return _read_files(path, _folder_files(path), _index_file(path / "index.csv"), side)
     if not path.is_file():
         raise InputError(f"{path}: no such folder or file; give a folder, a tar or an npz of aligned faces")
     if path.suffix == ".npz":
-        return _npz(path, side)
+        return _read_npz(path, side)
     if not tarfile.is_tarfile(path):
         raise InputError(f"{path}: neither a folder nor a tar nor an npz of aligned faces")
     try:
-        return _pictures(path, _tar(path), _tar_index(path), side)
+        return _read_files(path, _tar_files(path), _tar_index(path), side)
     except tarfile.TarError as error:
-        raise InputError(f"{path}: cannot be read to its end ({error}); is it cut short?") from error
+        raise InputError(f"{path}: cannot be read completely ({error}); it may be truncated") from error
 
 
 def hashed_split(names: list[str]) -> NDArray[np.str_]:
-    """'train' or 'val' by SHA-256 of each name: adding pictures moves none. At least one is 'val'."""
-    score = np.array([int(hashlib.sha256(f"odekit-split-1:{n}".encode()).hexdigest()[:8], 16) / 2**32 for n in names])
-    val = score < HELD_OUT
+    """'train' or 'val' by the SHA-256 of each name, so adding images moves no other image. At least one is 'val'."""
+    scores = np.array([int(hashlib.sha256(f"odekit-split-1:{n}".encode()).hexdigest()[:8], 16) / 2**32 for n in names])
+    val = scores < VALIDATION_FRACTION
     if len(names) and not val.any():
-        val[score.argmin()] = True
+        val[scores.argmin()] = True
     return np.where(val, "val", "train")
 
 
-def _npz(path: Path, side: int) -> Found:
+def _read_npz(path: Path, side: int) -> Found:
     try:
         with np.load(path, allow_pickle=False) as file:
-            stored = {name: file[name] for name in ("images", "split", "identity", "files") if name in file}
+            arrays = {name: file[name] for name in ("images", "split", "identity", "files") if name in file}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise InputError(f"{path}: the npz cannot be read ({error})") from error
-    images = stored.get("images")
+    images = arrays.get("images")
     if (
         images is None
         or images.dtype != np.uint8
         or images.ndim != 4
         or images.shape[1:] != (images.shape[2],) * 2 + (3,)
     ):
-        seen = "missing" if images is None else f"{images.dtype} {images.shape}"
-        raise InputError(f"{path}: `images` must be uint8 (N, S, S, 3), not {seen}")
+        actual = "missing" if images is None else f"{images.dtype} {images.shape}"
+        raise InputError(f"{path}: `images` must be uint8 (N, S, S, 3), not {actual}")
     if images.shape[1] < side:
         raise InputError(f"{path}: pictures of {images.shape[1]} px are smaller than side {side}; set a smaller `side`")
     count = len(images)
-    split = stored.get("split", hashed_split([str(i) for i in range(count)]))
-    identity = stored.get("identity")
-    files = stored.get("files")
+    split = arrays.get("split", hashed_split([str(i) for i in range(count)]))
+    identity = arrays.get("identity")
+    files = arrays.get("files")
     for name, column in (("split", split), ("identity", identity), ("files", files)):
         if column is not None and column.shape != (count,):
             raise InputError(f"{path}: `{name}` has shape {column.shape}, not one entry for each of {count} pictures")
-    wrong = sorted(set(split) - set(SPLITS))
-    if wrong:
-        raise InputError(f"{path}: `split` says {str(wrong[0])!r}; it must be one of {', '.join(SPLITS)}")
+    invalid = sorted(set(split) - set(SPLITS))
+    if invalid:
+        raise InputError(f"{path}: `split` contains {str(invalid[0])!r}; it must be one of {', '.join(SPLITS)}")
     size = working_side(images.shape[1], side)
     if size != images.shape[1]:
         images = np.stack([_shrink(picture, size) for picture in images])
@@ -105,18 +107,18 @@ def _npz(path: Path, side: int) -> Found:
 
 
 def working_side(smallest: int, side: int) -> int:
-    """The side at which pictures are kept in memory, for the smallest picture's side."""
+    """The side at which all images are kept in memory, given the side of the smallest image."""
     return 2 * side if smallest >= 2 * side else side
 
 
 def _shrink(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     from PIL import Image
 
-    return _area(Image.fromarray(picture), size)
+    return _area_resize(Image.fromarray(picture), size)
 
 
-def _area(picture: PIL.Image.Image, size: int) -> NDArray[np.uint8]:
-    """Mean over areas; rounded once where the factor is whole (Pillow's resize rounds after each axis)."""
+def _area_resize(picture: PIL.Image.Image, size: int) -> NDArray[np.uint8]:
+    """Area mean. For integer factors it is rounded only once (Pillow's `resize` rounds after each axis)."""
     from PIL import Image
 
     if picture.width % size == 0:
@@ -124,12 +126,12 @@ def _area(picture: PIL.Image.Image, size: int) -> NDArray[np.uint8]:
     return np.asarray(picture.resize((size, size), Image.Resampling.BOX))
 
 
-def _folder(path: Path) -> Iterator[tuple[str, bytes]]:
+def _folder_files(path: Path) -> Iterator[tuple[str, bytes]]:
     for file in sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
         yield file.relative_to(path).as_posix(), file.read_bytes()
 
 
-def _tar(path: Path) -> Iterator[tuple[str, bytes]]:
+def _tar_files(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as tar:
         for member in tar:
             if member.isfile() and PurePosixPath(member.name).suffix.lower() in SUFFIXES:
@@ -139,15 +141,20 @@ def _tar(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _tar_index(path: Path) -> dict[str, Mapping[str, str]] | None:
+    """The index in an archive, or else the one beside it."""
     with tarfile.open(path) as tar:
         for member in tar:
             if PurePosixPath(member.name).name == "index.csv" and (handle := tar.extractfile(member)):
-                return _index(handle.read().decode())
-    beside = path.parent / "index.csv"
-    return _index(beside.read_text(encoding="utf-8")) if beside.is_file() else None
+                return _parse_index(handle.read().decode())
+    return _index_file(path.parent / "index.csv")
 
 
-def _index(text: str) -> dict[str, Mapping[str, str]]:
+def _index_file(path: Path) -> dict[str, Mapping[str, str]] | None:
+    return _parse_index(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _parse_index(text: str) -> dict[str, Mapping[str, str]]:
+    """The rows of an index by file name."""
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows or "file" not in rows[0] or "split" not in rows[0]:
         raise InputError("index.csv: needs the columns `file` and `split`")
@@ -157,16 +164,17 @@ def _index(text: str) -> dict[str, Mapping[str, str]]:
     return {row["file"]: row for row in rows}
 
 
-def _pictures(
-    path: Path, files: Iterator[tuple[str, bytes]], table: Mapping[str, Mapping[str, str]] | None, side: int
+def _read_files(
+    path: Path, files: Iterator[tuple[str, bytes]], index: Mapping[str, Mapping[str, str]] | None, side: int
 ) -> Found:
+    """Decode files, given as name and content, and look up their split and identity in the index."""
     names: list[str] = []
     kept: list[NDArray[np.uint8]] = []
     bad: list[str] = []
     unlisted = 0
     try:
         for name, content in files:
-            if table is not None and name not in table:
+            if index is not None and name not in index:
                 unlisted += 1
                 continue
             picture = _decode(content, side)
@@ -181,20 +189,20 @@ def _pictures(
         raise InputError(f"{path}: no pictures in it ({', '.join(sorted(SUFFIXES))})")
     notes = (f"left out {unlisted} pictures that index.csv does not list",) if unlisted else ()
     size = working_side(min((p.shape[0] for p in kept), default=side), side)
-    images = np.stack([p if p.shape[0] == size else _shrink(p, size) for p in kept]) if kept else _none(side)
-    split = hashed_split(names) if table is None else np.array([table[n]["split"] for n in names], dtype=np.str_)
-    people = None
-    if table is not None and all("identity" in table[n] for n in names):
-        people = np.array([table[n]["identity"] for n in names], dtype=np.str_)
-    return Found(images, split, people, tuple(bad), notes, tuple(names))
+    images = np.stack([p if p.shape[0] == size else _shrink(p, size) for p in kept]) if kept else _no_images(side)
+    split = hashed_split(names) if index is None else np.array([index[n]["split"] for n in names], dtype=np.str_)
+    identity = None
+    if index is not None and all("identity" in index[n] for n in names):
+        identity = np.array([index[n]["identity"] for n in names], dtype=np.str_)
+    return Found(images, split, identity, tuple(bad), notes, tuple(names))
 
 
-def _none(side: int) -> NDArray[np.uint8]:
+def _no_images(side: int) -> NDArray[np.uint8]:
     return np.zeros((0, side, side, 3), dtype=np.uint8)
 
 
 def _decode(content: bytes, side: int) -> NDArray[np.uint8] | str:
-    """The picture, at most twice `side` large, or what is wrong with it."""
+    """The image with a side of at most `2 * side`, or the reason why it cannot be used."""
     from PIL import Image, ImageOps
 
     try:
@@ -207,4 +215,4 @@ def _decode(content: bytes, side: int) -> NDArray[np.uint8] | str:
         return f"{width} x {height}, not square"
     if width < side:
         return f"{width} px, smaller than {side}"
-    return _area(picture, 2 * side) if width > 2 * side else np.asarray(picture)
+    return _area_resize(picture, 2 * side) if width > 2 * side else np.asarray(picture)

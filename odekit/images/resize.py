@@ -1,4 +1,4 @@
-"""FILL images.resize."""
+"""Resizing of images with Pillow, in float32."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Filter = Literal["lanczos", "bicubic", "box"]
 
 
 def resized(image: Image, height: int, width: int, filter: Filter) -> Image:
-    """The image at another size, values clipped to [0, 1]."""
+    """Resize an image and its alpha channel; values are clipped to [0, 1]."""
     planes = [resample(plane, height, width, filter) for plane in image.pixels]
     alpha = None if image.alpha is None else resample(image.alpha, height, width, filter)
     return replace(image, pixels=np.stack(planes), alpha=alpha)
 
 
 def resample(plane: NDArray[np.float32], height: int, width: int, filter: Filter) -> NDArray[np.float32]:
-    """One float32 plane (H, W) at another size, clipped to [0, 1]."""
+    """Resize one float32 plane (H, W); values are clipped to [0, 1]."""
     method = {
         "lanczos": PIL.Image.Resampling.LANCZOS,
         "bicubic": PIL.Image.Resampling.BICUBIC,
@@ -33,8 +33,8 @@ def resample(plane: NDArray[np.float32], height: int, width: int, filter: Filter
 
 
 def area_resized(image: Image, height: int, width: int) -> Image:
-    """The mean over the area of each new pixel where the picture shrinks, bicubic where it grows."""
-    shrinks = height <= image.height and width <= image.width
+    """Resize an image: by the mean over the area of each new pixel if neither side grows, else bicubic."""
     if (height, width) == (image.height, image.width):
         return image
+    shrinks = height <= image.height and width <= image.width
     return resized(image, height, width, "box" if shrinks else "bicubic")

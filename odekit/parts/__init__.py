@@ -1,1 +1,1 @@
-"""The built-in parts, one folder per kind, one file per part."""
+"""The built-in parts: one folder per kind, one file per part."""

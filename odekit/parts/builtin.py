@@ -1,4 +1,4 @@
-"""Registers the built-in parts through the same hook as any plugin: names, option models, lazy factories."""
+"""Registers the built-in parts through the hook that plugins use: names, option models, lazy factories."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from odekit.parts import corruptions, enhancers, faces, inverters, metrics, prio
 from odekit.plugins.catalog import PluginCatalog
 from odekit.plugins.hooks import hookimpl
 
-KINDS = (stages, priors, inverters, solvers, enhancers, upsamplers, faces, repair, metrics, corruptions)
+KIND_PACKAGES = (stages, priors, inverters, solvers, enhancers, upsamplers, faces, repair, metrics, corruptions)
 
 
 def chain_folder() -> Path:
-    """Where the shipped chains are: inside the installed package, or beside it in a checkout."""
-    inside = ASSETS.parent / "configs"
-    return inside if inside.is_dir() else ASSETS.parent.parent / "configs"
+    """The folder of the shipped chains: inside the installed package, or beside it in a checkout."""
+    installed = ASSETS.parent / "configs"
+    return installed if installed.is_dir() else ASSETS.parent.parent / "configs"
 
 
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """Everything that odekit itself brings."""
-    for kind in KINDS:
+    """Register the built-in parts and the shipped chains."""
+    for kind in KIND_PACKAGES:
         kind.register(catalog)
     for path in sorted(chain_folder().glob("*.yaml")):
         catalog.chain(path.stem, path)

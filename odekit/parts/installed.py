@@ -14,11 +14,11 @@ from odekit.plugins.discovery import build, discover
 
 @functools.cache
 def loaded() -> tuple[Catalog, pluggy.PluginManager]:
-    """The process's catalogue and manager: built-in parts first, then installed plugins."""
+    """The process-wide catalogue and plugin manager: built-in parts first, then installed plugins."""
     builtin = importlib.import_module("odekit.parts.builtin")
     return build([("odekit", builtin), *discover()])
 
 
 def catalog() -> Catalog:
-    """The process's catalogue."""
+    """The process-wide catalogue."""
     return loaded()[0]

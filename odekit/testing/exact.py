@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -94,9 +93,3 @@ def round_trip(solver: Solver, field: Field, y: Tensor, rhos: Sequence[float]) -
         carry = solver.step(field, carry, rho)
     end: Tensor = carry.y
     return end
-
-
-def psnr(a: Tensor, b: Tensor) -> float:
-    """PSNR in dB for states, whose range is 2; infinite where equal."""
-    error = float((a - b).pow(2).mean())
-    return math.inf if error == 0 else 10 * math.log10(4 / error)

@@ -11,15 +11,32 @@ network's layout (tensor name -> shape) and the seed alone, by this rule:
 4. one-dimensional weights with a sibling `bias` get 1 added; `running_var` becomes |.| + 1.
 
 `<name>.npz` and `<name>.json` without a rule store numbers that need no network.
+
+A part is compared with such files in a pytest test:
+
+```python
+from odekit.testing.goldens import Golden, check_golden, golden_files, golden_folder
+
+FILES = golden_files(golden_folder(Path(__file__).parent / "data"), "my_net")
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_golden(path):
+    check_golden(Golden.read(path), my_net, tolerance={"logits": 1e-5, "*": 1e-4}, skip=("margin",))
+```
+
+`my_net(golden)` fills the network with `golden.fill({name: shape})`, draws the input with `golden.input(shape)` and
+returns one array for each stored one.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +47,10 @@ from odekit.errors import InputError
 
 DERIVED = ("attn_mask", "relative_position_index", "num_batches_tracked")
 RULES = ("A", "B")
+FOLDER_VARIABLE = "ODEKIT_GOLDENS"
+"""Environment variable that names another folder of golden files."""
+INPUTS = ("seed_*", "*_head", "timesteps")
+"""Names of arrays that state how a golden was made; single integers and texts do so too."""
 
 Layout = dict[str, tuple[int, ...]]
 Arrays = dict[str, NDArray[np.float32]]
@@ -47,8 +68,11 @@ class Golden:
     """What is stored. Of a JSON file: numbers and lists of numbers, named by their keys joined with `/`."""
     folder: Path
     """Where the file lies."""
-    layouts: list[Layout] = field(default_factory=list, compare=False, repr=False)
-    """What `fill` was asked for: so that whoever reads a golden can check the filling itself."""
+
+    @property
+    def name(self) -> str:
+        """Stem and rule, as in the file's name: `adm_small.A`."""
+        return f"{self.stem}.{self.rule}" if self.rule else self.stem
 
     @classmethod
     def read(cls, path: Path) -> Golden:
@@ -70,7 +94,6 @@ class Golden:
 
     def fill(self, shapes: Mapping[str, Sequence[int]]) -> Arrays:
         """Synthetic weights of a network by the stored seed and the rule of the file's name."""
-        self.layouts.append({name: tuple(shape) for name, shape in shapes.items()})
         return fill(shapes, self.number("seed_weights"), self.rule)
 
     def input(self, shape: Sequence[int]) -> NDArray[np.float32]:
@@ -101,6 +124,93 @@ def name_of(path: Path) -> tuple[str, str]:
     """(stem, rule) of a golden file: `("adm_small", "A")` of `adm_small.A.npz`."""
     stem, _, rule = path.stem.rpartition(".")
     return (stem, rule) if rule in RULES else (path.stem, "")
+
+
+def golden_folder(default: Path) -> Path:
+    """The folder that the environment variable `ODEKIT_GOLDENS` names; `default` where it is unset or empty."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named) if named else default
+
+
+def golden_files(folder: Path, stem: str) -> list[Path]:
+    """The golden files of one stem in a folder, sorted.
+
+    Where there is none, the list holds the path `<stem>.npz`, which does not exist: a test that is parametrised over
+    the list then fails instead of disappearing.
+    """
+    found = sorted(path for path in all_files(folder) if name_of(path)[0] == stem)
+    return found or [folder / f"{stem}.npz"]
+
+
+def all_files(folder: Path) -> list[Path]:
+    """The .npz and .json files of a folder, sorted; an absent folder has none."""
+    return sorted(path for path in folder.iterdir() if path.suffix in (".npz", ".json")) if folder.is_dir() else []
+
+
+def check_golden(
+    golden: Golden,
+    compute: Callable[[Golden], Mapping[str, Any]],
+    tolerance: float | Mapping[str, float] = 1e-4,
+    skip: Sequence[str] = (),
+) -> dict[str, float]:
+    """Compare what a part computes with every array of a golden file; return the error of each compared array.
+
+    A stored array must be computed, match a pattern of `skip`, or state how the golden was made (`INPUTS`, single
+    integers, texts). Floating-point arrays are compared by `deviation`; integers must be equal.
+
+    Args:
+        golden: the file.
+        compute: golden -> {array name: computed array}.
+        tolerance: largest error; or {name pattern: largest error}, of which the first matching pattern applies.
+        skip: name patterns of arrays that the part does not reproduce.
+
+    Raises:
+        AssertionError: names every array that is outside its tolerance, has another shape, is stored but neither
+            computed nor skipped, or is computed but not stored. Also if no array was compared.
+    """
+    computed = compute(golden)
+    errors: dict[str, float] = {}
+    faults = [f"{name}: computed, but the file does not store it" for name in computed if name not in golden.arrays]
+    for name, stored in golden.arrays.items():
+        if _matches(name, skip):
+            continue
+        if computed.get(name) is None:
+            if not _is_input(name, stored):
+                faults.append(f"{name}: neither computed nor skipped")
+            continue
+        limit = _limit(name, tolerance) if stored.dtype.kind == "f" else 0.0
+        try:
+            error = deviation(np.asarray(computed[name]), stored)
+        except InputError as problem:
+            faults.append(f"{name}: {problem}")
+            continue
+        errors[name] = error
+        if limit is None:
+            faults.append(f"{name}: no pattern of the tolerances matches")
+        elif not error <= limit:
+            faults.append(f"{name}: error {error:.2e}, tolerance {limit:g}")
+    if not errors and not faults:
+        faults.append("no array was compared")
+    if faults:
+        raise AssertionError("\n  ".join([f"{golden.folder / golden.name}: mismatches: {len(faults)}", *faults]))
+    return errors
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_input(name: str, stored: NDArray[Any]) -> bool:
+    """Whether an array only states how the golden was made."""
+    single = stored.dtype.kind != "f" and stored.ndim == 0
+    return _matches(name, INPUTS) or single or stored.dtype.kind not in "biuf"
+
+
+def _limit(name: str, tolerance: float | Mapping[str, float]) -> float | None:
+    """The largest error of an array; None where no pattern matches."""
+    if not isinstance(tolerance, Mapping):
+        return float(tolerance)
+    return next((limit for pattern, limit in tolerance.items() if fnmatchcase(name, pattern)), None)
 
 
 def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any]]]:

@@ -1,14 +1,16 @@
-"""The log of a run as a picture."""
+"""The log of a run: a CSV file, and its plot."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.core.files import write_atomic
 from odekit.errors import ConfigError
 
 
@@ -48,9 +50,9 @@ def plot_losses(log: Table, validation: Table, path: Path) -> None:
         middle.legend(fontsize=7, ncols=3)
     middle.set(ylabel="validation", yscale="log")
     bottom.set(ylabel="learning rate", xlabel="step")
-    fresh = path.with_name(path.name + ".new")
-    figure.savefig(fresh, format="png", dpi=100)
-    fresh.replace(path)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=100)
+    write_atomic(data.getvalue(), path)
 
 
 class Table:
@@ -71,13 +73,12 @@ class Table:
         if not self.path.is_file():
             return
         rows = [r for r in self.rows() if int(r["step"]) <= step]
-        fresh = self.path.with_name(self.path.name + ".new")
-        with fresh.open("w", newline="", encoding="utf-8") as file:
-            if rows:
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
-        fresh.replace(self.path)
+        text = io.StringIO(newline="")
+        if rows:
+            writer = csv.DictWriter(text, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        write_atomic(text.getvalue().encode(), self.path)
 
     def add(self, row: Mapping[str, int | float]) -> None:
         """Append a row. Floats are written with all their digits."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import io
 import json
 import math
 import time
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from odekit.core.files import write_atomic
 from odekit.errors import ConfigError
 from odekit.runs import stop
 from odekit.training import checkpoint, distributed, log
@@ -108,8 +109,7 @@ class Loop:
         model, before = task.network(start=not going)
         layout = torch.channels_last if self.options.channels_last else torch.contiguous_format
         model = model.to(device=team.device, memory_format=layout)  # type: ignore[call-overload]
-        average = copy.deepcopy(model).eval().requires_grad_(False)
-        self.stepper = Stepper(task, model, average, team)
+        self.stepper = Stepper(task, model, team)
         self.step, self.saved, self.stale = 0, 0, 0
         self.seconds = 0.0
         self.before: dict[str, Any] = {k: before[k] for k in ("samples_seen", "minutes") if k in before}
@@ -235,7 +235,6 @@ class Loop:
 def _picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     from PIL import Image
 
-    path.parent.mkdir(exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    Image.fromarray(pixels).save(fresh, format="PNG")
-    fresh.replace(path)
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, format="PNG")
+    write_atomic(data.getvalue(), path)

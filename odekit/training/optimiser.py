@@ -1,4 +1,4 @@
-"""Averaging of the weights over a fixed fraction of the steps so far."""
+"""Optimisers, the learning rate, and the average of the weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from odekit.training.options.base import Optimiser
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from torch.optim.swa_utils import AveragedModel
+
+    Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 def ema_decay(step: int, width: float) -> float:
@@ -21,16 +24,15 @@ def ema_decay(step: int, width: float) -> float:
     return float((1.0 - 1.0 / step) ** (1.0 / width))
 
 
-def update_ema(average: nn.Module, model: nn.Module, share: float) -> None:
-    """Move `average` towards `model` in place, keeping `share` of the old values; buffers are copied."""
+def averaged(model: nn.Module, width: float) -> AveragedModel:
+    """The power-function average of a model's weights, in evaluation mode; buffers follow the model's."""
     import torch
+    from torch.optim.swa_utils import AveragedModel
 
-    with torch.no_grad():
-        old: list[Tensor] = list(average.parameters())
-        new: list[Tensor] = list(model.parameters())
-        torch._foreach_lerp_(old, new, 1.0 - share)
-        for a, b in zip(average.buffers(), model.buffers(), strict=True):
-            a.copy_(b)
+    def update(average: Tensors, current: Tensors, steps: Tensor | int) -> None:
+        torch._foreach_lerp_(list(average), list(current), 1.0 - ema_decay(int(steps) + 1, width))
+
+    return AveragedModel(model, multi_avg_fn=update).eval().requires_grad_(False)
 
 
 def learning_rate(step: int, steps: int, options: Optimiser) -> float:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from odekit.errors import DeviceError
 from odekit.training import distributed as crews
 from odekit.training import optimiser, seeding
-from odekit.training import optimiser as ema
-from odekit.training import optimiser as rate
 from odekit.training.errors import TrainingError
 from odekit.training.prefetch import Ahead
 from odekit.training.task import Task
@@ -34,11 +32,12 @@ class Outcome:
 class Stepper:
     """The moving parts of a run: model, average of its weights, optimiser, and the size of the pieces."""
 
-    def __init__(self, task: Task, model: nn.Module, average: nn.Module, crew: crews.Crew) -> None:
+    def __init__(self, task: Task, model: nn.Module, crew: crews.Crew) -> None:
         import torch
 
-        self.task, self.model, self.average, self.crew = task, model, average, crew
+        self.task, self.model, self.crew = task, model, crew
         self.options = task.options
+        self.averaged = optimiser.averaged(model, self.options.optimiser.ema)
         self.part = self.options.batch // crew.size
         """Pictures of a step that belong to this process."""
         self.piece = self.part
@@ -58,7 +57,7 @@ class Stepper:
             DeviceError: not even one picture fits the memory.
         """
         o = self.options.optimiser
-        lr = rate.learning_rate(step, self.options.steps, o)
+        lr = optimiser.learning_rate(step, self.options.steps, o)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         loss = self._gradients(step)
@@ -69,8 +68,13 @@ class Stepper:
         self.scaler.update()
         if self.scaler.is_enabled() and self.scaler.get_scale() < 1e-6:
             raise TrainingError(f"step {step}: float16 gradients overflow at every scale; use precision: bfloat16")
-        ema.update_ema(self.average, self.model, ema.ema_decay(step + 1, o.ema))
+        self.averaged.update_parameters(self.model)
         return Outcome(loss, norm, lr)
+
+    @property
+    def average(self) -> nn.Module:
+        """The network with the averaged weights."""
+        return self.averaged.module
 
     def _gradients(self, step: int) -> float:
         rows = self.batches.get(step)
@@ -135,7 +139,7 @@ class Stepper:
         """Everything that a checkpoint must hold of this: tensors and plain values."""
         return {
             "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
+            "average": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "piece": self.piece,
@@ -144,7 +148,7 @@ class Stepper:
     def restore(self, state: dict[str, Any]) -> None:
         """Put everything back."""
         self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
+        self.averaged.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])

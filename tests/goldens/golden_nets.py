@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 
+from goldens import layout
 from odekit.parts.priors.convert import ConvertOptions, convert
 from odekit.parts.priors.network import DiffusersPrior
-from odekit.testing.goldens import Golden, Layout, statistics
+from odekit.testing.goldens import Golden, statistics
 
 SHAPE = (2, 3, 32, 32)
 """Of the goldens' inputs."""
 
 
-def layout(network: str) -> Layout:
-    """Names and shapes of a small network's official state dict: `adm_small` or `ddim_small`."""
-    raw = json.loads((files("odekit.bench") / "layouts" / f"{network}.json").read_text(encoding="utf-8"))
-    return {name: tuple(shape) for name, shape in raw.items()}
-
-
 def small(golden: Golden, network: str, **options: Any) -> DiffusersPrior:
-    """The network of a layout with a golden's weights, as a prior for pictures of 32 px."""
+    """The network `adm_small` or `ddim_small` with a golden's weights, as a prior for pictures of 32 px."""
     from safetensors.torch import save_file
 
-    tensors = {name: torch.from_numpy(value) for name, value in golden.fill(layout(network)).items()}
+    tensors = {name: torch.from_numpy(value) for name, value in golden.fill(layout(f"{network}_golden")).items()}
     with tempfile.TemporaryDirectory() as place:
         save_file(tensors, Path(place) / "small.safetensors")
         settings = ConvertOptions(image_size=SHAPE[2], **options)

@@ -1,1 +1,1 @@
-"""Known damage on folders of pictures: `odekit degrade`."""
+"""Known damage on folders of images: `odekit degrade`."""

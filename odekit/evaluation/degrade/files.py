@@ -1,4 +1,4 @@
-"""Files damaged by the thousand: read, damage, write, note in the manifest. Memory does not grow with their number."""
+"""Damages files in bulk: reads, damages and writes them, and adds them to the manifest, in constant memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from odekit.core.files import read_json, write_json
+from odekit.core.files import read_json, sha256, write_json
 from odekit.core.image import Image
 from odekit.core.parallel import in_order
 from odekit.errors import ConfigError, OdekitError
@@ -21,15 +21,15 @@ from odekit.images import io
 from odekit.runs.inputs import Job, collect, part_of
 
 CHUNK = 16
-"""Pictures handed to a process at once."""
+"""Images handed to a process at once."""
 PARALLEL_FROM = 1000
-"""Pictures from which starting further processes pays, where their number is left to us."""
+"""Number of images from which more processes are started automatically."""
 SETTINGS = "degrade.json"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is done to every picture of a run; written to OUT/degrade.json."""
+    """The damage of every image of a run; written to OUT/degrade.json."""
 
     kind: str
     severity: int = 4
@@ -43,12 +43,12 @@ class Settings:
 
 @dataclass
 class Summary:
-    """What a run did."""
+    """The result of a run."""
 
     out: Path
     written: int = 0
     skipped: int = 0
-    """Inputs done by an earlier run."""
+    """Inputs finished by an earlier run."""
     failed: list[dict[str, str]] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -58,7 +58,7 @@ class Summary:
 
 
 Outcome = tuple[Path, list[manifest.Entry], str]
-"""A source, the lines for what was made of it, and why it failed (or "")."""
+"""A source, the manifest lines of its damaged images, and the reason of a failure (or "")."""
 
 
 def degrade_files(
@@ -70,29 +70,29 @@ def degrade_files(
     resume: bool = False,
     overwrite: bool = False,
     limit: int | None = None,
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda finished, total: None,
 ) -> Summary:
     """Damage files into a folder.
 
     Args:
         inputs: files, folders, globs.
-        out: output folder: pictures under their old names, in a subfolder for each kind where the kind is `all`;
+        out: output folder: images under their old names, in a subfolder for each kind where the kind is `all`;
             manifest.jsonl, degrade.json, and failures.json where some failed.
-        settings: what is done.
-        processes: how many; None leaves it to us (one for few files). The result does not depend on it.
-        resume: skip inputs that the manifest of an equal run has.
-        overwrite: start afresh in a folder with a manifest.
+        settings: the damage.
+        processes: number of processes; None: automatic. The result does not depend on it.
+        resume: skip inputs that the manifest of an equal run lists.
+        overwrite: start again in a folder with a manifest.
         limit: at most this many inputs.
-        tell: is told (done, total) inputs.
+        progress: called with (finished, total) inputs.
 
     Raises:
-        ConfigError: wrong settings, no inputs, or a folder that holds another run. Nothing is written then.
+        ConfigError: wrong settings, no inputs, or a folder of another run; nothing is written.
     """
     began = time.perf_counter()
     selection = select(settings.kind, settings.severity, settings.table, settings.options)
     jobs = _jobs(inputs, out, settings, limit)
-    done = _prepare(out, settings, selection, resume, overwrite)
-    todo = [job for job in jobs if str(job.source) not in done]
+    earlier = _prepare(out, settings, selection, resume, overwrite)
+    todo = [job for job in jobs if str(job.source) not in earlier]
     summary = Summary(out, skipped=len(jobs) - len(todo))
     chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
     if processes is None:
@@ -106,7 +106,7 @@ def degrade_files(
             if error:
                 summary.failed.append({"input": str(source), "error": error})
         finished += len(outcomes)
-        tell(finished, len(todo))
+        progress(finished, len(todo))
     if summary.failed:
         write_json(out / "failures.json", summary.failed)
     else:
@@ -116,16 +116,16 @@ def degrade_files(
 
 
 def _jobs(inputs: Sequence[str | Path], out: Path, settings: Settings, limit: int | None) -> list[Job]:
-    """The inputs with their output names, no two alike."""
+    """The inputs with their output names, which are unique."""
     if settings.format not in ("png", "same"):
         raise ConfigError(f"format '{settings.format}' is not 'png' or 'same'; choose one")
-    taken: set[Path] = set()
+    targets: set[Path] = set()
     final = []
     for job in collect(inputs, out, io.SUFFIXES):
         target = job.target if settings.format == "same" else job.target.with_suffix(".png")
-        if target in taken:  # a.jpg and a.png both become a.png: the second keeps its whole name
+        if target in targets:  # a.jpg and a.png both become a.png: the second keeps its whole name
             target = target.with_name(job.source.name + target.suffix)
-        taken.add(target)
+        targets.add(target)
         final.append(Job(job.file, str(target), job.error))
     sources = {job.source.resolve() for job in final}
     for job in final:
@@ -135,31 +135,31 @@ def _jobs(inputs: Sequence[str | Path], out: Path, settings: Settings, limit: in
 
 
 def _prepare(out: Path, settings: Settings, selection: Selection, resume: bool, overwrite: bool) -> set[str]:
-    """Make the folder ready, and say which inputs are done already."""
+    """Prepare the folder; returns the inputs that are finished already."""
     path = out / manifest.NAME
     if path.exists() and not (resume or overwrite):
         raise ConfigError(
             f"{out} holds damaged pictures; --resume goes on, --overwrite starts afresh, or choose another -o"
         )
     wanted = asdict(settings) | {"steps": [recipe.tree() for recipe in selection.recipes]}
-    done: set[str] = set()
+    finished: set[str] = set()
     try:
         if path.exists() and resume:
             if read_json(out / SETTINGS) != wanted:
                 raise ConfigError(f"{out / SETTINGS} was written with other settings; --overwrite starts afresh")
-            kept = [entry for entry in manifest.read(path) if (out / entry.output).is_file()]
-            counts = Counter(entry.input for entry in kept)
+            entries = [entry for entry in manifest.read(path) if (out / entry.output).is_file()]
+            counts = Counter(entry.input for entry in entries)
             whole = len(selection.recipes) if selection.mode == "all" else 1
-            done = {name for name, count in counts.items() if count == whole}
-            kept = [entry for entry in kept if entry.input in done]
+            finished = {name for name, count in counts.items() if count == whole}
+            entries = [entry for entry in entries if entry.input in finished]
             path.unlink()
-            manifest.append(path, kept)
+            manifest.append(path, entries)
         else:
             path.unlink(missing_ok=True)
         write_json(out / SETTINGS, wanted)
     except OSError as error:
         raise ConfigError(f"the output folder {out} cannot be written: {error.strerror}") from error
-    return done
+    return finished
 
 
 def _chunk(jobs: list[Job], *, out: Path, settings: Settings, selection: Selection) -> list[Outcome]:
@@ -167,17 +167,17 @@ def _chunk(jobs: list[Job], *, out: Path, settings: Settings, selection: Selecti
 
 
 def _one(job: Job, out: Path, settings: Settings, selection: Selection) -> Outcome:
-    """One input: all its damaged pictures, or why not."""
+    """Damage one input."""
     entries: list[manifest.Entry] = []
     try:
         if job.error is not None:
             raise job.error
         image = io.read(job.source)
-        digest = manifest.sha256(job.source)
+        digest = sha256(job.source)
         for recipe in selection.of(image, settings.seed):
             target = Path(recipe.name) / job.target if selection.mode == "all" else job.target
             written = _write(recipe.apply(image, settings.seed), out / target, settings.format)
-            entries.append(_entry(job, written.relative_to(out), recipe, settings, digest, manifest.sha256(written)))
+            entries.append(_entry(job, written.relative_to(out), recipe, settings, digest, sha256(written)))
     except OdekitError as error:
         text = " ".join(str(error).split())
         return job.source, entries, text if str(job.source) in text else f"{job.source}: {text}"
@@ -187,7 +187,7 @@ def _one(job: Job, out: Path, settings: Settings, selection: Selection) -> Outco
 
 
 def _write(image: Image, path: Path, format: str) -> Path:
-    """Written with 8 bits and without a profile, so that the numbers in the file are those of the damage."""
+    """Write with 8 bits and without a profile, so that the values in the file are those of the damage."""
     plain = replace(image, meta=replace(image.meta, bits=8))
     return io.write(plain, path, format=format, keep_metadata=False)
 

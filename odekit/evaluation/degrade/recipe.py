@@ -1,4 +1,4 @@
-"""From `--kind` to what is done to each picture: one kind, a chain of several, one at random, or all."""
+"""The damage that `--kind` selects: one kind, a chain of several, one at random, or all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from odekit.plugins.catalog import Catalog, PluginCatalog
 Steps: TypeAlias = "Sequence[tuple[str, int]]"
 """A chain from Python: (kind, severity) in the order they are applied."""
 DRAWN: dict[str, tuple[str, ...]] = {"random": KINDS, "paper": PAPER_KINDS}
-"""Words for one kind at random for each picture, and what it is drawn from."""
+"""Names that draw one kind at random for each image, and the kinds they draw from."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Recipe:
         return [{key: value for key, value in part.tree().items() if value is not None} for part in self.parts]
 
     def apply(self, image: Image, seed: int) -> Image:
-        """The damaged picture. Its noise depends on seed, picture, kind, severity and place in the recipe alone."""
+        """The damaged image. Its noise depends only on seed, image, kind, severity and place in the recipe."""
         catalog = corruptions()
         for number, part in enumerate(self.parts):
             options: object = part.options
@@ -48,7 +48,7 @@ class Recipe:
         return image
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For other processes: as plain data, since the option models are made when first needed."""
+        """Pickle as plain data, because the option models are created lazily."""
         return rebuild, (self.name, self.tree())
 
 
@@ -60,13 +60,13 @@ def rebuild(name: str, tree: list[dict[str, Any]]) -> Recipe:
 
 @dataclass(frozen=True)
 class Selection:
-    """What happens to every picture: the only recipe, each of them (`all`), or one drawn for it (`draw`)."""
+    """The recipes of a run: one for every image, each of them (`all`), or one drawn for each image (`draw`)."""
 
     recipes: tuple[Recipe, ...]
     mode: Literal["one", "all", "draw"] = "one"
 
     def of(self, image: Image, seed: int) -> tuple[Recipe, ...]:
-        """The recipes for this picture."""
+        """The recipes for this image."""
         if self.mode != "draw":
             return self.recipes
         number = stream(seed, image.origin, "degrade:random", image.face).integers(len(self.recipes))
@@ -74,15 +74,15 @@ class Selection:
 
 
 def corruptions() -> Catalog:
-    """The process's catalogue, with the built-in kinds in it."""
-    found = installed.catalog()
-    if all(entry.dist != "odekit" for entry in found.entries.get(("corruption", KINDS[0]), [])):
-        register(PluginCatalog(found, "odekit"))
-    return found
+    """The catalogue of this process, with the built-in kinds of damage."""
+    catalog = installed.catalog()
+    if all(entry.dist != "odekit" for entry in catalog.entries.get(("corruption", KINDS[0]), [])):
+        register(PluginCatalog(catalog, "odekit"))
+    return catalog
 
 
 def damage(image: Image, steps: str | Steps, seed: int = 0, severity: int = 4, table: str = "auto") -> Image:
-    """One picture through one kind (at `severity`) or through a chain of (kind, severity), with its own noise.
+    """An image damaged by one kind (at `severity`) or by a chain of (kind, severity).
 
     Raises:
         ConfigError: unknown kind or table, severity out of range.
@@ -93,17 +93,17 @@ def damage(image: Image, steps: str | Steps, seed: int = 0, severity: int = 4, t
 
 
 def select(kind: str, severity: int, table: str = "auto", settings: str = "") -> Selection:
-    """The meaning of `--kind`.
+    """The damage that `--kind` selects.
 
     Args:
-        kind: a corruption of the catalogue, `random` (one of all built-in kinds for each picture), `paper` (one of the
+        kind: a corruption of the catalogue, `random` (one of all built-in kinds for each image), `paper` (one of the
             paper's 20), `all` (each of the built-in kinds), or the path of a YAML file with a list of kinds.
-        severity: 1 to 5, where the YAML says no other.
+        severity: 1 to 5; the YAML may override it.
         table: `auto`, `64` or `224`.
         settings: options of a single kind as YAML, such as "{fraction: 0.5}".
 
     Raises:
-        ConfigError: something unknown or out of range, with the nearest name or with file:line:column.
+        ConfigError: an unknown name or a value out of range, with the nearest name or with file:line:column.
     """
     if settings and (kind in DRAWN or kind == "all" or kind.endswith((".yaml", ".yml"))):
         raise ConfigError(f"--set changes the options of one kind, not of '{kind}'; name a kind or write them in YAML")
@@ -140,7 +140,7 @@ def _from_yaml(path: Path, severity: int, table: str) -> Recipe:
 
 
 def _filled(raw: Any, severity: int, table: str) -> Any:
-    """The mapping of a part with severity and table where the part has such options and does not say them itself."""
+    """The mapping of a part with severity and table, where the part has these options and does not set them."""
     if severity not in SEVERITIES or isinstance(severity, bool):
         raise ConfigError(f"severity {severity!r} is not a whole number from 1 (mild) to 5 (severe)")
     if table not in TABLES:
@@ -148,12 +148,12 @@ def _filled(raw: Any, severity: int, table: str) -> Any:
     name = raw.get("use") if isinstance(raw, dict) else None
     if not isinstance(name, str) or ("corruption", name.rpartition(":")[2]) not in corruptions().entries:
         return raw
-    known = corruptions().get("corruption", name).options.model_fields
-    return {key: value for key, value in (("severity", severity), ("table", table)) if key in known} | raw
+    fields = corruptions().get("corruption", name).options.model_fields
+    return {key: value for key, value in (("severity", severity), ("table", table)) if key in fields} | raw
 
 
 def _checked(recipe: Recipe, where: str) -> Recipe:
-    """The recipe, whose parts have been made once so that a wrong option is told before any picture is read."""
+    """The recipe, after its parts were made once, so that wrong options are errors before any image is read."""
     for part in recipe.parts:
         try:
             corruptions().get("corruption", part.name).load()(part.options)

@@ -1,4 +1,4 @@
-"""Clean faces for experiments, with names: of a folder, tar or npz, or the test faces of a checkout."""
+"""Clean faces for experiments: of a folder, tar or npz with a split, or the test faces of a checkout."""
 
 from __future__ import annotations
 
@@ -9,98 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.errors import InputError
+from odekit.images import face_sets
+
+Pictures = NDArray[np.uint8]
+TEST_FACES = Path(__file__).parents[3] / "tests" / "data" / "faces" / "faces64_test.npz"
+"""128 test faces; only in a checkout of the repository."""
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Pictures uint8 (N, S, S, 3) and a name for each."""
+    """Images uint8 (N, S, S, 3) with a name for each."""
 
     names: tuple[str, ...]
     pictures: Pictures
     source: str
 
 
-def faces(path: Path | None, split: str, side: int, limit: int | None = None) -> Faces:
-    """Faces of one split at `side` pixels (area means of larger ones); `limit` of them are taken evenly.
-
-    Args:
-        path: a folder of faces, a tar, an npz, or a folder with index.csv and archives such as faces64.npz; the test
-            faces of a checkout where None.
-        split: train, val, test, or all.
-        side: in pixels.
-        limit: at most this many.
-
-    Raises:
-        InputError: nothing to read, no such split, or faces smaller than `side`.
-    """
-    from odekit.images import face_sets
-
-    if path is None:
-        if not TEST_FACES.is_file():
-            raise InputError("no faces: give --faces with a folder, tar or npz of aligned faces")
-        path, split = TEST_FACES, "all"
-    file = archive(path, side) if path.is_dir() else path
-    found = face_sets.read(file, side)
-    if split not in (*face_sets.SPLITS, "all"):
-        raise InputError(f"--split {split}: choose {', '.join(face_sets.SPLITS)} or all")
-    which = np.flatnonzero(found.split == split) if split != "all" else np.arange(len(found.images))
-    if not len(which):
-        raise InputError(f"{file}: no {split} faces; choose another --split, or mend that of the data")
-    if limit is not None and limit < len(which):
-        which = which[[round((i + 0.5) * len(which) / limit - 0.5) for i in range(limit)]]
-    names = [stem(found.names[i]) if found.names else f"face{i:05d}" for i in which]
-    return Faces(
-        tuple(unique(names)),
-        at_side(found.images[which], side),
-        f"{'' if split == 'all' else f'{split} '}faces of {path.name}",
-    )
-
-
-def archive(folder: Path, side: int) -> Path:
-    """What to read of a folder: itself where it holds pictures, or the archive whose pictures suit `side`.
-
-    An archive says the side of its pictures in its name (faces64.npz); the smallest that is no smaller is taken.
-
-    Raises:
-        InputError: neither.
-    """
-    from odekit.images.face_sets import SUFFIXES
-
-    if any(path.suffix.lower() in SUFFIXES for path in folder.rglob("*")):
-        return folder
-    found = {
-        path: int("".join(letter for letter in path.stem if letter.isdigit()) or 0)
-        for path in sorted([*folder.glob("*.npz"), *folder.glob("*.tar")])
-    }
-    fitting = [path for path, own in found.items() if own >= side and own % side == 0]
-    if not fitting:
-        raise InputError(f"{folder}: no pictures, and no npz or tar of faces of {side} px or a multiple of it")
-    return min(fitting, key=lambda path: found[path])
-
-
-def stem(name: str) -> str:
-    """A file's name without its ending, folders joined by dashes."""
-    return PurePosixPath(name).with_suffix("").as_posix().replace("/", "-")
-
-
-def unique(names: list[str]) -> list[str]:
-    """The names, numbered where one stands twice."""
-    seen: dict[str, int] = {}
-    out = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        out.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return out
-
-
-TEST_FACES = Path(__file__).parents[3] / "tests" / "data" / "faces" / "faces64_test.npz"
-"""128 test faces, in a checkout of the repository only."""
-Pictures = NDArray[np.uint8]
-
-
 @dataclass(frozen=True)
 class FaceSet:
-    """Pictures uint8 (N, S, S, 3) by split; a split may be empty."""
+    """Images uint8 (N, S, S, 3) by split; a split may be empty."""
 
     train: Pictures
     val: Pictures
@@ -111,6 +38,72 @@ class FaceSet:
         """val, then test."""
         return np.concatenate([self.val, self.test])
 
+    @property
+    def test_or_val(self) -> Pictures:
+        """test, or val where there is no test split."""
+        return self.test if len(self.test) else self.val
+
+
+def faces(path: Path | None, split: str, side: int, limit: int | None = None) -> Faces:
+    """Faces of one split at `side` pixels (area means of larger ones).
+
+    Args:
+        path: a folder of faces, a tar, an npz, or a folder with index.csv and archives such as faces64.npz; the test
+            faces of a checkout where None.
+        split: train, val, test, or all.
+        side: in pixels.
+        limit: at most this many, spread evenly over the split.
+
+    Raises:
+        InputError: nothing to read, no such split, or faces smaller than `side`.
+    """
+    if path is None:
+        if not TEST_FACES.is_file():
+            raise InputError("no faces: give --faces with a folder, tar or npz of aligned faces")
+        path, split = TEST_FACES, "all"
+    file = find_archive(path, side) if path.is_dir() else path
+    data = face_sets.read(file, side)
+    if split not in (*face_sets.SPLITS, "all"):
+        raise InputError(f"--split {split}: choose {', '.join(face_sets.SPLITS)} or all")
+    chosen = np.flatnonzero(data.split == split) if split != "all" else np.arange(len(data.images))
+    if not len(chosen):
+        raise empty_split(file, split)
+    if limit is not None and limit < len(chosen):
+        chosen = chosen[[round((i + 0.5) * len(chosen) / limit - 0.5) for i in range(limit)]]
+    names = [flat_name(data.names[i]) if data.names else f"face{i:05d}" for i in chosen]
+    return Faces(
+        tuple(numbered(names)),
+        at_side(data.images[chosen], side),
+        f"{'' if split == 'all' else f'{split} '}faces of {path.name}",
+    )
+
+
+def faces_of_split(path: Path, split: str, side: int) -> Pictures:
+    """The faces of one split of a folder, tar or npz, at least `side` pixels large and not reduced.
+
+    Raises:
+        InputError: nothing to read, or no faces in this split.
+    """
+    data = face_sets.read(path, side)
+    pictures: Pictures = data.images[data.split == split]
+    if not len(pictures):
+        raise empty_split(path, split)
+    return pictures
+
+
+def train_faces(path: Path | None, side: int, least: int = 1) -> Pictures:
+    """The training faces of a folder, tar or npz at `side` pixels.
+
+    Raises:
+        InputError: nothing to read, or fewer than `least`.
+    """
+    if path is not None:
+        data = face_sets.read(path, side)
+        pictures = data.images[data.split == "train"]
+        if len(pictures) >= least:
+            return at_side(pictures, side)
+    raise InputError("there are no train faces to calibrate on: give --data with a split")
+
 
 def face_set(path: Path | None, side: int) -> FaceSet:
     """Faces at `side` pixels (area means of larger ones): of a folder, tar or npz, or the checkout's test faces.
@@ -118,26 +111,64 @@ def face_set(path: Path | None, side: int) -> FaceSet:
     Raises:
         InputError: nothing to read, or no held-out faces in it.
     """
-    from odekit.images import face_sets
-
     if path is None:
         if not TEST_FACES.is_file():
             raise InputError("no faces to measure on: give --data with a folder, tar or npz of aligned faces")
         with np.load(TEST_FACES, allow_pickle=False) as file:
             test = at_side(file["images"], side)
         return FaceSet(test[:0], test[:0], test)
-    found = face_sets.read(path, side)
-    parts = [at_side(found.images[found.split == name], side) for name in face_sets.SPLITS]
+    data = face_sets.read(path, side)
+    parts = [at_side(data.images[data.split == name], side) for name in face_sets.SPLITS]
     if not len(parts[1]) + len(parts[2]):
-        raise InputError(f"{path}: no val or test faces to measure on; mend its split")
+        raise InputError(f"{path}: no val or test faces to measure on; correct its split")
     return FaceSet(*parts)
 
 
-def at_side(pictures: Pictures, side: int) -> Pictures:
-    """The means over blocks of pixels, rounded.
+def empty_split(path: Path, split: str) -> InputError:
+    """The error for a split without faces."""
+    return InputError(f"{path}: no {split} faces; choose another --split, or correct that of the data")
+
+
+def find_archive(folder: Path, side: int) -> Path:
+    """The folder itself where it holds images, or the archive in it whose images suit `side`.
+
+    An archive has the side of its images in its name (faces64.npz); the smallest that is not smaller is chosen.
 
     Raises:
-        InputError: the pictures' side is no multiple of `side`.
+        InputError: neither.
+    """
+    if any(path.suffix.lower() in face_sets.SUFFIXES for path in folder.rglob("*")):
+        return folder
+    archives = {
+        path: int("".join(letter for letter in path.stem if letter.isdigit()) or 0)
+        for path in sorted([*folder.glob("*.npz"), *folder.glob("*.tar")])
+    }
+    fitting = [path for path, own in archives.items() if own >= side and own % side == 0]
+    if not fitting:
+        raise InputError(f"{folder}: no pictures, and no npz or tar of faces of {side} px or a multiple of it")
+    return min(fitting, key=lambda path: archives[path])
+
+
+def flat_name(name: str) -> str:
+    """A file's name without its suffix, folders joined by dashes."""
+    return PurePosixPath(name).with_suffix("").as_posix().replace("/", "-")
+
+
+def numbered(names: list[str]) -> list[str]:
+    """The names, with a number at repeated ones."""
+    counts: dict[str, int] = {}
+    out = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        out.append(name if counts[name] == 1 else f"{name}-{counts[name]}")
+    return out
+
+
+def at_side(pictures: Pictures, side: int) -> Pictures:
+    """Images reduced to `side` pixels: the means over blocks of pixels, rounded.
+
+    Raises:
+        InputError: the images' side is no multiple of `side`.
     """
     count, large = pictures.shape[:2]
     if large % side:

@@ -1,4 +1,4 @@
-"""Results as a page of Markdown: what was done, the tables, what failed, and how to read it."""
+"""Results as Markdown: a whole page, or the block between the markers of a page with hand-written text."""
 
 from __future__ import annotations
 
@@ -6,60 +6,90 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from odekit.core.files import write_atomic
 from odekit.evaluation import tables
 from odekit.evaluation.results import Results
 
-WIDE = 10
-"""Methods beyond which tables by damage are too wide to read, as those of sweeps; `rows.csv` has every picture."""
+MOST_METHODS = 10
+"""Methods beyond which tables by damage are too wide to read; `rows.csv` has every image."""
+BLOCK = "results"
+"""The name of the markers."""
 
 
 def page(results: Results) -> str:
-    """The whole page."""
-    parts = [f"# {results.title}", facts(results), tables.markdown(tables.headings(results), tables.table(results))]
+    """The results as a whole page."""
+    return f"# {results.title}\n\n{body(results)}\n"
+
+
+def body(results: Results) -> str:
+    """The results without the title of the page."""
+    parts = [facts(results), tables.markdown(tables.headings(results), tables.table(results))]
     parts.append("\n".join(f"- {note}" for note in results.notes))
     for quote in results.quotes:
         parts += [f"## {quote.source}", quote.remark, tables.markdown(*tables.printed(quote.rows))]
     if results.differences:
-        parts += ["## Differences, picture by picture", "Means over the pictures that both have; paired bootstrap."]
+        parts += ["## Paired differences", "Means over the images that both methods have; paired bootstrap."]
         parts.append(tables.markdown(*tables.differences(results)))
     parts += by_damage(results)
     parts += [f"![{name}]({path})" for name, path in results.figures.items()]
     parts += ["## What failed", "\n".join(f"- {line}" for line in results.problems) or "Nothing."]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def publish(results: Results, folder: Path, path: Path) -> None:
-    """Write the page somewhere else than the document, with copies of its pictures beside it."""
+    """Write the results into a page outside the document's folder, with copies of its figures beside the page.
+
+    In a page with the markers `<!-- begin results -->` and `<!-- end results -->`, only the text between them is
+    replaced; any other file is overwritten with a whole page, which has the markers.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     figures = {}
     for name, figure in results.figures.items():
         copy = path.with_name(f"{path.stem}-{Path(figure).name}")
         shutil.copyfile(folder / figure, copy)
         figures[name] = copy.name
-    tables.write(path, page(replace(results, figures=figures)))
+    content = body(replace(results, figures=figures))
+    text = replace_block(path.read_text(encoding="utf-8"), BLOCK, content) if path.is_file() else None
+    write_atomic((text or f"# {results.title}\n\n{block(BLOCK, content)}\n").encode(), path)
+
+
+def block(name: str, content: str) -> str:
+    """Content between markers."""
+    return f"<!-- begin {name} -->\n{content}\n<!-- end {name} -->"
+
+
+def replace_block(text: str, name: str, content: str) -> str | None:
+    """Text with the content between the markers of this name replaced; None where it does not have both markers."""
+    head, begin, rest = text.partition(f"<!-- begin {name} -->\n")
+    _, end, tail = rest.partition(f"<!-- end {name} -->")
+    return f"{head}{block(name, content)}{tail}" if begin and end else None
 
 
 def facts(results: Results) -> str:
     """Command, data, machine and time."""
     machine = results.machine
     versions = machine.get("versions", {})
-    shown = ", ".join(f"{name} {versions[name]}" for name in ("odekit", "torch", "numpy") if name in versions)
-    where = [str(machine.get("processor", "")), f"{machine.get('cores', '?')} cores"]
-    where += [f"{key} {machine[key]}" for key in ("device", "precision", "slots", "threads") if key in machine]
-    spent = sum(machine.get("chain_seconds", {}).values())
+    packages = ", ".join(f"{name} {versions[name]}" for name in ("odekit", "torch", "numpy") if name in versions)
+    words = [str(machine.get("processor", "")), f"{machine.get('cores', '?')} cores"]
+    labels = {"device": "device", "precision": "precision", "slots": "batch size", "threads": "threads"}
+    words += [f"{label} {machine[key]}" for key, label in labels.items() if key in machine]
+    seconds = sum(machine.get("chain_seconds", {}).values())
     lines = [
         f"- command: `{results.command}`",
         f"- pictures: {results.how}",
-        f"- machine: {', '.join(part for part in where if part)}; {shown}",
-        f"- time: {spent:.0f} s inside the chains, {results.seconds:.0f} s measuring; {results.started}",
+        f"- machine: {', '.join(word for word in words if word)}; {packages}",
+        f"- time: {seconds:.0f} s inside the chains, {results.seconds:.0f} s measuring; {results.started}",
     ]
     return "\n".join(lines)
 
 
 def by_damage(results: Results) -> list[str]:
-    """A table for each metric, a line for each damage; nothing where there is only one, or more methods than `WIDE`."""
+    """A table for each metric with a line for each damage.
+
+    Empty where there is only one damage, or more than `MOST_METHODS` methods.
+    """
     parts: list[str] = []
-    if len(results.methods) > WIDE:
+    if len(results.methods) > MOST_METHODS:
         return parts
     for metric in results.metrics:
         head, lines = tables.by_damage(results, metric.name)

@@ -1,4 +1,4 @@
-"""Methods run on the pictures of an experiment, and compared: what table1, synergy and sweep have in common."""
+"""Methods run on the images of an experiment and compared; shared by table1, synergy, sweep and tradeoff."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 
 from odekit.chains.chain import Chain, find_chain
 from odekit.core.files import read_json
+from odekit.core.options import Part
 from odekit.core.spelling import nearest
 from odekit.errors import ConfigError, OdekitError
 from odekit.evaluation.compare import compare
-from odekit.evaluation.experiments.setting import Stage
+from odekit.evaluation.evaluate import open_panel
+from odekit.evaluation.experiments.setting import ExperimentData, Setting, prepare_data
 from odekit.evaluation.pairing import Case, pictures
 from odekit.evaluation.panel import Panel
 from odekit.evaluation.results import Method, Plot, Quote, Results
@@ -29,7 +31,7 @@ SOURCE = Method("damaged", "Source (damaged)", "damaged")
 
 
 class Interrupted(OdekitError):
-    """The run was stopped before its end; what was finished is kept."""
+    """The run was stopped before its end; finished results are kept."""
 
     def __init__(self, message: str, stopped: str) -> None:
         super().__init__(message)
@@ -38,22 +40,22 @@ class Interrupted(OdekitError):
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A method that is run."""
+class MethodSpec:
+    """A method to run."""
 
     name: str
-    """Of its folder; letters, digits, dots, dashes."""
+    """The name of its folder; letters, digits, dots, dashes."""
     label: str
     chain: Chain
     source: Path | None = None
-    """Folder of its inputs; the damaged pictures where None."""
+    """Folder of its inputs; the damaged images where None."""
     before: str = ""
-    """The method that made its inputs, whose costs are added to its own."""
+    """The method that made its inputs; its costs are added."""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class How:
+class RunSettings:
     """How methods are run and measured."""
 
     device: str = "auto"
@@ -62,12 +64,13 @@ class How:
     overwrite: bool = False
     processes: int | None = None
     command: str = ""
-    tell: Callable[[str], None] = lambda text: None
-    progress: Callable[[], Any] = lambda: None
-    """Makes a progress bar (a context) for one method."""
+    report: Callable[[str], None] = lambda text: None
+    """Called with a line on each step."""
+    progress_bar: Callable[[], Any] = lambda: None
+    """Makes a progress bar (a context manager) for one method."""
 
 
-def contender(text: str) -> Contender:
+def parse_method(text: str) -> MethodSpec:
     """A method by the name of a chain, the path of one, or the name of an upsampler (`resize` changes nothing).
 
     Raises:
@@ -77,80 +80,94 @@ def contender(text: str) -> Contender:
     parts = catalog()
     if text not in parts.chains and text in parts.names("upsampler"):
         part = {"use": text, "scale": 1.0} if text == "resize" else text
-        return Contender(
-            text, text, Chain([Upsample(part) if isinstance(part, str) else {"upsample": part}], name=text)
-        )
+        stage = Upsample(part) if isinstance(part, str) else {"upsample": part}
+        return MethodSpec(text, text, Chain([stage], name=text))
     if text not in parts.chains and not Path(text).suffix and "/" not in text:
         raise ConfigError(f"unknown method '{text}'{nearest(text, [*parts.chains, *parts.names('upsampler')])}")
     name = find_chain(text, parts).stem
-    return Contender(name, name, Chain.load(text))
+    return MethodSpec(name, name, Chain.load(text))
 
 
-def contenders(text: str) -> list[Contender]:
-    """`--methods odedit,sdedit,resize`. Raises ConfigError: unknown, named twice, or none."""
-    found = [contender(name) for name in text.split(",") if name.strip()]
-    names = [one.name for one in found]
-    if not found or "damaged" in names:
+def parse_methods(text: str) -> list[MethodSpec]:
+    """The methods of `--methods odedit,sdedit,resize`. Raises ConfigError: unknown, named twice, or none."""
+    methods = [parse_method(name) for name in text.split(",") if name.strip()]
+    names = [one.name for one in methods]
+    if not methods or "damaged" in names:
         raise ConfigError(
             "--methods: name chains or upsamplers, with commas between; the damaged pictures are always in"
         )
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"--methods: two are called '{name}'; rename a file")
-    return found
+    return methods
 
 
-def ready(entrants: Sequence[Contender]) -> None:
-    """See to it that every chain can run, before the first one does. Raises ConfigError or WeightsError."""
-    for one in entrants:
-        require([weights["name"] for weights in one.chain.plan().weights], catalog())
-
-
-def run(stage: Stage, one: Contender, how: How) -> None:
-    """Run a method into OUT/methods/NAME; what its records prove done is left alone.
+def open_experiment(
+    setting: Setting,
+    methods: Sequence[MethodSpec],
+    metrics: Mapping[str, Part],
+    settings: RunSettings,
+    out: Path,
+    resume: bool,
+) -> tuple[Panel, ExperimentData]:
+    """The metrics and the images of an experiment, after a check that every chain can run.
 
     Raises:
-        Interrupted: by Ctrl-C or the like.
+        ConfigError: unknown damage or metric, or a folder of another experiment.
+        InputError: no faces.
+        WeightsError: weights of a metric or chain are absent.
+    """
+    panel = open_panel(metrics, settings.device)
+    for one in methods:
+        require([weights["name"] for weights in one.chain.plan().weights], catalog())
+    return panel, prepare_data(out, setting, resume, settings.overwrite)
+
+
+def run_method(data: ExperimentData, one: MethodSpec, settings: RunSettings) -> None:
+    """Run a method into OUT/methods/NAME; results that its records prove finished stay.
+
+    Raises:
+        Interrupted: by Ctrl-C or a signal.
         OdekitError: the chain cannot run at all (weights, device, or a folder of another chain).
     """
-    out = folder(stage, one.name)
-    if how.overwrite:
+    out = method_folder(data, one.name)
+    if settings.overwrite:
         shutil.rmtree(out, ignore_errors=True)
     options = RunOptions(
-        out, stage.setting.seed, how.device, how.precision, how.batch_size, resume=True
+        out, data.setting.seed, settings.device, settings.precision, settings.batch_size, resume=True
     )  # fmt: skip
-    how.tell(f"{one.label}")
-    with how.progress() as bar:
-        summary = Runner(one.chain, options, bar).run([one.source or stage.damaged])
+    settings.report(one.label)
+    with settings.progress_bar() as bar:
+        summary = Runner(one.chain, options, bar).run([one.source or data.damaged])
     if summary.stopped:
-        said = f"stopped ({summary.stopped}) in {one.label}; what was finished is in {stage.out}, --resume goes on"
-        raise Interrupted(said, summary.stopped)
+        message = f"stopped ({summary.stopped}) in {one.label}; finished results are in {data.out}, --resume goes on"
+        raise Interrupted(message, summary.stopped)
 
 
-def folder(stage: Stage, name: str) -> Path:
-    """Where the results of a method lie."""
-    return stage.out / "methods" / name
+def method_folder(data: ExperimentData, name: str) -> Path:
+    """The folder of a method's results."""
+    return data.out / "methods" / name
 
 
-def results_of(stage: Stage, names: Sequence[str]) -> list[Case]:
-    """The cases with the results of methods, or why there is none."""
-    failures = {name: _failures(folder(stage, name)) for name in names}
-    there = {name: _results(folder(stage, name)) for name in names}
+def with_results(data: ExperimentData, names: Sequence[str]) -> list[Case]:
+    """The cases with the results of methods, or the reason why there is none."""
+    failures = {name: _failures(method_folder(data, name)) for name in names}
+    results = {name: _results(method_folder(data, name)) for name in names}
     cases = []
-    for case in stage.cases:
-        found = {name: there[name].get(case.name) for name in names}
-        pictures = dict(case.pictures) | {name: path for name, path in found.items() if path is not None}
+    for case in data.cases:
+        paths = {name: results[name].get(case.name) for name in names}
+        images = dict(case.pictures) | {name: path for name, path in paths.items() if path is not None}
         errors = {
-            name: f"{name} failed: {failures[name].get(case.name, 'no result')}" for name in names if not found[name]
+            name: f"{name} failed: {failures[name].get(case.name, 'no result')}" for name in names if not paths[name]
         }
-        cases.append(replace(case, pictures=pictures, errors=errors))
+        cases.append(replace(case, pictures=images, errors=errors))
     return cases
 
 
 def _results(out: Path) -> dict[str, str]:
     try:
         return pictures(out)
-    except ConfigError:  # every picture failed
+    except ConfigError:  # every image failed
         return {}
 
 
@@ -159,24 +176,24 @@ def _failures(out: Path) -> dict[str, str]:
     return {Path(one["input"]).stem: one["error"] for one in listed} if isinstance(listed, list) else {}
 
 
-def costs(cases: Sequence[Case], names: Sequence[str]) -> dict[tuple[str, str], Cost]:
-    """Calls and seconds by picture and method, from the records."""
-    found: dict[tuple[str, str], Cost] = {}
+def read_costs(cases: Sequence[Case], names: Sequence[str]) -> dict[tuple[str, str], Cost]:
+    """Calls and seconds by image and method, from the records."""
+    costs: dict[tuple[str, str], Cost] = {}
     for case in cases:
         for name in names:
             path = case.pictures.get(name)
             record = None if path is None else read_json(Path(f"{path}.json"))
             if isinstance(record, dict):
-                found[case.name, name] = (record.get("calls"), record.get("seconds"))
-    return found
+                costs[case.name, name] = (record.get("calls"), record.get("seconds"))
+    return costs
 
 
-def added(found: Mapping[tuple[str, str], Cost], one: Contender) -> dict[tuple[str, str], Cost]:
-    """The costs of a method and of the one before it."""
+def summed_costs(costs: Mapping[tuple[str, str], Cost], one: MethodSpec) -> dict[tuple[str, str], Cost]:
+    """The costs of a method plus those of the method that made its inputs."""
     out: dict[tuple[str, str], Cost] = {}
-    for (case, name), (calls, seconds) in found.items():
+    for (case, name), (calls, seconds) in costs.items():
         if name == one.name:
-            more_calls, more_seconds = found.get((case, one.before), (None, None))
+            more_calls, more_seconds = costs.get((case, one.before), (None, None))
             out[case, name] = (
                 None if calls is None or more_calls is None else calls + more_calls,
                 None if seconds is None or more_seconds is None else seconds + more_seconds,
@@ -184,28 +201,28 @@ def added(found: Mapping[tuple[str, str], Cost], one: Contender) -> dict[tuple[s
     return out
 
 
-def described(one: Contender, found: Mapping[tuple[str, str], Cost]) -> Method:
-    """A method with its mean costs."""
-    mine = [cost for (_, name), cost in found.items() if name == one.name]
-    calls = [calls for calls, _ in mine if calls is not None]
-    seconds = [seconds for _, seconds in mine if seconds is not None]
-    mean = [sum(values) / len(values) if values else None for values in (calls, seconds)]
-    return Method(one.name, one.label, "chain", one.chain.tree(), mean[0], mean[1], one.settings)
+def describe_method(one: MethodSpec, costs: Mapping[tuple[str, str], Cost]) -> Method:
+    """The entry of a method in the document, with its mean costs."""
+    own = [cost for (_, name), cost in costs.items() if name == one.name]
+    calls = [calls for calls, _ in own if calls is not None]
+    seconds = [seconds for _, seconds in own if seconds is not None]
+    means = [sum(values) / len(values) if values else None for values in (calls, seconds)]
+    return Method(one.name, one.label, "chain", one.chain.tree(), means[0], means[1], one.settings)
 
 
-def machine(stage: Stage, names: Sequence[str]) -> dict[str, Any]:
-    """Device, precision, slots and threads, as the first run wrote them."""
+def run_environment(data: ExperimentData, names: Sequence[str]) -> dict[str, Any]:
+    """Device, precision, batch size and threads, from the first run's `run.json`."""
     for name in names:
-        stored = read_json(folder(stage, name) / "run.json")
+        stored = read_json(method_folder(data, name) / "run.json")
         if isinstance(stored, dict):
             return {key: stored[key] for key in ("device", "precision", "slots", "threads") if key in stored}
     return {}
 
 
-def compared(
-    stage: Stage,
-    entrants: Sequence[Contender],
-    how: How,
+def compare_methods(
+    data: ExperimentData,
+    methods: Sequence[MethodSpec],
+    settings: RunSettings,
     *,
     name: str,
     title: str,
@@ -214,22 +231,34 @@ def compared(
     plots: tuple[Plot, ...] = (),
     pairs: Sequence[tuple[str, str]] = (),
 ) -> Results:
-    """Measure all methods and the damaged pictures; `rows.csv` is written into the experiment's folder."""
-    names = [one.name for one in entrants]
-    cases = results_of(stage, names)
-    found = costs(cases, names)
-    spent = {
-        name: round(sum(cost[1] or 0.0 for (_, whose), cost in found.items() if whose == name), 2) for name in names
+    """Measure all methods and the damaged images; `rows.csv` is written into the experiment's folder.
+
+    Args:
+        data: the images.
+        methods: that were run.
+        settings: how they were run.
+        name: of the experiment.
+        title: of the document.
+        panel: the metrics.
+        quotes: printed figures of others.
+        plots: of the document.
+        pairs: of methods whose differences are wanted beside those from the damaged images.
+    """
+    names = [one.name for one in methods]
+    cases = with_results(data, names)
+    costs = read_costs(cases, names)
+    seconds = {
+        name: round(sum(cost[1] or 0.0 for (_, method), cost in costs.items() if method == name), 2) for name in names
     }
-    for one in entrants:
+    for one in methods:
         if one.before:
-            found |= added(found, one)
-    how.tell("measuring")
+            costs |= summed_costs(costs, one)
+    settings.report("measuring")
     results = compare(
-        cases, [SOURCE, *(described(one, found) for one in entrants)], panel, name=name, title=title,
-        how=stage.setting.said(stage.source, len(cases)), out=stage.out, command=how.command, against=SOURCE.name,
-        pairs=pairs,
-        seed=stage.setting.seed, processes=how.processes, fit=True, machine=machine(stage, names),
-        facts=lambda case, method: found.get((case.name, method), (None, None)),
+        cases, [SOURCE, *(describe_method(one, costs) for one in methods)], panel, name=name, title=title,
+        how=data.setting.describe(data.source, len(cases)), out=data.out, command=settings.command,
+        against=SOURCE.name, pairs=pairs, seed=data.setting.seed, processes=settings.processes, fit=True,
+        machine=run_environment(data, names),
+        facts=lambda case, method: costs.get((case.name, method), (None, None)),
     )  # fmt: skip
-    return replace(results, quotes=quotes, plots=plots, machine=dict(results.machine) | {"chain_seconds": spent})
+    return replace(results, quotes=quotes, plots=plots, machine=dict(results.machine) | {"chain_seconds": seconds})

@@ -1,4 +1,4 @@
-"""The pictures of an experiment: clean faces and damaged ones in a folder, made once and found again."""
+"""The images of an experiment: clean and damaged faces in a folder, written once and reused when a run resumes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from odekit.chains import document
-from odekit.core.files import read_json, write_json
+from odekit.core.files import read_json, sha256, write_json
 from odekit.core.image import Image
 from odekit.errors import ConfigError
 from odekit.evaluation.degrade import manifest
@@ -24,35 +24,35 @@ NAME = "bench.json"
 
 @dataclass(frozen=True)
 class Setting:
-    """What is damaged, and how. Written to OUT/bench.json."""
+    """The faces of an experiment and their damage. Written to OUT/bench.json."""
 
     faces: str | None = None
     """Path of the clean faces; the test faces of a checkout where None."""
     split: str = "test"
     limit: int | None = None
     kinds: tuple[str, ...] = PAPER_KINDS
-    """Each face has one of them, in turn."""
+    """Each face gets one of them, in turn."""
     severity: int = 4
     options: str = ""
-    """Options of the kind as YAML, where there is one kind."""
+    """Options of the kind as YAML; only with a single kind."""
     seed: int = 0
     side: int = 64
-    """Of the damaged pictures."""
+    """Side of the damaged images."""
     reference_side: int | None = None
-    """Of the clean pictures that results are held against; `side` where None."""
+    """Side of the clean images that results are compared with; `side` where None."""
 
     def tree(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self) | {"kinds": list(self.kinds)}
 
     def recipes(self) -> list[Recipe]:
-        """What is done to the faces in turn. Raises ConfigError for an unknown kind, with the nearest name."""
+        """The damage of the faces, in turn. Raises ConfigError for an unknown kind, with the nearest name."""
         if self.options and len(self.kinds) != 1:
             raise ConfigError("options belong to one kind of damage; name that alone")
         return [select(kind, self.severity, "auto", self.options).recipes[0] for kind in self.kinds]
 
-    def said(self, source: str, count: int) -> str:
-        """The setting in a sentence."""
+    def describe(self, source: str, count: int) -> str:
+        """The setting in one line."""
         kinds = self.kinds[0] if len(self.kinds) == 1 else f"{len(self.kinds)} kinds of damage in turn"
         chosen = document.parse(self.options, "options").data if self.options else {}
         options = f" ({', '.join(f'{key}={value}' for key, value in chosen.items())})" if chosen else ""
@@ -64,34 +64,34 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """The pictures on disk."""
+class ExperimentData:
+    """The images of an experiment on disk."""
 
     out: Path
     setting: Setting
     source: str
     cases: tuple[Case, ...]
-    """With the damaged pictures, in order of the damage."""
+    """With the damaged images, ordered by damage."""
 
     @property
     def clean(self) -> Path:
-        """Folder of the clean pictures."""
+        """Folder of the clean images."""
         return self.out / "clean"
 
     @property
     def damaged(self) -> Path:
-        """Folder of the damaged pictures."""
+        """Folder of the damaged images."""
         return self.out / "damaged"
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
-    """`--kinds fog,jpeg` or `--kinds paper`."""
+    """The kinds of `--kinds fog,jpeg` or `--kinds paper`."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     return PAPER_KINDS if names in (["paper"], []) else tuple(names)
 
 
-def prepare(out: Path, setting: Setting, resume: bool = False, overwrite: bool = False) -> Stage:
-    """Write the clean and the damaged pictures and the manifest; on resuming, what is missing of them.
+def prepare_data(out: Path, setting: Setting, resume: bool = False, overwrite: bool = False) -> ExperimentData:
+    """Write the clean and damaged images and the manifest; when resuming, only the missing ones.
 
     Raises:
         ConfigError: unknown damage, a folder that holds another experiment, or one that cannot be written.
@@ -102,7 +102,7 @@ def prepare(out: Path, setting: Setting, resume: bool = False, overwrite: bool =
     if large % setting.side:
         raise ConfigError(f"--reference-side {large} is no multiple of --side {setting.side}")
     path = None if setting.faces is None else Path(setting.faces)
-    found = faces(path, setting.split, large, setting.limit)
+    clean = faces(path, setting.split, large, setting.limit)
     stored = read_json(out / NAME)
     if stored is not None and not overwrite:
         differ = [key for key, value in setting.tree().items() if stored.get(key) != value]
@@ -114,16 +114,16 @@ def prepare(out: Path, setting: Setting, resume: bool = False, overwrite: bool =
             raise ConfigError(f"{out} was made with another {' and '.join(differ)}; --overwrite starts afresh")
     try:
         write_json(out / NAME, setting.tree())
-        cases = _write(out, setting, found, recipes, overwrite)
+        cases = _write(out, setting, clean, recipes, overwrite)
     except OSError as error:
         raise ConfigError(f"the output folder {out} cannot be written: {error.strerror or error}") from error
-    return Stage(out, setting, found.source, ordered(cases))
+    return ExperimentData(out, setting, clean.source, ordered(cases))
 
 
-def _write(out: Path, setting: Setting, found: Faces, recipes: Sequence[Recipe], overwrite: bool) -> list[Case]:
-    """Every face with the damage whose turn it is."""
+def _write(out: Path, setting: Setting, faces: Faces, recipes: Sequence[Recipe], overwrite: bool) -> list[Case]:
+    """Write every face with its damage; existing files stay."""
     cases, lines = [], []
-    for name, picture, recipe in zip(found.names, found.pictures, itertools.cycle(recipes), strict=False):
+    for name, picture, recipe in zip(faces.names, faces.pictures, itertools.cycle(recipes), strict=False):
         clean, damaged = out / "clean" / f"{name}.png", out / "damaged" / f"{name}.png"
         if overwrite or not clean.is_file():
             io.write(Image.from_uint8(picture), clean, format="png")
@@ -138,8 +138,8 @@ def _write(out: Path, setting: Setting, found: Faces, recipes: Sequence[Recipe],
                 recipe.name,
                 setting.severity,
                 setting.seed,
-                manifest.sha256(clean),
-                manifest.sha256(damaged),
+                sha256(clean),
+                sha256(damaged),
                 recipe.tree(),
             )
         )

@@ -1,4 +1,4 @@
-"""Pictures of an experiment: a contact sheet, and the plot of fidelity against realism."""
+"""Figures of an experiment: a contact sheet, and the plot of fidelity against realism."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from odekit.evaluation.results import Method, Plot, Results
 from odekit.images import io
 from odekit.runs.report.sheet import sheet
 
-MOST = 12
-"""Rows of a contact sheet."""
+MOST_ROWS = 12
+"""Rows of a contact sheet at most."""
 
 
 def contact_sheet(path: Path, cases: Sequence[Case], methods: Sequence[Method]) -> Path:
-    """Rows of clean picture, damaged picture and every method's, evenly chosen; failures leave a grey tile."""
-    step = max(1, -(-len(cases) // MOST))
+    """Write rows of the clean image, the damaged one and every method's, evenly chosen; failures are grey tiles."""
+    step = max(1, -(-len(cases) // MOST_ROWS))
     rows = []
     for case in cases[::step]:
         row = [("clean", io.read(case.reference))]
         for method in methods:
-            given = case.pictures.get(method.name)
+            path_of = case.pictures.get(method.name)
             label = f"{case.kind}" if method.kind == "damaged" else method.label
-            row.append((label, io.read(given)) if given is not None else (f"{label}: failed", grey(row[0][1])))
+            row.append((label, io.read(path_of)) if path_of is not None else (f"{label}: failed", grey(row[0][1])))
         rows.append(row)
     return io.write(Image.from_uint8(np.asarray(sheet(rows))), path, format="png")
 
 
 def grey(like: Image) -> Image:
-    """A picture of nothing."""
+    """A grey image of the same size."""
     return like.with_pixels(np.full_like(like.pixels, 0.5))
 
 
 def points(results: Results, plot: Plot) -> dict[str, list[tuple[float, float, str]]]:
-    """(x, y, label) of every method that has both values, by line; methods without settings are lines of one point."""
+    """(x, y, label) of every method with both values, by line; a method without settings is a line of one point."""
     groups = {group.method: group for group in results.groups if not group.kind}
     lines: dict[str, list[tuple[float, float, str]]] = {}
     for method in results.methods:
@@ -55,18 +55,18 @@ def points(results: Results, plot: Plot) -> dict[str, list[tuple[float, float, s
 
 
 def line_name(plot: Plot, settings: Mapping[str, object]) -> str:
-    """What the legend calls the line of a method."""
+    """The legend of a method's line."""
     if not plot.lines:
         return plot.title or "sweep"
     return f"{plot.lines.rpartition('.')[2]} = {settings.get(plot.lines)}"
 
 
 SHAPES = "so^Dv"
-"""Markers of points that stand alone; colours come again after ten."""
+"""Markers of single points; the ten colours repeat."""
 
 
 def draw(results: Results, plot: Plot, path: Path) -> Path:
-    """The plot as a file whose ending says the format.
+    """Write the plot; the suffix of the path selects the format.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -80,12 +80,12 @@ def draw(results: Results, plot: Plot, path: Path) -> Path:
 
     facts = {metric.name: metric for metric in results.metrics}
     figure, panel = pyplot.subplots(figsize=(7, 5))
-    for number, (name, found) in enumerate(points(results, plot).items()):
-        xs, ys = [x for x, _, _ in found], [y for _, y, _ in found]
-        alone = len(found) == 1
+    for number, (name, line) in enumerate(points(results, plot).items()):
+        xs, ys = [x for x, _, _ in line], [y for _, y, _ in line]
+        alone = len(line) == 1
         marker = SHAPES[number // 10 % len(SHAPES)] if alone else "o"
         panel.plot(xs, ys, marker=marker, linestyle="none" if alone else "-", label=name, color=f"C{number}")
-        for x, y, label in found if not alone else ():
+        for x, y, label in line if not alone else ():
             panel.annotate(label, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=7)
     panel.set_xlabel(axis(facts[plot.x].label, facts[plot.x].unit, facts[plot.x].better, "fidelity"))
     panel.set_ylabel(axis(facts[plot.y].label, facts[plot.y].unit, facts[plot.y].better, "realism"))
@@ -99,5 +99,5 @@ def draw(results: Results, plot: Plot, path: Path) -> Path:
 
 
 def axis(label: str, unit: str, better: str, what: str) -> str:
-    """`PSNR, dB (fidelity; higher is better)`."""
+    """The label of an axis: `PSNR, dB (fidelity; higher is better)`."""
     return f"{label}{f', {unit}' if unit else ''} ({what}; {better} is better)"

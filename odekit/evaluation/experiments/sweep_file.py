@@ -1,4 +1,4 @@
-"""Sweep files: a chain, options that are crossed, and the damage, in YAML."""
+"""Sweep files: a chain, the options to cross, and the damage, in YAML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from odekit.chains import document as yamldoc
 from odekit.chains.chain import Chain
 from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
-from odekit.evaluation.experiments.methods import Contender
+from odekit.evaluation.experiments.methods import MethodSpec
 from odekit.parts.installed import catalog
 
 SCHEMA = 1
@@ -42,16 +42,16 @@ class Sweep:
     """Settings of all points, `path=value`."""
     kinds: tuple[str, ...] = ("paper",)
     options: str = ""
-    """Of a single kind of damage, as YAML."""
+    """Options of a single kind of damage, as YAML."""
     severity: int = 4
     lines: str = ""
-    """The crossed path whose values make lines of their own in the plot."""
+    """The crossed path whose values are separate lines of the plot."""
     x: str = "psnr"
     y: str = "swd"
     document: yamldoc.Document = field(default_factory=lambda: yamldoc.Document({}, "", {}), compare=False)
 
-    def points(self) -> Iterator[Contender]:
-        """A method for each combination of values. Raises ConfigError for what the chain refuses."""
+    def points(self) -> Iterator[MethodSpec]:
+        """A method for each combination of values. Raises ConfigError where the chain refuses a value."""
         paths = list(self.crossed)
         for values in itertools.product(*self.crossed.values()):
             settings = dict(zip(paths, values, strict=True))
@@ -61,11 +61,11 @@ class Sweep:
                 chain.plan()
             except ConfigError as error:
                 raise ConfigError(f"{self.document.where(('set',))}: {error}") from error
-            said = [f"{path.rpartition('.')[2]}={plain(value)}" for path, value in settings.items()]
-            yield Contender(slug("_".join(said)), ", ".join(said), chain, settings=settings)
+            labels = [f"{path.rpartition('.')[2]}={value_label(value)}" for path, value in settings.items()]
+            yield MethodSpec(slug("_".join(labels)), ", ".join(labels), chain, settings=settings)
 
 
-def plain(value: Any) -> str:
+def value_label(value: Any) -> str:
     """A value as a label."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -76,7 +76,7 @@ def slug(text: str) -> str:
 
 
 def folder() -> Path:
-    """Where the shipped sweeps lie."""
+    """The folder of the shipped sweeps."""
     from odekit.parts.builtin import chain_folder
 
     return chain_folder() / "sweeps"
@@ -91,7 +91,7 @@ def load(name: str) -> Sweep:
     """A sweep by its path or shipped name.
 
     Raises:
-        ConfigError: no such file, or what is wrong in it, with file:line:column and the nearest name.
+        ConfigError: no such file, or an error in it, with file:line:column and the nearest name.
     """
     path = shipped().get(name, Path(name))
     if not path.is_file():
@@ -145,7 +145,7 @@ def read(document: yamldoc.Document) -> Sweep:
 
 
 def damage(document: yamldoc.Document, raw: Any) -> tuple[tuple[str, ...], str]:
-    """`paper`, `fog`, `[fog, jpeg]` or `{use: mask_pixels, fraction: 0.5}` as kinds and options."""
+    """Kinds and options of `paper`, `fog`, `[fog, jpeg]` or `{use: mask_pixels, fraction: 0.5}`."""
     if isinstance(raw, dict) and isinstance(raw.get("use"), str):
         rest = {key: value for key, value in raw.items() if key != "use"}
         return (raw["use"],), json.dumps(rest) if rest else ""

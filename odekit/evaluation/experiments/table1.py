@@ -1,4 +1,4 @@
-"""`odekit bench table1`: the paper's Table 1 on faces of your own, for any methods."""
+"""`odekit experiment table1`: the paper's Table 1 on faces of your own, for any methods."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from odekit.core.files import write_atomic
 from odekit.core.options import Part
 from odekit.evaluation import tables
-from odekit.evaluation.evaluate import opened
 from odekit.evaluation.experiments import markdown, sheets
-from odekit.evaluation.experiments.methods import Contender, How, compared, ready, results_of, run
-from odekit.evaluation.experiments.setting import Setting, Stage, prepare
+from odekit.evaluation.experiments.methods import (
+    MethodSpec,
+    RunSettings,
+    compare_methods,
+    open_experiment,
+    run_method,
+    with_results,
+)
+from odekit.evaluation.experiments.setting import ExperimentData, Setting
 from odekit.evaluation.results import Printed, Quote, Results
 
 METRICS = "psnr,ssim,swd,ciede2000,sharpness"
@@ -19,40 +26,39 @@ METHODS = "odedit,sdedit,resize"
 
 
 def table1(
-    setting: Setting, entrants: Sequence[Contender], metrics: Mapping[str, Part], how: How, out: Path, resume: bool
-) -> Results:
+    setting: Setting, methods: Sequence[MethodSpec], metrics: Mapping[str, Part], settings: RunSettings, out: Path,
+    resume: bool,
+) -> Results:  # fmt: skip
     """Damage, restore, measure, and write OUT/results.json, rows.csv, table1.csv, table1.md and pictures.png.
 
     Raises:
         ConfigError: unknown damage or metric, or a folder of another experiment.
-        WeightsError: of a metric or chain, before anything is run, with the command that mends it.
+        WeightsError: weights of a metric or chain are absent; raised before anything is run.
         Interrupted: stopped; `resume` goes on.
     """
-    panel = opened(metrics, how.device)
-    ready(entrants)
-    stage = prepare(out, setting, resume, how.overwrite)
-    for one in entrants:
-        run(stage, one, how)
-    results = compared(
-        stage, entrants, how, panel=panel, name="table1", title="Table 1 on our faces", quotes=(TABLE1,)
+    panel, data = open_experiment(setting, methods, metrics, settings, out, resume)
+    for one in methods:
+        run_method(data, one, settings)
+    results = compare_methods(
+        data, methods, settings, panel=panel, name="table1", title="Table 1 on our faces", quotes=(TABLE1,)
     )  # fmt: skip
-    return finish(stage, entrants, results)
+    return finish(data, methods, results)
 
 
-def finish(stage: Stage, entrants: Sequence[Contender], results: Results) -> Results:
+def finish(data: ExperimentData, methods: Sequence[MethodSpec], results: Results) -> Results:
     """Write the document, the table as CSV and Markdown, and the contact sheet."""
-    cases = results_of(stage, [one.name for one in entrants])
-    sheets.contact_sheet(stage.out / "pictures.png", cases, results.methods)
+    cases = with_results(data, [one.name for one in methods])
+    sheets.contact_sheet(data.out / "pictures.png", cases, results.methods)
     results = replace(results, figures=dict(results.figures) | {"pictures": "pictures.png"})
-    tables.write(stage.out / f"{results.name}.csv", tables.summary_csv(results))
-    tables.write(stage.out / f"{results.name}.md", markdown.page(results))
-    results.write(stage.out)
+    write_atomic(tables.summary_csv(results).encode(), data.out / f"{results.name}.csv")
+    write_atomic(markdown.page(results).encode(), data.out / f"{results.name}.md")
+    results.write(data.out)
     return results
 
 
 TABLE1 = Quote(
     "ODEdit, Table 1, as printed",
-    "On other data than ours: CelebA at 64 px with the paper's own prior (120 M parameters), whose test set and FID "
+    "On other data than ours: CelebA at 64 px with the paper's own prior (120 M parameters); the test set and the FID "
     "protocol are not given. They are here for orientation and cannot be compared with the rows above.",
     tuple(
         Printed(name, {"lpips": lpips, "ssim": ssim, "psnr": psnr, "fid": fid})

@@ -1,1 +1,1 @@
-"""One module per concern of the file formats: decoding, encoding, colour profiles, EXIF."""
+"""Image file formats: decoding, encoding, 16-bit PNG and TIFF, ICC profiles, EXIF."""

@@ -1,4 +1,4 @@
-"""The bytes of a picture file as numbers: what it holds, and why it is refused."""
+"""Decoding of image files to samples and metadata, and the reasons for refusing a file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from PIL.ImageFile import ImageFile
 from odekit.images.formats import deep
 from odekit.images.formats.colour import Codes
 from odekit.images.formats.deep import Refusal
-from odekit.images.formats.exif import ORIENTATION, carried, carried_from_tiff
+from odekit.images.formats.exif import ORIENTATION, carried, exif_from_tiff
 
-# Opened by class and not by Pillow's `open`: its size limit is global, and ours is an option.
+# Opened by class instead of `PIL.Image.open`, whose size limit is global; ours is an option.
 _OPENERS: dict[str, type[ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -31,13 +31,13 @@ _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK"
 
 @dataclass
 class Decoded:
-    """What a file holds, still in its own numbers and as it is stored."""
+    """The content of a file as stored: samples before colour conversion and rotation."""
 
     format: str
     codes: Codes
     """uint8 or uint16 (H, W, C): 1 grey, 3 RGB or 4 CMYK channels."""
     alpha: Codes | None
-    """(H, W) of the same type."""
+    """(H, W), of the same type."""
     orientation: int
     """EXIF tag 0x0112, 1 to 8."""
     exif: bytes | None
@@ -49,13 +49,13 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     """Decode a whole file held in memory.
 
     Raises:
-        Refusal: not a picture of a supported kind, or larger than `max_megapixels` (10^6 pixels), read from its header.
-        Exception: whatever the decoders raise on damaged data.
+        Refusal: unsupported format, or more than `max_megapixels` (10^6 pixels) according to the header.
+        Exception: any error of the decoders on damaged data.
     """
     kind = _kind(data)
     if kind == "TIFF":
         return _decode_tiff(data, max_megapixels)
-    if kind == "WEBP":  # libwebp takes memory for the whole canvas as soon as the file is opened
+    if kind == "WEBP":  # libwebp allocates the whole canvas when it opens the file
         _check_size(*_webp_size(data), max_megapixels)
     picture = _OPENERS[kind](io.BytesIO(data))
     _check_size(*picture.size, max_megapixels)
@@ -67,7 +67,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     if kind == "PNG" and data[24] == 16:
         codes, alpha = _split(deep.read_png(data))
     else:
-        codes, alpha = _eight_bit(picture)
+        codes, alpha = _eight_bit_samples(picture)
     block = picture.info.get("exif")
     return Decoded(
         format=kind,
@@ -81,24 +81,24 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
 
 
 def _kind(data: bytes) -> str:
-    """The format by its first bytes, as names lie."""
+    """The format by the first bytes of the file, because file names may be wrong."""
     if not data:
         raise Refusal("is empty (0 bytes); copy or export it again")
-    signs = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff", "BMP": b"BM"}
-    for kind, sign in signs.items():
-        if data.startswith(sign):
+    signatures = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff", "BMP": b"BM"}
+    for kind, signature in signatures.items():
+        if data.startswith(signature):
             return kind
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return "TIFF"
     others = {b"GIF8": "is a GIF", b"%PDF": "is a PDF", b"8BPS": "is a Photoshop file", b"<svg": "is an SVG drawing"}
-    found = "is a HEIC or AVIF picture" if data[4:8] == b"ftyp" else others.get(data[:4], "is not a picture")
-    raise Refusal(f"{found}; odekit reads PNG, JPEG, WebP, TIFF and BMP, so convert it to one of these")
+    what = "is a HEIC or AVIF picture" if data[4:8] == b"ftyp" else others.get(data[:4], "is not a picture")
+    raise Refusal(f"{what}; odekit reads PNG, JPEG, WebP, TIFF and BMP, so convert it to one of these")
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
-    """Width and height by the header. RFC 9649, 2.7 (VP8X) and 3.4 (lossless); RFC 6386, 9.1 (VP8)."""
+    """Width and height from the header. RFC 9649, 2.7 (VP8X) and 3.4 (lossless); RFC 6386, 9.1 (VP8)."""
     chunk, head = data[12:16], data[20:30].ljust(10, b"\x00")
     if chunk == b"VP8X":
         return 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
@@ -119,42 +119,42 @@ def _check_size(width: int, height: int, max_megapixels: float) -> None:
 
 
 def _split(codes: deep.Deep) -> tuple[Codes, NDArray[np.uint16] | None]:
-    """Colours and alpha apart: an even number of channels ends with alpha."""
+    """Separate colours and alpha. With an even number of channels the last one is alpha."""
     if codes.shape[2] % 2:
         return codes, None
     return np.ascontiguousarray(codes[..., :-1]), np.ascontiguousarray(codes[..., -1])
 
 
-def _eight_bit(picture: ImageFile) -> tuple[Codes, NDArray[np.uint8] | None]:
-    """Colours and alpha of a loaded picture whose samples have at most 8 bits."""
+def _eight_bit_samples(picture: ImageFile) -> tuple[Codes, NDArray[np.uint8] | None]:
+    """Colours and alpha of a loaded image with at most 8 bits per sample."""
     if picture.mode not in _MODES:
         raise Refusal(f"holds colours as {picture.mode}, which odekit does not read; save it as RGB with 8 or 16 bits")
-    clear = picture.has_transparency_data
+    transparent = picture.has_transparency_data
     if picture.mode == "CMYK":
         return np.asarray(picture), None
     if picture.mode in ("1", "L", "LA", "La"):
-        if not clear:
+        if not transparent:
             return np.asarray(picture.convert("L"))[..., None], None
-        pair = np.asarray(picture.convert("LA"))
-        return pair[..., :1], pair[..., 1]
-    if not clear:
+        grey_alpha = np.asarray(picture.convert("LA"))
+        return grey_alpha[..., :1], grey_alpha[..., 1]
+    if not transparent:
         return np.asarray(picture.convert("RGB")), None
-    four = np.asarray(picture.convert("RGBA"))
-    return four[..., :3], four[..., 3]
+    rgba = np.asarray(picture.convert("RGBA"))
+    return rgba[..., :3], rgba[..., 3]
 
 
 def _orientation(picture: ImageFile) -> int:
-    """How the picture is to be turned, 1 where EXIF does not say or cannot be read."""
+    """The EXIF orientation; 1 if EXIF does not state it or cannot be read."""
     try:
         return int(picture.getexif().get(ORIENTATION, 1))
     except MemoryError:
         raise
-    except Exception:  # damaged EXIF raises nearly anything, and the picture is worth more than its tags
+    except Exception:  # damaged EXIF raises many kinds of errors, and must not prevent reading the pixels
         return 1
 
 
 def _dpi(value: Any) -> tuple[float, float] | None:
-    """Pixels per inch, None where missing or absurd."""
+    """Pixels per inch; None if missing or outside 1 to 1e5."""
     try:
         x, y = (float(number) for number in value)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -165,13 +165,13 @@ def _dpi(value: Any) -> tuple[float, float] | None:
 def _decode_tiff(data: bytes, max_megapixels: float) -> Decoded:
     import tifffile
 
-    logger = logging.getLogger("tifffile")  # it complains of damaged files there; our one line says it
-    quiet, logger.disabled = logger.disabled, True
+    logger = logging.getLogger("tifffile")  # it logs damaged files; our error message already says so
+    was_disabled, logger.disabled = logger.disabled, True
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             return _decode_page(file, data, max_megapixels)
     finally:
-        logger.disabled = quiet
+        logger.disabled = was_disabled
 
 
 def _decode_page(file: Any, data: bytes, max_megapixels: float) -> Decoded:
@@ -185,18 +185,18 @@ def _decode_page(file: Any, data: bytes, max_megapixels: float) -> Decoded:
         codes, alpha = _split(deep.read_tiff(page, data))
     else:
         picture = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-        picture.load()  # Pillow turns a TIFF upright by itself, and then says so
-        codes, alpha = _eight_bit(picture)
+        picture.load()  # Pillow applies the orientation of a TIFF itself, and then resets the tag
+        codes, alpha = _eight_bit_samples(picture)
         orientation = _orientation(picture)
     dpi = _dpi(page.get_resolution("inch")) if 282 in page.tags and 283 in page.tags else None
-    return Decoded("TIFF", codes, alpha, int(orientation), carried_from_tiff(data), icc, dpi)
+    return Decoded("TIFF", codes, alpha, int(orientation), exif_from_tiff(data), icc, dpi)
 
 
 def _check_page(file: Any, page: Any, size: int) -> None:
-    """Refuse what has no single picture of 8 or 16 bits in it, or less data than its header promises."""
+    """Refuse a file without exactly one image of 8 or 16 bits, or with less data than its header states."""
     if page.is_reduced:
         raise Refusal("starts with a preview (a camera's raw file?); develop it and save the picture as TIFF")
-    others = itertools.islice(file.pages, 1, 100)  # a damaged chain of pages may be a circle
+    others = itertools.islice(file.pages, 1, 100)  # in a damaged file the list of pages may be circular
     if any(not (other.is_reduced or other.is_mask) for other in others):
         raise Refusal("holds several pages; save one page as its own file")
     if page.sampleformat in (3, 6) or page.bitspersample > 16:

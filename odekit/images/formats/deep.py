@@ -1,6 +1,6 @@
-"""Files with 16 bits per channel, which Pillow would reduce to 8: PNG and TIFF, both directions.
+"""Reading and writing of PNG and TIFF with 16 bits per channel, which Pillow would reduce to 8.
 
-Codes are (H, W, C): grey, grey and alpha, RGB, or RGB and alpha. TIFF of 8 bits is written here as well.
+Samples are (H, W, C): grey, grey and alpha, RGB, or RGB and alpha. 8-bit TIFF is written here as well.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from PIL import Image as Pil
 from PIL import TiffImagePlugin
 
 from odekit.images.formats.colour import Codes
-from odekit.images.formats.exif import PREFIX, byte_order, carried, with_exif
+from odekit.images.formats.exif import PREFIX, add_exif_to_tiff, byte_order, carried
 
 Deep = NDArray[np.uint16]
 _GREY, _RGB, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6  # colour types of PNG (ISO 15948, 11.2.2)
 
 
 class Refusal(Exception):
-    """Why a picture is not taken, without its path: what is wrong; what to do."""
+    """The reason for refusing a file, without its path: what is wrong; what to do."""
 
 
 def read_png(data: bytes) -> Deep:
-    """Decode a 16-bit PNG exactly; colours named transparent by a tRNS chunk become an alpha channel.
+    """Decode a 16-bit PNG exactly. The transparent colour of a tRNS chunk becomes an alpha channel.
 
-    Pillow's unpackers hand out the high bytes ("RGB;16B") or the low bytes ("RGB;16L") of the same stream, and both
-    together are the samples. pypng, in plain Python, takes ten times as long and inflates without a bound.
+    Pillow's unpackers return either the high bytes ("RGB;16B") or the low bytes ("RGB;16L") of the same stream;
+    together they are the samples. pypng, in pure Python, takes ten times as long and inflates without a size limit.
 
     Raises:
         ValueError: the stream is damaged or too short.
@@ -44,18 +44,19 @@ def read_png(data: bytes) -> Deep:
 
     if colour in (_GREY, _GREY_ALPHA):
         octets = unpack("LA", "LA") if colour == _GREY else unpack("RGBA", "RGBA")
-        codes = _joined(octets[..., 0::2], octets[..., 1::2])
+        codes = _join_bytes(octets[..., 0::2], octets[..., 1::2])
     else:
         mode = "RGB" if colour == _RGB else "RGBA"
-        codes = _joined(unpack(mode, mode + ";16B"), unpack(mode, mode + ";16L"))
+        codes = _join_bytes(unpack(mode, mode + ";16B"), unpack(mode, mode + ";16L"))
     if b"tRNS" in chunks and colour in (_GREY, _RGB):
-        clear = np.frombuffer(chunks[b"tRNS"], ">u2", codes.shape[2])
-        alpha = np.where((codes == clear).all(axis=2), 0, 65535).astype(np.uint16)
+        transparent = np.frombuffer(chunks[b"tRNS"], ">u2", codes.shape[2])
+        alpha = np.where((codes == transparent).all(axis=2), 0, 65535).astype(np.uint16)
         codes = np.concatenate([codes, alpha[..., None]], axis=2)
     return codes
 
 
-def _joined(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> Deep:
+def _join_bytes(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> Deep:
+    """16-bit samples from their high and low bytes."""
     codes = high.astype(np.uint16)
     codes <<= 8
     codes |= low
@@ -63,18 +64,18 @@ def _joined(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> Deep:
 
 
 def _png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """Chunks by name; the parts of the picture (IDAT) joined."""
+    """Chunks by name; the parts of the image data (IDAT) are concatenated."""
     chunks: dict[bytes, list[bytes]] = {}
-    place = 8
-    while place + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, place)
-        chunks.setdefault(name, []).append(data[place + 8 : place + 8 + length])
-        place += 12 + length
+    offset = 8
+    while offset + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, offset)
+        chunks.setdefault(name, []).append(data[offset + 8 : offset + 8 + length])
+        offset += 12 + length
     return {name: b"".join(parts) if name == b"IDAT" else parts[0] for name, parts in chunks.items()}
 
 
 def write_png(codes: Deep, icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None) -> bytes:
-    """Encode as 16-bit PNG."""
+    """Encode samples as 16-bit PNG."""
     import png
 
     height, width, channels = codes.shape
@@ -95,53 +96,53 @@ def write_png(codes: Deep, icc: bytes | None, exif: bytes | None, dpi: tuple[flo
 
 
 def read_tiff(page: Any, data: bytes) -> Deep:
-    """Decode a 16-bit TIFF page (tifffile's) of grey or RGB samples exactly; colours are divided by associated alpha.
+    """Decode a 16-bit page of tifffile with grey or RGB samples exactly. Associated (premultiplied) alpha is undone.
 
     Raises:
-        Refusal: it is arranged in a way that neither tifffile nor Pillow reads exactly.
+        Refusal: the samples are stored in a way that neither tifffile nor Pillow reads exactly.
         ValueError: the page is damaged.
     """
-    if page.compression in (1, 8, 32773, 32946):  # none, PackBits, Deflate: what tifffile does by itself
+    if page.compression in (1, 8, 32773, 32946):  # none, PackBits, Deflate: those that tifffile decodes itself
         codes = page.asarray().reshape(page.shape if page.ndim == 3 else (*page.shape, 1))
         if page.planarconfig == 2 and page.samplesperpixel > 1:
             codes = codes.transpose(1, 2, 0)
     else:
-        codes = _tiff_by_pillow(data, page.samplesperpixel)
+        codes = _read_tiff_with_pillow(data, page.samplesperpixel)
     codes = codes.astype(np.uint16)
     if page.photometric == 0:  # white is zero
         codes[..., 0] = 65535 - codes[..., 0]
     colours = 1 if page.photometric in (0, 1) else 3
-    if not page.extrasamples or page.extrasamples[0] == 0:  # none, or of no stated meaning
+    if not page.extrasamples or page.extrasamples[0] == 0:  # none, or of unspecified meaning
         return np.ascontiguousarray(codes[..., :colours])
     codes = np.ascontiguousarray(codes[..., : colours + 1])
     if page.extrasamples[0] == 1:  # associated alpha
         alpha = codes[..., colours:].astype(np.float64)
-        plain = np.rint(codes[..., :colours] * 65535.0 / np.maximum(alpha, 1.0))
-        codes[..., :colours] = np.minimum(plain, 65535)
+        straight = np.rint(codes[..., :colours] * 65535.0 / np.maximum(alpha, 1.0))
+        codes[..., :colours] = np.minimum(straight, 65535)
     return codes
 
 
-def _tiff_by_pillow(data: bytes, samples: int) -> Deep:
-    """LZW and other codecs that tifffile needs imagecodecs for: libtiff, its high and low bytes in turn."""
-    stored = carried(data)  # Pillow turns a TIFF by its orientation tag; here it is wanted as it is stored
-    if stored is None:
+def _read_tiff_with_pillow(data: bytes, samples: int) -> Deep:
+    """Decode LZW and other codecs for which tifffile needs imagecodecs: by libtiff, high and low bytes in turn."""
+    unrotated = carried(data)  # orientation reset: Pillow would rotate the image, but the stored samples are needed
+    if unrotated is None:
         raise Refusal("is a BigTIFF in a rare compression; save it uncompressed or with Deflate")
     halves = []
-    for end in "LB" if sys.byteorder == "little" else "BL":  # libtiff hands out samples in the machine's order
-        picture = TiffImagePlugin.TiffImageFile(io.BytesIO(stored.removeprefix(PREFIX)))
+    for order in "LB" if sys.byteorder == "little" else "BL":  # libtiff returns samples in the machine's byte order
+        picture = TiffImagePlugin.TiffImageFile(io.BytesIO(unrotated.removeprefix(PREFIX)))
         if samples > 1:
             tile: Any = picture.tile[0]
             raw, *rest = tile.args
             if tile.codec_name != "libtiff" or raw not in ("RGB;16N", "RGBA;16N"):
                 raise Refusal("holds 16-bit samples in a rare arrangement; save it uncompressed or with Deflate")
-            picture.tile = [tile._replace(args=(raw[:-1] + end, *rest))]
+            picture.tile = [tile._replace(args=(raw[:-1] + order, *rest))]
         picture.load()
         halves.append(np.asarray(picture))
-    return _joined(*halves) if samples > 1 else halves[0][..., None].astype(np.uint16)
+    return _join_bytes(*halves) if samples > 1 else halves[0][..., None].astype(np.uint16)
 
 
 def write_tiff(codes: Codes, icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None) -> bytes:
-    """Encode as TIFF of 8 or 16 bits, losslessly compressed (Deflate)."""
+    """Encode samples as TIFF of 8 or 16 bits, losslessly compressed (Deflate)."""
     import tifffile
 
     out = io.BytesIO()
@@ -160,4 +161,4 @@ def write_tiff(codes: Codes, icc: bytes | None, exif: bytes | None, dpi: tuple[f
         metadata=None,
         software=False,
     )
-    return with_exif(out.getvalue(), exif) if exif else out.getvalue()
+    return add_exif_to_tiff(out.getvalue(), exif) if exif else out.getvalue()

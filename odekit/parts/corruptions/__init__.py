@@ -1,6 +1,6 @@
-"""Known damage for experiments: `corrupt(pixels, kind, severity, rng)` and what belongs to it.
+"""Synthetic damage for experiments: `corrupt(pixels, kind, severity, rng)`.
 
-Importing this loads numpy; scipy, scikit-image and Pillow are imported by the kinds that need them, when they run.
+Importing this loads only numpy; scipy, scikit-image and Pillow are imported when a kind that needs them is used.
 """
 
 from __future__ import annotations
@@ -44,6 +44,6 @@ __all__ = [
 
 
 def register(catalog: PluginCatalog) -> None:
-    """Every built-in kind as a corruption."""
+    """Register every built-in kind as a corruption."""
     for kind in KINDS:
         catalog.part("corruption", kind, functools.partial(Damage, kind), options_model(kind), SUMMARIES[kind])

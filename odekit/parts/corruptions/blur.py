@@ -11,7 +11,7 @@ from odekit.parts.corruptions.primitives import Pixels, Unit, clipped_zoom, leve
 
 
 def gaussian(values: Unit, sigma: float) -> Unit:
-    """Values (H, W) or (H, W, C) smoothed over H and W; the edge is repeated outwards, the kernel ends at 4 sigma."""
+    """Smooth values (H, W) or (H, W, C) over H and W; edge pixels are repeated, the kernel is truncated at 4 sigma."""
     from scipy import ndimage
 
     sigmas = (sigma, sigma) + (0,) * (values.ndim - 2)
@@ -19,33 +19,33 @@ def gaussian(values: Unit, sigma: float) -> Unit:
 
 
 def gaussian_blur(pixels: Pixels, rng: np.random.Generator, *, sigma: float) -> Pixels:
-    """Convolution with a Gaussian of this standard deviation in pixels."""
+    """Convolve with a Gaussian of this standard deviation in pixels."""
     return levels(gaussian(unit(pixels), sigma), summed=True)
 
 
 @functools.lru_cache(maxsize=32)
 def disk(radius: float, alias: float) -> NDArray[np.float64]:
-    """A disk of this radius in pixels, its rim softened by a small Gaussian of deviation `alias`.
+    """A disk kernel of this radius in pixels, smoothed by a small Gaussian of standard deviation `alias`.
 
-    The Gaussian has 3 taps up to radius 8 and 5 beyond. The sum is 1, but where the disk fills its grid (radius 8 and
-    10) and the Gaussian mirrors its rim: about 1 % more light, as published.
+    The Gaussian has 3 taps up to radius 8 and 5 beyond. The sum is 1, except if the disk fills its grid (radius 8 and
+    10), where the smoothing mirrors its border: then it is about 1 % larger, as in the published code.
     """
     from scipy import ndimage
 
     reach = int(max(8, np.ceil(radius)))
     axis = np.arange(-reach, reach + 1)
-    flat = (axis[:, None] ** 2 + axis[None, :] ** 2 <= radius**2).astype(np.float64)
-    flat /= flat.sum()
+    kernel = (axis[:, None] ** 2 + axis[None, :] ** 2 <= radius**2).astype(np.float64)
+    kernel /= kernel.sum()
     taps = np.arange(-1, 2) if radius <= 8 else np.arange(-2, 3)
-    soft = np.exp(-(taps**2) / (2 * max(alias, 1e-3) ** 2))
-    soft /= soft.sum()
+    weights = np.exp(-(taps**2) / (2 * max(alias, 1e-3) ** 2))
+    weights /= weights.sum()
     for side in (0, 1):
-        flat = ndimage.correlate1d(flat, soft, axis=side, mode="mirror")
-    return np.asarray(flat)
+        kernel = ndimage.correlate1d(kernel, weights, axis=side, mode="mirror")
+    return np.asarray(kernel)
 
 
 def defocus_blur(pixels: Pixels, rng: np.random.Generator, *, radius: float, alias: float) -> Pixels:
-    """Convolution with a disk, the picture of a point out of focus; the picture is mirrored at its edge."""
+    """Defocus: convolve with a disk; the picture is mirrored at its edges."""
     from scipy import fft
 
     kernel = disk(float(radius), float(alias))
@@ -59,7 +59,7 @@ def defocus_blur(pixels: Pixels, rng: np.random.Generator, *, radius: float, ali
 
 
 def zoom_blur(pixels: Pixels, rng: np.random.Generator, *, stop: float, step: float) -> Pixels:
-    """The mean of the picture and of its enlargements by 1, 1 + step, ... below `stop`, about the centre."""
+    """The mean of the picture and of its enlargements about the centre, by factors 1, 1 + step, ... below `stop`."""
     values = unit(pixels)
     factors = np.arange(1, stop, step)
     total = values.copy()

@@ -1,7 +1,7 @@
-"""The kinds as parts of a catalogue: an option model for each, and what damages an `Image`. Loads no torch.
+"""The built-in kinds of damage as parts: an option model for each kind, and the part itself. Loads no torch.
 
-In YAML a kind is `fog`, or `{use: mask_lines, severity: 4, fraction: 0.5}`: the severity and, if wanted, options that
-replace those of the tables.
+In YAML a kind is `fog`, or `{use: mask_lines, severity: 4, fraction: 0.5}`: the severity and, optionally, parameters
+that replace those of the tables.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "mask_lines": {"colour": (str | list[int] | None, None), "per_channel": (bool | None, None)},
     "mask_gaussian": {"std": (float | None, None), "per_channel": (bool | None, None)},
 }
-"""Options of a kind beside the parameters of the tables; None leaves the kind's own default."""
+"""Options of a kind besides the parameters of the tables; None is the kind's default."""
 
 SUMMARIES: dict[str, str] = {
-    "gaussian_noise": "Gaussian noise", "shot_noise": "counting noise of light", "impulse_noise": "salt and pepper",
-    "defocus_blur": "out of focus", "glass_blur": "frosted glass", "motion_blur": "moved camera",
-    "zoom_blur": "zoomed while exposed", "snow": "falling snow", "frost": "ice on the glass", "fog": "fog",
-    "brightness": "too bright", "contrast": "too little contrast", "elastic": "stretched like rubber",
-    "pixelate": "enlarged from few pixels", "jpeg": "JPEG blocks", "speckle_noise": "noise in proportion to the light",
-    "gaussian_blur": "Gaussian blur", "spatter": "water or mud on the lens", "saturate": "too much or little colour",
+    "gaussian_noise": "Gaussian noise", "shot_noise": "Poisson noise", "impulse_noise": "salt-and-pepper noise",
+    "defocus_blur": "out of focus", "glass_blur": "frosted glass", "motion_blur": "camera motion",
+    "zoom_blur": "zoom during the exposure", "snow": "falling snow", "frost": "ice on the glass", "fog": "fog",
+    "brightness": "overexposure", "contrast": "low contrast", "elastic": "elastic deformation",
+    "pixelate": "low resolution with visible pixels", "jpeg": "JPEG compression",
+    "speckle_noise": "noise proportional to intensity", "gaussian_blur": "Gaussian blur",
+    "spatter": "water or mud on the lens", "saturate": "too much or too little saturation",
     "mask_pixels": "random pixels in one colour", "mask_lines": "random columns in random colours",
     "mask_gaussian": "random pixels of Gaussian noise", "scratches": "scratched print", "stains": "stained print",
 }  # fmt: skip
 
 
 class DegradeOptions(Options):
-    """What all built-in kinds have in common."""
+    """Options that all built-in kinds have."""
 
     severity: int = 4
-    """1 (mild) to 5 (severe); 4 is the paper's."""
+    """1 (mild) to 5 (severe); the paper uses 4."""
     table: Literal["auto", "64", "224"] = "auto"
-    """Published parameters for 64-pixel or 224-pixel pictures; `auto` takes 64 for pictures up to 64 pixels."""
+    """Published parameters for 64-pixel or 224-pixel pictures; `auto` uses 64 for pictures up to 64 pixels."""
 
     @field_validator("severity")
     @classmethod
@@ -55,15 +56,15 @@ class DegradeOptions(Options):
 
     def given(self) -> dict[str, Any]:
         """The options of the kind itself that are set."""
-        mine = {
+        options = {
             name: getattr(self, name) for name in type(self).model_fields if name not in DegradeOptions.model_fields
         }
-        return {name: value for name, value in mine.items() if value is not None}
+        return {name: value for name, value in options.items() if value is not None}
 
 
 @functools.cache
 def options_model(kind: str) -> type[DegradeOptions]:
-    """The option model of a built-in kind."""
+    """The option model of a built-in kind: the parameters of the tables, and its `EXTRAS`."""
     fields: dict[str, Any] = {name: ((int if name in WHOLE else float) | None, None) for name in NAMES[kind]}
     model: type[DegradeOptions] = create_model(
         f"{kind.title().replace('_', '')}Options", __base__=DegradeOptions, **(fields | EXTRAS.get(kind, {}))
@@ -73,16 +74,20 @@ def options_model(kind: str) -> type[DegradeOptions]:
 
 
 class Damage:
-    """One built-in kind with its options; a `Corruption`."""
+    """A built-in kind with its options; see `odekit.core.interfaces.Corruption`."""
 
     def __init__(self, kind: str, options: DegradeOptions) -> None:
-        """Raises ConfigError for an option out of range."""
+        """Check the options.
+
+        Raises:
+            ConfigError: an option is out of range.
+        """
         self.kind = kind
         self.options = options
         check(kind, options.severity, **options.given())
 
     def corrupt(self, image: Image, rng: np.random.Generator) -> Image:
-        """The damaged picture: its levels as 8 bits, alpha and metadata untouched."""
+        """The damaged picture, with levels of 8 bits; alpha and metadata are unchanged."""
         options = self.options
         pixels = corrupt(image.to_uint8(), self.kind, options.severity, rng, options.table, **options.given())
         return image.with_pixels(Image.from_uint8(pixels).pixels)

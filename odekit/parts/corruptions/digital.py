@@ -1,4 +1,4 @@
-"""Kinds that work on values alone or on a coarser copy: contrast, brightness, saturation, pixelation and JPEG."""
+"""Digital damage: contrast, brightness, saturation, pixelation and JPEG (Hendrycks and Dietterich 2019)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from odekit.parts.corruptions.primitives import Pixels, levels, unit
 
 
 def contrast(pixels: Pixels, rng: np.random.Generator, *, factor: float) -> Pixels:
-    """(x - mean) * factor + mean, with the mean of each channel over the picture."""
+    """(x - mean) * factor + mean, where the mean is that of each channel over the picture."""
     values = unit(pixels)
     mean = values.mean(axis=(0, 1))
     return levels((values - mean) * factor + mean)
 
 
 def brightness(pixels: Pixels, rng: np.random.Generator, *, add: float) -> Pixels:
-    """V + add in HSV."""
+    """Replace V by V + add in HSV."""
     from skimage.color import hsv2rgb, rgb2hsv
 
     hsv = rgb2hsv(unit(pixels))
@@ -26,7 +26,7 @@ def brightness(pixels: Pixels, rng: np.random.Generator, *, add: float) -> Pixel
 
 
 def saturate(pixels: Pixels, rng: np.random.Generator, *, factor: float, add: float) -> Pixels:
-    """S * factor + add in HSV; greys, which have no hue, count as red where `add` colours them."""
+    """Replace S by S * factor + add in HSV. Greys have no hue and become red if `add` is above 0."""
     from skimage.color import hsv2rgb, rgb2hsv
 
     hsv = rgb2hsv(unit(pixels))
@@ -35,7 +35,7 @@ def saturate(pixels: Pixels, rng: np.random.Generator, *, factor: float, add: fl
 
 
 def pixelate(pixels: Pixels, rng: np.random.Generator, *, scale: float) -> Pixels:
-    """Shrunk to this fraction of its sides (cut off to whole pixels) and enlarged again, both by a box filter."""
+    """Reduce to this fraction of the sides (rounded down to whole pixels) and enlarge again, both with a box filter."""
     from PIL import Image
 
     height, width = pixels.shape[:2]
@@ -45,7 +45,7 @@ def pixelate(pixels: Pixels, rng: np.random.Generator, *, scale: float) -> Pixel
 
 
 def jpeg(pixels: Pixels, rng: np.random.Generator, *, quality: int) -> Pixels:
-    """Written and read as JPEG of this quality by Pillow (chroma at half size)."""
+    """Compress and decode as JPEG of this quality with Pillow (chroma at half resolution)."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A picture on rubber: a random affine map, then a smooth random displacement (Simard et al. 2003; ImageNet-C)."""
+"""Elastic deformation: a random affine map, then a smooth random displacement (Simard et al. 2003; ImageNet-C)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from odekit.parts.corruptions.primitives import Pixels, levels, sample, unit
 
 
 def affine_map(height: int, width: int, moved: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The 2 x 3 map from output (x, y) to input (x, y) that carries three points about the centre to where they moved.
+    """The 2 x 3 affine map from output (x, y) to input (x, y) that displaces three points around the centre.
 
     Args:
         height: of the picture.
@@ -18,13 +18,13 @@ def affine_map(height: int, width: int, moved: NDArray[np.float64]) -> NDArray[n
     """
     centre = np.array([width // 2, height // 2], dtype=np.float64)
     reach = float(max(1, min(height, width) // 3))
-    before = centre + reach * np.array([[1, 1], [1, -1], [-1, -1]])
-    after = np.column_stack([before + moved, np.ones(3)])
-    return np.asarray(np.linalg.solve(after, before).T, dtype=np.float64)
+    source = centre + reach * np.array([[1, 1], [1, -1], [-1, -1]])
+    target = np.column_stack([source + moved, np.ones(3)])
+    return np.asarray(np.linalg.solve(target, source).T, dtype=np.float64)
 
 
 def displacement(rng: np.random.Generator, shape: tuple[int, int], alpha: float, sigma: float) -> NDArray[np.float64]:
-    """Two fields (2, H, W) of pixels: U(-1, 1) smoothed by a Gaussian that ends at 3 sigma, times alpha."""
+    """Random displacements (2, H, W) in pixels: U(-1, 1), smoothed by a Gaussian truncated at 3 sigma, times alpha."""
     from scipy import ndimage
 
     fields = rng.uniform(-1, 1, size=(2, *shape))
@@ -34,7 +34,7 @@ def displacement(rng: np.random.Generator, shape: tuple[int, int], alpha: float,
 
 
 def elastic(pixels: Pixels, rng: np.random.Generator, *, alpha: float, sigma: float, affine: float) -> Pixels:
-    """Three points move by U(-affine, affine) and the picture with them; then every pixel by a smoothed random field.
+    """Displace three points by U(-affine, affine), which gives an affine map; then apply a smooth random field.
 
     Args:
         pixels: the picture.

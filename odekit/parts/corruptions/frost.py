@@ -1,8 +1,8 @@
-"""Frost on the glass: the published blend with a frost picture, here a synthetic one or one of the user's own.
+"""Frost on the glass: the published blend with a frost picture, either synthetic or from the user.
 
-The photographs published with ImageNet-C have no stated origin, so none is shipped. The synthetic texture is plasma
-(the haze) plus ridge noise (the needles): the zero lines of smooth random fields, drawn out along a few directions as
-ice crystals grow, each direction in its own region.
+The origin of the photographs published with ImageNet-C is not stated, so none is shipped. The synthetic texture is
+plasma (the haze) plus ridge noise (the needles): the zero lines of smooth random fields, stretched along a few
+directions like ice crystals, each direction in its own region.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from odekit.errors import ConfigError, InputError
 from odekit.parts.corruptions.primitives import Pixels, cloud, levels, unit
 
 DIRECTIONS = 4
-"""Directions of growth in one picture."""
+"""Number of directions of the needles in a picture."""
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
 
@@ -33,11 +33,11 @@ def frost(
 
     Args:
         pixels: the picture.
-        rng: draws the texture, or which of the folder's and which part of it.
+        rng: draws the texture, or a picture of the folder and a part of it.
         picture: weight of the picture.
         frost: weight of the texture.
-        scale: size of the crystals: 1 is that of the published 224-pixel table, 0.2 of the 64-pixel one.
-        folder: frost pictures of your own, shrunk by `scale`, used in place of the synthetic texture.
+        scale: size of the crystals: 1 in the published 224-pixel table, 0.2 in the 64-pixel one.
+        folder: the user's frost pictures, reduced by `scale`, instead of the synthetic texture.
 
     Raises:
         InputError: a picture of the folder cannot be read.
@@ -65,51 +65,51 @@ def texture(rng: np.random.Generator, height: int, width: int, scale: float) -> 
 
 
 def _from_folder(rng: np.random.Generator, folder: Path, height: int, width: int, scale: float) -> NDArray[np.float64]:
-    """A random part (height, width, 3) in [0, 1] of a random picture of the folder, shrunk by `scale` at most."""
+    """A random part (height, width, 3) in [0, 1] of a random picture of the folder, reduced by `scale` at most."""
     from PIL import Image, UnidentifiedImageError
 
     names = _pictures(checked_folder(folder))
     path = names[int(rng.integers(len(names)))]
     try:
         with Image.open(path) as opened:
-            found = opened.convert("RGB")
+            picture = opened.convert("RGB")
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(f"{path}: frost picture cannot be read ({error}); take it out of the folder") from error
-    factor = max(scale, height / found.height, width / found.width)
-    size = (max(width, round(found.width * factor)), max(height, round(found.height * factor)))
-    whole = np.asarray(found.resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR))
+    factor = max(scale, height / picture.height, width / picture.width)
+    size = (max(width, round(picture.width * factor)), max(height, round(picture.height * factor)))
+    resized = np.asarray(picture.resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR))
     top = int(rng.integers(size[1] - height + 1))
     left = int(rng.integers(size[0] - width + 1))
-    return unit(whole[top : top + height, left : left + width])
+    return unit(resized[top : top + height, left : left + width])
 
 
 def checked_folder(folder: Path | str) -> Path:
-    """The folder. Raises ConfigError where it holds no picture."""
+    """The folder as a path. Raises ConfigError if it has no picture."""
     if not isinstance(folder, str | Path) or not _pictures(Path(folder)):
         raise ConfigError(f"{folder}: holds no frost picture (png, jpg, webp, bmp, tif); name a folder that does")
     return Path(folder)
 
 
 def _pictures(folder: Path) -> tuple[Path, ...]:
-    """The pictures of a folder, by name."""
+    """The picture files of a folder, sorted by name."""
     return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)) if folder.is_dir() else ()
 
 
 def _smooth(
     rng: np.random.Generator, height: int, width: int, angle: float, along: float, across: float
 ) -> NDArray[np.float64]:
-    """Gaussian noise of unit variance, smoothed by `along` pixels in the direction `angle` and `across` beside it.
+    """Gaussian noise of unit variance, smoothed by `along` pixels in direction `angle` and by `across` perpendicular.
 
-    Nothing is finer than 0.7 pixels, below which a pixel grid shows no direction.
+    Both are at least 0.7 pixels, below which a pixel grid shows no direction.
     """
     from scipy import fft
 
     fy = fft.fftfreq(height)[:, None]
     fx = fft.rfftfreq(width)[None, :]
     forward = fx * np.cos(angle) + fy * np.sin(angle)
-    beside = fy * np.cos(angle) - fx * np.sin(angle)
+    sideways = fy * np.cos(angle) - fx * np.sin(angle)
     along, across = max(along, 0.7), max(across, 0.7)
-    kept = np.exp(-2 * np.pi**2 * ((along * forward) ** 2 + (across * beside) ** 2))
-    spectrum = fft.rfft2(rng.standard_normal((height, width))) * kept
+    response = np.exp(-2 * np.pi**2 * ((along * forward) ** 2 + (across * sideways) ** 2))
+    spectrum = fft.rfft2(rng.standard_normal((height, width))) * response
     field = fft.irfft2(spectrum, (height, width))
     return np.asarray((field - field.mean()) / (field.std() or 1.0))

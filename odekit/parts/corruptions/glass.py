@@ -1,4 +1,4 @@
-"""Frosted glass: neighbouring pixels change places between two blurs (Hendrycks and Dietterich 2019)."""
+"""Frosted glass: neighbouring pixels are shuffled between two blurs (Hendrycks and Dietterich 2019)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from odekit.parts.corruptions.primitives import Pixels, levels, unit
 
 
 def shuffle(pixels: Pixels, down: NDArray[np.intp], right: NDArray[np.intp]) -> Pixels:
-    """Each pixel of the inner block becomes a copy of the one `down`, `right` away, one after the other from the end.
+    """Replace each pixel of the inner block by the one at the offset `down`, `right`, in order from the last pixel.
 
-    The published loop writes a swap, which numpy carries out as a copy (both sides are views); pixels are therefore
-    doubled and others lost. A source that lies later in the picture has been replaced already when it is read. The
-    chain of copies is followed here for all pixels at once, by doubling: what it yields equals the loop's result.
+    The published loop swaps pixels, but numpy executes the swap as a copy (both sides are views), so some pixels are
+    duplicated and others lost. A source that lies later in the picture has already been replaced when it is read. This
+    function follows the chains of copies for all pixels at once, by pointer doubling; the result equals the loop's.
 
     Args:
         pixels: uint8 (H, W, C).
@@ -24,36 +24,36 @@ def shuffle(pixels: Pixels, down: NDArray[np.intp], right: NDArray[np.intp]) -> 
     rows, columns = down.shape
     height, width = pixels.shape[:2]
     first_row, first_column = (height - rows) // 2 + 1, (width - columns) // 2 + 1
-    own = np.arange(height * width).reshape(height, width)
+    indices = np.arange(height * width).reshape(height, width)
     block = (slice(first_row, first_row + rows), slice(first_column, first_column + columns))
-    # Nodes below `count` are pixels as they were; node count + p is pixel p as the loop leaves it.
+    # Nodes below `count` are the original pixels; node count + p is pixel p after the loop.
     count = height * width
     inside = np.zeros((height, width), dtype=bool)
     inside[block] = True
-    target = own[block]
+    target = indices[block]
     source = target + down * width + right
-    later = inside.ravel()[source] & (source > target)
-    follow = np.arange(2 * count)
-    follow[count + target] = np.where(later, count + source, source)
+    replaced = inside.ravel()[source] & (source > target)
+    parent = np.arange(2 * count)
+    parent[count + target] = np.where(replaced, count + source, source)
     while True:
-        further = follow[follow]
-        if np.array_equal(further, follow):
+        grandparent = parent[parent]
+        if np.array_equal(grandparent, parent):
             break
-        follow = further
+        parent = grandparent
     result = pixels.reshape(count, -1).copy()
-    result[target] = result[follow[count + target]]
+    result[target] = result[parent[count + target]]
     return result.reshape(pixels.shape)
 
 
 def glass_blur(pixels: Pixels, rng: np.random.Generator, *, sigma: float, shift: int, rounds: int) -> Pixels:
-    """Blur, copy pixels from up to `shift` pixels away `rounds` times, blur again.
+    """Blur, shuffle pixels by up to `shift` pixels `rounds` times, blur again.
 
     Args:
-        pixels: the picture; one smaller than 2 shift + 1 is only blurred.
+        pixels: the picture; if it is smaller than 2 shift + 1, it is only blurred.
         rng: draws the shifts from -shift .. shift - 1.
-        sigma: deviation of both blurs in pixels.
-        shift: greatest distance in pixels along either axis.
-        rounds: how often all pixels are gone through.
+        sigma: standard deviation of both blurs in pixels.
+        shift: largest distance in pixels along either axis.
+        rounds: number of passes over all pixels.
     """
     blurred = levels(gaussian(unit(pixels), sigma), summed=True)
     block = (pixels.shape[0] - 2 * shift, pixels.shape[1] - 2 * shift)

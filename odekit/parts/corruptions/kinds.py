@@ -1,4 +1,4 @@
-"""The kinds of damage by name, and `corrupt`, which does one of them. Importing this loads numpy alone."""
+"""The kinds of damage by name, and `corrupt`, which applies one of them. Importing this loads only numpy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from odekit.parts.corruptions import tables
 from odekit.parts.corruptions.primitives import Pixels
 
 Table: TypeAlias = Literal["auto", "64", "224"]
-"""Which parameters: those published for 64-pixel or 224-pixel pictures, or `auto`: 64 up to 64 pixels."""
+"""Which parameters to use: those published for 64-pixel or 224-pixel pictures, or `auto`: 64 up to 64 pixels."""
 
 _MODULES = {
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
@@ -40,11 +40,11 @@ IMAGENET_KINDS: tuple[str, ...] = (
     "frost", "fog", "brightness", "contrast", "elastic", "pixelate", "jpeg",
     "speckle_noise", "gaussian_blur", "spatter", "saturate",
 )  # fmt: skip
-"""ImageNet-C: its 15 kinds and the 4 extra ones."""
+"""The 15 kinds of ImageNet-C and its 4 extra ones."""
 MASK_KINDS: tuple[str, ...] = ("mask_pixels", "mask_lines", "mask_gaussian")
 OLD_PHOTO_KINDS: tuple[str, ...] = ("scratches", "stains")
 KINDS: tuple[str, ...] = IMAGENET_KINDS + MASK_KINDS + OLD_PHOTO_KINDS
-"""Every kind that `corrupt` knows."""
+"""All kinds of `corrupt`."""
 PAPER_KINDS: tuple[str, ...] = tuple(
     kind for kind in IMAGENET_KINDS + MASK_KINDS if kind not in ("zoom_blur", "defocus_blur")
 )
@@ -61,13 +61,13 @@ def corrupt(
     table: Table = "auto",
     **options: Any,
 ) -> Pixels:
-    """One picture, damaged in one way.
+    """Apply one kind of damage to a picture.
 
     Args:
-        pixels: uint8 (H, W, 3), sRGB-encoded RGB; left as it is.
+        pixels: uint8 (H, W, 3), sRGB-encoded RGB; not modified.
         kind: one of KINDS.
         severity: 1 (mild) to 5 (severe).
-        rng: the picture's own generator; the same state gives the same damage. No other generator is touched.
+        rng: the picture's generator; the same state gives the same damage. No other generator is used.
         table: which published parameters; see `Table`.
         options: parameters by name that replace those of the table (see `tables.NAMES`), and further options of the
             kind's function, such as `colour` of the masks or `folder` of frost.
@@ -76,36 +76,46 @@ def corrupt(
         uint8 (H, W, 3), a new array.
 
     Raises:
-        ConfigError: unknown kind or option (the nearest name is given), a severity or value out of range.
-        InputError: pixels are not uint8 (H, W, 3).
+        ConfigError: unknown kind or option (the message suggests the nearest name); severity or value out of range.
+        InputError: pixels are not uint8 (H, W, 3), or there are none.
     """
     function, arguments = _arrange(kind, severity, options)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         shape = getattr(pixels, "shape", type(pixels).__name__)
-        raise InputError(f"{kind} wants uint8 (H, W, 3), not {getattr(pixels, 'dtype', '')} {shape}; convert it first")
+        raise InputError(f"{kind} needs uint8 (H, W, 3), not {getattr(pixels, 'dtype', '')} {shape}; convert it first")
     if pixels.size == 0:
-        raise InputError(f"{kind} wants a picture of one pixel or more, not {pixels.shape}")
+        raise InputError(f"{kind} needs a picture of one pixel or more, not {pixels.shape}")
     return function(pixels, rng, **(tables.row(kind, severity, is_small(pixels, table)) | arguments))
 
 
 def corrupt_chain(
     pixels: Pixels, steps: Iterable[tuple[str, int]], rng: np.random.Generator, table: Table = "auto"
 ) -> Pixels:
-    """One picture, damaged in several ways: (kind, severity) in the order given, all from one generator.
+    """Apply several kinds of damage to a picture in order, with one generator.
+
+    Args:
+        pixels: as for `corrupt`.
+        steps: (kind, severity) of each step.
+        rng: the picture's generator.
+        table: which published parameters; see `Table`.
 
     Raises:
-        ConfigError: as `corrupt`, before anything is done.
+        ConfigError: as `corrupt`; all steps are checked before the first is applied.
     """
-    listed = list(steps)
-    for kind, severity in listed:
+    steps = list(steps)
+    for kind, severity in steps:
         check(kind, severity)
-    for kind, severity in listed:
+    for kind, severity in steps:
         pixels = corrupt(pixels, kind, severity, rng, table)
     return pixels
 
 
 def check(kind: str, severity: int, **options: Any) -> None:
-    """Raise ConfigError where `corrupt` would, before any picture is read."""
+    """Check the arguments of `corrupt` before any picture is read.
+
+    Raises:
+        ConfigError: they are not valid.
+    """
     _arrange(kind, severity, options)
 
 
@@ -119,7 +129,7 @@ def is_small(pixels: Pixels, table: Table | int) -> bool:
 
 @functools.cache
 def options_of(kind: str) -> tuple[str, ...]:
-    """The names of all options of a kind: the parameters of the tables first."""
+    """The names of all options of a kind, the parameters of the tables first."""
     return tuple(
         name
         for name, value in inspect.signature(_function(kind)).parameters.items()
@@ -128,7 +138,7 @@ def options_of(kind: str) -> tuple[str, ...]:
 
 
 def _function(kind: str) -> Callable[..., Pixels]:
-    """The function of a kind, its module imported now."""
+    """The function of a kind; its module is imported on first use."""
     if kind not in _HOME:
         raise ConfigError(f"unknown corruption '{kind}'{nearest(str(kind), KINDS)}")
     function: Callable[..., Pixels] = getattr(importlib.import_module(f"odekit.parts.corruptions.{_HOME[kind]}"), kind)
@@ -136,7 +146,7 @@ def _function(kind: str) -> Callable[..., Pixels]:
 
 
 def _arrange(kind: str, severity: int, options: dict[str, Any]) -> tuple[Callable[..., Pixels], dict[str, Any]]:
-    """The function of a kind and the checked options given for it."""
+    """The function of a kind, and the given options after their checks."""
     function = _function(kind)
     try:
         number = operator.index(severity)
@@ -144,14 +154,14 @@ def _arrange(kind: str, severity: int, options: dict[str, Any]) -> tuple[Callabl
         number = 0
     if number not in SEVERITIES or isinstance(severity, bool):
         raise ConfigError(f"severity {severity!r} of '{kind}' is not a whole number from 1 (mild) to 5 (severe)")
-    known = options_of(kind)
-    return function, {name: _value(kind, name, value, known) for name, value in options.items()}
+    names = options_of(kind)
+    return function, {name: _value(kind, name, value, names) for name, value in options.items()}
 
 
-def _value(kind: str, name: str, value: Any, known: Iterable[str]) -> Any:
-    """An option's value, checked."""
-    if name not in known:
-        raise ConfigError(f"'{kind}' has no option '{name}'{nearest(name, known)}")
+def _value(kind: str, name: str, value: Any, names: Iterable[str]) -> Any:
+    """The value of an option after its checks."""
+    if name not in names:
+        raise ConfigError(f"'{kind}' has no option '{name}'{nearest(name, names)}")
     if name == "colour":
         return importlib.import_module("odekit.parts.corruptions.masks").checked_colour(value)
     if name == "per_channel":
@@ -166,8 +176,8 @@ def _value(kind: str, name: str, value: Any, known: Iterable[str]) -> Any:
         return value
     low, high = tables.LIMITS.get(name, (0.0, 1e4))
     whole = name in tables.WHOLE
-    good = isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not low <= value <= high or (whole and value != int(value)):
-        wanted = "a whole number" if whole else "a number"
-        raise ConfigError(f"{name}={value!r} of '{kind}' is not {wanted} from {low:g} to {high:g}")
+    finite = isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    if not finite or not low <= value <= high or (whole and value != int(value)):
+        expected = "a whole number" if whole else "a number"
+        raise ConfigError(f"{name}={value!r} of '{kind}' is not {expected} from {low:g} to {high:g}")
     return int(value) if whole else float(value)

@@ -1,4 +1,4 @@
-"""Blur along a line, as ImageMagick's motion blur defines it."""
+"""Motion blur along a line, as defined by ImageMagick."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from odekit.parts.corruptions.primitives import Pixels, Unit, levels, unit
 
 
 def streak(values: Unit, radius: float, sigma: float, angle: float) -> Unit:
-    """Values (H, W, C) blurred to one side along a line at `angle` degrees; the edge is repeated outwards.
+    """Blur values (H, W, C) along a line at `angle` degrees, to one side; edge pixels are repeated.
 
-    Tap i = 0 .. 2 ceil(radius) has the weight exp(-i^2 / (2 sigma^2)) over their sum and lies i pixels away, at the
-    nearest whole pixel.
+    Tap i = 0 .. 2 ceil(radius) lies i pixels away, rounded to whole pixels. Its weight is exp(-i^2 / (2 sigma^2)) over
+    the sum of the weights.
     """
     count = 2 * math.ceil(radius) + 1
     weights = np.exp(-(np.arange(count) ** 2) / (2 * max(sigma, 1e-3) ** 2))
@@ -32,14 +32,14 @@ def streak(values: Unit, radius: float, sigma: float, angle: float) -> Unit:
 def motion_blur(
     pixels: Pixels, rng: np.random.Generator, *, radius: float, sigma: float, angle: float | None = None
 ) -> Pixels:
-    """The camera moved while the shutter was open.
+    """Camera motion during the exposure.
 
     Args:
         pixels: the picture.
-        rng: draws the angle where none is given.
+        rng: draws the angle if none is given.
         radius: half the number of taps, in pixels.
-        sigma: how fast the trail fades, in pixels.
-        angle: direction in degrees, 0 = to the right; drawn from U(-45, 45) where None.
+        sigma: standard deviation of the taps' weights, in pixels.
+        angle: direction in degrees, 0 is to the right; None: drawn from U(-45, 45).
     """
-    drawn = rng.uniform(-45, 45)
-    return levels(streak(unit(pixels), radius, sigma, drawn if angle is None else angle), summed=True)
+    random_angle = rng.uniform(-45, 45)
+    return levels(streak(unit(pixels), radius, sigma, random_angle if angle is None else angle), summed=True)

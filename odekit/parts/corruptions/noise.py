@@ -1,4 +1,4 @@
-"""Noise of the sensor: Gaussian, shot, impulse and speckle noise (Hendrycks and Dietterich 2019)."""
+"""Sensor noise: Gaussian, shot, impulse and speckle noise (Hendrycks and Dietterich 2019)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from odekit.parts.corruptions.primitives import Pixels, levels, unit
 
 
 def gaussian_noise(pixels: Pixels, rng: np.random.Generator, *, std: float) -> Pixels:
-    """Adds n: x + n with n ~ N(0, std^2) on every channel; std in units of the full scale."""
+    """x + n with n ~ N(0, std^2) on every channel; std is in units of the full scale."""
     return levels(unit(pixels) + std * rng.standard_normal(pixels.shape))
 
 
 def shot_noise(pixels: Pixels, rng: np.random.Generator, *, photons: float) -> Pixels:
-    """Poisson(photons * x) / photons: counting noise where white is `photons` counts."""
+    """Poisson(photons * x) / photons: Poisson noise where white is `photons` counts."""
     return levels(rng.poisson(unit(pixels) * photons) / photons)
 
 
 def impulse_noise(pixels: Pixels, rng: np.random.Generator, *, fraction: float) -> Pixels:
-    """Salt and pepper: this fraction of all values becomes 0 or 255 with equal chance, every channel by itself."""
-    chance = rng.random(pixels.shape)
-    return np.where(chance < fraction, np.where(chance < fraction / 2, 0, 255), pixels).astype(np.uint8)
+    """Salt-and-pepper noise: this fraction of the values, drawn per channel, becomes 0 or 255 with equal chance."""
+    uniform = rng.random(pixels.shape)
+    return np.where(uniform < fraction, np.where(uniform < fraction / 2, 0, 255), pixels).astype(np.uint8)
 
 
 def speckle_noise(pixels: Pixels, rng: np.random.Generator, *, std: float) -> Pixels:
-    """Adds n in proportion to the light: x + x n with n ~ N(0, std^2)."""
+    """x + x n with n ~ N(0, std^2): noise proportional to intensity."""
     values = unit(pixels)
     return levels(values + values * (std * rng.standard_normal(pixels.shape)))

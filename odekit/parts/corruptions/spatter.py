@@ -13,7 +13,7 @@ WATER = np.array([175, 238, 238]) / 255
 MUD = np.array([63, 42, 20]) / 255
 """Dark brown, RGB."""
 RELIEF = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
-"""Lights the drops from the top left."""
+"""Relief filter: light from the top left."""
 
 
 def spatter(
@@ -27,37 +27,38 @@ def spatter(
     strength: float,
     mud: int,
 ) -> Pixels:
-    """Smoothed noise above a threshold is liquid: water adds light along the rims of its drops, mud covers.
+    """Liquid where smoothed noise exceeds a threshold: water adds light at the rims of its drops, mud is opaque.
 
     Args:
         pixels: the picture.
         rng: draws the noise.
         loc: mean of the noise.
-        scale: its standard deviation before smoothing.
-        sigma: deviation of the smoothing, in pixels: the size of the drops.
-        threshold: liquid is where the smoothed noise exceeds it.
-        strength: water: the light it adds, 1 is a full scale; mud: deviation in pixels of its soft rim.
-        mud: 0 water, 1 mud.
+        scale: standard deviation of the noise before smoothing.
+        sigma: standard deviation of the smoothing in pixels, which sets the size of the drops.
+        threshold: of the smoothed noise.
+        strength: for water, the light it adds (1 is full scale); for mud, the standard deviation of its soft rim in
+            pixels.
+        mud: 0 for water, 1 for mud.
     """
     liquid = gaussian(loc + scale * rng.standard_normal(pixels.shape[:2]), sigma)
     liquid = np.where(liquid < threshold, 0.0, liquid)
     values = unit(pixels)
     if mud:
-        cover = gaussian((liquid > threshold).astype(np.float64), strength)
-        cover = np.where(cover < 0.8, 0.0, cover)[..., None]
-        return levels(values * (1 - cover) + MUD * cover)
-    return levels(values + strength * _gleam(liquid)[..., None] * WATER)
+        opacity = gaussian((liquid > threshold).astype(np.float64), strength)
+        opacity = np.where(opacity < 0.8, 0.0, opacity)[..., None]
+        return levels(values * (1 - opacity) + MUD * opacity)
+    return levels(values + strength * _highlights(liquid)[..., None] * WATER)
 
 
-def _gleam(liquid: Unit) -> NDArray[np.float64]:
-    """The light that water adds, (H, W) in [0, 1]: liquid times a lit relief of the distance to the drops' rims."""
+def _highlights(liquid: Unit) -> NDArray[np.float64]:
+    """Light added by water, (H, W) in [0, 1]: the liquid times a lit relief of the distance to the drops' rims."""
     from scipy import ndimage
 
     depth = levels(liquid)
     edges = canny(depth, 50, 150)
     distance = ndimage.distance_transform_edt(~edges) if edges.any() else np.full(depth.shape, 20.0)
     smooth = ndimage.uniform_filter(np.minimum(distance, 20.0), 3, mode="mirror")
-    even = equalise(smooth.astype(np.uint8)).astype(np.float64)
-    relief = np.clip(ndimage.correlate(even, RELIEF, mode="mirror"), 0, 255)
+    equalised = equalise(smooth.astype(np.uint8)).astype(np.float64)
+    relief = np.clip(ndimage.correlate(equalised, RELIEF, mode="mirror"), 0, 255)
     lit = depth * np.rint(ndimage.uniform_filter(relief, 3, mode="mirror"))
     return np.asarray(lit / (lit.max() or 1.0))

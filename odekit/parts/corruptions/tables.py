@@ -1,7 +1,7 @@
-"""Both published parameter tables: ImageNet-C for 224-pixel pictures, Tiny-ImageNet-C for 64-pixel pictures.
+"""The published parameter tables: ImageNet-C for 224-pixel pictures, Tiny-ImageNet-C for 64-pixel pictures.
 
 Source: D. Hendrycks, T. Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations",
-ICLR 2019, and the parameters published with it for either size. Lengths are in pixels of the picture. The masks (CODE,
+ICLR 2019, and the parameters published with it for both sizes. Lengths are in pixels of the picture. The masks (CODE,
 2024: a fraction of 0.08 per severity) and the two kinds of old photographs are the same in both tables.
 """
 
@@ -38,14 +38,16 @@ NAMES: dict[str, tuple[str, ...]] = {
     "scratches": ("count", "strength"),
     "stains": ("count", "strength"),
 }
-"""The parameters of each kind, in the order of its rows below. Each can be given to `corrupt` by name instead."""
+"""The parameters of each kind, in the order of its rows below. Each can be set by name in `corrupt`."""
 
 
 def _column(*values: float) -> Rows:
+    """Rows of one parameter each."""
     return tuple((value,) for value in values)
 
 
 def _times(side: float, *rows: Row) -> Rows:
+    """Rows given in fractions of a side, in pixels."""
     return tuple(tuple(side * value for value in row) for row in rows)
 
 
@@ -142,7 +144,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "count": (0, 1000),
     "mud": (0, 1),
 }
-"""Smallest and largest value of a parameter given by name; those not listed lie in [0, 10000]."""
+"""Range of a parameter given by name; the default is [0, 10000]."""
 
 WHOLE: frozenset[str] = frozenset({"quality", "shift", "rounds", "mud", "count"})
 """Parameters that are whole numbers."""

@@ -1,4 +1,4 @@
-"""Fog and snow (Hendrycks and Dietterich 2019). Frost has a file of its own."""
+"""Fog and snow (Hendrycks and Dietterich 2019). Frost is in `odekit.parts.corruptions.frost`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from odekit.images.colour import LUMA
 from odekit.parts.corruptions.motion import streak
 from odekit.parts.corruptions.primitives import Pixels, clipped_zoom, cloud, levels, unit
 
-"""Weights of R, G and B in the grey value (ITU-R BT.601)."""
-
 
 def fog(pixels: Pixels, rng: np.random.Generator, *, strength: float, decay: float) -> Pixels:
-    """(x + strength * cloud) * max / (max + strength), with max the greatest value of the picture.
+    """(x + strength * cloud) * max / (max + strength), where max is the largest value of the picture.
 
-    The cloud is a plasma in [0, 1], the rougher the nearer `decay` is to 1.
+    The cloud is a plasma in [0, 1]; it is rough for a `decay` near 1 and smooth for larger ones.
     """
     values = unit(pixels)
-    top = values.max()
-    veil = strength * cloud(rng, pixels.shape[0], pixels.shape[1], decay)[..., None]
-    return levels((values + veil) * top / max(top + strength, 1e-9))
+    largest = values.max()
+    haze = strength * cloud(rng, pixels.shape[0], pixels.shape[1], decay)[..., None]
+    return levels((values + haze) * largest / max(largest + strength, 1e-9))
 
 
 def snow(
@@ -34,18 +32,18 @@ def snow(
     sigma: float,
     mix: float,
 ) -> Pixels:
-    """Flakes drawn out by the wind, before and behind a whitened picture.
+    """Motion-blurred snowflakes on a whitened picture.
 
     Args:
         pixels: the picture.
-        rng: draws flakes and wind.
-        loc: mean of the Gaussian noise that the flakes are cut out of.
-        scale: its standard deviation.
+        rng: draws the flakes and the direction of their motion.
+        loc: mean of the Gaussian noise from which the flakes are made.
+        scale: standard deviation of the noise.
         zoom: enlargement of the flakes.
-        threshold: noise below it is no flake.
-        radius: half the taps of the motion blur at an angle from U(-135, -45) degrees.
-        sigma: how fast its trail fades, in pixels.
-        mix: weight of the picture against its whitened self, max(x, 1.5 grey + 0.5).
+        threshold: flakes are where the noise exceeds it.
+        radius: half the number of taps of the motion blur, whose angle is drawn from U(-135, -45) degrees.
+        sigma: standard deviation of the taps' weights, in pixels.
+        mix: weight of the picture; the rest is the weight of the whitened picture, max(x, 1.5 grey + 0.5).
     """
     layer = clipped_zoom(loc + scale * rng.standard_normal(pixels.shape[:2]), zoom)
     layer = np.where(layer < threshold, 0.0, layer)

@@ -1,4 +1,4 @@
-"""Enhancers: Langevin updates of a latent, and how their strength is chosen."""
+"""Enhancers: Langevin updates of a latent, and the choice of their strength."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from odekit.plugins.catalog import PluginCatalog
 
 
 def register(catalog: PluginCatalog) -> None:
-    """All built-in enhancers."""
-    here = f"{__name__}."
-    catalog.enhancer("langevin", here + "adaptive:make", Langevin, "Langevin updates (Algorithm 1)")
-    catalog.enhancer("none", here + "none:NoEnhancer", NoneOptions, "no enhancement: the round trip alone")
+    """Register the built-in enhancers."""
+    package = f"{__name__}."
+    catalog.enhancer("langevin", package + "adaptive:make", Langevin, "Langevin updates (Algorithm 1)")
+    catalog.enhancer("none", package + "none:NoEnhancer", NoneOptions, "no enhancement: inversion and decoding only")
     catalog.enhancer(
-        "preconditioned", here + "preconditioned:PreconditionedEnhancer", Preconditioned,
-        "Langevin updates with a step for each frequency of the DCT",
+        "preconditioned", package + "preconditioned:PreconditionedEnhancer", Preconditioned,
+        "Langevin updates with a step size per DCT frequency",
     )  # fmt: skip
     catalog.enhancer(
-        "sk-rock", here + "sk_rock:SkRockEnhancer", SkRock, "stabilised Langevin steps of several calls each"
+        "sk-rock", package + "sk_rock:SkRockEnhancer", SkRock, "stabilised Langevin steps of several network calls each"
     )

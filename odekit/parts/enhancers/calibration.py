@@ -1,4 +1,4 @@
-"""How strongly a picture is treated, and the calibration by which a meter of damage decides it. Loads no torch."""
+"""Treatment strengths, and the calibration that chooses one from damage meter readings. Loads no torch."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ from typing import Any
 from odekit.core.files import ASSETS
 from odekit.errors import ConfigError
 
-BUILT_IN = ASSETS / "face64" / "strength.json"
+BUILT_IN_CALIBRATION = ASSETS / "face64" / "strength.json"
 SCHEMA = 1
-SLACK = 0.03
-"""How far from its own level a meter may read, as a fraction of the schedule."""
+LEVEL_TOLERANCE = 0.03
+"""Largest distance of latents from the level of the calibration, as a fraction of the schedule."""
 
 
 @dataclass(frozen=True)
 class Strength:
-    """One way to treat a picture: `iterations` updates with a = `rate` sigma^2 at each of `levels`."""
+    """A treatment: `iterations` updates with step size a = `rate` sigma^2 at each of `levels`."""
 
     name: str
     levels: tuple[float, ...] = ()
-    """Fractions of the schedule; none where the picture is left alone."""
+    """Fractions of the schedule; empty where the image is not treated."""
     iterations: int = 0
     rate: float = 0.0
     temperature: float = 0.0
 
 
-NONE = Strength("none")
-"""The picture is left alone."""
+UNTREATED = Strength("none")
+"""The image stays unchanged."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the meter decided for a picture, and why."""
+    """The strength chosen for an image, with the predicted gains and the readings behind them."""
 
     strength: Strength
     expected: Mapping[str, float]
-    """Strength -> the gain that the calibration expects of it over the input, in dB of PSNR."""
+    """Name of a strength -> predicted gain over the input in dB of PSNR."""
     readings: Mapping[str, float]
-    """What the meter read."""
+    """Damage meter readings."""
     reasons: Mapping[str, float]
-    """Reading -> dB that it added to the promise of the best strength, largest first."""
+    """Name of a reading -> its contribution in dB to the predicted gain of the best strength, largest first."""
 
     def tree(self) -> dict[str, Any]:
-        """Plain data for records."""
-        chosen = {key: value for key, value in asdict(self.strength).items() if key != "name"}
-        rounded = {key: round(value, 3) for key, value in self.expected.items()}
-        read = {key: round(value, 4) for key, value in self.readings.items()}
+        """The decision as plain data, for records."""
+        settings = {key: value for key, value in asdict(self.strength).items() if key != "name"}
+        gains = {key: round(value, 3) for key, value in self.expected.items()}
         reasons = {key: round(value, 3) for key, value in self.reasons.items()}
+        readings = {key: round(value, 4) for key, value in self.readings.items()}
         return {
-            "strength": self.strength.name, **chosen, "expected_gain": rounded, "reasons": reasons, "readings": read
+            "strength": self.strength.name, **settings, "expected_gain": gains, "reasons": reasons, "readings": readings
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What pictures of known damage taught: how the gain of each strength follows from the meter's readings.
+    """A linear model, fitted on images of known damage, that predicts the gain of each strength from the readings.
 
-    The expected gain of a strength is linear in the standardised readings, `bias + weights . (r - centre) / scale`,
-    readings held within three standard deviations.
+    The predicted gain of a strength is `bias + weights . (r - centre) / scale`; standardised readings are clamped to
+    three standard deviations.
     """
 
     strengths: tuple[Strength, ...]
@@ -73,37 +73,37 @@ class Calibration:
     bias: tuple[float, ...]
     weights: tuple[tuple[float, ...], ...]
     caution: float = 0.0
-    """dB that a strength must promise before the picture is touched."""
+    """Threshold in dB: the image is treated only if the largest predicted gain exceeds it."""
     level: float | None = None
-    """Where the latents were read, as a fraction of the schedule; anywhere where None."""
+    """Level of the latents, as a fraction of the schedule; any level if None."""
     weights_digest: str | None = None
-    """SHA-256 of the prior's weights; any prior where None."""
+    """SHA-256 of the prior's weights; any prior if None."""
     about: Mapping[str, Any] | None = None
-    """Faces and settings of the calibration."""
+    """Faces and settings that the calibration was fitted on."""
 
     def check(self, level: float) -> None:
-        """Refuse latents of another level than those of the calibration.
+        """Check that latents at `level`, the top of the grid, match those of the calibration.
 
         Raises:
-            ConfigError: the grid ends more than 0.03 of the schedule above or below.
+            ConfigError: `level` differs by more than 0.03 of the schedule.
         """
-        if self.level is not None and abs(level - self.level) > SLACK:
+        if self.level is not None and abs(level - self.level) > LEVEL_TOLERANCE:
             raise ConfigError(
-                f"the meter of iterations: auto reads latents at {self.level:.3f} of the schedule, and the inverter's "
+                f"iterations: auto was calibrated on latents at {self.level:.3f} of the schedule, but the inverter's "
                 f"grid ends at {level:.3f}; set its top to {self.level:.3f}, as in the chain odedit-auto, or calibrate"
             )
 
     def belongs(self, digest: str | None) -> None:
-        """Refuse another prior than the calibration's. Raises ConfigError."""
+        """Check that the calibration was made for the prior with these weights. Raises ConfigError if not."""
         if self.weights_digest is not None and self.weights_digest != digest:
             raise ConfigError(
-                "the meter of iterations: auto was calibrated for another prior; say how often with "
-                "--set restore.enhancer.iterations=10, or calibrate it with 'odekit bench strength --calibrate FILE "
-                "--chain ... --data ...' and name the file as the enhancer's meter"
+                "iterations: auto was calibrated for another prior; give a number with "
+                "--set restore.enhancer.iterations=10, or calibrate with 'odekit calibrate meter -o FILE "
+                "--chain ... --data ...' and set the enhancer's option meter to that file"
             )
 
     def decide(self, readings: Mapping[str, float]) -> Decision:
-        """The strength of the largest expected gain, or none where no gain is above the caution."""
+        """The strength with the largest predicted gain if that exceeds the threshold `caution`, otherwise none."""
         z = [
             max(-3.0, min(3.0, (readings[name] - centre) / scale))
             for name, centre, scale in zip(self.readings, self.centre, self.scale, strict=True)
@@ -113,58 +113,61 @@ class Calibration:
             for bias, row in zip(self.bias, self.weights, strict=True)
         ]
         best = max(range(len(gains)), key=gains.__getitem__)
-        chosen = self.strengths[best] if gains[best] > self.caution else NONE
-        expected = {one.name: gain for one, gain in zip(self.strengths, gains, strict=True)}
-        pushes = zip(self.readings, self.weights[best], z, strict=True)
-        reasons = dict(sorted(((name, w * v) for name, w, v in pushes), key=lambda push: -abs(push[1])))
+        chosen = self.strengths[best] if gains[best] > self.caution else UNTREATED
+        expected = {strength.name: gain for strength, gain in zip(self.strengths, gains, strict=True)}
+        terms = zip(self.readings, self.weights[best], z, strict=True)
+        reasons = dict(
+            sorted(((name, weight * value) for name, weight, value in terms), key=lambda term: -abs(term[1]))
+        )
         return Decision(chosen, expected, dict(readings), reasons)
 
     def tree(self) -> dict[str, Any]:
-        """Plain data for the file."""
+        """The calibration as plain data, for its file."""
         return {"schema": SCHEMA} | asdict(self)
 
     @classmethod
     def from_tree(cls, data: Mapping[str, Any]) -> Calibration:
-        """From the plain data of a file. Raises ValueError or KeyError for what is no calibration."""
+        """From the plain data of a file. Raises ValueError or KeyError if that is not a calibration."""
         if data["schema"] != SCHEMA:
-            raise ValueError(f"schema {data['schema']} is not known to this odekit, which reads {SCHEMA}")
-        strengths = tuple(Strength(**{**one, "levels": tuple(one["levels"])}) for one in data["strengths"])
-        for one in strengths:
-            if not 0 < one.rate < 2 or one.iterations < 1 or not one.temperature >= 0 or not one.levels:
-                raise ValueError(f"strength '{one.name}' cannot be carried out (rate above 0 and below 2, levels, ...)")
+            raise ValueError(f"this odekit reads schema {SCHEMA}, not {data['schema']}")
+        strengths = tuple(Strength(**{**entry, "levels": tuple(entry["levels"])}) for entry in data["strengths"])
+        for s in strengths:
+            if not 0 < s.rate < 2 or s.iterations < 1 or not s.temperature >= 0 or not s.levels:
+                raise ValueError(
+                    f"strength '{s.name}' needs a rate above 0 and below 2, at least one iteration and level, and a "
+                    "temperature of at least 0"
+                )
         weights = tuple(tuple(map(float, row)) for row in data["weights"])
-        centre, scale, bias = (numbers(data[key]) for key in ("centre", "scale", "bias"))
-        made = cls(
+        centre, scale, bias = (finite(data[key]) for key in ("centre", "scale", "bias"))
+        calibration = cls(
             strengths, tuple(data["readings"]), centre, scale, bias, weights, float(data["caution"]),
             data.get("level"), data.get("weights_digest"), data.get("about"),
         )  # fmt: skip
-        wide, high = len(made.readings), len(strengths)
-        rows, columns = {len(made.bias), len(weights)}, {len(made.centre), len(made.scale), *map(len, weights)}
-        if columns != {wide} or rows != {high}:
-            raise ValueError("its tables do not fit each other")
-        return made
+        rows, columns = {len(bias), len(weights)}, {len(centre), len(scale), *map(len, weights)}
+        if rows != {len(strengths)} or columns != {len(calibration.readings)}:
+            raise ValueError("the sizes of its tables do not match")
+        return calibration
 
 
-def numbers(values: Sequence[float]) -> tuple[float, ...]:
-    """Finite numbers. Raises ValueError where one is not."""
-    found = tuple(map(float, values))
-    if not all(map(math.isfinite, found)):
-        raise ValueError("it holds numbers that are not finite")
-    return found
+def finite(values: Sequence[float]) -> tuple[float, ...]:
+    """The values as floats. Raises ValueError unless all are finite."""
+    numbers = tuple(map(float, values))
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("all numbers must be finite")
+    return numbers
 
 
 @cache
 def load_calibration(path: Path | None = None) -> Calibration:
-    """The calibration of a file; of the built-in prior where None.
+    """The calibration in a file; that of the built-in prior if None.
 
     Raises:
-        ConfigError: no such file, or it is no calibration.
+        ConfigError: the file does not exist, or is not a calibration.
     """
-    file = path or BUILT_IN
+    file = path or BUILT_IN_CALIBRATION
     try:
         return Calibration.from_tree(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"the meter's calibration {file} cannot be used: {error}; "
-            f"write one with 'odekit bench strength --calibrate'"
+            f"the meter's calibration {file} cannot be used: {error}; write one with 'odekit calibrate meter'"
         ) from error

@@ -1,4 +1,4 @@
-"""No enhancement: the round trip alone."""
+"""No enhancement: inversion and decoding only."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ class NoneOptions(Options):
     part = "none"
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
-        """No level."""
+        """No levels."""
         return frozenset()
 
     def calls(self, levels: Levels) -> int:
-        """No network calls."""
+        """0: no network calls."""
         return 0
 
 
 class NoEnhancer:
-    """Acts nowhere."""
+    """Leaves the latent unchanged."""
 
     def __init__(self, options: NoneOptions | None = None) -> None:
         self.options = options or NoneOptions()
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
-        """No level."""
+        """No levels."""
         return frozenset()
 
     def enhance(self, x: State, level: int, levels: Levels, prior: Prior, rng: Rng) -> State:
-        """x as it is."""
+        """x, unchanged."""
         return x

@@ -1,4 +1,4 @@
-"""Preconditioned Langevin updates: every frequency moves at a pace of its own."""
+"""Preconditioned Langevin updates: a step size for each DCT frequency."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class Preconditioned(Options):
 
     part = "preconditioned"
     levels: list[int | float] = Limits(default=[0.06, 0.11, 0.17], min_length=1)
-    """Where to act: integers are grid indices, decimals fractions of the schedule."""
+    """Levels to update: integers are grid indices, decimals are fractions of the schedule."""
     iterations: int = Limits(default=4, ge=1)
     """Updates per level."""
     rate: float = Limits(default=0.1, gt=0, lt=2)
-    """The step over sigma^2 of a frequency whose variance is the noise's own, sigma^2. From 2 on it is unstable."""
+    """Step size over sigma^2 of a frequency whose variance equals that of the noise, sigma^2. Unstable from 2 on."""
     power: float = Limits(default=-0.25, ge=-1, le=1)
-    """How the step grows with the variance v of a frequency, as (v / sigma^2)^power: 1 relaxes all at the same pace,
-    0 is plain Langevin, below 0 coarse structure, which is the person, is moved even less than that."""
+    """The step of a frequency of variance v is proportional to (v / sigma^2)^power: at 1 all frequencies relax equally
+    fast, 0 is plain Langevin, below 0 coarse structure, which carries the identity, moves less than at 0."""
     temperature: float = Limits(default=0.5, ge=0)
-    """Variance of the noise relative to the drift's own; 0 is ascent."""
+    """Variance of the noise relative to that of Langevin sampling; 0 is gradient ascent."""
     spectrum: str | None = None
-    """A file of `odekit bench enhancers --calibrate`; by default that of the built-in prior's training faces."""
+    """A file of `odekit calibrate spectrum`; default: the spectrum of the built-in prior's training faces."""
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
-        """The grid indices at which the latent is moved."""
+        """The grid indices at which the latent is updated."""
         return levels.find(self.levels)
 
     def calls(self, levels: Levels) -> int:
@@ -43,16 +43,16 @@ class Preconditioned(Options):
         return self.iterations * len(self.acts_on(levels))
 
     def check(self, levels: Levels) -> None:
-        """Refuse levels outside the grid, a spectrum that cannot be read, and steps that may be unstable at 64 px.
+        """Check levels, spectrum and step sizes (at 64 px) on this grid.
 
-        No density at a level bends more than 1/sigma^2, but in every direction some may, so that M must stay below
-        2 sigma^2: with more than that the built-in prior's latents leave the range of numbers.
+        The curvature of log p_t is at most 1/sigma^2, and may reach it in any direction, so that M must stay below
+        2 sigma^2: beyond that the built-in prior's latents overflow.
 
         Raises:
-            ConfigError: with the bound.
+            ConfigError: a level outside the grid, a spectrum that cannot be read, or a step that may be unstable.
         """
         for level in sorted(self.acts_on(levels)):
-            largest = self.growth(self.of_faces().variances(64, 64).max(), level, levels)
+            largest = self.growth(self.face_spectrum().variances(64, 64).max(), level, levels)
             if self.rate * largest >= 2:
                 raise ConfigError(
                     f"rate {self.rate:g} with power {self.power:g} is unstable at level {level}: the coarsest "
@@ -60,13 +60,13 @@ class Preconditioned(Options):
                     f"{2 / largest:.3g}, or a lower power"
                 )
 
-    def growth(self, clean: Any, level: int, levels: Levels) -> Any:
-        """(v / sigma^2)^power for frequencies of these variances over clean faces."""
+    def growth(self, face_variance: Any, level: int, levels: Levels) -> Any:
+        """(v / sigma^2)^power at a level, for frequencies with these variances over clean faces."""
         sigma = levels.sigma(level)
-        return ((levels.signal(level) ** 2 * clean + sigma**2) / sigma**2) ** self.power
+        return ((levels.signal(level) ** 2 * face_variance + sigma**2) / sigma**2) ** self.power
 
-    def of_faces(self) -> Spectrum:
-        """The spectrum. Raises ConfigError where it cannot be read."""
+    def face_spectrum(self) -> Spectrum:
+        """The spectrum of clean faces. Raises ConfigError if it cannot be read."""
         return load_spectrum(None if self.spectrum is None else Path(self.spectrum))
 
 
@@ -83,26 +83,30 @@ class PreconditionedEnhancer:
         self.options = options or Preconditioned()
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
-        """The levels of the options."""
+        """The levels of the options.
+
+        Raises:
+            ConfigError: see `Preconditioned.check`.
+        """
         self.options.check(levels)
         return self.options.acts_on(levels)
 
     def enhance(self, x: State, level: int, levels: Levels, prior: Prior, rng: Rng) -> State:
-        """The updates, one network call each."""
+        """The updates at one level, one network call each."""
         import torch
 
         options, t, sigma = self.options, levels.t[level], levels.sigma(level)
         height, width = x.shape[2:]
-        faces = options.of_faces().variances(height, width)
-        down, across, turn, clean = (
-            to_tensor_like(m, x) for m in (cosines(height), cosines(width), LUMA_CHROMA, faces)
+        face_variance = options.face_spectrum().variances(height, width)
+        dct_rows, dct_columns, luma_chroma, variance = (
+            to_tensor_like(m, x) for m in (cosines(height), cosines(width), LUMA_CHROMA, face_variance)
         )
-        steps = options.rate * sigma**2 * options.growth(clean, level, levels)
+        steps = options.rate * sigma**2 * options.growth(variance, level, levels)
 
         def scaled(factor: State, y: State) -> State:
             """Each frequency of y (N, 3, H, W) times its factor (3, H, W)."""
-            apart = down @ torch.einsum("ij,njhw->nihw", turn, y) @ across.T
-            return torch.einsum("ij,nihw->njhw", turn, down.T @ (factor * apart) @ across)
+            coefficients = dct_rows @ torch.einsum("ij,njhw->nihw", luma_chroma, y) @ dct_columns.T
+            return torch.einsum("ij,nihw->njhw", luma_chroma, dct_rows.T @ (factor * coefficients) @ dct_columns)
 
         for _ in range(options.iterations):
             x = x - scaled(steps, prior.eps(x, t)) / sigma

@@ -1,4 +1,4 @@
-"""SK-ROCK: a stabilised scheme for the Langevin equation, which takes long steps in few network calls."""
+"""SK-ROCK: a stabilised explicit scheme for the Langevin equation, with long steps in few network calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from odekit.core.options import Options
 from odekit.errors import ConfigError
 
 DAMPING = 0.05
-"""eta of the paper: keeps the scheme strictly stable between its ends."""
+"""eta of the paper: keeps the scheme strictly stable inside its stability interval."""
 
 
 class SkRock(Options):
@@ -19,18 +19,18 @@ class SkRock(Options):
 
     part = "sk-rock"
     levels: list[int | float] = Limits(default=[0.06, 0.11, 0.17], min_length=1)
-    """Where to act: integers are grid indices, decimals fractions of the schedule."""
+    """Levels to update: integers are grid indices, decimals are fractions of the schedule."""
     iterations: int = Limits(default=1, ge=1)
     """Steps per level."""
     stages: int = Limits(default=2, ge=1, le=50)
-    """Network calls per step; the longest stable step grows with their square."""
+    """Network calls per step; the largest stable step grows with their square."""
     rate: float = Limits(default=0.4, gt=0)
-    """The step over sigma^2; four updates of `langevin` with a = 0.1 sigma^2 go as far as a step of 0.4."""
+    """Step size over sigma^2; one step of 0.4 goes as far as four updates of `langevin` with a = 0.1 sigma^2."""
     temperature: float = Limits(default=0.5, ge=0)
-    """Variance of the noise relative to the drift's own; 0 is ascent."""
+    """Variance of the noise relative to that of Langevin sampling; 0 is gradient ascent."""
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
-        """The grid indices at which the latent is moved."""
+        """The grid indices at which the latent is updated."""
         return levels.find(self.levels)
 
     def calls(self, levels: Levels) -> int:
@@ -38,11 +38,15 @@ class SkRock(Options):
         return self.iterations * self.stages * len(self.acts_on(levels))
 
     def check(self, levels: Levels) -> None:
-        """Refuse levels outside the grid, and steps that are unstable. Raises ConfigError."""
+        """Check levels and step size on this grid.
+
+        Raises:
+            ConfigError: a level outside the grid, or an unstable step.
+        """
         self.acts_on(levels)
         if self.rate >= bound(self.stages):
             raise ConfigError(
-                f"rate {self.rate:g} is unstable with {self.stages} stages, which carry a step below "
+                f"rate {self.rate:g} is unstable with {self.stages} stages, which need a step below "
                 f"{bound(self.stages):.4g} sigma^2; use more stages, or a lower rate"
             )
 
@@ -63,27 +67,32 @@ class SkRockEnhancer:
         self.options = options or SkRock()
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
-        """The levels of the options, after a check that the step is stable."""
+        """The levels of the options.
+
+        Raises:
+            ConfigError: see `SkRock.check`.
+        """
         self.options.check(levels)
         return self.options.acts_on(levels)
 
     def enhance(self, x: State, level: int, levels: Levels, prior: Prior, rng: Rng) -> State:
-        """The steps, `stages` network calls each."""
+        """The steps at one level, `stages` network calls each."""
         options, t, sigma = self.options, levels.t[level], levels.sigma(level)
         h, s = options.rate * sigma**2, options.stages
-        omega0, omega1, t_ = constants(s)
-        noise = (2 * h * options.temperature) ** 0.5
+        omega0, omega1, chebyshev = constants(s)
+        noise_std = (2 * h * options.temperature) ** 0.5
 
-        def moved(y: State, mu: float) -> State:
+        def drift(y: State, mu: float) -> State:
+            """mu h F(y), one network call."""
             return -(mu * h / sigma) * prior.eps(y, t)
 
         for _ in range(options.iterations):
-            q = noise * rng.normal_like(x) if noise else 0 * x
-            before, k = x, x + moved(x + s * omega1 / 2 * q, omega1 / omega0) + s * omega1 / omega0 * q
+            q = noise_std * rng.normal_like(x) if noise_std else 0 * x
+            k_previous, k = x, x + drift(x + s * omega1 / 2 * q, omega1 / omega0) + s * omega1 / omega0 * q
             for j in range(2, s + 1):
-                ratio = t_[j - 1] / t_[j]
+                ratio = chebyshev[j - 1] / chebyshev[j]
                 nu = 2 * omega0 * ratio
-                before, k = k, moved(k, 2 * omega1 * ratio) + nu * k + (1 - nu) * before
+                k_previous, k = k, drift(k, 2 * omega1 * ratio) + nu * k + (1 - nu) * k_previous
             x = k
         return x
 
@@ -91,14 +100,14 @@ class SkRockEnhancer:
 def constants(stages: int) -> tuple[float, float, list[float]]:
     """omega0, omega1 and the values T_0(omega0) ... T_s(omega0) of the Chebyshev polynomials."""
     omega0 = 1 + DAMPING / stages**2
-    values, slopes = [1.0, omega0], [0.0, 1.0]
+    values, derivatives = [1.0, omega0], [0.0, 1.0]
     for j in range(2, stages + 1):
         values.append(2 * omega0 * values[-1] - values[-2])
-        slopes.append(2 * values[j - 1] + 2 * omega0 * slopes[-1] - slopes[-2])
-    return omega0, values[stages] / slopes[stages], values
+        derivatives.append(2 * values[j - 1] + 2 * omega0 * derivatives[-1] - derivatives[-2])
+    return omega0, values[stages] / derivatives[stages], values
 
 
 def bound(stages: int) -> float:
-    """The longest stable step over sigma^2, 2 omega0 / omega1: no density at a level bends more than 1 / sigma^2."""
+    """Limit of stable steps over sigma^2, 2 omega0 / omega1: the curvature of log p_t is at most 1 / sigma^2."""
     omega0, omega1, _ = constants(stages)
     return 2 * omega0 / omega1

@@ -1,4 +1,4 @@
-"""Faces in photographs: detection, alignment, choice, cutting out and pasting back."""
+"""Faces in photographs: detection, alignment, selection, cropping and pasting back."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ ALIGNER_SHA256 = "f0f54f43a0a13794fe5c67355e4e1b969536b3c720583af59247779892a733
 
 
 def register(catalog: PluginCatalog) -> None:
-    """The built-in detector, the masks of pasting, and the aligner's weights."""
-    here = f"{__name__}."
+    """Register the built-in detector, the paste masks, and the aligner's weights."""
+    package = f"{__name__}."
     catalog.detector(
-        "builtin", here + "detector:Builtin", BuiltinDetector, "OpenCV's cascades, checked by a learned aligner"
+        "builtin", package + "detector:Builtin", BuiltinDetector, "OpenCV's cascades, checked by a learned aligner"
     )
-    catalog.mask("ellipse", here + "masks:EllipseMask", Ellipse, "an ellipse about the face")
-    catalog.mask("square", here + "masks:SquareMask", Square, "the whole crop")
+    catalog.mask("ellipse", package + "masks:EllipseMask", Ellipse, "an ellipse around the face")
+    catalog.mask("square", package + "masks:SquareMask", Square, "the whole crop")
     catalog.weights(
         "aligner", path=ASSETS / "aligner" / "model.safetensors", sha256=ALIGNER_SHA256, licence="MIT",
-        commercial_use=True, summary="finds the points of a face in a box, and tells faces from others",
+        commercial_use=True, summary="finds the landmarks of a face in a box, and scores how face-like it is",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The aligner at work: from a rough box to the aligned face in two looks, and how face-like what is seen there is."""
+"""The aligner: refines a rough frame to an aligned face in two iterations, and scores how face-like it is."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 LOOKS = 2
+"""Number of refinement iterations."""
 SLOTS = 8
-"""Crops in a network call, padded, so that a face does not depend on its neighbours."""
+"""Batch size of a network call. Batches are padded, so that a result does not depend on the other faces."""
 WANDER = 0.08
+"""Mean displacement of the landmarks, in fractions of the crop, at which `steady` is 1/e."""
 BOX = (0.5026, 0.5417, 0.669)
-"""Where a frontal cascade's box lies in the aligned crop: middle (x, y) and width, medians over training faces."""
+"""Position of a frontal cascade's box in the aligned crop: centre (x, y) and width, medians over training faces."""
 
 
 class Shape(BaseModel):
-    """`odekit.json` of an aligner folder."""
+    """Architecture of the network, as stored in `odekit.json` of an aligner folder."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -40,13 +42,13 @@ class Shape(BaseModel):
 
 
 class Aligner:
-    """Regresses the similarity transform of a crop onto the template, again from where the first look led."""
+    """Regresses the similarity transform from a crop to the template, iteratively."""
 
     def __init__(self, weights: str, tools: Tools) -> None:
-        """Load the network; it runs on the CPU in float32 (three milliseconds a crop).
+        """Load the network. It runs on the CPU in float32 (3 ms per crop).
 
         Raises:
-            WeightsError: no such weights, or a folder that is no aligner's.
+            WeightsError: no such weights, or a folder that is not an aligner's.
         """
         from odekit.parts.faces.aligner_network import AlignerNet
 
@@ -55,41 +57,54 @@ class Aligner:
             shape = Shape.model_validate(read_json_object(file.parent / "odekit.json"))
         except ValidationError as error:
             raise WeightsError(
-                f"{file.parent / 'odekit.json'}: describes no aligner; give a folder that 'odekit train aligner' wrote"
+                f"{file.parent / 'odekit.json'}: not an aligner; give a folder written by 'odekit train aligner'"
             ) from error
         self.network = AlignerNet(tuple(shape.widths), shape.dense)
         load(self.network, file)
         self.network.eval().requires_grad_(False)
 
     def refine(self, pixels: Pixels, frames: Sequence[Frame], looks: int = LOOKS) -> list[tuple[Frame, float]]:
-        """Each rough frame of a photograph (3, H, W), refined, with the score in [0, 1] of the face seen in it."""
+        """Refine rough frames of a photograph (3, H, W).
+
+        Args:
+            pixels: the photograph.
+            frames: rough frames of faces.
+            looks: number of iterations.
+
+        Returns:
+            For each frame, the refined frame and its score in [0, 1].
+        """
         from odekit.parts.faces.aligner_network import SIDE
 
         frames = list(frames)
         for _ in range(looks):
-            said = self.look(np.stack([cut(pixels, frame, SIDE) for frame in frames])) if frames else []
-            frames = [frame.then(inner) for frame, (inner, _) in zip(frames, said, strict=True)]
-        final = self.look(np.stack([cut(pixels, frame, SIDE) for frame in frames])) if frames else []
-        return [(frame, score * steady(inner)) for frame, (inner, score) in zip(frames, final, strict=True)]
+            predictions = self.look(np.stack([cut(pixels, frame, SIDE) for frame in frames])) if frames else []
+            frames = [frame.then(inner) for frame, (inner, _) in zip(frames, predictions, strict=True)]
+        predictions = self.look(np.stack([cut(pixels, frame, SIDE) for frame in frames])) if frames else []
+        return [(frame, score * steady(inner)) for frame, (inner, score) in zip(frames, predictions, strict=True)]
 
     def look(self, crops: Pixels | np.ndarray[Any, Any]) -> list[tuple[Frame, float]]:
-        """For crops (N, 3, 64, 64): the face's frame in fractions of the crop, and its score."""
+        """Run the network on crops (N, 3, 64, 64).
+
+        Returns:
+            For each crop, the face's frame in fractions of the crop, and its score.
+        """
         import torch
 
-        said = []
+        outputs = []
         with torch.inference_mode():
             for start in range(0, len(crops), SLOTS):
-                some = crops[start : start + SLOTS]
-                padded = np.zeros((SLOTS, *some.shape[1:]), np.float32)
-                padded[: len(some)] = some
-                said.append(self.network(torch.from_numpy(padded)).double().numpy()[: len(some)])
-        return [(inner_frame(row[:4]), float(1 / (1 + np.exp(-row[4])))) for row in np.concatenate(said)]
+                batch = crops[start : start + SLOTS]
+                padded = np.zeros((SLOTS, *batch.shape[1:]), np.float32)
+                padded[: len(batch)] = batch
+                outputs.append(self.network(torch.from_numpy(padded)).double().numpy()[: len(batch)])
+        return [(inner_frame(row[:4]), float(1 / (1 + np.exp(-row[4])))) for row in np.concatenate(outputs)]
 
 
 def inner_frame(numbers: Sequence[float]) -> Frame:
-    """The network's a - 1, b, x, y (coordinates from -1 to 1) as a frame in fractions of the crop.
+    """Convert the network's output a - 1, b, x, y (coordinates from -1 to 1) to a frame in fractions of the crop.
 
-    With q and u in [-1, 1], u = M q + t is f' = M f + (1 + t - M (1, 1)) / 2 for fractions f = (q + 1) / 2.
+    With q and u in [-1, 1], u = M q + t becomes f' = M f + (1 + t - M (1, 1)) / 2 for fractions f = (q + 1) / 2.
     """
     a, b, x, y = (float(v) for v in numbers)
     a += 1
@@ -97,28 +112,31 @@ def inner_frame(numbers: Sequence[float]) -> Frame:
 
 
 def steady(inner: Frame) -> float:
-    """1 where another look leaves the face in its place, towards 0 where its points wander: then there is none."""
+    """Stability of a refined frame: 1 if a further iteration does not move the landmarks, towards 0 if it does.
+
+    Where there is no face, the iteration does not converge.
+    """
     template = TEMPLATES["ffhq-5"]
-    moved = float(np.hypot(*(inner.place(template) - template).T).mean())
-    return float(np.exp(-((moved / WANDER) ** 2)))
+    displacement = float(np.hypot(*(inner.place(template) - template).T).mean())
+    return float(np.exp(-((displacement / WANDER) ** 2)))
 
 
 def from_box(box: Sequence[float], shape: tuple[float, float, float] = BOX) -> Frame:
-    """The upright frame that a detector's box suggests; `shape` says where such boxes lie in aligned crops."""
+    """The upright frame of a detector's box; `shape` is the position of such boxes in aligned crops (see `BOX`)."""
     x0, y0, x1, y1 = box
     side = max(x1 - x0, y1 - y0, 1e-3) / shape[2]
     return Frame.around(((x0 + x1) / 2 + (0.5 - shape[0]) * side, (y0 + y1) / 2 + (0.5 - shape[1]) * side), side)
 
 
 def load(network: nn.Module, file: Path) -> None:
-    """Fill an aligner's network from its weights file (float16 or float32).
+    """Load an aligner's weights (float16 or float32) into its network.
 
     Raises:
-        WeightsError: damaged, or of another shape.
+        WeightsError: the file is damaged, or is for another architecture.
     """
     from odekit.plugins.weights.load import load_tensors
 
     tensors = {name: tensor.float() for name, tensor in load_tensors(file).items()}
-    missing, spare = network.load_state_dict(tensors, strict=False)
-    if spare or [name for name in missing if not name.endswith("num_batches_tracked")]:
-        raise WeightsError(f"{file}: holds another network than its odekit.json says; train or fetch it again")
+    missing, unexpected = network.load_state_dict(tensors, strict=False)
+    if unexpected or [name for name in missing if not name.endswith("num_batches_tracked")]:
+        raise WeightsError(f"{file}: does not match the network in its odekit.json; train or fetch it again")

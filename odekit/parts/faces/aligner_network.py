@@ -1,4 +1,4 @@
-"""The aligner's network: from a crop that holds a face somewhere, where it is, and whether it is one."""
+"""The aligner's network: regresses the position of a face in a crop, and the logit that there is one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import itertools
 from torch import Tensor, cat, nn
 
 SIDE = 64
-"""Side of the crop that the network looks at."""
+"""Side of the input crop in pixels."""
 
 
 class AlignerNet(nn.Module):
     """Convolutions down to 4 x 4, then two dense layers.
 
-    Five numbers per crop: a - 1, b, x and y of the similarity `u = [[a, -b], [b, a]] q + (x, y)` that carries template
-    points onto the crop, both in coordinates from -1 to 1; and the logit of "this is a face".
+    It returns five numbers per crop: a - 1, b, x and y of the similarity `u = [[a, -b], [b, a]] q + (x, y)` that maps
+    template points to the crop, both in coordinates from -1 to 1; and the logit of "this is a face".
     """
 
     def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96), dense: int = 128) -> None:
@@ -31,21 +31,21 @@ class AlignerNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Crops (N, 3, 64, 64) in [0, 1] to (N, 5)."""
-        middle = x.mean((1, 2, 3), keepdim=True)
-        spread = x.std((1, 2, 3), keepdim=True)
-        seen = self.head(self.body((x - middle) / (spread + 0.03)).flatten(1))
-        return cat([self.where(seen), self.score(seen)], 1)
+        mean = x.mean((1, 2, 3), keepdim=True)
+        std = x.std((1, 2, 3), keepdim=True)
+        features = self.head(self.body((x - mean) / (std + 0.03)).flatten(1))
+        return cat([self.where(features), self.score(features)], 1)
 
 
 class Again(nn.Module):
-    """A convolution added to its input."""
+    """Residual block: a convolution added to its input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.inner = nn.Sequential(*_conv(width, width, 3, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
+        """(N, width, H, W) to the same shape."""
         out: Tensor = x + self.inner(x)
         return out
 

@@ -1,7 +1,7 @@
-"""What a restored face cannot know: detail of the original that is finer than the narrowest picture it went through.
+"""Keep fine detail of the original that the restored face cannot have, because its chain works on smaller pictures.
 
-The result is `(1 - w) R + w (O + low(R - O))`: R the restored face, O the original, `low` what the narrowest picture
-can hold. Where w is 1, only what the face's chain could see is changed.
+The result is `(1 - w) R + w (O + low(R - O))`: R is the restored face, O the original, and `low` the part of a picture
+that the narrowest picture of the chain can represent. Where w is 1, only that part is changed.
 """
 
 from __future__ import annotations
@@ -16,68 +16,71 @@ from odekit.parts.faces.masks import ramp
 from odekit.parts.faces.warp import shrunk
 
 SIDE = 256
-"""Damage is judged on crops of this side at most, or of twice the narrowest side."""
+"""Damage is measured on crops of at most this side, or of twice the narrowest side if that is larger."""
 GRAIN = (0.012, 0.022)
-"""Noise (standard deviation, pixels in [0, 1]) up to which all detail counts, and from which only what stands out of
-the noise does. Clean faces at 256 px: 0.003 in the median, 0.008 at the 90th percentile."""
+"""Noise level (standard deviation, pixels in [0, 1]). Up to the first value all detail is kept; from the second on,
+only detail that exceeds the noise. Clean faces at 256 px: 0.003 in the median, 0.008 at the 90th percentile."""
 NOISE = (0.06, 0.11)
-"""Noise up to which detail is looked for at all, and from which it is not. Gaussian noise of severity 1: 0.05."""
+"""Noise level up to which detail is kept, and from which no detail is kept. Gaussian noise of severity 1: 0.05."""
 SPECKS = (0.03, 0.07)
-"""Likewise the share of pixels that differ by over 0.1 from the median of their neighbours. Clean: 0.018 at the 90th
-percentile; a twentieth of the pixels masked: 0.056."""
+"""The same for the fraction of pixels that differ by more than 0.1 from the median of their neighbours. Clean: 0.018 at
+the 90th percentile; with 1/20 of the pixels masked: 0.056."""
 BLOCKS = (1.25, 1.8)
-"""Likewise the ratio of steps at the 8-pixel borders of JPEG blocks to the other steps."""
+"""The same for the ratio of the steps at the 8-pixel borders of JPEG blocks to the other steps."""
 LARGE = (3.0, 4.0)
-"""Side of the face over the narrowest picture: from the second on, even a face of JPEG blocks (quality 15) holds more
-than was seen of it, and blocks do not count. Measured on faces of 128 to 1,749 pixels: taken whole, those of 192 gain
-0.3 dB, those of 267 lose 1.5, the largest 4.7."""
+"""Side of the face over the narrowest side. From the second value on, the original has more detail than the restored
+face even with JPEG blocks (quality 15), so blocks are ignored. Measured on faces of 128 to 1,749 pixels: if replaced
+completely, those of 192 gain 0.3 dB, those of 267 lose 1.5, the largest 4.7."""
 AS_SHARP = 0.95
-"""Fine detail over that of the restored face from which the original is as sharp. Of the faces of our ten photographs
-that are large enough: undamaged 1.15 at least, after JPEG of severity 2 and 3 0.98, after Gaussian blur of severity 2
-0.93 at most."""
+"""Sharpness (fine detail over that of the restored face) from which the original counts as sharp as the restored face.
+For the faces of our ten photographs that are large enough: undamaged at least 1.15, after JPEG of severity 2 and 3
+0.98, after Gaussian blur of severity 2 at most 0.93."""
 CLEANED = (2.0, 3.0)
-"""Side of the face over the narrowest picture: in a photograph that its background's chain cleaned, a face is taken up
-to the first, and stays as it was cleaned from the second on. In noise of severity 2 (and 3), restored faces of 60
-pixels gain 0.5 to 1.1 dB over those that were only denoised, those of 140 0 (1.0), those of 200 lose 1.5 (0.2), those
-of 300 2.0 (0.4 to 1.4), their lips and the colour of their eyes."""
+"""Side of the face over the narrowest side, for photographs cleaned by the background's chain. Up to the first value
+the restored face is pasted; from the second on, the cleaned photograph is kept. With noise of severity 2 (and 3),
+restored faces of 60 pixels gain 0.5 to 1.1 dB over faces that were only denoised, those of 140 gain 0 (1.0), those of
+200 lose 1.5 (0.2), those of 300 lose 2.0 (0.4 to 1.4), visibly at the lips and in the colour of the eyes."""
 SHARP = (0.15, 0.5)
-"""Fine detail over that of the restored face: below the first the original is blurred, above the second sharp."""
+"""Sharpness (fine detail over that of the restored face): below the first value the original is blurred, above the
+second it is sharp."""
 CHANGED = (0.08, 0.2)
-"""Where the chain moved a low-passed pixel by more, it found damage there."""
+"""Change of a low-pass filtered pixel up to which the chain found no damage there, and from which it did."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """How sharp and clean an original is, for the record."""
+    """Measurements of how sharp and clean an original is. The field names are keys of the record."""
 
     noise: float
     specks: float
     blocks: float
     sharpness: float
     trust: float
-    """0: nothing of its detail is kept, 1: all of it."""
+    """Share of the detail that is kept, 0 to 1."""
 
     def tree(self) -> dict[str, float]:
-        """Rounded, as plain data."""
+        """Plain data, rounded."""
         return {name: round(value, 4) for name, value in vars(self).items()}
 
 
 def judge(
     original: NDArray[np.float32], restored: NDArray[np.float32], narrow: int, blocks: float, side: float = 0.0
 ) -> Judgement:
-    """Judge an aligned original against its restored face, both (3, S, S), the narrowest side being `narrow`.
+    """Measure an aligned original against its restored face.
 
-    `blocks` as `blockiness` says of the photograph, in which the face has this `side`.
-
-    Noise: the median absolute value of a 3 x 3 Laplacian difference that straight edges leave alone (Immerkaer 1996,
-    doi:10.1006/cviu.1996.0060), over 0.6745; the median in place of the mean, so that edges count less.
+    Args:
+        original: (3, S, S).
+        restored: (3, S, S).
+        narrow: side of the narrowest picture in the face's chain.
+        blocks: `blockiness` of the photograph at the face.
+        side: of the face in the photograph, in pixels.
     """
     y = luma(original)
     inner, noise = inside(y), grain(y)
     specks = float((np.abs(y - median(y))[inner] > 0.1).mean())
-    ours, theirs = (fine(luma(x), narrow)[inner] for x in (original, restored))
-    lasting = max(0.0, float((ours**2).mean()) - noise**2)
-    sharpness = float(np.sqrt(lasting / max(float((theirs**2).mean()), 1e-8)))
+    original_detail, restored_detail = (fine(luma(x), narrow)[inner] for x in (original, restored))
+    signal = max(0.0, float((original_detail**2).mean()) - noise**2)
+    sharpness = float(np.sqrt(signal / max(float((restored_detail**2).mean()), 1e-8)))
     trust = max(step(blocks, *reversed(BLOCKS)), step(side / narrow, *LARGE))
     for value, (good, bad) in ((noise, NOISE), (specks, SPECKS)):
         trust *= step(value, bad, good)
@@ -85,46 +88,54 @@ def judge(
 
 
 def change(original: NDArray[np.float32], restored: NDArray[np.float32], narrow: int) -> NDArray[np.float32]:
-    """`low(R - O)` as a picture (3, narrow, narrow)."""
+    """The low-pass change `low(R - O)` as a picture (3, narrow, narrow)."""
     return shrunk(restored, narrow) - shrunk(original, narrow)
 
 
 def agreement(changed: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(1, n, n): 1 where the chain hardly changed what it saw, 0 where it found damage (scratches, stains, gaps)."""
-    far = np.abs(changed).max(0)
-    wide = np.pad(far, 1, mode="edge")
-    mean = sum(wide[dy : dy + far.shape[0], dx : dx + far.shape[1]] for dy in range(3) for dx in range(3)) / 9
+    """Weight (1, n, n) of the original's detail: 1 where the chain changed little, 0 where it removed damage.
+
+    Such damage is scratches, stains and gaps. The change (3, n, n) is averaged over 3 x 3 pixels.
+    """
+    largest = np.abs(changed).max(0)
+    height, width = largest.shape
+    padded = np.pad(largest, 1, mode="edge")
+    mean = sum(padded[dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3)) / 9
     return 1 - ramp((np.asarray(mean) - CHANGED[0]) / (CHANGED[1] - CHANGED[0]))[None]
 
 
 def standing_out(original: NDArray[np.float32], narrow: int) -> NDArray[np.float32]:
-    """(1, S, S): how much of the fine detail of (3, S, S) stands out of its noise, pixel by pixel; 1 where it is clean.
+    """Weight (1, S, S) of the fine detail of (3, S, S) against its noise: 1 everywhere in a clean picture.
 
-    Wiener's gain with the noise taken three times, `1 - 3 n^2 / e`, e the mean square of the detail in 5 x 5 pixels.
+    A Wiener gain with three times the noise variance, `1 - 3 n^2 / e`: n is the noise level, e the mean square of the
+    detail over 5 x 5 pixels.
     """
     y = luma(original)
     noise = grain(y)
-    share = step(noise, *GRAIN)
-    square = fine(y, narrow) ** 2
-    wide = np.pad(square, 2, mode="edge")
+    noisy = step(noise, *GRAIN)
+    padded = np.pad(fine(y, narrow) ** 2, 2, mode="edge")
     size = len(y)
-    near = sum(wide[dy : dy + size, dx : dx + size] for dy in range(5) for dx in range(5)) / np.float32(25)
-    gain = np.clip(1 - 3 * noise**2 / np.maximum(near, 1e-9), 0, 1)
-    return (1 - share * (1 - gain)).astype(np.float32)[None]
+    energy = sum(padded[dy : dy + size, dx : dx + size] for dy in range(5) for dx in range(5)) / np.float32(25)
+    gain = np.clip(1 - 3 * noise**2 / np.maximum(energy, 1e-9), 0, 1)
+    return (1 - noisy * (1 - gain)).astype(np.float32)[None]
 
 
 def grain(y: NDArray[np.float32]) -> float:
-    """The noise of an aligned face (S, S): see `judge`."""
+    """Noise level (standard deviation) of an aligned face (S, S).
+
+    The median absolute value of a 3 x 3 difference of Laplacians, which is 0 on straight edges (Immerkaer 1996,
+    doi:10.1006/cviu.1996.0060), over 0.6745. The median replaces the paper's mean, so that edges count less.
+    """
     return float(np.median(np.abs(laplacian(y)[inside(y)]))) / 0.6745
 
 
 def inside(y: NDArray[np.float32]) -> tuple[slice, slice]:
-    """The part of an aligned crop that is face."""
+    """The inner part of an aligned crop, which shows the face only."""
     return slice(y.shape[0] // 4, -(y.shape[0] // 5)), slice(y.shape[1] // 4, -(y.shape[1] // 4))
 
 
 def blockiness(pixels: NDArray[np.float32]) -> float:
-    """Steps across the borders of 8 x 8 blocks, counted from the picture's corner, over all other steps."""
+    """Mean step across the borders of 8 x 8 blocks, counted from the picture's corner, over the mean of other steps."""
     y = luma(pixels)
     ratios = []
     for plane in (y, y.T):
@@ -137,21 +148,21 @@ def blockiness(pixels: NDArray[np.float32]) -> float:
 
 def laplacian(y: NDArray[np.float32]) -> NDArray[np.float32]:
     """The difference of two Laplacians, scaled so that white noise keeps its standard deviation."""
-    wide = np.pad(y, 1, mode="reflect")
-    rows = wide[:-2] - 2 * wide[1:-1] + wide[2:]
+    padded = np.pad(y, 1, mode="reflect")
+    rows = padded[:-2] - 2 * padded[1:-1] + padded[2:]
     out: NDArray[np.float32] = (rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]) / 6
     return out
 
 
 def median(y: NDArray[np.float32]) -> NDArray[np.float32]:
     """The median of each 3 x 3 neighbourhood."""
-    wide = np.pad(y, 1, mode="reflect")
-    near = [wide[dy : dy + y.shape[0], dx : dx + y.shape[1]] for dy in range(3) for dx in range(3)]
-    return np.asarray(np.median(np.stack(near), axis=0), dtype=np.float32)
+    padded = np.pad(y, 1, mode="reflect")
+    neighbours = [padded[dy : dy + y.shape[0], dx : dx + y.shape[1]] for dy in range(3) for dx in range(3)]
+    return np.asarray(np.median(np.stack(neighbours), axis=0), dtype=np.float32)
 
 
 def fine(y: NDArray[np.float32], narrow: int) -> NDArray[np.float32]:
-    """What is left of (S, S) without what a picture of `narrow` pixels can hold."""
+    """The part of a picture (S, S) that a picture of `narrow` pixels cannot represent (high-pass)."""
     from odekit.images.resize import resample
 
     if narrow >= len(y):
@@ -161,5 +172,5 @@ def fine(y: NDArray[np.float32], narrow: int) -> NDArray[np.float32]:
 
 
 def step(value: float, low: float, high: float) -> float:
-    """0 at `low`, 1 at `high` (either way round), smooth between."""
+    """Smoothstep from 0 at `low` to 1 at `high`; `low` may be the larger one."""
     return float(ramp(np.array((value - low) / (high - low))))

@@ -1,4 +1,4 @@
-"""A photograph with its faces drawn on: numbered boxes and points."""
+"""Draw the numbered boxes and landmarks of faces on a photograph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TAKEN, LEFT = (60, 220, 60), (235, 70, 50)
 
 
 def drawn(photo: Image, faces: Sequence[Face], out: Mapping[int, str]) -> Image:
-    """The photograph, upright, with every face's box, number and points; those left `out` in red."""
+    """The upright photograph with box, number and landmarks of every face; faces in `out` are red, the others green."""
     picture = PIL.Image.fromarray(photo.to_uint8())
     draw = PIL.ImageDraw.Draw(picture)
     width = max(1, round(max(picture.size) / 500))
@@ -25,8 +25,8 @@ def drawn(photo: Image, faces: Sequence[Face], out: Mapping[int, str]) -> Image:
         draw.rectangle(face.box, outline=colour, width=width)
         size = max(11.0, min(0.35 * (face.box[2] - face.box[0]), max(picture.size) / 25))
         font = PIL.ImageFont.load_default(size)
-        place = (face.box[0] + width, max(0.0, face.box[1] - 1.15 * size))
-        draw.text(place, str(number), fill=colour, font=font, stroke_width=max(1, width // 2), stroke_fill=(0, 0, 0))
+        corner = (face.box[0] + width, max(0.0, face.box[1] - 1.15 * size))
+        draw.text(corner, str(number), fill=colour, font=font, stroke_width=max(1, width // 2), stroke_fill=(0, 0, 0))
         for x, y in face.points:
             draw.ellipse((x - width, y - width, x + width, y + width), fill=colour)
     return Image.from_uint8(np.asarray(picture))

@@ -1,4 +1,4 @@
-"""The faces of a photograph: detection, choice, and why some are left out."""
+"""Detect the faces of a photograph and select those to restore."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from odekit.parts.faces.options import BuiltinDetector, Faces
 
 @dataclass
 class Found:
-    """One photograph: its faces by number from 1, and why some are left out."""
+    """The faces of one photograph, numbered from 1, and the reasons why some are left out."""
 
     photo: Image
     faces: list[Face] = field(default_factory=list)
     out: dict[int, str] = field(default_factory=dict)
+    """Number of a face that is left out -> reason."""
 
     def chosen(self) -> list[int]:
         """Numbers of the faces to restore."""
         return [number for number in range(1, len(self.faces) + 1) if number not in self.out]
 
     def tree(self, facts: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
-        """Every face for the record."""
+        """All faces in the form of the record; `facts` are added to those that are restored."""
         return [
             {
                 "number": number,
@@ -38,31 +39,31 @@ class Found:
 
 
 class Finder:
-    """Detection and choice: what `odekit faces` shows and the stage restores."""
+    """Detects and selects faces, for the stage `faces` and the command `odekit faces`."""
 
     def __init__(self, options: Faces, tools: Tools) -> None:
-        """The detector is made here, so that a missing part is told before any work; given boxes need none."""
+        """Make the detector, so that a missing part fails before any work. Given boxes need no detector."""
         from odekit.parts.faces.detector import Builtin
 
         self.options = options
         self.given = options.select.boxes
         self.detector: FaceDetector | None = None if self.given is not None else tools.make(options.detect)
-        own = isinstance(self.detector, Builtin)
-        self.points: Any = self.detector if own else Builtin(BuiltinDetector(), tools)
-        """Refines boxes without points."""
+        builtin = isinstance(self.detector, Builtin)
+        self.points: Any = self.detector if builtin else Builtin(BuiltinDetector(), tools)
+        """Finds the landmarks of boxes that come without."""
 
     def find(self, photo: Image) -> Found:
-        """The faces of a photograph, numbered in reading order, and the reasons of those left out."""
+        """The faces of a photograph, numbered in reading order, with a reason for each that is left out."""
         options = self.options.select
         if self.given is not None:
             faces = [self.points.given(photo, box) for box in select.boxes_for(photo, self.given)]
             return Found(photo, faces, select.choose(faces, options, photo.width, photo.height))
         assert self.detector is not None
-        kept, doubles = select.distinct(self.detector.detect(photo), options.overlap)
+        kept, duplicates = select.distinct(self.detector.detect(photo), options.overlap)
         kept = [face if face.points else self.points.given(photo, face.box) for face in kept]
         faces = select.numbered(kept)
         out = select.choose(faces, options, photo.width, photo.height)
-        for face, reason in doubles:
+        for face, reason in duplicates:
             faces.append(face)
             out[len(faces)] = reason
         return Found(photo, faces, out)

@@ -1,8 +1,8 @@
-"""Is a square picture an aligned face, or a whole photograph that happens to be square?
+"""Check whether a square picture is an aligned face or a whole photograph that happens to be square.
 
-`restore` makes every picture as small as its prior is: a group of people would come back as a smear of 64 pixels.
-A face that fills the frame is seen by the aligner at one look, which costs milliseconds; only where it is not, because
-the picture is a photograph or the damage heavy, are faces searched for elsewhere.
+`restore` reduces every picture to the size of its prior, so a group photograph would become an unusable 64-pixel
+picture. The aligner recognises a face that fills the frame in one network call, which takes milliseconds. Only if it
+does not, because the picture is a photograph or heavily damaged, the detector searches the picture for faces.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.options import BuiltinDetector
 
 MIN_SIDE = 160
-"""Smaller pictures hold no face that could be cut out of them: they are taken as they are."""
+"""Smaller pictures are not checked: they contain no face large enough to be cropped."""
 SEARCH_SIDE = 480
-"""Side at which faces are searched for, in pixels."""
+"""Side at which the detector searches, in pixels."""
 PLAIN = 0.4
-"""Score of the whole picture, and of its points lying where they should, from which it is an aligned face."""
+"""Smallest score of the whole picture (face score times landmark agreement) for which it is an aligned face."""
 LARGE = 0.66
-"""Side of a face's aligned crop over the picture's from which the picture may pass as that crop."""
+"""A picture is accepted if it contains a face whose aligned crop has more than this fraction of the picture's side."""
 
 
 class AlignedFaceCheck:
-    """Tells aligned faces from whole photographs. The networks are loaded when first needed."""
+    """Distinguishes aligned faces from whole photographs. The networks are loaded on first use."""
 
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
 
     @cached_property
     def aligner(self) -> Aligner:
-        """Looks at the whole picture as one face."""
+        """Scores the whole picture as one face."""
         return Aligner("aligner", self.tools)
 
     @cached_property
     def detector(self) -> Builtin:
-        """Searches smaller faces in it."""
+        """Searches the picture for smaller faces."""
         return Builtin(BuiltinDetector(turned=False), self.tools)
 
     def why_not(self, images: Sequence[Image]) -> list[str]:
-        """For each picture why it is no aligned face, or '' where it is one, or where that cannot be told.
+        """For each picture, the reason why it is not an aligned face; '' if it is one, or if that is unknown.
 
-        It cannot be told where the picture is smaller than 160 pixels, where no face is found at all (a face under
-        much damage), or where OpenCV is not installed.
+        It is unknown if the picture is smaller than 160 pixels, if no face is detected (heavy damage), or if OpenCV is
+        not installed.
         """
         large = [i for i, image in enumerate(images) if min(image.height, image.width) >= MIN_SIDE]
         reasons = [""] * len(images)
@@ -64,7 +64,7 @@ class AlignedFaceCheck:
         return reasons
 
     def _faces_within(self, image: Image) -> str:
-        """The faces of a picture that does not look like one, in words; '' where one fills it or none is found."""
+        """Describe the faces in a picture that does not score as one; '' if a face fills it or none is detected."""
         side = min(SEARCH_SIDE, image.height, image.width)
         small = area_resized(image, side, side)
         try:
@@ -74,5 +74,5 @@ class AlignedFaceCheck:
         sides = [Frame.fit(face.points, TEMPLATES["ffhq-5"]).side / side for face in faces if face.points]
         if not sides or max(sides) > LARGE:
             return ""
-        found = "a face was found in it" if len(sides) == 1 else f"{len(sides)} faces were found in it"
-        return f"{found}, {max(sides):.0%} as wide as an aligned one"
+        faces_text = "a face was found in it" if len(sides) == 1 else f"{len(sides)} faces were found in it"
+        return f"{faces_text}, {max(sides):.0%} as wide as an aligned one"

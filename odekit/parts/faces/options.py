@@ -11,41 +11,41 @@ from odekit.core.options import ChainRef, DetectorRef, MaskRef, Options, Part
 
 
 class BuiltinDetector(Options):
-    """Options of the detector `builtin`: OpenCV's cascades propose, the aligner decides."""
+    """Options of the detector `builtin`: OpenCV's cascades propose boxes, the aligner refines and scores them."""
 
     part = "builtin"
     score: float = Limits(default=0.6, ge=0, le=1)
-    """How face-like the aligned crop must be, by the aligner: 0.6 drops nearly all false boxes."""
+    """Smallest score of a face, 0 to 1, given by the aligner; 0.6 drops nearly all false detections."""
     smallest: int = Limits(default=20, ge=8)
-    """Side in pixels of the smallest face looked for (ear to ear)."""
+    """Width of the smallest face to search for (ear to ear), in pixels."""
     largest_side: int = Limits(default=1600, ge=64)
-    """Photographs are searched at this side at most; points are then refined in the photograph itself."""
+    """Larger photographs are reduced to this side for the search; landmarks are then refined at full size."""
     turned: bool = True
-    """Look at half-size copies turned by 25 degrees either way as well."""
+    """Also search half-size copies rotated by 25 degrees in both directions."""
     weights: str = Limits(default="aligner", min_length=1)
-    """The aligner: registered weights; or, with a slash in it, a folder that `odekit train aligner` wrote."""
+    """Weights of the aligner: a registered name, or (with a slash in it) a folder written by `odekit train aligner`."""
 
 
 class Select(Options):
-    """Which of the found faces are restored."""
+    """Which of the detected faces are restored."""
 
     which: Literal["all", "largest", "centre", "index"] = "all"
-    """All; the largest; the nearest to the middle of the photograph; or those of `index`."""
+    """All faces; the largest; the nearest to the centre of the photograph; or those listed in `index`."""
     index: list[int] = Limits(default=[])
-    """Numbers as `odekit faces` draws them, from 1; with `which: index`."""
+    """Face numbers, from 1, as drawn by `odekit faces`; with `which: index`."""
     skip: list[int] = Limits(default=[])
-    """Numbers that are left as they are."""
+    """Numbers of faces that are not restored."""
     min_side: float = Limits(default=24.0, ge=0)
     """Smallest width of a face, ear to ear, in pixels of the photograph."""
     max_faces: int | None = Limits(default=None, ge=1)
-    """At most so many, the largest."""
+    """Largest number of faces; the largest faces are restored. None: no limit."""
     score: float = Limits(default=0.0, ge=0, le=1)
-    """Smallest score, whatever the detector."""
+    """Smallest score, for any detector."""
     overlap: float = Limits(default=0.4, ge=0, le=1)
-    """Of two faces whose boxes overlap by more (intersection over union), the better one stays."""
+    """If two boxes overlap by more than this (intersection over union), only the one with the higher score is kept."""
     boxes: list[list[float]] | str | None = None
-    """Boxes (x0, y0, x1, y1, ear to ear and brows to chin, in pixels of the upright photograph) instead of a
-    detector's; or a JSON file that maps file names to such lists."""
+    """Boxes to use instead of a detector: (x0, y0, x1, y1), ear to ear and brows to chin, in pixels of the upright
+    photograph; or a JSON file that maps file names to lists of boxes."""
 
     @field_validator("boxes")
     @classmethod
@@ -65,35 +65,35 @@ class Select(Options):
 
 
 class Align(Options):
-    """How a face is cut out."""
+    """How a face is aligned and cropped."""
 
     template: Literal["ffhq-5"] = "ffhq-5"
     side: int = Limits(default=512, ge=16, le=4096)
-    """Side of the aligned face in pixels; each stage of `each` takes from it what it needs."""
+    """Side of the aligned face in pixels; each stage of `each` resizes it as it needs."""
     border: Literal["reflect", "edge", "black"] = "reflect"
-    """What lies beyond the photograph."""
+    """How the crop is filled beyond the border of the photograph."""
 
 
 class Paste(Options):
-    """How a restored face is put back."""
+    """How a restored face is pasted back."""
 
     mask: MaskRef = "ellipse"
-    """What of the face is put back: a part such as `ellipse`, `square`, or odekit-facexlib's `parsenet`."""
+    """The region of the face that is pasted: a part such as `ellipse`, `square`, or odekit-facexlib's `parsenet`."""
     feather: float = Limits(default=0.08, gt=0, le=0.5)
-    """Width of the mask's soft edge, as a fraction of the aligned face's side; a mask that has an edge of its own gets
-    this one at the border of the crop."""
+    """Width of the mask's soft edge, as a fraction of the aligned face's side. Masks with an edge of their own get this
+    one at the border of the crop."""
     match_colour: Literal["lab-mean", "none"] = "lab-mean"
-    """Shift the face's colours so that the ring at the mask's edge has the mean of the photograph's."""
+    """`lab-mean`: shift the face's colours so that the mean over the mask's soft edge equals that of the photograph."""
     blend: float = Limits(default=1.0, ge=0, le=1)
-    """0 leaves the photograph as it is, 1 takes the restored face."""
+    """Opacity of the restored face: 0 keeps the photograph, 1 replaces it."""
     detail: Literal["auto"] | float = "auto"
-    """How much of the original's detail stays that is finer than the narrowest picture the face went through: 0 none,
-    1 all, `auto` by how sharp and clean the original is."""
+    """How much of the original's fine detail is kept, that is, detail finer than the smallest picture in the face's
+    chain: 0 none, 1 all, `auto` according to how sharp and clean the original is."""
     undamaged: Literal["keep", "replace"] = "keep"
-    """A face for which `iterations: auto` chose no strength: it stays bit for bit unless it is blurred (`keep`; in a
-    photograph that is not enlarged), or is replaced all the same."""
+    """Faces for which `iterations: auto` chose no update. `keep`: they stay unchanged, bit for bit, unless they are
+    blurred or the photograph is enlarged. `replace`: they are pasted like the others."""
     upscale: float | None = Limits(default=None, gt=0, le=16)
-    """Size of the result over that of the photograph. None: as large as the background's chain makes it."""
+    """Scale of the result relative to the photograph. None: the size that the background's chain returns."""
 
     @field_validator("detail")
     @classmethod
@@ -104,40 +104,40 @@ class Paste(Options):
 
 
 class Faces(Options):
-    """The stage `faces`: find the faces of a photograph, run a chain on each, put them back."""
+    """The stage `faces`: detect the faces of a photograph, run a chain on each, paste them back."""
 
     part = "faces"
     detect: DetectorRef = "builtin"
     select: Select = Select()
     align: Align | Literal["none"] = Align()
-    """`none`: the picture is an aligned face already; nothing is searched, cut out or pasted."""
+    """`none`: the picture is an aligned face already; there is no detection, cropping or pasting."""
     each: ChainRef
-    """Stages for every face; the faces of all photographs in flight share network batches."""
+    """Stages for every face; the faces of all photographs in progress share network batches."""
     background: ChainRef = None
-    """Stages for the photograph itself; None leaves its pixels as they are."""
+    """Stages for the photograph itself; None leaves its pixels unchanged."""
     paste: Paste = Paste()
     tone: Literal["keep", "free"] = "keep"
-    """`keep`: faces of a monochrome, toned or faded photograph come back in its own tone."""
+    """`keep`: faces of a monochrome, toned or faded photograph get the tone of the photograph."""
     failed: Literal["fail", "keep"] = "fail"
-    """A face that cannot be restored fails its photograph, or is left as it is (and its record says so)."""
+    """If a face cannot be restored: `fail` fails its photograph, `keep` keeps the original face and records why."""
     require_face: bool = False
-    """A photograph without a face is a failure; otherwise only its background is restored."""
+    """If set, a photograph without a face is a failure; otherwise only its background is restored."""
 
     @field_validator("each", "background")
     @classmethod
     def _plain(cls, value: tuple[Part, ...] | None) -> tuple[Part, ...] | None:
         for part in value or ():
             if part.name == "faces":
-                raise ValueError("a face stage inside a face stage: faces are searched in the whole photograph only")
+                raise ValueError("a face stage inside a face stage: faces are detected in whole photographs only")
             if part.name == "save":
                 raise ValueError("'save' belongs at the end of the chain, not inside 'faces'")
         return value
 
     def describe(self) -> str:
-        """How faces are found, which are chosen, and how they are put back."""
-        found = self.detect.short() if self.select.boxes is None else "boxes given"
-        return f"{found}; select {self.select.which}; paste {self.paste.mask.short()}"
+        """Detector, selection and paste mask."""
+        detector = self.detect.short() if self.select.boxes is None else "boxes given"
+        return f"{detector}; select {self.select.which}; paste {self.paste.mask.short()}"
 
     def per_face(self, key: str) -> bool:
-        """`each` runs for every face that is found; with `align: none` the picture is the face."""
+        """Whether a sub-chain runs once per detected face: `each` does, unless `align: none`."""
         return key == "each" and self.align != "none"

@@ -1,4 +1,4 @@
-"""Which of the found faces are restored, and why the others are not."""
+"""Select which of the detected faces are restored, with a reason for each that is left out."""
 
 from __future__ import annotations
 
@@ -22,17 +22,21 @@ def overlap(a: Box, b: Box) -> float:
     height = min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:
         return 0.0
-    both = width * height
-    return both / (area(a) + area(b) - both)
+    intersection = width * height
+    return intersection / (area(a) + area(b) - intersection)
 
 
 def area(box: Box) -> float:
-    """Square pixels."""
+    """Area of a box in square pixels; 0 if it is empty."""
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
 
 
 def distinct(faces: Sequence[Face], limit: float) -> tuple[list[Face], list[tuple[Face, str]]]:
-    """Non-maximum suppression: best first; (kept, left out with reasons). A box mostly inside a better one goes too."""
+    """Non-maximum suppression by score; faces with the same centre count as duplicates too (see `same`).
+
+    Returns:
+        The faces that are kept, best first, and the duplicates with the reason.
+    """
     kept: list[Face] = []
     out: list[tuple[Face, str]] = []
     for face in sorted(faces, key=lambda f: (-f.score, f.box)):
@@ -44,28 +48,35 @@ def distinct(faces: Sequence[Face], limit: float) -> tuple[list[Face], list[tupl
 
 
 def same(a: Box, b: Box, limit: float) -> bool:
-    """Both boxes mean one face: they overlap by more than the limit, or share their middle at another size."""
+    """Whether two boxes are of one face: they overlap by more than the limit, or have nearly the same centre."""
     if overlap(a, b) > limit:
         return True
-    apart = math.dist(((a[0] + a[2]) / 2, (a[1] + a[3]) / 2), ((b[0] + b[2]) / 2, (b[1] + b[3]) / 2))
-    return apart < 0.35 * math.sqrt(min(area(a), area(b)))
+    distance = math.dist(((a[0] + a[2]) / 2, (a[1] + a[3]) / 2), ((b[0] + b[2]) / 2, (b[1] + b[3]) / 2))
+    return distance < 0.35 * math.sqrt(min(area(a), area(b)))
 
 
 def numbered(faces: Sequence[Face]) -> list[Face]:
-    """Faces in reading order: rows of about one face's height from the top, each from the left; the first is 1."""
-    left = sorted(faces, key=lambda f: (f.box[1] + f.box[3], f.box[0]))
-    out: list[Face] = []
-    while left:
-        top = left[0]
-        reach = (top.box[1] + top.box[3]) / 2 + 0.6 * (top.box[3] - top.box[1])
-        row = [face for face in left if (face.box[1] + face.box[3]) / 2 <= reach]
-        out += sorted(row, key=lambda f: (f.box[0], f.box[1]))
-        left = [face for face in left if face not in row]
-    return out
+    """Faces in reading order: rows of about one face's height from top to bottom, each from left to right."""
+    remaining = sorted(faces, key=lambda f: (f.box[1] + f.box[3], f.box[0]))
+    ordered: list[Face] = []
+    while remaining:
+        top = remaining[0]
+        row_end = (top.box[1] + top.box[3]) / 2 + 0.6 * (top.box[3] - top.box[1])
+        row = [face for face in remaining if (face.box[1] + face.box[3]) / 2 <= row_end]
+        ordered += sorted(row, key=lambda f: (f.box[0], f.box[1]))
+        remaining = [face for face in remaining if face not in row]
+    return ordered
 
 
 def choose(faces: Sequence[Face], options: Select, width: int, height: int) -> dict[int, str]:
-    """Why faces are left out: number (from 1) -> reason. The others are restored."""
+    """The faces that are left out, as number (from 1) -> reason. The others are restored.
+
+    Args:
+        faces: in the order of their numbers.
+        options: the rules.
+        width: of the photograph, in pixels.
+        height: of the photograph, in pixels.
+    """
     out: dict[int, str] = {}
     for number, face in enumerate(faces, 1):
         side = face.box[2] - face.box[0]
@@ -77,31 +88,31 @@ def choose(faces: Sequence[Face], options: Select, width: int, height: int) -> d
             out[number] = f"score {face.score:.2f}, under select.score {options.score:g}"
         elif options.which == "index" and number not in options.index:
             out[number] = "not in select.index"
-    left = [number for number in range(1, len(faces) + 1) if number not in out]
-    if options.which in ("largest", "centre") and left:
-        best = max(left, key=lambda n: area(faces[n - 1].box))
+    selected = [number for number in range(1, len(faces) + 1) if number not in out]
+    if options.which in ("largest", "centre") and selected:
+        best = max(selected, key=lambda n: area(faces[n - 1].box))
         if options.which == "centre":
-            best = min(left, key=lambda n: far(faces[n - 1].box, width, height))
-        out |= {number: f"not the one of 'which: {options.which}'" for number in left if number != best}
-        left = [best]
+            best = min(selected, key=lambda n: far(faces[n - 1].box, width, height))
+        out |= {number: f"not the one of 'which: {options.which}'" for number in selected if number != best}
+        selected = [best]
     if options.max_faces is not None:
-        for number in sorted(left, key=lambda n: (-area(faces[n - 1].box), n))[options.max_faces :]:
+        for number in sorted(selected, key=lambda n: (-area(faces[n - 1].box), n))[options.max_faces :]:
             out[number] = f"beyond select.max_faces {options.max_faces}"
     return out
 
 
 def far(box: Box, width: int, height: int) -> float:
-    """Distance of a box's middle from the photograph's."""
+    """Distance from the centre of a box to that of the photograph, in pixels."""
     return math.dist(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), (width / 2, height / 2))
 
 
 def boxes_for(image: Image, boxes: list[list[float]] | str) -> list[Box]:
-    """The given boxes of a photograph: the list itself, or what the JSON file says of its file name.
+    """The boxes that the user gave for a photograph: the list itself, or the JSON file's entry for its file name.
 
     Raises:
-        ConfigError: the JSON cannot be read, says nothing of this file, or holds no boxes.
+        ConfigError: the JSON cannot be read, has no entry for this file, or the entry is not a list of boxes.
     """
-    listed: Any = boxes
+    entry: Any = boxes
     if isinstance(boxes, str):
         name = image.meta.path.name if image.meta.path else ""
         try:
@@ -109,12 +120,12 @@ def boxes_for(image: Image, boxes: list[list[float]] | str) -> list[Box]:
         except (OSError, ValueError) as error:
             raise ConfigError(f"select.boxes: {boxes} cannot be read as JSON ({error})") from error
         if not isinstance(table, dict) or name not in table:
-            raise ConfigError(f"select.boxes: {boxes} says nothing of '{name}'; add it, with [] for no face")
-        listed = table[name]
+            raise ConfigError(f"select.boxes: {boxes} has no entry for '{name}'; add one, [] for no face")
+        entry = table[name]
     try:
-        out = [tuple(float(v) for v in box) for box in listed]
+        out = [tuple(float(v) for v in box) for box in entry]
     except (TypeError, ValueError):
         out = [()]
     if any(len(box) != 4 or box[2] <= box[0] or box[3] <= box[1] for box in out):
-        raise ConfigError(f"select.boxes: {listed!r} is no list of [x0, y0, x1, y1] with x0 < x1 and y0 < y1")
+        raise ConfigError(f"select.boxes: {entry!r} is not a list of [x0, y0, x1, y1] with x0 < x1 and y0 < y1")
     return out  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Aligned faces out of a photograph, and places in it back: one resampling each way, without aliasing."""
+"""Crop aligned faces from a photograph and map them back: one resampling in each direction, without aliasing."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
-from odekit.parts.faces.geometry import Frame
+from odekit.parts.faces.geometry import Frame, pixel_centres
 
 Border = Literal["reflect", "edge", "black"]
 Patch = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in whole pixels of a picture, within it."""
+"""x0, y0, x1, y1 in whole pixels, inside the picture."""
 _PADDING = {"reflect": "reflection", "edge": "border", "black": "zeros"}
 _FINE = 3
-"""Where the crop is more than twice as much smaller than its frame, whole blocks are averaged before the warp."""
+"""If the crop is reduced by at least twice this factor, whole blocks are averaged before the warp."""
 
 
 def cut(pixels: Pixels, frame: Frame, side: int, border: Border = "reflect") -> Pixels:
-    """The frame's square as a picture (3, side, side): cubic at a whole oversampling, then area means.
+    """Crop a frame as a picture (3, side, side): cubic interpolation with integer oversampling, then area averaging.
 
-    So were the faces made that the built-in prior learned from. Values are clipped to [0, 1].
+    The training faces of the built-in prior were cropped in the same way. Values are clipped to [0, 1].
     """
     height, width = pixels.shape[1:]
     x0, y0, x1, y1 = patch(frame, width, height, 4)
@@ -32,16 +32,15 @@ def cut(pixels: Pixels, frame: Frame, side: int, border: Border = "reflect") -> 
     if shrink > 1 and min(region.shape[1:]) >= shrink:
         region = reduced(region, shrink)
         frame = Frame(frame.a / shrink, frame.b / shrink, frame.x / shrink, frame.y / shrink)
-    fine = max(1, math.ceil(frame.side / side - 0.05))
-    steps = (np.arange(side * fine) + 0.5) / (side * fine)
-    u, v = np.meshgrid(steps, steps)
+    oversampling = max(1, math.ceil(frame.side / side - 0.05))
+    u, v = pixel_centres(side * oversampling, side * oversampling)
     large = sample(region, frame.a * u - frame.b * v + frame.x, frame.b * u + frame.a * v + frame.y, border)
-    small = large.reshape(3, side, fine, side, fine).mean((2, 4)) if fine > 1 else large
+    small = large.reshape(3, side, oversampling, side, oversampling).mean((2, 4)) if oversampling > 1 else large
     return np.clip(small, 0, 1).astype(np.float32)
 
 
 def reduced(pixels: Pixels, factor: int) -> Pixels:
-    """Means of factor x factor blocks; what is left over at the right and at the bottom is a smaller block's mean."""
+    """Average factor x factor blocks. Incomplete blocks at the right and bottom repeat the last pixel."""
     height, width = pixels.shape[1:]
     padded = np.pad(pixels, ((0, 0), (0, -height % factor), (0, -width % factor)), mode="edge")
     shape = (3, padded.shape[1] // factor, factor, padded.shape[2] // factor, factor)
@@ -50,7 +49,7 @@ def reduced(pixels: Pixels, factor: int) -> Pixels:
 
 
 def patch(frame: Frame, width: int, height: int, margin: int = 0) -> Patch:
-    """The part of a picture that a frame covers, in whole pixels; never empty."""
+    """The part of a picture covered by a frame, in whole pixels, enlarged by `margin`; never empty."""
     x0, y0, x1, y1 = frame.box()
     left, top = (min(max(0, math.floor(v) - margin), size - 1) for v, size in ((x0, width), (y0, height)))
     right, bottom = (
@@ -60,7 +59,7 @@ def patch(frame: Frame, width: int, height: int, margin: int = 0) -> Patch:
 
 
 def fractions(frame: Frame, where: Patch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For every pixel of a patch, where its middle lies in the crop: two (H, W) arrays of fractions of the side."""
+    """Map the pixel centres of a patch to the crop: two (H, W) arrays of fractions of its side."""
     x0, y0, x1, y1 = where
     x, y = np.meshgrid(np.arange(x0, x1) + 0.5 - frame.x, np.arange(y0, y1) + 0.5 - frame.y)
     square = frame.side**2
@@ -68,17 +67,20 @@ def fractions(frame: Frame, where: Patch) -> tuple[NDArray[np.float64], NDArray[
 
 
 def placed(crop: NDArray[np.float32], frame: Frame, u: Any, v: Any) -> NDArray[np.float32]:
-    """A crop (C, S, S) at the places (u, v) of a photograph's pixels; area-reduced first where it is the finer one."""
+    """Sample a crop (C, S, S) at fractions (u, v); it is first reduced by area averaging if it is much finer.
+
+    `frame` gives the resolution of the photograph.
+    """
     side = crop.shape[1]
-    goal = max(1, round(frame.side))
-    if side >= 2 * goal:
-        crop = shrunk(crop, goal)
+    target = max(1, round(frame.side))
+    if side >= 2 * target:
+        crop = shrunk(crop, target)
         side = crop.shape[1]
     return sample(crop, u * side, v * side, "edge")
 
 
 def shrunk(crop: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """A square picture (C, S, S) at a smaller side by area means, values not clipped."""
+    """Reduce a square picture (C, S, S) to a smaller side by area averaging; values are not clipped."""
     import torch
     from torch.nn import functional
 
@@ -89,7 +91,10 @@ def shrunk(crop: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 def sample(picture: NDArray[np.float32], x: Any, y: Any, border: Border) -> NDArray[np.float32]:
-    """A picture (C, H, W) at the points (x, y), arrays (h, w); cubic (Keys 1981, a = -0.75), not clipped."""
+    """Sample a picture (C, H, W) at points (x, y) in pixels, arrays (h, w).
+
+    Cubic convolution (Keys 1981, a = -0.75); values are not clipped.
+    """
     import torch
     from torch.nn.functional import grid_sample
 

@@ -1,4 +1,4 @@
-"""Inverters: from a picture to a latent and back."""
+"""Inverters: from an image to its latent, and back."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from odekit.plugins.catalog import PluginCatalog
 
 
 def register(catalog: PluginCatalog) -> None:
-    """All built-in inverters."""
-    catalog.inverter("ode", f"{__name__}.ode:make", Ode, "probability-flow ODE, up and down one grid")
+    """Register the built-in inverters."""
+    catalog.inverter("ode", f"{__name__}.ode:make", Ode, "probability-flow ODE: inversion and decoding on one grid")

@@ -1,7 +1,7 @@
-"""Watches latents on their way: which picture left the plausible range, and where.
+"""Monitors latents: which row became NaN or left the plausible range, and at which level.
 
-What is seen stays on the pictures' own device as numbers, so that a graphics card is not waited for at every step; it
-becomes words when somebody asks.
+Measurements stay on the latents' own device as tensors, so that a GPU is not synchronised at every step. They become
+text only when `Watched.trouble` is read.
 """
 
 from __future__ import annotations
@@ -19,89 +19,89 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PLAUSIBLE = 100.0
-"""RMS of x beyond which no prior has anything to say: a latent's is about 1, a badly damaged picture's a few."""
-WAYS = ("on the way up", "where it was edited", "on the way down")
-UP, EDITED, DOWN = range(len(WAYS))
+"""Largest plausible RMS of x: a latent's is about 1, that of a badly damaged image a few."""
+PHASES = ("during inversion", "after an edit", "during decoding")
+INVERSION, EDIT, DECODING = range(len(PHASES))
 
 
 @dataclass(frozen=True)
 class Health:
-    """Of each row, the first place at which it went wrong and its RMS there."""
+    """The RMS of each row after every step so far, and the rows that the solver reported as failed."""
 
-    seen: tuple[tuple[int, Tensor], ...]
-    """Places in order, as `place_of` gives them, and the RMS of x there, float64 (N,)."""
-    given_up: Mapping[int, tuple[int, str]] = field(default_factory=dict)
-    """Rows that the solver itself gave up: the place and its reason."""
+    history: tuple[tuple[int, Tensor], ...]
+    """Location of each step (see `location`), in order, and the RMS of x there, float64 (N,)."""
+    solver_failures: Mapping[int, tuple[int, str]] = field(default_factory=dict)
+    """Row -> location and reason, for rows that the solver reported as failed."""
 
     @classmethod
-    def of(cls, x: State) -> Health:
-        """Nothing is wrong yet with the rows of x."""
+    def initial(cls, x: State) -> Health:
+        """No failure yet in any row of x."""
         import torch
 
         return cls(((-1, torch.zeros(len(x), dtype=torch.float64, device=x.device)),))
 
-    def after(self, y: State, signal: float, level: int, way: int, carry: Any = None) -> Health:
-        """What is known after a step to x = signal y, (N, 3, H, W), at a level; the carry may tell of failed rows."""
+    def after(self, y: State, signal: float, level: int, phase: int, carry: Any = None) -> Health:
+        """With a step that ended at x = signal y, (N, 3, H, W), at a level; `carry` may report failed rows."""
         import torch
 
-        here = place_of(level, way)
-        failed_rows = carry.failed if isinstance(carry, HasFailedRows) else {}
+        step = location(level, phase)
+        reported = carry.failed if isinstance(carry, HasFailedRows) else {}
         rms = torch.linalg.vector_norm(y.flatten(1), dim=1) * (signal / math.sqrt(y[0].numel()))
-        failed = {row: (here, why) for row, why in failed_rows.items() if row not in self.given_up}
-        if failed:
-            rms[list(failed)] = math.inf
-        return replace(self, seen=(*self.seen, (here, rms)), given_up={**failed, **self.given_up})
+        new = {row: (step, reason) for row, reason in reported.items() if row not in self.solver_failures}
+        if new:
+            rms[list(new)] = math.inf
+        return replace(self, history=(*self.history, (step, rms)), solver_failures={**new, **self.solver_failures})
 
     @cached_property
-    def wrong(self) -> Tensor:
-        """bool (places, N): where the RMS of a row cannot be."""
+    def implausible(self) -> Tensor:
+        """bool (steps, N): where the RMS of a row is NaN, infinite or above `PLAUSIBLE`."""
         import torch
 
-        return ~(torch.stack([rms for _, rms in self.seen]) <= PLAUSIBLE)
+        return ~(torch.stack([rms for _, rms in self.history]) <= PLAUSIBLE)
 
     @property
-    def bad(self) -> Tensor:
-        """bool (N, 1, 1, 1): rows that went wrong."""
-        return self.wrong.any(dim=0).view(-1, 1, 1, 1)
+    def failed(self) -> Tensor:
+        """bool (N, 1, 1, 1): rows that failed at any step."""
+        return self.implausible.any(dim=0).view(-1, 1, 1, 1)
 
-    def trouble(self, levels: int) -> dict[int, str]:
-        """What happened to each row that went wrong, on a grid of so many levels; waits for the device."""
-        found = {}
-        for row, wrong in enumerate(self.wrong.t().tolist()):
-            if any(wrong):
-                place, rms = self.seen[wrong.index(True)]
-                where = said(place, levels)
-                at, why = self.given_up.get(row, (-1, ""))
-                found[row] = f"{why} (at {where})" if at == place else complaint(float(rms[row]), where)
-        return found
+    def reasons(self, levels: int) -> dict[int, str]:
+        """Failed row -> its first failure, on a grid of so many levels. Synchronises with the device."""
+        reasons = {}
+        for row, implausible in enumerate(self.implausible.t().tolist()):
+            if any(implausible):
+                step, rms = self.history[implausible.index(True)]
+                where = location_text(step, levels)
+                failed_at, reason = self.solver_failures.get(row, (-1, ""))
+                reasons[row] = f"{reason} (at {where})" if failed_at == step else rms_message(float(rms[row]), where)
+        return reasons
 
 
 @dataclass(frozen=True)
 class Watched(Latent):
-    """A latent that knows which of its rows went wrong; such rows come out as NaN."""
+    """A latent with the health of its rows; failed rows of the decoded image are NaN."""
 
     health: Health | None = None
     levels: int = 0
-    """Of the grid."""
+    """Number of levels of the grid."""
 
     @cached_property
     def trouble(self) -> Mapping[int, str]:
-        """Row: what happened, at which level; the first thing only. To ask is to wait for the device."""
-        return {} if self.health is None else self.health.trouble(self.levels)
+        """Failed row -> its first failure, with the level. Reading it synchronises with the device."""
+        return {} if self.health is None else self.health.reasons(self.levels)
 
 
-def place_of(level: int, way: int) -> int:
-    """A level (-1 is the image) and a way as one number."""
-    return (level + 1) * len(WAYS) + way
+def location(level: int, phase: int) -> int:
+    """A level (-1 is the image) and a phase as one number."""
+    return (level + 1) * len(PHASES) + phase
 
 
-def said(place: int, levels: int) -> str:
-    """A place in words."""
-    level, way = divmod(place, len(WAYS))
-    return f"{'the image' if level == 0 else f'level {level - 1} of {levels}'} {WAYS[way]}"
+def location_text(step: int, levels: int) -> str:
+    """A location as text, such as 'level 6 of 10 during inversion'."""
+    level, phase = divmod(step, len(PHASES))
+    return f"{'the image' if level == 0 else f'level {level - 1} of {levels}'} {PHASES[phase]}"
 
 
-def complaint(rms: float, where: str) -> str:
-    """One line about an RMS that cannot be."""
+def rms_message(rms: float, where: str) -> str:
+    """One line about an implausible RMS."""
     what = "became NaN or infinite" if not math.isfinite(rms) else f"left the plausible range (RMS {rms:.3g})"
     return f"the latent {what} at {where}; use more steps, another solver or grid, a smaller step, or precision float32"

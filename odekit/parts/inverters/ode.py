@@ -1,4 +1,4 @@
-"""The probability-flow ODE as inverter: up and down one grid with one solver (ODEdit, section 3.2)."""
+"""The probability-flow ODE as inverter: inversion and decoding on one grid with one solver (ODEdit, section 3.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from odekit.core.options import Options, Part, SolverRef
 from odekit.core.schedule import NoiseSchedule, signal
 from odekit.errors import PluginError
 from odekit.parts.inverters.clip import Clip, Confidence, Dynamic, ThresholdedField
-from odekit.parts.inverters.health import DOWN, EDITED, UP, Health, Watched
+from odekit.parts.inverters.health import DECODING, EDIT, INVERSION, Health, Watched
 
 
 class Ode(Options):
@@ -25,32 +25,32 @@ class Ode(Options):
     part = "ode"
     solver: SolverRef = "ddim"
     steps: int = Limits(default=100, ge=2)
-    """Levels of the grid; as many steps go up and as many come down."""
+    """Levels of the grid, and steps of the inversion and of the decoding."""
     grid: Literal["auto", "uniform-t", "karras", "log-snr"] = "auto"
-    """`auto` is the grid on which the solver measured best (`odekit explain` shows which)."""
+    """`auto`: the grid on which the solver measured best (`odekit explain` shows which)."""
     top: float = Limits(default=1.0, gt=0, le=1)
-    """How far up the grid goes, as a fraction of the schedule. Above the highest level at which the latent is moved the
-    way down only undoes the way up, so that a lower top saves network calls."""
+    """Highest level of the grid, as a fraction of the schedule. Above the highest level at which the latent is edited,
+    decoding only undoes the inversion, so that a lower top saves network calls."""
     start: Literal["image", "first-level", "noised"] = "image"
-    """`image`: the picture lies at rho = 0 and takes a step to the first level. `first-level`: it is treated as lying
-    at the first level already, which saves a call. `noised`: likewise, with that level's noise added (as CODE does)."""
+    """`image`: the image lies at rho = 0 and takes a step to the first level. `first-level`: it is treated as lying at
+    the first level already, which saves a call. `noised`: likewise, with that level's noise added (as CODE does)."""
     clip: Clip = "none"
 
     @model_validator(mode="before")
     @classmethod
-    def _choose(cls, data: Any) -> Any:
-        """`auto` is decided as soon as the solver is known, so that records say which grid was used."""
+    def _choose_grid(cls, data: Any) -> Any:
+        """Resolve `auto` as soon as the solver is given, so that records contain the grid that was used."""
         if isinstance(data, dict) and data.get("grid", "auto") == "auto" and isinstance(data.get("solver"), Part):
             return {**data, "grid": best_grid(data["solver"].options)}
         return data
 
     def levels(self, schedule: NoiseSchedule) -> Levels:
-        """The grid that these options give on a schedule."""
+        """The grid of these options on a schedule."""
         name = best_grid(solver_options(self)) if self.grid == "auto" else self.grid
         return make_grid(name, self.steps, schedule, top=self.top)
 
     def calls(self, nfe_per_step: float) -> float:
-        """Network calls per image of one inversion and one decoding; NaN where nobody can know."""
+        """Network calls per image of one inversion and one decoding; NaN if unknown."""
         up, down = self.steps - (self.start != "image"), self.steps
         solver = solver_options(self)
         if isinstance(solver, HasSolverCalls):
@@ -58,7 +58,7 @@ class Ode(Options):
         return (up + down) * nfe_per_step
 
     def edit_calls(self, levels: frozenset[int]) -> float:
-        """Network calls that edits at these levels add: those with which a solver's companions follow."""
+        """Network calls that edits at these levels add, because the solver has to update its companion states."""
         solver = solver_options(self)
         if not isinstance(solver, HasSolverEditCalls):
             return 0
@@ -68,7 +68,7 @@ class Ode(Options):
 
 
 def solver_options(options: Ode, solver: object = None) -> object:
-    """The options of an inverter's solver; of `solver` itself where the options only name it."""
+    """The options of an inverter's solver; those of `solver` itself where the inverter's options only name it."""
     if isinstance(options.solver, Part):
         return options.solver.options
     if isinstance(options.solver, str):
@@ -77,83 +77,83 @@ def solver_options(options: Ode, solver: object = None) -> object:
 
 
 def best_grid(solver: object) -> GridName:
-    """The grid that a solver's options state as `best_grid`; the paper's where they state none.
+    """The `best_grid` of a solver's options; the paper's grid where they have none.
 
     Raises:
-        PluginError: they state a grid that does not exist.
+        PluginError: the grid does not exist.
     """
     name: GridName = solver.best_grid if isinstance(solver, HasBestGrid) else "uniform-t"
     if name not in get_args(GridName):
         raise PluginError(
-            f"{type(solver).__name__}.best_grid is {name!r}; it is one of {', '.join(get_args(GridName))}"
+            f"{type(solver).__name__}.best_grid is {name!r}; it must be one of {', '.join(get_args(GridName))}"
         )
     return name
 
 
 class PriorField:
-    """eps as a function of (y, rho): scales y to x, finds the timestep, calls the prior."""
+    """eps as a function of (y, rho): scales y to x, computes the timestep and calls the prior."""
 
     def __init__(self, prior: Prior) -> None:
         self.prior = prior
 
     def __call__(self, y: State, rho: float, label: float | None = None) -> State:
-        """eps at y = x / sqrt(abar); one network call, told the timestep of `label` (of rho when None)."""
+        """eps at y = x / sqrt(abar); one network call, with the timestep of `label` (of rho when None)."""
         t = self.prior.schedule.timestep(rho if label is None else label)
         return self.prior.eps(y * signal(rho), t)
 
 
 class OdeInverter:
-    """Inversion and decoding along `dy/drho = eps`. Carries the solver's own state from level to level."""
+    """Inversion and decoding along `dy/drho = eps`. A latent carries the solver's own state from level to level."""
 
     def __init__(self, options: Ode, prior: Prior, solver: Solver) -> None:
-        """An inverter.
+        """An inverter on the grid of its options.
 
         Raises:
-            PluginError: the solver lacks a method.
+            PluginError: the solver lacks a method, or its best grid does not exist.
         """
         for method in ("start", "step", "turn", "displace"):
             if method not in dir(solver):
                 raise PluginError(f"the solver {type(solver).__name__} has no '{method}'; see odekit.plugins.Solver")
         self.solver = solver
-        told = solver_options(options, solver)
+        resolved = solver_options(options, solver)
         if options.grid == "auto":
-            options = options.model_copy(update={"grid": best_grid(told)})
+            options = options.model_copy(update={"grid": best_grid(resolved)})
         self.options = options
         self.levels = options.levels(prior.schedule)
-        self.edits_cost = isinstance(told, HasSolverEditCalls)
+        self.edits_add_calls = isinstance(resolved, HasSolverEditCalls)
         """Edits may add network calls."""
         self.field: Field = PriorField(prior)
         if isinstance(options.clip, Dynamic):
             self.field = ThresholdedField(self.field, options.clip)
 
     def invert(self, clean: State, rng: Rng) -> Latent:
-        """From the image to the highest level: N steps, the first from rho = 0 (N-1 from the first level)."""
-        below = -1 if self.options.start == "image" else 0
+        """From the image to the highest level in N steps, the first from rho = 0 (N-1 from the first level)."""
+        first = -1 if self.options.start == "image" else 0
         if self.options.start == "noised":
             clean = clean + self.levels.sigma(0) * rng.normal_like(clean)
-        carry = self.solver.start(self.field, clean / self.levels.signal(below), self.levels.at(below))
-        health = Health.of(clean)
-        for level in range(below + 1, len(self.levels)):
+        carry = self.solver.start(self.field, clean / self.levels.signal(first), self.levels.at(first))
+        health = Health.initial(clean)
+        for level in range(first + 1, len(self.levels)):
             carry = self.solver.step(self.field, self._clipped(carry, level - 1), self.levels.at(level))
-            health = health.after(carry.y, self.levels.signal(level), level, UP, carry)
+            health = health.after(carry.y, self.levels.signal(level), level, INVERSION, carry)
         return self._latent(self.solver.turn(carry), len(self.levels) - 1, health)
 
     def descend(self, latent: Latent, rng: Rng) -> Latent:
-        """One step down; from level 0 to the image."""
+        """One decoding step to the next lower level; from level 0 to the image."""
         carry, level = latent.carry, latent.level - 1
         if not (isinstance(self.options.clip, Confidence) and self.options.clip.ways == "up"):
             carry = self._clipped(carry, latent.level)
         carry = self.solver.step(self.field, carry, self.levels.at(level))
-        health = known(latent).after(carry.y, self.levels.signal(level), level, DOWN, carry)
+        health = health_of(latent).after(carry.y, self.levels.signal(level), level, DECODING, carry)
         return self._latent(carry, level, health)
 
     def moved(self, latent: Latent, x: State) -> Latent:
-        """Companions of the solver move with the edit."""
+        """The latent with its state set to x; the solver moves its companion states with it."""
         y = x / self.levels.signal(latent.level)
-        still = (x == latent.x).flatten(1).all(dim=1).view(-1, 1, 1, 1)
-        # Not the rounding of x / signal either: a row that nobody moved keeps its history.
-        carry = self.solver.displace(latent.carry, (y - latent.carry.y).masked_fill(still, 0.0))
-        health = known(latent).after(x, 1.0, latent.level, EDITED)
+        unmoved = (x == latent.x).flatten(1).all(dim=1).view(-1, 1, 1, 1)
+        # Exactly zero, without the rounding error of x / signal: a row that was not moved keeps its history.
+        carry = self.solver.displace(latent.carry, (y - latent.carry.y).masked_fill(unmoved, 0.0))
+        health = health_of(latent).after(x, 1.0, latent.level, EDIT)
         return Watched(x, latent.level, carry, health, len(self.levels))
 
     def _clipped(self, carry: Any, level: int) -> Any:
@@ -161,22 +161,22 @@ class OdeInverter:
         if not isinstance(clip, Confidence) or level < 1:
             return carry
         delta = clip.held(carry.y, self.levels.at(level)) - carry.y
-        # To ask whether anything was cut is to wait for the device: only where a displacement costs network calls.
-        if self.edits_cost and not bool((delta != 0).any()):
+        # Checking for clipped values synchronises with the device: done only where a displacement adds network calls.
+        if self.edits_add_calls and not bool((delta != 0).any()):
             return carry
         return self.solver.displace(carry, delta)
 
     def _latent(self, carry: Any, level: int, health: Health) -> Watched:
         x = carry.y * self.levels.signal(level)
-        if level < 0:  # whoever does not read `trouble` cannot take a row that went wrong for a result
-            x = x.masked_fill(health.bad, math.nan)
+        if level < 0:  # so that a caller who does not read `trouble` cannot mistake a failed row for a result
+            x = x.masked_fill(health.failed, math.nan)
         return Watched(x, level, carry, health, len(self.levels))
 
 
-def known(latent: Latent) -> Health:
-    """What a latent knows of its rows."""
+def health_of(latent: Latent) -> Health:
+    """The health of a latent's rows; a new one where the latent has none."""
     health = latent.health if isinstance(latent, Watched) else None
-    return Health.of(latent.x) if health is None else health
+    return Health.initial(latent.x) if health is None else health
 
 
 def make(options: Ode, tools: Tools) -> OdeInverter:

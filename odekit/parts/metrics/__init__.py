@@ -1,4 +1,4 @@
-"""Metrics: measures of restored pictures, of pairs and of sets. Importing this loads no torch."""
+"""Metrics of restored pictures: of pairs, and of sets of pictures. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from odekit.plugins.catalog import PluginCatalog
 
 
 def register(catalog: PluginCatalog) -> None:
-    """Measures of restored pictures."""
-    here = f"{__name__}."
-    catalog.metric("psnr", here + "psnr:PsnrMetric", Psnr, "peak signal-to-noise ratio")
-    catalog.metric("ssim", here + "ssim:SsimMetric", Ssim, "structural similarity")
-    catalog.metric("ciede2000", here + "ciede2000:Ciede2000Metric", Ciede2000, "mean colour difference CIEDE2000")
+    """Register the built-in metrics."""
+    package = f"{__name__}."
+    catalog.metric("psnr", package + "psnr:PsnrMetric", Psnr, "peak signal-to-noise ratio")
+    catalog.metric("ssim", package + "ssim:SsimMetric", Ssim, "structural similarity")
+    catalog.metric("ciede2000", package + "ciede2000:Ciede2000Metric", Ciede2000, "mean colour difference CIEDE2000")
     catalog.metric(
-        "sharpness", here + "sharpness:SharpnessMetric", Sharpness, "gradient energy over that of the reference"
+        "sharpness", package + "sharpness:SharpnessMetric", Sharpness, "gradient energy over that of the reference"
     )
     catalog.metric(
-        "swd", here + "swd:SwdMetric", SwdOptions, "of sets: sliced Wasserstein distance of Laplacian pyramids"
+        "swd", package + "swd:SwdMetric", SwdOptions, "of sets: sliced Wasserstein distance of Laplacian pyramids"
     )
     catalog.metric(
-        "fd-pca", here + "fd_pca:FdPcaMetric", FdPcaOptions, "of sets: Frechet distance of 32 principal components"
+        "fd-pca", package + "fd_pca:FdPcaMetric", FdPcaOptions, "of sets: Frechet distance of 32 principal components"
     )
     learned(catalog)
 
 
 def learned(catalog: PluginCatalog) -> None:
-    """Metrics with networks, and their weights."""
-    here = f"{__name__}."
-    catalog.metric("lpips", here + "lpips:LpipsMetric", Lpips, "distance in AlexNet's features, as people see it")
-    catalog.metric("fid", here + "inception:FidMetric", Fid, "of sets: Frechet distance of Inception's features")
-    catalog.metric("kid", here + "inception:KidMetric", Kid, "of sets: kernel distance of Inception's features")
+    """Register the metrics with networks, and their weights."""
+    package = f"{__name__}."
+    catalog.metric("lpips", package + "lpips:LpipsMetric", Lpips, "perceptual distance in AlexNet's features")
+    catalog.metric("fid", package + "inception:FidMetric", Fid, "of sets: Frechet distance of Inception's features")
+    catalog.metric("kid", package + "inception:KidMetric", Kid, "of sets: kernel distance of Inception's features")
     catalog.metric(
-        "identity", here + "identity:IdentityMetric", Identity, "cosine of a face recogniser's embeddings (ArcFace)",
+        "identity", package + "identity:IdentityMetric", Identity, "cosine of a face recogniser's embeddings (ArcFace)",
         licence="MIT; data for research", commercial_use=False,
     )  # fmt: skip
     catalog.weights(

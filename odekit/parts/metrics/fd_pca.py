@@ -1,7 +1,7 @@
 """Frechet distance between two sets of faces in the space of 32 principal components of small thumbnails.
 
-The distance of two Gaussians is that of Dowson and Landau 1982 (doi:10.1016/0047-259X(82)90077-X), as in FID; the
-features are not: no network is involved, so the figure is not an FID and compares with no FID.
+The distance of two Gaussians is that of Dowson and Landau 1982 (doi:10.1016/0047-259X(82)90077-X), as in FID. The
+features come from no network, so the values are not FIDs and cannot be compared with them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from odekit.errors import InputError
 from odekit.parts.metrics.base import Distance, Moments
 
 SIDE = 16
+"""Side of the thumbnails in pixels."""
 COMPONENTS = 32
+"""Number of principal components."""
 Array = NDArray[np.float64]
 
 
@@ -35,33 +37,33 @@ class FdPca:
 
     @classmethod
     def fit(cls, train: NDArray[np.uint8]) -> FdPca:
-        """From training faces, uint8 (N, S, S, 3).
+        """The components of training faces, uint8 (N, S, S, 3).
 
         Raises:
-            InputError: 32 pictures or fewer, or a side that is no multiple of 16.
+            InputError: 32 pictures or fewer, or a side that is not a multiple of 16.
         """
         if len(train) <= COMPONENTS:
             raise InputError(f"{COMPONENTS} principal components need more than {len(train)} training faces")
         rows = thumbnails(train)
         mean = rows.mean(0)
-        _, _, across = np.linalg.svd(rows - mean, full_matrices=False)
-        return cls(mean, across[:COMPONENTS].T)
+        _, _, components = np.linalg.svd(rows - mean, full_matrices=False)
+        return cls(mean, components[:COMPONENTS].T)
 
     def features(self, pictures: NDArray[np.uint8]) -> Array:
-        """(N, 32): where pictures lie along the components; pixels in [0, 1]."""
+        """Coordinates (N, 32) of pictures along the components, for pixels in [0, 1]."""
         return np.asarray((thumbnails(pictures) - self.mean) @ self.axes)
 
     def distance(self, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-        """The squared Frechet distance of two sets (pixels in [0, 1]); sets of 33 pictures or more mean something."""
-        one, two = self.features(a), self.features(b)
-        return frechet(one.mean(0), np.cov(one.T), two.mean(0), np.cov(two.T))
+        """The squared Frechet distance of two sets, for pixels in [0, 1]. Meaningful from 33 pictures per set."""
+        features_a, features_b = self.features(a), self.features(b)
+        return frechet(features_a.mean(0), np.cov(features_a.T), features_b.mean(0), np.cov(features_b.T))
 
 
 def thumbnails(pictures: NDArray[np.uint8]) -> Array:
-    """uint8 (N, S, S, 3) as the area means (N, 768) of 16 x 16 pixels in [0, 1].
+    """Reduce uint8 (N, S, S, 3) by area averaging to 16 x 16 pixels in [0, 1], flattened to (N, 768).
 
     Raises:
-        InputError: S is no multiple of 16.
+        InputError: S is not a multiple of 16.
     """
     count, side = pictures.shape[:2]
     if side % SIDE:
@@ -74,12 +76,13 @@ def thumbnails(pictures: NDArray[np.uint8]) -> Array:
 def frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
     """`|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a^1/2 C_b C_a^1/2)^1/2)`: means (d,), covariances (d, d)."""
     root = _root(cov_a)
-    middle = np.linalg.eigvalsh(root @ cov_b @ root)
-    cross = np.sqrt(np.maximum(middle, 0)).sum()
+    eigenvalues = np.linalg.eigvalsh(root @ cov_b @ root)
+    cross = np.sqrt(np.maximum(eigenvalues, 0)).sum()
     return float(np.sum((mean_a - mean_b) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
 
 
 def _root(cov: Array) -> Array:
+    """The symmetric square root of a covariance."""
     values, vectors = np.linalg.eigh(cov)
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
 
@@ -93,8 +96,8 @@ class FdPcaOptions(Options):
 class FdPcaMetric:
     """Frechet distance in the space of the reference set's own 32 principal components. It is not an FID.
 
-    33 pairs or more, of a side that is a multiple of 16. `odekit bench prior` takes the components of training faces
-    instead, so its figures do not compare with these.
+    It needs 33 pairs or more, of a side that is a multiple of 16. The benchmark `prior` uses the components of training
+    faces instead, so its values cannot be compared with these.
     """
 
     lower_is_better = True
@@ -109,14 +112,14 @@ class FdPcaMetric:
 
 
 class FdPcaCollection:
-    """Two sets in the making: means and covariances of their thumbnails."""
+    """Means and covariances of the thumbnails of two sets."""
 
     def __init__(self) -> None:
         self.sets = (Moments(), Moments())
         self.problem = ""
 
     def add(self, restored: Sequence[Image], reference: Sequence[Image]) -> None:
-        """Take in pairs."""
+        """Add pairs of pictures."""
         try:
             if any(image.height != image.width for image in [*restored, *reference]):
                 raise InputError("FD-PCA needs square pictures")
@@ -128,13 +131,13 @@ class FdPcaCollection:
 
     def distance(self) -> Distance:
         """The distance; unknown for fewer than 33 pairs."""
-        ours, truth = self.sets
+        restored, reference = self.sets
         if self.problem:
-            return Distance.unknown(truth.count, self.problem)
-        if min(ours.count, truth.count) <= COMPONENTS:
-            return Distance.unknown(truth.count, f"FD-PCA needs more than {COMPONENTS} pairs")
-        _, vectors = np.linalg.eigh(truth.covariance)
+            return Distance.unknown(reference.count, self.problem)
+        if min(restored.count, reference.count) <= COMPONENTS:
+            return Distance.unknown(reference.count, f"FD-PCA needs more than {COMPONENTS} pairs")
+        _, vectors = np.linalg.eigh(reference.covariance)
         axes = vectors[:, -COMPONENTS:]
         cov = [axes.T @ moments.covariance @ axes for moments in self.sets]
-        value = frechet(ours.mean @ axes, cov[0], truth.mean @ axes, cov[1])
-        return Distance(value, None, truth.count)
+        value = frechet(restored.mean @ axes, cov[0], reference.mean @ axes, cov[1])
+        return Distance(value, None, reference.count)

@@ -1,4 +1,4 @@
-"""Whether it is still the same person: the cosine of two faces as a recogniser sees them."""
+"""Identity preservation: cosine similarity of the embeddings of a face recognition network."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from odekit.errors import InputError, WeightsError
 from odekit.parts.metrics.base import Remembered, Vector, files, same_size
 
 FFHQ = np.array([[0.3769, 0.4686], [0.6229, 0.4691], [0.5023, 0.7252]])
-"""Eyes and middle of the mouth of an aligned face, as fractions of the side (the FFHQ template)."""
+"""Eyes and centre of the mouth of an aligned face, in fractions of the side (the FFHQ template)."""
 ARCFACE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.1396, 92.2848]])
-"""The same points in the recogniser's 112 px."""
+"""The same points in the network's 112 px crop."""
 
 
 class Identity(Options):
@@ -30,8 +30,9 @@ class Identity(Options):
 class IdentityMetric:
     """Cosine of the embeddings of IR-SE50, trained with ArcFace (Deng et al., arXiv:1801.07698).
 
-    1 is the same, about 0 is another person. Pictures are square, aligned faces on the FFHQ template; the recogniser's
-    112 px are cut from there. Faces of 64 px are less than it knows, so compare figures of one size alone.
+    1 is the same picture, about 0 another person. Pictures are square faces aligned to the FFHQ template; the network's
+    112 px crop is taken from there. The network was not trained on faces as small as 64 px, so compare only values of
+    one picture size.
     """
 
     lower_is_better = False
@@ -39,7 +40,11 @@ class IdentityMetric:
     least_side: ClassVar[int] = 16
 
     def __init__(self, options: Identity | None = None, tools: Tools | None = None) -> None:
-        """Raises WeightsError where the weights are absent or of another network."""
+        """Load the network.
+
+        Raises:
+            WeightsError: the weights are missing, or belong to another network.
+        """
         import torch
 
         from odekit.parts.metrics.ir_se50 import IrSe50
@@ -47,7 +52,7 @@ class IdentityMetric:
 
         self.options = options or Identity()
         (path,) = files(tools, "identity", ["arcface-ir-se50"])
-        with torch.device("meta"):  # no random numbers for weights that are replaced
+        with torch.device("meta"):  # skips the random initialisation of weights that are replaced
             network = IrSe50()
         try:
             network.load_state_dict(load_tensors(path), assign=True)
@@ -58,7 +63,7 @@ class IdentityMetric:
         self.embedding = Remembered(self._embed)
 
     def measure(self, restored: Image, reference: Image) -> float:
-        """The cosine of one pair. Raises InputError where sizes differ or pictures are not square."""
+        """The cosine of one pair. Raises InputError if the sizes differ or the pictures are not square."""
         return self.measure_many([restored], [reference])[0]
 
     def measure_many(self, restored: Sequence[Image], reference: Sequence[Image]) -> list[float]:
@@ -69,6 +74,7 @@ class IdentityMetric:
         return [float(value) for value in (a.astype(np.float64) * b).sum(1)]
 
     def _embed(self, images: Sequence[Image]) -> Vector:
+        """Embeddings (N, 512) of length 1."""
         import torch
 
         faces = torch.from_numpy(np.stack([crop(image) for image in images])).to(self.device)
@@ -77,26 +83,26 @@ class IdentityMetric:
 
 
 def crop(image: Image, side: int = 112) -> Vector:
-    """An aligned face (FFHQ template) as the recogniser's crop, float32 (3, 112, 112) in [0, 1].
+    """The network's crop of an aligned face (FFHQ template), float32 (3, 112, 112) in [0, 1].
 
     Raises:
         InputError: the picture is not square.
     """
     if image.height != image.width:
-        raise InputError(f"{image.width}x{image.height} is no aligned square face")
+        raise InputError(f"{image.width}x{image.height} is not an aligned square face")
     scale, offset = placement(image.height)
     box = (offset[0], offset[1], offset[0] + side * scale, offset[1] + side * scale)
-    enlarge = PIL.Image.Resampling.BICUBIC if scale < 1 else PIL.Image.Resampling.BOX
-    planes = [np.asarray(PIL.Image.fromarray(plane).resize((side, side), enlarge, box=box)) for plane in image.pixels]
+    resample = PIL.Image.Resampling.BICUBIC if scale < 1 else PIL.Image.Resampling.BOX
+    planes = [np.asarray(PIL.Image.fromarray(plane).resize((side, side), resample, box=box)) for plane in image.pixels]
     return np.asarray(np.clip(np.stack(planes), 0, 1), np.float32)
 
 
 def placement(side: int) -> tuple[float, np.ndarray]:
-    """Pixels of an aligned face of `side` for each of the crop's, and where the crop's corner lies.
+    """Position of the crop in an aligned face of `side` pixels: pixels per pixel of the crop, and its top left corner.
 
-    Least squares over the three points, without turning: both templates stand upright.
+    Least squares over the three points, without rotation, because both templates are upright.
     """
-    here, there = FFHQ * side, ARCFACE
-    a, b = here - here.mean(0), there - there.mean(0)
+    face_points, crop_points = FFHQ * side, ARCFACE
+    a, b = face_points - face_points.mean(0), crop_points - crop_points.mean(0)
     scale = float((a * b).sum() / (b * b).sum())
-    return scale, here.mean(0) - scale * there.mean(0)
+    return scale, face_points.mean(0) - scale * crop_points.mean(0)

@@ -1,4 +1,4 @@
-"""FID and KID: distances of sets in the features of Inception (torch-fidelity's network, the published weights)."""
+"""FID and KID: distances of sets in Inception's features (torch-fidelity's network with the published weights)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from odekit.parts.metrics.base import Collection, Distance, Moments, Remembered,
 from odekit.parts.metrics.fd_pca import frechet
 
 FEATURES = 2048
+"""Length of a feature vector."""
 FEW = 10_000
-"""Pictures below which an FID is mostly its own bias."""
+"""Number of pictures below which the bias dominates an FID."""
 MOST = 1000
-"""Feature vectors of each set that a KID is of."""
+"""Largest number of feature vectors of each set for a KID."""
 
 
 class Fid(Options):
@@ -38,18 +39,23 @@ class Kid(Options):
 
 
 class _Inception(ABC):
-    """What both have in common."""
+    """Common base of FID and KID."""
 
     lower_is_better = True
     name: ClassVar[str] = ""
 
     def __init__(self, options: Options | None = None, tools: Tools | None = None) -> None:
-        """Raises WeightsError where the weights are absent, ConfigError where torch-fidelity is."""
+        """Load the network.
+
+        Raises:
+            WeightsError: the weights are missing.
+            ConfigError: torch-fidelity is not installed.
+        """
         self.options = options
         self.features = Remembered(network(tools, self.name))
 
     def collect(self, part: bool = False) -> Collection:
-        """Two empty sets; of a part of the pictures nothing is said, they are too few."""
+        """Two empty sets. A part of the pictures is too small a set, and gets no distance."""
         return Nothing(self.name) if part else self._collect()
 
     @abstractmethod
@@ -57,7 +63,7 @@ class _Inception(ABC):
 
 
 class FidMetric(_Inception):
-    """Heusel et al., arXiv:1706.08500. Of a few thousand pictures or fewer it is large whatever they show."""
+    """FID of Heusel et al., arXiv:1706.08500. For a few thousand pictures or fewer it is large for any content."""
 
     label: ClassVar[str] = "FID"
     name: ClassVar[str] = "fid"
@@ -67,9 +73,9 @@ class FidMetric(_Inception):
 
 
 class KidMetric(_Inception):
-    """Binkowski et al., arXiv:1801.01401: squared MMD with the kernel (x.y / 2048 + 1)^3, unbiased, times 1,000.
+    """KID of Binkowski et al., arXiv:1801.01401: unbiased squared MMD with kernel (x.y / 2048 + 1)^3, times 1,000.
 
-    Of at most 1,000 pairs, drawn at random from more. It may be negative.
+    It uses at most 1,000 pairs, drawn at random if there are more, and may be negative.
     """
 
     label: ClassVar[str] = "KID"
@@ -81,17 +87,17 @@ class KidMetric(_Inception):
 
 
 class Nothing:
-    """A collection of what is too little."""
+    """Collection without a distance, for sets that are too small."""
 
     def __init__(self, name: str) -> None:
         self.name, self.count = name, 0
 
     def add(self, restored: Sequence[Image], reference: Sequence[Image]) -> None:
-        """Count."""
+        """Count the pairs."""
         self.count += len(reference)
 
     def distance(self) -> Distance:
-        """Unknown."""
+        """Always unknown."""
         return Distance.unknown(self.count, f"{self.name} is given over all pictures only")
 
 
@@ -102,23 +108,24 @@ class FidCollection:
         self.features, self.sets = features, (Moments(), Moments())
 
     def add(self, restored: Sequence[Image], reference: Sequence[Image]) -> None:
-        """Take in pairs."""
+        """Add pairs of pictures."""
         for moments, images in zip(self.sets, (restored, reference), strict=True):
             if images:
                 moments.add(self.features(images))
 
     def distance(self) -> Distance:
         """The distance; unknown for one picture."""
-        one, two = self.sets
-        if min(one.count, two.count) < 2:
-            return Distance.unknown(two.count, "a distance of sets needs two pictures or more")
-        value = frechet(one.mean, one.covariance, two.mean, two.covariance)
-        note = f"of {two.count} pictures: mostly bias, compare at equal numbers alone" if two.count < FEW else ""
-        return Distance(value, None, two.count, note)
+        restored, reference = self.sets
+        count = reference.count
+        if min(restored.count, count) < 2:
+            return Distance.unknown(count, "a distance of sets needs two pictures or more")
+        value = frechet(restored.mean, restored.covariance, reference.mean, reference.covariance)
+        note = f"of {count} pictures: mostly bias, compare only with equal numbers" if count < FEW else ""
+        return Distance(value, None, count, note)
 
 
 class KidCollection:
-    """Features of at most MOST pairs, each pair as likely to be there as any other."""
+    """Features of at most MOST pairs, chosen by reservoir sampling."""
 
     def __init__(self, features: Remembered) -> None:
         self.features, self.seen = features, 0
@@ -126,14 +133,14 @@ class KidCollection:
         self.pairs: list[tuple[Vector, Vector]] = []
 
     def add(self, restored: Sequence[Image], reference: Sequence[Image]) -> None:
-        """Take in pairs."""
+        """Add pairs of pictures."""
         if not restored:
             return
         for a, b in zip(self.features(restored), self.features(reference), strict=True):
             self.seen += 1
-            place = len(self.pairs) if len(self.pairs) < MOST else int(self.rng.integers(self.seen))
-            if place < MOST:
-                self.pairs[place : place + 1] = [(a, b)]
+            index = len(self.pairs) if len(self.pairs) < MOST else int(self.rng.integers(self.seen))
+            if index < MOST:
+                self.pairs[index : index + 1] = [(a, b)]
 
     def distance(self) -> Distance:
         """The distance; unknown for one picture."""
@@ -145,21 +152,26 @@ class KidCollection:
 
 
 def mmd2(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """The unbiased squared maximum mean discrepancy of (n, d) and (m, d) with the cubic kernel."""
+    """Unbiased squared maximum mean discrepancy of (n, d) and (m, d) with the cubic kernel."""
 
     def kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         out: NDArray[np.float64] = (x @ y.T / x.shape[1] + 1) ** 3
         return out
 
     within = 0.0
-    for one in (a, b):
-        k = kernel(one, one)
-        within += (k.sum() - np.trace(k)) / (len(one) * (len(one) - 1))
+    for rows in (a, b):
+        k = kernel(rows, rows)
+        within += (k.sum() - np.trace(k)) / (len(rows) * (len(rows) - 1))
     return float(within - 2 * kernel(a, b).mean())
 
 
 def network(tools: Tools | None, metric: str) -> Any:
-    """Pictures -> features (N, 2048). Raises WeightsError or ConfigError."""
+    """A function from pictures to Inception's features (N, 2048).
+
+    Raises:
+        WeightsError: the weights are missing or belong to another network.
+        ConfigError: torch-fidelity is not installed.
+    """
     import torch
 
     from odekit.plugins.weights.load import load_tensors
@@ -169,7 +181,7 @@ def network(tools: Tools | None, metric: str) -> Any:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
         raise ConfigError(f"the metric '{metric}' needs torch-fidelity; pip install torch-fidelity") from error
-    # The library would unpickle the file without care: it is given tensors that were read with care.
+    # torch-fidelity would unpickle the file, so it gets tensors that were loaded safely.
     tensors = io.BytesIO()
     torch.save(load_tensors(path), tensors)
     tensors.seek(0)
@@ -187,7 +199,7 @@ def network(tools: Tools | None, metric: str) -> Any:
         if len(sizes) > 1:
             raise InputError("FID and KID need pictures of one size")
         with torch.inference_mode(), arithmetic("float32", device):
-            (found,) = extractor(levels_batch(images, device))
-        return np.asarray(found.cpu().numpy(), np.float32)
+            (vectors,) = extractor(levels_batch(images, device))
+        return np.asarray(vectors.cpu().numpy(), np.float32)
 
     return features

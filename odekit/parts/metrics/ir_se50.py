@@ -1,7 +1,8 @@
-"""A face recogniser: improved residual units with squeeze and excitation, 50 layers, 112 px to 512 numbers.
+"""The face recognition network IR-SE50: pre-activation residual units with squeeze and excitation, 50 layers.
 
 He et al., arXiv:1603.05027 (pre-activation units); Hu et al., arXiv:1709.01507 (squeeze and excitation); Deng et al.,
-arXiv:1801.07698, section 3.1 (the units and the output layer; trained with ArcFace). Names follow the published file.
+arXiv:1801.07698, section 3.1 (the units and the output layer; trained with ArcFace). Module names are those of the
+published weights.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 STAGES = ((64, 64, 3), (64, 128, 4), (128, 256, 14), (256, 512, 3))
-"""Channels in, channels out, units; the first unit of each halves the side."""
+"""Input channels, output channels and number of units; the first unit of each stage halves the side."""
 SIDE = 112
+"""Side of the input in pixels."""
 
 
 class Excitation(nn.Module):
-    """Scales channels by what their means say."""
+    """Squeeze and excitation: scales channels by a function of their means."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
@@ -22,13 +24,13 @@ class Excitation(nn.Module):
         self.fc2 = nn.Conv2d(channels // reduction, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
+        """(N, C, H, W) to the same shape."""
         weights: Tensor = self.fc2(self.fc1(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
         return x * weights
 
 
 class Unit(nn.Module):
-    """One residual unit."""
+    """One residual unit, which may reduce the side by `stride`."""
 
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
@@ -53,7 +55,7 @@ class Unit(nn.Module):
 
 
 class IrSe50(nn.Module):
-    """The recogniser."""
+    """The network, from 112 x 112 pixels to a vector of 512 numbers."""
 
     def __init__(self) -> None:
         super().__init__()

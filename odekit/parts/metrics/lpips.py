@@ -1,4 +1,4 @@
-"""LPIPS: distance of pictures in the features of AlexNet, weighted by what people found alike."""
+"""LPIPS: perceptual distance in AlexNet's features, with weights fitted to human judgements of similarity."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-"""Of pictures in [-1, 1], before AlexNet."""
+"""Normalisation of pictures in [-1, 1] for AlexNet."""
 TAPS = (1, 4, 7, 9, 11)
-"""Layers of torchvision's `features` behind the five ReLUs."""
+"""Indices of the five ReLUs in torchvision's `features`."""
 NAMES = ("alexnet", "lpips-alex")
 
 
@@ -29,10 +29,11 @@ class Lpips(Options):
 
 
 class LpipsMetric:
-    """Zhang et al., arXiv:1801.03924, version 0.1 on AlexNet (torchvision's, ImageNet).
+    """LPIPS of Zhang et al., arXiv:1801.03924, version 0.1 with AlexNet (torchvision's, trained on ImageNet).
 
-    Features of five layers, of length 1 in every place; the squared differences weighted by channel, the mean over
-    places, summed over layers. 0 is equal. Pictures go in at their own size, of 31 px or more.
+    Features of five layers are normalised to length 1 at every position. Their squared differences are weighted by
+    channel, averaged over positions, and summed over layers. 0 is equal. Pictures are not resized; they need 31 px or
+    more.
     """
 
     lower_is_better = True
@@ -40,7 +41,11 @@ class LpipsMetric:
     least_side: ClassVar[int] = 31
 
     def __init__(self, options: Lpips | None = None, tools: Tools | None = None) -> None:
-        """Raises WeightsError where weights are absent or of another network."""
+        """Load the network.
+
+        Raises:
+            WeightsError: the weights are missing, or belong to another network.
+        """
         import torch
         from torchvision.models import alexnet
 
@@ -48,7 +53,7 @@ class LpipsMetric:
 
         self.options = options or Lpips()
         backbone, linear = files(tools, "lpips", NAMES)
-        with torch.device("meta"):  # no random numbers for 61 million weights that are replaced
+        with torch.device("meta"):  # skips the random initialisation of 61 million weights
             network: Any = alexnet(weights=None).features
         tensors = load_tensors(backbone)
         features = {name.removeprefix("features."): t for name, t in tensors.items() if name.startswith("features.")}
@@ -67,11 +72,11 @@ class LpipsMetric:
         self.scale = torch.tensor(SCALE, device=self.device).view(1, 3, 1, 1)
 
     def measure(self, restored: Image, reference: Image) -> float:
-        """The distance of one pair. Raises InputError where the sizes differ."""
+        """The distance of one pair. Raises InputError if the sizes differ."""
         return self.measure_many([restored], [reference])[0]
 
     def measure_many(self, restored: Sequence[Image], reference: Sequence[Image]) -> list[float]:
-        """The distances of pairs, all of one size. Raises InputError where sizes differ."""
+        """The distances of pairs, all of one size. Raises InputError if the sizes differ."""
         import torch
         from torch.nn import functional
 
@@ -85,12 +90,13 @@ class LpipsMetric:
         return [float(value) for value in total]
 
     def _features(self, images: Sequence[Image]) -> list[Tensor]:
+        """Normalised features of the five layers."""
         x = (2 * unit_batch(images, self.device) - 1 - self.shift) / self.scale
-        found = []
+        features = []
         for number, layer in enumerate(self.network):
             x = layer(x.clone() if number in TAPS else x)  # torchvision's ReLUs work in place
             if number in TAPS:
-                found.append(x / (x.pow(2).sum(1, keepdim=True) + 1e-8).sqrt())
+                features.append(x / (x.pow(2).sum(1, keepdim=True) + 1e-8).sqrt())
             if number == TAPS[-1]:
                 break
-        return found
+        return features

@@ -20,7 +20,7 @@ class Psnr(Options):
 
 
 class PsnrMetric:
-    """`-10 log10(mean squared error)` in dB over all pixels and channels, peak 1; infinite where equal."""
+    """`-10 log10(mean squared error)` in dB over all pixels and channels, peak 1; infinite for equal pictures."""
 
     lower_is_better = False
     label: ClassVar[str] = "PSNR"
@@ -31,7 +31,7 @@ class PsnrMetric:
         self.options = options or Psnr()
 
     def measure(self, restored: Image, reference: Image) -> float:
-        """Decibels. Raises InputError where the sizes differ."""
+        """PSNR in dB. Raises InputError if the sizes differ."""
         a, b = same_size(restored, reference)
         error = float(np.mean((a - b) ** 2))
         return math.inf if error == 0 else -10 * math.log10(error)

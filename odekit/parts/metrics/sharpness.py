@@ -1,4 +1,4 @@
-"""Edge sharpness of a restored picture against that of the reference."""
+"""Sharpness: gradient energy of a restored picture relative to the reference."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from odekit.core.options import Options
 from odekit.images.colour import LUMA
 from odekit.parts.metrics.base import same_size
 
-"""ITU-R BT.601."""
-
 
 class Sharpness(Options):
     """The metric `sharpness` has no options."""
@@ -26,7 +24,7 @@ class Sharpness(Options):
 class SharpnessMetric:
     """Mean gradient energy of the restored picture over that of the reference.
 
-    1 is as sharp as the reference, 0 is flat; above 1 are noise and false edges. The best value is 1, not the largest.
+    1 is as sharp as the reference, 0 is flat; above 1 there is noise or false edges. The best value is 1.
     """
 
     lower_is_better = False
@@ -39,15 +37,15 @@ class SharpnessMetric:
         self.options = options or Sharpness()
 
     def measure(self, restored: Image, reference: Image) -> float:
-        """The ratio; NaN where the reference is flat or one pixel wide. Raises InputError where the sizes differ."""
+        """The ratio; NaN if the reference is flat or one pixel wide. Raises InputError if the sizes differ."""
         a, b = same_size(restored, reference)
         if min(a.shape[1:]) < 2:
             return math.nan
-        there = gradient_energy(b)
-        return gradient_energy(a) / there if there > 0 else math.nan
+        reference_energy = gradient_energy(b)
+        return gradient_energy(a) / reference_energy if reference_energy > 0 else math.nan
 
 
 def gradient_energy(pixels: NDArray[np.float64]) -> float:
-    """The mean squared difference of neighbours of the luma of (3, H, W), down plus across."""
+    """Mean squared difference of neighbouring luma values of (3, H, W), vertical plus horizontal."""
     luma = np.tensordot(LUMA, pixels, 1)
     return float(np.mean(np.diff(luma, axis=0) ** 2) + np.mean(np.diff(luma, axis=1) ** 2))

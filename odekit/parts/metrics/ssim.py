@@ -23,14 +23,14 @@ class Ssim(Options):
 
     part = "ssim"
     window: Literal["uniform", "gaussian"] = "uniform"
-    """`uniform`: 7 x 7 pixels of equal weight, unbiased (co)variances, as scikit-image's default. `gaussian`: 11 x 11
-    pixels, standard deviation 1.5, biased, as in the paper."""
+    """`uniform`: 7 x 7 pixels of equal weight, unbiased (co)variances, as in scikit-image's default. `gaussian`:
+    11 x 11 pixels, standard deviation 1.5, biased, as in the paper."""
 
 
 class SsimMetric:
-    """Wang et al. 2004 (doi:10.1109/TIP.2003.819861), eq. 13, K1 = 0.01, K2 = 0.03, peak 1.
+    """SSIM of Wang et al. 2004 (doi:10.1109/TIP.2003.819861), eq. 13, K1 = 0.01, K2 = 0.03, peak 1.
 
-    The mean over the windows that lie wholly inside the picture and over the three channels.
+    The mean over all windows inside the picture, and over the three channels.
     """
 
     lower_is_better = False
@@ -41,7 +41,7 @@ class SsimMetric:
         self.options = options or Ssim()
 
     def measure(self, restored: Image, reference: Image) -> float:
-        """A number up to 1; NaN where the picture is smaller than the window. Raises InputError: sizes differ."""
+        """SSIM, at most 1; NaN if the picture is smaller than the window. Raises InputError if the sizes differ."""
         x, y = same_size(restored, reference)
         weights = self.weights()
         if min(x.shape[1:]) < len(weights):
@@ -50,11 +50,11 @@ class SsimMetric:
 
     @property
     def least_side(self) -> int:
-        """Pixels of the window."""
+        """Side of the window in pixels."""
         return len(self.weights())
 
     def weights(self) -> NDArray[np.float64]:
-        """The window along one axis, of sum 1."""
+        """The window along one axis; the sum is 1."""
         if self.options.window == "uniform":
             return np.full(7, 1 / 7)
         bell = np.exp(-0.5 * (np.arange(-REACH, REACH + 1) / SIGMA) ** 2)
@@ -75,7 +75,14 @@ def similarity(
     average: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     unbiased: float,
 ) -> NDArray[np.float64]:
-    """The SSIM of every window of x and y (C, H, W)."""
+    """SSIM of every window of x and y (C, H, W).
+
+    Args:
+        x: one picture.
+        y: the other.
+        average: weighted means over all windows.
+        unbiased: factor on (co)variances.
+    """
     mx, my = average(x), average(y)
     vx = unbiased * (average(x * x) - mx * mx)
     vy = unbiased * (average(y * y) - my * my)
@@ -85,11 +92,11 @@ def similarity(
 
 
 def slide(planes: NDArray[np.float64], weights: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Weighted means of every run of len(weights) values along an axis (no padding)."""
-    room = planes.shape[axis] - len(weights) + 1
-    place = [slice(None)] * planes.ndim
-    out = np.zeros([room if i == axis else n for i, n in enumerate(planes.shape)])
+    """Correlation of planes with weights along an axis, without padding."""
+    count = planes.shape[axis] - len(weights) + 1
+    index = [slice(None)] * planes.ndim
+    out = np.zeros([count if i == axis else n for i, n in enumerate(planes.shape)])
     for start, weight in enumerate(weights):
-        place[axis] = slice(start, start + room)
-        out += weight * planes[tuple(place)]
+        index[axis] = slice(start, start + count)
+        out += weight * planes[tuple(index)]
     return out

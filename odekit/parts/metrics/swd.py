@@ -1,12 +1,13 @@
 """Sliced Wasserstein distance between two sets of pictures, on patches of their Laplacian pyramids.
 
-Karras et al., arXiv:1710.10196, section 5. Burt and Adelson's pyramid from the pictures' own side down to 16 pixels;
-of every picture and level 128 patches of 7 x 7 pixels at random places; all patches of a set and level scaled to mean 0
-and standard deviation 1 per colour; then the Wasserstein-1 distance of their projections on random directions, the mean
-over 512 of them (Rabin et al. 2011, doi:10.1007/978-3-642-24785-9_37). As there, figures are times 1,000.
+Karras et al., arXiv:1710.10196, section 5. Burt and Adelson's pyramid goes from the pictures' side down to 16 pixels.
+From every picture and level, 128 patches of 7 x 7 pixels are drawn at random positions. All patches of a set and level
+are normalised to mean 0 and standard deviation 1 per colour. The distance is the mean over 512 random directions of the
+Wasserstein-1 distance between the projections (Rabin et al. 2011, doi:10.1007/978-3-642-24785-9_37), times 1,000 as in
+the paper.
 
-Small is alike. The figure depends on how many pictures are compared (fewer: larger), so only figures of equal numbers
-compare. All in float64; the same seed gives the same places and directions.
+Smaller values mean more similar sets. The value grows as the number of pictures falls, so only values for equal numbers
+can be compared. Everything is in float64; the seed fixes positions and directions.
 """
 
 from __future__ import annotations
@@ -26,20 +27,28 @@ from odekit.errors import InputError
 from odekit.parts.metrics.base import Distance, Sample
 
 SMALLEST = 16
+"""Side of the smallest level of the pyramid."""
 PATCH = 7
+"""Side of the patches."""
 KERNEL = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 UNIT = 1000.0
+"""Factor on distances."""
 BLOCK = 16
-"""Pictures whose pyramids are made at a time: they stay in the processor's cache."""
+"""Number of pictures whose pyramids are computed at once, so that they fit the processor's cache."""
+DESCRIPTORS = {False: 16384, True: 4096}
+"""Largest number of patches per set and level, for all pictures (False) and for a part of them (True). With more
+pictures, fewer patches are drawn from each."""
+SHARE = {False: 1, True: 2}
+"""Divisor of the number of pairs that are kept: a part keeps half as many, because it uses fewer patches."""
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Swd:
-    """One distance."""
+    """Sliced Wasserstein distance of two sets."""
 
     levels: dict[int, float]
-    """By the side of the pyramid's level, largest first."""
+    """Distance for the side of each level of the pyramid, largest first."""
 
     @property
     def mean(self) -> float:
@@ -48,32 +57,37 @@ class Swd:
 
 
 def swd(a: NDArray[np.uint8], b: NDArray[np.uint8], seed: int = 0, patches: int = 128, directions: int = 512) -> Swd:
-    """The distance between two sets of as many pictures, uint8 (N, S, S, 3), S = 16 times a power of two.
+    """The distance between two sets of equal size, uint8 (N, S, S, 3), S = 16 times a power of two.
 
     Raises:
-        InputError: sets of different numbers or sides, or a side that the pyramid does not have.
+        InputError: the sets have different numbers or sides, or there is no pyramid for the side.
     """
     check(a, b)
     return between(pyramids(a), pyramids(b), seed, patches, directions)
 
 
 def check(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
-    """Raise InputError where `swd` would."""
+    """Check that two sets are valid for `swd`.
+
+    Raises:
+        InputError: they are not.
+    """
     if a.shape != b.shape:
-        raise InputError(f"sets of shapes {a.shape} and {b.shape}: SWD compares as many pictures of one side")
+        raise InputError(f"sets of shapes {a.shape} and {b.shape}: SWD needs equal numbers of pictures of one side")
     side = a.shape[1]
     if a.ndim != 4 or a.shape[3] != 3 or a.shape[2] != side or side < SMALLEST or side & (side - 1) or not len(a):
         raise InputError(f"SWD needs square colour pictures of 16, 32, 64, ... pixels, not a set of shape {a.shape}")
 
 
 def between(a: Sequence[Array], b: Sequence[Array], seed: int = 0, patches: int = 128, directions: int = 512) -> Swd:
-    """The distance between two sets by their pyramids, for several draws from the same sets."""
+    """The distance between the pyramids of two sets; allows several draws without new pyramids."""
     rng = np.random.Generator(np.random.Philox(seed))
     levels = {}
-    for one, two in zip(a, b, strict=True):
-        # Places are drawn for each set: the same ones in both would hide that patches of one place resemble.
-        left, right = (descriptors(level, patches, rng) for level in (one, two))
-        levels[one.shape[-1]] = UNIT * sliced(left, right, directions, rng)
+    for level_a, level_b in zip(a, b, strict=True):
+        # Positions are drawn for each set: with equal positions, the similarity of patches at one position would make
+        # the distance too small.
+        descriptors_a, descriptors_b = (descriptors(level, patches, rng) for level in (level_a, level_b))
+        levels[level_a.shape[-1]] = UNIT * sliced(descriptors_a, descriptors_b, directions, rng)
     return Swd(levels)
 
 
@@ -83,7 +97,7 @@ def planes(pictures: NDArray[np.uint8]) -> Array:
 
 
 def pyramids(pictures: NDArray[np.uint8]) -> list[Array]:
-    """`pyramid` of uint8 (N, S, S, 3); beside the result it takes memory for a few pictures only."""
+    """`pyramid` of uint8 (N, S, S, 3), computed in blocks to save memory."""
     count, side = pictures.shape[:2]
     sides = [side]
     while sides[-1] > SMALLEST:
@@ -96,7 +110,7 @@ def pyramids(pictures: NDArray[np.uint8]) -> list[Array]:
 
 
 def pyramid(pictures: Array) -> list[Array]:
-    """Laplacian pyramid of (N, 3, S, S), largest first; the last, of 16 pixels, is the Gaussian one's."""
+    """Laplacian pyramid of (N, 3, S, S), largest level first; the last level, of 16 pixels, is Gaussian."""
     levels = [pictures]
     while levels[-1].shape[-1] > SMALLEST:
         small = reduce(levels[-1])
@@ -106,57 +120,57 @@ def pyramid(pictures: Array) -> list[Array]:
 
 
 def reduce(pictures: Array) -> Array:
-    """Every second pixel of the smoothed pictures (edges mirrored)."""
+    """Half the side: every second pixel of the smoothed pictures."""
     return smooth(pictures)[..., ::2, ::2]
 
 
 def expand(pictures: Array) -> Array:
-    """Twice the side: zeros between, smoothed, times 4."""
+    """Twice the side: zeros are inserted, and the result is smoothed and multiplied by 4."""
     *outer, height, width = pictures.shape
-    wide = np.zeros((*outer, 2 * height, 2 * width))
-    wide[..., ::2, ::2] = 4 * pictures
-    return smooth(wide)
+    upsampled = np.zeros((*outer, 2 * height, 2 * width))
+    upsampled[..., ::2, ::2] = 4 * pictures
+    return smooth(upsampled)
 
 
 def smooth(pictures: Array) -> Array:
-    """The 5 x 5 binomial kernel along the last two axes, edges mirrored about the last pixel."""
+    """Convolution with the 5 x 5 binomial kernel over the last two axes; edges are mirrored without repetition."""
     for axis in (-2, -1):
         pad = [(0, 0)] * pictures.ndim
         pad[axis] = (2, 2)
         padded = np.pad(pictures, pad, mode="reflect")
-        size, place = pictures.shape[axis], [slice(None)] * pictures.ndim
+        size, index = pictures.shape[axis], [slice(None)] * pictures.ndim
         pictures = np.zeros_like(pictures)
         for i, k in enumerate(KERNEL):
-            place[axis] = slice(i, i + size)
-            pictures += k * padded[tuple(place)]
+            index[axis] = slice(i, i + size)
+            pictures += k * padded[tuple(index)]
     return pictures
 
 
 def descriptors(level: Array, patches: int, rng: np.random.Generator) -> Array:
-    """Patches (N * patches, 147) at random places, scaled to mean 0 and standard deviation 1 per colour."""
-    room = level.shape[-1] - PATCH + 1
+    """Patches (N * patches, 147) at random positions, normalised to mean 0 and standard deviation 1 per colour."""
+    positions = level.shape[-1] - PATCH + 1
     windows = np.lib.stride_tricks.sliding_window_view(level, (PATCH, PATCH), axis=(2, 3))
     picture = np.repeat(np.arange(len(level)), patches)
-    y, x = rng.integers(0, room, (2, len(picture)))
-    found: Array = windows[picture, :, y, x]
-    found -= found.mean((0, 2, 3), keepdims=True)
-    spread = found.std((0, 2, 3), keepdims=True)
-    found /= np.where(spread > 0, spread, 1.0)
-    return found.reshape(len(picture), -1)
+    y, x = rng.integers(0, positions, (2, len(picture)))
+    rows: Array = windows[picture, :, y, x]
+    rows -= rows.mean((0, 2, 3), keepdims=True)
+    spread = rows.std((0, 2, 3), keepdims=True)
+    rows /= np.where(spread > 0, spread, 1.0)
+    return rows.reshape(len(picture), -1)
 
 
 def sliced(a: Array, b: Array, directions: int, rng: np.random.Generator, at_once: int = 64) -> float:
     """Mean over random directions of the Wasserstein-1 distance between the projected sets (n, d) and (n, d)."""
     total = 0.0
     for start in range(0, directions, at_once):
-        way = rng.standard_normal((min(at_once, directions - start), a.shape[1]))
-        way /= np.linalg.norm(way, axis=1, keepdims=True)
-        total += float(np.abs(np.sort(way @ a.T, axis=1) - np.sort(way @ b.T, axis=1)).mean(1).sum())
+        basis = rng.standard_normal((min(at_once, directions - start), a.shape[1]))
+        basis /= np.linalg.norm(basis, axis=1, keepdims=True)
+        total += float(np.abs(np.sort(basis @ a.T, axis=1) - np.sort(basis @ b.T, axis=1)).mean(1).sum())
     return total / directions
 
 
 def repeated(a: NDArray[np.uint8], b: NDArray[np.uint8], draws: int = 8, seed: int = 0) -> Sequence[Swd]:
-    """`draws` distances, each with its own places and directions and, where b has more pictures, its own part of b."""
+    """Several distances, each with its own random positions, directions, and subset of b if b is larger than a."""
     out = []
     for draw in range(draws):
         rng = np.random.Generator(np.random.Philox(key=[seed, draw + 1]))
@@ -165,29 +179,26 @@ def repeated(a: NDArray[np.uint8], b: NDArray[np.uint8], draws: int = 8, seed: i
     return out
 
 
-DESCRIPTORS = {False: 16384, True: 4096}
-"""Patches of a set and level at most, for a whole and for one of its parts: beyond, every picture gives fewer."""
-SHARE = {False: 1, True: 2}
-"""Of a part half as many pairs are kept, whose patches are fewer anyway."""
-
-
 class SwdOptions(Options):
     """Options of the metric `swd`."""
 
     part = "swd"
     draws: int = Field(default=2, ge=1, le=64)
-    """Distances with their own places and directions; the value is their mean."""
+    """Number of random draws; the value is the mean over them."""
     patches: int = Field(default=128, ge=1, le=4096)
-    """Of every picture and level, where not more than 16,384 come together (4,096 for one damage of several)."""
+    """Patches per picture and level; fewer if a set would have more than 16,384 (4,096 for one kind of damage among
+    several)."""
     directions: int = Field(default=128, ge=1, le=4096)
-    """Of projection; more steady the figure, they do not move it."""
+    """Number of random directions; more reduce the variance of the value, not its mean."""
     seed: int = Field(default=0, ge=0)
+    """Seed of positions, directions and sampled pairs."""
 
 
 class SwdMetric:
-    """Sliced Wasserstein distance on Laplacian pyramids, times 1,000; two square pictures or more.
+    """Sliced Wasserstein distance on Laplacian pyramids, times 1,000, of two or more square pictures.
 
-    Of more than 1,024 pairs (512 of one damage among several; fewer where pictures are large) a random part is taken.
+    With more than 1,024 pairs (512 for one kind of damage among several; fewer if pictures are large), a random sample
+    is used.
     """
 
     lower_is_better = True
@@ -203,19 +214,26 @@ class SwdMetric:
 
 
 class SwdCollection:
-    """Two sets in the making."""
+    """Samples of two sets."""
 
     def __init__(self, options: SwdOptions, most: int, share: int) -> None:
+        """Two empty sets.
+
+        Args:
+            options: of the metric.
+            most: largest number of patches per set and level.
+            share: divisor of the number of pairs that are kept.
+        """
         self.options, self.most = options, most
         self.sample = Sample(options.seed, share)
 
     def add(self, restored: Sequence[Image], reference: Sequence[Image]) -> None:
-        """Take in pairs."""
+        """Add pairs of pictures."""
         for a, b in zip(restored, reference, strict=True):
             self.sample.add(a, b)
 
     def distance(self) -> Distance:
-        """The mean over the draws; unknown for one picture, and for pictures that have no pyramid."""
+        """The mean over the draws; unknown for one picture, and for pictures without a pyramid."""
         pairs, seen = self.sample.pairs, self.sample.seen
         if len(pairs) < 2:
             return Distance.unknown(seen, "a distance of sets needs two pictures or more")
@@ -229,6 +247,6 @@ class SwdCollection:
         options, sets = self.options, [pyramids(pictures) for pictures in (a, b)]
         patches = min(options.patches, max(1, self.most // len(pairs)))
         seeds = range(options.seed, options.seed + options.draws)
-        found = [between(sets[0], sets[1], seed, patches, options.directions).mean for seed in seeds]
+        values = [between(sets[0], sets[1], seed, patches, options.directions).mean for seed in seeds]
         note = f"of {len(pairs)} pairs drawn from {seen}" if seen > len(pairs) else ""
-        return Distance(float(np.mean(found)), float(np.std(found, ddof=1)) if len(found) > 1 else None, seen, note)
+        return Distance(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, seen, note)

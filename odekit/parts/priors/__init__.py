@@ -10,21 +10,25 @@ FACE64_SHA256 = "270d76e04c31fd66e10bccc733cccf31163e3b294ced113f9bd680ef8885e3d
 
 
 def register(catalog: PluginCatalog) -> None:
-    """Networks, and models whose eps is exact."""
-    make, spec = f"{__name__}.factories:", f"{__name__}.options:"
+    """Register the built-in priors: networks, and exact models for tests."""
+    factories, specs = f"{__name__}.factories:", f"{__name__}.options:"
     catalog.prior(
-        "face64", make + "face64", options.Face64, "built-in face prior, 64 px, 11.3 M parameters",
-        spec=spec + "face64_spec",
+        "face64", factories + "face64", options.Face64, "built-in face prior, 64 px, 11.3 M parameters",
+        spec=specs + "face64_spec",
     )  # fmt: skip
     catalog.prior(
-        "diffusers", make + "diffusers", options.Diffusers, "any UNet2DModel folder by path",
-        spec=spec + "diffusers_spec", licence="of the weights",
+        "diffusers", factories + "diffusers", options.Diffusers, "any UNet2DModel folder, by path",
+        spec=specs + "diffusers_spec", licence="of the weights",
     )  # fmt: skip
     catalog.prior(
-        "gaussian", make + "gaussian", options.Gaussian, "exact Gaussian, for tests", spec=spec + "exact_spec"
+        "gaussian", factories + "gaussian", options.Gaussian, "exact Gaussian, for tests", spec=specs + "exact_spec"
     )
     catalog.prior(
-        "mixture", make + "mixture", options.Mixture, "exact mixture of Gaussians, for tests", spec=spec + "exact_spec"
+        "mixture",
+        factories + "mixture",
+        options.Mixture,
+        "exact mixture of Gaussians, for tests",
+        spec=specs + "exact_spec",
     )
     catalog.weights(
         "face64", path=ASSETS / "face64", sha256=FACE64_SHA256, licence="MIT", commercial_use=True,

@@ -1,4 +1,4 @@
-"""The prior as stages use it: calls of a fixed batch size, counted, in the precision of the run."""
+"""The prior as stages use it: fixed batch size, counted calls, the precision of the run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from odekit.core.schedule import NoiseSchedule
 
 
 class BatchedPrior:
-    """A prior asked about any number of rows, which asks the network about `slots` of them at a time.
+    """Splits any number of rows into network calls of a fixed batch size (`slots` rows), padded with zeros.
 
-    Pictures that need different numbers of updates can be held together: in every update those that still need it are
-    packed into as few calls as possible. Every call has the same shape, so that no row depends on its batch mates. The
+    Images that need different numbers of updates can be processed together: each update packs the rows that still need
+    it into as few calls as possible. Every call has the same shape, so that no row depends on its batch mates. The
     precision of float32 products (`tf32` or exact) is set here, and nowhere else.
     """
 
@@ -33,25 +33,25 @@ class BatchedPrior:
         self.precision = precision
         self.device = device
         self.rows = 0
-        """Rows asked about so far."""
+        """Rows evaluated so far."""
         self.room = 0
-        """Slots of all calls so far; `rows / room` is how well they were filled."""
+        """Batch sizes of all calls so far, summed; `rows / room` is the fill rate."""
 
     def eps(self, x: State, t: float) -> State:
-        """The prior's eps at x (N, 3, H, W), in ceil(N / slots) calls; spare rows are grey."""
+        """The prior's eps at x (N, 3, H, W), in ceil(N / slots) calls; padding rows are zero (mid-grey)."""
         import torch
 
-        parts = []
+        batches = []
         for start in range(0, len(x), self.slots):
-            part = x[start : start + self.slots]
-            self.rows += len(part)
+            batch = x[start : start + self.slots]
+            self.rows += len(batch)
             self.room += self.slots
-            if len(part) == self.slots:
-                parts.append(self._call(part, t))
+            if len(batch) == self.slots:
+                batches.append(self._call(batch, t))
                 continue
-            spare = torch.zeros((self.slots - len(part), *x.shape[1:]), dtype=x.dtype, device=x.device)
-            parts.append(self._call(torch.cat([part, spare]), t)[: len(part)])
-        return torch.cat(parts) if len(parts) > 1 else parts[0] if parts else x
+            padding = torch.zeros((self.slots - len(batch), *x.shape[1:]), dtype=x.dtype, device=x.device)
+            batches.append(self._call(torch.cat([batch, padding]), t)[: len(batch)])
+        return torch.cat(batches) if len(batches) > 1 else batches[0] if batches else x
 
     def _call(self, x: State, t: float) -> State:
         self.counter.count()
@@ -60,10 +60,10 @@ class BatchedPrior:
 
     @property
     def fill(self) -> float:
-        """Share of the slots that held a row; 0 before the first call."""
+        """Fraction of batch rows that were not padding; 0 before the first call."""
         return self.rows / self.room if self.room else 0.0
 
     @property
     def weights_digest(self) -> str | None:
-        """SHA-256 of the network's weights; None where it has none."""
+        """SHA-256 of the network's weights; None if it has none."""
         return self.prior.weights_digest if isinstance(self.prior, HasWeightsDigest) else None

@@ -1,4 +1,4 @@
-"""Makes the built-in priors from their options."""
+"""Factories of the built-in priors."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from odekit.parts.priors.options import Diffusers, Face64, Gaussian, Mixture
 
 
 def face64(options: Face64, tools: Tools) -> Prior:
-    """The built-in face prior, from the package."""
+    """The built-in face prior, whose weights are in the package."""
     return DiffusersPrior.load(tools.weights("face64"), tools.device, tools.precision, compile=options.compile)
 
 
 def diffusers(options: Diffusers, tools: Tools) -> Prior:
-    """A UNet2DModel folder by path."""
+    """A UNet2DModel folder, by path."""
     return DiffusersPrior.load(Path(options.path), tools.device, tools.precision, compile=options.compile)
 
 
 def gaussian(options: Gaussian, tools: Tools) -> Prior:
-    """An exact Gaussian."""
+    """An exact Gaussian prior."""
     from odekit.parts.priors.exact import GaussianPrior
 
     return GaussianPrior(mean=options.mean, variance=options.variance, shape=(3, options.side, options.side))
 
 
 def mixture(options: Mixture, tools: Tools) -> Prior:
-    """The documented exact mixture."""
+    """The exact example mixture."""
     from odekit.parts.priors.exact import example_mixture
 
     shape = (3, options.side, options.side)

@@ -1,12 +1,12 @@
-"""What a folder of prior weights says about itself, read without torch.
+"""Reads the description of a prior folder, without torch.
 
-A prior is a diffusers `UNet2DModel` folder. Three files speak, the later ones winning where they overlap:
+A prior is a diffusers `UNet2DModel` folder. Three files describe it; where they overlap, the later one wins:
 
 1. `config.json`: the network (diffusers).
 2. `scheduler_config.json` beside it, or `scheduler/scheduler_config.json`: noise levels, kind of prediction.
-3. `odekit.json` at the root: our own, see `odekit.parts.priors.metadata.Metadata`.
+3. `odekit.json` at the root: odekit's own, see `odekit.parts.priors.metadata.Metadata`.
 
-Without 2 and 3 the prior is taken for a DDPM: epsilon prediction, linear betas 1e-4 .. 0.02 in 1,000 steps
+Without 2 and 3 the prior is read as a DDPM: epsilon prediction, linear betas 1e-4 .. 0.02 in 1,000 steps
 (arXiv:2006.11239, section 4).
 """
 
@@ -39,35 +39,38 @@ WEIGHT_FILES = (
 
 @dataclass(frozen=True)
 class PriorSpec:
-    """A prior folder, understood."""
+    """Description of a prior folder."""
 
     shape: tuple[int, int, int]
-    """(3, H, W) of the pictures it knows."""
+    """(3, H, W) of the images."""
     schedule: NoiseSchedule
     patch: int
+    """Factor of the pixel-unshuffle before the network, and of the pixel-shuffle after it."""
     prediction: Prediction
     config: Mapping[str, Any]
-    """diffusers' configuration of the network."""
+    """The network configuration of diffusers."""
     weights: Path
     """The weights file."""
     learned_sigma: bool = False
     """The network has twice the output channels: the first half is the prediction, the rest a variance (unused)."""
     heads: int | None = None
+    """Number of attention heads at every width; None: as in `config`."""
     about: Mapping[str, Any] | None = None
+    """Where the weights come from."""
 
 
 def read_spec(folder: Path) -> PriorSpec:
-    """Understand a prior folder: model files at its root, or a pipeline with `unet/` and `scheduler/`.
+    """Read a prior folder: model files at its root, or a pipeline with `unet/` and `scheduler/`.
 
     Raises:
-        WeightsError: no folder, no or a foreign config.json, unknown metadata, a network that is no prior of pictures,
-            or no weights file.
+        WeightsError: no folder; no config.json, or not of a UNet2DModel; unknown metadata; a network that is not an
+            image prior; no weights file.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise WeightsError(f"{folder}: there is no such weights folder; check the path")
+        raise WeightsError(f"{folder}: no such weights folder; check the path")
     unet = _unet_folder(folder)
-    config = _network(unet / "config.json")
+    config = _network_config(unet / "config.json")
     meta = read_metadata(folder, unet)
     scheduler = read_scheduler(folder, unet)
     shape, learned = _shape(config, meta, unet / "config.json")
@@ -77,7 +80,7 @@ def read_spec(folder: Path) -> PriorSpec:
         patch=meta.patch,
         prediction=prediction_of(meta, scheduler, folder),
         config=config,
-        weights=_weights(unet),
+        weights=_weights_file(unet),
         learned_sigma=learned,
         heads=meta.heads,
         about=meta.about,
@@ -85,35 +88,35 @@ def read_spec(folder: Path) -> PriorSpec:
 
 
 def _unet_folder(folder: Path) -> Path:
-    for place in (folder, folder / "unet"):
-        if (place / "config.json").is_file():
-            return place
+    for candidate in (folder, folder / "unet"):
+        if (candidate / "config.json").is_file():
+            return candidate
     raise WeightsError(
         f"{folder}: no config.json here or in unet/; a prior is a diffusers UNet2DModel folder "
         "(`odekit weights convert` makes one from other files)"
     )
 
 
-def _weights(unet: Path) -> Path:
+def _weights_file(unet: Path) -> Path:
     for name in WEIGHT_FILES:
         if (unet / name).is_file():
             return unet / name
     raise WeightsError(f"{unet}: no weights file; expected {WEIGHT_FILES[0]} (or {WEIGHT_FILES[-1]})")
 
 
-def _network(path: Path) -> dict[str, Any]:
+def _network_config(path: Path) -> dict[str, Any]:
     config = read_json_object(path)
     name = config.get("_class_name")
     if name != "UNet2DModel":
         raise WeightsError(f"{path}: describes {name or 'no network'}; a prior must be a UNet2DModel")
-    refused = {
+    unsupported = {
         "time_embedding_type": config.get("time_embedding_type", "positional") != "positional",
         "class_embed_type": config.get("class_embed_type") is not None,
         "num_class_embeds": config.get("num_class_embeds") is not None,
         "center_input_sample": bool(config.get("center_input_sample", False)),
     }
-    for key, bad in refused.items():
-        if bad:
+    for key, present in unsupported.items():
+        if present:
             raise WeightsError(
                 f"{path}: {key} is {config[key]!r}; a prior must be unconditional, with positional timesteps and data "
                 "in [-1, 1]"
@@ -122,19 +125,21 @@ def _network(path: Path) -> dict[str, Any]:
 
 
 def _shape(config: Mapping[str, Any], meta: Metadata, where: Path) -> tuple[tuple[int, int, int], bool]:
-    into, out, area = int(config.get("in_channels", 3)), int(config.get("out_channels", 3)), meta.patch**2
-    if into != 3 * area or out not in (into, 2 * into):
+    """(3, H, W) of the images, and whether the network also predicts a variance."""
+    inputs, outputs = int(config.get("in_channels", 3)), int(config.get("out_channels", 3))
+    channels = 3 * meta.patch**2
+    if inputs != channels or outputs not in (channels, 2 * channels):
         raise WeightsError(
-            f"{where}: {into} channels in, {out} out, patch {meta.patch}; a prior of RGB pictures has {3 * area} in "
-            f"and {3 * area} or {6 * area} out"
+            f"{where}: in_channels {inputs}, out_channels {outputs}, patch {meta.patch}; a prior of RGB images has "
+            f"in_channels {channels} and out_channels {channels} or {2 * channels}"
         )
     size = config.get("sample_size")
     height, width = size if isinstance(size, list) else (size, size)
-    said = None if height is None or width is None else (3, int(height) * meta.patch, int(width) * meta.patch)
-    shape = meta.shape or said
-    if shape is None or shape[0] != 3 or (said and shape != said):
+    configured = None if height is None or width is None else (3, int(height) * meta.patch, int(width) * meta.patch)
+    shape = meta.shape or configured
+    if shape is None or shape[0] != 3 or (configured and shape != configured):
         raise WeightsError(
-            f"{where}: sample_size {size} times patch {meta.patch} and the shape {meta.shape} of {METADATA} must give "
-            "one picture size (3, H, W)"
+            f"{where}: sample_size {size} times patch {meta.patch} and the shape {meta.shape} of {METADATA} must agree "
+            "on one image size (3, H, W)"
         )
-    return shape, out == 2 * into
+    return shape, outputs == 2 * channels

@@ -1,8 +1,7 @@
-"""The files that say how a prior was trained: our `odekit.json` and diffusers' scheduler configuration. No torch."""
+"""How a prior was trained: odekit's `odekit.json` and diffusers' scheduler configuration. Loads no torch."""
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from odekit.core.files import read_json_object
 from odekit.core.schedule import NoiseSchedule
+from odekit.core.spelling import nearest
 from odekit.errors import WeightsError
 
 Prediction = Literal["epsilon", "v", "sample"]
@@ -20,7 +20,7 @@ METADATA = "odekit.json"
 
 
 class Betas(BaseModel):
-    """Noise levels in `odekit.json`."""
+    """The noise schedule in `odekit.json`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -29,13 +29,13 @@ class Betas(BaseModel):
     end: float = 0.02
     steps: int = Field(default=1000, ge=2, le=100_000)
     values: list[float] | None = None
-    """The betas themselves, for kind `given`."""
+    """The betas, for kind `given`."""
 
     def schedule(self) -> NoiseSchedule:
-        """The noise levels that these betas mean.
+        """The noise schedule of these betas.
 
         Raises:
-            ValueError: they do not make a falling sequence of levels.
+            ValueError: the cumulative signal levels do not decrease strictly.
         """
         if self.kind == "given":
             return NoiseSchedule.from_betas(self.values or [])
@@ -51,57 +51,57 @@ class Betas(BaseModel):
 
 
 class Metadata(BaseModel):
-    """`odekit.json`: what diffusers' files cannot say. Every key is optional; unknown keys are refused."""
+    """`odekit.json`: facts that diffusers' files have no place for. Every key is optional; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     shape: tuple[int, int, int] | None = None
-    """(3, H, W) of the pictures."""
+    """(3, H, W) of the images."""
     patch: int = Field(default=1, ge=1)
     """Pixel-unshuffle by this factor before the network, pixel-shuffle after it."""
     prediction: Prediction | None = None
     betas: Betas | None = None
     range: tuple[float, float] = (-1.0, 1.0)
-    """Values of clean data; only [-1, 1] is supported."""
+    """Range of clean data; only [-1, 1] is supported."""
     heads: int | None = Field(default=None, ge=1)
-    """The same number of attention heads at every width (config.json can only fix the width of a head)."""
+    """Number of attention heads at every width (config.json can only fix the width of a head)."""
     dtype: str | None = None
-    """How the weights are stored; for readers only."""
+    """Type of the stored weights; information only."""
     about: dict[str, Any] = Field(default_factory=dict)
-    """Where the weights come from; for readers only."""
+    """Where the weights come from; information only."""
 
 
 def read_metadata(folder: Path, unet: Path) -> Metadata:
-    """`odekit.json` of a prior folder, or of its `unet/`; all defaults where there is none.
+    """`odekit.json` of a prior folder, or of its `unet/`; all defaults if there is none.
 
     Raises:
-        WeightsError: an unknown key (the nearest known one is named), a wrong type, or data outside [-1, 1].
+        WeightsError: an unknown key (the message names the nearest valid one), a wrong type, or data outside [-1, 1].
     """
-    path = next((place / METADATA for place in (folder, unet) if (place / METADATA).is_file()), None)
+    path = next((parent / METADATA for parent in (folder, unet) if (parent / METADATA).is_file()), None)
     if path is None:
         return Metadata()
     try:
-        # Validated as JSON, where a list is a tuple and 1 is a float, yet "1" is no number.
+        # Validated as JSON: a list is valid as a tuple and 1 as a float, but "1" is not a number.
         meta = Metadata.model_validate_json(json.dumps(read_json_object(path)))
     except ValidationError as error:
-        raise WeightsError(f"{path}: {_first(error)}") from error
+        raise WeightsError(f"{path}: {_first_error(error)}") from error
     if meta.range != (-1.0, 1.0):
         raise WeightsError(f"{path}: range is {list(meta.range)}; only priors of data in [-1, 1] are supported")
     return meta
 
 
-def _first(error: ValidationError) -> str:
+def _first_error(error: ValidationError) -> str:
+    """The first fault, with the nearest valid key for an unknown one."""
     fault = error.errors()[0]
-    place = ".".join(map(str, fault["loc"]))
+    key = ".".join(map(str, fault["loc"]))
     if fault["type"] != "extra_forbidden":
-        return f"{place}: {fault['msg']}"
-    known = list((Betas if len(fault["loc"]) > 1 else Metadata).model_fields)
-    near = difflib.get_close_matches(str(fault["loc"][-1]), known, 1)
-    return f"unknown key {place!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}")
+        return f"{key}: {fault['msg']}"
+    valid = (Betas if len(fault["loc"]) > 1 else Metadata).model_fields
+    return f"unknown key {key!r}{nearest(str(fault['loc'][-1]), valid)}"
 
 
 def read_scheduler(folder: Path, unet: Path) -> dict[str, Any]:
-    """The scheduler configuration of diffusers, wherever the folder keeps it; empty where there is none."""
+    """The scheduler configuration of diffusers, from any of its usual places; empty if there is none."""
     for path in (unet / "scheduler_config.json", folder / "scheduler_config.json"):
         if path.is_file():
             return read_json_object(path)
@@ -110,36 +110,37 @@ def read_scheduler(folder: Path, unet: Path) -> dict[str, Any]:
 
 
 def prediction_of(meta: Metadata, scheduler: Mapping[str, Any], where: Path) -> Prediction:
-    """What the network predicts: `odekit.json` first, then the scheduler, then epsilon.
+    """What the network predicts: from `odekit.json`, else from the scheduler, else epsilon.
 
     Raises:
-        WeightsError: the scheduler names a prediction that we do not know.
+        WeightsError: the scheduler has an unsupported prediction type.
     """
-    known: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
-    said = scheduler.get("prediction_type", "epsilon")
-    if meta.prediction is None and said not in known:
-        raise WeightsError(f"{where}: prediction_type {said!r} of the scheduler is not one of {', '.join(known)}")
-    return meta.prediction or known[said]
+    predictions: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
+    name = scheduler.get("prediction_type", "epsilon")
+    if meta.prediction is None and name not in predictions:
+        raise WeightsError(f"{where}: prediction_type {name!r} of the scheduler is not one of {', '.join(predictions)}")
+    return meta.prediction or predictions[name]
 
 
 def schedule_of(meta: Metadata, scheduler: Mapping[str, Any], where: Path) -> NoiseSchedule:
-    """The noise levels: `odekit.json` first, then the scheduler, then DDPM's.
+    """The noise schedule: from `odekit.json`, else from the scheduler, else DDPM's.
 
     Raises:
-        WeightsError: they are no falling sequence of levels, or of a kind that we do not know.
+        WeightsError: the schedule is not strictly decreasing, or of an unsupported kind.
     """
     try:
         betas = meta.betas or _from_scheduler(scheduler)
         return betas.schedule()
     except ValidationError as error:
-        raise WeightsError(f"{where}: its noise levels cannot be used: {_first(error)}") from error
+        raise WeightsError(f"{where}: the noise schedule cannot be used: {_first_error(error)}") from error
     except (ValueError, TypeError) as error:
-        raise WeightsError(f"{where}: its noise levels cannot be used: {error}") from error
+        raise WeightsError(f"{where}: the noise schedule cannot be used: {error}") from error
 
 
 def _from_scheduler(scheduler: Mapping[str, Any]) -> Betas:
+    """Betas from diffusers' scheduler configuration. Raises ValueError or TypeError if they are not supported."""
     if scheduler.get("rescale_betas_zero_snr"):
-        raise ValueError("rescale_betas_zero_snr leaves no signal at the top level, where eps is undefined")
+        raise ValueError("rescale_betas_zero_snr leaves no signal at the highest level, where eps is undefined")
     if scheduler.get("trained_betas") is not None:
         return Betas(kind="given", values=[float(b) for b in scheduler["trained_betas"]])
     kinds: dict[str, Literal["linear", "scaled-linear", "cosine", "sigmoid"]] = {

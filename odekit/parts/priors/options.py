@@ -1,4 +1,4 @@
-"""Options of the built-in priors, and what is known of a prior without loading it. Loads no torch."""
+"""Options of the built-in priors, and their shape and schedule without loading a network. Loads no torch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Network(Options):
     """Options of every prior that is a network."""
 
     compile: bool = False
-    """Compile the network with `torch.compile`: a minute at the first call, kept in odekit's cache folder; on a card
-    calls are then replayed as graphs, on a processor nothing was gained (docs/performance.md). Where compiling fails,
-    the run says so and goes on without."""
+    """Compile the network with `torch.compile`. The first call takes a minute; the result is kept in odekit's cache
+    folder. On a GPU calls are replayed as CUDA graphs; on a CPU it is no faster (docs/performance.md). If compiling
+    fails, the run continues uncompiled with a warning."""
 
 
 class Face64(Network):
@@ -35,11 +35,11 @@ class Diffusers(Network):
 
     part = "diffusers"
     path: str
-    """Folder of a diffusers `UNet2DModel` (or of a pipeline with `unet/`): config.json and safetensors."""
+    """Folder of a diffusers `UNet2DModel`, or of a pipeline with `unet/`: config.json and safetensors."""
 
 
 class Gaussian(Options):
-    """Options of the prior `gaussian`: one Gaussian, the same for every pixel; its eps is exact."""
+    """Options of the prior `gaussian`: the same Gaussian for every pixel; its eps is exact."""
 
     part = "gaussian"
     side: int = Limits(default=8, ge=1, le=4096)
@@ -48,14 +48,14 @@ class Gaussian(Options):
 
 
 class Mixture(Options):
-    """Options of the prior `mixture`: the documented mixture of Gaussians; its eps is exact."""
+    """Options of the prior `mixture`: the example mixture of Gaussians; its eps is exact."""
 
     part = "mixture"
     side: int = Limits(default=8, ge=1, le=4096)
     components: int = Limits(default=24, ge=1, le=10_000)
     std: float = Limits(default=0.08, gt=0)
     seed: int = Limits(default=0, ge=0)
-    """Of the components' means."""
+    """Seed of the components' means."""
 
 
 class ExactSpec(NamedTuple):
@@ -66,19 +66,19 @@ class ExactSpec(NamedTuple):
 
 
 def exact_spec(options: Gaussian | Mixture) -> ExactSpec:
-    """The exact priors live on linear betas over 1,000 steps."""
+    """Shape and schedule (linear betas over 1,000 steps) of an exact prior."""
     return ExactSpec((3, options.side, options.side), NoiseSchedule.linear())
 
 
 def face64_spec(options: Face64) -> PriorSpec:
-    """What the built-in prior's folder says."""
+    """The spec of the built-in prior's folder."""
     from odekit.parts.priors.folder import read_spec
 
     return read_spec(ASSETS / "face64")
 
 
 def diffusers_spec(options: Diffusers) -> PriorSpec:
-    """What a folder says."""
+    """The spec of the folder in the options."""
     from odekit.parts.priors.folder import read_spec
 
     return read_spec(Path(options.path))

@@ -1,4 +1,4 @@
-"""Repair of whole pictures: noise, JPEG blocks, blur, scratches, colour."""
+"""Classical repair of whole pictures: noise, JPEG blocks, blur, scratches, colour."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ MEND_SHA256 = "e166b43db114651f04b1d0e6e6ae49a9f4d4aae100bb3274567ed72bbbb2eb20"
 
 
 def register(catalog: PluginCatalog) -> None:
-    """The stages `denoise` and `mend`, and the weights of the scratch network."""
-    here = f"{__name__}."
-    catalog.stage("denoise", here + "denoise:DenoiseStage", Denoise, "take noise off a photograph; a clean one stays")
+    """Register the stages `denoise` and `mend`, and the weights of the scratch network."""
+    package = f"{__name__}."
     catalog.stage(
-        "mend", here + "mend:MendStage", Mend, "take JPEG blocks and scratches off a photograph; an undamaged one stays"
-    )
+        "denoise", package + "denoise:DenoiseStage", Denoise,
+        "remove noise from a photograph; a clean one stays unchanged",
+    )  # fmt: skip
+    catalog.stage(
+        "mend", package + "mend:MendStage", Mend,
+        "remove JPEG blocks, scratches and blur from a photograph; an undamaged one stays unchanged",
+    )  # fmt: skip
     catalog.weights(
         "mend", path=ASSETS / "mend" / "model.safetensors", sha256=MEND_SHA256, licence="MIT", commercial_use=True,
-        summary="sees scratches in photographs, and what lies under them",
+        summary="detects scratches in photographs, and predicts the pixels under them",
     )  # fmt: skip

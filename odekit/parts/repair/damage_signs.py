@@ -1,4 +1,4 @@
-"""Signs of damage in a whole photograph: JPEG blocks by their borders, scratches by what the network marked."""
+"""Detect damage in whole photographs: JPEG blocks from their borders, scratches from the network's probabilities."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from odekit.images.colour import luma
 
 BLOCK = 8
 HIGHER = 1 / 512
-"""A step at a border counts where it is higher than the others by half a level."""
+"""A step at a block border counts if it exceeds its neighbours by half an 8-bit level."""
 LINE, DIRECTIONS = 41, 32
-"""Pixels along which a scratch is straight enough, and directions that are tried."""
+"""Length in pixels over which a scratch is assumed to be straight, and number of directions tested."""
 FAINT = 0.2
+"""Smallest probability of a scratched pixel."""
 LONG = 0.15
-"""Runs shorter than this part of the photograph's shorter side are no scratches."""
+"""Shortest length of a scratch, as a fraction of the photograph's shorter side."""
 SLENDER = 12
-"""Nor are runs less than so many times as long as they are wide: the light between two legs, a gap between boards."""
+"""Smallest ratio of length to width of a scratch; excludes the light between two legs or a gap between boards."""
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """What is seen of JPEG's blocks."""
+    """Visibility and position of JPEG blocks."""
 
     strength: float
-    """1 without a trace; the ten photographs we test with, saved as web sites do, have 0.6 to 2.1."""
+    """1 without visible blocks; our ten test photographs, saved as on web sites, have 0.6 to 2.1."""
     origin: tuple[int, int]
-    """Row and column, 0 to 7, at which blocks begin."""
+    """Row and column, 0 to 7, of the first block's corner."""
 
 
 def blocks(pixels: Pixels) -> Blocks:
-    """How blocky a photograph (3, H, W) in [0, 1] is.
+    """Measure the visibility of JPEG blocks in a photograph (3, H, W) in [0, 1].
 
-    JPEG leaves steps at every eighth pixel, from some offset on. The product of two figures, as the mean over both
-    axes: the mean step there over the mean of the others; and how often that step is the highest of eight neighbours,
-    times eight. The first is large for few strong blocks, the second for many weak ones.
+    JPEG leaves steps at every eighth pixel, with an unknown offset. The strength is a product of two factors, as the
+    mean over both axes: the mean step at block borders over the mean of the other steps; and eight times the frequency
+    with which the step at a border is the highest of eight neighbours. The first is large for a few strong blocks, the
+    second for many weak ones.
     """
     y = luma(pixels)
     if min(y.shape) <= 2 * BLOCK:
@@ -49,95 +51,104 @@ def blocks(pixels: Pixels) -> Blocks:
 
 
 def _along(plane: NDArray[np.float32]) -> tuple[float, int]:
-    """The product for the steps along the second axis, and where blocks begin."""
+    """The strength along the second axis, and the offset of the blocks."""
     steps = np.abs(np.diff(plane, axis=1))
     count = steps.shape[1] // BLOCK
     profile = steps[:, : count * BLOCK].mean(0).reshape(count, BLOCK).mean(0)
-    at = int(profile.argmax())
-    ratio = float(profile[at] / max(float(np.delete(profile, at).mean()), 1e-4))
-    start = (at - BLOCK // 2) % BLOCK
-    here = (steps.shape[1] - start) // BLOCK
-    windows = steps[:, start : start + here * BLOCK].reshape(len(steps), here, BLOCK)
-    rest = np.maximum(windows[..., : BLOCK // 2].max(2), windows[..., BLOCK // 2 + 1 :].max(2))
-    often = float((windows[..., BLOCK // 2] > rest + HIGHER).mean())
-    return ratio * often * BLOCK, (at + 1) % BLOCK
+    border = int(profile.argmax())
+    ratio = float(profile[border] / max(float(np.delete(profile, border).mean()), 1e-4))
+    start = (border - BLOCK // 2) % BLOCK
+    count = (steps.shape[1] - start) // BLOCK
+    windows = steps[:, start : start + count * BLOCK].reshape(len(steps), count, BLOCK)
+    neighbours = np.maximum(windows[..., : BLOCK // 2].max(2), windows[..., BLOCK // 2 + 1 :].max(2))
+    frequency = float((windows[..., BLOCK // 2] > neighbours + HIGHER).mean())
+    return ratio * frequency * BLOCK, (border + 1) % BLOCK
 
 
 @dataclass(frozen=True)
 class Scratches:
-    """What is taken for scratches."""
+    """Detected scratches."""
 
     mask: NDArray[np.bool_]
     """(H, W)."""
     length: float
-    """Of all together, over the shorter side of the photograph."""
+    """Total length, over the shorter side of the photograph."""
     count: int
 
 
-def scratches(seen: NDArray[np.float32], straight: NDArray[np.float32], sure: float, peak: float = 0) -> Scratches:
-    """Long thin runs of pixels that the network takes for scratched (H, W, 0 to 1).
+def scratches(
+    probability: NDArray[np.float32], straight: NDArray[np.float32], sure: float, peak: float = 0
+) -> Scratches:
+    """Detect long thin connected components of scratched pixels.
 
-    `straight` as `along_lines` says. A pixel counts from `FAINT` up where the mean along the best line through it is at
-    least `sure`: edges of things that look a little scratched here and there do not reach it, faint scratches do. A run
-    counts where that mean is at least `peak` somewhere along it: pipes and steps, fairly sure all along, do not.
+    Args:
+        probability: (H, W), the network's probability of "scratched".
+        straight: (H, W), `along_lines(probability)`.
+        sure: a pixel of probability `FAINT` or more belongs to a scratch if its mean along the best line is at least
+            this. Faint scratches reach it; edges of objects with scattered responses do not.
+        peak: a component is a scratch if that mean reaches this value somewhere. Pipes and stairs, with an even medium
+            response, do not.
 
     Raises:
         PluginError: scipy is not installed.
     """
     label, find_objects = tools()
-    labels, _ = label((seen > FAINT) & (straight >= sure), structure=np.ones((3, 3), bool))
-    side = min(seen.shape)
+    labels, _ = label((probability > FAINT) & (straight >= sure), structure=np.ones((3, 3), bool))
+    side = min(probability.shape)
     kept = {}
     for number, (rows, columns) in enumerate(find_objects(labels), 1):
         length = float(np.hypot(rows.stop - rows.start, columns.stop - columns.start))
         if length < LONG * side:
             continue
-        run = labels[rows, columns] == number
-        if length >= SLENDER * width(run) and straight[rows, columns][run].max() >= peak:
+        component = labels[rows, columns] == number
+        if length >= SLENDER * width(component) and straight[rows, columns][component].max() >= peak:
             kept[number] = length
     mask: NDArray[np.bool_] = np.isin(labels, list(kept))
     return Scratches(mask, sum(kept.values()) / side, len(kept))
 
 
-def width(run: NDArray[np.bool_]) -> float:
-    """How wide a run is on average: the pixels of a strip of w are (w + 2) / 4 from its border in the mean.
+def width(component: NDArray[np.bool_]) -> float:
+    """Mean width of a component, from the mean distance of its pixels to its border.
 
-    So are those of two strips that cross, whose area would tell of one that is wide.
+    That distance is (w + 2) / 4 for a strip of width w. It holds for two crossing strips too, where area over length
+    would overestimate the width.
     """
     from scipy.ndimage import distance_transform_edt
 
-    inside = distance_transform_edt(np.pad(run, 1))[1:-1, 1:-1]
-    return 4 * float(inside[run].mean()) - 2
+    distance = distance_transform_edt(np.pad(component, 1))[1:-1, 1:-1]
+    return 4 * float(distance[component].mean()) - 2
 
 
-def along_lines(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    """For every pixel of (H, W) the mean along a line of `LINE` pixels through it, in the direction of the largest.
+def along_lines(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """For every pixel of (H, W), the largest mean over the lines of `LINE` pixels through it.
 
-    It is taken of the larger values of 2 x 2 pixels: a line need not be met to the pixel, for a sixteenth of the work.
+    It is computed on the maxima of 2 x 2 pixels: this tolerates a displacement by one pixel and costs a sixteenth.
     """
     import torch
     from torch.nn import functional
 
     reach = LINE // 4
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
-    turns = np.pi * np.arange(DIRECTIONS, dtype=np.float32)[:, None, None] / DIRECTIONS
-    along, beside = x * np.cos(turns) + y * np.sin(turns), y * np.cos(turns) - x * np.sin(turns)
-    lines = ((np.abs(beside) <= 0.5) & (np.abs(along) <= reach)).astype(np.float32)
+    angles = np.pi * np.arange(DIRECTIONS, dtype=np.float32)[:, None, None] / DIRECTIONS
+    along, across = x * np.cos(angles) + y * np.sin(angles), y * np.cos(angles) - x * np.sin(angles)
+    lines = ((np.abs(across) <= 0.5) & (np.abs(along) <= reach)).astype(np.float32)
     lines /= lines.sum((1, 2), keepdims=True)
     with torch.inference_mode():
-        half = functional.max_pool2d(torch.from_numpy(seen)[None, None], 2, ceil_mode=True)
+        half = functional.max_pool2d(torch.from_numpy(probability)[None, None], 2, ceil_mode=True)
         kernels = torch.from_numpy(lines)[:, None]
         means = functional.conv2d(half, kernels, padding=reach)
-        means /= functional.conv2d(torch.ones_like(half), kernels, padding=reach)  # of what lies in the picture
+        means /= functional.conv2d(
+            torch.ones_like(half), kernels, padding=reach
+        )  # only pixels inside the picture count
         best: NDArray[np.float32] = means[0].amax(0).numpy()
-    return best.repeat(2, 0).repeat(2, 1)[: seen.shape[0], : seen.shape[1]]
+    return best.repeat(2, 0).repeat(2, 1)[: probability.shape[0], : probability.shape[1]]
 
 
 def tools() -> tuple[Any, Any]:
     """scipy's `label` and `find_objects`.
 
     Raises:
-        PluginError: it is not installed.
+        PluginError: OpenCV or scipy is not installed.
     """
     try:
         import cv2  # noqa: F401

@@ -1,4 +1,4 @@
-"""The network of the stage `mend`: what a damaged photograph lacks, and where it is scratched."""
+"""The scratch network of the stage `mend`: a U-Net that predicts a colour correction and scratched pixels."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 STRIDE = 8
-"""Sides that the network sees are multiples of this."""
+"""Sides of the input must be multiples of this."""
 RARE = -4.0
-"""Logit of "scratched" in a fresh network: from 0, learning that scratches are rare tore up all that it knew."""
+"""Initial logit of "scratched". Scratches are rare: training from 0 spoiled the other outputs while it learnt that."""
 SLOPE = 0.1
-"""Of the rectifiers below zero."""
+"""Negative slope of the leaky rectifiers."""
 
 
 class MendNet(nn.Module):
-    """A U-Net of plain convolutions without normalisation, so that a pixel depends on a neighbourhood alone.
+    """A U-Net without normalisation, so that an output depends only on a neighbourhood of the input.
 
-    Pixels are laid out 2 x 2 in depth (ESPCN's shuffle, arXiv:1609.05158, undone), then three sizes, each half of the
-    one before, of residual pairs of convolutions (as in DRUNet, arXiv:2008.13751). Four planes come out: what to add to
-    red, green and blue, and the logit of "scratched here".
+    A pixel unshuffle by 2 (the inverse of ESPCN's shuffle, arXiv:1609.05158), then three scales, each half of the
+    previous one, of residual pairs of convolutions (as in DRUNet, arXiv:2008.13751). The output has four planes: the
+    correction to add to R, G and B, and the logit of "scratched".
     """
 
     def __init__(self, widths: tuple[int, int, int] = (32, 64, 96), pairs: tuple[int, int, int] = (1, 1, 1)) -> None:
-        """`widths` of the three sizes; `pairs` of convolutions at each (on the way down, and up again)."""
+        """Make a network with random weights.
+
+        Args:
+            widths: channels of the three scales.
+            pairs: number of convolution pairs at each scale (in the encoder, and again in the decoder).
+        """
         super().__init__()
         one, two, three = widths
         self.first = nn.Conv2d(12, one, 3, padding=1)
@@ -45,7 +50,7 @@ class MendNet(nn.Module):
             self.last.bias.copy_(torch.tensor([0.0] * 12 + [RARE] * 4))  # type: ignore[union-attr]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Photographs (N, 3, H, W) in [0, 1], sides multiples of 8, to (N, 4, H, W): RGB to add, and a logit."""
+        """Photographs (N, 3, H, W) in [0, 1], sides multiples of 8, to (N, 4, H, W): RGB correction and logit."""
         a = self.down1(self.first(functional.pixel_unshuffle(x - 0.5, 2)))
         b = self.down2(self.to2(a))
         c = self.deep(self.to3(b))
@@ -55,7 +60,7 @@ class MendNet(nn.Module):
 
 
 class Pair(nn.Module):
-    """Two convolutions added to their input."""
+    """Residual block: two convolutions added to their input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -69,7 +74,7 @@ class Pair(nn.Module):
         nn.init.zeros_(self.two.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
+        """(N, width, H, W) to the same shape."""
         out: Tensor = x + self.two(functional.leaky_relu(self.one(x), SLOPE, inplace=True))
         return out
 

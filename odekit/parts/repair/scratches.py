@@ -1,4 +1,4 @@
-"""The mender at work: a whole photograph through the network, in tiles, so that memory stays flat."""
+"""Run the scratch network on whole photographs, in tiles, so that memory does not grow with the photograph."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
 from odekit.core.precision import arithmetic
 from odekit.errors import WeightsError
+from odekit.parts.repair.tiles import apply_in_tiles
 from odekit.plugins.weights.lookup import network_file
 
 if TYPE_CHECKING:
     from torch import nn
 
 TILE = 512
-"""Side of the tiles that are put together; what the network sees beyond them comes on top."""
+"""Side of the output tiles, in pixels."""
 MARGIN = 64
-"""So far beyond its tile the network sees, in pixels."""
+"""Context around a tile that the network gets as input, in pixels."""
 WEIGHTS = "model.safetensors"
 
 
 class Shape(BaseModel):
-    """`odekit.json` of a mender folder."""
+    """Architecture of the network, as stored in `odekit.json` of its folder."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -37,13 +38,13 @@ class Shape(BaseModel):
 
 
 class Mender:
-    """Says of every pixel what to add to it, and how surely it is scratched."""
+    """Predicts for every pixel the correction of its colour, and the logit that it is scratched."""
 
     def __init__(self, weights: str, tools: Tools) -> None:
-        """Load the network onto the tools' device; it runs in float32.
+        """Load the network onto the tools' device. It runs in float32.
 
         Raises:
-            WeightsError: no such weights, or a folder that is no mender's.
+            WeightsError: no such weights, or a folder that is not a scratch network's.
         """
         import torch
 
@@ -54,50 +55,43 @@ class Mender:
             shape = Shape.model_validate(read_json_object(file.parent / "odekit.json"))
         except ValidationError as error:
             raise WeightsError(
-                f"{file.parent / 'odekit.json'}: describes no mender; give a folder that 'odekit train mender' wrote"
+                f"{file.parent / 'odekit.json'}: not a scratch network; give a folder written by 'odekit train mender'"
             ) from error
-        one, two, three = shape.widths
-        first, second, third = shape.pairs
-        network = MendNet((one, two, three), (first, second, third))
+        width1, width2, width3 = shape.widths
+        pairs1, pairs2, pairs3 = shape.pairs
+        network = MendNet((width1, width2, width3), (pairs1, pairs2, pairs3))
         fill(network, file)
         self.device = tools.device
         self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def look(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What to add to a photograph (3, H, W), and (H, W) the logit of "scratched".
+        """Predict the correction to add to a photograph (3, H, W), and the logit of "scratched" (H, W).
 
-        A pixel's answer does not depend on how large the photograph is: each tile is seen with the same margin.
+        Every tile gets the same margin, so that a prediction does not depend on the size of the photograph.
         """
-        height, width = pixels.shape[1:]
-        out = np.empty((4, height, width), np.float32)
-        for top in range(0, height, TILE):
-            for left in range(0, width, TILE):
-                y, x = max(0, top - MARGIN), max(0, left - MARGIN)
-                said = self._tile(pixels[:, y : top + TILE + MARGIN, x : left + TILE + MARGIN])
-                part = said[:, top - y : top - y + TILE, left - x : left - x + TILE]
-                out[:, top : top + TILE, left : left + TILE] = part
+        out = apply_in_tiles(self._tile, pixels, TILE, MARGIN, channels=4)
         return out[:3], out[3]
 
     def _tile(self, pixels: Pixels) -> NDArray[np.float32]:
-        """One tile, its sides made multiples of 8 by mirroring."""
+        """The network's output for one tile; its sides are padded to multiples of 8 by mirroring."""
         import torch
 
         from odekit.parts.repair.scratch_network import STRIDE
 
         height, width = pixels.shape[1:]
-        spare = (-height % STRIDE, -width % STRIDE)
-        padded = np.pad(pixels, ((0, 0), (0, spare[0]), (0, spare[1])), mode="symmetric")
-        told = torch.from_numpy(padded)[None].to(self.device).contiguous(memory_format=torch.channels_last)
+        padding = (-height % STRIDE, -width % STRIDE)
+        padded = np.pad(pixels, ((0, 0), (0, padding[0]), (0, padding[1])), mode="symmetric")
+        tensor = torch.from_numpy(padded)[None].to(self.device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), arithmetic("float32", self.device):
-            said: NDArray[np.float32] = self.network(told)[0].float().cpu().numpy()
-        return said[:, :height, :width]
+            output: NDArray[np.float32] = self.network(tensor)[0].float().cpu().numpy()
+        return output[:, :height, :width]
 
 
 def fill(network: nn.Module, file: Path) -> None:
-    """Fill a mender's network from its weights file (float16 or float32).
+    """Load the weights (float16 or float32) into a scratch network.
 
     Raises:
-        WeightsError: damaged, or of another shape.
+        WeightsError: the file is damaged, or is for another architecture.
     """
     from odekit.plugins.weights.fit import fit
     from odekit.plugins.weights.load import load_tensors

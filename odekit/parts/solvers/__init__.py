@@ -1,4 +1,4 @@
-"""ODE solvers for dy/drho = eps, one per file."""
+"""ODE solvers for the probability-flow ODE `dy/drho = eps`, one per file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from odekit.plugins.catalog import PluginCatalog
 
 
 def register(catalog: PluginCatalog) -> None:
-    """All built-in solvers."""
-    here = f"{__name__}."
-    catalog.solver("ddim", here + "ddim:Ddim", DdimOptions, "first order, 1 call per step (the paper's)")
-    catalog.solver("heun", here + "heun:Heun", HeunOptions, "second order, 2 calls per step")
-    catalog.solver("dpmpp-2m", here + "dpmpp_2m:Dpmpp2m", Dpmpp2mOptions, "second order, 1 call per step")
-    catalog.solver("rk45", here + "rk45:Rk45", Rk45Options, "fifth order, adaptive: the reference")
+    """Register the built-in solvers."""
+    package = f"{__name__}."
+    catalog.solver("ddim", package + "ddim:Ddim", DdimOptions, "first order, 1 call per step (the paper's)")
+    catalog.solver("heun", package + "heun:Heun", HeunOptions, "second order, 2 calls per step")
+    catalog.solver("dpmpp-2m", package + "dpmpp_2m:Dpmpp2m", Dpmpp2mOptions, "second order, 1 call per step")
+    catalog.solver("rk45", package + "rk45:Rk45", Rk45Options, "fifth order, adaptive: the reference")
     catalog.solver(
-        "reversible-heun", here + "reversible_heun:ReversibleHeun", ReversibleHeunOptions,
-        "second order, 1 call per step, undone exactly",
+        "reversible-heun", package + "reversible_heun:ReversibleHeun", ReversibleHeunOptions,
+        "second order, 1 call per step, exactly reversible",
     )  # fmt: skip
-    catalog.solver("belm", here + "belm:Belm", BelmOptions, "O-BELM: second order, 1 call per step, undone exactly")
     catalog.solver(
-        "fixed-point", here + "fixed_point:FixedPoint", FixedPointOptions,
-        "first order, implicit: undoes DDIM's own way down",
+        "belm", package + "belm:Belm", BelmOptions, "O-BELM: second order, 1 call per step, exactly reversible"
+    )
+    catalog.solver(
+        "fixed-point", package + "fixed_point:FixedPoint", FixedPointOptions,
+        "first order, implicit inversion: inverts DDIM's decoding",
     )  # fmt: skip

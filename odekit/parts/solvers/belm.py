@@ -1,4 +1,4 @@
-"""BELM: explicit two-step methods whose way down undoes their way up exactly."""
+"""BELM: explicit two-step methods in which decoding undoes inversion exactly."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ class BelmOptions(Options):
 
     part = "belm"
     rule: Literal["optimal", "midpoint"] = "optimal"
-    """`optimal`: the paper's, with which errors die out on the way back; latents of a network are far off the ODE's.
-    `midpoint`: latents are the ODE's, and edits are answered as by it; errors grow on the way back."""
+    """`optimal`: the paper's; errors decay in decoding, but a network's latents are far from those of the ODE.
+    `midpoint`: latents are those of the ODE and respond to edits as the ODE does; errors grow in decoding."""
 
     @property
     def best_grid(self) -> GridName:
-        """Measured best: `odekit bench nfe --grid uniform-t --grid karras --grid log-snr`."""
+        """Measured best: `python -m benchmarks nfe --grid uniform-t --grid karras --grid log-snr`."""
         return "karras" if self.rule == "optimal" else "log-snr"
 
     def calls(self, up: int, down: int, image: int) -> int:
-        """Network calls of `up` steps up and `down` steps down: the first step back takes none."""
+        """Network calls of `up` inversion and `down` decoding steps; the first decoding step takes none."""
         return up + down - 1
 
     def edit_calls(self, levels: Collection[int], top: int, base: int) -> int:
-        """Network calls that edits at these levels add: one each, and the one that the first step back had saved."""
+        """Network calls that edits at these levels add: one each, and the call that the first decoding step saves."""
         return len(levels) + (top in levels)
 
 
 @dataclass(frozen=True)
-class Two(Carry):
-    """The state, with the state before it (None at the start)."""
+class TwoStepCarry(Carry):
+    """The state and the previous state."""
 
     last: State | None = None
+    """The previous state; None at the start."""
     last_rho: float = 0.0
     edit: State | None = None
-    """By how much the state was moved since the last step; the state before it has yet to follow."""
+    """Displacement of the state since the last step, which `last` does not contain yet."""
 
 
 class Belm:
@@ -48,15 +49,15 @@ class Belm:
 
     Wang et al., arXiv:2410.07273, eq. 17 and 18, in y and rho: `optimal` is O-BELM, a = r^2 with r = h / h_last;
     `midpoint` is a = 1, the leapfrog rule (BDIA with gamma = 1). Second order (for a = 1 on grids whose steps change
-    smoothly), one call per step. The relation between three neighbours is the same in both directions, so from the two
-    uppermost states the way down returns to every lower one; the first step back finds its state stored. The first step
-    has no state before it and is Euler's; of N levels above the image it is part of the relation that the way down ends
-    with.
+    smoothly), one call per step. The relation between three neighbours is the same in both directions, so decoding
+    reconstructs every lower state from the two uppermost ones; the first decoding step returns the stored state. The
+    first step has no previous state and is an Euler step; with N levels above the image it is part of the relation that
+    decoding ends with.
 
-    The companion root of the relation is -a. Steps of r^2 > 1 fill the way up with an alternating error, fed by every
-    step's own, that only the way down takes out again: on a network, latents are off the ODE's by a tenth of their RMS,
-    edited or not, and no displacement of the companion can mend that. With a = 1 the error dies out on the way up, as
-    the flow spreads, and what rounding adds grows on the way down, as with `reversible-heun`.
+    The parasitic root of the relation is -a. Steps with r^2 > 1 add an alternating error during inversion, fed by the
+    error of every step, which only decoding removes: with a network, latents are off the ODE's by a tenth of their RMS,
+    edited or not, and no displacement of the previous state can correct that. With a = 1 the error decays during
+    inversion, as the flow expands, and rounding errors grow during decoding, as with `reversible-heun`.
     """
 
     order = 2
@@ -66,31 +67,31 @@ class Belm:
     def __init__(self, options: BelmOptions | None = None) -> None:
         self.options = options or BelmOptions()
 
-    def start(self, field: Field, y: State, rho: float) -> Two:
-        """No state before this one."""
-        return Two(y, rho)
+    def start(self, field: Field, y: State, rho: float) -> TwoStepCarry:
+        """The state without history."""
+        return TwoStepCarry(y, rho)
 
-    def step(self, field: Field, carry: Two, rho: float) -> Two:
-        """One step, up or down."""
+    def step(self, field: Field, carry: TwoStepCarry, rho: float) -> TwoStepCarry:
+        """One step in either direction."""
         y, h = carry.y, rho - carry.rho
         if carry.last is None:
-            return Two(y + h * field(y, carry.rho), rho, y, carry.rho)
+            return TwoStepCarry(y + h * field(y, carry.rho), rho, y, carry.rho)
         if rho == carry.last_rho and carry.edit is None:
-            return Two(carry.last, rho, y, carry.rho)
+            return TwoStepCarry(carry.last, rho, y, carry.rho)
         last, h_last, eps = carry.last, carry.rho - carry.last_rho, field(y, carry.rho)
         if carry.edit is not None:
-            # The state before follows along the flow: its derivative in the direction of the edit, by a difference.
-            turned = eps - field(y - carry.edit, carry.rho)
-            last = last + carry.edit - h_last * turned
+            # Move `last` along the flow: the derivative of eps in the direction of the edit, by a finite difference.
+            eps_change = eps - field(y - carry.edit, carry.rho)
+            last = last + carry.edit - h_last * eps_change
         a = (h / h_last) ** 2 if self.options.rule == "optimal" else 1.0
-        return Two(a * last + (1 - a) * y + (h + a * h_last) * eps, rho, y, carry.rho)
+        return TwoStepCarry(a * last + (1 - a) * y + (h + a * h_last) * eps, rho, y, carry.rho)
 
-    def turn(self, carry: Two) -> Two:
-        """Both states are what the way back needs."""
+    def turn(self, carry: TwoStepCarry) -> TwoStepCarry:
+        """Unchanged: decoding needs both states."""
         return carry
 
-    def displace(self, carry: Two, delta: State) -> Two:
-        """The state moves now; the state before it follows in the next step, which takes one call more."""
+    def displace(self, carry: TwoStepCarry, delta: State) -> TwoStepCarry:
+        """Move the state now; the next step moves the previous state, with one extra call."""
         if carry.last is None:
-            return Two(carry.y + delta, carry.rho)
+            return TwoStepCarry(carry.y + delta, carry.rho)
         return replace(carry, y=carry.y + delta, edit=delta if carry.edit is None else carry.edit + delta)

@@ -15,8 +15,8 @@ class DdimOptions(Options):
     part = "ddim"
     best_grid: ClassVar[GridName] = "uniform-t"
     label: Literal["source", "target"] = "source"
-    """Timestep that the network is told on the way up: that of the level the state is at (`source`), or that of the
-    level it moves to (`target`, as the diffusers library's inverse scheduler; the way down always uses the source)."""
+    """Timestep given to the network during inversion: that of the level a step starts from (`source`), or that of the
+    level it ends at (`target`, as in diffusers' inverse scheduler). Decoding always uses the source."""
 
 
 class Ddim:
@@ -33,19 +33,19 @@ class Ddim:
         self.options = options or DdimOptions()
 
     def start(self, field: Field, y: State, rho: float) -> Carry:
-        """Nothing to prepare."""
+        """The state alone."""
         return Carry(y, rho)
 
     def step(self, field: Field, carry: Carry, rho: float) -> Carry:
-        """One Euler step, up or down."""
-        up_to_target = self.options.label == "target" and rho > carry.rho
-        eps = field(carry.y, carry.rho, rho if up_to_target else None)
+        """One Euler step in either direction."""
+        use_target = self.options.label == "target" and rho > carry.rho
+        eps = field(carry.y, carry.rho, rho if use_target else None)
         return Carry(carry.y.add(eps, alpha=rho - carry.rho), rho)
 
     def turn(self, carry: Carry) -> Carry:
-        """No history to drop."""
+        """Unchanged: there is no history."""
         return carry
 
     def displace(self, carry: Carry, delta: State) -> Carry:
-        """The state is all there is to move."""
+        """Add delta to the state."""
         return Carry(carry.y + delta, carry.rho)

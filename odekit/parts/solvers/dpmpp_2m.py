@@ -1,4 +1,4 @@
-"""DPM-Solver++(2M): a two-step exponential integrator on the denoised picture."""
+"""DPM-Solver++(2M): a two-step exponential integrator on the denoised image."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ class Dpmpp2mOptions(Options):
 
 
 @dataclass(frozen=True)
-class Denoised(Carry):
-    """The state, with the denoised picture `D = y - rho eps` of the point before it."""
+class MultistepCarry(Carry):
+    """The state, with the denoised image `D = y - rho eps` of the previous point."""
 
     last: State | None = None
+    """D at the previous point; None without history."""
     last_rho: float = 0.0
-    left: Tensor | None = None
-    """(N, 1, 1, 1), true for rows that an edit took off the path of `last`."""
+    edited: Tensor | None = None
+    """bool (N, 1, 1, 1): rows that an edit moved off the trajectory of `last`."""
 
 
 class Dpmpp2m:
     """`y' = (b/a) y + (1 - b/a) (D + (D - D_last) / (2 r))`, r = log(last/a) / log(a/b), for a step from a to b.
 
     Lu et al., arXiv:2211.01095, algorithm 2, written in y = x / sqrt(abar), where lambda = -log rho. Second order, one
-    network call per step. Steps that touch rho = 0, where lambda is infinite, and steps without a point before them are
-    of first order: there the formula without its last term is DDIM's.
+    network call per step. Steps that touch rho = 0, where lambda is infinite, and steps without a previous point are
+    first order: without its last term the formula is DDIM's.
     """
 
     order = 2
@@ -46,29 +47,29 @@ class Dpmpp2m:
     def __init__(self, options: Dpmpp2mOptions | None = None) -> None:
         self.options = options or Dpmpp2mOptions()
 
-    def start(self, field: Field, y: State, rho: float) -> Denoised:
-        """No point before this one."""
-        return Denoised(y, rho)
+    def start(self, field: Field, y: State, rho: float) -> MultistepCarry:
+        """The state without history."""
+        return MultistepCarry(y, rho)
 
-    def step(self, field: Field, carry: Denoised, rho: float) -> Denoised:
-        """One step, up or down."""
+    def step(self, field: Field, carry: MultistepCarry, rho: float) -> MultistepCarry:
+        """One step in either direction."""
         eps = field(carry.y, carry.rho)
         if carry.rho == 0 or rho == 0:
-            return Denoised(carry.y + (rho - carry.rho) * eps, rho)
+            return MultistepCarry(carry.y + (rho - carry.rho) * eps, rho)
         denoised = carry.y - carry.rho * eps
-        mean, ratio = denoised, rho / carry.rho
+        extrapolated, ratio = denoised, rho / carry.rho
         if carry.last is not None:
             r = math.log(carry.last_rho / carry.rho) / math.log(carry.rho / rho)
             change = (denoised - carry.last) / (2 * r)
-            mean = denoised + (change if carry.left is None else change.masked_fill(carry.left, 0.0))
-        return Denoised(ratio * carry.y + (1 - ratio) * mean, rho, denoised, carry.rho)
+            extrapolated = denoised + (change if carry.edited is None else change.masked_fill(carry.edited, 0.0))
+        return MultistepCarry(ratio * carry.y + (1 - ratio) * extrapolated, rho, denoised, carry.rho)
 
-    def turn(self, carry: Denoised) -> Denoised:
-        """Kept: the point below serves the way down as well as it served the way up (r = -1, the trapezoid rule)."""
+    def turn(self, carry: MultistepCarry) -> MultistepCarry:
+        """Unchanged: the previous point is also a neighbour of the first decoding step (r = -1, trapezoidal rule)."""
         return carry
 
-    def displace(self, carry: Denoised, delta: State) -> Denoised:
-        """The point before belongs to the path that was left: the next step of rows that moved is of first order."""
+    def displace(self, carry: MultistepCarry, delta: State) -> MultistepCarry:
+        """Move the state. The history of rows that moved is no longer valid: their next step is first order."""
         moved = (delta != 0).flatten(1).any(dim=1).view(-1, 1, 1, 1)
-        left = moved if carry.left is None else moved | carry.left
-        return replace(carry, y=carry.y + delta, left=left)
+        edited = moved if carry.edited is None else moved | carry.edited
+        return replace(carry, y=carry.y + delta, edited=edited)

@@ -1,4 +1,4 @@
-"""Heun's method: the trapezoid rule with an Euler predictor."""
+"""Heun's method: the trapezoidal rule with an Euler predictor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class HeunOptions(Options):
     best_grid: ClassVar[GridName] = "log-snr"
 
     def calls(self, up: int, down: int, image: int) -> int:
-        """Network calls of `up` steps up and `down` steps down, `image` of which touch rho = 0 and take one."""
+        """Network calls of `up` inversion and `down` decoding steps; `image` of them touch rho = 0 and take one."""
         return 2 * (up + down) - image
 
 
@@ -35,11 +35,11 @@ class Heun:
         self.options = options or HeunOptions()
 
     def start(self, field: Field, y: State, rho: float) -> Carry:
-        """Nothing to prepare."""
+        """The state alone."""
         return Carry(y, rho)
 
     def step(self, field: Field, carry: Carry, rho: float) -> Carry:
-        """One step, up or down."""
+        """One step in either direction."""
         h = rho - carry.rho
         slope = field(carry.y, carry.rho)
         if rho > 0 and carry.rho > 0:
@@ -47,9 +47,9 @@ class Heun:
         return Carry(carry.y + h * slope, rho)
 
     def turn(self, carry: Carry) -> Carry:
-        """No history to drop."""
+        """Unchanged: there is no history."""
         return carry
 
     def displace(self, carry: Carry, delta: State) -> Carry:
-        """The state is all there is to move."""
+        """Add delta to the state."""
         return Carry(carry.y + delta, carry.rho)

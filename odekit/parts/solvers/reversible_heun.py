@@ -1,4 +1,4 @@
-"""Reversible Heun: second order, one call per step, and its way down undoes its way up exactly."""
+"""Reversible Heun: second order, one call per step, and decoding undoes inversion exactly."""
 
 from __future__ import annotations
 
@@ -18,35 +18,37 @@ class ReversibleHeunOptions(Options):
     best_grid: ClassVar[GridName] = "log-snr"
 
     def calls(self, up: int, down: int, image: int) -> int:
-        """Network calls of `up` steps up and `down` steps down: the step back to where the way began takes none."""
+        """Network calls of `up` inversion and `down` decoding steps; the step back to the start takes none."""
         return up + down - 1
 
     def edit_calls(self, levels: Collection[int], top: int, base: int) -> int:
-        """Network calls that edits at these levels add: the slope is asked for anew, as it is anyhow at `base`."""
+        """Network calls that edits at these levels add: eps is evaluated again, which `base` needs anyway."""
         return len(set(levels) - {base})
 
 
 @dataclass(frozen=True)
 class Pair(Carry):
-    """The state y, its companion, and eps at the companion (None where it is not known yet)."""
+    """The state y, its companion state c, and eps at the companion."""
 
     companion: State | None = None
+    """None before the first step."""
     eps: State | None = None
+    """None where it has to be evaluated."""
     base: float | None = None
-    """Where the first step left from: coming back there undoes that step."""
+    """The rho that the first step started from: a step that ends there undoes that step."""
 
 
 class ReversibleHeun:
     """With h = b - a: `c' = 2y - c + h e`, `e' = eps(c', b)`, `y' = y + h/2 (e + e')`.
 
-    Kidger et al., arXiv:2105.13493, section 3. The same step with a and b exchanged takes (y', c', e') back to
-    (y, c, e), whatever the network says.
+    Kidger et al., arXiv:2105.13493, section 3. The same step with a and b exchanged maps (y', c', e') back to
+    (y, c, e), whatever the network returns.
 
-    The first step up has no e yet. It takes the slope at its end instead, `c' = y`, `e' = eps(y, b)`, `y' = y + h e'`:
-    of first order, one call, and undone without a call by `y = y' - h e'`, since e' is still known on the way back; so
-    N levels above the image cost 2 N - 1 calls. The difference c - y that this leaves changes its sign in every step
-    and dies out going up; going down it would grow, so a way that begins with a step down asks for e first (one call
-    more).
+    The first inversion step has no e yet. It takes the slope at its end instead: `c' = y`, `e' = eps(y, b)`,
+    `y' = y + h e'`. It is first order and takes one call. `y = y' - h e'` undoes it without a call, since e' is still
+    available in decoding, so N levels above the image cost 2 N - 1 calls. The difference c - y that the first step
+    leaves changes its sign in every step. It decays during inversion and would grow during decoding, so a trajectory
+    that begins with a step down evaluates e first (one more call).
     """
 
     order = 2
@@ -57,11 +59,11 @@ class ReversibleHeun:
         self.options = options or ReversibleHeunOptions()
 
     def start(self, field: Field, y: State, rho: float) -> Pair:
-        """No companion yet: the first step makes it."""
+        """The state alone: the first step makes the companion."""
         return Pair(y, rho)
 
     def step(self, field: Field, carry: Pair, rho: float) -> Pair:
-        """One step, up or down."""
+        """One step in either direction."""
         y, h = carry.y, rho - carry.rho
         if carry.companion is None and h > 0:
             eps = field(y, rho)
@@ -71,14 +73,14 @@ class ReversibleHeun:
         if rho == carry.base or rho == 0:
             return Pair(y + h * eps, rho)
         companion = 2 * y - companion + h * eps
-        new = field(companion, rho)
-        return Pair(y + h / 2 * (eps + new), rho, companion, new, carry.base)
+        new_eps = field(companion, rho)
+        return Pair(y + h / 2 * (eps + new_eps), rho, companion, new_eps, carry.base)
 
     def turn(self, carry: Pair) -> Pair:
-        """The companion and its slope are what the way back needs."""
+        """Unchanged: decoding needs the companion and its eps."""
         return carry
 
     def displace(self, carry: Pair, delta: State) -> Pair:
-        """State and companion move together; the slope is asked for anew (one call, in the next step)."""
+        """Move state and companion together; the next step evaluates eps again (one call)."""
         companion = None if carry.companion is None else carry.companion + delta
         return Pair(carry.y + delta, carry.rho, companion, None, carry.base)

@@ -8,11 +8,11 @@ from odekit.plugins.catalog import PluginCatalog
 
 
 def register(catalog: PluginCatalog) -> None:
-    """All built-in stages but those of `odekit.parts.repair`."""
-    here = f"{__name__}."
-    catalog.stage("restore", here + "restore:RestoreStage", Restore, "invert, enhance, return (Algorithm 1)")
-    catalog.stage("upsample", here + "upsample:UpsampleStage", Upsample, "add detail with one upsampler")
-    catalog.stage("save", here + "save:SaveStage", Save, "how results are written; comes last")
+    """Register the built-in stages, except those of `odekit.parts.repair`."""
+    package = f"{__name__}."
+    catalog.stage("restore", package + "restore:RestoreStage", Restore, "invert, enhance, decode (Algorithm 1)")
+    catalog.stage("upsample", package + "upsample:UpsampleStage", Upsample, "add detail with one upsampler")
+    catalog.stage("save", package + "save:SaveStage", Save, "how results are written; must be the last stage")
     catalog.stage(
-        "faces", here + "faces:FacesStage", Faces, "find the faces of a photograph, restore each, put them back"
+        "faces", package + "faces:FacesStage", Faces, "detect the faces of a photograph, restore each, paste them back"
     )

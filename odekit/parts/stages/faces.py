@@ -1,4 +1,4 @@
-"""The stage `faces` at work: whole photographs in, each face through a chain of its own, photographs out."""
+"""The stage `faces`: detect and align the faces of photographs, run a chain on each, paste the results back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FacesStage:
     """See `odekit.parts.faces.options.Faces`."""
 
     def __init__(self, options: Faces, tools: Tools) -> None:
-        """Make detector, mask and sub-chains; whatever is missing shows here."""
+        """Make detector, mask and sub-chains, so that missing parts fail before any work."""
         self.options = options
         self.finder = None if options.align == "none" else Finder(options, tools)
         self.mask: FaceMask = tools.make(options.paste.mask)
@@ -35,34 +35,39 @@ class FacesStage:
         self.background = None if options.background is None else tools.chain(options.background)
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
-        """Photographs with their faces restored; the faces of all of them go through `each` together."""
+        """Photographs with restored faces. The faces of all photographs go through `each` as one batch."""
         if self.finder is None:
             return self._aligned(batch, context)
         align = self.options.align
         assert isinstance(align, Align)
-        found = [self.finder.find(photo) for photo in batch]
+        detections = [self.finder.find(photo) for photo in batch]
         crops: list[Image] = []
-        owners: list[tuple[int, int, Frame]] = []
-        for i, one in enumerate(found):
-            for number in one.chosen():
-                frame = Frame.fit(one.faces[number - 1].points, TEMPLATES[align.template])
-                pixels = cut(one.photo.pixels, frame, align.side, align.border)
+        sources: list[tuple[int, int, Frame]] = []
+        for i, detection in enumerate(detections):
+            for number in detection.chosen():
+                frame = Frame.fit(detection.faces[number - 1].points, TEMPLATES[align.template])
+                pixels = cut(detection.photo.pixels, frame, align.side, align.border)
                 crops.append(
-                    Image(pixels, meta=Metadata(path=one.photo.meta.path), origin=one.photo.origin, face=number)
+                    Image(
+                        pixels,
+                        meta=Metadata(path=detection.photo.meta.path),
+                        origin=detection.photo.origin,
+                        face=number,
+                    )
                 )
-                owners.append((i, number, frame))
+                sources.append((i, number, frame))
         results = self.each.run(crops, f"{context.place}.each") if crops else []
         faces: dict[int, list[Restored]] = {i: [] for i in range(len(batch))}
         facts: dict[int, dict[int, dict[str, Any]]] = {i: {} for i in range(len(batch))}
-        for (i, number, frame), crop, result in zip(owners, crops, results, strict=True):
-            facts[i][number] = self._taken(i, number, frame, crop, result, faces, context)
-        return self._photos(found, faces, facts, context)
+        for (i, number, frame), crop, result in zip(sources, crops, results, strict=True):
+            facts[i][number] = self._collect(i, number, frame, crop, result, faces, context)
+        return self._photos(detections, faces, facts, context)
 
-    def _taken(
+    def _collect(
         self, i: int, number: int, frame: Frame, crop: Image, result: Result,
         faces: dict[int, list[Restored]], context: StageContext,
     ) -> dict[str, Any]:  # fmt: skip
-        """One face's result: kept for pasting, or told as a failure; its facts for the record."""
+        """Add the result of one face to `faces`, or report its failure; returns the face's facts for the record."""
         for name, picture in result.stages:
             context.picture(i, f"face{number}-{name}", picture)
         facts: dict[str, Any] = {"stages": result.record["stages"]}
@@ -71,67 +76,72 @@ class FacesStage:
         try:
             after = result.image
             if after.width != after.height:
-                raise ConfigError(f"'each' gave {after.width}x{after.height} for an aligned face, which must be square")
+                raise ConfigError(f"'each' returned {after.width}x{after.height}; an aligned face must stay square")
         except ConfigError:
             raise
         except Exception as error:
             if self.options.failed == "fail" and i not in context.failures:
-                hint = "faces.select.skip leaves a face out, faces.failed=keep leaves it as it is"
+                hint = "faces.select.skip leaves a face out, faces.failed=keep keeps the original"
                 context.fail(i, InputError(f"face {number}: {error}; {hint}"))
             return facts | {"failed": str(error)}
         sides = [stage["size"][0] for stage in result.record["stages"]]
-        chosen = [one["strength"] for stage in result.record["stages"] for one in stage.get("strength", ())]
-        idle = bool(chosen) and set(chosen) == {"none"}
-        faces[i].append(Restored(number, frame, crop, after, min([crop.width, *sides]), idle))
+        strengths = [
+            decision["strength"] for stage in result.record["stages"] for decision in stage.get("strength", ())
+        ]
+        undamaged = bool(strengths) and set(strengths) == {"none"}
+        faces[i].append(Restored(number, frame, crop, after, min([crop.width, *sides]), undamaged))
         return facts
 
     def _photos(
         self,
-        found: list[Found],
+        detections: list[Found],
         faces: dict[int, list[Restored]],
         facts: dict[int, dict[int, dict[str, Any]]],
         context: StageContext,
     ) -> list[Image]:
-        """Backgrounds, with the faces in them; small faces first, so that the nearer one lies on top."""
+        """Backgrounds with the faces pasted in, small faces first, so that the nearer face lies on top."""
         out: list[Image] = []
-        for i, (one, under) in enumerate(zip(found, self._backgrounds(found, context), strict=True)):
+        for i, (detection, background) in enumerate(
+            zip(detections, self._backgrounds(detections, context), strict=True)
+        ):
             if not faces[i]:
-                self._without(i, one, context)
-            same = under.pixels.shape == one.photo.pixels.shape
-            seen = under.pixels if same else one.photo.pixels  # whose detail, colour and tone the faces keep
-            pixels = under.pixels.copy() if (faces[i] and same) or not under.pixels.flags.writeable else under.pixels
-            tones = Tones.of(one.photo) if self.options.tone == "keep" else None
+                self._report_no_face(i, detection, context)
+            photo = detection.photo.pixels
+            same_size = background.pixels.shape == photo.shape
+            reference = background.pixels if same_size else photo  # the faces keep its detail, colour and tone
+            copy = (faces[i] and same_size) or not background.pixels.flags.writeable
+            pixels = background.pixels.copy() if copy else background.pixels
+            tones = Tones.of(detection.photo) if self.options.tone == "keep" else None
             for face in sorted(faces[i], key=lambda f: (f.frame.side, f.number)):
-                if seen is not one.photo.pixels:
-                    face = self._again(face, seen)
-                told = put(pixels, seen, face, self.mask, self.options.paste, tones)
-                facts[i][face.number] |= told
-            context.note(i, faces=one.tree(facts[i]))
-            out.append(replace(under, pixels=np.ascontiguousarray(pixels)))
+                if reference is not photo:
+                    face = self._with_cleaned_original(face, reference)
+                facts[i][face.number] |= put(pixels, reference, face, self.mask, self.options.paste, tones)
+            context.note(i, faces=detection.tree(facts[i]))
+            out.append(replace(background, pixels=np.ascontiguousarray(pixels)))
         return out
 
-    def _again(self, face: Restored, seen: Pixels) -> Restored:
-        """A face whose original is cut from the photograph as the background's chain left it."""
+    def _with_cleaned_original(self, face: Restored, photo: Pixels) -> Restored:
+        """The face with its original cut from the photograph after the background's chain."""
         assert isinstance(self.options.align, Align)
-        crop = cut(seen, face.frame, face.original.width, self.options.align.border)
+        crop = cut(photo, face.frame, face.original.width, self.options.align.border)
         return replace(face, original=face.original.with_pixels(crop), cleaned=True)
 
-    def _without(self, i: int, one: Found, context: StageContext) -> None:
-        """No face was restored in this photograph: say so, or fail."""
+    def _report_no_face(self, i: int, detection: Found, context: StageContext) -> None:
+        """No face was restored in this photograph: warn, or fail with `require_face`."""
         if i in context.failures:
             return
-        name = one.photo.meta.path or "a picture"
-        reasons = "; ".join(dict.fromkeys(one.out.values()))
-        what = f"no face found{f' to restore ({reasons})' if reasons else ''}"
+        name = detection.photo.meta.path or "a picture"
+        reasons = "; ".join(dict.fromkeys(detection.out.values()))
+        message = f"no face found{f' to restore ({reasons})' if reasons else ''}"
         if self.options.require_face:
-            context.fail(i, InputError(f"{what}; give boxes (faces.select.boxes) or lower faces.detect.score"))
+            context.fail(i, InputError(f"{message}; give boxes (faces.select.boxes) or lower faces.detect.score"))
         else:
-            context.note(i, message=what)
-            warnings.warn(f"{name}: {what}; only its background went through the chain", OdekitWarning, stacklevel=2)
+            context.note(i, message=message)
+            warnings.warn(f"{name}: {message}; only its background went through the chain", OdekitWarning, stacklevel=2)
 
-    def _backgrounds(self, found: list[Found], context: StageContext) -> list[Image]:
-        """The photographs after the background's chain, at the size that `paste.upscale` asks for."""
-        photos = [one.photo for one in found]
+    def _backgrounds(self, detections: list[Found], context: StageContext) -> list[Image]:
+        """The photographs after the background's chain, scaled by `paste.upscale`."""
+        photos = [detection.photo for detection in detections]
         out = photos
         if self.background is not None:
             out = []
@@ -147,12 +157,12 @@ class FacesStage:
         return [p if (p.height, p.width) == s else resized(p, *s, "lanczos") for p, s in zip(out, sizes, strict=True)]
 
     def _aligned(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
-        """`align: none`: every picture is one aligned face."""
+        """Run `each` on pictures that are aligned faces already (`align: none`)."""
         out = list(batch)
         ready = []
         for i, image in enumerate(batch):
             if not is_square(image):
-                message = f"{image.width}x{image.height} is not an aligned square face; leave out 'align: none'"
+                message = f"{image.width}x{image.height} is not an aligned square face; remove 'align: none'"
                 context.fail(i, InputError(message))
             else:
                 ready.append(i)

@@ -24,7 +24,8 @@ from odekit.core.options import EnhancerRef, InverterRef, Options, Part, PriorNa
 from odekit.errors import ConfigError
 
 COLDEST, HOTTEST = 0.3, 0.8
-"""Temperatures at fidelity 0 and 1: colder loses decibels as well, hotter gains no realism (docs/strength.md)."""
+"""Temperatures at fidelity 0 and 1. Below this range PSNR drops too; above it realism does not improve
+(docs/strength.md)."""
 
 
 class Restore(Options):
@@ -32,54 +33,55 @@ class Restore(Options):
 
     part = "restore"
     prior: PriorName = None
-    """Name of the prior; needed only where the chain has several."""
+    """Name of the prior; required only if the chain has several."""
     inverter: InverterRef = "ode"
     enhancer: EnhancerRef = "langevin"
     repeats: int = Limits(default=1, ge=1, le=100)
-    """Rounds; each starts from the result of the one before."""
+    """Number of rounds; each starts from the result of the previous one."""
     fidelity: float | None = Limits(default=None, ge=0, le=1)
-    """One knob from faithful (0: closest to what was there, and smooth) to realistic (1: texture is sampled as the
-    prior has it). It takes the place of the enhancer's temperature, decided or not: 0.3 + 0.5 fidelity, since colder
-    loses decibels too, and hotter gains nothing. null leaves the temperature alone."""
+    """Trade-off from faithful (0: closest to the original, and smooth) to realistic (1: texture is sampled from the
+    prior). Sets the enhancer's temperature to 0.3 + 0.5 fidelity, also where the enhancer chooses its strength for each
+    picture: below this range PSNR drops too, above it nothing improves. null leaves the temperature unchanged."""
     samples: int = Limits(default=1, ge=1, le=64)
-    """Variants with other noise. The first is the result; the others, and a map of where they differ, are extras."""
+    """Number of samples with independent noise. The first is the result; the others, and a map of where they differ,
+    are written as extras."""
     colour: Literal["keep", "undo"] = "keep"
-    """`undo`: where brightness, contrast, saturation or tint are damaged, or fog lies over the face, that is undone
-    before the inversion, whatever inverter and enhancer do (see `odekit.parts.repair.colour`); the record tells. It is fitted to
-    faces, not to a network; `keep` for other pictures, and for a round trip."""
+    """`undo`: damage to brightness, contrast, saturation or tint, and fog, are detected and corrected before the
+    inversion, independent of inverter and enhancer (see `odekit.parts.repair.colour`); the record says what was
+    corrected. The correction is fitted to faces, not to a network; use `keep` for other pictures and for a round
+    trip."""
     blur: Literal["keep", "undo"] = "keep"
-    """`undo`: a face that is evenly blurred (a Gaussian's blur, or a lens out of focus) and has hardly any noise is
-    sharpened before the inversion by Wiener's filter for the width that its spectrum tells (see `odekit.parts.repair.deblur`);
-    the record tells. Other faces stay bit for bit."""
+    """`undo`: a face with uniform blur (Gaussian or defocus) and hardly any noise is sharpened before the inversion
+    with a Wiener filter, for the blur width estimated from its spectrum (see `odekit.parts.repair.deblur`); the record
+    says so. Other faces stay unchanged, bit for bit."""
     aligned: Literal["check", "trust"] = "check"
-    """`check`: a square picture of 160 pixels or more that holds smaller faces is refused as a whole photograph (see
-    `odekit.parts.faces.is_aligned`); crops of the stage `faces` are not looked at. `trust`: every square is an aligned face."""
+    """`check`: a square picture of 160 pixels or more that contains smaller faces is refused as a whole photograph (see
+    `odekit.parts.faces.is_aligned`); crops of the stage `faces` are not checked. `trust`: every square picture is taken
+    as an aligned face."""
     mask: str | None = None
-    """A picture whose white pixels (over one half) keep the input as it is."""
+    """Path of a mask picture: where it is white (over one half), the input is kept."""
 
     @property
     def extras(self) -> list[str]:
-        """Names of what comes beside the result."""
+        """Names of the extra outputs."""
         return [*(f"sample{i + 1}" for i in range(1, self.samples)), "spread"] if self.samples > 1 else []
 
     def tempered(self) -> Part:
-        """The enhancer, with the temperature that `fidelity` asks for.
+        """The enhancer with the temperature set by `fidelity`.
 
         Raises:
-            ConfigError: fidelity for an enhancer without a temperature.
+            ConfigError: `fidelity` is set for an enhancer without a temperature.
         """
         part: Part = self.enhancer
         if self.fidelity is None:
             return part
         if "temperature" not in type(part.options).model_fields:
-            raise ConfigError(
-                f"fidelity sets an enhancer's temperature, and '{part.name}' has none; leave fidelity out"
-            )
+            raise ConfigError(f"fidelity sets the enhancer's temperature, but '{part.name}' has none; remove fidelity")
         temperature = COLDEST + (HOTTEST - COLDEST) * self.fidelity
         return replace(part, options=part.options.model_copy(update={"temperature": temperature}))
 
     def cost(self, chain: CostContext) -> Cost:
-        """Network calls for each picture: samples x rounds x (up and down, updates, what follows the edits)."""
+        """Network calls per picture: samples x rounds x (inversion and decoding, updates, calls after edits)."""
         schedule, inverter = chain.schedule(self.prior), self.inverter.options
         if schedule is None or not isinstance(inverter, HasLevels):
             return Cost(None)
@@ -87,13 +89,13 @@ class Restore(Options):
         if isinstance(enhancer, HasCheck):
             enhancer.check(levels)
         per_step = chain.calls_per_step(self.inverter)
-        ways = inverter.calls(per_step) if isinstance(inverter, HasInverterCalls) else math.nan
+        round_trip = inverter.calls(per_step) if isinstance(inverter, HasInverterCalls) else math.nan
         updates = enhancer.calls(levels) if isinstance(enhancer, HasEnhancerCalls) else math.nan
-        total = self.samples * self.repeats * (ways + updates + self._edit_calls(levels))
+        total = self.samples * self.repeats * (round_trip + updates + self._edit_calls(levels))
         return Cost(None if math.isnan(total) else round(total))
 
     def _edit_calls(self, levels: Levels) -> float:
-        """Calls by which a solver follows the edits; NaN where the enhancer does not say at which levels it acts."""
+        """Extra solver calls caused by edits; NaN if the enhancer does not declare the levels it acts on."""
         inverter, enhancer = self.inverter.options, self.enhancer.options
         if not isinstance(inverter, HasEditCalls):
             return 0
@@ -102,13 +104,13 @@ class Restore(Options):
         return 0 if inverter.edit_calls(frozenset({0})) == 0 else math.nan
 
     def describe(self) -> str:
-        """What is undone first, then inverter and enhancer."""
-        first = [text for text, set_ in (("blur", self.blur), ("colours", self.colour)) if set_ == "undo"]
-        return "".join(f"{text} undone, " for text in first) + f"{self.inverter.short()}, {self.enhancer.short()}"
+        """The corrections before the inversion, then inverter and enhancer."""
+        undone = [name for name, option in (("blur", self.blur), ("colours", self.colour)) if option == "undo"]
+        return "".join(f"{name} undone, " for name in undone) + f"{self.inverter.short()}, {self.enhancer.short()}"
 
 
 class Upsample(Options):
-    """The stage `upsample`: one upsampler, written in place of the options."""
+    """The stage `upsample`. Its options are those of one upsampler."""
 
     part = "upsample"
     inline: ClassVar[str] = "upsampler"
@@ -117,23 +119,23 @@ class Upsample(Options):
     def __init__(self, upsampler: Any = None, /, **options: Any) -> None:
         if isinstance(upsampler, str):
             upsampler = {"use": upsampler, **options}
-        # Validation passes the field by name, a person in the first place.
+        # pydantic passes the field by keyword, users as the positional argument.
         fields = options if upsampler is None else {"upsampler": upsampler}
         super().__init__(**fields)
 
     def describe(self) -> str:
-        """The upsampler, with the calls of its own network where it has an iterated one."""
+        """The upsampler, with its number of network calls if it is iterative."""
         part: Part = self.upsampler
-        own = part.options.calls() if isinstance(part.options, HasUpsamplerCalls) else 0
-        return part.short() + (f"; {own} calls of its own network" if own else "")
+        calls = part.options.calls() if isinstance(part.options, HasUpsamplerCalls) else 0
+        return part.short() + (f"; {calls} calls of its own network" if calls else "")
 
 
 class Save(Options):
-    """The stage `save`: how results are written. It comes last; without it the defaults hold."""
+    """The stage `save`: how results are written. It must be the last stage; without it the defaults apply."""
 
     part = "save"
     last = True
     format: Literal["same", "png", "jpeg", "webp", "tiff", "bmp"] = "same"
     keep_metadata: bool = True
     quality: int = Limits(default=95, ge=1, le=100)
-    """For JPEG and lossy WebP."""
+    """Quality of JPEG and lossy WebP, 1 to 100."""

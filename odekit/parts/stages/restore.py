@@ -1,4 +1,4 @@
-"""The stage `restore` at work: aligned faces through Algorithm 1, in calls of a fixed number of slots."""
+"""The stage `restore`: Algorithm 1 on aligned faces, in network calls of a fixed batch size."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ if TYPE_CHECKING:
 
 
 class RestoreStage:
-    """Runs `edit` on aligned faces, in batches padded to the slots.
+    """Runs `edit` on aligned faces, in batches padded to the batch size.
 
-    Where an adaptive enhancer decides for each picture, all are held together, and the `BatchedPrior` packs them.
+    An adaptive enhancer decides for each picture. Then all pictures run in one `edit`, and `BatchedPrior` packs the
+    rows that need a network call into full batches.
     """
 
     def __init__(self, options: Restore, tools: Tools) -> None:
-        """Make the parts; whatever cannot work shows here.
+        """Make the parts, so that invalid combinations fail before any work.
 
         Raises:
-            ConfigError: a level that is not on the grid, or a decision calibrated for another prior.
+            ConfigError: a level is not on the grid, or the enhancer is calibrated for another prior.
         """
         self.options = options
         prior = tools.prior(options.prior)
@@ -42,41 +43,41 @@ class RestoreStage:
         self.enhancer: Enhancer = tools.make(options.tempered())
         self.inverter: Inverter = tools.make(options.inverter, prior=self.prior)
         self.adaptive = isinstance(self.enhancer, Adaptive)
-        """Pictures may be treated differently, and are held together."""
+        """The enhancer chooses its updates for each picture; all pictures run in one `edit`."""
         if isinstance(self.enhancer, Adaptive):
             self.enhancer.belongs(self.prior.weights_digest)
         self.enhancer.acts_on(self.inverter.levels)
-        look = options.aligned == "check" and not tools.aligned
-        self.check = AlignedFaceCheck(tools) if look else None
+        check_alignment = options.aligned == "check" and not tools.aligned
+        self.check = AlignedFaceCheck(tools) if check_alignment else None
         self.keep = None if options.mask is None else read_mask(options.mask, *self.prior.shape[1:])
 
     @property
     def packed(self) -> tuple[int, int] | None:
-        """Rows asked about and slots called so far, where pictures are held together; see `PacksRows`."""
+        """Rows evaluated and batch places used so far, for an adaptive enhancer; else None. See `PacksRows`."""
         return (self.prior.rows, self.prior.room) if self.adaptive else None
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
-        """Restored faces at the prior's side. Pictures that are no aligned faces fail, the others go on."""
+        """Restored faces at the prior's side. Pictures that are not aligned faces fail; the others are processed."""
         images = list(batch)
         ready: list[int] = []
         for i, (image, reason) in enumerate(zip(batch, self.why_not_aligned(batch), strict=True)):
             try:
                 if reason:
                     raise not_aligned_error(image, reason)
-                images[i], told = self.taken(image)
-                context.note(i, **told)
+                images[i], corrections = self.taken(image)
+                context.note(i, **corrections)
                 ready.append(i)
             except InputError as error:
                 context.fail(i, error)
         self.prior.slots = context.slots
         rows = max(1, len(ready)) if self.adaptive else context.slots
-        made: dict[int, list[Image]] = {i: [] for i in ready}
+        samples: dict[int, list[Image]] = {i: [] for i in ready}
         for sample in range(self.options.samples):
             for start in range(0, len(ready), rows):
                 members = ready[start : start + rows]
                 for i, image in self._rows(members, rows, images, context, sample).items():
-                    made[i].append(image)
-        for i, variants in made.items():
+                    samples[i].append(image)
+        for i, variants in samples.items():
             if i in context.failures:
                 continue
             if len(variants) > 1:
@@ -87,62 +88,67 @@ class RestoreStage:
         return images
 
     def why_not_aligned(self, batch: Sequence[Image]) -> list[str]:
-        """For each picture what speaks against its being an aligned face, or ''."""
+        """For each picture, the reason why it is not an aligned face, or ''."""
         if self.check is None:
             return [""] * len(batch)
-        looked = [i for i, image in enumerate(batch) if is_square(image)]
-        reasons = dict(zip(looked, self.check.why_not([batch[i] for i in looked]), strict=True)) if looked else {}
+        checked = [i for i, image in enumerate(batch) if is_square(image)]
+        reasons = dict(zip(checked, self.check.why_not([batch[i] for i in checked]), strict=True)) if checked else {}
         return [reasons.get(i, "") for i in range(len(batch))]
 
     def prepare(self, image: Image) -> tuple[Image, dict[str, Any]]:
-        """What happens to one picture before its first network call: it is looked at, reduced, and undone.
+        """Check that a picture is an aligned face, then preprocess it as `taken` does.
 
         Raises:
-            InputError: no aligned face.
+            InputError: not an aligned face.
         """
         if reason := self.why_not_aligned([image])[0]:
             raise not_aligned_error(image, reason)
         return self.taken(image)
 
     def taken(self, image: Image) -> tuple[Image, dict[str, Any]]:
-        """The picture as it is inverted: at the prior's size, blur and colours undone where asked; and what was undone.
+        """Preprocess a picture for the inversion: resize it, and correct blur and colour where the options say so.
+
+        Returns:
+            The picture at the prior's size, and the corrections made, for the record.
 
         Raises:
-            InputError: no aligned face.
+            InputError: not a square picture.
         """
         image = fit(image, self.prior.shape)
-        told: dict[str, Any] = {}
+        corrections: dict[str, Any] = {}
         if self.options.blur == "undo":
-            image, told["blur"] = undone(image)
+            image, corrections["blur"] = undone(image)
         if self.options.colour == "undo":
-            image, told["colour"] = load_colour_correction().undo(image)
-        return image, {name: what for name, what in told.items() if what}
+            image, corrections["colour"] = load_colour_correction().undo(image)
+        return image, {name: facts for name, facts in corrections.items() if facts}
 
     def _rows(
         self, members: list[int], rows: int, images: list[Image], context: StageContext, sample: int
     ) -> dict[int, Image]:
-        """One sample of some pictures, by number; what failed is told to the context and left out."""
+        """One sample of the pictures `members`, by index. Failures go to the context and are left out."""
         import torch
 
         from odekit.core.image import from_state, stack
         from odekit.edit import edit
 
-        # Every row of every operation has the same shape whatever the number of pictures, so that no picture's
-        # bytes depend on its batch mates; spare rows hold a grey picture and get no noise.
+        # Every operation has the same number of rows whatever the number of pictures, so that the result of a picture
+        # does not depend on the others in its batch. Unused rows hold a grey picture and get no noise.
         clean = torch.zeros((rows, *self.prior.shape), dtype=torch.float64)
         clean[: len(members)] = stack([images[i] for i in members])
         clean = clean.to(context.state_device)
         noise: list[Noise] = [context.noise(images[i], sample) for i in members]
         noise += [ZeroNoise() for _ in range(rows - len(members))]
         calls = context.counter.calls
-        asked = (self.prior.rows, self.prior.room)
-        trouble: dict[int, str] = {}
+        used_before = (self.prior.rows, self.prior.room)
+        problems: dict[int, str] = {}
         decisions: list[Fitted] = []
 
         def watch(event: str, latent: Latent) -> None:
-            if event == "restored" and isinstance(latent, HasTrouble):  # once in a round: asking waits for the device
+            if event == "restored" and isinstance(
+                latent, HasTrouble
+            ):  # once per round: reading it synchronises the device
                 for row, reason in latent.trouble.items():
-                    trouble.setdefault(row, reason)
+                    problems.setdefault(row, reason)
             if event == "inverted" and sample == 0:
                 for row, i in enumerate(members):
                     context.picture(i, "latent", latent_picture(images[i], latent.x[row]))
@@ -156,49 +162,57 @@ class RestoreStage:
         calls = context.counter.calls - calls
         facts: list[dict[str, Any]] = [{"calls": calls}] * len(members)
         if self.adaptive:
-            facts = self._decided(decisions, asked)
+            facts = self._decided(decisions, used_before)
         out: dict[int, Image] = {}
-        finite = torch.isfinite(result).flatten(1).all(dim=1).tolist()  # all rows at once: to ask is to wait
+        finite = (
+            torch.isfinite(result).flatten(1).all(dim=1).tolist()
+        )  # one read for all rows: each one synchronises the device
         for row, (i, pixels) in enumerate(zip(members, from_state(result), strict=False)):
-            before = context.notes.get(i, {}).get("calls", 0) if sample else 0
-            context.note(i, **facts[row] | {"calls": before + facts[row]["calls"]})
-            if row in trouble or not finite[row]:
-                context.fail(i, InputError(trouble.get(row, "the result is NaN or infinite; try precision float32")))
+            earlier_calls = context.notes.get(i, {}).get("calls", 0) if sample else 0
+            context.note(i, **facts[row] | {"calls": earlier_calls + facts[row]["calls"]})
+            if row in problems or not finite[row]:
+                context.fail(i, InputError(problems.get(row, "the result is NaN or infinite; try precision float32")))
             else:
                 out[i] = images[i].with_pixels(pixels)
         return out
 
     def decide(self, image: Image, device: str = "cpu") -> dict[str, Any]:
-        """What an adaptive enhancer decides for a picture, as records say it; nothing is restored.
+        """The decision of an adaptive enhancer for a picture, in the form of the record; nothing is restored.
 
         Raises:
-            InputError: no aligned face.
-            ConfigError: the enhancer does the same to every picture.
+            InputError: not an aligned face.
+            ConfigError: the enhancer is not adaptive.
         """
         import torch
 
         from odekit.core.image import stack
 
         if not isinstance(self.enhancer, Adaptive):
-            raise ConfigError("this chain does the same to every picture; with iterations: auto it decides for each")
+            raise ConfigError("this chain treats every picture alike; set iterations: auto to choose for each picture")
         clean = stack([self.prepare(image)[0]]).to(device)
-        asked = self.prior.rows
+        rows_before = self.prior.rows
         with torch.inference_mode():
             latent = self.inverter.invert(clean, BatchNoise([ZeroNoise()]))
             fitted = self.enhancer.fitted(clean, latent, self.inverter.levels)
-        told: dict[str, Any] = fitted.decisions[0].tree()
-        return told | {"calls": 2 * (self.prior.rows - asked) + fitted.calls(0, self.inverter.levels)}
+        decision: dict[str, Any] = fitted.decisions[0].tree()
+        # The decoding takes as many calls as the inversion.
+        return decision | {"calls": 2 * (self.prior.rows - rows_before) + fitted.calls(0, self.inverter.levels)}
 
     def _decided(self, rounds: list[Fitted], before: tuple[int, int]) -> list[dict[str, Any]]:
-        """For each picture: what was decided, the calls that it took part in, and how full the slots were."""
-        rows, room = self.prior.rows - before[0], self.prior.room - before[1]
+        """For each picture: its decisions, its network calls, and the fraction of batch places in use.
+
+        Args:
+            rounds: the decisions, one entry per round.
+            before: rows and batch places of the prior before the edit.
+        """
+        rows, places = self.prior.rows - before[0], self.prior.room - before[1]
         count = len(rounds[0].decisions)
-        own = [sum(fitted.calls(row, self.inverter.levels) for fitted in rounds) for row in range(count)]
-        shared = (rows - sum(own)) // count
+        updates = [sum(fitted.calls(row, self.inverter.levels) for fitted in rounds) for row in range(count)]
+        shared = (rows - sum(updates)) // count
         return [
             {
-                "calls": shared + own[row],
-                "fill": round(rows / room, 4),
+                "calls": shared + updates[row],
+                "fill": round(rows / places, 4),
                 "strength": [fitted.decisions[row].tree() for fitted in rounds],
             }
             for row in range(count)
@@ -209,12 +223,12 @@ def not_aligned_error(image: Image, reason: str) -> InputError:
     """The error for a whole photograph where an aligned face is expected."""
     return InputError(
         f"{image.width}x{image.height} is a whole photograph ({reason}); use 'odekit run photo', or, if it is an "
-        "aligned face all the same, --set restore.aligned=trust"
+        "aligned face, --set restore.aligned=trust"
     )
 
 
 def fit(image: Image, shape: tuple[int, int, int]) -> Image:
-    """An aligned face at the prior's size.
+    """Resize an aligned face to the prior's size by area averaging.
 
     Raises:
         InputError: the sides differ by more than 5 %.
@@ -227,13 +241,13 @@ def fit(image: Image, shape: tuple[int, int, int]) -> Image:
 
 
 def latent_picture(image: Image, x: Tensor) -> Image:
-    """A latent as a picture: 0 is mid grey, three standard deviations of N(0, 1) are black and white."""
+    """A latent as a picture: 0 is mid grey, -3 and 3 (standard deviations of N(0, 1)) are black and white."""
     pixels = (0.5 + x.detach().cpu() / 6).clamp(0, 1).float().numpy()
     return replace(image, pixels=pixels, alpha=None, meta=Metadata(path=image.meta.path))
 
 
 def read_mask(path: str, height: int, width: int) -> Tensor:
-    """A mask picture as (1, 1, H, W) float64 of zeros and ones."""
+    """Read a mask picture as float64 (1, 1, H, W) of zeros and ones, resized to H x W."""
     import torch
 
     from odekit.images.io import read

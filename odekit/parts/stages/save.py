@@ -1,4 +1,4 @@
-"""The stage `save`: the run reads its options when it writes."""
+"""The stage `save`. It only carries options: the run reads them when it writes the result."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from odekit.parts.stages.options import Save
 
 
 class SaveStage:
-    """Changes nothing."""
+    """Passes images through unchanged."""
 
     def __init__(self, options: Save, tools: Tools) -> None:
         self.options = options
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
-        """The batch as it is."""
+        """Return the batch unchanged."""
         return list(batch)

@@ -1,4 +1,4 @@
-"""Where a restored picture is invented: how far several samples of it differ."""
+"""Uncertainty map of a restored face: the standard deviation of several samples at each pixel."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ import numpy as np
 from odekit.core.image import Image
 
 SCALE = 4.0
-"""The map is white where the samples' standard deviation is 1/4 of the range of pixels."""
+"""The map is white where the standard deviation of the samples is 1/4 of the pixel range."""
 
 
 def spread_of(variants: Sequence[Image]) -> Image:
-    """The standard deviation of the samples at each pixel (root of the mean variance over R, G, B), times `SCALE`.
+    """Standard deviation of the samples at each pixel (root of the mean variance over R, G, B), times `SCALE`.
 
-    Smoothed over 3 x 3 pixels, since a few samples say little about one. Grey, in [0, 1]; at least two variants.
+    The variance is averaged over 3 x 3 pixels, because a few samples give a noisy estimate at a single pixel.
+
+    Args:
+        variants: at least two samples of the same picture.
+
+    Returns:
+        A grey picture in [0, 1].
     """
     from scipy.ndimage import uniform_filter
 

@@ -19,8 +19,9 @@ class UpsampleStage:
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Upsampled images, in order."""
-        with arithmetic("float32", context.state_device):  # it makes one call where a prior makes hundreds
+        # An upsampler makes one network call where a prior makes hundreds, so full float32 costs little.
+        with arithmetic("float32", context.state_device):
             out = self.upsampler.upsample(batch, [context.noise(image) for image in batch])
         if len(out) != len(batch):
-            raise ConfigError(f"the upsampler gave {len(out)} images for {len(batch)}")
+            raise ConfigError(f"the upsampler returned {len(out)} images for {len(batch)}")
         return out

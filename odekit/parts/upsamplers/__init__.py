@@ -1,4 +1,4 @@
-"""Upsamplers: they add detail to restored faces."""
+"""Upsamplers, which add detail to restored faces."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ FACE_X4_SHA256 = "cedbbd84e6ed1c96a0094cc33a665a92f9e58821532c60b9c24c5e56ef1b06
 
 
 def register(catalog: PluginCatalog) -> None:
-    """All built-in upsamplers and their weights."""
-    here = f"{__name__}."
-    catalog.upsampler("resize", here + "resize:ResizeUpsampler", Resize, "Lanczos, bicubic or box resampling")
-    catalog.upsampler("face-x4", here + "face_x4:FaceX4Upsampler", FaceX4, "built-in, learned on faces: 64 to 256 px")
+    """Register the built-in upsamplers and their weights."""
+    package = f"{__name__}."
+    catalog.upsampler("resize", package + "resize:ResizeUpsampler", Resize, "Lanczos, bicubic or box resampling")
+    catalog.upsampler("face-x4", package + "face_x4:FaceX4Upsampler", FaceX4, "built-in, for faces: 64 to 256 px")
     catalog.weights(
         "face-x4", path=ASSETS / "face-x4" / "model.safetensors", sha256=FACE_X4_SHA256, licence="MIT",
         commercial_use=True, summary="built-in face upsampler",

@@ -1,4 +1,4 @@
-"""What upsamplers around a face network with a fixed side share: framing, batches, range, and the way back."""
+"""Base class of upsamplers with a face network of fixed side: resizing, padding, batches, and value range."""
 
 from __future__ import annotations
 
@@ -21,54 +21,70 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEAST = 16
-"""Smallest side of an input in pixels: below, nothing of a face is left to restore."""
+"""Smallest side of an input in pixels; a smaller picture has too little of a face."""
 
 
 class AlignedUpsampler(ABC):
-    """An aligned face of any size becomes one of `side` x `side`.
+    """Restores aligned faces of any size at `side` x `side` pixels. Subclasses implement `restore`.
 
-    The face is brought to the side bilinearly, as the official programs do (averaged where it shrinks). A picture that
-    is not square is no aligned face: that is said once; it is mirrored at its edges to a square, restored, and cut out
-    again, its longer side being `side` then.
+    Faces are resized bilinearly, as in the official programs (with averaging when reduced). A picture that is not
+    square is not an aligned face: it causes a warning, is padded to a square by mirroring, restored, and cropped, so
+    that its longer side is `side`.
     """
 
     def __init__(self, name: str, side: int, slots: int, spec: UpsamplerSpec, device: str) -> None:
+        """Store the configuration.
+
+        Args:
+            name: of the network, for messages.
+            side: of the network's input and output, in pixels.
+            slots: batch size of a network call.
+            spec: see `UpsamplerSpec`.
+            device: of the network.
+        """
         self.name = name
         self.side = side
         self.slots = slots
         self.spec = spec
         self.device = device
-        self.told = False
+        self._warned = False
 
     @abstractmethod
     def restore(self, faces: Tensor, count: int, noise: Sequence[Noise]) -> Tensor:
-        """Faces (slots, 3, side, side) in [-1, 1], of which `count` are in use, to (count, 3, side, side), finite.
+        """Run the network.
 
-        `noise` has a stream for every slot.
+        Args:
+            faces: (slots, 3, side, side) in [-1, 1]; rows from `count` on are padding.
+            count: number of faces.
+            noise: a stream for every row.
+
+        Returns:
+            (count, 3, side, side), finite.
         """
 
     def upsample(self, images: Sequence[Image], rng: Sequence[Noise]) -> list[Image]:
         """One restored face per image, in order; alpha is resized by Lanczos.
 
         Raises:
-            InputError: a picture smaller than 16 px.
+            InputError: a picture is smaller than 16 px.
         """
         import torch
 
         framed = [self._framed(image) for image in images]
         out: list[Image] = []
         for start in range(0, len(images), self.slots):
-            # Always the same number of rows, so that no picture's bytes depend on how many there are.
-            here, streams = framed[start : start + self.slots], list(rng[start : start + self.slots])
+            # The batch size is constant, so that a result does not depend on the number of pictures.
+            batch, streams = framed[start : start + self.slots], list(rng[start : start + self.slots])
             faces = np.zeros((self.slots, 3, self.side, self.side), dtype=np.float32)
-            faces[: len(here)] = np.stack(here)
+            faces[: len(batch)] = np.stack(batch)
             streams += [ZeroNoise()] * (self.slots - len(streams))
-            restored = self.restore(torch.from_numpy(2 * faces - 1).to(self.device), len(here), streams)
+            restored = self.restore(torch.from_numpy(2 * faces - 1).to(self.device), len(batch), streams)
             pixels = ((restored.float() + 1) / 2).clamp(0, 1).cpu().numpy()
             out += [self._finished(image, row) for image, row in zip(images[start:], pixels, strict=False)]
         return out
 
     def _framed(self, image: Image) -> Pixels:
+        """The input of the network: (3, side, side)."""
         short, long = sorted((image.height, image.width))
         if short < LEAST:
             raise InputError(
@@ -76,19 +92,20 @@ class AlignedUpsampler(ABC):
             )
         pixels = image.pixels
         if not is_square(image):
-            if not self.told:
+            if not self._warned:
                 warnings.warn(
-                    f"{self.name} knows aligned square faces; {image.width}x{image.height} is none. Let the stage "
-                    "'faces' find and align the faces of a photograph",
+                    f"{self.name} needs aligned square faces, not {image.width}x{image.height}. Use the stage 'faces' "
+                    "to find and align the faces of a photograph",
                     OdekitWarning,
                     stacklevel=3,
                 )
-            self.told = True
-            spare = (long - image.height, long - image.width)
-            pixels = np.pad(pixels, ((0, 0), *((s // 2, s - s // 2) for s in spare)), mode="symmetric")
+            self._warned = True
+            padding = (long - image.height, long - image.width)
+            pixels = np.pad(pixels, ((0, 0), *((p // 2, p - p // 2) for p in padding)), mode="symmetric")
         return np.stack([bilinear(plane, self.side) for plane in pixels])
 
     def _finished(self, image: Image, pixels: Pixels) -> Image:
+        """The result for an image: the network's output without the padding, and the resized alpha."""
         height, width = self.side, self.side
         if not is_square(image):
             long = max(image.height, image.width)
@@ -100,6 +117,6 @@ class AlignedUpsampler(ABC):
 
 
 def bilinear(plane: Pixels, side: int) -> Pixels:
-    """One float32 plane (H, W) at side x side: linear between pixel centres; the triangle's mean where it shrinks."""
+    """Resize a float32 plane (H, W) to side x side: linear interpolation, with a triangle filter when reduced."""
     resized = PIL.Image.fromarray(np.ascontiguousarray(plane)).resize((side, side), PIL.Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A compact convolutional upsampler, in the shape that spandrel and other tools know as Compact (SRVGGNetCompact)."""
+"""The compact convolutional upsampler of Real-ESRGAN, known as Compact or SRVGGNetCompact (as in spandrel)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch.nn import functional
 
 
 class Compact(nn.Module):
-    """Convolutions at the small size, one pixel shuffle, added to the nearest-neighbour enlargement.
+    """Convolutions at the small size and one pixel shuffle, added to the nearest-neighbour enlargement.
 
-    Real-ESRGAN (arXiv:2107.10833), its compact variant: `body` = first convolution, PReLU, `convs` times (convolution,
-    PReLU), last convolution to 3 scale^2 channels. The names of its tensors are part of the format.
+    The compact variant of Real-ESRGAN (arXiv:2107.10833): `body` is the first convolution, PReLU, `convs` times
+    (convolution, PReLU), and the last convolution to 3 scale^2 channels. The tensor names are part of the file format.
     """
 
     def __init__(self, features: int = 48, convs: int = 12, scale: int = 4) -> None:
@@ -32,11 +32,11 @@ class Compact(nn.Module):
         return self.base(x) + self.detail(x)
 
     def base(self, x: Tensor) -> Tensor:
-        """Every pixel repeated `scale` times along both axes."""
+        """Nearest-neighbour enlargement: every pixel is repeated `scale` times along both axes."""
         return functional.interpolate(x, scale_factor=self.scale, mode="nearest")
 
     def detail(self, x: Tensor) -> Tensor:
-        """What the network adds to `base`, of the same shape."""
+        """The residual that is added to `base`, of the same shape."""
         out = x
         for layer in self.body:
             out = layer(out)

@@ -31,17 +31,17 @@ class FaceX4(Options):
 
     part = "face-x4"
     weights: str = Field(default="face-x4", min_length=1)
-    """Name of registered weights; or, with a slash in it, a folder that `odekit train upsampler` wrote."""
+    """Name of registered weights, or (with a slash in it) a folder written by `odekit train upsampler`."""
     mirror: bool = True
-    """Take the mean with what the network says of the mirrored picture: twice the time, and nearer to the truth (about
-    0.1 dB), because faces have no handedness."""
+    """Average with the result for the mirrored picture (self-ensemble): takes twice the time and gains about 0.1 dB,
+    because faces are nearly symmetric."""
     batch: int | None = Field(default=None, ge=1, le=1024)
-    """Pictures in a network call, fewer are padded so that none depends on its neighbours. None: 1 on a CPU, where more
-    gain nothing, else 8."""
+    """Batch size; smaller batches are padded, so that a result does not depend on the other pictures. None: 1 on a CPU,
+    where larger batches gain nothing, else 8."""
 
 
 class Shape(BaseModel):
-    """`odekit.json` of an upsampler folder: the shape of its network."""
+    """Architecture of the network, as stored in `odekit.json` of an upsampler folder."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -50,17 +50,20 @@ class Shape(BaseModel):
     features: int = Field(ge=1, le=4096)
     convs: int = Field(ge=0, le=1024)
     dtype: str | None = None
-    """How the weights are stored; for readers only."""
+    """Data type of the stored weights; informative only."""
 
 
 class FaceX4Upsampler:
-    """See `odekit.core.interfaces.Upsampler`. Convolutions only: pictures of any side, scaled by the network's factor."""
+    """Enlarges aligned faces (see `odekit.core.interfaces.Upsampler`).
+
+    The network has convolutions only, so pictures may have any size.
+    """
 
     def __init__(self, options: FaceX4, tools: Tools) -> None:
         """Load the network onto the tools' device, in their precision.
 
         Raises:
-            WeightsError: no such weights, or a folder that is no upsampler's.
+            WeightsError: no such weights, or a folder that is not an upsampler's.
         """
         import torch
 
@@ -93,41 +96,42 @@ class FaceX4Upsampler:
             sizes[image.height, image.width].append(i)
         for members in sizes.values():
             for start in range(0, len(members), self.slots):
-                here = members[start : start + self.slots]
-                out.update(zip(here, self._enlarge([images[i].pixels for i in here]), strict=True))
+                batch = members[start : start + self.slots]
+                out.update(zip(batch, self._enlarge([images[i].pixels for i in batch]), strict=True))
         return [_finished(image, out[i]) for i, image in enumerate(images)]
 
     def _enlarge(self, pictures: Sequence[Pixels]) -> list[Pixels]:
+        """One batch of pictures of one size, enlarged and clipped to [0, 1]."""
         import torch
 
         padded = np.zeros((self.slots, *pictures[0].shape), dtype=np.float32)
         padded[: len(pictures)] = np.stack(pictures)
         with torch.inference_mode():
-            big = self._network(torch.from_numpy(padded).to(self.device)).cpu()
-        if not bool(torch.isfinite(big[: len(pictures)]).all()):
-            raise InputError("face-x4 gave values that are not finite; use --precision float32")
-        return [row.clamp(0, 1).numpy() for row in big[: len(pictures)]]
+            large = self._network(torch.from_numpy(padded).to(self.device)).cpu()
+        if not bool(torch.isfinite(large[: len(pictures)]).all()):
+            raise InputError("face-x4 returned NaN or infinite values; use --precision float32")
+        return [row.clamp(0, 1).numpy() for row in large[: len(pictures)]]
 
     def _network(self, small: Tensor) -> Tensor:
         """float32 (N, 3, H, W) in [0, 1] to float32 (N, 3, scale H, scale W), not clipped.
 
-        Only what the network adds is computed in its precision: the picture itself keeps its 24 bits.
+        Only the residual is computed in the network's precision; the picture itself stays float32.
         """
         import torch
 
-        told = small.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        added = self.network.detail(told).float()
+        cast = small.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        residual = self.network.detail(cast).float()
         if self.options.mirror:
-            added = (added + self.network.detail(told.flip(3)).float().flip(3)) / 2
-        big: Tensor = self.network.base(small) + added
-        return big
+            residual = (residual + self.network.detail(cast.flip(3)).float().flip(3)) / 2
+        large: Tensor = self.network.base(small) + residual
+        return large
 
 
 def read_shape(folder: Path) -> Shape:
-    """What `odekit.json` beside the weights says.
+    """Read `odekit.json` beside the weights.
 
     Raises:
-        WeightsError: there is none, or it describes no upsampler.
+        WeightsError: the file is missing, or it does not describe an upsampler.
     """
     try:
         return Shape.model_validate(read_json_object(folder / "odekit.json"))
@@ -135,11 +139,12 @@ def read_shape(folder: Path) -> Shape:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise WeightsError(
-            f"{folder / 'odekit.json'}: describes no upsampler of odekit ({where}: {first['msg']}); "
-            "give a folder that 'odekit train upsampler' wrote"
+            f"{folder / 'odekit.json'}: not an upsampler of odekit ({where}: {first['msg']}); "
+            "give a folder written by 'odekit train upsampler'"
         ) from error
 
 
 def _finished(image: Image, pixels: Pixels) -> Image:
+    """The result for an image, with its alpha enlarged to the same size."""
     alpha = None if image.alpha is None else resample(image.alpha, pixels.shape[1], pixels.shape[2], "lanczos")
     return replace(image, pixels=np.ascontiguousarray(pixels), alpha=alpha)

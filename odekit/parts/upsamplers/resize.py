@@ -1,4 +1,4 @@
-"""Plain resampling: what every learned upsampler is compared with."""
+"""The upsampler `resize`: plain resampling, the baseline for learned upsamplers."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class Resize(Options):
 
     part = "resize"
     scale: float = Limits(default=4.0, gt=0, le=64)
-    """Output side over input side."""
+    """Scale factor: output side over input side."""
     filter: Filter = "lanczos"
 
 
 class ResizeUpsampler:
-    """Resampling by Pillow in float, on sRGB-encoded values."""
+    """Resampling with Pillow in float, on sRGB-encoded values."""
 
     def __init__(self, options: Resize | None = None, tools: Tools | None = None) -> None:
         self.options = options or Resize()
         self.spec = UpsamplerSpec(scale=self.options.scale, half=True)
 
     def upsample(self, images: Sequence[Image], rng: Sequence[Noise]) -> list[Image]:
-        """One resized image per image; alpha is resized with it."""
+        """One resized image per image, in order; alpha is resized too."""
         scale = self.options.scale
         return [
             resized(i, max(1, round(i.height * scale)), max(1, round(i.width * scale)), self.options.filter)

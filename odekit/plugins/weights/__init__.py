@@ -1,1 +1,1 @@
-"""Named weights: download, store, verify, load and fit into a network."""
+"""Named weights: download, storage, verification, and loading into a network."""

@@ -1,7 +1,7 @@
-"""One URL into one file, resumed where it was cut.
+"""Download one URL to one file, with resumption.
 
-Our own on the standard library, because pooch 1.9 starts a cut download over, knows one URL per file and no lock, and
-huggingface_hub resumes only what lies on its Hub.
+Own code on top of the standard library, because pooch 1.9 restarts an interrupted download and has no lock and only one
+URL per file, and huggingface_hub resumes only files of its Hub.
 """
 
 from __future__ import annotations
@@ -22,151 +22,157 @@ from odekit.core.version import __version__
 from odekit.plugins.weights.store import check_free_space
 
 BLOCK = 1 << 20
+"""Bytes read at a time."""
 TRIES = 4
-"""Connections in a row that bring nothing before a URL is given up."""
+"""Number of consecutive connections without new data after which a URL is given up."""
 PAUSE = 1.0
-"""Seconds before the second connection; doubled each time."""
+"""Seconds before the second connection; doubled for each further one."""
 TIMEOUT = 30.0
-AGAIN = (408, 429, 500, 502, 503, 504)
-"""Answers after which it is worth asking again."""
+"""Seconds without an answer after which a connection fails."""
+RETRY_STATUS = (408, 429, 500, 502, 503, 504)
+"""HTTP status codes after which the request is repeated."""
 
-Tell = Callable[[int, "int | None"], None]
-"""Is told (bytes here, bytes in all where known)."""
+ProgressCallback = Callable[[int, "int | None"], None]
+"""Progress callback with the number of bytes on disk and the total number, None if unknown."""
 
 
 class Unavailable(Exception):
-    """A URL does not give the file; the message says why."""
+    """A URL does not provide the file. The message says why."""
 
 
-class Cut(Exception):
-    """The connection ended early."""
+class ConnectionInterrupted(Exception):
+    """The connection was interrupted."""
 
 
 @dataclass
 class Download:
-    """A download into `part`. What it knows of the server's file lies beside that, so that another process goes on."""
+    """A download into the partial file `part`. Facts for resumption are stored beside it, for other processes too."""
 
     url: str
     part: Path
     size: int | None = None
-    """Of the whole file in bytes, where it is known beforehand."""
+    """Size of the complete file in bytes, if known in advance."""
     trusted: bool = False
-    """A SHA-256 is known, so that a part may go on even where the server cannot say that its file is the same."""
-    tell: Tell = lambda here, total: None
+    """The SHA-256 is known: a download is resumed even if the server cannot confirm that its file is unchanged."""
+    tell: ProgressCallback = lambda received, total: None
     resumed: bool = False
-    """Whether any bytes were here before."""
+    """Whether part of the file was on disk before."""
 
     def run(self) -> None:
-        """Fetch the rest of the file.
+        """Download the rest of the file.
 
         Raises:
-            Unavailable: the server has not got it, gives another file, or cannot be reached.
-            WeightsError: too little space on the disk.
+            Unavailable: the server does not have the file, sends another file, or cannot be reached.
+            WeightsError: not enough free disk space.
             OSError: the disk cannot be written.
         """
         failures = 0
         while True:
-            before = self._here()
+            before = self._received()
             try:
                 self._connect(before)
-                self._stamp().unlink(missing_ok=True)
+                self._state_file().unlink(missing_ok=True)
                 return
-            except Cut as error:
-                failures = 1 if self._here() > before else failures + 1
+            except ConnectionInterrupted as error:
+                failures = 1 if self._received() > before else failures + 1
                 if failures >= TRIES:
                     raise Unavailable(str(error)) from error
                 time.sleep(PAUSE * 2 ** (failures - 1))
 
     def drop(self) -> None:
-        """Forget what is here."""
+        """Delete the partial file."""
         self.part.unlink(missing_ok=True)
-        self._stamp().unlink(missing_ok=True)
+        self._state_file().unlink(missing_ok=True)
 
-    def _here(self) -> int:
+    def _received(self) -> int:
+        """Bytes of the partial file."""
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def _stamp(self) -> Path:
+    def _state_file(self) -> Path:
+        """The file with the URL and the validator (ETag or Last-Modified) of the partial file."""
         return self.part.with_name(self.part.name + ".json")
 
-    def _connect(self, here: int) -> None:
-        if here and self.size is not None and here == self.size:
+    def _connect(self, received: int) -> None:
+        if received and self.size is not None and received == self.size:
             return
-        request = urllib.request.Request(self.url, headers=self._headers(here))
+        request = urllib.request.Request(self.url, headers=self._headers(received))
         try:
-            with contextlib.closing(urllib.request.urlopen(request, timeout=TIMEOUT)) as answer:
-                self._receive(answer, here)
+            with contextlib.closing(urllib.request.urlopen(request, timeout=TIMEOUT)) as response:
+                self._receive(response, received)
         except urllib.error.HTTPError as error:
-            self._refused(error, here)
+            self._handle_http_error(error, received)
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             reason = getattr(error, "reason", None) or error
-            raise Cut(f"the connection failed ({str(reason) or type(reason).__name__})") from error
+            raise ConnectionInterrupted(f"the connection failed ({str(reason) or type(reason).__name__})") from error
 
-    def _headers(self, here: int) -> dict[str, str]:
+    def _headers(self, received: int) -> dict[str, str]:
         headers = {"User-Agent": f"odekit/{__version__}", "Accept-Encoding": "identity"}
-        stamp: dict[str, Any] = read_json(self._stamp()) or {}
-        mark = stamp.get("mark") if stamp.get("url") == self.url else None
-        if here and (mark or self.trusted):
-            headers["Range"] = f"bytes={here}-"
-            if mark:
-                headers["If-Range"] = mark
+        state: dict[str, Any] = read_json(self._state_file()) or {}
+        validator = state.get("mark") if state.get("url") == self.url else None
+        if received and (validator or self.trusted):
+            headers["Range"] = f"bytes={received}-"
+            if validator:
+                headers["If-Range"] = validator
         return headers
 
-    def _refused(self, error: urllib.error.HTTPError, here: int) -> None:
-        if error.code == 416 and here:  # more here than there: what is here belongs to another file
+    def _handle_http_error(self, error: urllib.error.HTTPError, received: int) -> None:
+        if error.code == 416 and received:  # the partial file is longer than the server's file, so it is another one
             self.drop()
-            raise Cut("the server has less than what is here") from error
-        if error.code in AGAIN:
-            raise Cut(f"{error.code} {error.reason}") from error
+            raise ConnectionInterrupted("the server's file is shorter than the partial file") from error
+        if error.code in RETRY_STATUS:
+            raise ConnectionInterrupted(f"{error.code} {error.reason}") from error
         raise Unavailable(f"{error.code} {error.reason}") from error
 
-    def _receive(self, answer: Any, here: int) -> None:
-        if answer.headers.get_content_type() == "text/html":
+    def _receive(self, response: Any, received: int) -> None:
+        if response.headers.get_content_type() == "text/html":
             raise Unavailable("the server sent a web page instead of a file")
-        goes_on = answer.status == 206 and _start(answer) == here
-        if answer.status == 206 and not goes_on:
+        resumes = response.status == 206 and _range_start(response) == received
+        if response.status == 206 and not resumes:
             self.drop()
-            raise Cut("the server goes on elsewhere than asked")
-        length = answer.headers.get("Content-Length")
-        total = int(length) + (here if goes_on else 0) if length and length.isdigit() else self.size
+            raise ConnectionInterrupted("the server sent another range than requested")
+        length = response.headers.get("Content-Length")
+        total = int(length) + (received if resumes else 0) if length and length.isdigit() else self.size
         if None not in (total, self.size) and total != self.size:
             raise Unavailable(f"the server's file has {total} bytes instead of {self.size}")
-        here, self.resumed = (here if goes_on else 0), self.resumed or goes_on
+        received, self.resumed = (received if resumes else 0), self.resumed or resumes
         if total is not None:
-            check_free_space(total - here, self.part.parent)
-        if not goes_on:
-            mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-            write_json(self._stamp(), {"url": self.url, "mark": None if mark.startswith("W/") else mark or None})
-        here = self._copy(answer, here, total, "ab" if goes_on else "wb")
-        if total is not None and here < total:
-            raise Cut(f"the connection was cut after {here} of {total} bytes")
-        if total is not None and here > total:
+            check_free_space(total - received, self.part.parent)
+        if not resumes:
+            validator = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+            is_weak = validator.startswith("W/")
+            write_json(self._state_file(), {"url": self.url, "mark": None if is_weak else validator or None})
+        received = self._copy(response, received, total, "ab" if resumes else "wb")
+        if total is not None and received < total:
+            raise ConnectionInterrupted(f"the connection was interrupted after {received} of {total} bytes")
+        if total is not None and received > total:
             self.drop()
             raise Unavailable(f"the server sent more than {total} bytes")
 
-    def _copy(self, answer: Any, here: int, total: int | None, mode: str) -> int:
+    def _copy(self, response: Any, received: int, total: int | None, mode: str) -> int:
+        """Append the response to the partial file; returns the bytes on disk."""
         with self.part.open(mode) as file:
-            self.tell(here, total)
-            while block := self._read(answer):
+            self.tell(received, total)
+            while block := self._read(response):
                 file.write(block)
-                here += len(block)
-                self.tell(here, total)
+                received += len(block)
+                self.tell(received, total)
             file.flush()
             os.fsync(file.fileno())
-        return here
+        return received
 
     @staticmethod
-    def _read(answer: Any) -> bytes:
+    def _read(response: Any) -> bytes:
         try:
-            block: bytes = answer.read(BLOCK)
+            block: bytes = response.read(BLOCK)
         except http.client.IncompleteRead as error:
-            raise Cut("the connection was cut") from error
+            raise ConnectionInterrupted("the connection was interrupted") from error
         except OSError as error:
-            raise Cut(f"the connection was cut ({error.strerror or error})") from error
+            raise ConnectionInterrupted(f"the connection was interrupted ({error.strerror or error})") from error
         return block
 
 
-def _start(answer: Any) -> int | None:
-    """Where the bytes of a partial answer begin: `bytes 100-199/200` begin at 100."""
-    unit, _, rest = (answer.headers.get("Content-Range") or "").partition(" ")
-    first = rest.partition("-")[0]
+def _range_start(response: Any) -> int | None:
+    """First byte of a partial response: 100 for `bytes 100-199/200`; None if it is not stated."""
+    unit, _, byte_range = (response.headers.get("Content-Range") or "").partition(" ")
+    first = byte_range.partition("-")[0]
     return int(first) if unit == "bytes" and first.isdigit() else None

@@ -1,4 +1,4 @@
-"""Bring named weights into the store from the first place that has them."""
+"""Add named weights to the store: from a URL (`Pull`) or from a local file (`add`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from odekit.core.files import sha256
 from odekit.errors import WeightsError
 from odekit.plugins.catalog import Weights
 from odekit.plugins.weights import store
-from odekit.plugins.weights.download import BLOCK, Download, Tell, Unavailable
+from odekit.plugins.weights.download import BLOCK, Download, ProgressCallback, Unavailable
 from odekit.plugins.weights.load import check_complete
 from odekit.plugins.weights.store import (
     check_free_space,
@@ -26,50 +26,54 @@ from odekit.plugins.weights.store import (
 )
 
 Verify = Callable[[Weights], object]
+"""Raises WeightsError if the stored file of named weights is not the right one."""
 
 
-def unattended(weights: Weights) -> bool:
-    """Nobody is there to accept a licence."""
+def allows_commercial_use(weights: Weights) -> bool:
+    """Accept only licences that allow commercial use, because nobody can be asked."""
     return weights.commercial_use
 
 
 @dataclass
 class Pull:
-    """How weights are fetched."""
+    """Downloads weights into the store."""
 
     verify: Verify
-    """Raises WeightsError where the file that is here is not the right one (`odekit.plugins.weights.lookup.verify`)."""
-    accept: Callable[[Weights], bool] = unattended
-    """Asked before a download: may it be made under this licence?"""
+    """Checks a stored file (`odekit.plugins.weights.lookup.verify`)."""
+    accept: Callable[[Weights], bool] = allows_commercial_use
+    """Called before a download: whether the licence of the weights is accepted."""
     offline: bool = False
-    """Use no network; `ODEKIT_OFFLINE` says so too."""
+    """Do not use the network; the same as `ODEKIT_OFFLINE=1`."""
     places: Sequence[str] = ()
     """URLs to try before the registered ones."""
     again: bool = False
-    """Fetch even what is here."""
-    tell: Tell = lambda here, total: None
+    """Download even if a valid file is in the store."""
+    tell: ProgressCallback = lambda received, total: None
+    """Progress callback."""
     say: Callable[[str], None] = lambda text: None
+    """Receives messages for the user."""
 
     def run(self, weights: Weights) -> Path:
-        """The local file, fetched where it is not here; what is here is verified.
+        """The verified local file of the weights, downloaded if it is missing or invalid.
 
         Raises:
-            WeightsError: offline, licence not accepted, no place has the right file, or the disk is full.
+            WeightsError: offline, licence not accepted, no URL provides the right file, or the disk is full.
         """
         if weights.path is not None:
             return weights.path
-        if not self.again and self._here(weights):
+        if not self.again and self._is_valid(weights):
             return stored(weights)
         urls = [*self.places, *weights.urls]
-        self._allowed(weights, urls)
-        place = folder(weights)
-        make_folder(place)
-        with exclusive_folder(place, self.say):
-            if self.again or not self._here(weights):  # another process may have brought it meanwhile
-                self._fetch(weights, urls, place)
+        self._check_allowed(weights, urls)
+        target = folder(weights)
+        make_folder(target)
+        with exclusive_folder(target, self.say):
+            if self.again or not self._is_valid(weights):  # another process may have downloaded it meanwhile
+                self._download(weights, urls, target)
         return stored(weights)
 
-    def _here(self, weights: Weights) -> bool:
+    def _is_valid(self, weights: Weights) -> bool:
+        """Whether the store has a valid file of the weights."""
         file = stored(weights)
         if not file.exists():
             return False
@@ -80,13 +84,14 @@ class Pull:
             return False
         return True
 
-    def _allowed(self, weights: Weights, urls: Sequence[str]) -> None:
+    def _check_allowed(self, weights: Weights, urls: Sequence[str]) -> None:
+        """Raise WeightsError if a download is not possible or not permitted."""
         by_hand = f"odekit weights add {weights.name} FILE"
         if not urls:
-            raise WeightsError(f"nobody offers the weights '{weights.name}' for download; get the file and: {by_hand}")
+            raise WeightsError(f"no URL is registered for the weights '{weights.name}'; get the file and: {by_hand}")
         for url in urls:
             if not url.lower().startswith(("https://", "http://")):
-                raise WeightsError(f"{url}: weights are fetched from http and https only; for a file here: {by_hand}")
+                raise WeightsError(f"{url}: weights are fetched over http and https only; for a local file: {by_hand}")
         if self.offline or offline():
             raise WeightsError(
                 f"the weights '{weights.name}' are not on this machine, and the network is switched off (--offline or "
@@ -98,21 +103,22 @@ class Pull:
                 f"read it, then: odekit weights pull {weights.name} --accept-licence"
             )
 
-    def _fetch(self, weights: Weights, urls: Sequence[str], place: Path) -> None:
-        part, reasons = place / f"{weights.file}.part", []
+    def _download(self, weights: Weights, urls: Sequence[str], target: Path) -> None:
+        """Download from the first URL that provides the right file."""
+        part, reasons = target / f"{weights.file}.part", []
         for url in urls:
             self.say(f"fetching {url}")
             try:
-                found = self._from(url, weights, part)
+                digest = self._download_from(url, weights, part)
                 accepted = "" if weights.commercial_use else weights.licence
-                os.replace(part, place / weights.file)
-                store.write_receipt(place, store.new_receipt(place / weights.file, found, url, accepted=accepted))
+                os.replace(part, target / weights.file)
+                store.write_receipt(target, store.new_receipt(target / weights.file, digest, url, accepted=accepted))
             except Unavailable as error:
                 self.say(f"  {error}")
                 reasons.append(f"{url}: {error}")
             except OSError as error:
-                kept = f" ({part} is kept: the same command goes on from there)" if part.exists() else ""
-                raise storage_error(error, place, kept) from error
+                kept = f" ({part} is kept: the same command resumes from there)" if part.exists() else ""
+                raise storage_error(error, target, kept) from error
             else:
                 return
         raise WeightsError(
@@ -120,40 +126,40 @@ class Pull:
             f"a file from elsewhere: odekit weights add {weights.name} FILE"
         )
 
-    def _from(self, url: str, weights: Weights, part: Path) -> str:
-        """SHA-256 of the right file, which lies at `part` then."""
+    def _download_from(self, url: str, weights: Weights, part: Path) -> str:
+        """Download the right file to `part`, and return its SHA-256."""
         for fresh in (False, True):
             download = Download(url, part, weights.size, weights.sha256 is not None, self.tell)
             if fresh:
                 download.drop()
-            began = part.exists()
+            existed = part.exists()
             download.run()
-            found = sha256(part)
-            if weights.sha256 in (None, found):
+            digest = sha256(part)
+            if weights.sha256 in (None, digest):
                 break
             download.drop()
-            if fresh or not (began or download.resumed):  # nothing was pieced together: it is the server's file
-                raise Unavailable(f"another file (its SHA-256 is {found}, not {weights.sha256})")
+            if fresh or not (existed or download.resumed):  # not a mixture of two files, so the server's file is wrong
+                raise Unavailable(f"another file (its SHA-256 is {digest}, not {weights.sha256})")
         if weights.sha256 is None:
             try:
                 check_complete(part, weights.file)
             except WeightsError as error:
                 Download(url, part).drop()
                 raise Unavailable(str(error).partition(": ")[2]) from error
-        return found
+        return digest
 
 
 def add(weights: Weights, file: Path, link: bool = False, allow_other: bool = False) -> store.Receipt:
-    """Copy or link a file into the store under a registered name, after a check.
+    """Copy or link a local file into the store as the file of named weights, after verification.
 
     Args:
-        weights: what it is.
-        file: where it is.
-        link: leave the bytes where they are, and put a symbolic link into the store.
-        allow_other: take a file that is not the published one.
+        weights: the named weights.
+        file: the local file.
+        link: create a symbolic link in the store instead of a copy.
+        allow_other: accept a file that is not the published one.
 
     Raises:
-        WeightsError: no such file, cut off, not the published one, or the store cannot be written.
+        WeightsError: the file is missing, truncated or not the published one, or the store cannot be written.
     """
     file = file.expanduser()
     if weights.path is not None:
@@ -169,51 +175,52 @@ def add(weights: Weights, file: Path, link: bool = False, allow_other: bool = Fa
 
 
 def _add(weights: Weights, file: Path, link: bool, allow_other: bool) -> store.Receipt:
-    place, final = folder(weights), stored(weights)
+    target, final = folder(weights), stored(weights)
     check_complete(file, weights.file)
-    found, other = sha256(file), False
+    digest, other = sha256(file), False
     if weights.sha256 is not None:
-        other = found != weights.sha256
+        other = digest != weights.sha256
     elif weights.size is not None:
         other = file.stat().st_size != weights.size
     if other and not allow_other:
         raise WeightsError(
-            f"{file} is not the published file of '{weights.name}' ({_difference(weights, file, found)}); it may be "
+            f"{file} is not the published file of '{weights.name}' ({_difference(weights, file, digest)}); it may be "
             "damaged; if these are weights of your own, add --allow-other"
         )
-    make_folder(place)
-    scratch = place / f".{weights.file}.new"
-    with exclusive_folder(place):
+    make_folder(target)
+    temporary = target / f".{weights.file}.new"
+    with exclusive_folder(target):
         try:
             if link:
-                scratch.unlink(missing_ok=True)
-                scratch.symlink_to(file)
+                temporary.unlink(missing_ok=True)
+                temporary.symlink_to(file)
             else:
-                check_free_space(file.stat().st_size, place)
-                if _copy(file, scratch) != found:
+                check_free_space(file.stat().st_size, target)
+                if _copy(file, temporary) != digest:
                     raise WeightsError(f"{file}: changed while it was copied; try again")
-            os.replace(scratch, final)
+            os.replace(temporary, final)
         finally:
-            scratch.unlink(missing_ok=True)
-        made = store.new_receipt(final, found, str(file), other)
-        store.write_receipt(place, made)
-    return made
+            temporary.unlink(missing_ok=True)
+        receipt = store.new_receipt(final, digest, str(file), other)
+        store.write_receipt(target, receipt)
+    return receipt
 
 
-def _difference(weights: Weights, file: Path, found: str) -> str:
+def _difference(weights: Weights, file: Path, digest: str) -> str:
+    """How a file with this SHA-256 differs from the published one."""
     size = file.stat().st_size
     if weights.size is not None and size != weights.size:
         return f"it has {size_text(size)} ({size} bytes), not {weights.size}"
-    return f"its SHA-256 is {found}, not {weights.sha256}"
+    return f"its SHA-256 is {digest}, not {weights.sha256}"
 
 
 def _copy(file: Path, target: Path) -> str:
-    """SHA-256 of what was written."""
-    sha = hashlib.sha256()
+    """Copy a file, and return the SHA-256 of the written bytes."""
+    digest = hashlib.sha256()
     with file.open("rb") as source, target.open("wb") as copy:
         while block := source.read(BLOCK):
-            sha.update(block)
+            digest.update(block)
             copy.write(block)
         copy.flush()
         os.fsync(copy.fileno())
-    return sha.hexdigest()
+    return digest.hexdigest()

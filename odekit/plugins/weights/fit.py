@@ -1,4 +1,4 @@
-"""Weights for a network of a known system: another system's file is named and not only refused."""
+"""Load tensors into a network, with an error that names the other network if the file belongs to one."""
 
 from __future__ import annotations
 
@@ -12,40 +12,45 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def fit(model: nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
-    """Give the tensors to the model, every one and nothing else.
+def fit(model: nn.Module, tensors: Mapping[str, Tensor], source: object) -> None:
+    """Load all tensors into the model; names and shapes must match exactly.
 
-    The model takes the tensors themselves (their type and device), so it may have been built on the meta device.
+    The tensors replace the parameters (with their type and device), so the model may be on the meta device.
+
+    Args:
+        model: the network.
+        tensors: its parameters and buffers by name.
+        source: the path or another name of the tensors, for error messages.
 
     Raises:
-        WeightsError: naming the first missing, extra or misshapen tensor of each kind and their counts, and the system
-            that the tensors look like where that is another.
+        WeightsError: names the first missing, unknown or wrongly shaped tensor and their counts, and the system that
+            the tensors belong to if it is another one.
     """
-    check_layout({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}, tensors, where)
+    check_layout({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}, tensors, source)
     model.load_state_dict(dict(tensors), strict=True, assign=True)
 
 
-def check_layout(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], where: object) -> None:
-    """Compare names and shapes with those of a network.
+def check_layout(expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], source: object) -> None:
+    """Compare the names and shapes of tensors with those of a network.
 
     Raises:
-        WeightsError: as `fit`.
+        WeightsError: see `fit`.
     """
-    missing = [name for name in wanted if name not in tensors]
-    extra = [name for name in tensors if name not in wanted]
-    other = [name for name in wanted if name in tensors and tuple(tensors[name].shape) != wanted[name]]
+    missing = [name for name in expected if name not in tensors]
+    extra = [name for name in tensors if name not in expected]
+    misshapen = [name for name in expected if name in tensors and tuple(tensors[name].shape) != expected[name]]
     faults = _count("missing", missing) + _count("unknown", extra)
-    if other:
-        name = other[0]
+    if misshapen:
+        name = misshapen[0]
         faults.append(
-            f"{len(other)} of another shape (first {name}: {tuple(tensors[name].shape)} where the network has "
-            f"{wanted[name]})"
+            f"{len(misshapen)} of another shape (first {name}: {tuple(tensors[name].shape)} where the network has "
+            f"{expected[name]})"
         )
     if faults:
-        found = known_system(tensors)
-        other_system = found is not None and found != known_system(wanted)
-        reason = f"they look like {found}'s" if other_system else "config and weights disagree"
-        raise WeightsError(f"{where}: not the weights of this network: {'; '.join(faults)}; {reason}")
+        system = known_system(tensors)
+        is_other_system = system is not None and system != known_system(expected)
+        reason = f"they look like {system}'s" if is_other_system else "config and weights disagree"
+        raise WeightsError(f"{source}: not the weights of this network: {'; '.join(faults)}; {reason}")
 
 
 def _count(what: str, names: Iterable[str]) -> list[str]:
@@ -53,26 +58,21 @@ def _count(what: str, names: Iterable[str]) -> list[str]:
     return [f"{len(names)} {what} tensor{'s' if len(names) > 1 else ''} (first {names[0]})"] if names else []
 
 
-def _brief(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:120] if text else type(error).__name__
-
-
-def fit_system(system: str, network: nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
-    """Give the tensors to the network of a system, every one and nothing else (see `odekit.plugins.weights.fit.fit`).
+def fit_system(system: str, network: nn.Module, tensors: Mapping[str, Tensor], source: object) -> None:
+    """Like `fit`, for the network of a system in `SYSTEMS`.
 
     Raises:
-        WeightsError: weights of another system, which is named; or missing, unknown or misshapen tensors.
+        WeightsError: weights of another system, which is named; or missing, unknown or wrongly shaped tensors.
     """
     try:
-        fit(network, tensors, where)
+        fit(network, tensors, source)
     except WeightsError as error:
-        raise other_system(system, tensors, where) or error from None
+        raise other_system(system, tensors, source) or error from None
 
 
-def other_system(system: str, tensors: Mapping[str, object], where: object) -> WeightsError | None:
-    """The error that names whose weights these are, where they are recognised as another system's."""
-    found = system_of(tensors)
-    if found is None or found == system:
+def other_system(system: str, tensors: Mapping[str, object], source: object) -> WeightsError | None:
+    """The error that names the system of these tensors, if they are recognised as another one than `system`."""
+    actual = system_of(tensors)
+    if actual is None or actual == system:
         return None
-    return WeightsError(f"{where}: these are weights of {found}, not of {system}; give the file of {system}")
+    return WeightsError(f"{source}: these are weights of {actual}, not of {system}; give the file of {system}")

@@ -1,6 +1,6 @@
-"""Weights from disk, safely: safetensors, or `torch.load(weights_only=True)`; every failure is one line.
+"""Read weights files safely: safetensors, or `torch.load(weights_only=True)`. Every error message is one line.
 
-Nothing here runs code from a weights file. Tensors come back on the CPU with the types they were stored in.
+No code from a weights file is executed. Tensors are returned on the CPU in their stored types.
 """
 
 from __future__ import annotations
@@ -13,36 +13,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import WeightsError
-from odekit.plugins.weights.fit import _brief
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-PICKLED = (".bin", ".pt", ".pth", ".ckpt")
-WRAPPERS = ("params_ema", "ema_state_dict", "state_dict", "model_state_dict", "params", "ema", "model")
-"""Keys under which published files keep their tensors, best first."""
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
+"""Endings of files that `torch.load` reads."""
+PICKLE_MAGIC = b"\x80"
+"""First byte of files of PyTorch before 1.6. Later files are zip archives, the oldest are tar archives."""
+WRAPPER_KEYS = ("params_ema", "ema_state_dict", "state_dict", "model_state_dict", "params", "ema", "model")
+"""Keys under which published files store their tensors, preferred ones first."""
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file by name, on the CPU, finite.
+    """Read the tensors of a weights file by name, on the CPU, and check that they are finite.
 
-    Files are memory-mapped, except those of torch before 1.6: who wants tensors that outlive an overwritten file copies
-    them. Of `.bin`, `.pt`, `.pth` and `.ckpt` files the usual wrappers are taken off (see `unwrap`) and a `module.`
-    prefix is removed.
+    Files are memory-mapped, except those of torch before 1.6. Copy tensors that must survive an overwritten file. For
+    `.bin`, `.pt`, `.pth` and `.ckpt` files, the usual wrappers (see `unwrap`) and a `module.` prefix are removed.
 
     Raises:
-        WeightsError: the file is missing, truncated, of another format, a pickle that holds more than weights, or has
-            values that are not finite.
+        WeightsError: the file is missing, truncated, of another format, a pickle with other content than weights, or
+            has values that are not finite.
     """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such weights file; check the path or fetch the weights again")
     if path.suffix == ".safetensors":
         tensors = _safetensors(path)
-    elif path.suffix in PICKLED:
+    elif path.suffix in PICKLE_SUFFIXES:
         tensors = unwrap(_pickled(path), path)
     else:
-        raise WeightsError(f"{path}: weights are read from .safetensors, {', '.join(PICKLED)} files only")
+        raise WeightsError(f"{path}: weights are read from .safetensors, {', '.join(PICKLE_SUFFIXES)} files only")
     check_finite(tensors, path)
     return tensors
 
@@ -66,8 +67,8 @@ def _pickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except UnpicklingError as error:
-        # Torch says what it refused in a long text; damaged files end in other words.
-        if any(sign in str(error) for sign in ("Unsupported global", "Unsupported class", "reduce", "Can only build")):
+        # torch names what it refuses; damaged files cause other messages
+        if any(text in str(error) for text in ("Unsupported global", "Unsupported class", "reduce", "Can only build")):
             raise WeightsError(
                 f"{path}: refused, because this pickle holds more than weights and could run code; "
                 "ask its author for safetensors"
@@ -77,25 +78,31 @@ def _pickled(path: Path) -> Any:
         raise WeightsError(f"{path}: truncated or no weights file ({_brief(error)}); fetch it again") from error
 
 
-def unwrap(content: Any, where: object) -> dict[str, Tensor]:
-    """The tensors inside what a training program saved.
+def _brief(error: Exception) -> str:
+    """The first line of an error message, shortened."""
+    text = str(error).strip().splitlines()
+    return text[0][:120] if text else type(error).__name__
 
-    Accepted: a plain name-to-tensor mapping; one of `WRAPPERS` around it; a list of a training run
-    `[model, optimiser, epoch, step, EMA]` (the DDIM programs), of which the EMA is taken, else the model. A `module.`
-    prefix on every name is removed.
+
+def unwrap(content: Any, source: object) -> dict[str, Tensor]:
+    """Extract the named tensors from the content of a training checkpoint.
+
+    Accepted: a mapping from names to tensors; such a mapping under one of `WRAPPER_KEYS`; a list
+    `[model, optimiser, epoch, step, EMA]` (of the DDIM code), of which the EMA is used, else the model. A `module.`
+    prefix is removed if all names have it.
 
     Raises:
-        WeightsError: none of these.
+        WeightsError: the content is none of these.
     """
     if isinstance(content, list | tuple) and content:
         last = content[-1]
         content = last if len(content) > 1 and _holds_tensors(last) else content[0]
-    for key in WRAPPERS:
+    for key in WRAPPER_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
             break
     if not _holds_tensors(content):
-        raise WeightsError(f"{where}: holds no named tensors; give the file with the network's state dict")
+        raise WeightsError(f"{source}: holds no named tensors; give the file with the network's state dict")
     tensors = dict(content)
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
@@ -112,41 +119,37 @@ def _holds_tensors(content: object) -> bool:
     )
 
 
-def check_finite(tensors: Mapping[str, Tensor], where: object) -> None:
+def check_finite(tensors: Mapping[str, Tensor], source: object) -> None:
     """Refuse tensors with NaN or infinite values.
 
     Raises:
-        WeightsError: naming the first such tensor and their count.
+        WeightsError: names the first such tensor and their count.
     """
     bad = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not _finite(tensor)]
     if bad:
         raise WeightsError(
-            f"{where}: {bad[0]} holds NaN or infinite values ({len(bad)} of {len(tensors)} tensors do); "
+            f"{source}: {bad[0]} holds NaN or infinite values ({len(bad)} of {len(tensors)} tensors do); "
             "the file is damaged or its training failed: fetch or train it again"
         )
 
 
 def _finite(tensor: Tensor) -> bool:
-    # A sum is not finite if a term is not: one pass without a copy; only a suspect is looked at again.
+    # A sum with a non-finite term is not finite: one pass without a copy. Only if it is not, all values are checked.
     import torch
 
     total = tensor.sum(dtype=torch.float64)
     return bool(total.isfinite()) or bool(tensor.isfinite().all())
 
 
-PICKLE = b"\x80"
-"""First byte of what PyTorch wrote before 1.6; later files are zip archives, the oldest tar archives."""
-
-
 def check_complete(file: Path, name: str | None = None) -> None:
-    """Refuse a file that is cut off, or that is no weights file at all (a web page, say).
+    """Check that a file is a complete weights file, from its header and size.
 
     Args:
-        file: what to look at.
-        name: what it will be called, where that differs.
+        file: the file.
+        name: its final name, if it differs.
 
     Raises:
-        WeightsError: it is neither; the message says what it looks like.
+        WeightsError: the file is empty, truncated, or no weights file (such as a web page).
     """
     with file.open("rb") as content:
         start = content.read(8)
@@ -156,23 +159,23 @@ def check_complete(file: Path, name: str | None = None) -> None:
         _check_safetensors(file, start)
     elif start.startswith(b"PK"):
         if not zipfile.is_zipfile(file):
-            raise WeightsError(f"{file}: is cut off (a PyTorch file without its end)")
+            raise WeightsError(f"{file}: is truncated (a PyTorch file without its end)")
     elif start.lstrip()[:1] == b"<":
         raise WeightsError(f"{file}: is a web page, not a weights file")
-    elif start[:1] != PICKLE and not tarfile.is_tarfile(file):
-        raise WeightsError(f"{file}: is no weights file (neither safetensors nor PyTorch's)")
+    elif start[:1] != PICKLE_MAGIC and not tarfile.is_tarfile(file):
+        raise WeightsError(f"{file}: is not a weights file (neither safetensors nor PyTorch)")
 
 
 def _check_safetensors(file: Path, start: bytes) -> None:
     length, size = int.from_bytes(start, "little"), file.stat().st_size
     if length > size - 8:
-        raise WeightsError(f"{file}: is cut off, or no safetensors file")
+        raise WeightsError(f"{file}: is truncated, or not a safetensors file")
     with file.open("rb") as content:
         content.seek(8)
         try:
             header = json.loads(content.read(length))
             end = max((t["data_offsets"][1] for n, t in header.items() if n != "__metadata__"), default=0)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            raise WeightsError(f"{file}: is no safetensors file") from error
+            raise WeightsError(f"{file}: is not a safetensors file") from error
     if size != 8 + length + end:
-        raise WeightsError(f"{file}: is cut off ({size} bytes instead of {8 + length + end})")
+        raise WeightsError(f"{file}: is truncated ({size} bytes instead of {8 + length + end})")

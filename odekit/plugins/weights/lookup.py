@@ -1,4 +1,4 @@
-"""Weight names -> verified local files. Nothing is downloaded at import or without being asked."""
+"""Find the verified local file of weights that are given by name or path. Nothing is downloaded here."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from odekit.core.spelling import nearest
 from odekit.errors import WeightsError
 from odekit.plugins.catalog import Catalog, Weights
 from odekit.plugins.weights import store
-from odekit.plugins.weights.load import PICKLED, check_complete
+from odekit.plugins.weights.load import PICKLE_SUFFIXES, check_complete
 from odekit.plugins.weights.store import folder, size_text, stored
 
-SUFFIXES = (".safetensors", *PICKLED)
+SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
+"""Endings of weights files."""
 
 
 def find(name: str, catalog: Catalog) -> Weights:
@@ -26,18 +27,23 @@ def find(name: str, catalog: Catalog) -> Weights:
 
 
 def is_path(weights: str) -> bool:
-    """Whether an option `weights` is a file or folder of one's own: it has a slash or the ending of a weights file."""
+    """Whether an option `weights` is a path instead of a name: it has a slash or the ending of a weights file."""
     return "/" in weights or "\\" in weights or weights.endswith(SUFFIXES)
+
+
+def is_present(weights: Weights) -> bool:
+    """Whether the file of named weights exists on this machine. The file is not read."""
+    return stored(weights).exists()
 
 
 def path_of(name: str, catalog: Catalog) -> Path:
     """The local file or folder of named weights, verified.
 
-    A file of the store is read for its SHA-256 when it comes in, and again whenever its size or time has changed.
+    The SHA-256 of a file in the store is computed when it is added, and again if its size or time has changed.
 
     Raises:
-        WeightsError: unknown, absent, or another file than the registered or remembered one; the message has the
-            command that mends it.
+        WeightsError: the name is unknown, or the file is missing or is not the registered or recorded one. The message
+            contains the command that solves it.
     """
     weights = find(name, catalog)
     path = stored(weights)
@@ -54,94 +60,91 @@ def path_of(name: str, catalog: Catalog) -> Path:
 
 
 def verify(weights: Weights, again: bool = True) -> store.Receipt:
-    """Hold a file of the store against its SHA-256; where none is published, against what it was when it came in.
+    """Check a file of the store against its published SHA-256, or else against its receipt.
 
-    A file without a receipt (put there by hand) gets one.
+    A file without a receipt (copied there by hand) gets one.
 
     Args:
-        weights: whose file is here.
-        again: read the bytes even where size and time are as they were.
+        weights: named weights whose file is in the store.
+        again: compute the SHA-256 even if size and modification time are unchanged.
 
     Raises:
         WeightsError: it is another file.
     """
-    file, place = stored(weights), folder(weights)
-    known = store.read_receipt(place)
-    if known is not None and not known.other and weights.sha256 not in (None, known.sha256):
-        raise WeightsError(f"{file} is an older file than {weights.dist} wants; {how_to_get([weights])}")
-    if known is not None and not again and known.unchanged(file):
-        return known
-    found = sha256(file)
-    if known is None:
-        if weights.sha256 not in (None, found):
+    file, directory = stored(weights), folder(weights)
+    receipt = store.read_receipt(directory)
+    if receipt is not None and not receipt.other and weights.sha256 not in (None, receipt.sha256):
+        raise WeightsError(f"{file} is an older file than {weights.dist} needs; {how_to_get([weights])}")
+    if receipt is not None and not again and receipt.unchanged(file):
+        return receipt
+    digest = sha256(file)
+    if receipt is None:
+        if weights.sha256 not in (None, digest):
             raise WeightsError(
-                f"{file} is not the published file of '{weights.name}' (its SHA-256 is {found}, not {weights.sha256}); "
-                f"{how_to_get([weights])}; for weights of your own: odekit weights add {weights.name} FILE --allow-other"
+                f"{file} is not the published file of '{weights.name}' (its SHA-256 is {digest}, not "
+                f"{weights.sha256}); {how_to_get([weights])}; for weights of your own: odekit weights add "
+                f"{weights.name} FILE --allow-other"
             )
         check_complete(file)
-        known = store.new_receipt(file, found, "put there by hand")
-    elif known.sha256 != found:
+        receipt = store.new_receipt(file, digest, "put there by hand")
+    elif receipt.sha256 != digest:
         raise WeightsError(
-            f"{file} has changed since it came here on {known.when} (its SHA-256 is {found}, not {known.sha256}); "
+            f"{file} has changed since it was added on {receipt.when} (its SHA-256 is {digest}, not {receipt.sha256}); "
             f"{how_to_get([weights])}"
         )
-    with contextlib.suppress(OSError):  # a store that may only be read is fine
-        store.write_receipt(place, known.seen(file))
-    return known
+    with contextlib.suppress(OSError):  # the store may be read-only
+        store.write_receipt(directory, receipt.seen(file))
+    return receipt
 
 
 def digest_of(name: str, catalog: Catalog) -> str:
-    """SHA-256 of the file that `path_of` gave: the registered one, or that of the store's own file."""
+    """SHA-256 of the file returned by `path_of`: from the receipt, else the registered one, else computed."""
     weights = find(name, catalog)
-    known = None if weights.path is not None else store.read_receipt(folder(weights))
-    return known.sha256 if known is not None else weights.sha256 or sha256(tensors_file(stored(weights)))
-
-
-def is_present(weights: Weights) -> bool:
-    """Whether the file of named weights exists on this machine (nothing is read)."""
-    return stored(weights).exists()
+    receipt = None if weights.path is not None else store.read_receipt(folder(weights))
+    return receipt.sha256 if receipt is not None else weights.sha256 or sha256(tensors_file(stored(weights)))
 
 
 def require(names: Iterable[str], catalog: Catalog) -> None:
-    """See to it that all these weights are here, before any work is done.
+    """Check that all these weights are on this machine, before any work is done.
 
     Args:
         names: registered names, or paths (see `is_path`).
-        catalog: where the names are registered.
+        catalog: the catalogue of registered names.
 
     Raises:
-        WeightsError: a name that nobody knows, or weights that are missing, all of them in one message.
+        WeightsError: an unknown name, or missing weights, all of them in one message.
     """
-    wanted = list(dict.fromkeys(names))
-    for name in wanted:
+    unique_names = list(dict.fromkeys(names))
+    for name in unique_names:
         if is_path(name) and not Path(name).expanduser().exists():
             raise WeightsError(f"{name}: there is no such weights file; check the path")
-    absent = [found for name in wanted if not is_path(name) and not is_present(found := find(name, catalog))]
-    if absent:
-        raise WeightsError(missing_text(absent))
+    named = [find(name, catalog) for name in unique_names if not is_path(name)]
+    missing = [weights for weights in named if not is_present(weights)]
+    if missing:
+        raise WeightsError(missing_text(missing))
 
 
-def missing_text(absent: list[Weights]) -> str:
-    """What to say where weights are not here, with the commands that mend it."""
-    what = " and ".join(f"'{w.name}' ({licence_text(w)})" for w in absent)
-    return f"the weights {what} {'are' if len(absent) == 1 else 'are all'} not on this machine; {how_to_get(absent)}"
+def missing_text(missing: list[Weights]) -> str:
+    """The error message for missing weights, with the commands that get them."""
+    what = " and ".join(f"'{w.name}' ({licence_text(w)})" for w in missing)
+    return f"the weights {what} {'are' if len(missing) == 1 else 'are all'} not on this machine; {how_to_get(missing)}"
 
 
 def licence_text(weights: Weights) -> str:
-    """Licence and size in a few words."""
+    """Licence and size, as short text."""
     use = "" if weights.commercial_use or "non-commercial" in weights.licence.lower() else ", non-commercial"
     return f"{weights.licence}{use}" + (f", {size_text(weights.size)}" if weights.size else "")
 
 
-def how_to_get(absent: list[Weights]) -> str:
-    """The commands that bring weights here."""
-    if any(w.path is not None for w in absent):
-        return "; ".join(f"install {w.dist} again" for w in absent if w.path is not None)
-    fetched = " ".join(w.name for w in absent if w.urls)
-    by_hand = [f"odekit weights add {w.name} FILE" for w in absent]
-    pull = f"get them with: odekit weights pull {fetched}" if fetched else ""
-    own = f"add a file that you have with: {' ; '.join(by_hand)}"
-    return f"{pull}; or {own}" if pull else own
+def how_to_get(missing: list[Weights]) -> str:
+    """The commands that install missing weights."""
+    if any(w.path is not None for w in missing):
+        return "; ".join(f"install {w.dist} again" for w in missing if w.path is not None)
+    downloadable = " ".join(w.name for w in missing if w.urls)
+    by_hand = [f"odekit weights add {w.name} FILE" for w in missing]
+    pull = f"get them with: odekit weights pull {downloadable}" if downloadable else ""
+    add = f"add a file that you have with: {' ; '.join(by_hand)}"
+    return f"{pull}; or {add}" if pull else add
 
 
 def tensors_file(path: Path) -> Path:
@@ -149,29 +152,26 @@ def tensors_file(path: Path) -> Path:
     return path if path.is_file() else path / "diffusion_pytorch_model.safetensors"
 
 
-SUFFIXES = (".safetensors", *PICKLED)
-
-
 def weights_file(weights: str, tools: Tools) -> Path:
-    """The file of named weights; a text with a slash or the ending of a weights file is a path of the user's own.
+    """The local file of weights given by registered name or by path (see `is_path`).
 
     Raises:
-        WeightsError: unknown name, or nothing there.
+        WeightsError: unknown name, or no such file.
     """
     if not is_path(weights):
         return Path(tools.weights(weights))
     path = Path(weights).expanduser()
     if not path.is_file():
         raise WeightsError(f"{weights}: there is no such weights file; check the path")
-    tools.used[weights] = sha256(path)  # for the record: a path alone does not say which file it was
+    tools.used[weights] = sha256(path)  # for the record, because a path does not identify the content
     return path
 
 
 def network_file(weights: str, tools: Tools, name: str = "model.safetensors") -> Path:
-    """The file `name` of a folder of the user's own (a text with a slash), or the file of named weights.
+    """The file of named weights, or the file `name` in a folder given by path (a text with a slash).
 
     Raises:
-        WeightsError: unknown name, or nothing there.
+        WeightsError: unknown name, or no such folder.
     """
     if "/" in weights or "\\" in weights:
         folder = Path(weights).expanduser()

@@ -1,4 +1,4 @@
-"""Where the store lies, and whether the network may be used."""
+"""The weights store on disk: its folder, locks, free space, and receipts of the stored files."""
 
 from __future__ import annotations
 
@@ -15,22 +15,42 @@ from odekit.core.files import read_json, write_json
 from odekit.errors import WeightsError
 from odekit.plugins.catalog import Weights
 
-ON = ("1", "true", "yes", "on")
+TRUE_VALUES = ("1", "true", "yes", "on")
+"""Values of `ODEKIT_OFFLINE` that switch the network off."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full disk or an exceeded quota."""
+RECEIPT = "odekit.json"
+"""File name of a receipt, beside the weights file."""
 
 
 def home() -> Path:
     """odekit's own folder: `ODEKIT_HOME`, else the user's cache folder."""
-    wanted = os.environ.get("ODEKIT_HOME")
-    if wanted:
-        return Path(wanted).expanduser()
+    configured = os.environ.get("ODEKIT_HOME")
+    if configured:
+        return Path(configured).expanduser()
     from platformdirs import user_cache_path
 
     return user_cache_path("odekit", appauthor=False)
 
 
+def folder(weights: Weights) -> Path:
+    """The folder of named weights in the store."""
+    return home() / "weights" / weights.name
+
+
+def stored(weights: Weights) -> Path:
+    """The path of named weights: in the store, or in the distribution that ships them."""
+    return weights.path if weights.path is not None else folder(weights) / weights.file
+
+
+def offline() -> bool:
+    """Whether `ODEKIT_OFFLINE` switches the network off."""
+    return os.environ.get("ODEKIT_OFFLINE", "").strip().lower() in TRUE_VALUES
+
+
 @contextlib.contextmanager
 def exclusive_file(file: str) -> Iterator[None]:
-    """One process at a time with a file of that folder; where the folder cannot be written, each on its own."""
+    """Lock a file of odekit's folder against other processes; without a lock if the folder is not writable."""
     from filelock import FileLock
 
     lock = FileLock(home() / f"{file}.lock")
@@ -43,26 +63,44 @@ def exclusive_file(file: str) -> Iterator[None]:
         lock.release()
 
 
-def folder(weights: Weights) -> Path:
-    """The folder of named weights in the store."""
-    return home() / "weights" / weights.name
+@contextlib.contextmanager
+def exclusive_folder(folder: Path, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+    """Lock a folder against other processes. A killed process releases its lock.
+
+    Args:
+        folder: an existing folder.
+        say: receives a message if another process holds the lock.
+
+    Raises:
+        WeightsError: the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"another process is writing to {folder}; waiting for it")
+            lock.acquire()
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def stored(weights: Weights) -> Path:
-    """The file of named weights: in the store, or as it ships with its distribution."""
-    return weights.path if weights.path is not None else folder(weights) / weights.file
-
-
-def offline() -> bool:
-    """Whether `ODEKIT_OFFLINE` forbids the network."""
-    return os.environ.get("ODEKIT_OFFLINE", "").strip().lower() in ON
-
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
+def make_folder(folder: Path) -> None:
+    """Create a folder of the store. Raises WeightsError if this fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
 
 
 def size_text(count: int) -> str:
-    """Bytes for people: `376.6 MB`."""
+    """A number of bytes as text: `376.6 MB`."""
     for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
@@ -70,62 +108,27 @@ def size_text(count: int) -> str:
 
 
 def check_free_space(count: int, folder: Path) -> None:
-    """Raise WeightsError where a folder's disk has not `count` bytes left."""
+    """Raise WeightsError if the disk of a folder has less than `count` bytes left."""
     free = shutil.disk_usage(folder).free
     if free < count:
         raise WeightsError(
             f"{folder}: the disk has {size_text(free)} left, and {size_text(count)} are needed; "
-            "free some, or set ODEKIT_HOME to a folder on another disk"
+            "free some space, or set ODEKIT_HOME to a folder on another disk"
         )
 
 
 def storage_error(error: OSError, folder: Path, kept: str = "") -> WeightsError:
-    """The error to raise for an OSError while writing into the store."""
-    if error.errno in FULL:
+    """The WeightsError for an OSError while writing to the store. `kept` is a remark on partial files."""
+    if error.errno in DISK_FULL:
         return WeightsError(
             f"{folder}: the disk is full{kept}; free some space, or set ODEKIT_HOME to a folder on another disk"
         )
     return WeightsError(f"{folder}: cannot be written ({error.strerror or error}); check it, or set ODEKIT_HOME")
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder of the store. Raises WeightsError where that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(error, folder) from error
-
-
-@contextlib.contextmanager
-def exclusive_folder(place: Path, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
-    """Hold the folder's lock; `say` is told where another process has it. A dead process holds none.
-
-    Raises:
-        WeightsError: the folder cannot be written.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(place / ".lock")
-    try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"another process is filling {place}; waiting for it")
-            lock.acquire()
-    except OSError as error:
-        raise storage_error(error, place) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-RECEIPT = "odekit.json"
-
-
 @dataclass(frozen=True)
 class Receipt:
-    """A file as it was when it came in."""
+    """Facts about a file at the time when it was added to the store."""
 
     sha256: str
     bytes: int
@@ -133,35 +136,35 @@ class Receipt:
     source: str
     """URL, or path on this machine."""
     when: str
-    """UTC."""
+    """Time in UTC."""
     other: bool = False
-    """It is not the published file, and was taken all the same (`--allow-other`)."""
+    """The file is not the published one and was accepted anyway (`--allow-other`)."""
     accepted: str = ""
     """The licence that was accepted for the download."""
 
     def unchanged(self, file: Path) -> bool:
-        """Whether size and time are still the same, so that its bytes need not be read again."""
+        """Whether size and modification time are still the same, so that the SHA-256 need not be checked again."""
         stat = file.stat()
         return stat.st_size == self.bytes and stat.st_mtime_ns == self.mtime_ns
 
     def seen(self, file: Path) -> Receipt:
-        """The receipt of the same bytes with the file's time of today."""
+        """A receipt for the same bytes with the file's current modification time."""
         return replace(self, mtime_ns=file.stat().st_mtime_ns)
 
 
 def new_receipt(file: Path, sha256: str, source: str, other: bool = False, accepted: str = "") -> Receipt:
-    """A receipt for a file of this digest."""
+    """A receipt for a file with this SHA-256, as of now."""
     stat, now = file.stat(), datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Receipt(sha256, stat.st_size, stat.st_mtime_ns, source, now, other, accepted)
 
 
 def write_receipt(folder: Path, receipt: Receipt) -> None:
-    """Put a receipt beside its file."""
+    """Write the receipt of a folder."""
     write_json(folder / RECEIPT, asdict(receipt))
 
 
 def read_receipt(folder: Path) -> Receipt | None:
-    """The receipt in a folder; None where there is none that can be read."""
+    """The receipt of a folder; None if it is missing or not readable."""
     content = read_json(folder / RECEIPT)
     try:
         return Receipt(**content)

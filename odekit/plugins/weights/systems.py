@@ -1,4 +1,4 @@
-"""Which system a set of named tensors belongs to, so that a wrong file is named and not only refused."""
+"""Recognise the published network that a set of named tensors belongs to, so that errors can name a wrong file."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "a DDIM prior": ("conv_in.weight", "temb.dense.0.weight"),
     "a diffusers UNet": ("conv_in.weight", "time_embedding.linear_1.weight"),
 }
-"""Tensors that tell a system; the first line that fits is taken."""
+"""Names of tensors that identify each system; the first match is used."""
 
 
 def known_system(names: Container[str]) -> str | None:
-    """The system by its tensors' names, from the table alone."""
-    for system, signs in SYSTEMS.items():
-        if all(name in names for name in signs):
+    """The system with these tensor names according to `SYSTEMS`; None if unknown."""
+    for system, required in SYSTEMS.items():
+        if all(name in names for name in required):
             return system
     return None
 
 
 def system_of(tensors: Mapping[str, object]) -> str | None:
-    """The system by its tensors' names; what spandrel knows beside the table where it is installed; else None."""
-    found = known_system(tensors)
-    if found is not None:
-        return found
+    """The system with these tensors according to `SYSTEMS`, or else to spandrel if installed; None if unknown."""
+    system = known_system(tensors)
+    if system is not None:
+        return system
     try:
         from spandrel import MAIN_REGISTRY
     except ImportError:

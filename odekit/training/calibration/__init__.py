@@ -1,1 +1,1 @@
-"""Calibrations of the damage meter, the colour correction and the spectrum."""
+"""Calibrations: the damage meter (`meter`), the colour correction (`colour`) and the spectrum of faces (`spectrum`)."""

@@ -1,9 +1,10 @@
-"""FILL training.calibration.colour."""
+"""Fits the colour correction: colour statistics and fog by ridge regression, its gates by logistic regression."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +12,16 @@ from numpy.typing import NDArray
 from odekit.core.image import Image
 from odekit.evaluation.degrade.recipe import damage
 from odekit.evaluation.experiments.faces import Pictures
+from odekit.images.colour import LUMA_CHROMA
 from odekit.parts.corruptions.kinds import KINDS
-from odekit.parts.repair.colour import ColourCorrection, best_fog, best_numbers, low, statistics
+from odekit.parts.repair.colour import ColourCorrection, coefficients, low, moments, rest, size, statistics
 
 Array = NDArray[np.float64]
 COLOUR_KINDS, SEVERITY = ("brightness", "contrast", "fog", "saturate"), 4
 
 
 def examples(faces: Pictures, seed: int) -> Iterator[tuple[Image, Image, str, int]]:
-    """(clean, damaged, kind, severity): colour damage of every severity often, other kinds in turn, and none."""
+    """(clean, damaged, kind, severity): each face undamaged, with each colour damage, and with two other kinds."""
     others = [kind for kind in KINDS if kind not in COLOUR_KINDS]
     for i, face in enumerate(faces):
         clean = Image.from_uint8(face)
@@ -33,44 +35,72 @@ def examples(faces: Pictures, seed: int) -> Iterator[tuple[Image, Image, str, in
 
 
 def calibrate(faces: Pictures, seed: int = 0, ridge: float = 10.0, spared: float = 0.999) -> ColourCorrection:
-    """The numbers by ridge regression on colour damage, the gates by logistic regression.
+    """Fit the colour correction to faces with known damage.
 
-    Faint colour damage (severities 1 and 2) counts for neither side of the first gate. Its threshold spares the share
-    `spared` of the pictures whose colours are whole.
+    Args:
+        faces: clean, uint8 (N, S, S, 3).
+        seed: of the damage.
+        ridge: the penalty of all regressions.
+        spared: the share of images with undamaged colours that the threshold of the first gate leaves unchanged. Mild
+            colour damage (severities 1 and 2) counts for neither class of that gate.
     """
-    stats, numbers, lows, fogs, label, fog = [], [], [], [], [], []
-    for clean, hurt, kind, severity in examples(faces, seed):
-        stats.append(statistics(hurt.pixels))
-        numbers.append(best_numbers(hurt.pixels, clean.pixels))
-        lows.append(low(hurt.pixels))
-        fogs.append(best_fog(hurt.pixels, clean.pixels))
-        label.append(0 if kind not in COLOUR_KINDS else 1 if severity > 2 else -1)
+    stats, numbers, lows, fogs, labels, fog = [], [], [], [], [], []
+    for clean, damaged, kind, severity in examples(faces, seed):
+        stats.append(statistics(damaged.pixels))
+        numbers.append(best_numbers(damaged.pixels, clean.pixels))
+        lows.append(low(damaged.pixels))
+        fogs.append(best_fog(damaged.pixels, clean.pixels))
+        labels.append(0 if kind not in COLOUR_KINDS else 1 if severity > 2 else -1)
         fog.append(kind == "fog")
-    raw, coefficients, side, foggy = np.array(stats), np.array(lows), np.array(label), np.array(fog)
-    made = ColourCorrection(
+    raw, low_coefficients, label, foggy = np.array(stats), np.array(lows), np.array(labels), np.array(fog)
+    scaling = ColourCorrection(
         raw.mean(0), np.maximum(raw.std(0), 1e-6), np.zeros(0), np.zeros(0), np.zeros(1), np.zeros(0),
-        coefficients[foggy].mean(0), np.maximum(coefficients[foggy].std(0), 1e-6), np.zeros(0),
+        low_coefficients[foggy].mean(0), np.maximum(low_coefficients[foggy].std(0), 1e-6), np.zeros(0),
     )  # fmt: skip
-    terms, hurt_ones, clear = made.terms(raw), side != 0, (side != 0) & ~foggy
-    gate = logistic(terms[side >= 0], side[side >= 0].astype(np.float64), ridge)
+    terms, recoloured = scaling.terms(raw), label != 0
+    clear = recoloured & ~foggy
+    gate = logistic(terms[label >= 0], label[label >= 0].astype(np.float64), ridge)
     return replace(
-        made,
+        scaling,
         numbers=solve(terms[clear], np.array(numbers)[clear], ridge).T,
         gate=gate,
-        threshold=np.array([max(0.0, float(np.quantile(terms[side == 0] @ gate, spared)))]),
-        fog_gate=logistic(terms[hurt_ones], foggy[hurt_ones].astype(np.float64), ridge),
-        fog=solve(made.with_low(terms, coefficients)[foggy], np.array(fogs)[foggy], ridge).T,
+        threshold=np.array([max(0.0, float(np.quantile(terms[label == 0] @ gate, spared)))]),
+        fog_gate=logistic(terms[recoloured], foggy[recoloured].astype(np.float64), ridge),
+        fog=solve(scaling.with_low(terms, low_coefficients)[foggy], np.array(fogs)[foggy], ridge).T,
     )
+
+
+def choose_faces(train: Pictures, limit: int) -> Pictures:
+    """A fixed random choice of at most `limit` faces."""
+    return train[np.random.Generator(np.random.PCG64(6)).permutation(len(train))[:limit]]
+
+
+def best_numbers(damaged: NDArray[np.float32], clean: NDArray[np.float32]) -> Array:
+    """The five numbers that bring a damaged image closest to the clean one (least squares over pixels)."""
+    a, b = (LUMA_CHROMA @ p.reshape(3, -1).astype(np.float64) for p in (damaged, clean))
+    means, deviations = moments(a)
+    wanted = b.mean(1)
+    products = ((a - means) * (b - wanted[:, None])).mean(1)
+    spread, colour = products[0] / deviations[0], products[1:].mean() / deviations[1]
+    return np.array([wanted[0], spread, wanted[1], wanted[2], colour])
+
+
+def best_fog(damaged: NDArray[np.float32], clean: NDArray[np.float32]) -> Array:
+    """The argument of `defogged` that brings a damaged image closest to the clean one."""
+    targets = [low(clean)]
+    for part, goal in zip(rest(coefficients(damaged)), rest(coefficients(clean)), strict=True):
+        targets.append(np.array([(part * goal).sum() / size(part) / (part.shape[1] * part.shape[2])]))
+    return np.concatenate(targets)
 
 
 def solve(terms: Array, wanted: Array, ridge: float) -> Array:
     """Weights (p, k) of a ridge regression."""
-    found = np.linalg.solve(terms.T @ terms + ridge * np.eye(terms.shape[1]), terms.T @ wanted)
-    return np.asarray(found, np.float64)
+    weights = np.linalg.solve(terms.T @ terms + ridge * np.eye(terms.shape[1]), terms.T @ wanted)
+    return np.asarray(weights, np.float64)
 
 
 def logistic(terms: Array, label: Array, ridge: float, rounds: int = 30) -> Array:
-    """Weights of a penalised logistic regression, by iteratively reweighted least squares; sides count the same."""
+    """Weights of a penalised logistic regression with balanced classes, by iteratively reweighted least squares."""
     share = np.where(label > 0, 0.5 / label.mean(), 0.5 / (1 - label.mean()))
     weights = np.zeros(terms.shape[1])
     for _ in range(rounds):
@@ -79,3 +109,10 @@ def logistic(terms: Array, label: Array, ridge: float, rounds: int = 30) -> Arra
         bend = (terms * (share * np.maximum(p * (1 - p), 1e-6))[:, None]).T @ terms + ridge * np.eye(len(weights))
         weights = weights + np.linalg.solve(bend, slope)
     return weights
+
+
+def save(correction: ColourCorrection, path: Path) -> None:
+    """Write the fitted numbers to an npz file, in float32."""
+    np.savez_compressed(
+        path, **{one.name: getattr(correction, one.name).astype(np.float32) for one in fields(ColourCorrection)}
+    )

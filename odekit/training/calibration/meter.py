@@ -1,35 +1,75 @@
-"""Fits the meter of `iterations: auto`: the gain of each strength as a linear function of the readings."""
+"""Fits the damage meter of `iterations: auto`: the gain of each strength as a linear function of the readings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.evaluation.experiments.faces import Pictures
+from odekit.evaluation.experiments.faces import Pictures, train_faces
 from odekit.parts.enhancers.calibration import Calibration, Strength
-from odekit.training.calibration.treated import STRENGTHS, Treated
+from odekit.training.calibration.treated import STRENGTHS, Treated, open_restore, plain_and_prepared_cases, treat
 
 Array = NDArray[np.float64]
 RIDGES = (1.0, 3.0, 10.0, 30.0)
-"""Penalties that are tried; the one with the smallest leave-one-out error is taken."""
+"""Candidate penalties; the one with the smallest leave-one-out error is used."""
 SSIM_WEIGHT = 10.0
-"""dB that one unit of SSIM counts."""
-HELD = (-6.0, 12.0)
-"""dB within which a picture's gain counts, so that none rules the fit."""
+"""Weight of SSIM in the combined gain: dB for one unit of SSIM."""
+GAIN_RANGE = (-6.0, 12.0)
+"""dB to which the combined gain of an image is clipped, so that no image dominates the fit."""
 
 
-def chosen(train: Pictures, limit: int) -> Pictures:
-    """Training faces to calibrate on: a fixed random choice."""
+def calibrate(
+    chain: str,
+    data: Path | None,
+    limit: int = 128,
+    *,
+    seed: int = 0,
+    keep: Path | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Calibration:
+    """Fit the meter of a chain on training faces with known damage.
+
+    Args:
+        chain: a chain that begins with `restore`; prior and inverter are taken from it.
+        data: aligned faces with a training split.
+        limit: at most this many faces.
+        seed: of damage and noise.
+        keep: a folder for finished results; nothing in it is computed again.
+        progress: called with a line of text after each batch.
+
+    Raises:
+        ConfigError: the chain begins with another stage.
+        InputError: no training faces.
+    """
+    session, stage = open_restore(chain, batch_size=8, enhancer="none")
+    pictures = choose_faces(train_faces(data, stage.prior.shape[1]), limit)
+    cases = plain_and_prepared_cases(pictures, seed, lambda image: stage.taken(image)[0])
+    treated = treat(cases, stage.inverter, stage.prior, seed=seed, keep=keep, progress=progress)
+    gains = {one.name: combined_gain(treated, one.name) for one in STRENGTHS}
+    levels, digests = stage.inverter.levels, list(session.weights().values())
+    level, digest = levels.t[-1] / len(levels.schedule), digests[0] if digests else None
+    about = {"faces": describe_faces(pictures, "train"), "seed": seed}
+    return fit(treated.readings, gains, STRENGTHS, about, level, digest)
+
+
+def describe_faces(pictures: Pictures, split: str) -> str:
+    """The faces and their damage in one line."""
+    return f"{len(pictures)} {split} faces, 20 kinds of damage, severities 0 to 5"
+
+
+def choose_faces(train: Pictures, limit: int) -> Pictures:
+    """A fixed random choice of at most `limit` faces."""
     return train[np.random.Generator(np.random.PCG64(5)).permutation(len(train))[:limit]]
 
 
-def worth(treated: Treated, name: str) -> Array:
-    """What a strength gained on each picture, dB: PSNR and `SSIM_WEIGHT` times SSIM."""
-    found: Array = treated.gain(name) + SSIM_WEIGHT * (treated.ssim[name] - treated.ssim["none"])
-    return np.clip(found, *HELD)
+def combined_gain(treated: Treated, name: str) -> Array:
+    """The gain of a strength on each image, dB: PSNR plus `SSIM_WEIGHT` times SSIM, clipped to `GAIN_RANGE`."""
+    gain: Array = treated.gain(name) + SSIM_WEIGHT * (treated.ssim[name] - treated.ssim["none"])
+    return np.clip(gain, *GAIN_RANGE)
 
 
 def fit(
@@ -44,6 +84,14 @@ def fit(
 
     The penalty is the one of `RIDGES` with the smallest mean squared leave-one-out error (closed form: residual over
     one minus leverage).
+
+    Args:
+        readings: of the meter, one mapping for each image.
+        gains: of each image in dB, by strength.
+        strengths: that the meter chooses from.
+        about: a description of the faces, stored with the calibration.
+        level: of the latents that were read, as a fraction of the schedule.
+        digest: SHA-256 of the prior's weights.
     """
     names = tuple(readings[0])
     raw = np.array([[one[name] for name in names] for one in readings])
@@ -55,7 +103,7 @@ def fit(
     bias, weights = solve(z, wanted, ridge)
     return Calibration(
         tuple(strengths), names, tuple(centre.tolist()), tuple(scale.tolist()), tuple(bias.tolist()),
-        tuple(map(tuple, weights.T.tolist())), caution(left[ridge], wanted), level, digest,
+        tuple(map(tuple, weights.T.tolist())), fit_threshold(left[ridge], wanted), level, digest,
         {**(about or {}), "ridge": ridge},
     )  # fmt: skip
 
@@ -69,7 +117,7 @@ def solve(z: Array, wanted: Array, ridge: float) -> tuple[Array, Array]:
 
 
 def leave_one_out(z: Array, wanted: Array, ridge: float) -> Array:
-    """Each picture's promises by a fit without it, in closed form."""
+    """The gains that a fit without the image predicts for it, in closed form."""
     bias, weights = solve(z, wanted, ridge)
     centred = z - z.mean(0)
     hat = centred @ np.linalg.solve(centred.T @ centred + ridge * np.eye(z.shape[1]), centred.T) + 1 / len(z)
@@ -77,17 +125,17 @@ def leave_one_out(z: Array, wanted: Array, ridge: float) -> Array:
     return wanted - residual
 
 
-def caution(promised: Array, wanted: Array) -> float:
-    """The highest promise to ask for that loses nothing: what is in doubt is left alone.
+def fit_threshold(predicted: Array, measured: Array) -> float:
+    """The predicted gain below which an image stays unchanged, in dB; both arguments are (images, strengths).
 
-    On pictures that the fit did not see the mean gain hardly depends on it. So it is the highest bound whose mean gain
-    is within one standard error (of the difference, paired) of the best bound's: the one-standard-error rule of
-    Breiman, Friedman, Olshen and Stone, Classification and Regression Trees (1984).
+    On images outside the fit the mean gain hardly depends on the threshold. So it is the highest threshold whose mean
+    gain is within one standard error (paired) of the best threshold's: the one-standard-error rule of Breiman,
+    Friedman, Olshen and Stone, Classification and Regression Trees (1984).
     """
-    best = promised.argmax(1)
-    promise, gain = promised.max(1), wanted[np.arange(len(wanted)), best]
-    bounds = np.linspace(0, 3, 31)
-    gained = np.where(promise > bounds[:, None], gain, 0)
-    lost = gained[int(gained.mean(1).argmax())] - gained
-    within = lost.mean(1) <= lost.std(1) / np.sqrt(len(promise))
-    return float(bounds[within].max())
+    best = predicted.argmax(1)
+    prediction, gain = predicted.max(1), measured[np.arange(len(measured)), best]
+    thresholds = np.linspace(0, 3, 31)
+    gained = np.where(prediction > thresholds[:, None], gain, 0)
+    loss = gained[int(gained.mean(1).argmax())] - gained
+    within = loss.mean(1) <= loss.std(1) / np.sqrt(len(prediction))
+    return float(thresholds[within].max())

@@ -1,4 +1,4 @@
-"""Faces of known damage, each treated with every strength: what the meter learns from and is judged by."""
+"""Faces with known damage, restored with every strength: the data that fits the damage meter and evaluates it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.chains.chain import Chain
+from odekit.chains.session import Session
 from odekit.core.image import Image
-from odekit.core.interfaces import Inverter, Prior
+from odekit.core.interfaces import Enhancer, Inverter, Prior
+from odekit.errors import ConfigError
 from odekit.evaluation.degrade.recipe import damage
 from odekit.evaluation.experiments.faces import Pictures
 from odekit.parts.corruptions.kinds import PAPER_KINDS
 from odekit.parts.enhancers.calibration import Strength
+from odekit.parts.stages.restore import RestoreStage
 
+Array = NDArray[np.float64]
 CEILING = 40.0
-"""dB beyond which nobody sees a difference; an undamaged picture's PSNR counts as this."""
+"""dB above which differences are invisible; the PSNR of an undamaged image counts as this."""
 STRENGTHS = (
     Strength("faint", (0.035, 0.06), 3, 0.2, 1 / 3),
     Strength("light", (0.08, 0.16), 3, 0.2, 0.5),
@@ -26,12 +31,12 @@ STRENGTHS = (
     Strength("strong", (0.08, 0.16, 0.25), 5, 0.2, 1 / 3),
     Strength("heavy", (0.08, 0.16, 0.25, 0.36), 4, 0.2, 0.5),
 )
-"""What the meter chooses from: rising levels and numbers of updates."""
+"""The strengths that the meter chooses from: rising levels and numbers of updates."""
 
 
 @dataclass(frozen=True)
 class Cases:
-    """Clean faces uint8 (N, S, S, 3), their damaged pictures as they are inverted, and what was done to them."""
+    """Clean faces uint8 (N, S, S, 3), their damaged images as they are inverted, and the damage."""
 
     clean: Pictures
     damaged: tuple[Image, ...]
@@ -39,38 +44,38 @@ class Cases:
     severities: tuple[int, ...]
 
 
-def known(pictures: Pictures, seed: int = 0, taken: Callable[[Image], Image] = lambda image: image) -> Cases:
-    """Every sixth picture undamaged, the others with the paper's 20 kinds in turn at severities 1 to 5 in turn.
+def damaged_cases(pictures: Pictures, seed: int = 0, prepare: Callable[[Image], Image] = lambda image: image) -> Cases:
+    """Every sixth face undamaged, the others with the paper's 20 kinds in turn at severities 1 to 5 in turn.
 
     Args:
         pictures: clean faces.
         seed: of the damage.
-        taken: what the chain does to a face before it inverts it (blur and colours undone).
+        prepare: what the chain does to a face before it inverts it (correction of blur and colours).
     """
     kinds, severities, images = [], [], []
     for i, picture in enumerate(pictures):
-        number, kinds_there_are = i - i // 6, len(PAPER_KINDS)
-        kind = PAPER_KINDS[number % kinds_there_are]
-        severity = 0 if i % 6 == 5 else 1 + (2 * number + number // kinds_there_are) % 5
+        number, count = i - i // 6, len(PAPER_KINDS)
+        kind = PAPER_KINDS[number % count]
+        severity = 0 if i % 6 == 5 else 1 + (2 * number + number // count) % 5
         image = Image.from_uint8(picture)
-        images.append(taken(damage(image, kind, seed, severity) if severity else image))
+        images.append(prepare(damage(image, kind, seed, severity) if severity else image))
         kinds.append(kind if severity else "clean")
         severities.append(severity)
     return Cases(pictures, tuple(images), tuple(kinds), tuple(severities))
 
 
-def both(pictures: Pictures, seed: int, taken: Callable[[Image], Image]) -> Cases:
-    """Damaged faces as they are, and once more those that a chain changes before it inverts them.
+def plain_and_prepared_cases(pictures: Pictures, seed: int, prepare: Callable[[Image], Image]) -> Cases:
+    """`damaged_cases` without `prepare`, followed by those with it that differ.
 
-    A meter that learnt from both serves chains that undo blur and colours and chains that do not.
+    A meter fitted to both serves chains with and without correction of blur and colours.
     """
-    plain, ready = known(pictures, seed), known(pictures, seed, taken)
-    same = zip(plain.damaged, ready.damaged, strict=True)
-    changed = [i for i, (a, b) in enumerate(same) if not np.array_equal(a.pixels, b.pixels)]
+    plain, prepared = damaged_cases(pictures, seed), damaged_cases(pictures, seed, prepare)
+    pairs = zip(plain.damaged, prepared.damaged, strict=True)
+    changed = [i for i, (a, b) in enumerate(pairs) if not np.array_equal(a.pixels, b.pixels)]
     every = [*range(len(pictures)), *changed]
     return Cases(
         pictures[every],
-        plain.damaged + tuple(ready.damaged[i] for i in changed),
+        plain.damaged + tuple(prepared.damaged[i] for i in changed),
         tuple(plain.kinds[i] for i in every),
         tuple(plain.severities[i] for i in every),
     )
@@ -78,20 +83,40 @@ def both(pictures: Pictures, seed: int, taken: Callable[[Image], Image]) -> Case
 
 @dataclass(frozen=True)
 class Treated:
-    """What became of the cases. Tables are (strength, picture)."""
+    """The cases restored with every strength. Mappings are by strength; `none` is the input."""
 
     readings: tuple[Mapping[str, float], ...]
+    """The readings of the damage meter for each case."""
     outputs: Mapping[str, Pictures]
-    """By strength, `none` (the input) among them."""
-    psnr: Mapping[str, NDArray[np.float64]]
-    ssim: Mapping[str, NDArray[np.float64]]
+    psnr: Mapping[str, Array]
+    ssim: Mapping[str, Array]
     calls: Mapping[str, int]
-    """Of a strength alone, inversion and way down included."""
+    """Network calls of a strength, inversion and decoding included."""
 
-    def gain(self, name: str) -> NDArray[np.float64]:
-        """dB over the input, undamaged pictures counting as `CEILING`."""
-        found: NDArray[np.float64] = np.minimum(self.psnr[name], CEILING) - np.minimum(self.psnr["none"], CEILING)
-        return found
+    def gain(self, name: str) -> Array:
+        """PSNR gain over the input in dB; PSNR is capped at `CEILING`."""
+        gain: Array = np.minimum(self.psnr[name], CEILING) - np.minimum(self.psnr["none"], CEILING)
+        return gain
+
+
+def open_restore(chain: str, *, seed: int = 0, batch_size: int = 1, enhancer: str = "") -> tuple[Session, RestoreStage]:
+    """An open session of a chain whose first stage is `restore`, and that stage.
+
+    Args:
+        chain: its name or path.
+        seed: of the session.
+        batch_size: of network calls.
+        enhancer: an enhancer in place of the chain's own.
+
+    Raises:
+        ConfigError: the chain begins with another stage.
+    """
+    settings = [f"restore.enhancer={{use: {enhancer}}}"] if enhancer else []
+    session = Chain.load(chain, settings).open(seed=seed, batch_size=batch_size)
+    stage = session.stages[0][1]
+    if not isinstance(stage, RestoreStage):
+        raise ConfigError(f"the chain '{chain}' does not begin with restore; name one that does")
+    return session, stage
 
 
 def treat(
@@ -103,20 +128,22 @@ def treat(
     seed: int = 0,
     batch: int = 8,
     keep: Path | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> Treated:
-    """Invert each picture once, then come down with each strength.
+    """Invert each image once, then decode it with each strength.
 
     Args:
-        cases: what is treated.
+        cases: the damaged images.
         inverter: as in the chain that the calibration is for.
         prior: likewise.
-        strengths: what is tried.
+        strengths: to decode with.
         seed: of the noise; the same as in a run of the chain.
-        batch: pictures at a time.
-        keep: a folder for what is finished, so that nothing is computed twice.
-        tell: is told how far it is.
+        batch: images at a time.
+        keep: a folder for finished results; nothing in it is computed again.
+        progress: called with a line of text after each batch.
     """
+    import torch
+
     from odekit.parts.enhancers.damage_meter import read_latents
 
     outputs: dict[str, list[Pictures]] = {one.name: [] for one in strengths}
@@ -125,59 +152,71 @@ def treat(
         file = None if keep is None else keep / f"{start}.npz"
         if file is not None and file.is_file():
             with np.load(file) as stored:
-                tops, pictures = (stored["clean"], stored["latent"]), {k: stored[k] for k in outputs}
+                clean, latent, pictures = stored["clean"], stored["latent"], {name: stored[name] for name in outputs}
         else:
-            tops, pictures = _some(cases.damaged[start : start + batch], inverter, prior, strengths, seed)
+            enhancers = {one.name: langevin(one, prior) for one in strengths}
+            clean, latent, pictures = decode_with_each(
+                cases.damaged[start : start + batch], inverter, prior, enhancers, seed
+            )
             if file is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                np.savez_compressed(file, clean=tops[0], latent=tops[1], **pictures)  # type: ignore[arg-type]
-        import torch
-
-        readings += read_latents(torch.from_numpy(tops[0]), torch.from_numpy(tops[1]))
-        for name, made in pictures.items():
-            outputs[name].append(made)
-        tell(f"{min(start + batch, len(cases.damaged))} of {len(cases.damaged)} pictures")
+                np.savez_compressed(file, clean=clean, latent=latent, **pictures)  # type: ignore[arg-type]
+        readings += read_latents(torch.from_numpy(clean), torch.from_numpy(latent))
+        for name, decoded in pictures.items():
+            outputs[name].append(decoded)
+        progress(f"{min(start + batch, len(cases.damaged))} of {len(cases.damaged)} pictures")
     every = {"none": np.stack([image.to_uint8() for image in cases.damaged])}
     every |= {name: np.concatenate(parts) for name, parts in outputs.items()}
-    scores = {name: measure(made, cases.clean) for name, made in every.items()}
-    calls = {one.name: 2 * len(inverter.levels) + one.iterations * len(one.levels) for one in strengths}
+    scores = {name: psnr_and_ssim(decoded, cases.clean) for name, decoded in every.items()}
+    round_trip = 2 * len(inverter.levels)
+    calls = {one.name: round_trip + one.iterations * len(one.levels) for one in strengths}
     return Treated(
         tuple(readings), every, {k: v[0] for k, v in scores.items()}, {k: v[1] for k, v in scores.items()},
-        {"none": 2 * len(inverter.levels)} | calls,
+        {"none": round_trip} | calls,
     )  # fmt: skip
 
 
-def _some(
-    images: Sequence[Image], inverter: Inverter, prior: Prior, strengths: Sequence[Strength], seed: int
-) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], dict[str, Pictures]]:
+def langevin(strength: Strength, prior: Prior) -> Enhancer:
+    """The Langevin enhancer of a strength."""
+    from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
+
+    return LangevinEnhancer(
+        Langevin(
+            levels=list(strength.levels), iterations=strength.iterations, temperature=strength.temperature,
+            step=strength.rate * prior.schedule.sigma_ref**2,
+        )
+    )  # fmt: skip
+
+
+def decode_with_each(
+    images: Sequence[Image], inverter: Inverter, prior: Prior, enhancers: Mapping[str, Enhancer], seed: int
+) -> tuple[Array, Array, dict[str, Pictures]]:
+    """Images in model space, their latents, and the images decoded with each enhancer, by its name.
+
+    The noise is that of a run whose first stage is `restore`.
+    """
     import torch
 
     from odekit.core.image import from_state, stack
     from odekit.core.noise import BatchNoise, ImageNoise, stream
     from odekit.edit import decode
-    from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
 
     with torch.inference_mode():
         clean = stack(images)
-        top = inverter.invert(clean, BatchNoise([]))
-        made = {}
-        for one in strengths:
+        latent = inverter.invert(clean, BatchNoise([]))
+        decoded = {}
+        for name, enhancer in enhancers.items():
             rng = BatchNoise([ImageNoise(stream(seed, image.origin, "0", image.face, 0)) for image in images])
-            fixed = Langevin(
-                levels=list(one.levels), iterations=one.iterations, temperature=one.temperature,
-                step=one.rate * prior.schedule.sigma_ref**2,
-            )  # fmt: skip
-            acting = fixed.acts_on(inverter.levels)
-            x = decode(top, inverter, LangevinEnhancer(fixed), acting, prior, rng).x
-            made[one.name] = np.stack([i.with_pixels(p).to_uint8() for i, p in zip(images, from_state(x), strict=True)])
-    return (clean.numpy(), top.x.numpy()), made
+            x = decode(latent, inverter, enhancer, enhancer.acts_on(inverter.levels), prior, rng).x
+            decoded[name] = np.stack([Image(pixels).to_uint8() for pixels in from_state(x)])
+    return clean.numpy(), latent.x.numpy(), decoded
 
 
-def measure(made: Pictures, clean: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """PSNR and SSIM of each picture."""
+def psnr_and_ssim(pictures: Pictures, clean: Pictures) -> tuple[Array, Array]:
+    """PSNR and SSIM of each image."""
     from odekit.parts.metrics.psnr import PsnrMetric
     from odekit.parts.metrics.ssim import SsimMetric
 
-    pairs = [(Image.from_uint8(a), Image.from_uint8(b)) for a, b in zip(made, clean, strict=True)]
+    pairs = [(Image.from_uint8(a), Image.from_uint8(b)) for a, b in zip(pictures, clean, strict=True)]
     psnr, ssim = PsnrMetric(), SsimMetric()
     return np.array([psnr.measure(*p) for p in pairs]), np.array([ssim.measure(*p) for p in pairs])

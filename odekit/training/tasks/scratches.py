@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.core.psnr import psnr_of
 from odekit.errors import WeightsError
 from odekit.training import run_folder as folders
 from odekit.training import seeding
@@ -20,7 +21,6 @@ from odekit.training.data.faces import Faces
 from odekit.training.options.scratches import EIGHT, Damage, MenderOptions
 from odekit.training.tasks import sheet
 from odekit.training.tasks.prior_validation import SEED
-from odekit.training.tasks.upsampler import psnr
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -108,7 +108,7 @@ class MenderTask:
                 losses.append(figures["clean-false"] * 100)
                 continue
             after, before = (float(((each - whole) ** 2).mean()) for each in (mended, bad))
-            figures[f"{kind}-gain"] = psnr(max(after, 1e-9)) - psnr(before)
+            figures[f"{kind}-gain"] = psnr_of(max(after, 1e-9)) - psnr_of(before)
             figures[f"{kind}-found"] = float((hit * shown).sum() / shown.sum().clamp(min=1))
             figures[f"{kind}-wrong"] = float((hit * (1 - shown)).sum() / hit.sum().clamp(min=1))
             losses.append(after / before)

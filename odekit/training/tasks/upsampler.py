@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,11 +202,6 @@ def dissimilarity(said: Tensor, large: Tensor, window: int = 7, stride: int = 3)
     alike = (2 * (xy - mx * my) + c2) / (xx - mx * mx + yy - my * my + c2)
     out: Tensor = 1 - (near * alike).mean((1, 2, 3))
     return out
-
-
-def psnr(mse: float) -> float:
-    """Peak signal-to-noise ratio in decibels of a mean squared error, peak 1."""
-    return -10 * math.log10(mse)
 
 
 def _error(said: Tensor, truth: Tensor) -> float:

@@ -1,47 +1,21 @@
-"""Samplers against closed forms and against k-diffusion; guidance; grids."""
+"""Samplers against closed forms; guidance; grids."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from odekit_diffbir import edm
 from odekit_diffbir.options import Diffbir
-from odekit_diffbir.parity_samplers import MEAN, VARIANCE, Gaussian
 from odekit_diffbir.samplers import ddim, guided, sample, spaced
 from odekit_diffbir.schedule import LatentSchedule, ddim_timesteps, guidance, spaced_timesteps
 
 from odekit.core.noise import ImageNoise, Replay, SharedNoise, ZeroNoise, stream
 from odekit.errors import ConfigError
-from odekit.testing.goldens import deviation
 
-KDIFFUSION = dict(np.load(Path(__file__).parent / "data" / "k_diffusion.npz"))
+from .parity_samplers import MEAN, VARIANCE, Gaussian
+
 MU, VAR = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (MEAN, VARIANCE))
-
-
-class Stored:
-    """The denoiser of the stored runs, on their grid."""
-
-    sigmas = tuple(map(float, KDIFFUSION["sigmas"]))
-    mu, var = (torch.tensor(v, dtype=torch.float64).view(1, 2, 1, 1) for v in ((0.3, -0.5), (0.25, 1.0)))
-
-    def __call__(self, z, i):
-        s = self.sigmas[i]
-        return self.mu + self.var / (self.var + s * s) * (z - self.mu) + 0.1 * torch.tanh(z / (1 + s))
-
-
-@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-def test_3m_sde_is_that_of_k_diffusion(eta):
-    out = edm.dpmpp_3m_sde(
-        Stored(), torch.from_numpy(KDIFFUSION["start"]), SharedNoise(Replay(KDIFFUSION["noise"])), eta
-    )
-    assert deviation(out.numpy(), KDIFFUSION[f"dpmpp_3m_sde_eta{eta:g}"]) <= 1e-12
-
-
-def test_2m_is_that_of_k_diffusion():
-    out = edm.dpmpp_2m(Stored(), torch.from_numpy(KDIFFUSION["start"]))
-    assert deviation(out.numpy(), KDIFFUSION["dpmpp_2m"]) <= 1e-12
 
 
 def noise(seed=0):

@@ -12,7 +12,7 @@ MIRROR = "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/"
 
 @odekit.hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """The detector, the mask, their weights and their goldens."""
+    """The detector, the mask and their weights."""
     catalog.detector(
         "retinaface",
         "odekit_facexlib.detector:RetinafaceDetector",
@@ -44,5 +44,3 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         summary="face parsing, 19 classes",
         notice="trained on CelebAMask-HQ, whose pictures are for non-commercial research",
     )
-    catalog.golden("facexlib_retinaface_resnet50", "odekit_facexlib.parity:retinaface")
-    catalog.golden("facexlib_parsenet", "odekit_facexlib.parity:parsenet")

@@ -25,7 +25,7 @@ FILES = {
 
 @odekit.hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """The upsampler, its weights, ready chains, and what it computes for the goldens."""
+    """The upsampler, its weights and ready chains."""
     catalog.upsampler(
         "gfpgan",
         "odekit_gfpgan.upsampler:GfpganUpsampler",
@@ -45,6 +45,5 @@ def odekit_parts(catalog: PluginCatalog) -> None:
             summary=f"GFPGAN v{version}, 86.4 M parameters",
             notice=NOTICE,
         )
-    catalog.golden("gfpgan_v1clean_cm2", "odekit_gfpgan.parity:gfpgan")
     for name in ("gfpgan", "odedit-gfpgan", "photo-gfpgan"):
         catalog.chain(name, Path(__file__).parent / f"{name}.yaml")

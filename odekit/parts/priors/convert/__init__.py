@@ -1,4 +1,4 @@
-"""Checkpoints of other programs as diffusers folders: `odekit weights convert`. Importing this loads no torch."""
+"""Converts checkpoints of other programs to diffusers folders: `odekit weights convert`. Loads no torch on import."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Networks of the DDIM programs (ermongroup/ddim, SDEdit, pytorch_diffusion) in diffusers' terms.
+"""Converts networks of the DDIM programs (ermongroup/ddim, SDEdit, pytorch_diffusion) to diffusers.
 
 Architecture: DDPM (arXiv:2006.11239, appendix B) in PyTorch: timesteps as [sin, cos] with divisor half - 1, group norms
-of 32 groups and epsilon 1e-6, one attention head, zeros on the right and bottom only before a strided convolution.
+of 32 groups and epsilon 1e-6, one attention head, zero padding on the right and bottom only before a strided
+convolution.
 """
 
 from __future__ import annotations
@@ -27,26 +28,26 @@ RESNET = {
 
 
 def convert_ddim(tensors: Mapping[str, Tensor], *, image_size: int) -> Converted:
-    """A DDIM state dict as a `UNet2DModel`; everything but the picture's side is read from the tensors.
+    """Convert a DDIM state dict to a `UNet2DModel`; everything but the image size is read from the tensors.
 
     Raises:
-        WeightsError: the network has parts that UNet2DModel cannot express, or tensors are missing.
+        WeightsError: the network has parts that UNet2DModel does not support, or tensors are missing.
     """
-    move = Renaming(dict(tensors))
-    levels = _count(move, "down.{}.block")
-    blocks = _count(move, "down.0.block.{}")
+    renaming = Renaming(dict(tensors))
+    levels = _count(renaming, "down.{}.block")
+    blocks = _count(renaming, "down.0.block.{}")
     if not levels or not blocks:
-        raise WeightsError("there are no down.0.block tensors: this is no network of the DDIM programs")
-    widths = [move.shape(f"down.{level}.block.0.conv1.weight")[0] for level in range(levels)]
-    into, out = move.shape("conv_in.weight")[1], move.shape("conv_out.weight")[0]
-    down = [_attention(move, f"down.{level}", blocks) for level in range(levels)]
-    up = [_attention(move, f"up.{level}", blocks + 1) for level in reversed(range(levels))]
+        raise WeightsError("there are no down.0.block tensors: this is not a network of the DDIM programs")
+    widths = [renaming.shape(f"down.{level}.block.0.conv1.weight")[0] for level in range(levels)]
+    inputs, outputs = renaming.shape("conv_in.weight")[1], renaming.shape("conv_out.weight")[0]
+    down = [_attention(renaming, f"down.{level}", blocks) for level in range(levels)]
+    up = [_attention(renaming, f"up.{level}", blocks + 1) for level in reversed(range(levels))]
     settings = config(
         widths,
         blocks,
         sample_size=image_size,
-        in_channels=into,
-        out_channels=out,
+        in_channels=inputs,
+        out_channels=outputs,
         down_block_types=["AttnDownBlock2D" if has else "DownBlock2D" for has in down],
         up_block_types=["AttnUpBlock2D" if has else "UpBlock2D" for has in up],
         attention_head_dim=None,
@@ -54,51 +55,53 @@ def convert_ddim(tensors: Mapping[str, Tensor], *, image_size: int) -> Converted
         flip_sin_to_cos=False,
         freq_shift=1,
         norm_eps=1e-6,
-        **time_width(move, "temb.dense.0.weight", move.shape("conv_in.weight")[0]),
+        **time_width(renaming, "temb.dense.0.weight", renaming.shape("conv_in.weight")[0]),
     )
-    _rename(move, levels, blocks, down, up)
-    return Converted(settings, move.finish())
+    _rename(renaming, levels, blocks, down, up)
+    return Converted(settings, renaming.finish())
 
 
-def _count(move: Renaming, pattern: str) -> int:
-    return sum(1 for _ in takewhile(lambda i: move.has(pattern.format(i)), count()))
+def _count(renaming: Renaming, pattern: str) -> int:
+    """Number of modules with the names `pattern`.format(0), `pattern`.format(1), ..."""
+    return sum(1 for _ in takewhile(lambda i: renaming.has(pattern.format(i)), count()))
 
 
-def _attention(move: Renaming, level: str, blocks: int) -> bool:
-    has = {move.has(f"{level}.attn.{block}") for block in range(blocks)}
+def _attention(renaming: Renaming, level: str, blocks: int) -> bool:
+    """Whether the blocks of a level have attention. Raises WeightsError if only some have."""
+    has = {renaming.has(f"{level}.attn.{block}") for block in range(blocks)}
     if len(has) != 1:
-        raise WeightsError(f"{level} has attention in some blocks only; a diffusers UNet2DModel cannot express this")
+        raise WeightsError(f"{level} has attention in some blocks only; a diffusers UNet2DModel does not support this")
     return has.pop()
 
 
-def _rename(move: Renaming, levels: int, blocks: int, down: list[bool], up: list[bool]) -> None:
-    move.layers("temb.dense", "time_embedding", {"0": "linear_1", "1": "linear_2"})
-    move.layer("conv_in", "conv_in")
+def _rename(renaming: Renaming, levels: int, blocks: int, down: list[bool], up: list[bool]) -> None:
+    renaming.layers("temb.dense", "time_embedding", {"0": "linear_1", "1": "linear_2"})
+    renaming.layer("conv_in", "conv_in")
     for level in range(levels):
         old, new = f"down.{level}", f"down_blocks.{level}"
-        _rename_level(move, old, new, blocks, down[level])
+        _rename_level(renaming, old, new, blocks, down[level])
         if level < levels - 1:
-            move.layer(f"{old}.downsample.conv", f"{new}.downsamplers.0.conv")
-    move.layers("mid.block_1", "mid_block.resnets.0", RESNET)
-    _rename_attention(move, "mid.attn_1", "mid_block.attentions.0")
-    move.layers("mid.block_2", "mid_block.resnets.1", RESNET)
-    for place in range(levels):
-        old, new = f"up.{levels - 1 - place}", f"up_blocks.{place}"
-        _rename_level(move, old, new, blocks + 1, up[place])
-        if place < levels - 1:
-            move.layer(f"{old}.upsample.conv", f"{new}.upsamplers.0.conv")
-    move.layer("norm_out", "conv_norm_out")
-    move.layer("conv_out", "conv_out")
+            renaming.layer(f"{old}.downsample.conv", f"{new}.downsamplers.0.conv")
+    renaming.layers("mid.block_1", "mid_block.resnets.0", RESNET)
+    _rename_attention(renaming, "mid.attn_1", "mid_block.attentions.0")
+    renaming.layers("mid.block_2", "mid_block.resnets.1", RESNET)
+    for i in range(levels):
+        old, new = f"up.{levels - 1 - i}", f"up_blocks.{i}"
+        _rename_level(renaming, old, new, blocks + 1, up[i])
+        if i < levels - 1:
+            renaming.layer(f"{old}.upsample.conv", f"{new}.upsamplers.0.conv")
+    renaming.layer("norm_out", "conv_norm_out")
+    renaming.layer("conv_out", "conv_out")
 
 
-def _rename_level(move: Renaming, old: str, new: str, blocks: int, attention: bool) -> None:
+def _rename_level(renaming: Renaming, old: str, new: str, blocks: int, attention: bool) -> None:
     for block in range(blocks):
-        move.layers(f"{old}.block.{block}", f"{new}.resnets.{block}", RESNET)
+        renaming.layers(f"{old}.block.{block}", f"{new}.resnets.{block}", RESNET)
         if attention:
-            _rename_attention(move, f"{old}.attn.{block}", f"{new}.attentions.{block}")
+            _rename_attention(renaming, f"{old}.attn.{block}", f"{new}.attentions.{block}")
 
 
-def _rename_attention(move: Renaming, old: str, new: str) -> None:
-    move.layer(f"{old}.norm", f"{new}.group_norm")
-    for here, there in {"q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}.items():
-        move.matrix(f"{old}.{here}", f"{new}.{there}")
+def _rename_attention(renaming: Renaming, old: str, new: str) -> None:
+    renaming.layer(f"{old}.norm", f"{new}.group_norm")
+    for old_name, new_name in {"q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}.items():
+        renaming.matrix(f"{old}.{old_name}", f"{new}.{new_name}")

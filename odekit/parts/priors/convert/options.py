@@ -1,4 +1,4 @@
-"""What a weights file cannot say about itself. Loads no torch."""
+"""Facts about a checkpoint that its tensors do not contain. Loads no torch."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ Kind = Literal["adm", "ddim"]
 
 
 class ConvertOptions(BaseModel):
-    """Facts that the converter must be told, because tensors do not show them."""
+    """Facts that the converter cannot read from the tensors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image_size: int | None = Field(default=None, ge=1)
-    """Side of the pictures in pixels. Always needed."""
+    """Side of the images in pixels. Required."""
     num_heads: int | None = Field(default=None, ge=1)
-    """ADM only: heads of every attention (its `num_heads`), or give `num_head_channels`."""
+    """ADM only: number of heads of every attention (its `num_heads`); alternatively give `num_head_channels`."""
     num_head_channels: int | None = Field(default=None, ge=1)
-    """ADM only: channels of every head; wins over `num_heads`, as in the ADM programs."""
+    """ADM only: channels of every head; takes precedence over `num_heads`, as in the ADM programs."""
     qkv_order: Literal["legacy", "new"] = "legacy"
-    """ADM only: `new` where the model was trained with `use_new_attention_order`."""
+    """ADM only: `new` if the model was trained with `use_new_attention_order`."""
     betas: Betas = Betas()
-    """Noise levels it was trained on: linear 1e-4 .. 0.02 in 1,000 steps unless said."""
+    """Noise schedule of the training; default: linear 1e-4 .. 0.02 in 1,000 steps."""
     prediction: Prediction = "epsilon"
+    """What the network predicts."""
     half: bool = False
-    """Store float16."""
+    """Store weights in float16."""

@@ -1,4 +1,4 @@
-"""Moves tensors from one naming to another and notices what was left behind."""
+"""Renames tensors, and reports tensors that were not renamed."""
 
 from __future__ import annotations
 
@@ -14,54 +14,55 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Converted:
-    """A network in diffusers' terms."""
+    """A converted network: diffusers' configuration and tensor names."""
 
     config: dict[str, Any]
     """Arguments of `UNet2DModel`."""
     tensors: dict[str, Tensor]
+    """Under diffusers' names."""
     heads: int | None = None
-    """Heads of every attention, where `config` cannot say it (see `odekit.parts.priors.metadata`)."""
+    """Number of heads of every attention, where `config` cannot express it (see `odekit.parts.priors.metadata`)."""
 
 
 @dataclass
 class Renaming:
-    """One conversion under way: `source` shrinks while `result` grows."""
+    """One conversion: its methods move tensors from `source` to `result`."""
 
     source: dict[str, Tensor]
     result: dict[str, Tensor] = field(default_factory=dict)
 
     def has(self, prefix: str) -> bool:
-        """Is there a module of this name that still has its tensors?"""
+        """Whether `source` still has tensors of this module."""
         return any(name.startswith(f"{prefix}.") for name in self.source)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor that must be there.
+        """Shape of a tensor of `source`.
 
         Raises:
-            WeightsError: it is not.
+            WeightsError: there is no such tensor.
         """
         if name not in self.source:
             raise WeightsError(f"the tensor {name} is missing: the file is damaged or of another network")
         return tuple(self.source[name].shape)
 
     def take(self, name: str) -> Tensor:
-        """A tensor that must be there; it is gone from the source afterwards."""
+        """Remove a tensor from `source` and return it. Raises WeightsError if there is no such tensor."""
         self.shape(name)
         return self.source.pop(name)
 
     def layer(self, old: str, new: str) -> None:
-        """Weight and bias of one layer, as they are."""
-        for part in ("weight", "bias"):
-            self.result[f"{new}.{part}"] = self.take(f"{old}.{part}")
+        """Move weight and bias of one layer, unchanged."""
+        for parameter in ("weight", "bias"):
+            self.result[f"{new}.{parameter}"] = self.take(f"{old}.{parameter}")
 
     def layers(self, old: str, new: str, names: Mapping[str, str]) -> None:
-        """All layers of a block by a table of names; a layer whose name ends in `?` may be absent."""
-        for here, there in names.items():
-            if not here.endswith("?") or self.has(f"{old}.{here[:-1]}"):
-                self.layer(f"{old}.{here.rstrip('?')}", f"{new}.{there}")
+        """Move the layers of a block by a table of names, old to new; an old name that ends in `?` may be absent."""
+        for old_name, new_name in names.items():
+            if not old_name.endswith("?") or self.has(f"{old}.{old_name[:-1]}"):
+                self.layer(f"{old}.{old_name.rstrip('?')}", f"{new}.{new_name}")
 
     def matrix(self, old: str, new: str) -> None:
-        """A 1x1 convolution as a linear layer."""
+        """Move a 1x1 convolution as a linear layer."""
         self.result[f"{new}.weight"] = self.take(f"{old}.weight").flatten(1)
         self.result[f"{new}.bias"] = self.take(f"{old}.bias")
 
@@ -69,18 +70,18 @@ class Renaming:
         """The renamed tensors.
 
         Raises:
-            WeightsError: some were not used, so the network has parts that cannot be expressed.
+            WeightsError: tensors are left in `source`, so the network has parts that UNet2DModel does not support.
         """
         if self.source:
             raise WeightsError(
-                f"{len(self.source)} tensors have no place in a diffusers UNet2DModel "
+                f"{len(self.source)} tensors do not exist in a diffusers UNet2DModel "
                 f"(first {next(iter(self.source))}); this network cannot be converted"
             )
         return self.result
 
 
 def config(channels: list[int], blocks: int, **rest: Any) -> dict[str, Any]:
-    """The settings that all converted networks share, completed by their own."""
+    """A `UNet2DModel` configuration: the settings that all converted networks share, and `rest`."""
     return {
         "_class_name": "UNet2DModel",
         "act_fn": "silu",
@@ -93,16 +94,16 @@ def config(channels: list[int], blocks: int, **rest: Any) -> dict[str, Any]:
     } | rest
 
 
-def time_width(move: Renaming, name: str, base: int) -> dict[str, int]:
-    """The width of the time embedding, where it is not four times the first block's channels.
+def time_width(renaming: Renaming, name: str, base: int) -> dict[str, int]:
+    """The `time_embedding_dim` setting, where the width is not four times the first block's channels.
 
     Raises:
-        WeightsError: the sinusoids are not as wide as the first block, which UNet2DModel cannot express.
+        WeightsError: the sinusoidal embedding is not as wide as the first block, which UNet2DModel does not support.
     """
-    wide, sinusoids = move.shape(name)
+    width, sinusoids = renaming.shape(name)
     if sinusoids != base:
         raise WeightsError(
             f"the time embedding starts from {sinusoids} channels and the first level has {base} (its first "
-            "multiplier is not 1); a diffusers UNet2DModel cannot express this"
+            "multiplier is not 1); a diffusers UNet2DModel does not support this"
         )
-    return {} if wide == 4 * base else {"time_embedding_dim": wide}
+    return {} if width == 4 * base else {"time_embedding_dim": width}

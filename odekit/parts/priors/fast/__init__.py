@@ -1,1 +1,1 @@
-"""The fast version of the built-in network: same results, fewer passes over memory."""
+"""Fast versions of `UNet2DModel` blocks: the same computation with fewer passes over memory."""

@@ -1,4 +1,4 @@
-"""A network through `torch.compile`, or as it is where that fails."""
+"""A network compiled with `torch.compile`, with the uncompiled network as fallback."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 class Compiled(nn.Module):
-    """Calls a network's compiled form; on a CUDA card whole calls are recorded as graphs and replayed.
+    """Calls the compiled form of a network; on a CUDA GPU calls are recorded as CUDA graphs and replayed.
 
-    The first call with each number of slots compiles, which takes up to a minute; what was compiled is kept in
-    odekit's cache folder for the next process. Results differ from the plain network's in the last bits. Where
-    compiling fails (no C++ compiler, a processor or an operation that the compiler does not know), it says so once and
-    the plain network goes on.
+    The first call with each batch size compiles, which takes up to a minute; the compiled code is kept in odekit's
+    cache folder for the next process. Results differ from the plain network's in the last bits. If compiling fails (no
+    C++ compiler, a CPU or an operation that the compiler does not support), it warns once and calls the plain network.
     """
 
     def __init__(self, network: nn.Module, device: str) -> None:
@@ -31,33 +30,33 @@ class Compiled(nn.Module):
         self.plain = network
         keep_cache()
         self.graphs = device.startswith("cuda")
-        # Of the function, because a compiled module would list every weight twice.
-        self.fast: Callable[..., Any] | None = torch.compile(
+        # The function is compiled, because a compiled module would list every weight twice.
+        self.compiled: Callable[..., Any] | None = torch.compile(
             network.forward, mode="reduce-overhead" if self.graphs else None, dynamic=False
         )
 
     def forward(self, *args: Any, **options: Any) -> tuple[Tensor, ...]:
-        """What the network says."""
-        if self.fast is not None:
+        """The network's output."""
+        if self.compiled is not None:
             try:
                 if self.graphs:
                     torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-                said = self.fast(*args, **options)
-                # A replayed graph writes into the same memory every time.
-                return tuple(one.clone() for one in said) if self.graphs else tuple(said)
+                outputs = self.compiled(*args, **options)
+                # Cloned, because a replayed graph writes into the same memory every time.
+                return tuple(output.clone() for output in outputs) if self.graphs else tuple(outputs)
             except Exception as error:
                 if out_of_memory(error):
                     raise
-                self.fast = None
+                self.compiled = None
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-                message = f"torch.compile failed ({type(error).__name__}: {reason}); the run goes on without it"
+                message = f"torch.compile failed ({type(error).__name__}: {reason}); the run continues without it"
                 warnings.warn(message, OdekitWarning, stacklevel=2)
         plain: tuple[Tensor, ...] = self.plain(*args, **options)
         return plain
 
 
 def keep_cache() -> None:
-    """Compiled code is kept beside odekit's other caches, unless TORCHINDUCTOR_CACHE_DIR names another folder."""
+    """Keep compiled code in odekit's cache folder, unless TORCHINDUCTOR_CACHE_DIR names another one."""
     if CACHE in os.environ:
         return
     folder = home() / "compiled"
@@ -67,6 +66,6 @@ def keep_cache() -> None:
             raise PermissionError(13, "not writable")
     except OSError as error:
         message = f"compiled networks cannot be kept in {folder}: {error.strerror or error}"
-        warnings.warn(f"{message}; set ODEKIT_HOME to a folder that can be written", OdekitWarning, stacklevel=2)
+        warnings.warn(f"{message}; set ODEKIT_HOME to a writable folder", OdekitWarning, stacklevel=2)
         return
     os.environ[CACHE] = str(folder)

@@ -1,8 +1,8 @@
-"""The network that a `UNet2DModel` configuration describes, without the diffusers library, whose import takes seconds.
+"""Builds the network of a `UNet2DModel` configuration without the diffusers library, whose import takes seconds.
 
-The architecture is that of DDPM (arXiv:2006.11239, appendix B) with the scale and shift of arXiv:2105.05233, section 3;
-names of modules are those of diffusers, so that its weights fit. Blocks hold parameters only: `odekit.parts.priors.fast.blocks`
-says how they are computed, as it does for diffusers' own. Configurations beyond `knows` are left to diffusers.
+The architecture is that of DDPM (arXiv:2006.11239, appendix B) with the scale and shift of arXiv:2105.05233, section 3.
+Modules have diffusers' names, so that its weights fit. Blocks hold parameters only; their forward functions come from
+`odekit.parts.priors.fast.blocks`, as for diffusers' own. Configurations that `knows` rejects are built by diffusers.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ DEFAULTS: dict[str, Any] = {
     "downsample_padding": 1, "attention_head_dim": 8, "norm_num_groups": 32, "norm_eps": 1e-5,
     "resnet_time_scale_shift": "default", "add_attention": True,
 }  # fmt: skip
-"""What is read here, with what diffusers takes where a configuration is silent."""
-WANTED: dict[str, tuple[Any, ...]] = {
+"""Options that `UNet` reads, with the defaults of diffusers."""
+SUPPORTED_VALUES: dict[str, tuple[Any, ...]] = {
     "center_input_sample": (False,), "time_embedding_type": ("positional",), "time_embedding_dim": (None,),
     "mid_block_type": ("UNetMidBlock2D",), "mid_block_scale_factor": (1,), "downsample_type": ("conv",),
     "upsample_type": ("conv",), "act_fn": ("silu", "swish"), "attn_norm_num_groups": (None,),
@@ -33,21 +33,21 @@ WANTED: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 """Options that must have one of these values, or be absent."""
 WITHOUT_EFFECT = {"sample_size", "dropout", "num_train_timesteps"}
-BLOCKS = {"DownBlock2D", "AttnDownBlock2D", "UpBlock2D", "AttnUpBlock2D"}
+BLOCK_TYPES = {"DownBlock2D", "AttnDownBlock2D", "UpBlock2D", "AttnUpBlock2D"}
 
 
 def knows(config: Mapping[str, Any]) -> bool:
-    """Whether `UNet` computes what diffusers makes of this configuration."""
-    named = {key: value for key, value in config.items() if not key.startswith("_")}
-    if not named.keys() <= DEFAULTS.keys() | WANTED.keys() | WITHOUT_EFFECT:
+    """Whether `UNet` computes the same as diffusers' network of this configuration."""
+    options = {key: value for key, value in config.items() if not key.startswith("_")}
+    if not options.keys() <= DEFAULTS.keys() | SUPPORTED_VALUES.keys() | WITHOUT_EFFECT:
         return False
-    if any(key in named and named[key] not in values for key, values in WANTED.items()):
+    if any(key in options and options[key] not in values for key, values in SUPPORTED_VALUES.items()):
         return False
-    full = DEFAULTS | named
+    full = DEFAULTS | options
     widths, down, up = full["block_out_channels"], full["down_block_types"], full["up_block_types"]
-    whole = all(isinstance(full[key], int) for key in ("layers_per_block", "norm_num_groups", "in_channels"))
-    even = whole and all(isinstance(w, int) and w % 2 == 0 and w % full["norm_num_groups"] == 0 for w in widths)
-    return even and {*down, *up} <= BLOCKS and len(down) == len(up) == len(widths)
+    integers = all(isinstance(full[key], int) for key in ("layers_per_block", "norm_num_groups", "in_channels"))
+    divisible = integers and all(isinstance(w, int) and w % 2 == 0 and w % full["norm_num_groups"] == 0 for w in widths)
+    return divisible and {*down, *up} <= BLOCK_TYPES and len(down) == len(up) == len(widths)
 
 
 class ResnetBlock2D(nn.Module):
@@ -57,17 +57,17 @@ class ResnetBlock2D(nn.Module):
     output_scale_factor = 1.0
     skip_time_act = False
 
-    def __init__(self, into: int, out: int, full: Mapping[str, Any]) -> None:
+    def __init__(self, inputs: int, outputs: int, full: Mapping[str, Any]) -> None:
         super().__init__()
         groups, eps, time = full["norm_num_groups"], full["norm_eps"], 4 * full["block_out_channels"][0]
         self.time_embedding_norm = full["resnet_time_scale_shift"]
-        self.norm1 = nn.GroupNorm(groups, into, eps)
-        self.conv1 = nn.Conv2d(into, out, 3, padding=1)
-        self.time_emb_proj = nn.Linear(time, 2 * out if self.time_embedding_norm == "scale_shift" else out)
-        self.norm2 = nn.GroupNorm(groups, out, eps)
-        self.conv2 = nn.Conv2d(out, out, 3, padding=1)
+        self.norm1 = nn.GroupNorm(groups, inputs, eps)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.time_emb_proj = nn.Linear(time, 2 * outputs if self.time_embedding_norm == "scale_shift" else outputs)
+        self.norm2 = nn.GroupNorm(groups, outputs, eps)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.nonlinearity = nn.SiLU()
-        self.conv_shortcut = nn.Conv2d(into, out, 1) if into != out else None
+        self.conv_shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
 
 
 class Attention(nn.Module):
@@ -79,17 +79,17 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, full: Mapping[str, Any], groups: int | None) -> None:
         super().__init__()
-        side = full["attention_head_dim"] or width
-        self.heads = width // side
-        self.inner_dim = self.heads * side
-        self.scale = side**-0.5
+        head_dim = full["attention_head_dim"] or width
+        self.heads = width // head_dim
+        self.inner_dim = self.heads * head_dim
+        self.scale = head_dim**-0.5
         self.group_norm = nn.GroupNorm(groups, width, full["norm_eps"]) if groups else None
         self.to_q, self.to_k, self.to_v = (nn.Linear(width, self.inner_dim) for _ in range(3))
         self.to_out = nn.ModuleList([nn.Linear(self.inner_dim, width)])
 
 
 class Upsample2D(nn.Module):
-    """Parameters of an enlargement: nearest neighbours, then a convolution."""
+    """Parameters of an upsampling block: nearest neighbours, then a convolution."""
 
     norm = None
     use_conv_transpose = False
@@ -102,33 +102,39 @@ class Upsample2D(nn.Module):
 
 
 class Downsample2D(nn.Module):
-    """A convolution of stride 2; with `padding` 0 the picture grows by a row below and a column to the right."""
+    """A convolution of stride 2; with `padding` 0 the input is padded by a row below and a column to the right."""
 
     def __init__(self, width: int, padding: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, stride=2, padding=padding)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Half the side."""
-        made: Tensor = self.conv(x if self.conv.padding[0] else functional.pad(x, (0, 1, 0, 1)))
-        return made
+        """x (N, C, H, W) at half the height and width."""
+        output: Tensor = self.conv(x if self.conv.padding[0] else functional.pad(x, (0, 1, 0, 1)))
+        return output
 
 
 class Level(nn.Module):
-    """What lies on one level of the U: residual blocks, attentions between them, and the way to the next level."""
+    """One level of the U-Net: residual blocks, attentions between them, and the resampling to the next level."""
 
     def __init__(self, widths: Sequence[tuple[int, int]], full: Mapping[str, Any], groups: int | None) -> None:
-        """`widths`: of each residual block, into and out of it. `groups`: of an attention; 0 for none at all."""
+        """Parameters of a level.
+
+        Args:
+            widths: input and output channels of each residual block.
+            full: the complete configuration.
+            groups: of the normalisation in attentions; None for no normalisation, 0 for no attentions.
+        """
         super().__init__()
-        self.resnets = nn.ModuleList([ResnetBlock2D(into, out, full) for into, out in widths])
+        self.resnets = nn.ModuleList([ResnetBlock2D(inputs, outputs, full) for inputs, outputs in widths])
         self.attentions = nn.ModuleList()
         if groups != 0:
-            self.attentions.extend([Attention(out, full, groups) for _, out in widths])
+            self.attentions.extend([Attention(outputs, full, groups) for _, outputs in widths])
         self.downsamplers = self.upsamplers = nn.ModuleList()
 
 
 class UNet(nn.Module):
-    """A U-Net of a configuration that this module `knows`; `lean` must have seen it before it is called."""
+    """A U-Net of a configuration that this module `knows`; callable only after `lean` has set its forward functions."""
 
     mid_block: Level
 
@@ -143,24 +149,24 @@ class UNet(nn.Module):
 
         self.down_blocks = nn.ModuleList()
         for i, (kind, width) in enumerate(zip(full["down_block_types"], widths, strict=True)):
-            into = [widths[max(i - 1, 0)], *[width] * (layers - 1)]
-            level = Level([(one, width) for one in into], full, groups if kind.startswith("Attn") else 0)
+            inputs = [widths[max(i - 1, 0)], *[width] * (layers - 1)]
+            level = Level([(channels, width) for channels in inputs], full, groups if kind.startswith("Attn") else 0)
             if i + 1 < len(widths):
                 level.downsamplers = nn.ModuleList([Downsample2D(width, full["downsample_padding"])])
             self.down_blocks.append(level)
 
         self.mid_block = Level([(last, last), (last, last)], full, 0)
-        if full["add_attention"]:  # diffusers normalises here only where blocks are not scaled and shifted
-            normed = groups if full["resnet_time_scale_shift"] == "default" else None
-            self.mid_block.attentions.append(Attention(last, full, normed))
+        if full["add_attention"]:  # as diffusers, which normalises here only without scale and shift
+            attention_groups = groups if full["resnet_time_scale_shift"] == "default" else None
+            self.mid_block.attentions.append(Attention(last, full, attention_groups))
 
         self.up_blocks = nn.ModuleList()
         above = last
         for i, (kind, width) in enumerate(zip(full["up_block_types"], reversed(widths), strict=True)):
             below = widths[max(len(widths) - 2 - i, 0)]
-            across = [*[width] * layers, below]
-            into = [near + far for near, far in zip([above, *[width] * layers], across, strict=True)]
-            level = Level([(one, width) for one in into], full, groups if kind.startswith("Attn") else 0)
+            skips = [*[width] * layers, below]
+            inputs = [channels + skip for channels, skip in zip([above, *[width] * layers], skips, strict=True)]
+            level = Level([(channels, width) for channels in inputs], full, groups if kind.startswith("Attn") else 0)
             if i + 1 < len(widths):
                 level.upsamplers = nn.ModuleList([Upsample2D(width)])
             self.up_blocks.append(level)
@@ -170,42 +176,42 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(first, full["out_channels"], 3, padding=1)
 
     def forward(self, sample: Tensor, timestep: Tensor, return_dict: bool = False) -> tuple[Tensor]:
-        """What the network says, as a tuple like diffusers'.
+        """The network's prediction, as a tuple of one like diffusers'.
 
         Args:
-            sample: (N, C, H, W) in the network's type.
+            sample: (N, C, H, W) in the network's dtype.
             timestep: (1,) or (N,), fractions allowed.
-            return_dict: only False, for the sake of diffusers' signature.
+            return_dict: must be False; part of diffusers' signature.
         """
         time = self.times(timestep.expand(len(sample)))
         x = self.conv_in(sample)
-        seen, middle = [x], self.mid_block
+        skips, middle = [x], self.mid_block
         down: Iterable[Any] = self.down_blocks
         up: Iterable[Any] = self.up_blocks
         for level in down:
             for i, block in enumerate(level.resnets):
                 x = block(x, time)
                 x = level.attentions[i](x) if level.attentions else x
-                seen.append(x)
-            for shrink in level.downsamplers:
-                x = shrink(x)
-                seen.append(x)
+                skips.append(x)
+            for downsampler in level.downsamplers:
+                x = downsampler(x)
+                skips.append(x)
         x = middle.resnets[0](x, time)
         for attention in middle.attentions:
             x = attention(x)
         x = middle.resnets[1](x, time)
         for level in up:
             for i, block in enumerate(level.resnets):
-                x = block(torch.cat([x, seen.pop()], dim=1), time)
+                x = block(torch.cat([x, skips.pop()], dim=1), time)
                 x = level.attentions[i](x) if level.attentions else x
-            for enlarge in level.upsamplers:
-                x = enlarge(x)
+            for upsampler in level.upsamplers:
+                x = upsampler(x)
         return (self.conv_out(self.conv_act(self.conv_norm_out(x))),)
 
     def times(self, t: Tensor) -> Tensor:
-        """What the blocks are told of timesteps t (N,): (N, 4 width) in the network's type."""
-        made: Tensor = self.time_embedding["linear_1"](self.embedding(t).to(self.conv_norm_out.weight.dtype))
-        return self.time_embedding["linear_2"](functional.silu(made))  # type: ignore[no-any-return]
+        """The time embedding of timesteps t (N,): (N, 4 width) in the network's dtype."""
+        hidden: Tensor = self.time_embedding["linear_1"](self.embedding(t).to(self.conv_norm_out.weight.dtype))
+        return self.time_embedding["linear_2"](functional.silu(hidden))  # type: ignore[no-any-return]
 
     def embedding(self, t: Tensor) -> Tensor:
         """Sines and cosines of timesteps t (N,), float32 (N, width) (arXiv:1706.03762, section 3.5)."""

@@ -1,0 +1,94 @@
+"""`odekit calibrate meter|colour|spectrum`: fits the damage meter, the colour correction and the spectrum."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Fit the damage meter, the colour correction or the spectrum.", no_args_is_help=True)
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Aligned faces with a training split: folder, tar or npz; required.")
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="At most this many training faces.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of damage and noise.")]
+
+
+@app.callback()
+def group() -> None:
+    """Fit the damage meter, the colour correction or the spectrum, on training faces of your own."""
+
+
+@app.command()
+def meter(
+    out: Out,
+    data: Data = None,
+    limit: Limit = 128,
+    chain: Annotated[
+        str, typer.Option("--chain", help="A chain that begins with restore: its prior and inverter are used.")
+    ] = "odedit-auto",
+    keep: Annotated[
+        Path | None, typer.Option("--keep", help="A folder for finished results; nothing in it is computed again.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the calibration as JSON.")] = False,
+) -> None:
+    """Fit the damage meter of iterations: auto on training faces with known damage.
+
+    Use the file as the enhancer's option meter. It holds for one prior and one inverter.
+
+    Example: odekit calibrate meter --data faces64.npz --limit 48 -o strength.json
+    """
+    from odekit.cli.show import print_json, say
+    from odekit.core.files import write_json
+    from odekit.training.calibration.meter import calibrate
+
+    calibration = calibrate(chain, data, limit, seed=seed, keep=keep, progress=print_progress)
+    write_json(out, calibration.tree())
+    if as_json:
+        print_json(calibration.tree())
+        return
+    faces = (calibration.about or {}).get("faces", "")
+    say(f"{out}: {len(calibration.strengths)} strengths, threshold {calibration.caution:.1f} dB; {faces}")
+
+
+@app.command()
+def colour(out: Out, data: Data = None, limit: Limit = 128, seed: Seed = 0) -> None:
+    """Fit the colour correction of colour: undo on training faces with known damage. No network is called.
+
+    Example: odekit calibrate colour --data faces64.npz --limit 400 -o balance.npz
+    """
+    from odekit.cli.show import say
+    from odekit.evaluation.experiments.faces import train_faces
+    from odekit.training.calibration.colour import calibrate, choose_faces, save
+
+    faces = choose_faces(train_faces(data, 64), limit)
+    save(calibrate(faces, seed), out)
+    say(f"{out}: calibrated on {len(faces)} train faces")
+
+
+@app.command()
+def spectrum(
+    out: Out,
+    data: Data = None,
+    side: Annotated[int, typer.Option("--side", min=16, help="Side of the prior's images.")] = 64,
+) -> None:
+    """Measure the spectrum of the training faces, for the enhancer preconditioned.
+
+    Example: odekit calibrate spectrum --data faces64.npz -o spectrum.json
+    """
+    from odekit.cli.show import say
+    from odekit.evaluation.experiments.faces import train_faces
+    from odekit.training.calibration.spectrum import calibrate, save
+
+    faces = train_faces(data, side, least=2)
+    save(calibrate(faces), out)
+    say(f"{out}: the spectrum of {len(faces)} train faces")
+
+
+def print_progress(text: str) -> None:
+    """Print a line of progress on stderr."""
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,92 @@
+"""The damage of real photographs of faces: blur, reduction, noise, JPEG, and enlargement back, in this order.
+
+Parameters are drawn uniformly from ranges that belong to a face of 256 pixels; blur scales with the side.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PhotoDamage:
+    """Ranges that a picture's parameters are drawn from."""
+
+    blur: Range
+    """Standard deviation of a Gaussian in pixels of a face of 256; half of the time the second axis is half as wide."""
+    factor: Range
+    """Side over the reduced side."""
+    noise: Range
+    """Standard deviation in grey levels of 255, added at the reduced size; four times in ten alike in all channels."""
+    quality: Range
+    """Of the JPEG at the reduced size."""
+
+
+MILD = PhotoDamage((0.6, 1.6), (1, 2), (0, 4), (70, 95))
+MEDIUM = PhotoDamage((1.2, 3.2), (2, 4), (3, 10), (45, 75))
+HEAVY = PhotoDamage((2.4, 5.0), (4, 8), (6, 18), (25, 55))
+
+
+def between(one: PhotoDamage, two: PhotoDamage) -> PhotoDamage:
+    """The middle of two strengths, end by end."""
+    pairs = zip(vars(one).values(), vars(two).values(), strict=True)
+    return PhotoDamage(*(((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairs))
+
+
+STRENGTHS = {1: MILD, 2: between(MILD, MEDIUM), 3: MEDIUM, 4: between(MEDIUM, HEAVY), 5: HEAVY}
+"""By severity."""
+REDUCE = (PIL.Image.Resampling.BILINEAR, PIL.Image.Resampling.BOX, PIL.Image.Resampling.BICUBIC)
+
+
+def photo(pixels: NDArray[np.uint8], severity: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) damaged as photographs are; severity 1 (mild), 3 (medium), 5 (heavy)."""
+    return damaged(pixels, STRENGTHS[severity], rng)
+
+
+def damaged(pixels: NDArray[np.uint8], ranges: PhotoDamage, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) with parameters drawn from these ranges."""
+    from scipy.ndimage import gaussian_filter
+
+    height, width = pixels.shape[:2]
+    scale = min(height, width) / 256
+    std, factor = rng.uniform(*ranges.blur) * scale, rng.uniform(*ranges.factor)
+    noise, quality = rng.uniform(*ranges.noise), round(rng.uniform(*ranges.quality))
+    values = pixels.astype(np.float32)
+    if rng.random() < 0.5:
+        values = elliptic(values, std, std / 2, rng.uniform(0, np.pi))
+    else:
+        values = gaussian_filter(values, (std, std, 0), mode="reflect")
+    small = (max(1, round(width / factor)), max(1, round(height / factor)))
+    reduced = PIL.Image.fromarray(eight_bits(values)).resize(small, REDUCE[rng.integers(len(REDUCE))])
+    channels = 1 if rng.random() < 0.4 else 3
+    noisy = np.asarray(reduced) + noise * rng.standard_normal((small[1], small[0], channels))
+    file = io.BytesIO()
+    PIL.Image.fromarray(eight_bits(noisy)).save(file, "JPEG", quality=quality)
+    back = PIL.Image.open(file).convert("RGB").resize((width, height), PIL.Image.Resampling.BICUBIC)
+    out: NDArray[np.uint8] = np.asarray(back)
+    return out
+
+
+def elliptic(values: NDArray[np.float32], major: float, minor: float, angle: float) -> NDArray[np.float32]:
+    """A Gaussian blur with two standard deviations in pixels and the major axis at an angle; (H, W, 3)."""
+    from scipy.ndimage import convolve
+
+    reach = max(1, int(np.ceil(4 * major)))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    u, v = x * np.cos(angle) + y * np.sin(angle), -x * np.sin(angle) + y * np.cos(angle)
+    kernel = np.exp(-0.5 * ((u / max(major, 1e-6)) ** 2 + (v / max(minor, 1e-6)) ** 2))
+    out: NDArray[np.float32] = convolve(values, (kernel / kernel.sum())[..., None].astype(np.float32), mode="reflect")
+    return out
+
+
+def eight_bits(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Rounded and clipped to 8 bits."""
+    out: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return out

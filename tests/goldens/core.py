@@ -1,0 +1,21 @@
+"""The golden cases of the core."""
+
+from goldens import golden_flow as runs
+from goldens import golden_nets as networks
+from goldens.cases import Case
+
+GOLDENS = (
+    Case("adm_small", networks.adm, long=("*.B.npz",)),
+    Case("adm_small_newattn", networks.adm_newattn, long=("*",)),
+    Case("ddim_small", networks.ddim, long=("*.A.npz",)),
+    Case("ddim_diffusers_small", runs.library),
+    # Spacings that leave the timesteps of the schedule between levels are not odekit's.
+    Case("ddim_diffusers_timesteps", runs.timesteps, tolerance=0.0, skip=("*.30", "*.trailing.*", "*.linspace.*")),
+    Case(
+        "code_small",
+        runs.code,
+        tolerance={"*_i49": 5e-4, "langevin_*": 1e-5, "*": 1e-4},
+        skip=("*BAD*", "langevin_start_*", "eta"),  # faults of the program; start states of its runs
+        long=("*",),
+    ),
+)
