@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.clock import Clock
-from odekit.core.precision import arithmetic, stored
+from odekit.core.precision import precision as precision_switches
+from odekit.core.precision import stored
 
 SIDES = {"cpu": 1024, "cuda": 8192}
 """Sides of the matrices; smaller ones do not fill a GPU."""
@@ -31,7 +32,7 @@ def matrix_peak(device: str, precision: str = "float32", side: int | None = None
         for _ in range(count):
             torch.mm(a, a, out=out)
 
-    with arithmetic(precision, device):
+    with precision_switches(precision, device):
         clock.warm_up(work)
         for _ in range(ROUNDS[kind]):
             clock.round(work)

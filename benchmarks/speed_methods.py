@@ -11,7 +11,8 @@ import numpy as np
 
 from benchmarks.clock import Clock
 from odekit.core.image import Image
-from odekit.core.precision import arithmetic, has_tf32, stored
+from odekit.core.precision import has_tf32, stored
+from odekit.core.precision import precision as precision_switches
 
 PLAIN, OURS, COMPILED = "diffusers loop", "odekit", "odekit, compiled"
 
@@ -92,7 +93,7 @@ def plain_method(task: Task, precision: str) -> Method:
         return net(x, t, return_dict=False)[0]
 
     def work() -> object:
-        with arithmetic(precision, task.device) if precision == "tf32" else nullcontext():
+        with precision_switches(precision, task.device) if precision == "tf32" else nullcontext():
             return plain_loop(model, small, task.steps, timesteps, task.iterations, prediction="v_prediction")
 
     mixed = precision == "float32" and has_tf32(task.device)

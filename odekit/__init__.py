@@ -13,7 +13,10 @@ The public names are listed in `__init__.pyi`. They are imported when first used
 
 import lazy_loader
 
+from odekit.core import aliases
 from odekit.core.version import __version__ as __version__
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ = ["__version__", *__all__]
+
+aliases.install()

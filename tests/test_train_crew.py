@@ -1,4 +1,4 @@
-"""Training in several processes (through accelerate) is training in one, and the choice of device and precision."""
+"""Training in several processes (with accelerate) equals training in one; choice of device and precision."""
 
 import csv
 import json
@@ -55,11 +55,11 @@ def start(folder, size, *more):
         "OMP_NUM_THREADS": "1",
         "ACCELERATE_USE_CPU": "true",
     }
-    crewed = []
+    processes = []
     for rank in range(size):
-        place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
-        crewed.append(subprocess.Popen([*command, *more], env={**os.environ, **shared, **place}))
-    assert [process.wait() for process in crewed] == [0] * size
+        ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
+        processes.append(subprocess.Popen([*command, *more], env={**os.environ, **shared, **ranks}))
+    assert [process.wait() for process in processes] == [0] * size
 
 
 def column(path, name="loss"):
@@ -71,21 +71,23 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
     np.savez(tmp_path / "f.npz", images=images, split=np.array(["train"] * 20 + ["val"] * 4))
     (tmp_path / "c.yaml").write_text(json.dumps(SMALL.model_dump(mode="json")))
-    loop.train(PriorTask(faces.load(tmp_path / "f.npz", 16), SMALL), tmp_path / "one", team=distributed.Alone("cpu"))
+    loop.train(
+        PriorTask(faces.load(tmp_path / "f.npz", 16), SMALL), tmp_path / "one", team=distributed.SingleProcess("cpu")
+    )
     start(tmp_path, 2, "-o", str(tmp_path / "two"), "--steps", "6")
     for file, name in (("log.csv", "loss"), ("log.csv", "norm"), ("validation.csv", "loss")):
         one, two = (column(tmp_path / n / file, name) for n in ("one", "two"))
         np.testing.assert_allclose(two, one, rtol=1e-3)
 
 
-def test_alone_averages_nothing_and_names_missing_devices():
-    alone = distributed.Alone("cpu")
+def test_a_single_process_averages_nothing_and_names_missing_devices():
+    alone = distributed.SingleProcess("cpu")
     gradient = torch.ones(3)
-    alone.average([gradient])
+    alone.average_gradients([gradient])
     assert gradient.tolist() == [1, 1, 1]
-    assert (alone.mean(2.0), alone.agree(3.0), alone.size) == (2.0, 3.0, 1)
+    assert (alone.mean(2.0), alone.broadcast(3.0), alone.world_size) == (2.0, 3.0, 1)
     with pytest.raises(DeviceError, match="tpu"):
-        distributed.Alone("tpu")
+        distributed.SingleProcess("tpu")
 
 
 def test_several_processes_need_accelerate_and_say_so(monkeypatch):
@@ -94,7 +96,7 @@ def test_several_processes_need_accelerate_and_say_so(monkeypatch):
     with pytest.raises(ConfigError, match=r"pip install 'odekit\[train\]'"):
         distributed.muster("cpu")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert isinstance(distributed.muster("cpu"), distributed.Alone)
+    assert isinstance(distributed.muster("cpu"), distributed.SingleProcess)
 
 
 def test_precision_as_asked_or_as_the_hardware_has_it():

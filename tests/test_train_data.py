@@ -1,4 +1,4 @@
-"""Reading faces for training: what is taken, what is refused and how it is said, and that the split never leaks."""
+"""Reading faces for training: accepted and refused data, error messages, and a split that never leaks."""
 
 import csv
 import io
@@ -82,7 +82,7 @@ def test_one_person_on_both_sides_is_refused(tmp_path):
     people = [f"p{i}" for i in range(27)]
     people[22] = "p4"
     path = save_npz(tmp_path / "f.npz", images=pictures(27), split=SPLIT, identity=np.array(people))
-    with pytest.raises(InputError, match="'p4' and 0 more are in train and held out"):
+    with pytest.raises(InputError, match="'p4' and 0 more are both in train and held out"):
         faces.load(path, 16)
     with pytest.raises(InputError, match="'p4'"):
         faces.load(save_folder(tmp_path / "faces", pictures(27), SPLIT, people), 16)

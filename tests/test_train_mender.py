@@ -1,4 +1,4 @@
-"""`odekit train mender`: the network's shape, the scratches it learns from, and a tiny run that resumes exactly."""
+"""`odekit train mender`: shape of the network, synthetic scratches, and a tiny run that resumes exactly."""
 
 import json
 from contextlib import nullcontext
@@ -42,7 +42,7 @@ GREY = np.full((32, 32, 3), 0.5, np.float32)
 
 @pytest.fixture(scope="module")
 def faces():
-    """Smooth pictures with edges: what is not noise in them is easy to tell."""
+    """Smooth pictures with edges: easy to tell apart from noise."""
     rng = np.random.default_rng(3)
     y, x = np.mgrid[0:64, 0:64]
     images = np.empty((24, 64, 64, 3), dtype=np.uint8)
@@ -65,9 +65,9 @@ def rng(number=0):
 
 
 def test_a_fresh_network_adds_nothing_and_marks_nothing():
-    said = MendNet((16, 16, 16), (1, 1, 1))(torch.rand(2, 3, 16, 24))
-    assert torch.equal(said[:, :3], torch.zeros(2, 3, 16, 24))
-    assert torch.equal(said[:, 3], torch.full((2, 16, 24), -4.0))
+    output = MendNet((16, 16, 16), (1, 1, 1))(torch.rand(2, 3, 16, 24))
+    assert torch.equal(output[:, :3], torch.zeros(2, 3, 16, 24))
+    assert torch.equal(output[:, 3], torch.full((2, 16, 24), -4.0))
 
 
 def test_the_shipped_shape_is_small():
@@ -80,7 +80,7 @@ def test_the_shipped_shape_is_small():
 
 
 def plain(**changes):
-    """Scratches alone, or what is named."""
+    """Damage by scratches alone, but for the named changes."""
     return Damage(**{"clean": 0, "compressed": 0, "grainy": 0, "blurred": 0, "soft": 0, **changes})
 
 
@@ -90,13 +90,13 @@ def test_the_share_of_clean_crops_is_as_told():
 
 
 def test_scratches_alone_are_to_be_undone():
-    """Noise, blur and compression are in both pictures; away from scratches they do not differ."""
+    """Noise, blur and compression are in both pictures; outside the mask they do not differ."""
     for i in range(20):
-        bad, whole, shown = scratched.spoiled(GREY, rng(i), plain(grainy=1, noise=0.1))
+        inputs, whole, mask = scratched.spoiled(GREY, rng(i), plain(grainy=1, noise=0.1))
         assert whole.std() > 0 or np.array_equal(whole, scratched._rounded(GREY))
-        assert np.abs(bad - whole).max(2)[~shown].max(initial=0) < 0.06
-        bad, whole, _ = scratched.spoiled(GREY, rng(i), plain(clean=1, grainy=1, compressed=1, blurred=1))
-        assert np.array_equal(bad, whole)
+        assert np.abs(inputs - whole).max(2)[~mask].max(initial=0) < 0.06
+        inputs, whole, _ = scratched.spoiled(GREY, rng(i), plain(clean=1, grainy=1, compressed=1, blurred=1))
+        assert np.array_equal(inputs, whole)
 
 
 def test_noise_has_the_standard_deviation_it_is_given():
@@ -122,7 +122,8 @@ def test_crops_are_used_again_and_replaced(faces):
     assert task._crop(2)[0] is first
     for number in range(3, 9):
         task._crop(number)
-    assert 2 not in task.made and np.array_equal(task._crop(2)[0], first)
+    again = task._crop(2)[0]
+    assert again is not first and np.array_equal(again, first)
 
 
 def test_compression_is_worse_at_lower_quality():
@@ -133,10 +134,10 @@ def test_compression_is_worse_at_lower_quality():
 
 def test_marks_cover_what_the_mask_says_and_nothing_else():
     for i in range(30):
-        bad, whole, shown = scratched.spoiled(GREY, rng(i), plain())
-        changed = np.abs(bad - whole).max(2)
-        assert changed[shown].min(initial=1) > 0.03
-        assert changed[~shown].max(initial=0) < 0.05
+        inputs, whole, mask = scratched.spoiled(GREY, rng(i), plain())
+        changed = np.abs(inputs - whole).max(2)
+        assert changed[mask].min(initial=1) > 0.03
+        assert changed[~mask].max(initial=0) < 0.05
 
 
 @pytest.mark.parametrize("dark", [0.0, 0.28, 0.6])
@@ -153,15 +154,15 @@ def test_scratches_of_larger_photographs_are_wider():
 
 def test_what_belongs_to_a_picture_may_be_drawn_into_it():
     face = np.full((64, 64, 3), 128, np.uint8)
-    how = changed(TINY, colourless=0)
-    plain, inked = (crops.view(face, 40, rng(5), changed(how, drawn=share)) for share in (0.0, 1.0))
+    options = changed(TINY, colourless=0)
+    plain, inked = (crops.view(face, 40, rng(5), changed(options, drawn=share)) for share in (0.0, 1.0))
     assert plain.std((0, 1)).max() < 1e-3 < inked.std((0, 1)).max()
 
 
 def test_a_share_of_views_is_grey():
     face = np.stack([np.full((64, 64), v, np.uint8) for v in (40, 120, 200)], 2)
-    how = changed(TINY, drawn=0, colourless=1)
-    assert any(np.ptp(crops.view(face, 40, rng(i), how)[20, 20]) < 1e-4 for i in range(8))
+    options = changed(TINY, drawn=0, colourless=1)
+    assert any(np.ptp(crops.view(face, 40, rng(i), options)[20, 20]) < 1e-4 for i in range(8))
 
 
 def test_pages_and_microscopes_are_no_scenes():
@@ -175,26 +176,28 @@ def test_pages_and_microscopes_are_no_scenes():
 
 def test_a_batch_is_a_function_of_seed_and_step_and_shared_out(faces):
     task = MenderTask(faces, TINY)
-    bad, whole, shown = task.batch(3, 0, 1)
-    assert bad.shape == whole.shape == (8, 3, 32, 32) and shown.shape == (8, 32, 32)
-    assert torch.equal(MenderTask(faces, TINY).batch(3, 0, 1)[0], bad)
-    assert torch.equal(torch.cat([task.batch(3, r, 2)[0] for r in (0, 1)]), torch.cat([bad[::2], bad[1::2]]))
-    assert not torch.equal(task.batch(4, 0, 1)[0], bad)
+    inputs, whole, mask = task.batch(3, 0, 1)
+    assert inputs.shape == whole.shape == (8, 3, 32, 32) and mask.shape == (8, 32, 32)
+    assert torch.equal(MenderTask(faces, TINY).batch(3, 0, 1)[0], inputs)
+    assert torch.equal(torch.cat([task.batch(3, r, 2)[0] for r in (0, 1)]), torch.cat([inputs[::2], inputs[1::2]]))
+    assert not torch.equal(task.batch(4, 0, 1)[0], inputs)
 
 
 def test_scratched_pixels_and_the_mask_weigh_as_told(faces):
     whole = torch.full((1, 3, 16, 16), 0.5)
-    bad = whole + 0.2
-    shown = torch.ones(1, 16, 16)
+    inputs = whole + 0.2
+    mask = torch.ones(1, 16, 16)
 
-    def loss(shown, **how):
+    def loss(true_mask, **options):
         return float(
-            MenderTask(faces, changed(TINY, **how)).losses(MendNet((16, 16, 16), (1, 1, 1)), (bad, whole, shown))
+            MenderTask(faces, changed(TINY, **options)).losses(
+                MendNet((16, 16, 16), (1, 1, 1)), (inputs, whole, true_mask)
+            )
         )
 
-    assert loss(shown, scratched=3, mask=0) == pytest.approx(0.8, abs=1e-3)
-    assert loss(0 * shown, scratched=3, mask=0) == pytest.approx(0.2, abs=1e-3)
-    assert loss(shown, scratched=0, mask=1) == pytest.approx(0.2 + np.log1p(np.exp(4)), abs=1e-3)
+    assert loss(mask, scratched=3, mask=0) == pytest.approx(0.8, abs=1e-3)
+    assert loss(0 * mask, scratched=3, mask=0) == pytest.approx(0.2, abs=1e-3)
+    assert loss(mask, scratched=0, mask=1) == pytest.approx(0.2 + np.log1p(np.exp(4)), abs=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -223,11 +226,11 @@ def test_a_run_cut_short_goes_on_exactly(whole_run, faces, tmp_path):
 
 
 class Stop(Exception):
-    """Stands for a kill."""
+    """Simulates a kill."""
 
 
 class Dies(loop.Silent):
-    """A run that dies after so many steps."""
+    """Stops the run after this many steps."""
 
     def __init__(self, step):
         self.at = step

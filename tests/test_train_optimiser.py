@@ -1,4 +1,4 @@
-"""Muon moves matrices by orthogonal steps as long as AdamW's, whatever their layout, and leaves vectors to AdamW."""
+"""Muon: orthogonal steps for matrices with norms like AdamW's, in any memory layout; AdamW for vectors."""
 
 from copy import deepcopy
 
@@ -14,28 +14,28 @@ OPTIONS = Optimiser(kind="muon", lr=0.01, weight_decay=0.0)
 
 
 def three(middle):
-    """A network whose only matrix by Muon is the middle's: the first and the last go by AdamW."""
+    """A network in which Muon updates `middle` only: AdamW updates the first and the last matrix."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 8, 1), middle, nn.Conv2d(16, 3, 1))
 
 
-def give(network, seed=1):
+def set_gradients(network, seed=1):
     torch.manual_seed(seed)
     for p in network.parameters():
         p.grad = torch.randn(p.shape).contiguous(memory_format=torch.preserve_format)
 
 
 def moved(network, options=OPTIONS):
-    """What one step with the same gradients adds to each weight."""
-    give(network)
+    """The change of each weight in one step with fixed gradients."""
+    set_gradients(network)
     before = [p.detach().clone() for p in network.parameters()]
     optimiser.build(network, options).step()
     return [p.detach() - b for p, b in zip(network.parameters(), before, strict=True)]
 
 
 def test_a_matrix_moves_along_its_gradient_made_orthogonal():
-    """All singular values of the step are alike (Newton and Schulz's iteration: 0.7 to 1.2), its directions those of
-    the gradient's singular vectors, and its root mean square is 0.2 lr, AdamW's (arXiv:2502.16982)."""
+    """The singular values of the step are about equal (Newton-Schulz iteration: 0.7 to 1.2), its singular vectors are
+    those of the gradient, and its root mean square is 0.2 lr, as with AdamW (arXiv:2502.16982)."""
     network = three(nn.Conv2d(8, 16, 3, padding=1))
     step = moved(network)[2].reshape(16, -1).double()
     gradient = network[1].weight.grad.reshape(16, -1).double()
@@ -49,8 +49,8 @@ def test_a_matrix_moves_along_its_gradient_made_orthogonal():
 
 def test_vectors_and_the_first_and_last_matrix_go_by_adamw():
     network, plain = (three(nn.Conv2d(8, 16, 3, padding=1)) for _ in range(2))
-    steps, wanted = moved(network), moved(plain, OPTIONS.model_copy(update={"kind": "adamw"}))
-    for i, (one, other) in enumerate(zip(steps, wanted, strict=True)):
+    steps, expected = moved(network), moved(plain, OPTIONS.model_copy(update={"kind": "adamw"}))
+    for i, (one, other) in enumerate(zip(steps, expected, strict=True)):
         assert torch.allclose(one, other, rtol=1e-4) == (i != 2)
 
 
@@ -63,21 +63,21 @@ def test_the_layout_in_memory_changes_nothing():
 
 
 def test_learning_rates_momentum_and_state_belong_to_it():
-    """A state put back into another optimiser takes the same next step; a learning rate of zero takes none."""
+    """An optimiser with a restored state takes the same next step; a learning rate of zero changes nothing."""
     network = three(nn.Conv2d(8, 16, 3, padding=1))
     first = optimiser.build(network, OPTIONS)
-    give(network)
+    set_gradients(network)
     first.step()
     state = [p.detach().clone() for p in network.parameters()]
     copy = three(nn.Conv2d(8, 16, 3, padding=1))
     copy.load_state_dict(network.state_dict())
     second = optimiser.build(copy, OPTIONS)
     second.load_state_dict(deepcopy(first.state_dict()))
-    for one, made in ((network, first), (copy, second)):
-        made.zero_grad()
-        assert all(p.grad is None for p in one.parameters())
-        give(one, seed=2)
-        made.step()
+    for trained, by in ((network, first), (copy, second)):
+        by.zero_grad()
+        assert all(p.grad is None for p in trained.parameters())
+        set_gradients(trained, seed=2)
+        by.step()
     for a, b in zip(network.parameters(), copy.parameters(), strict=True):
         assert torch.equal(a, b)
     assert not any(torch.equal(a, b) for a, b in zip(network.parameters(), state, strict=True))

@@ -1,4 +1,4 @@
-"""The parts of training against closed forms: loss, learning rate, averaging, draws, augmentation, options."""
+"""Modules of training against closed forms: loss, learning rate, averaging, random draws, augmentation, options."""
 
 import math
 import subprocess
@@ -11,7 +11,6 @@ import torch
 from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError, WeightsError
 from odekit.training import config, log, optimiser, prefetch, run_folder, seeding
-from odekit.training import log as plot
 from odekit.training.data import augment
 from odekit.training.options.base import Augment, Diffusion, Network, Optimiser, PriorOptions
 from odekit.training.tasks import prior_loss, prior_network, sheet
@@ -28,10 +27,10 @@ def test_targets_follow_their_definitions(prediction, target):
     generator = torch.Generator().manual_seed(1)
     x0, eps = torch.randn(2, 3, 4, 4, generator=generator), torch.randn(2, 3, 4, 4, generator=generator)
     abar = torch.tensor([0.9, 0.2])
-    said = prior_loss.target(x0, eps, abar, prediction)
+    computed = prior_loss.target(x0, eps, abar, prediction)
     for i, a in enumerate((0.9, 0.2)):
-        wanted = eps[i] if target == "eps" else math.sqrt(a) * eps[i] - math.sqrt(1 - a) * x0[i]
-        torch.testing.assert_close(said[i], wanted)
+        expected = eps[i] if target == "eps" else math.sqrt(a) * eps[i] - math.sqrt(1 - a) * x0[i]
+        torch.testing.assert_close(computed[i], expected)
 
 
 def test_v_gives_noise_and_picture_back():
@@ -53,10 +52,10 @@ def test_min_snr_weights_by_hand():
 
 
 def test_both_predictions_weigh_the_error_of_x0_alike():
-    """The same error in x0 costs the same, min(SNR, gamma) times its square, whichever is predicted."""
+    """The same error in x0 has the same loss with both predictions: min(SNR, gamma) times its square."""
     schedule = NoiseSchedule.linear()
     sigma2 = 1 - schedule.abar
-    error_v = 1 / sigma2  # v errs by error_x0 / sigma
+    error_v = 1 / sigma2  # the error of v is error_x0 / sigma
     error_eps = schedule.abar / sigma2
     snr = schedule.abar / sigma2
     np.testing.assert_allclose(prior_loss.weights(schedule, "v", 5.0) * error_v, np.minimum(snr, 5.0))
@@ -68,8 +67,8 @@ def test_schedules_are_those_of_diffusers(kind):
     from diffusers import DDPMScheduler
 
     name = {"cosine": "squaredcos_cap_v2"}.get(kind, kind)
-    theirs = DDPMScheduler(1000, beta_start=1e-4, beta_end=0.02, beta_schedule=name).alphas_cumprod.double().numpy()
-    np.testing.assert_allclose(prior_loss.schedule_of(Diffusion(kind=kind)).abar, theirs, rtol=2e-4)
+    reference = DDPMScheduler(1000, beta_start=1e-4, beta_end=0.02, beta_schedule=name).alphas_cumprod.double().numpy()
+    np.testing.assert_allclose(prior_loss.schedule_of(Diffusion(kind=kind)).abar, reference, rtol=2e-4)
 
 
 # --- learning rate and averaging
@@ -99,13 +98,13 @@ def test_average_has_the_profile_of_a_power():
 
 def test_average_moves_towards_the_model():
     model = torch.nn.Linear(2, 2)
-    average, wanted = optimiser.averaged(model, 0.5), model.weight.detach().clone()
+    average, expected = optimiser.averaged(model, 0.5), model.weight.detach().clone()
     for step in range(1, 4):
         torch.nn.init.normal_(model.weight)
         share = optimiser.ema_decay(step, 0.5)
-        wanted = share * wanted + (1 - share) * model.weight.detach()
+        expected = share * expected + (1 - share) * model.weight.detach()
         average.update_parameters(model)
-    torch.testing.assert_close(average.module.weight.detach(), wanted)
+    torch.testing.assert_close(average.module.weight.detach(), expected)
 
 
 # --- draws
@@ -130,12 +129,12 @@ def test_timesteps_cover_every_band():
 
 @pytest.mark.parametrize("active", [False, True])
 def test_batches_made_ahead_are_those_of_their_step(active):
-    made = []
-    batches = prefetch.Ahead(lambda step: made.append(step) or step * 10, active)
+    prepared = []
+    batches = prefetch.Ahead(lambda step: prepared.append(step) or step * 10, active)
     assert [batches.get(s) for s in (0, 1, 2, 7, 8)] == [0, 10, 20, 70, 80]
     if batches.pool:
         batches.pool.shutdown()
-    assert sorted(made) == ([0, 1, 2, 3, 7, 8, 9] if active else [0, 1, 2, 7, 8])
+    assert sorted(prepared) == ([0, 1, 2, 3, 7, 8, 9] if active else [0, 1, 2, 7, 8])
 
 
 # --- augmentation
@@ -200,7 +199,7 @@ def test_only_flips_remain_when_not_active_and_share_is_kept():
 
 
 class Perfect(torch.nn.Module):
-    """Knows that every picture is the same grey, so it can say v exactly."""
+    """Predicts v exactly for data in which every picture is the same grey."""
 
     def __init__(self, grey, schedule):
         super().__init__()
@@ -221,7 +220,7 @@ def test_validation_is_zero_for_a_network_that_knows_the_data():
 
 
 def test_validation_by_band_matches_a_closed_form():
-    """A network that says 0 errs by E|v|^2 = abar + sigma^2 x0^2 (unit noise): falls from 1 to x0^2 over the bands."""
+    """A network with output 0 has the loss E|v|^2 = abar + sigma^2 x0^2 (unit noise): from 1 to x0^2 over the bands."""
     import contextlib
 
     class Zero(torch.nn.Module):
@@ -235,8 +234,8 @@ def test_validation_by_band_matches_a_closed_form():
     validator = Validator(torch.full((40, 3, 16, 16), 0.5), TINY)
     score = validator.score(Zero(), contextlib.nullcontext())
     abar = prior_loss.schedule_of(TINY.diffusion).abar
-    wanted = [float((abar[t] + (1 - abar[t]) * 0.25).mean()) for t in validator.t]
-    np.testing.assert_allclose(score.bands, wanted, rtol=0.02)
+    expected = [float((abar[t] + (1 - abar[t]) * 0.25).mean()) for t in validator.t]
+    np.testing.assert_allclose(score.bands, expected, rtol=0.02)
     assert [set(t // 100) for t in validator.t] == [{b} for b in range(10)]
 
 
@@ -271,7 +270,7 @@ def test_warm_start_from_another_prior_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="another network shape"):
         prior_network.warm_start(prior_network.build(wider), tmp_path / "w", wider)
     other = TINY.model_copy(update={"diffusion": Diffusion(prediction="epsilon")})
-    with pytest.raises(WeightsError, match="prediction is v, the configuration says epsilon"):
+    with pytest.raises(WeightsError, match="prediction is v, but epsilon in the configuration"):
         prior_network.warm_start(prior_network.build(other), tmp_path / "w", other)
     with pytest.raises(WeightsError, match="no prior to start from"):
         prior_network.warm_start(prior_network.build(TINY), tmp_path / "nowhere", TINY)
@@ -317,12 +316,12 @@ def test_log_is_cut_and_half_lines_are_dropped(tmp_path):
 def test_plot_is_a_picture_and_smoothing_a_running_mean(tmp_path):
     from PIL import Image
 
-    np.testing.assert_allclose(plot.smoothed(np.array([1.0, 3.0, 5.0]), 2), [1, 2, 4])
-    table, looks = log.Table(tmp_path / "log.csv"), log.Table(tmp_path / "validation.csv")
-    plot.plot_losses(table, looks, tmp_path / "empty.png")
+    np.testing.assert_allclose(log.smoothed(np.array([1.0, 3.0, 5.0]), 2), [1, 2, 4])
+    table, validation = log.Table(tmp_path / "log.csv"), log.Table(tmp_path / "validation.csv")
+    log.plot_losses(table, validation, tmp_path / "empty.png")
     table.add({"step": 1, "loss": 0.5, "lr": 0.1})
-    looks.add({"step": 1, "loss": 0.5, "t0-99": 0.4})
-    plot.plot_losses(table, looks, tmp_path / "plot.png")
+    validation.add({"step": 1, "loss": 0.5, "t0-99": 0.4})
+    log.plot_losses(table, validation, tmp_path / "plot.png")
     empty, full = (np.asarray(Image.open(tmp_path / f"{n}.png").convert("L")) for n in ("empty", "plot"))
     assert (empty != full).any()
 

@@ -1,4 +1,4 @@
-"""Whole runs of `odekit train prior` on 32 tiny pictures: they learn, resume exactly, and fail well."""
+"""Complete runs of `odekit train prior` on 32 tiny pictures: learning, exact resume, and error handling."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from training import changed, column, one_thread, train  # noqa: F401  # a fixtu
 from odekit.errors import ConfigError, DeviceError, WeightsError
 from odekit.training import checkpoint, loop, step
 from odekit.training.data import faces as data
-from odekit.training.distributed import Alone
+from odekit.training.distributed import SingleProcess
 from odekit.training.errors import TrainingError
 from odekit.training.options.base import Augment, Diffusion, Network, Optimiser, PriorOptions
 from odekit.training.tasks import prior_network
@@ -39,7 +39,7 @@ TINY = PriorOptions(
 
 @pytest.fixture(scope="module")
 def faces():
-    """32 smooth little pictures: two colours that meet along a line, and some grain."""
+    """32 small smooth pictures: two colours on both sides of a line, with slight noise."""
     rng = np.random.default_rng(5)
     ramp = np.linspace(0, 1, 16)
     pictures = []
@@ -67,7 +67,7 @@ def run(faces, folder, resume=False, watch=None, **changes):
     return train(PriorTask(faces, options(**changes)), folder, resume, watch)
 
 
-class Said(loop.Silent):
+class Messages(loop.Silent):
     def __init__(self):
         self.lines = []
 
@@ -82,7 +82,7 @@ def whole(faces, tmp_path_factory):
     return folder, run(faces, folder)
 
 
-# --- what a run leaves
+# --- files of a run
 
 
 def test_a_run_leaves_weights_log_plot_and_samples(whole):
@@ -106,12 +106,12 @@ def test_the_weights_load_in_diffusers_and_are_the_average(whole):
     from diffusers import UNet2DModel
 
     folder, _ = whole
-    theirs = UNet2DModel.from_pretrained(folder / "last", torch_dtype=torch.float16, low_cpu_mem_usage=False)
+    loaded = UNet2DModel.from_pretrained(folder / "last", torch_dtype=torch.float16, low_cpu_mem_usage=False)
     average = {k.removeprefix("module."): v for k, v in checkpoint.load(folder)["average"].items() if k != "n_averaged"}
-    assert theirs.state_dict().keys() == average.keys()
-    for name, value in theirs.state_dict().items():
+    assert loaded.state_dict().keys() == average.keys()
+    for name, value in loaded.state_dict().items():
         torch.testing.assert_close(value, average[name].half())
-    assert theirs.config.dropout == 0.0
+    assert loaded.config.dropout == 0.0
     about = json.loads((folder / "last" / "odekit.json").read_text())
     assert about["shape"] == [3, 16, 16]
     assert about["prediction"] == "v"
@@ -171,7 +171,7 @@ def test_compile_layout_and_snapshots_have_their_effect(faces, tmp_path, monkeyp
 
 
 def interrupted(faces, folder, after, **changes):
-    """A run whose machine dies after so many steps: nothing is saved on the way out."""
+    """A run that is killed after this many steps, without saving anything."""
 
     class Dies(loop.Silent):
         def stepped(self, step, outcome):
@@ -189,10 +189,10 @@ def test_an_interrupted_run_takes_the_same_steps(faces, tmp_path, whole, after):
     assert summary == whole[1]
     for file in ("log.csv", "validation.csv"):
         assert column(tmp_path / "r", file=file) == column(whole[0], file=file)
-    mine, theirs = (prior_network.build(TINY) for _ in range(2))
-    prior_network.warm_start(mine, tmp_path / "r" / "best", TINY)
-    prior_network.warm_start(theirs, whole[0] / "best", TINY)
-    for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
+    resumed, undisturbed = (prior_network.build(TINY) for _ in range(2))
+    prior_network.warm_start(resumed, tmp_path / "r" / "best", TINY)
+    prior_network.warm_start(undisturbed, whole[0] / "best", TINY)
+    for a, b in zip(resumed.parameters(), undisturbed.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
@@ -205,7 +205,7 @@ def test_an_interrupted_run_with_muon_takes_the_same_steps(faces, tmp_path):
 
 
 def test_a_killed_process_takes_the_same_steps(npz, faces, tmp_path, whole):
-    """SIGKILL at any moment, then --resume: the log reads as if nothing had happened."""
+    """After SIGKILL and --resume, the log equals that of an undisturbed run."""
     config = tmp_path / "tiny.yaml"
     config.write_text(json.dumps(TINY.model_dump(mode="json")))
     code = "from odekit.cli.train import app; app(standalone_mode=False)"
@@ -244,7 +244,7 @@ def test_a_finished_run_can_be_made_longer(faces, tmp_path):
 
 
 def test_a_killed_start_and_half_written_files_do_no_harm(faces, tmp_path, whole):
-    """Killed before the first checkpoint, or while one was written."""
+    """Runs killed before the first checkpoint, or while one was written, resume."""
     folder = tmp_path / "r"
     interrupted(faces, folder, 5)
     (folder / "checkpoint.pt.new").write_bytes(b"half")
@@ -259,9 +259,9 @@ def test_a_killed_start_and_half_written_files_do_no_harm(faces, tmp_path, whole
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch": 4}, "batch = 8, now it is 4"),
+        ({"batch": 4}, "batch = 8, the configuration has 4"),
         ({"diffusion": Diffusion(prediction="epsilon").model_dump()}, "diffusion = "),
-        ({"seed": 1}, "seed = 0, now it is 1"),
+        ({"seed": 1}, "seed = 0, the configuration has 1"),
     ],
 )
 def test_another_configuration_is_not_resumed(faces, whole, changes, message):
@@ -278,7 +278,7 @@ def test_folders_that_cannot_be_meant_are_refused(faces, whole, tmp_path):
         run(faces, tmp_path / "new", resume=True)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_text("x")
-    with pytest.raises(ConfigError, match="not empty, and no training run"):
+    with pytest.raises(ConfigError, match="not empty and not a training run"):
         run(faces, tmp_path / "photos")
     with pytest.raises(ConfigError, match="other pictures"):
         run(data.Faces(faces.train[::-1].copy(), faces.val), whole[0], resume=True)
@@ -307,16 +307,16 @@ def test_a_warm_start_begins_where_the_weights_are(faces, whole, tmp_path):
     assert summary.step == 1
 
 
-# --- what goes wrong on the way
+# --- errors during a run
 
 
 def exhausted(task, largest):
-    """The task on a device that holds at most `largest` pictures."""
+    """The task on a simulated device whose memory holds at most `largest` pictures."""
     inner = task.losses
 
     def losses(net, rows):
         if len(rows[0]) > largest:
-            raise torch.OutOfMemoryError("CUDA out of memory (said the test)")
+            raise torch.OutOfMemoryError("CUDA out of memory (raised by the test)")
         return inner(net, rows)
 
     task.losses = losses
@@ -325,17 +325,17 @@ def exhausted(task, largest):
 
 def test_out_of_memory_halves_the_pieces_and_keeps_the_step(faces, tmp_path):
     o = options(network={**TINY.network.model_dump(), "dropout": 0.0}, samples=0)
-    said = Said()
+    messages = Messages()
     train(PriorTask(faces, o), tmp_path / "free")
-    train(exhausted(PriorTask(faces, o), 3), tmp_path / "tight", watch=said)
+    train(exhausted(PriorTask(faces, o), 3), tmp_path / "tight", watch=messages)
     free, tight = (np.array([float(v) for v in column(tmp_path / n)]) for n in ("free", "tight"))
     np.testing.assert_allclose(tight, free, rtol=1e-3)
-    assert any("with 2 pictures at a time, the same 8 per step" in line for line in said.lines)
+    assert any("with 2 pictures per pass, still 8 per step" in line for line in messages.lines)
     assert checkpoint.load(tmp_path / "tight")["piece"] == 2
 
 
 def test_a_device_too_small_for_one_picture_is_said(faces, tmp_path):
-    with pytest.raises(DeviceError, match="not even one picture fits"):
+    with pytest.raises(DeviceError, match="too little memory for a single picture"):
         train(exhausted(PriorTask(faces, TINY), 0), tmp_path / "r")
 
 
@@ -362,7 +362,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good(faces, tmp_path)
 
 
 def test_weights_that_are_no_numbers_never_replace_good_ones(faces, tmp_path):
-    """The loss of step 8 was fine, its update was not: the checkpoint of step 6 stays."""
+    """If the update of step 8 gives weights that are not finite, the checkpoint of step 6 is kept."""
 
     task = PriorTask(faces, options(samples=0))
     running = loop.Loop
@@ -376,7 +376,7 @@ def test_weights_that_are_no_numbers_never_replace_good_ones(faces, tmp_path):
 
     running._save = save
     try:
-        with pytest.raises(TrainingError, match="weights are no longer numbers"):
+        with pytest.raises(TrainingError, match="weights are no longer finite"):
             train(task, tmp_path / "r")
     finally:
         running._save = original
@@ -403,13 +403,13 @@ def test_training_stops_early_and_says_so(faces, tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(faces, tmp_path):
-    team = Alone("cpu")
-    team.size = 3
-    with pytest.raises(ConfigError, match="batch 8 cannot be shared by 3 processes"):
+    team = SingleProcess("cpu")
+    team.world_size = 3
+    with pytest.raises(ConfigError, match="batch 8 is not divisible by the 3 processes"):
         loop.train(PriorTask(faces, TINY), tmp_path / "r", team=team)
 
 
-def test_parts_of_a_crew_are_the_whole_batch(faces):
+def test_the_parts_of_a_process_group_are_the_whole_batch(faces):
     task = PriorTask(faces, TINY)
     whole = task.batch(4, 0, 1)
     halves = [task.batch(4, rank, 2) for rank in range(2)]
@@ -428,13 +428,13 @@ def test_command_line_trains_and_says_where_the_best_weights_are(npz, tmp_path):
 
     config = tmp_path / "tiny.yaml"
     config.write_text(json.dumps(TINY.model_dump(mode="json")))
-    given = ["prior", str(npz), "-o", str(tmp_path / "r"), "-c", str(config), "--steps", "3", "--device", "cpu"]
-    result = CliRunner().invoke(app, given)
+    arguments = ["prior", str(npz), "-o", str(tmp_path / "r"), "-c", str(config), "--steps", "3", "--device", "cpu"]
+    result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert f"{tmp_path / 'r' / 'best'}" in result.output.replace("\n", "")
     assert len(column(tmp_path / "r")) == 3
-    again = CliRunner().invoke(app, given)
+    again = CliRunner().invoke(app, arguments)
     assert isinstance(again.exception, ConfigError)
-    more = CliRunner().invoke(app, [*given[:-3], "5", "--device", "cpu", "--resume"])
+    more = CliRunner().invoke(app, [*arguments[:-3], "5", "--device", "cpu", "--resume"])
     assert more.exit_code == 0
     assert len(column(tmp_path / "r")) == 5

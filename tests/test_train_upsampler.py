@@ -1,4 +1,4 @@
-"""`odekit train upsampler`: the network's shape, the inputs it learns from, and a tiny run that beats Lanczos."""
+"""`odekit train upsampler`: shape of the network, training inputs, and a tiny run that beats Lanczos."""
 
 import json
 from contextlib import nullcontext
@@ -40,7 +40,7 @@ TINY = UpsamplerOptions(
 
 @pytest.fixture(scope="module")
 def faces():
-    """Pictures with sharp edges, which Lanczos cannot guess and a network can learn."""
+    """Pictures with sharp edges, which Lanczos cannot restore and a network can learn."""
     rng = np.random.default_rng(3)
     y, x = np.mgrid[0:32, 0:32]
     images = np.empty((24, 32, 32, 3), dtype=np.uint8)
@@ -94,9 +94,9 @@ def test_blur_spreads_a_point_into_a_gaussian():
     point = torch.zeros(3, 15, 15)
     point[:, 7, 7] = 1
     spread = small_inputs.blur(point, 1.0)
-    wanted = np.exp(-0.5 * (np.arange(15) - 7.0) ** 2)
-    wanted = np.outer(wanted, wanted) / wanted.sum() ** 2
-    np.testing.assert_allclose(spread[0], wanted, atol=1e-3)
+    expected = np.exp(-0.5 * (np.arange(15) - 7.0) ** 2)
+    expected = np.outer(expected, expected) / expected.sum() ** 2
+    np.testing.assert_allclose(spread[0], expected, atol=1e-3)
     assert torch.equal(small_inputs.blur(point, 0.0), point)
 
 
@@ -107,12 +107,12 @@ def test_jpeg_is_worse_at_lower_quality():
 
 
 def test_lanczos_is_that_of_scipy_free_theory_on_a_ramp():
-    """A ramp stays a ramp (inside), at the centres of the small pixels shifted by (scale - 1) / 2."""
+    """A ramp stays a ramp (away from the border), at the centres of the small pixels shifted by (scale - 1) / 2."""
     ramp = torch.linspace(0.1, 0.9, 16).expand(1, 3, 16, 16).contiguous()
     big = small_inputs.lanczos(ramp, 4)
     places = (torch.arange(64) - 1.5) / 4
-    wanted = 0.1 + 0.8 / 15 * places
-    torch.testing.assert_close(big[0, 0, 32, 16:48], wanted[16:48], atol=2e-3, rtol=0)
+    expected = 0.1 + 0.8 / 15 * places
+    torch.testing.assert_close(big[0, 0, 32, 16:48], expected[16:48], atol=2e-3, rtol=0)
 
 
 def test_small_crops_are_the_area_means_of_the_large_ones(faces):
@@ -130,7 +130,7 @@ def test_small_crops_are_the_area_means_of_the_large_ones(faces):
 
 @pytest.fixture
 def restored_folder(tmp_path):
-    """Small pictures, each of one grey that tells its number, for every second training face and one held-out one."""
+    """Small pictures for every second training face and one validation face; the grey value encodes the number."""
     folder = tmp_path / "restored"
     folder.mkdir()
     for name, grey in [(f"t{i}", 10 * i) for i in range(0, 18, 2)] + [("v1", 99)]:
@@ -153,7 +153,7 @@ def test_restored_faces_take_the_places_of_their_share(faces, restored_folder):
     seen = total = 0
     for step in range(40):
         (small, large), (reduced, same) = task.batch(step, 0, 1), plain.batch(step, 0, 1)
-        assert torch.equal(large, same)  # what is to be found stays what it was
+        assert torch.equal(large, same)  # the target is unchanged
         index = seeding.rows(TINY.seed, step, TINY.batch, 18)
         for row, number in enumerate(index):
             total += number % 2 == 0
@@ -166,14 +166,14 @@ def test_restored_faces_take_the_places_of_their_share(faces, restored_folder):
     assert seen / total == pytest.approx(0.5, abs=0.1)
     assert task.small["restored"].shape == (1, 3, 8, 8)
     assert torch.equal(task.truth["restored"], task.large[[1]])
-    assert task.fingerprint != plain.fingerprint  # a resumed run must see the same ones
+    assert task.fingerprint != plain.fingerprint  # a resumed run must use the same restored faces
     assert set(task.validate(Compact(16, 2, 4), nullcontext())) >= {"restored", "clean"}
 
 
 def test_restored_faces_that_do_not_fit_are_refused(faces, restored_folder, tmp_path):
     with pytest.raises(InputError, match="no such folder of restored faces"):
         UpsamplerTask(named(faces), changed(TINY, inputs=Inputs(restored=tmp_path / "none")))
-    with pytest.raises(InputError, match="no picture here is named as one of the 0 faces"):
+    with pytest.raises(InputError, match="no picture has the name of one of the 0 faces"):
         UpsamplerTask(faces, changed(TINY, inputs=Inputs(restored=restored_folder)))
     PIL.Image.new("RGB", (9, 8)).save(restored_folder / "t3.png")
     with pytest.raises(InputError, match="9 x 8 pixels; restored faces must be 8 x 8"):
@@ -201,9 +201,9 @@ def test_dissimilarity_is_one_less_scikit_images_ssim():
 def test_the_loss_is_the_absolute_error_and_so_much_dissimilarity(faces, weight):
     task = UpsamplerTask(faces, UpsamplerOptions.model_validate({**TINY.model_dump(), "ssim": weight}))
     small, large = task.batch(0, 0, 1)
-    big = small.repeat_interleave(4, 2).repeat_interleave(4, 3)  # what a fresh network says
-    wanted = (big - large).abs().mean((1, 2, 3)) + weight * upsampler.dissimilarity(big, large)
-    torch.testing.assert_close(task.losses(Compact(4, 1, 4), (small, large)), wanted)
+    big = small.repeat_interleave(4, 2).repeat_interleave(4, 3)  # the output of a new network
+    expected = (big - large).abs().mean((1, 2, 3)) + weight * upsampler.dissimilarity(big, large)
+    torch.testing.assert_close(task.losses(Compact(4, 1, 4), (small, large)), expected)
 
 
 # --- a run
@@ -224,12 +224,12 @@ def test_a_tiny_run_beats_lanczos_where_it_can_be_beaten(faces, whole):
     with torch.no_grad():
         big = net(task.small["clean"]).clamp(0, 1)
     truth = task.large.numpy()
-    ours = peak_signal_noise_ratio(truth, big.numpy(), data_range=1.0)
-    theirs = peak_signal_noise_ratio(truth, small_inputs.lanczos(task.small["clean"], 4).numpy(), data_range=1.0)
-    assert ours > theirs + 0.5
-    # the figure in the log says the same: the ratio of squared errors
+    network_psnr = peak_signal_noise_ratio(truth, big.numpy(), data_range=1.0)
+    lanczos_psnr = peak_signal_noise_ratio(truth, small_inputs.lanczos(task.small["clean"], 4).numpy(), data_range=1.0)
+    assert network_psnr > lanczos_psnr + 0.5
+    # the metric in the log is the ratio of squared errors
     logged = [float(v) for v in column(folder, "clean", "validation.csv")]
-    assert min(logged) == pytest.approx(10 ** ((theirs - ours) / 10), rel=0.02)
+    assert min(logged) == pytest.approx(10 ** ((lanczos_psnr - network_psnr) / 10), rel=0.02)
     assert psnr_of(0.01) == pytest.approx(20.0)
 
 

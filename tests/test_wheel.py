@@ -35,6 +35,7 @@ def test_the_wheel_holds_chains_weights_templates_and_types(wheel):
         "assets/face-x4/README.md",
         "assets/mend/model.safetensors",
         "plugins/scaffold/templates/plugin/solver.py.tmpl",
+        "plugins/__init__.pyi",
         "py.typed",
     ]
     assert {f"odekit/{name}" for name in wanted} <= names

@@ -10,7 +10,7 @@ from typing import Any
 from odekit.chains.document import dot
 from odekit.chains.requirements import UsedPart, needed, used_part, weights_of
 from odekit.chains.resolve import ChainSpec, prior_of, staged
-from odekit.core.abilities import Cost, CountsFaces, HasCost, HasDescription, HasSolver
+from odekit.core.abilities import Cost, CountsFaces, HasCost, HasDescription, HasSolver, RepeatsChains
 from odekit.core.options import Options, Part, inner_models, nested, prior_names
 from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError, OdekitError
@@ -27,7 +27,7 @@ class PlannedStage:
     what: str
     """A short description."""
     calls: int | None
-    """Network calls; None if unknown before the run."""
+    """Network calls of all its runs per image or face; None if unknown before the run."""
     per: str = "image"
     """Unit of `calls`: 'image', or 'face' for a stage that runs once per detected face."""
 
@@ -75,22 +75,25 @@ def make_plan(spec: ChainSpec, catalog: Catalog) -> Plan:
         except ConfigError as error:
             raise ConfigError(f"{dot(('chain', *path))}: {error}") from error
         place = ".".join(str(key) for depth, key in enumerate(path) if depth % 3 != 1)
-        per = "face" if in_faces(spec, path) else "image"
-        stages.append(PlannedStage(place, item.name, described(item), cost.calls, per))
+        per, times = repetition(spec, path)
+        calls = None if cost.calls is None else times * cost.calls
+        stages.append(PlannedStage(place, item.name, described(item), calls, per))
     used = [used_part(part, catalog) for part in walk(spec)]
     weights = [needed(name, catalog) for name in weights_needed(spec, catalog)]
     return Plan(spec.name, stages, list(dict.fromkeys(used)), weights)
 
 
-def in_faces(spec: ChainSpec, path: Sequence[Any]) -> bool:
-    """Whether the stage at a path (index, name, option, index, name, ...) runs once per detected face."""
-    items = spec.items
+def repetition(spec: ChainSpec, path: Sequence[Any]) -> tuple[str, int]:
+    """How often the stage at a path (index, name, option, index, name, ...) runs: per 'image' or 'face', and times."""
+    items, per, times = spec.items, "image", 1
     for depth in range(0, len(path) - 2, 3):
         options, key = items[path[depth]].options, path[depth + 2]
         if isinstance(options, CountsFaces) and options.per_face(key):
-            return True
+            per = "face"
+        if isinstance(options, RepeatsChains):
+            times *= options.times(key)
         items = getattr(options, key)
-    return False
+    return per, times
 
 
 class ChainCosts:

@@ -60,6 +60,8 @@ class Session:
         """Current batch size of network calls; smaller than that of `execution` after an out-of-memory error."""
         self.keep_stages = keep_stages
         self.counter = Counter(on_calls)
+        self.views: list[BatchedPrior] = []
+        """The priors passed to stages; `slots` sets the batch size of their calls."""
         self.networks: dict[str, Prior] = {}
         """Loaded priors by their names in the chain."""
         self.used: dict[str, str] = {}
@@ -83,7 +85,9 @@ class Session:
         execution = self.execution
         if name not in self.networks:
             self.networks[name] = ChainTools(self).make(prior_of(self.spec, name))
-        return BatchedPrior(self.networks[name], self.slots, self.counter, execution.precision, execution.device)
+        view = BatchedPrior(self.networks[name], self.slots, self.counter, execution.precision, execution.device)
+        self.views.append(view)
+        return view
 
     @property
     def _packed_rows(self) -> list[tuple[int, int]]:
@@ -148,6 +152,8 @@ class Session:
     def _run_stage(self, place: str, name: str, stage: Stage, live: list[Result]) -> None:
         before = [result.image for result in live]
         context = self.context(place)
+        for prior in self.views:
+            prior.slots = self.slots
         started = time.perf_counter()
         try:
             after = stage.run(before, context)

@@ -24,9 +24,11 @@ from odekit.cli import (
     train,
     weights,
 )
+from odekit.cli.plugin_commands import CommandsWithPlugins
 
 app = typer.Typer(
     name="odekit",
+    cls=CommandsWithPlugins,
     help="Blind face restoration with ODEdit and plugins. A chain is a YAML file, or the name of a shipped chain.",
     no_args_is_help=True,
     add_completion=False,

@@ -22,14 +22,34 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="Change an opt
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def check(chain: ChainArgument, settings: Settings = None, as_json: AsJson = False) -> None:
+def check(
+    chain: Annotated[str | None, typer.Argument(help="A YAML file, or the name of a shipped chain.")] = None,
+    settings: Settings = None,
+    conformance: Annotated[
+        str | None, typer.Option(metavar="KIND:NAME", help="Check a registered part instead, such as solver:ddim.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Check whether a chain can run; the first error is printed as one line with file:line:column.
 
-    Example: odekit check my-chain.yaml
+    With --conformance, run the checks of odekit.testing on a solver, inverter, enhancer or upsampler: order, round
+    trip, response to an edit. The first violation is printed as one line, with exit code 3.
+
+    Examples: odekit check my-chain.yaml
+
+    odekit check --conformance solver:my-solver
     """
     from odekit.chains.chain import Chain
+    from odekit.cli import conformance as kit
     from odekit.cli.show import print_json, say
+    from odekit.errors import ConfigError
 
+    if (chain is None) == (conformance is None):
+        raise ConfigError("name a chain to check, or a part with --conformance KIND:NAME, and not both")
+    if conformance is not None:
+        kit.conformance(conformance, settings or [], as_json)
+        return
+    assert chain is not None
     loaded = Chain.load(chain, settings or [])
     plan = loaded.plan()
     if as_json:

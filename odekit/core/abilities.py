@@ -91,6 +91,15 @@ class CountsFaces(Protocol):
 
 
 @runtime_checkable
+class RepeatsChains(Protocol):
+    """Options of a stage that runs a sub-chain several times for each picture."""
+
+    def times(self, key: str) -> int:
+        """How often the sub-chain of this option runs for each picture."""
+        ...
+
+
+@runtime_checkable
 class HasExtras(Protocol):
     """Options of a stage that writes additional images beside the result."""
 

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,47 @@ def write_atomic(data: bytes, path: Path | str, scratch: Path | None = None) -> 
         if scratch is None or getattr(error, "errno", None) != errno.EXDEV:
             raise
         write_atomic(data, path)  # the target is on another disk than `scratch`, so a rename is not possible
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, to be written in the block and renamed at its end; removed if the block fails."""
+    temporary = path.with_name(f".{path.name}-{_SESSION}-{os.getpid()}-{next(_NUMBERS)}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, timeout: float = -1, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a lock file against other processes. A killed process releases its lock.
+
+    Args:
+        path: the lock file, in an existing folder.
+        timeout: seconds to wait for another process; negative: without end.
+        on_wait: called if another process holds the lock, before waiting.
+
+    Raises:
+        TimeoutError: another process held the lock all the time.
+        OSError: the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0 if on_wait else timeout, poll_interval=0.05)
+    except Timeout:
+        if on_wait is None:
+            raise
+        on_wait()
+        lock.acquire(timeout=timeout)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_json(path: Path, data: Any) -> None:

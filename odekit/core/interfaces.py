@@ -186,19 +186,14 @@ class Watch(Protocol):
 
 @dataclass(frozen=True)
 class UpsamplerSpec:
-    """Requirements and properties of an upsampler; shown by `odekit plugins` and checked before a run."""
+    """Output sizes and purpose of an upsampler. Its licence is stated where it is registered."""
 
     scale: float | None = None
     """Output side divided by input side, or None if the output side is fixed."""
     side: int | None = None
     """Fixed output side in pixels, or None."""
     aligned_faces_only: bool = False
-    batch: bool = True
-    """Several images of one size may share one call."""
-    half: bool = False
-    """Safe in float16 or bfloat16."""
-    licence: str = "MIT"
-    commercial_use: bool = True
+    """It expects aligned square faces; `odekit.testing.check_upsampler` tries a wide picture if this is False."""
 
 
 class Upsampler(Protocol):

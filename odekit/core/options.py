@@ -66,7 +66,8 @@ class Part:
 
     def short(self) -> str:
         """`name(option=value, ...)` in one line: parts by their names, without options that are None."""
-        inner = {k: v["use"] if isinstance(v, dict) and "use" in v else v for k, v in self.tree().items() if k != "use"}
+        tree = option_tree(self.options)
+        inner = {k: v["use"] if isinstance(v, dict) and "use" in v else v for k, v in tree.items()}
         texts = [f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in inner.items() if v is not None]
         return f"{self.name}({', '.join(texts)})" if texts else self.name
 

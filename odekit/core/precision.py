@@ -28,7 +28,7 @@ _active_modes: list[str] = []
 
 
 @contextmanager
-def arithmetic(precision: str, device: object) -> Iterator[None]:
+def precision(precision: str, device: object) -> Iterator[None]:
     """Compute float32 matrix products and convolutions in TF32 if the precision is `tf32`, else exactly.
 
     The user's settings are restored on exit, also after an exception. Other threads of this process that enter this

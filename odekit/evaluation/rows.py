@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from odekit.core.files import replacing
 from odekit.errors import ConfigError
 from odekit.evaluation.measure import Measured
 from odekit.evaluation.pairing import Case
@@ -30,14 +32,14 @@ class Rows:
         self.kept: list[Row] = []
         self.count = 0
         self.file: Any = None
-        self.temporary: Path | None = None
+        self.stack = contextlib.ExitStack()
 
     def __enter__(self) -> Rows:
         if self.folder is not None:
-            self.temporary = self.folder / f".{NAME}.tmp"
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self.file = self.temporary.open("w", encoding="utf-8", newline="")
+                temporary = self.stack.enter_context(replacing(self.folder / NAME))
+                self.file = self.stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
             except OSError as error:
                 raise ConfigError(f"the output folder {self.folder} cannot be written: {error.strerror}") from error
             self.writer = csv.writer(self.file)
@@ -49,12 +51,7 @@ class Rows:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.file is not None and self.temporary is not None and self.folder is not None:
-            self.file.close()
-            if kind is None:
-                os.replace(self.temporary, self.folder / NAME)
-            else:
-                self.temporary.unlink(missing_ok=True)
+        self.stack.__exit__(kind, error, trace)
 
     def add(self, chunk: Iterable[Measured]) -> None:
         """Add measured cases."""

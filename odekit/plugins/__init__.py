@@ -1,1 +1,45 @@
-"""Declares and finds parts and weights by name; imports no part."""
+"""What a plugin author imports, and how plugins are declared, found and given weights.
+
+```python
+from odekit.plugins import Image, Options, PluginCatalog, Tools, UpsamplerSpec, hookimpl
+```
+
+The names, and the modules that define them, are listed in `__init__.pyi`. They are imported when first used. The
+package itself imports no part, and nothing inside odekit imports these names from here.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+from pathlib import Path
+from typing import Any
+
+
+@functools.cache
+def stub_names() -> dict[str, tuple[str, str]]:
+    """{public name: (module, name in that module)}, as the stub states them."""
+    tree = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    return {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported now (PEP 562)."""
+    if name == "__all__":
+        return sorted(stub_names())
+    if name.startswith("__") or name not in stub_names():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = stub_names()[name]
+    found = getattr(importlib.import_module(module), attribute)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(globals() | stub_names())

@@ -1,10 +1,9 @@
-"""What a catalogue holds: parts, named weights, and claims on golden files."""
+"""The catalogue: parts by kind and name, weights by name, chains by name."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-import importlib.metadata
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -204,7 +203,8 @@ class PluginCatalog:
         """Register a part of any kind; the methods named after the kinds are shorthands.
 
         `factory` is a callable or "module:attribute". Solvers, enhancers and corruptions are made by
-        `factory(options)`; priors, inverters, upsamplers, detectors, metrics and stages by `factory(options, tools)`.
+        `factory(options)`; priors, inverters, upsamplers, detectors, masks, metrics and stages by
+        `factory(options, tools)`. `more`: `licence`, `commercial_use`, and a prior's `spec`.
         """
         self.catalog.add(Entry(kind, name, factory, options, summary, self.dist, **more))
 

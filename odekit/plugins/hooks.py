@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from odekit.plugins.catalog import Catalog
+    from odekit.plugins.catalog import PluginCatalog
 
 hookspec = pluggy.HookspecMarker("odekit")
 hookimpl = pluggy.HookimplMarker("odekit")
 
 
 @hookspec
-def odekit_parts(catalog: Catalog) -> None:
+def odekit_parts(catalog: PluginCatalog) -> None:
     """Register parts: `catalog.solver(...)`, `catalog.upsampler(...)`, `catalog.weights(...)` and the like.
 
     Called once, when the first chain is read. Import nothing heavy here: name factories as "module:attribute".

@@ -1,4 +1,4 @@
-"""Conformance kit: what every part must keep, for plugin authors to call in their own tests.
+"""Conformance checks of parts, for plugin authors to call in their own tests.
 
 ```python
 from odekit.testing import check_solver, check_upsampler
@@ -7,7 +7,8 @@ def test_solver(): check_solver(lambda: MySolver(MyOptions()))
 def test_upsampler(): check_upsampler(lambda: MyUpsampler(MyOptions()))
 ```
 
-Each check raises AssertionError with what was expected and what was seen.
+Each check raises AssertionError with the expected and the measured value, and returns the figures that it measured.
+`odekit check --conformance solver:my-solver` runs them on a registered part (see `odekit.testing.registered`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -28,13 +30,16 @@ from odekit.core.interfaces import Enhancer, Inverter, Prior, Solver, Upsampler
 from odekit.core.noise import BatchNoise, ImageNoise, stream
 from odekit.core.psnr import psnr
 from odekit.errors import OdekitError
+from odekit.parts import builtin
 from odekit.parts.installed import catalog
+from odekit.plugins.catalog import Catalog
+from odekit.plugins.discovery import build
 from odekit.testing.exact import GaussianField, GaussianModel, TwinField, log_grid, points, round_trip, travel
 from odekit.testing.goldens import fill
 
 
 def observed_order(make: Callable[[], Solver], down: bool = False, n: int = 96) -> float:
-    """Order from three runs with n, 2n and 4n steps on a curved exact field: no reference solution is needed."""
+    """Order of convergence, from runs with n, 2n and 4n steps on a nonlinear field; needs no reference solution."""
     field, start = TwinField(), points()
     ends = []
     for steps in (n, 2 * n, 4 * n):
@@ -43,35 +48,47 @@ def observed_order(make: Callable[[], Solver], down: bool = False, n: int = 96) 
     return math.log2(float((ends[0] - ends[1]).abs().max() / (ends[1] - ends[2]).abs().max()))
 
 
-def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> None:
-    """Declared order and calls, both ways; round trip; displacement; the same bytes twice; no eye on batch mates."""
-    solver = make()
+Figures = dict[str, float]
+"""What a check measured, by name."""
+
+
+def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures:
+    """Check a solver in both directions, and return what was measured.
+
+    Order and network calls are as declared; the round trip is accurate (at least 190 dB if reversible, else 20 dB); an
+    edit has the right effect; results are deterministic and independent of the other images of the batch.
+    """
+    solver, figures = make(), Figures()
     adaptive = math.isnan(solver.nfe_per_step)
     if not adaptive:
         for down in (False, True):
             seen = observed_order(make, down)
             way = "down" if down else "up"
             assert abs(seen - solver.order) <= tolerance, f"order {seen:.2f} seen going {way}, {solver.order} declared"
+            figures[f"order going {way}"] = seen
         field = GaussianField()
         travel(solver, field, points(), log_grid(32))
         assert field.calls == round(32 * solver.nfe_per_step), (
-            f"{field.calls} calls in 32 steps, {solver.nfe_per_step} each declared"
+            f"{field.calls} calls in 32 steps; {solver.nfe_per_step} per step is declared"
         )
+        figures["network calls per step"] = solver.nfe_per_step
     y, rhos = points(), log_grid(64)
     back = psnr(round_trip(make(), GaussianField(lossy=True), y, rhos), y, peak=2.0)
     least = 190.0 if solver.reversible else 20.0
     assert back >= least, f"round trip of {back:.1f} dB, at least {least:.0f} expected"
-    check_displacement(make)
+    figures["round trip, dB"] = back
+    figures["response to an edit, dB"] = check_displacement(make)
     check_other_rows(make)
     field = GaussianField()
     once, again = (travel(make(), field, y, rhos) for _ in range(2))
     assert torch.equal(once, again), "two runs on the same input differ"
     alone = torch.cat([travel(make(), field, row[None], rhos) for row in y])
-    assert (alone - once).abs().max() <= 1e-12, "a row's result depends on its batch mates"
+    assert (alone - once).abs().max() <= 1e-12, "the result of a row depends on the other rows of the batch"
+    return figures
 
 
-def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> None:
-    """After an edit of 0.02 RMS at mid level, the way down responds as the exact ODE does."""
+def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> float:
+    """After an edit of 0.02 RMS at mid level, the way down responds as the exact ODE does. Returns the PSNR in dB."""
     field, y = GaussianField(), points()
     rhos = log_grid(64)
     delta = 0.02 * torch.from_numpy(np.random.Generator(np.random.Philox(7)).standard_normal(tuple(y.shape)))
@@ -91,42 +108,43 @@ def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> None:
     exact = field.flow(delta + field.mean, rhos[32], rhos[0]) - field.mean
     seen = psnr(ends[1] - ends[0], exact, peak=2.0)
     assert seen >= least, f"the response to an edit is off the exact one: {seen:.1f} dB, at least {least:.0f} expected"
+    return seen
 
 
 def check_other_rows(make: Callable[[], Solver]) -> None:
-    """An edit of one picture (by clipping, say) leaves the bytes of its batch mates alone, wherever it happens."""
+    """Check that an edit of one row (for example by clipping) leaves the bytes of all other rows unchanged."""
     y, rhos = points(), log_grid(32)
     delta = torch.zeros_like(y)
     delta[1] = 0.1
 
-    def way(at: int | None) -> Tensor:
+    def run(edit_at: int | None) -> Tensor:
         solver, field = make(), GaussianField()
         carry = solver.start(field, y, rhos[0])
         for rho in rhos[1:]:
             carry = solver.step(field, carry, rho)
         carry = solver.turn(carry)
         for i in range(32, 0, -1):
-            carry = solver.displace(carry, delta) if i == at else carry
+            carry = solver.displace(carry, delta) if i == edit_at else carry
             carry = solver.step(field, carry, rhos[i - 1])
         end: Tensor = carry.y
         return end
 
-    untouched = way(None)
-    for at in (32, 20, 1):
-        touched = way(at)
-        assert not torch.equal(touched[1], untouched[1]), f"an edit {32 - at} steps below the top has no effect"
+    unedited = run(None)
+    for edit_at in (32, 20, 1):
+        edited = run(edit_at)
+        assert not torch.equal(edited[1], unedited[1]), f"an edit {32 - edit_at} steps below the top has no effect"
         for row in (0, 2):
-            assert torch.equal(touched[row], untouched[row]), (
-                f"an edit of another picture, {32 - at} steps below the top, changes the bytes of one without edit"
+            assert torch.equal(edited[row], unedited[row]), (
+                f"an edit of another row, {32 - edit_at} steps below the top, changes the bytes of one without edit"
             )
 
 
 def noise(rows: int, seed: int = 0) -> BatchNoise:
-    """A batch's noise: one keyed stream per row."""
+    """Noise of a batch: one keyed stream per row."""
     return BatchNoise([ImageNoise(stream(seed, f"row {i}", "test")) for i in range(rows)])
 
 
-def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> None:
+def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> Figures:
     """Shapes, levels, determinism, independence of batch mates, `moved`, and no use of global generators."""
     prior = GaussianModel(side)
     clean = points(2, side).clamp(-1, 1)
@@ -135,7 +153,7 @@ def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> None:
         inverter, rng = make(prior), BatchNoise(noise(2).rows[rows])
         latent = inverter.invert(clean[rows], rng)
         assert latent.level == len(inverter.levels) - 1, (
-            f"inversion ends at level {latent.level} of {len(inverter.levels)}"
+            f"inversion ends at level {latent.level}; the last of {len(inverter.levels)} levels is required"
         )
         if shift:
             latent = inverter.moved(latent, latent.x + shift)
@@ -144,7 +162,7 @@ def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> None:
             latent = inverter.descend(latent, rng)
             assert latent.level == before - 1, f"descend went from level {before} to {latent.level}"
         assert latent.x.shape == clean[rows].shape and latent.x.dtype == torch.float64, (
-            "states are float64 of the input's shape"
+            "states must be float64 and have the shape of the input"
         )
         return latent.x
 
@@ -152,11 +170,16 @@ def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> None:
     both = run(slice(0, 2))
     assert torch.equal(torch.get_rng_state(), state), "torch's global generator was used"
     assert torch.equal(both, run(slice(0, 2))), "two runs with the same noise differ"
-    assert (both[1:] - run(slice(1, 2))).abs().max() <= 1e-9, "a row's result depends on its batch mates"
-    assert (run(slice(0, 2), 0.5) - both).abs().max() > 1e-6, "moving the latent has no effect"
+    assert (both[1:] - run(slice(1, 2))).abs().max() <= 1e-9, (
+        "the result of a row depends on the other rows of the batch"
+    )
+    change = run(slice(0, 2), 0.5) - both
+    assert change.abs().max() > 1e-6, "moving the latent has no effect"
+    response = float(change.pow(2).mean().sqrt())
+    return {"round trip, dB": psnr(both, clean, peak=2.0), "response to an edit of 0.5, RMS": response}
 
 
-def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> None:
+def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> Figures:
     """Acts on levels of the grid, keeps shape and type, repeats itself, and does not look at batch mates."""
     from odekit.core.grid import make_grid
 
@@ -164,20 +187,26 @@ def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> None:
     levels = make_grid("uniform-t", steps, prior.schedule)
     acting = make().acts_on(levels)
     assert all(0 <= level < steps for level in acting), f"{sorted(acting)} are not all levels of a grid of {steps}"
+    change = 0.0
     for level in acting:
         x = points(2, 8, seed=level) * levels.signal(level) + levels.sigma(level)
         out = make().enhance(x, level, levels, prior, noise(2))
-        assert out.shape == x.shape and out.dtype == torch.float64, "states keep shape and type"
-        assert torch.isfinite(out).all(), f"level {level} became NaN or infinite"
+        assert out.shape == x.shape and out.dtype == torch.float64, "states must keep their shape and type"
+        assert torch.isfinite(out).all(), f"the result at level {level} is not finite"
         assert torch.equal(out, make().enhance(x, level, levels, prior, noise(2))), (
             "two runs with the same noise differ"
         )
         alone = make().enhance(x[1:], level, levels, prior, BatchNoise(noise(2).rows[1:]))
-        assert (out[1:] - alone).abs().max() <= 1e-9, "a row's result depends on its batch mates"
+        assert (out[1:] - alone).abs().max() <= 1e-9, "the result of a row depends on the other rows of the batch"
+        change = max(change, float((out - x).pow(2).mean().sqrt()))
+    return {f"levels acted on, of {steps}": float(len(acting)), "largest change, RMS": change}
 
 
-def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> None:
-    """Sizes as declared, values in [0, 1], same bytes twice, inputs unchanged, independence of batch mates."""
+def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> Figures:
+    """Sizes as declared, values in [0, 1], same bytes twice, inputs unchanged, independence of batch mates.
+
+    A wide picture is tried too, unless the upsampler knows aligned faces only.
+    """
     upsampler = make()
     draws = np.random.Generator(np.random.Philox(1)).random((3, 3, side, side), dtype=np.float32)
     images = [Image(pixels) for pixels in draws]
@@ -187,43 +216,61 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> None:
         return [ImageNoise(stream(0, image.origin, "test")) for image in images]
 
     out = upsampler.upsample(images, streams())
-    assert len(out) == len(images), f"{len(out)} images for {len(images)}"
+    assert len(out) == len(images), f"{len(images)} images give {len(out)} results"
     spec = upsampler.spec
     expected = spec.side if spec.side is not None else round(side * (spec.scale or 1))
     for image in out:
         size = (image.height, image.width)
-        assert size == (expected, expected), f"{size} from {side} px; the spec says {expected}"
-        assert image.pixels.min() >= 0 and image.pixels.max() <= 1, "values leave [0, 1]"
-    again = upsampler.upsample(images, streams())
-    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(out, again, strict=True)), "two runs differ"
-    assert all(np.array_equal(i.pixels, c) for i, c in zip(images, copies, strict=True)), "the input was changed"
+        assert size == (expected, expected), f"{side} px give {size}; the spec declares {expected}"
+        assert image.pixels.min() >= 0 and image.pixels.max() <= 1, "values are outside [0, 1]"
+    second = upsampler.upsample(images, streams())
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(out, second, strict=True)), "two runs differ"
+    assert all(np.array_equal(i.pixels, c) for i, c in zip(images, copies, strict=True)), "the input was modified"
     assert all(a.origin == b.origin for a, b in zip(out, images, strict=True)), (
         "an image lost its origin; use with_pixels"
     )
     alone = upsampler.upsample(images[2:], streams()[2:])[0]
-    assert np.abs(alone.pixels - out[2].pixels).max() <= 1e-4, "an image's result depends on its batch mates or place"
+    difference = float(np.abs(alone.pixels - out[2].pixels).max())
+    assert difference <= 1e-4, "an image's result depends on its batch mates or place"
+    if spec.scale is not None and not spec.aligned_faces_only:
+        wide = images[0].with_pixels(np.concatenate([images[0].pixels, images[1].pixels], axis=2))
+        big = upsampler.upsample([wide], streams()[:1])[0]
+        size, wanted = (big.height, big.width), (round(side * spec.scale), round(2 * side * spec.scale))
+        assert size == wanted, f"{size} from {side} x {2 * side} px, {wanted} expected"
+    return {f"output side of {side} px": float(expected), "largest difference without batch mates": difference}
+
+
+def catalog_with(dist: str, plugin: ModuleType) -> Catalog:
+    """The built-in parts and those of one plugin, installed or not, as `parts=` of a chain.
+
+    Raises:
+        AssertionError: the plugin does not register.
+    """
+    made, _ = build([("odekit", builtin), (dist, plugin)])
+    assert not made.broken, f"{dist} cannot be registered: {made.broken[dist]}"
+    return made
 
 
 class PlainTools(Toolbox):
-    """Tools for a part on its own: where and in what precision it runs, and with which prior."""
+    """Tools for a single part without a chain: precision, device, and an optional prior."""
 
     def __init__(self, precision: str = "float32", device: str = "cpu", prior: Prior | None = None) -> None:
         super().__init__(catalog(), device, precision, prior)
 
 
 def synthetic_weights(network: nn.Module, seed: int = 0) -> dict[str, Tensor]:
-    """Random weights of a network (which may be on the meta device) by rule B of `odekit.testing.goldens`, by name.
+    """Random weights by tensor name, by rule B of `odekit.testing.goldens`; `network` may be on the meta device.
 
-    Values keep their size from layer to layer, so that every part of the network is heard in the result.
+    Activations keep their magnitude from layer to layer, so that every layer influences the output.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     return {name: torch.from_numpy(value) for name, value in fill(shapes, seed, "B").items()}
 
 
 def check_readme(readme: Path) -> None:
-    """Every line `odekit run CHAIN ...` of a README names a chain, and with `--set` options that it has."""
+    """Check that each line `odekit run CHAIN ...` of a README names an existing chain, and its options with `--set`."""
     lines = [line.split("  #")[0] for line in readme.read_text("utf-8").splitlines() if line.startswith("odekit run")]
-    assert lines, f"{readme}: shows no `odekit run`"
+    assert lines, f"{readme}: contains no `odekit run`"
     for line in lines:
         words = shlex.split(line)
         settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
@@ -238,6 +285,7 @@ __all__ = [
     "GaussianModel",
     "PlainTools",
     "TwinField",
+    "catalog_with",
     "check_displacement",
     "check_enhancer",
     "check_inverter",

@@ -1,4 +1,4 @@
-"""Problems whose answers are known exactly: what solvers and enhancers are held against."""
+"""Problems with exact solutions, as references for solvers and enhancers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ MEANS = (0.3, -0.5, 0.1)
 
 
 class GaussianField:
-    """The exact eps of N(mean, diag variance) per channel, in (y, rho), counted; `lossy` rounds it to float32."""
+    """The exact eps of a Gaussian N(mean, variance) in each channel, as a function of (y, rho).
+
+    `calls` counts the calls; `lossy` rounds eps to float32, like a network.
+    """
 
     def __init__(self, lossy: bool = False) -> None:
         self.mean = torch.tensor(MEANS, dtype=torch.float64).view(1, 3, 1, 1)
@@ -36,9 +39,10 @@ class GaussianField:
 
 
 class TwinField:
-    """The exact eps of an even mixture of N(-m, s) and N(m, s) per value: curved, so that no solver is right by luck.
+    """The exact eps of an equal mixture of N(-m, s) and N(m, s) for each value: a nonlinear field.
 
-    On one Gaussian, for instance, the explicit midpoint rule happens to be of third order.
+    On a single Gaussian some solvers have a higher order than in general: the explicit midpoint rule, for example, is
+    of third order there.
     """
 
     m, s = 0.6, 0.3
@@ -50,7 +54,7 @@ class TwinField:
 
 
 class GaussianModel:
-    """The same Gaussian as a `Prior`."""
+    """The Gaussian of `GaussianField` as a `Prior`."""
 
     def __init__(self, side: int = 8) -> None:
         self.shape = (3, side, side)
@@ -64,18 +68,18 @@ class GaussianModel:
 
 
 def points(n: int = 3, side: int = 4, seed: int = 0) -> Tensor:
-    """Reproducible float64 states (n, 3, side, side) around the test Gaussian."""
+    """Reproducible float64 states (n, 3, side, side) with the variances of the test Gaussian."""
     draws = np.random.Generator(np.random.Philox(seed)).standard_normal((n, 3, side, side))
     return torch.from_numpy(draws) * torch.tensor(VARIANCES, dtype=torch.float64).view(1, 3, 1, 1).sqrt()
 
 
 def log_grid(n: int, low: float = 0.05, high: float = 20.0) -> list[float]:
-    """n + 1 values of rho, uniform in log."""
+    """n + 1 values of rho from `low` to `high`, uniform in log rho."""
     return [low * (high / low) ** (i / n) for i in range(n + 1)]
 
 
 def travel(solver: Solver, field: Field, y: Tensor, rhos: Sequence[float]) -> Tensor:
-    """y carried along rhos by the solver, in their direction."""
+    """The solver's solution at the last of `rhos`, from y at the first; `rhos` may rise or fall."""
     carry = solver.start(field, y, rhos[0])
     for rho in rhos[1:]:
         carry = solver.step(field, carry, rho)
@@ -84,7 +88,7 @@ def travel(solver: Solver, field: Field, y: Tensor, rhos: Sequence[float]) -> Te
 
 
 def round_trip(solver: Solver, field: Field, y: Tensor, rhos: Sequence[float]) -> Tensor:
-    """Up along rhos, a turn, and down again."""
+    """The solver's result after inversion along `rhos`, `turn`, and decoding back to the first of them."""
     carry = solver.start(field, y, rhos[0])
     for rho in rhos[1:]:
         carry = solver.step(field, carry, rho)

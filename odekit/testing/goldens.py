@@ -1,14 +1,14 @@
-"""Goldens: outputs of public networks with synthetic weights, stored in files that say how to make them again.
+"""Goldens: outputs of public networks with synthetic weights, stored with all that is needed to reproduce them.
 
-A file `<network>.<rule>.npz` stores the seeds of weights and input beside the outputs; the weights follow from the
-network's layout (tensor name -> shape) and the seed alone, by this rule:
+A file `<network>.<rule>.npz` stores the outputs and the seeds of weights and input. The weights are a function of the
+network's layout (tensor name -> shape) and the seed:
 
-1. names sorted as plain strings, one `Generator(PCG64(seed))` for the whole network, in that order;
-2. tensors whose last name part is in `DERIVED` are skipped without a draw;
-3. `standard_normal(shape)` in float64, cast to float32, times s in float32: rule A has s = 0.02; rule B has
-   s = 1/sqrt(fan_in) for weights of two or more dimensions (fan_in without the first dimension, without the first two
-   where there are five), else 0.02;
-4. one-dimensional weights with a sibling `bias` get 1 added; `running_var` becomes |.| + 1.
+1. names are sorted as plain strings; one `Generator(PCG64(seed))` fills the whole network in this order;
+2. tensors whose last name component is in `DERIVED` are skipped and use no random numbers;
+3. values are `standard_normal(shape)` in float64, cast to float32, times s in float32: rule A has s = 0.02; rule B has
+   s = 1/sqrt(fan_in) for weights of two or more dimensions (fan_in is the product of all dimensions but the first, or
+   of all but the first two if there are five), else 0.02;
+4. 1 is added to one-dimensional weights with a sibling `bias`; `running_var` becomes its absolute value + 1.
 
 `<name>.npz` and `<name>.json` without a rule store numbers that need no network.
 
@@ -58,14 +58,14 @@ Arrays = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Golden:
-    """One golden file, read."""
+    """The content of a golden file."""
 
     stem: str
-    """Name of the network, without the rule: `adm_small`."""
+    """Name of the network, without the rule, for example `adm_small`."""
     rule: str
-    """`A` or `B`; empty where the file stores numbers that need no network."""
+    """`A` or `B`; empty if the numbers do not depend on a network."""
     arrays: Mapping[str, NDArray[Any]]
-    """What is stored. Of a JSON file: numbers and lists of numbers, named by their keys joined with `/`."""
+    """The stored arrays. In a JSON file: numbers and lists of numbers, named by their keys joined with `/`."""
     folder: Path
     """Where the file lies."""
 
@@ -76,10 +76,10 @@ class Golden:
 
     @classmethod
     def read(cls, path: Path) -> Golden:
-        """A golden from its file.
+        """Read a golden file.
 
         Raises:
-            InputError: not a golden file, or damaged.
+            InputError: the file is not a golden file, or is damaged.
         """
         stem, rule = name_of(path)
         try:
@@ -97,24 +97,32 @@ class Golden:
         return fill(shapes, self.number("seed_weights"), self.rule)
 
     def input(self, shape: Sequence[int]) -> NDArray[np.float32]:
-        """The network's input, drawn from the stored seed.
+        """The network's input, drawn with the stored seed.
 
         Raises:
-            InputError: it does not start with the values that the file stores.
+            InputError: its first values differ from the stored ones.
         """
         (values,) = self.inputs(shape)
         return values
 
     def inputs(self, *shapes: Sequence[int]) -> list[NDArray[np.float32]]:
-        """Several inputs from the one generator of the stored seed; the first is checked against `input_head`."""
+        """Several inputs drawn one after another with the stored seed.
+
+        Raises:
+            InputError: the first values of the first input differ from `input_head`.
+        """
         rng = np.random.Generator(np.random.PCG64(self.number("seed_input")))
-        drawn = [rng.standard_normal(tuple(s)).astype(np.float32) * np.float32(0.5) for s in shapes]
-        if not np.array_equal(drawn[0].ravel()[:8], self.arrays["input_head"]):
+        inputs = [rng.standard_normal(tuple(s)).astype(np.float32) * np.float32(0.5) for s in shapes]
+        if not np.array_equal(inputs[0].ravel()[:8], self.arrays["input_head"]):
             raise InputError(f"{self.folder / self.stem}: the input does not start with the stored values")
-        return drawn
+        return inputs
 
     def number(self, name: str) -> int:
-        """A stored integer. Raises InputError where there is none of this name."""
+        """A stored integer.
+
+        Raises:
+            InputError: the file stores no value of this name.
+        """
         if name not in self.arrays:
             raise InputError(f"{self.folder / self.stem}: stores no '{name}'")
         return int(self.arrays[name])
@@ -214,7 +222,7 @@ def _limit(name: str, tolerance: float | Mapping[str, float]) -> float | None:
 
 
 def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
-    """(name, array) of every number and every list of numbers in a JSON tree; strings are remarks and left out."""
+    """(name, array) of every number and every list of numbers in a JSON tree. Strings are comments and are skipped."""
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield from leaves(value, f"{place}/{key}" if place else str(key))
@@ -233,11 +241,15 @@ def _rectangular(rows: list[Any]) -> bool:
 
 
 def fill(shapes: Mapping[str, Sequence[int]], seed: int, rule: str) -> Arrays:
-    """Synthetic weights by the rule `A` or `B` (float32); derived tensors are left out."""
+    """Synthetic float32 weights by rule `A` or `B`, without derived tensors.
+
+    Raises:
+        InputError: another rule.
+    """
     if rule not in RULES:
-        raise InputError(f"the fill rule is '{rule}': A or B")
+        raise InputError(f"unknown fill rule '{rule}': use A or B")
     rng = np.random.Generator(np.random.PCG64(seed))
-    filled: Arrays = {}
+    weights: Arrays = {}
     for name in sorted(shapes):
         shape, last = tuple(shapes[name]), name.rpartition(".")[2]
         if last in DERIVED:
@@ -247,8 +259,8 @@ def fill(shapes: Mapping[str, Sequence[int]], seed: int, rule: str) -> Arrays:
             value = value + np.float32(1)
         if last == "running_var":
             value = np.abs(value) + np.float32(1)
-        filled[name] = value
-    return filled
+        weights[name] = value
+    return weights
 
 
 def _scale(last: str, shape: tuple[int, ...], rule: str) -> np.float32:
@@ -259,20 +271,27 @@ def _scale(last: str, shape: tuple[int, ...], rule: str) -> np.float32:
 
 
 def statistics(values: Any) -> NDArray[np.float64]:
-    """What goldens store of large arrays: mean, population standard deviation, largest and mean absolute value.
+    """The summary of a large array in a golden: mean, population standard deviation, largest and mean absolute value.
 
-    `values`: an array, or a tensor on the CPU that asks for no gradient; summed in float64.
+    `values`: an array, or a tensor on the CPU without gradient; the sums are taken in float64.
     """
-    wide = np.asarray(values).astype(np.float64)
-    return np.array([wide.mean(), wide.std(), np.abs(wide).max(), np.abs(wide).mean()])
+    x = np.asarray(values).astype(np.float64)
+    return np.array([x.mean(), x.std(), np.abs(x).max(), np.abs(x).mean()])
 
 
 def deviation(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """The measure of the goldens: `max|a-b| / max|b|`, b being the truth; NaN in a counts as infinite."""
+    """Relative deviation of `a` from the stored `b`: `max|a-b| / max|b|`, infinite if `a` contains NaN.
+
+    If b is all zero, the absolute deviation.
+
+    Raises:
+        InputError: the shapes differ.
+    """
     if a.shape != b.shape:
         raise InputError(f"an array has the shape {a.shape}, the stored one {b.shape}")
-    wide = b.astype(np.float64)
-    worst, top = float(np.abs(a.astype(np.float64) - wide).max(initial=0)), float(np.abs(wide).max(initial=0))
-    if math.isnan(worst):
+    reference = b.astype(np.float64)
+    largest_error = float(np.abs(a.astype(np.float64) - reference).max(initial=0))
+    largest_value = float(np.abs(reference).max(initial=0))
+    if math.isnan(largest_error):
         return math.inf
-    return worst / top if top else worst
+    return largest_error / largest_value if largest_value else largest_error

@@ -1,4 +1,4 @@
-"""The state of a run in one file, replaced atomically: a kill at any moment leaves the old one or the new one."""
+"""The checkpoint of a run: one file, replaced atomically. A kill at any moment leaves the old or the new one."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ NAME = "checkpoint.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values to `folder/checkpoint.pt`, through a temporary name and fsync."""
+    """Write tensors and plain values to `folder/checkpoint.pt`: to a temporary file, fsync, then rename."""
     import torch
 
-    fresh = folder / (NAME + ".new")
-    with fresh.open("wb") as file:
+    temporary = folder / (NAME + ".new")
+    with temporary.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(folder / NAME)
+    temporary.replace(folder / NAME)
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Read `folder/checkpoint.pt` (tensors and plain values only; nothing in it can run code).
+    """Read `folder/checkpoint.pt` with `weights_only=True`: tensors and plain values, no code.
 
     Raises:
-        WeightsError: there is none, or it cannot be read.
+        WeightsError: the file is missing or cannot be read.
     """
     import torch
 
     path = folder / NAME
     if not path.is_file():
-        raise WeightsError(f"{path}: no checkpoint to resume from; leave out --resume to start anew")
+        raise WeightsError(f"{path}: no checkpoint to resume from; leave out --resume to start a new run")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise WeightsError(f"{path}: the checkpoint cannot be read ({error}); start anew in another folder") from error
+        raise WeightsError(
+            f"{path}: the checkpoint cannot be read ({error}); start a new run in another folder"
+        ) from error
     return state

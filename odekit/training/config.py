@@ -1,15 +1,15 @@
-"""Options of a run from a YAML file: every complaint with file, line and column, and the nearest valid name."""
+"""Training options from a YAML file. Errors name the file, line and column, and the nearest valid option."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from odekit.chains import document as yamldoc
+from odekit.chains import document
+from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
 from odekit.training.options.base import Run
 
@@ -17,15 +17,18 @@ R = TypeVar("R", bound=Run)
 
 
 def options(model: type[R], path: Path | None, overrides: Mapping[str, Any]) -> R:
-    """Options of a run from a file (defaults where None), with top-level overrides (None values do not count).
+    """Options of type `model`, read from a YAML file.
 
-    A relative `init` in the file is meant from the file's folder.
+    Args:
+        model: the option model of the task.
+        path: the file; None takes the defaults. A relative `init` in it is relative to the folder of the file.
+        overrides: top-level options that replace those of the file; None values are ignored.
 
     Raises:
-        ConfigError: no such file, no YAML mapping, an unknown key, a wrong type or an impossible value.
+        ConfigError: a missing file, no YAML mapping, an unknown option, a wrong type or an invalid value.
     """
-    document = yamldoc.parse(_text(path), str(path)) if path else yamldoc.Document({}, "options", {})
-    data = {} if document.data is None else document.data
+    parsed = document.parse(_read(path), str(path)) if path else document.Document({}, "options", {})
+    data = {} if parsed.data is None else parsed.data
     if not isinstance(data, dict):
         raise ConfigError(f"{path}:1:1: a configuration is a mapping of names to values, not {type(data).__name__}")
     if path and isinstance(data.get("init"), str):
@@ -34,23 +37,22 @@ def options(model: type[R], path: Path | None, overrides: Mapping[str, Any]) -> 
         return model.model_validate({**data, **{k: v for k, v in overrides.items() if v is not None}})
     except ValidationError as error:
         first = error.errors()[0]
-        where = tuple(first["loc"])
-        raise ConfigError(f"{document.where(where)}: {_say(model, where, first)}") from error
+        location = tuple(first["loc"])
+        raise ConfigError(f"{parsed.where(location)}: {_reason(model, location, first)}") from error
 
 
-def _text(path: Path) -> str:
+def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the configuration cannot be read ({error}); check --config") from error
 
 
-def _say(model: type[BaseModel], where: tuple[Any, ...], error: Any) -> str:
+def _reason(model: type[BaseModel], location: tuple[Any, ...], error: Any) -> str:
+    """Pydantic's message, or the nearest valid name for an unknown option."""
     if error["type"] != "extra_forbidden":
         return str(error["msg"]).removeprefix("Value error, ")
-    known: type[BaseModel] = model
-    for part in where[:-1]:
-        known = known.model_fields[str(part)].annotation  # type: ignore[assignment]
-    near = difflib.get_close_matches(str(where[-1]), known.model_fields, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known.model_fields)}"
-    return f"no such option; {hint}"
+    parent: type[BaseModel] = model
+    for key in location[:-1]:
+        parent = parent.model_fields[str(key)].annotation  # type: ignore[assignment]
+    return f"no such option{nearest(str(location[-1]), parent.model_fields)}"

@@ -1,4 +1,4 @@
-"""The process or processes that train together: one device each, gradients averaged between them."""
+"""Process groups for data-parallel training: one device per process, gradients averaged over the processes."""
 
 from __future__ import annotations
 
@@ -15,60 +15,66 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+Precision = Literal["float32", "bfloat16", "float16"]
 
-class Crew(Protocol):
-    """Who trains. `rank` 0 writes files and reports."""
+
+class ProcessGroup(Protocol):
+    """The processes of one training run. Rank 0 writes files and reports progress."""
 
     rank: int
-    size: int
+    world_size: int
     device: torch.device
 
-    def average(self, gradients: Sequence[Tensor]) -> None:
-        """Replace each gradient by its mean over the crew, in place."""
+    def average_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Replace each gradient in place by its mean over all ranks."""
         ...
 
     def mean(self, value: float) -> float:
-        """The mean of every rank's value (all wait for it)."""
+        """The mean of `value` over all ranks. A collective call: every rank waits for the others."""
         ...
 
-    def agree(self, value: float) -> float:
-        """The value of rank 0, on every rank (all wait for it)."""
+    def broadcast(self, value: float) -> float:
+        """The `value` of rank 0, on every rank. A collective call: every rank waits for the others."""
         ...
 
 
-class Alone:
-    """One process on one device."""
+class SingleProcess:
+    """A group of one process on one device."""
 
     rank = 0
-    size = 1
+    world_size = 1
 
     def __init__(self, device: str = "auto") -> None:
-        """`device` is auto, cpu, cuda, cuda:N or mps. Raises DeviceError where it is not there."""
+        """`device` is auto, cpu, cuda, cuda:N or mps.
+
+        Raises:
+            DeviceError: the device is not available.
+        """
         import torch
 
         self.device = torch.device(resolve_device(device))
 
-    def average(self, gradients: Sequence[Tensor]) -> None:
-        """Nothing to do: the mean over one."""
+    def average_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Leave the gradients unchanged: the mean over one process."""
 
     def mean(self, value: float) -> float:
         """The value itself."""
         return value
 
-    def agree(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         """The value itself."""
         return value
 
 
-class Together:
+class MultiProcess:
     """Several processes started by `accelerate launch` (or torchrun), one device each.
 
-    Gradients are averaged once per step by hand rather than by wrapping the network: so a process that runs out of
-    memory can repeat its part with smaller pieces while the others wait.
+    Gradients are averaged once per step, explicitly; the network is not wrapped. A process that runs out of memory can
+    therefore repeat its forward and backward passes in smaller micro-batches while the others wait.
     """
 
     def __init__(self, cpu: bool = False) -> None:
-        """Join the crew.
+        """Join the process group.
 
         Raises:
             ConfigError: accelerate is not installed.
@@ -79,11 +85,11 @@ class Together:
             raise ConfigError("training on several devices needs accelerate: pip install 'odekit[train]'") from error
         self._accelerator: Any = Accelerator(cpu=cpu)
         self.rank: int = self._accelerator.process_index
-        self.size: int = self._accelerator.num_processes
+        self.world_size: int = self._accelerator.num_processes
         self.device: torch.device = self._accelerator.device
 
-    def average(self, gradients: Sequence[Tensor]) -> None:
-        """One all-reduce over all gradients laid end to end."""
+    def average_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """One all-reduce over all gradients, concatenated."""
         import torch
 
         flat = self._accelerator.reduce(torch.cat([g.reshape(-1) for g in gradients]), reduction="mean")
@@ -91,44 +97,45 @@ class Together:
             gradient.copy_(mean.view(gradient.shape))
 
     def mean(self, value: float) -> float:
-        """All-reduced."""
-        return float(self._accelerator.reduce(self._number(value), reduction="mean").item())
+        """An all-reduce of one value."""
+        return float(self._accelerator.reduce(self._scalar(value), reduction="mean").item())
 
-    def agree(self, value: float) -> float:
-        """Broadcast from rank 0."""
+    def broadcast(self, value: float) -> float:
+        """A broadcast of one value from rank 0."""
         from accelerate.utils import broadcast  # type: ignore[import-not-found,unused-ignore]
 
-        return float(broadcast(self._number(value), from_process=0).item())
+        return float(broadcast(self._scalar(value), from_process=0).item())
 
-    def _number(self, value: float) -> Tensor:
+    def _scalar(self, value: float) -> Tensor:
         import torch
 
         return torch.tensor([value], dtype=torch.float32, device=self.device)
 
 
-def muster(device: str = "auto") -> Crew:
-    """The crew of this process: `Together` under a launcher that started several processes, else `Alone`."""
+def muster(device: str = "auto") -> ProcessGroup:
+    """The process group of this run: `MultiProcess` if a launcher set WORLD_SIZE above 1, else `SingleProcess`."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        return Together(cpu=device == "cpu")
-    return Alone(device)
-
-
-Precision = Literal["float32", "bfloat16", "float16"]
+        return MultiProcess(cpu=device == "cpu")
+    return SingleProcess(device)
 
 
 def precision(wanted: str, device: torch.device) -> Precision:
-    """What `auto` means here: bfloat16, else float16 on a GPU, where the hardware has it and it is faster; float32."""
+    """The precision of network calls on `device`. Any `wanted` value but `auto` is returned as it is.
+
+    `auto` is the first that the hardware supports and that is faster than float32: bfloat16, then (on a GPU) float16;
+    else float32.
+    """
     from odekit.core.precision import candidates, faster
 
     if wanted != "auto":
         return wanted  # type: ignore[return-value]
     name = str(device)
-    found: Any = next((kind for kind in candidates(name) if faster(kind, name)), "float32")
-    return found  # type: ignore[no-any-return]
+    fastest: Any = next((kind for kind in candidates(name) if faster(kind, name)), "float32")
+    return fastest  # type: ignore[no-any-return]
 
 
 def autocast(kind: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Mixed precision for network calls; nothing in float32. Enter it anew for each call."""
+    """A mixed-precision context for network calls; it has no effect in float32. Use a new one for each call."""
     import contextlib
 
     import torch

@@ -1,4 +1,4 @@
-"""What can go wrong in a run that no other error names."""
+"""Errors of training."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from odekit.errors import OdekitError
 
 
 class TrainingError(OdekitError):
-    """Training cannot go on: a loss that is no number, a folder that cannot be written."""
+    """Training cannot continue: a loss that is not finite, or a folder that cannot be written."""

@@ -1,4 +1,4 @@
-"""Optimisers, the learning rate, and the average of the weights."""
+"""Optimisers, the learning rate schedule, and the average of the weights."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 
 def ema_decay(step: int, width: float) -> float:
-    """Share of the old average that is kept at this step (1, 2, ...): `(1 - 1/step)^(1/width)`.
+    """Decay factor of the average at this step (1, 2, ...): `(1 - 1/step)^(1/width)`.
 
-    Power-function averaging (arXiv:2312.02696, eq. 2, with gamma + 1 = 1/width): the average's weight profile is
-    s^gamma, so that its mean age stays about `width` of the run so far; the first step takes the weights as they are.
+    Power-function averaging (arXiv:2312.02696, eq. 2, with gamma + 1 = 1/width). Step s has a weight proportional to
+    s^gamma in the average, so that the mean age of the average is about `width` times the steps so far. At step 1 the
+    average equals the weights.
     """
     return float((1.0 - 1.0 / step) ** (1.0 / width))
 
 
 def averaged(model: nn.Module, width: float) -> AveragedModel:
-    """The power-function average of a model's weights, in evaluation mode; buffers follow the model's."""
+    """The power-function average of a model's weights, in evaluation mode. Buffers are copied from the model."""
     import torch
     from torch.optim.swa_utils import AveragedModel
 
@@ -36,14 +37,14 @@ def averaged(model: nn.Module, width: float) -> AveragedModel:
 
 
 def learning_rate(step: int, steps: int, options: Optimiser) -> float:
-    """The rate at step 0 .. steps - 1: linear warm-up, level, then a fall to `final * lr` at the last step."""
-    rise = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
+    """The rate at step 0 .. steps - 1: linear warm-up, constant, then decay to `final * lr` at the last step."""
+    warmup = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
     start = options.decay_from * steps
     if options.decay == "none" or step < start:
-        return options.lr * rise
+        return options.lr * warmup
     done = min(1.0, (step + 1 - start) / (steps - start))
-    fall = 1.0 - done if options.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
-    return options.lr * rise * (options.final + (1.0 - options.final) * fall)
+    decay = 1.0 - done if options.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+    return options.lr * warmup * (options.final + (1.0 - options.final) * decay)
 
 
 def build(network: nn.Module, options: Optimiser) -> Any:
@@ -57,22 +58,23 @@ def build(network: nn.Module, options: Optimiser) -> Any:
 
 
 class Muon:
-    """Momentum whose matrices are made orthogonal (Jordan 2024), as long a step as AdamW's (arXiv:2502.16982, eq. 4).
+    """Orthogonalised momentum (Jordan 2024), with update norms that match AdamW's (arXiv:2502.16982, eq. 4).
 
-    A convolution of shape (out, in, h, w) is a matrix of (out, in h w). The first and the last matrix, and whatever is
-    a vector, go by AdamW. Has what the training loop and a gradient scaler use of a `torch.optim.Optimizer`.
+    A convolution weight of shape (out, in, h, w) is treated as a matrix (out, in h w). AdamW updates the first and the
+    last matrix and all vectors. The class implements the part of `torch.optim.Optimizer` that the training loop and a
+    gradient scaler use.
     """
 
     def __init__(self, network: nn.Module, options: Optimiser) -> None:
         import torch
 
         if not hasattr(torch.optim, "Muon"):
-            raise ConfigError(f"optimiser.kind: muon needs torch 2.9 or newer, this is {torch.__version__}")
+            raise ConfigError(f"optimiser.kind: muon needs torch 2.9 or newer; torch {torch.__version__} is installed")
         o = options
         self.matrices = [p for p in network.parameters() if p.ndim >= 2][1:-1]
-        chosen = {id(p) for p in self.matrices}
-        others = [p for p in network.parameters() if id(p) not in chosen]
-        # torch's Muon takes matrices only: these share their memory with the weights.
+        matrix_ids = {id(p) for p in self.matrices}
+        others = [p for p in network.parameters() if id(p) not in matrix_ids]
+        # torch's Muon takes matrices only: these views share memory with the weights.
         self.flat = [torch.nn.Parameter(_matrix(p.detach(), p)) for p in self.matrices]
         self.muon = torch.optim.Muon(
             self.flat, lr=o.lr, weight_decay=o.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
@@ -89,24 +91,24 @@ class Muon:
         self.adamw.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
+        """Drop the gradients of all weights; `set_to_none` is passed to AdamW."""
         self.adamw.zero_grad(set_to_none)
         for flat, p in zip(self.flat, self.matrices, strict=True):
             flat.grad = p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Of both."""
+        """The states of Muon and AdamW."""
         return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Of both."""
+        """Load the states of Muon and AdamW."""
         self.muon.load_state_dict(state["muon"])
         self.adamw.load_state_dict(state["adamw"])
         self.param_groups[1:] = self.adamw.param_groups
 
 
 def _matrix(values: Tensor, weight: Tensor) -> Tensor:
-    """`values` as (out, the rest) in the order in which `weight` lies in memory; of the weight itself a view."""
+    """`values` as a matrix (out, the rest), in the memory order of `weight`; for the weight itself, a view."""
     if values.ndim == 4 and not weight.is_contiguous():
         values = values.permute(0, 2, 3, 1)
     return values.reshape(len(values), -1)

@@ -1,4 +1,4 @@
-"""Batches made while the device works on the one before."""
+"""Prefetching: the next batch is prepared while the device computes on the current one."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ B = TypeVar("B")
 
 
 class Ahead(Generic[B]):
-    """Makes the next step's batch in a thread. A batch is a pure function of its step, so nothing else changes."""
+    """Prepares the batch of the next step in a thread.
+
+    A batch is a pure function of its step, so prefetching does not change it.
+    """
 
     def __init__(self, make: Callable[[int], B], active: bool) -> None:
-        """Where not `active` (on a CPU, which has no time to spare) every batch is made when it is asked for."""
+        """If not `active`, each batch is prepared on request: training on a CPU leaves no core idle."""
         self.make = make
         self.pool = ThreadPoolExecutor(1) if active else None
-        self.waiting: tuple[int, Future[B]] | None = None
+        self.pending: tuple[int, Future[B]] | None = None
 
     def get(self, step: int) -> B:
-        """The batch of this step; the next one is begun."""
+        """The batch of this step. Starts preparing the batch of the next one."""
         if self.pool is None:
             return self.make(step)
-        ready = self.waiting is not None and self.waiting[0] == step
-        batch = self.waiting[1].result() if ready and self.waiting else self.make(step)
-        self.waiting = (step + 1, self.pool.submit(self.make, step + 1))
+        prefetched = self.pending is not None and self.pending[0] == step
+        batch = self.pending[1].result() if prefetched and self.pending else self.make(step)
+        self.pending = (step + 1, self.pool.submit(self.make, step + 1))
         return batch

@@ -1,4 +1,4 @@
-"""The folder of a run: what it must be before training begins, and what may differ when a run is resumed."""
+"""The folder of a run: checks before training, options that a resumed run may change, atomic replacement of weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from odekit.core.files import write_atomic
 from odekit.errors import ConfigError
 from odekit.training import checkpoint
 from odekit.training.errors import TrainingError
@@ -14,44 +15,54 @@ from odekit.training.options.base import Run
 
 RUN = "run.json"
 FREE = {"steps", "validate_every", "save_every", "patience", "snapshots", "samples", "sample_steps", "skip_bad", "init"}
-"""Options that a resumed run may change: none of them changes the meaning of the steps already taken."""
+"""Options that a resumed run may change: none of them affects the steps already taken."""
 
 
 def prepare(folder: Path, options: Run, fingerprint: str, resume: bool) -> bool:
-    """Make the folder ready; True where a checkpoint of this very run is to be continued.
+    """Prepare the folder of a run. Returns whether it holds a checkpoint of this run to continue from.
+
+    Args:
+        folder: the folder of the run; created if missing.
+        options: the options of the run, written to `run.json`.
+        fingerprint: digest of the training data, written to `run.json`.
+        resume: whether the user asked to continue the run.
 
     Raises:
-        ConfigError: the folder holds something else, a run that was not asked to be resumed, or a run of another
-            configuration or other pictures.
-        TrainingError: it cannot be written.
+        ConfigError: the folder holds other files; or a run, without `resume`; or a run with another configuration or
+            other pictures.
+        TrainingError: the folder cannot be written.
     """
-    found = _read(folder / RUN)
-    if found is None:
+    record = _read(folder / RUN)
+    if record is None:
         if folder.is_dir() and any(folder.iterdir()):
-            raise ConfigError(f"{folder}: not empty, and no training run; give a new or an empty folder")
+            raise ConfigError(f"{folder}: not empty and not a training run; give a new or an empty folder")
         if resume:
             raise ConfigError(f"{folder}: no run to resume; leave out --resume to start one")
     elif not resume:
-        raise ConfigError(f"{folder}: holds a training run; add --resume to go on with it, or give another folder")
+        raise ConfigError(f"{folder}: holds a training run; add --resume to continue it, or give another folder")
     else:
-        _same(folder, found, options, fingerprint)
-    mine = {"odekit": 1, "options": _plain(options), "pictures": fingerprint}
-    _write(folder, json.dumps(mine, indent=1, sort_keys=True) + "\n")
+        _check_same_run(folder, record, options, fingerprint)
+    record = {"odekit": 1, "options": _json_options(options), "pictures": fingerprint}
+    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    try:
+        write_atomic(text.encode(), folder / RUN)
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another folder with -o") from error
     (folder / (checkpoint.NAME + ".new")).unlink(missing_ok=True)
     return (folder / checkpoint.NAME).is_file()
 
 
 def draft(folder: Path) -> Path:
-    """An empty folder beside `folder`, to be filled and then published."""
+    """A new, empty folder next to `folder`. Fill it, then pass it to `publish`."""
     mend(folder)
-    fresh = folder.with_name(folder.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    return fresh
+    temporary = folder.with_name(folder.name + ".new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    return temporary
 
 
 def publish(fresh: Path, folder: Path) -> None:
-    """Put a finished draft in the place of `folder`. A kill in between is mended by `mend`."""
+    """Replace `folder` by the complete folder `fresh`. `mend` repairs an interruption between the two renames."""
     old = folder.with_name(folder.name + ".old")
     if folder.exists():
         folder.rename(old)
@@ -60,14 +71,14 @@ def publish(fresh: Path, folder: Path) -> None:
 
 
 def mend(folder: Path) -> None:
-    """Undo a `publish` that was cut short: the old folder comes back where the new one never arrived."""
+    """Repair an interrupted `publish`: restore the old folder if the new one is missing, and remove leftovers."""
     old = folder.with_name(folder.name + ".old")
     if old.exists() and not folder.exists():
         old.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _plain(options: Run) -> dict[str, Any]:
+def _json_options(options: Run) -> dict[str, Any]:
     return dict(options.model_dump(mode="json"))
 
 
@@ -77,31 +88,21 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); start anew in another folder") from error
+        raise ConfigError(f"{path}: cannot be read ({error}); start a new run in another folder") from error
 
 
-def _same(folder: Path, found: dict[str, Any], options: Run, fingerprint: str) -> None:
-    ours, theirs = _plain(options), dict(found.get("options", {}))
-    for name in sorted((ours.keys() | theirs.keys()) - FREE):
-        if ours.get(name) != theirs.get(name):
+def _check_same_run(folder: Path, record: dict[str, Any], options: Run, fingerprint: str) -> None:
+    current, recorded = _json_options(options), dict(record.get("options", {}))
+    for name in sorted((current.keys() | recorded.keys()) - FREE):
+        if current.get(name) != recorded.get(name):
             raise ConfigError(
-                f"{folder}: its run has {name} = {_short(theirs.get(name))}, now it is {_short(ours.get(name))}; "
-                "resume with the same configuration, or start in another folder"
+                f"{folder}: the run has {name} = {_shorten(recorded.get(name))}, the configuration has "
+                f"{_shorten(current.get(name))}; resume with the same configuration, or start in another folder"
             )
-    if found.get("pictures") != fingerprint:
-        raise ConfigError(f"{folder}: its run was trained on other pictures; resume with the same data")
+    if record.get("pictures") != fingerprint:
+        raise ConfigError(f"{folder}: the run was trained on other pictures; resume with the same data")
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _write(folder: Path, text: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / (RUN + ".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(folder / RUN)
-    except OSError as error:
-        raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another folder with -o") from error

@@ -1,4 +1,4 @@
-"""One optimiser step: gradients in pieces that fit the memory, clipping, and a stop where numbers end."""
+"""One optimiser step: gradients in micro-batches that fit the memory, clipping, and a stop at non-finite numbers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import DeviceError
-from odekit.training import distributed as crews
-from odekit.training import optimiser, seeding
+from odekit.training import distributed, optimiser, seeding
 from odekit.training.errors import TrainingError
 from odekit.training.prefetch import Ahead
 from odekit.training.task import Task
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one step did."""
+    """Loss, gradient norm and learning rate of one step."""
 
     loss: float
     norm: float
@@ -30,38 +29,41 @@ class Outcome:
 
 
 class Stepper:
-    """The moving parts of a run: model, average of its weights, optimiser, and the size of the pieces."""
+    """The mutable state of a run: model, average of its weights, optimiser, and the size of a micro-batch."""
 
-    def __init__(self, task: Task, model: nn.Module, crew: crews.Crew) -> None:
+    def __init__(self, task: Task, model: nn.Module, group: distributed.ProcessGroup) -> None:
         import torch
 
-        self.task, self.model, self.crew = task, model, crew
+        self.task, self.model, self.group = task, model, group
         self.options = task.options
         self.averaged = optimiser.averaged(model, self.options.optimiser.ema)
-        self.part = self.options.batch // crew.size
-        """Pictures of a step that belong to this process."""
-        self.piece = self.part
-        """How many of them go through the network at once; halved when memory runs out."""
-        self.precision = crews.precision(self.options.precision, crew.device)
+        self.local_batch = self.options.batch // group.world_size
+        """Pictures per step on this rank."""
+        self.micro_batch = self.local_batch
+        """Pictures per forward and backward pass; halved when memory runs out."""
+        self.precision = distributed.precision(self.options.precision, group.device)
         self.optimiser = optimiser.build(model, self.options.optimiser)
-        self.scaler = torch.amp.GradScaler(crew.device.type, enabled=self.precision == "float16")
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "float16")
         self.forward: Any = torch.compile(model) if self.options.compile else model
-        self.batches = Ahead(lambda s: task.batch(s, crew.rank, crew.size), active=crew.device.type != "cpu")
+        self.batches = Ahead(
+            lambda step: task.batch(step, group.rank, group.world_size), active=group.device.type != "cpu"
+        )
         self.notes: list[str] = []
+        """Messages for the user that the loop has not shown yet."""
 
     def run(self, step: int) -> Outcome:
-        """Take step `step` (0-based): gradients, clipping, update, average.
+        """Take step `step` (0-based): gradients, clipping, update of the weights and of their average.
 
         Raises:
-            TrainingError: the loss or the gradient is no number; the weights are as before the step.
-            DeviceError: not even one picture fits the memory.
+            TrainingError: the loss or the gradient norm is not finite; the weights are as before the step.
+            DeviceError: the device cannot hold a single picture.
         """
         o = self.options.optimiser
         lr = optimiser.learning_rate(step, self.options.steps, o)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         loss = self._gradients(step)
-        norm = self._norm(o.clip)
+        norm = self._clip(o.clip)
         if not math.isfinite(loss) or not (math.isfinite(norm) or self.scaler.is_enabled()):
             raise TrainingError(f"step {step}: the loss is {loss} and the gradient norm {norm}")
         self.scaler.step(self.optimiser)
@@ -77,38 +79,40 @@ class Stepper:
         return self.averaged.module
 
     def _gradients(self, step: int) -> float:
-        rows = self.batches.get(step)
+        """Gradients averaged over all ranks; returns the mean loss."""
+        batch = self.batches.get(step)
         while True:
             try:
-                loss = self._pieces(rows, step)
+                loss = self._accumulate(batch, step)
                 break
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
-                if self.piece == 1:
+                if self.micro_batch == 1:
                     raise DeviceError(
-                        f"{self.crew.device}: not even one picture fits; make the network smaller"
+                        f"{self.group.device}: too little memory for a single picture; use a smaller network"
                     ) from None
             self._halve()
-        self.crew.average([p.grad for p in self.model.parameters() if p.grad is not None])
-        return self.crew.mean(loss)
+        self.group.average_gradients([p.grad for p in self.model.parameters() if p.grad is not None])
+        return self.group.mean(loss)
 
-    def _pieces(self, rows: tuple[Tensor, ...], step: int) -> float:
+    def _accumulate(self, batch: tuple[Tensor, ...], step: int) -> float:
+        """Accumulate this rank's gradients over its micro-batches; returns the mean loss."""
         import torch
 
-        device = self.crew.device
+        device = self.group.device
         self.optimiser.zero_grad(set_to_none=True)
         self.model.train()
         total = torch.zeros((), device=device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(
-                int(seeding.generator(self.options.seed, f"dropout-{self.crew.rank}", step).integers(2**62))
-            )
-            for start in range(0, self.part, self.piece):
-                piece = tuple(r[start : start + self.piece].to(device, non_blocking=True) for r in rows)
-                with crews.autocast(self.precision, device):
-                    losses = self.task.losses(self.forward, piece)
-                loss = losses.sum() / self.part
+            rng = seeding.generator(self.options.seed, f"dropout-{self.group.rank}", step)
+            torch.manual_seed(int(rng.integers(2**62)))
+            for start in range(0, self.local_batch, self.micro_batch):
+                rows = slice(start, start + self.micro_batch)
+                micro_batch = tuple(tensor[rows].to(device, non_blocking=True) for tensor in batch)
+                with distributed.autocast(self.precision, device):
+                    losses = self.task.losses(self.forward, micro_batch)
+                loss = losses.sum() / self.local_batch
                 scaled: Any = self.scaler.scale(loss)
                 scaled.backward()
                 total += loss.detach()
@@ -117,52 +121,53 @@ class Stepper:
     def _halve(self) -> None:
         import torch
 
-        self.piece = (self.piece + 1) // 2
+        self.micro_batch = (self.micro_batch + 1) // 2
         self.optimiser.zero_grad(set_to_none=True)
-        if self.crew.device.type == "cuda":
+        if self.group.device.type == "cuda":
             torch.cuda.empty_cache()
         self.notes.append(
-            f"out of memory: going on with {self.piece} pictures at a time, the same {self.part} per step"
+            f"out of memory: continuing with {self.micro_batch} pictures per pass, still {self.local_batch} per step"
         )
 
-    def _norm(self, clip: float) -> float:
+    def _clip(self, largest: float) -> float:
+        """Clip the gradients to this norm; returns the norm before."""
         import torch
 
         self.scaler.unscale_(self.optimiser)
-        return float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip))
+        return float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), largest))
 
     def cast(self) -> AbstractContextManager[object]:
-        """Mixed precision for calls outside the steps."""
-        return crews.autocast(self.precision, self.crew.device)
+        """A mixed-precision context for network calls outside the steps."""
+        return distributed.autocast(self.precision, self.group.device)
 
     def state(self) -> dict[str, Any]:
-        """Everything that a checkpoint must hold of this: tensors and plain values."""
+        """The state for a checkpoint: tensors and plain values."""
         return {
             "model": self.model.state_dict(),
             "average": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "piece": self.piece,
+            "piece": self.micro_batch,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Put everything back."""
+        """Load the result of `state`."""
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
-        self.piece = min(int(state["piece"]), self.part)
+        self.micro_batch = min(int(state["piece"]), self.local_batch)
 
     def finite(self) -> bool:
-        """All weights are numbers."""
+        """Whether all weights are finite."""
         import torch
 
         return all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """The error says that the device's memory (or the machine's) ran out."""
+    """Whether the error means that the memory of the device or of the machine ran out."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

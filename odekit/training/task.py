@@ -1,4 +1,4 @@
-"""What the training loop needs to know of the thing that is trained."""
+"""The interface between the training loop and what it trains."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ if TYPE_CHECKING:
 
 
 class Task(Protocol):
-    """A prior, an upsampler: data, loss, validation and output of one kind of network."""
+    """Data, loss, validation and output of one kind of network, such as a prior or an upsampler."""
 
     fingerprint: str
-    """Of the pictures: a resumed run must see the same."""
+    """Digest of the pictures. A resumed run must use the same pictures."""
 
     @property
     def options(self) -> Run:
-        """What the run was told."""
+        """The options of the run."""
         ...
 
     def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
-        """A network, float32 on the CPU, and the facts of the run it continues ({} where fresh).
+        """A network (float32, on the CPU) and the train.json of the run whose weights it starts from ({} if new).
 
-        Where not `start`, only its shape counts: its weights are about to be replaced.
+        If not `start`, only the shape of the network matters: its weights are about to be replaced.
         """
         ...
 
-    def batch(self, step: int, rank: int, size: int) -> tuple[Tensor, ...]:
-        """The part of step's batch that belongs to `rank` of `size`: CPU tensors with one row per picture.
+    def batch(self, step: int, rank: int, world_size: int) -> tuple[Tensor, ...]:
+        """The share of `rank` in the batch of `step`: CPU tensors with one row per picture.
 
         A pure function of the seed in the options and of its arguments.
         """
         ...
 
     def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
-        """The weighted training loss of each row, (n,) float32; rows are on the network's device."""
+        """The weighted training loss of each row, (n,) float32. The rows are on the network's device."""
         ...
 
     def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
-        """Validation figures; 'loss' decides which weights are best. The same questions every time."""
+        """Validation metrics on the same inputs every time. The weights with the lowest 'loss' are the best ones."""
         ...
 
     def sheet(self, average: nn.Module, cast: AbstractContextManager[object]) -> NDArray[np.uint8] | None:
-        """A picture (H, W, 3) of what the network does, or None."""
+        """A picture (H, W, 3) of sample outputs, or None."""
         ...
 
     def write(self, folder: Path, average: nn.Module, facts: Mapping[str, Any]) -> None:
-        """Write usable weights to `folder`, replacing it whole."""
+        """Write usable weights, with `facts` as train.json. An existing `folder` is replaced as a whole."""
         ...

@@ -11,7 +11,7 @@ import PIL.Image
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
-from odekit.core.precision import arithmetic
+from odekit.core.precision import precision
 from odekit.errors import InputError, WeightsError
 from odekit.parts.metrics.base import Remembered, Vector, files, same_size
 
@@ -78,7 +78,7 @@ class IdentityMetric:
         import torch
 
         faces = torch.from_numpy(np.stack([crop(image) for image in images])).to(self.device)
-        with torch.inference_mode(), arithmetic("float32", self.device):
+        with torch.inference_mode(), precision("float32", self.device):
             return np.asarray(self.network(2 * faces - 1).cpu().numpy())
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
-from odekit.core.precision import arithmetic
+from odekit.core.precision import precision
 from odekit.errors import ConfigError, InputError, WeightsError
 from odekit.parts.metrics.base import Collection, Distance, Moments, Remembered, Vector, files, levels_batch
 from odekit.parts.metrics.fd_pca import frechet
@@ -198,7 +198,7 @@ def network(tools: Tools | None, metric: str) -> Any:
         sizes = {(image.height, image.width) for image in images}
         if len(sizes) > 1:
             raise InputError("FID and KID need pictures of one size")
-        with torch.inference_mode(), arithmetic("float32", device):
+        with torch.inference_mode(), precision("float32", device):
             (vectors,) = extractor(levels_batch(images, device))
         return np.asarray(vectors.cpu().numpy(), np.float32)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
-from odekit.core.precision import arithmetic
+from odekit.core.precision import precision
 from odekit.errors import WeightsError
 from odekit.parts.metrics.base import files, same_size, unit_batch
 
@@ -83,7 +83,7 @@ class LpipsMetric:
         for one, other in zip(restored, reference, strict=True):
             same_size(one, other)
         total: Any = 0.0
-        with torch.inference_mode(), arithmetic("float32", self.device):
+        with torch.inference_mode(), precision("float32", self.device):
             pairs = zip(self._features(restored), self._features(reference), self.weights, strict=True)
             for a, b, weight in pairs:
                 total = total + functional.conv2d((a - b) ** 2, weight).mean((1, 2, 3))

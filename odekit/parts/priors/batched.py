@@ -5,7 +5,7 @@ from __future__ import annotations
 from odekit.core.abilities import HasWeightsDigest
 from odekit.core.counter import Counter
 from odekit.core.interfaces import Prior, State
-from odekit.core.precision import arithmetic
+from odekit.core.precision import precision
 from odekit.core.schedule import NoiseSchedule
 
 
@@ -55,7 +55,7 @@ class BatchedPrior:
 
     def _call(self, x: State, t: float) -> State:
         self.counter.count()
-        with arithmetic(self.precision, self.device):
+        with precision(self.precision, self.device):
             return self.prior.eps(x, t)
 
     @property

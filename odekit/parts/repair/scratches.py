@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from odekit.core.files import read_json_object
 from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
-from odekit.core.precision import arithmetic
+from odekit.core.precision import precision
 from odekit.errors import WeightsError
 from odekit.parts.repair.tiles import apply_in_tiles
 from odekit.plugins.weights.lookup import network_file
@@ -82,7 +82,7 @@ class Mender:
         padding = (-height % STRIDE, -width % STRIDE)
         padded = np.pad(pixels, ((0, 0), (0, padding[0]), (0, padding[1])), mode="symmetric")
         tensor = torch.from_numpy(padded)[None].to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), arithmetic("float32", self.device):
+        with torch.inference_mode(), precision("float32", self.device):
             output: NDArray[np.float32] = self.network(tensor)[0].float().cpu().numpy()
         return output[:, :height, :width]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from odekit.core.image import Image
 from odekit.core.interfaces import StageContext, Tools, Upsampler
-from odekit.core.precision import arithmetic
+from odekit.core.precision import precision
 from odekit.errors import ConfigError
 from odekit.parts.stages.options import Upsample
 
@@ -20,7 +20,7 @@ class UpsampleStage:
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Upsampled images, in order."""
         # An upsampler makes one network call where a prior makes hundreds, so full float32 costs little.
-        with arithmetic("float32", context.state_device):
+        with precision("float32", context.state_device):
             out = self.upsampler.upsample(batch, [context.noise(image) for image in batch])
         if len(out) != len(batch):
             raise ConfigError(f"the upsampler returned {len(out)} images for {len(batch)}")

@@ -82,7 +82,7 @@ class FaceX4Upsampler:
         self.network = network.eval().requires_grad_(False).to(device)
         self.device = device
         self.slots = self.options.batch or (1 if device == "cpu" else 8)
-        self.spec = UpsamplerSpec(scale=float(shape.scale), aligned_faces_only=True, half=True)
+        self.spec = UpsamplerSpec(scale=float(shape.scale), aligned_faces_only=True)
 
     def upsample(self, images: Sequence[Image], rng: Sequence[Noise]) -> list[Image]:
         """One enlarged image per image, in order; alpha is enlarged by Lanczos. No noise is drawn.

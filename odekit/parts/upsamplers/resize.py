@@ -27,7 +27,7 @@ class ResizeUpsampler:
 
     def __init__(self, options: Resize | None = None, tools: Tools | None = None) -> None:
         self.options = options or Resize()
-        self.spec = UpsamplerSpec(scale=self.options.scale, half=True)
+        self.spec = UpsamplerSpec(scale=self.options.scale)
 
     def upsample(self, images: Sequence[Image], rng: Sequence[Noise]) -> list[Image]:
         """One resized image per image, in order; alpha is resized too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from odekit.core.files import read_json, write_json
+from odekit.core.files import exclusive, read_json, write_json
 from odekit.errors import WeightsError
 from odekit.plugins.catalog import Weights
 
@@ -51,16 +52,11 @@ def offline() -> bool:
 @contextlib.contextmanager
 def exclusive_file(file: str) -> Iterator[None]:
     """Lock a file of odekit's folder against other processes; without a lock if the folder is not writable."""
-    from filelock import FileLock
-
-    lock = FileLock(home() / f"{file}.lock")
-    with contextlib.suppress(OSError):
-        home().mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            home().mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(home() / f"{file}.lock"))
         yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager
@@ -74,21 +70,13 @@ def exclusive_folder(folder: Path, say: Callable[[str], None] = lambda text: Non
     Raises:
         WeightsError: the folder cannot be written.
     """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock")
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"another process is writing to {folder}; waiting for it")
-            lock.acquire()
-    except OSError as error:
-        raise storage_error(error, folder) from error
-    try:
+            wait = functools.partial(say, f"another process is writing to {folder}; waiting for it")
+            stack.enter_context(exclusive(folder / ".lock", on_wait=wait))
+        except OSError as error:
+            raise storage_error(error, folder) from error
         yield
-    finally:
-        lock.release()
 
 
 def make_folder(folder: Path) -> None:

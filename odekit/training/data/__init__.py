@@ -1,1 +1,1 @@
-"""Training pictures: loading, augmentation and damage."""
+"""Training pictures: loading, augmentation and degradation."""

@@ -1,4 +1,4 @@
-"""Pictures that hold one aligned face at a known place, or none, in surroundings and damage of many kinds."""
+"""Canvases: degraded pictures with one aligned face in the centre, or none, in random surroundings."""
 
 from __future__ import annotations
 
@@ -21,38 +21,42 @@ Picture = NDArray[np.uint8]
 SIZE = 160
 """Side of a canvas in pixels."""
 FACE = 72
-"""Side of the aligned face in its middle."""
+"""Side of the aligned face in its centre, in pixels."""
 SPARE = ("coffee.png", "chelsea.png", "motorcycle_left.png", "rocket.jpg", "coins.png", "hubble_deep_field.jpg",
          "brick.png", "grass.png", "gravel.png", "page.png", "ihc.png")  # fmt: skip
-"""Pictures without people that scikit-image carries in its wheel."""
+"""Pictures without people in the wheel of scikit-image."""
 FREE = ("coffee.png", "chelsea.png", "motorcycle_left.png", "rocket.jpg", "coins.png", "hubble_deep_field.jpg",
         "brick.png", "grass.png", "gravel.png")  # fmt: skip
-"""Those of them that are photographs given away (CC0, or no known copyright restrictions)."""
+"""Those of them that are photographs and free to use (CC0, or no known copyright restrictions)."""
 
 
 def backgrounds(folder: Path | None, names: Sequence[str] = SPARE) -> list[Picture]:
-    """Photographs without faces, at most 512 pixels wide: of a folder, or those of scikit-image with these names.
+    """Photographs without faces, reduced to at most 512 pixels; those below 32 pixels are skipped.
+
+    Args:
+        folder: the folder of the photographs, with its subfolders; None takes those of scikit-image.
+        names: file names of the pictures of scikit-image.
 
     Raises:
-        InputError: no pictures there.
+        InputError: there are no such pictures.
     """
     if folder is None:
         import skimage
 
-        home = Path(skimage.__file__).parent / "data"
-        files = [home / name for name in names if (home / name).is_file()]
+        data = Path(skimage.__file__).parent / "data"
+        files = [data / name for name in names if (data / name).is_file()]
     else:
         files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    found = []
-    for file in files:
-        with PIL.Image.open(file) as opened:
-            picture = opened.convert("RGB")
+    pictures = []
+    for path in files:
+        with PIL.Image.open(path) as file:
+            picture = file.convert("RGB")
         picture.thumbnail((512, 512))
         if min(picture.size) >= 32:
-            found.append(np.asarray(picture))
-    if not found:
+            pictures.append(np.asarray(picture))
+    if not pictures:
         raise InputError(f"{folder or 'scikit-image'}: no background pictures there; set `backgrounds` to a folder")
-    return found
+    return pictures
 
 
 def canvas(
@@ -63,95 +67,94 @@ def canvas(
     options: Canvas,
     kinds: Sequence[tuple[str, int]] | None = None,
 ) -> Picture:
-    """One canvas (SIZE, SIZE, 3): the face (if any) in its middle, FACE pixels wide, upright.
+    """One canvas (SIZE, SIZE, 3), with the face (if any) upright in its centre, FACE pixels wide.
 
     Args:
-        face: an aligned face, square.
-        scenes: pictures without faces.
-        others: aligned faces, of which the margins become surroundings.
-        rng: the canvas's own.
+        face: an aligned face, square, or None.
+        scenes: pictures without faces, for the surroundings.
+        others: aligned faces whose margins serve as surroundings.
+        rng: the random generator.
         options: shares and sizes.
-        kinds: damage to do, (kind, severity) in order; drawn where None.
+        kinds: corruptions to apply, (kind, severity) in order; None draws them.
     """
     side = round(np.exp(rng.uniform(np.log(options.smallest), np.log(options.largest))))
-    wide = int(np.ceil(side * SIZE / FACE))
-    around = surroundings(wide, scenes, others, rng)
-    whole = around
+    width = int(np.ceil(side * SIZE / FACE))
+    background = surroundings(width, scenes, others, rng)
+    picture = background
     if face is not None:
-        own = shrunk(face, side)
-        pad = (wide - side) // 2
+        small_face = shrunk(face, side)
+        before = (width - side) // 2
+        after = width - side - before
         keep = rng.integers(int(0.36 * side), side // 2 + 1, 4)
         y0, y1, x0, x1 = side // 2 - keep[0], side // 2 + keep[1], side // 2 - keep[2], side // 2 + keep[3]
-        rest = wide - side - pad
-        mirrored = np.pad(
-            own[y0:y1, x0:x1], ((pad + y0, rest + side - y1), (pad + x0, rest + side - x1), (0, 0)), mode="reflect"
-        )
+        margins = ((before + y0, after + side - y1), (before + x0, after + side - x1), (0, 0))
+        mirrored = np.pad(small_face[y0:y1, x0:x1], margins, mode="reflect")
         if rng.random() < options.mirrored:
-            whole = mirrored
+            picture = mirrored
         else:
-            mask = blob(wide, pad + side / 2, side, rng)[..., None]
-            whole = (around + mask * (mirrored.astype(np.float32) - around)).astype(np.uint8)
-    whole = light(whole, rng, options.colourless)
+            mask = blob(width, before + side / 2, side, rng)[..., None]
+            picture = (background + mask * (mirrored.astype(np.float32) - background)).astype(np.uint8)
+    picture = light(picture, rng, options.colourless)
     for kind, severity in drawn(rng, options.damaged) if kinds is None else kinds:
-        whole = corrupt(whole, kind, severity, rng, "64")
-    return np.asarray(PIL.Image.fromarray(whole).resize((SIZE, SIZE), PIL.Image.Resampling.BICUBIC))
+        picture = corrupt(picture, kind, severity, rng, "64")
+    return np.asarray(PIL.Image.fromarray(picture).resize((SIZE, SIZE), PIL.Image.Resampling.BICUBIC))
 
 
 def surroundings(
-    wide: int, scenes: Sequence[Picture], others: Sequence[Picture] | Picture, rng: np.random.Generator
+    width: int, scenes: Sequence[Picture], others: Sequence[Picture] | Picture, rng: np.random.Generator
 ) -> Picture:
-    """A square without a face: a part of a scene, a blown-up margin of a portrait, or a drawn texture."""
+    """A picture (width, width, 3) without a face: part of a scene, enlarged margin of a portrait, or texture."""
     draw = rng.random()
     if draw < 0.45:
-        return part(scenes[int(rng.integers(len(scenes)))], wide, rng)
+        return part(scenes[int(rng.integers(len(scenes)))], width, rng)
     if draw < 0.85:
         portrait = others[int(rng.integers(len(others)))]
         side = len(portrait)
         margins = (portrait[: side // 4], portrait[:, : side // 4], portrait[:, -side // 4 :], portrait[-side // 8 :])
-        return part(margins[int(rng.integers(4))], wide, rng)
-    return texture(wide, rng)
+        return part(margins[int(rng.integers(4))], width, rng)
+    return texture(width, rng)
 
 
-def part(scene: Picture, wide: int, rng: np.random.Generator) -> Picture:
-    """A random part of a picture, turned, mirrored and scaled to (wide, wide, 3)."""
+def part(scene: Picture, out_width: int, rng: np.random.Generator) -> Picture:
+    """A random square of a picture, rotated, mirrored and resized to (out_width, out_width, 3)."""
     height, width = scene.shape[:2]
     side = max(8, int(min(height, width) * np.exp(rng.uniform(np.log(0.25), 0))))
     y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
-    cut = np.rot90(scene[y : y + side, x : x + side], int(rng.integers(4)))
-    return shrunk(np.ascontiguousarray(cut[:, ::-1] if rng.random() < 0.5 else cut), wide)
+    crop = np.rot90(scene[y : y + side, x : x + side], int(rng.integers(4)))
+    return shrunk(np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop), out_width)
 
 
-def texture(wide: int, rng: np.random.Generator) -> Picture:
-    """Noise of a few octaves between two colours, or bars."""
+def texture(width: int, rng: np.random.Generator) -> Picture:
+    """Noise of five octaves between two colours, or bars: (width, width, 3)."""
     if rng.random() < 0.3:
-        turn, pitch = rng.uniform(0, np.pi), rng.uniform(3, wide)
-        y, x = np.mgrid[:wide, :wide]
-        field = np.sin(2 * np.pi * (x * np.cos(turn) + y * np.sin(turn)) / pitch) > rng.uniform(-0.5, 0.5)
-        plane = field.astype(np.float32)
+        angle, pitch = rng.uniform(0, np.pi), rng.uniform(3, width)
+        y, x = np.mgrid[:width, :width]
+        bars = np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / pitch) > rng.uniform(-0.5, 0.5)
+        plane = bars.astype(np.float32)
     else:
-        plane = np.zeros((wide, wide), np.float32)
+        plane = np.zeros((width, width), np.float32)
         for octave in range(1, 6):
             grain = rng.random((2**octave, 2**octave), dtype=np.float32) / octave
-            plane += np.asarray(PIL.Image.fromarray(grain).resize((wide, wide), PIL.Image.Resampling.BICUBIC))
+            plane += np.asarray(PIL.Image.fromarray(grain).resize((width, width), PIL.Image.Resampling.BICUBIC))
         plane = (plane - plane.min()) / np.ptp(plane)
     low, high = rng.uniform(0, 255, (2, 3))
     out: Picture = np.clip(low + plane[..., None] * (high - low), 0, 255).astype(np.uint8)
     return out
 
 
-def blob(wide: int, middle: float, side: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A soft-edged superellipse about the face, never the same: (wide, wide) in [0, 1]."""
+def blob(width: int, middle: float, side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A random soft-edged superellipse around a face of this side centred at `middle`: (width, width) in [0, 1]."""
     radius = rng.uniform(0.36, 0.62, 2) * side
-    place = middle + rng.uniform(-0.06, 0.06, 2) * side + np.array([0.0, 0.06 * side])
-    power, soft = rng.uniform(2, 6), rng.uniform(0.02, 0.25)
-    y, x = np.mgrid[:wide, :wide] + 0.5
-    far = (np.abs((x - place[0]) / radius[0]) ** power + np.abs((y - place[1]) / radius[1]) ** power) ** (1 / power)
-    out: NDArray[np.float32] = np.clip((1 - far) / soft + 0.5, 0, 1).astype(np.float32)
-    return out
+    centre = middle + rng.uniform(-0.06, 0.06, 2) * side + np.array([0.0, 0.06 * side])
+    power, edge = rng.uniform(2, 6), rng.uniform(0.02, 0.25)
+    y, x = np.mgrid[:width, :width] + 0.5
+    norm = (np.abs((x - centre[0]) / radius[0]) ** power + np.abs((y - centre[1]) / radius[1]) ** power) ** (1 / power)
+    mask: NDArray[np.float32] = np.clip((1 - norm) / edge + 0.5, 0, 1).astype(np.float32)
+    return mask
 
 
 def light(picture: Picture, rng: np.random.Generator, colourless: float) -> Picture:
-    """Other light: gamma, contrast, cast; a share is made grey."""
+    """Random gamma, colour cast, contrast and brightness; a share `colourless` of the pictures becomes grey."""
     x = (picture.astype(np.float32) + 0.5) / 256
     if rng.random() < colourless:
         x = np.repeat((x @ LUMA.astype(np.float32))[..., None], 3, axis=2)
@@ -163,14 +166,14 @@ def light(picture: Picture, rng: np.random.Generator, colourless: float) -> Pict
 
 
 def drawn(rng: np.random.Generator, share: float) -> list[tuple[str, int]]:
-    """Damage of one canvas."""
+    """Random corruptions of one canvas, (kind, severity): none, one or two; `share` is the probability of any."""
     count = 0 if rng.random() >= share else 1 + int(rng.random() < 1 / 3)
     return [(KINDS[rng.integers(len(KINDS))], int(rng.integers(1, 6))) for _ in range(count)]
 
 
 def shrunk(picture: Picture, side: int) -> Picture:
-    """A square picture at another side: area means where it shrinks, bicubic where it grows."""
+    """A square picture resized to `side`: area means to reduce, bicubic to enlarge."""
     if len(picture) == side:
         return picture
-    how = PIL.Image.Resampling.BOX if len(picture) > side else PIL.Image.Resampling.BICUBIC
-    return np.asarray(PIL.Image.fromarray(picture).resize((side, side), how))
+    filter_ = PIL.Image.Resampling.BOX if len(picture) > side else PIL.Image.Resampling.BICUBIC
+    return np.asarray(PIL.Image.fromarray(picture).resize((side, side), filter_))

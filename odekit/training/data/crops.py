@@ -1,4 +1,4 @@
-"""Undamaged crops of many scales, lights and contents: what a mended photograph looks like."""
+"""Undamaged crops of faces and photographs at random scales and in random light: targets of scratch inpainting."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from odekit.training.options.scratches import MenderOptions
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 GREY = LUMA.astype(np.float32)
+"""Luma weights, float32."""
 WORDS = "The quick brown fox jumps over the lazy dog 0123456789 AEFHIKLMNTVWXYZ"
 
 
 def view(picture: Picture, size: int, rng: np.random.Generator, options: MenderOptions) -> NDArray[np.float32]:
-    """A part of a picture, scaled, turned, mirrored, in another light: (size, size, 3) in [0, 1]."""
+    """A random crop, rescaled, rotated, mirrored and relit: (size, size, 3) in [0, 1]."""
     height, width = picture.shape[:2]
     short = min(height, width)
-    larger = rng.random() < 1 / 6
-    scale = rng.uniform(1, 2) if larger else np.exp(rng.uniform(np.log(options.smallest), 0))
-    wide = min(float(short), size / scale)
+    enlarge = rng.random() < 1 / 6
+    scale = rng.uniform(1, 2) if enlarge else np.exp(rng.uniform(np.log(options.smallest), 0))
+    window = min(float(short), size / scale)
     if rng.random() < options.exact:
-        wide = float(min(short, size))
-    x, y = rng.uniform(0, width - wide), rng.uniform(0, height - wide)
-    if wide == size:
-        x, y = round(x), round(y)
-    how = (PIL.Image.Resampling.BICUBIC, PIL.Image.Resampling.LANCZOS, PIL.Image.Resampling.BOX)[
-        0 if larger else int(rng.integers(3))
-    ]
-    cut = PIL.Image.fromarray(picture).resize((size, size), how, (x, y, x + wide, y + wide))
+        window = float(min(short, size))
+    x, y = rng.uniform(0, width - window), rng.uniform(0, height - window)
+    if window == size:
+        x, y = round(x), round(y)  # whole pixels: no resampling
+    filters = (PIL.Image.Resampling.BICUBIC, PIL.Image.Resampling.LANCZOS, PIL.Image.Resampling.BOX)
+    filter_ = filters[0 if enlarge else int(rng.integers(3))]
+    crop = PIL.Image.fromarray(picture).resize((size, size), filter_, (x, y, x + window, y + window))
     if rng.random() < options.drawn:
-        draw_things(cut, rng)
-    turned = np.rot90(np.asarray(cut), int(rng.integers(4)))
-    return lit(turned[:, ::-1] if rng.random() < 0.5 else turned, rng, options.colourless)
+        draw_things(crop, rng)
+    rotated = np.rot90(np.asarray(crop), int(rng.integers(4)))
+    return lit(rotated[:, ::-1] if rng.random() < 0.5 else rotated, rng, options.colourless)
 
 
 def lit(picture: NDArray[np.uint8], rng: np.random.Generator, colourless: float) -> NDArray[np.float32]:
-    """Other gamma, contrast and colours; a share is made grey, half of them toned."""
+    """Random gamma, contrast and colour cast; a share `colourless` becomes grey, and half of these are toned."""
     out = picture.astype(np.float32) / 255
     grey = rng.random() < colourless
     if grey:
@@ -54,7 +54,7 @@ def lit(picture: NDArray[np.uint8], rng: np.random.Generator, colourless: float)
 
 
 def draw_things(picture: PIL.Image.Image, rng: np.random.Generator) -> None:
-    """Letters, bars side by side, or filled shapes: thin and hard-edged, and no scratches."""
+    """Draw letters, parallel bars or filled polygons: hard edges and thin lines that are not scratches."""
     import PIL.ImageFont
 
     draw, size = PIL.ImageDraw.Draw(picture), picture.width
@@ -77,6 +77,6 @@ def draw_things(picture: PIL.Image.Image, rng: np.random.Generator) -> None:
             draw.polygon([(float(px), float(py)) for px, py in corners], fill=shade)
 
 
-def scenes(files: Sequence[Picture]) -> list[Picture]:
-    """Those that are large enough."""
-    return [f for f in files if min(f.shape[:2]) >= 128]
+def scenes(pictures: Sequence[Picture]) -> list[Picture]:
+    """The pictures whose shorter side has at least 128 pixels."""
+    return [picture for picture in pictures if min(picture.shape[:2]) >= 128]

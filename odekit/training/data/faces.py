@@ -1,10 +1,12 @@
-"""Aligned faces for training: uint8 arrays, split so that what validates never trains."""
+"""Aligned faces for training: uint8 arrays, split so that no validation or test picture is trained on."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,85 +14,108 @@ from numpy.typing import NDArray
 from odekit.errors import InputError
 from odekit.images import face_sets
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Pictures = NDArray[np.uint8]
 """(N, S, S, 3) RGB."""
 
 FEWEST = 16
-"""Training pictures below which there is nothing to learn from."""
+"""Smallest number of training pictures."""
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Pictures for a run, S the same for both."""
+    """The training and validation pictures of a run, all of the same side S."""
 
     train: Pictures
     val: Pictures
     notes: tuple[str, ...] = ()
-    """What was left out, and why: for the person."""
+    """Messages for the user: which pictures were left out, and why."""
     train_names: tuple[str, ...] = ()
     val_names: tuple[str, ...] = ()
-    """Of the pictures' files; empty where the data has none."""
+    """File names of the pictures; empty if the data set has none."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all pictures: a resumed run must see the same."""
+        """SHA-256 of all pictures. A resumed run must use the same pictures."""
         digest = hashlib.sha256()
         for part in (self.train, self.val):
             digest.update(repr(part.shape).encode() + part.tobytes())
         return digest.hexdigest()
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of training and validation pictures, for train.json."""
+        return {"train": len(self.train), "val": len(self.val)}
+
 
 def load(path: Path, side: int, skip_bad: bool = False) -> Faces:
-    """Read faces for training at `side` pixels.
+    """Read aligned faces for training at `side` pixels.
 
-    `path` is an npz with `images` uint8 (N, S, S, 3) and optionally `split` (N,) of 'train', 'val', 'test' and
-    `identity` (N,); or a folder or tar of square pictures, with an optional `index.csv` (in the folder, beside the
-    tar or in it) with columns `file`, `split` and optionally `identity`. Without a split about 5 % become validation
-    pictures by a hash of their names. Pictures are kept at twice `side` where all of them are that large, so that
-    augmentation does not soften them, else at `side`.
+    Pictures are kept at twice `side` if all of them are at least that large, so that augmentation does not soften
+    them; otherwise at `side`. Training pictures that also occur in the validation or test split, as they are or
+    mirrored, are left out.
 
-    A training picture that also occurs, or occurs mirrored, among the held-out ones is left out.
+    Args:
+        path: an npz with `images` uint8 (N, S, S, 3) and optionally `split` (N,) of 'train', 'val', 'test' and
+            `identity` (N,); or a folder or tar of square pictures, optionally with an `index.csv` (in the folder, or
+            next to the tar or in it) with columns `file`, `split` and optionally `identity`. Without a split, a hash
+            of the names assigns about 5 % of the pictures to validation.
+        side: side of the pictures in training.
+        skip_bad: leave out unusable pictures instead of raising an error.
 
     Raises:
-        InputError: nothing there, broken or wrong pictures (unless `skip_bad`), too few, or one person on both sides
-            of the split.
+        InputError: no pictures, unusable pictures (unless `skip_bad`), too few pictures, or a person who is both in
+            the training split and in another one.
     """
-    found = face_sets.read(path, side)
-    if found.bad and not skip_bad:
-        shown = "; ".join(found.bad[:5]) + ("; ..." if len(found.bad) > 5 else "")
-        raise InputError(f"{path}: {len(found.bad)} pictures cannot be used ({shown}); mend them or set skip_bad: true")
-    notes = [f"left out {text}" for text in found.bad] + list(found.notes)
-    _check_people(path, found)
-    keep, dropped = _without_copies(found)
-    train, val = found.images[keep], found.images[found.split == "val"]
+    data = face_sets.read(path, side)
+    if data.bad and not skip_bad:
+        examples = "; ".join(data.bad[:5]) + ("; ..." if len(data.bad) > 5 else "")
+        raise InputError(
+            f"{path}: {len(data.bad)} pictures cannot be used ({examples}); repair them or set skip_bad: true"
+        )
+    notes = [f"left out {text}" for text in data.bad] + list(data.notes)
+    _check_people(path, data)
+    keep, dropped = _without_copies(data)
+    train, val = data.images[keep], data.images[data.split == "val"]
     if dropped:
         notes.append(f"left out {dropped} training pictures that are also held out")
     if len(train) < FEWEST or not len(val):
         raise InputError(
             f"{path}: {len(train)} training and {len(val)} validation pictures; "
-            f"at least {FEWEST} and 1 are needed, so add aligned faces or mend the split"
+            f"at least {FEWEST} and 1 are needed; add aligned faces or correct the split"
         )
-    names = np.array(found.names) if found.names else None
-    known = [() if names is None else tuple(map(str, names[rows])) for rows in (keep, found.split == "val")]
-    return Faces(train, val, tuple(notes), *known)
+    if not data.names:
+        return Faces(train, val, tuple(notes))
+    names = np.array(data.names)
+    train_names, val_names = (tuple(map(str, names[rows])) for rows in (keep, data.split == "val"))
+    return Faces(train, val, tuple(notes), train_names, val_names)
 
 
-def _check_people(path: Path, found: face_sets.Found) -> None:
-    if found.identity is None:
+def to_tensor(pictures: Pictures | Sequence[Pictures]) -> Tensor:
+    """uint8 pictures (N, H, W, 3) as a float32 tensor (N, 3, H, W) in [0, 1]."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+
+
+def _check_people(path: Path, data: face_sets.Found) -> None:
+    if data.identity is None:
         return
-    trained = set(found.identity[found.split == "train"])
-    both = sorted(trained & set(found.identity[found.split != "train"]))
+    train = set(data.identity[data.split == "train"])
+    both = sorted(train & set(data.identity[data.split != "train"]))
     if both:
         raise InputError(
-            f"{path}: {str(both[0])!r} and {len(both) - 1} more are in train and held out; split by person"
+            f"{path}: {str(both[0])!r} and {len(both) - 1} more are both in train and held out; split by person"
         )
 
 
-def _without_copies(found: face_sets.Found) -> tuple[NDArray[np.bool_], int]:
-    """Which pictures train, and how many were left out because they, or their mirror images, are held out."""
-    held: set[bytes] = set()
-    for picture in found.images[found.split != "train"]:
-        held |= {picture.tobytes(), picture[:, ::-1].tobytes()}
-    train = found.split == "train"
-    keep = np.array([t and p.tobytes() not in held for t, p in zip(train, found.images, strict=True)], dtype=bool)
+def _without_copies(data: face_sets.Found) -> tuple[NDArray[np.bool_], int]:
+    """A mask of the training pictures without copies (mirrored ones too) of held-out ones, and the number of copies."""
+    held_out: set[bytes] = set()
+    for picture in data.images[data.split != "train"]:
+        held_out |= {picture.tobytes(), picture[:, ::-1].tobytes()}
+    train = data.split == "train"
+    keep = np.array([t and p.tobytes() not in held_out for t, p in zip(train, data.images, strict=True)], dtype=bool)
     return keep, int(train.sum() - keep.sum())

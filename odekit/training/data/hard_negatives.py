@@ -1,4 +1,4 @@
-"""What an aligner wrongly takes for a face: windows without one, moved to where it sees one, that score well there."""
+"""Hard negatives of an aligner: windows without a face that still get a high score after its refinement."""
 
 from __future__ import annotations
 
@@ -20,33 +20,38 @@ from odekit.training.data.canvases import FACE, SIZE, Picture
 from odekit.training.options.aligner import AlignerOptions
 
 WINDOWS = 4
-"""Windows tried on each canvas."""
+"""Initial windows on each canvas."""
 SCORE = 0.3
+"""Threshold of the score of a false positive."""
 
 
 def seek(
     folder: Path, scenes: Sequence[Picture], faces: Sequence[Picture] | Picture, options: AlignerOptions
 ) -> list[Picture]:
-    """Crops (64, 64, 3) from `options.hard` canvases, every second one with a face that the window must stay off."""
+    """Crops (64, 64, 3) of false positives on `options.hard` canvases, found with the network in `folder`.
+
+    Every second canvas shows a face; windows on that face are not false positives.
+    """
     aligner = Aligner(f"{folder}/", Toolbox(catalog(), "cpu", "float32"))
-    found = []
+    negatives = []
     for number in range(options.hard):
         rng = seeding.generator(options.seed, "hard", number)
         face = faces[int(rng.integers(len(faces)))] if number % 2 else None
         picture = canvases.canvas(face, scenes, faces, rng, options.canvas)
         pixels = np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
         sides = FACE * np.exp(rng.uniform(-0.7, 0.7, WINDOWS))
-        middles = rng.uniform(0.2 * SIZE, 0.8 * SIZE, (WINDOWS, 2))
-        starts = [Frame.around((x, y), side) for (x, y), side in zip(middles, sides, strict=True)]
-        for frame, score in aligner.refine(pixels, starts):
+        centres = rng.uniform(0.2 * SIZE, 0.8 * SIZE, (WINDOWS, 2))
+        windows = [Frame.around((x, y), side) for (x, y), side in zip(centres, sides, strict=True)]
+        for frame, score in aligner.refine(pixels, windows):
             if score > SCORE and (face is None or astray(frame)):
                 crop = cut(pixels, frame, SIDE).transpose(1, 2, 0)
-                found.append((crop * 255).round().astype(np.uint8))
-    return found
+                negatives.append((crop * 255).round().astype(np.uint8))
+    return negatives
 
 
 def astray(frame: Frame) -> bool:
-    """The frame is not the face in the canvas's middle, nor one of its mirror images beside it."""
+    """Whether the frame misses both the face in the centre of the canvas and its mirror images next to it."""
     x, y = frame.centre
-    off = [abs((v - SIZE / 2 + FACE / 2) % FACE - FACE / 2) / FACE for v in (x, y)]
-    return max(off) > 0.3 or not 0.5 < frame.side / FACE < 2 or (abs(frame.angle) > 1.0 and math.hypot(*off) > 0.2)
+    offset = [abs((v - SIZE / 2 + FACE / 2) % FACE - FACE / 2) / FACE for v in (x, y)]
+    wrong_side = not 0.5 < frame.side / FACE < 2
+    return max(offset) > 0.3 or wrong_side or (abs(frame.angle) > 1.0 and math.hypot(*offset) > 0.2)

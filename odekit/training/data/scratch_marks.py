@@ -1,4 +1,4 @@
-"""Scratches, hairs and dust for a network to learn from: how far each covers a crop, and what shows through there."""
+"""Synthetic scratches, hairs and dust: how much each covers every pixel, and its colour."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from odekit.training.options.scratches import Damage
 Plane = NDArray[np.float32]
 """(S, S) in [0, 1]."""
 FINE = 3
-"""Strokes are drawn so many times larger and reduced, for soft edges."""
+"""Supersampling factor: strokes are drawn this many times larger and reduced, for soft edges."""
 
 
 def scratched(picture: NDArray[np.float32], rng: np.random.Generator, options: Damage) -> NDArray[np.float32]:
-    """A crop (S, S, 3) in [0, 1] with some marks on it, bright, dark or coloured, of one kind mostly."""
+    """A crop (S, S, 3) in [0, 1] with 1 to `options.marks` bright, dark or coloured marks, mostly of one kind."""
     size = len(picture)
-    usual = rng.random()
+    main_kind = rng.random()
     for _ in range(int(rng.integers(1, options.marks + 1))):
-        kind = usual if rng.random() < 0.7 else rng.random()
+        kind = main_kind if rng.random() < 0.7 else rng.random()
         cover = (
             wave(rng, size, options.largest) if kind < 0.55 else stroke(rng, size) if kind < 0.9 else dust(rng, size)
         )
@@ -33,7 +33,7 @@ def scratched(picture: NDArray[np.float32], rng: np.random.Generator, options: D
 
 
 def shade(rng: np.random.Generator, dark: float) -> NDArray[np.float32]:
-    """What a mark shows: paper, dirt (a share `dark`), or any colour (an eighth)."""
+    """Colour of a mark (3,): bare paper, dirt (a share `dark`) or any colour (an eighth)."""
     draw = rng.random()
     if draw < 0.88 - dark:
         colour = np.clip(PAPER * rng.uniform(0.85, 1.05), 0, 1)
@@ -45,37 +45,38 @@ def shade(rng: np.random.Generator, dark: float) -> NDArray[np.float32]:
 
 
 def wave(rng: np.random.Generator, size: int, largest: int) -> Plane:
-    """A part of one line of `odekit.parts.corruptions.old_photo.scratches`, as it is in a photograph of a random side.
+    """Coverage (size, size) of one wavy scratch, as `odekit.parts.corruptions.old_photo.scratches` draws them.
 
-    The formulas are those of that module, but for the direction, which is sometimes any.
+    The width is that in a photograph whose shorter side is random, from 96 to `largest`. The formulas are those of
+    that module, except for the direction: 30 % of the scratches have any direction.
     """
     side = float(np.exp(rng.uniform(np.log(96), np.log(largest))))
     angle = np.pi / 2 + rng.normal(0, 0.35) if rng.random() < 0.7 else rng.uniform(0, np.pi)
-    near = rng.uniform(-0.1, 1.1, 2) * size
+    point = rng.uniform(-0.1, 1.1, 2) * size
     y, x = (axis.astype(np.float32) for axis in np.ogrid[:size, :size])
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     start = np.float32(rng.uniform(-0.6, 0.6) * side)
-    along = (x - near[1]) * cos + (y - near[0]) * sin + start
-    amplitude, pace, phase = rng.uniform(0, 0.012, 2) * side, rng.uniform(1, 9, 2) / side, rng.uniform(0, 6.3, 2)
+    along = (x - point[1]) * cos + (y - point[0]) * sin + start
+    amplitude, frequency, phase = rng.uniform(0, 0.012, 2) * side, rng.uniform(1, 9, 2) / side, rng.uniform(0, 6.3, 2)
     bend = sum(
-        a * (np.sin(along * p + f) - np.sin(start * p + f)) for a, p, f in zip(amplitude, pace, phase, strict=True)
+        a * (np.sin(along * p + f) - np.sin(start * p + f)) for a, p, f in zip(amplitude, frequency, phase, strict=True)
     )
-    beside = np.abs((y - near[0]) * cos - (x - near[1]) * sin + bend)
+    across = np.abs((y - point[0]) * cos - (x - point[1]) * sin + bend)
     half = rng.uniform(0.1, 0.5) * max(1.0, side / 96)
     reach = max(abs(float(start)) * 1.05, rng.uniform(0.15, 0.8) * side)
     ends = np.clip((reach - np.abs(along)) / (0.15 * reach), 0, 1)
-    cover: Plane = (np.clip(half + 0.5 - beside, 0, min(1.0, 2 * half + 0.3)) * ends).astype(np.float32)
+    cover: Plane = (np.clip(half + 0.5 - across, 0, min(1.0, 2 * half + 0.3)) * ends).astype(np.float32)
     return cover
 
 
 def stroke(rng: np.random.Generator, size: int) -> Plane:
-    """A line that wanders: a straight scratch, an arc, or a curled hair, of even width or broken."""
+    """Coverage (size, size) of one stroke: a straight scratch, an arc or a curled hair, solid or broken."""
     steps = int(rng.integers(2, 40))
     turn, curl = rng.normal(0, 0.15), rng.normal(0, 0.12)
     direction = rng.uniform(0, 2 * np.pi) + np.cumsum(turn * rng.standard_normal(steps) + curl * rng.random())
-    stride = FINE * rng.uniform(2, 10)
+    step_length = FINE * rng.uniform(2, 10)
     path = rng.uniform(-0.1, 1.1, 2) * size * FINE + np.cumsum(
-        stride * np.stack([np.cos(direction), np.sin(direction)], 1), 0
+        step_length * np.stack([np.cos(direction), np.sin(direction)], 1), 0
     )
     plane = PIL.Image.new("L", (size * FINE, size * FINE))
     draw = PIL.ImageDraw.Draw(plane)
@@ -92,15 +93,15 @@ def stroke(rng: np.random.Generator, size: int) -> Plane:
 
 
 def dust(rng: np.random.Generator, size: int) -> Plane:
-    """Specks and crumbs, a few to some dozens."""
+    """Coverage (size, size) of 1 to 25 specks: random polygons."""
     plane = PIL.Image.new("L", (size * FINE, size * FINE))
     draw = PIL.ImageDraw.Draw(plane)
     scale = float(np.exp(rng.uniform(np.log(0.7), np.log(5)))) * FINE
     for _ in range(int(np.exp(rng.uniform(0, np.log(25))))):
-        middle = rng.uniform(0, size * FINE, 2)
+        centre = rng.uniform(0, size * FINE, 2)
         corners = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(4, 9))))
         radius = scale * np.exp(rng.normal(0, 0.4)) * rng.uniform(0.4, 1, len(corners))
-        outline = middle + radius[:, None] * np.stack([np.cos(corners), np.sin(corners)], 1)
+        outline = centre + radius[:, None] * np.stack([np.cos(corners), np.sin(corners)], 1)
         draw.polygon([(float(px), float(py)) for px, py in outline], fill=255)
     return _reduced(plane)
 

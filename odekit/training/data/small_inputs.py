@@ -1,4 +1,4 @@
-"""Small pictures for an upsampler to learn from: area-reduced, some of them a little blurred, noisy and compressed."""
+"""Small input pictures of an upsampler in training: a share of them slightly blurred, noisy and compressed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def worsen(small: Tensor, rng: np.random.Generator, options: Inputs) -> Tensor:
-    """Apply the options' damage to pictures (N, 3, H, W) in [0, 1]; a share of them stays as it is."""
+    """Degrade pictures (N, 3, H, W) in [0, 1] as in `options`; a share of them stays unchanged."""
     import torch
 
     out = []
@@ -32,7 +32,7 @@ def worsen(small: Tensor, rng: np.random.Generator, options: Inputs) -> Tensor:
 
 
 def blur(picture: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of (3, H, W), kernel out to 3 sigma, edges mirrored; unchanged at 0."""
+    """Gaussian blur of a picture (3, H, W), with the kernel cut at 3 sigma and mirrored edges; unchanged at 0."""
     import torch
     from torch.nn import functional
 
@@ -42,24 +42,24 @@ def blur(picture: Tensor, sigma: float) -> Tensor:
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float32) / sigma) ** 2)
     kernel = kernel / kernel.sum()
     padded = functional.pad(picture[:, None], (reach,) * 4, mode="reflect")
-    across = functional.conv2d(padded, kernel.view(1, 1, 1, -1))
-    return functional.conv2d(across, kernel.view(1, 1, -1, 1))[:, 0]
+    horizontal = functional.conv2d(padded, kernel.view(1, 1, 1, -1))
+    return functional.conv2d(horizontal, kernel.view(1, 1, -1, 1))[:, 0]
 
 
 def jpeg(picture: Tensor, quality: int) -> Tensor:
-    """(3, H, W) in [0, 1] through a JPEG file of this quality (Pillow, 4:2:0)."""
+    """JPEG compression (Pillow, 4:2:0) of a picture (3, H, W) in [0, 1] at this quality."""
     import torch
     from PIL import Image
 
     pixels = (picture * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    back: NDArray[np.uint8] = np.array(Image.open(file))
-    return torch.from_numpy(back).permute(2, 0, 1).float() / 255
+    decoded: NDArray[np.uint8] = np.array(Image.open(file))
+    return torch.from_numpy(decoded).permute(2, 0, 1).float() / 255
 
 
 def lanczos(small: Tensor, scale: int) -> Tensor:
-    """What a learned upsampler is compared with: Pillow's Lanczos in float, (N, 3, H, W) in [0, 1], clipped."""
+    """Pillow's Lanczos enlargement in float, clipped to [0, 1]: the baseline of a learned upsampler."""
     import torch
     from PIL import Image
 

@@ -1,1 +1,1 @@
-"""Options of each training task."""
+"""Options of the training tasks."""

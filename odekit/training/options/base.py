@@ -1,32 +1,47 @@
-"""Everything a training run can be told, as typed options. Loads no torch; `read.py` fills them from YAML."""
+"""Options of every training run, and of the tasks `prior` and `upsampler`.
+
+`odekit.training.config` reads them from YAML. Importing this loads no torch.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from odekit.core.options import Options
+
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+"""A probability, or a share of the pictures."""
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
 
 
-class Options(BaseModel):
-    """Base: values cannot change after reading, unknown keys are refused."""
+class TrainingOptions(Options):
+    """Base of the option models of training: frozen, no unknown keys.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Not strict about types: YAML has no paths and no tuples.
+    """
+
+    model_config = ConfigDict(strict=False)
 
 
-class Network(Options):
-    """Shape of the `diffusers.UNet2DModel`. Changing it makes old weights unusable."""
+class Network(TrainingOptions):
+    """Shape of the `diffusers.UNet2DModel`. Weights fit one shape only."""
 
-    patch: int = Field(default=2, ge=1)
+    patch: Count = 2
     """Pixel-unshuffle factor before the network: 2 turns 3 x 64 x 64 into 12 x 32 x 32."""
     channels: tuple[int, ...] = Field(default=(64, 128, 192), min_length=2)
-    """Width of each resolution, finest first."""
+    """Width at each resolution, finest first."""
     attention: tuple[bool, ...] = (False, True, True)
-    """Where self-attention is used, one per resolution. The middle of the network always has it."""
-    layers: int = Field(default=2, ge=1)
-    head: int = Field(default=32, ge=1)
-    """Channels of one attention head."""
-    groups: int = Field(default=16, ge=1)
+    """Whether each resolution has self-attention. The middle block always has it."""
+    layers: Count = 2
+    """Residual blocks per resolution (`layers_per_block` of diffusers)."""
+    head: Count = 32
+    """Channels per attention head."""
+    groups: Count = 16
     """Groups of the group normalisation; must divide every width."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
@@ -43,8 +58,8 @@ class Network(Options):
         return self
 
 
-class Diffusion(Options):
-    """What the network predicts, on which noise schedule, and how the loss is weighted."""
+class Diffusion(TrainingOptions):
+    """Prediction target, noise schedule and loss weighting."""
 
     prediction: Literal["v", "epsilon"] = "v"
     kind: Literal["linear", "scaled_linear", "cosine"] = "linear"
@@ -53,20 +68,20 @@ class Diffusion(Options):
     end: float = Field(default=0.02, gt=0, lt=1)
     """Last beta (not used by `cosine`)."""
     timesteps: int = Field(default=1000, ge=2)
-    min_snr: float | None = Field(default=5.0, gt=0)
-    """gamma of min-SNR weighting (arXiv:2303.09556); null weights every timestep alike."""
+    min_snr: Positive | None = 5.0
+    """gamma of min-SNR weighting (arXiv:2303.09556); null weights all timesteps equally."""
 
 
-class Augment(Options):
-    """Augmentation. All but the flip goes to a share of the pictures only, and none in the last part of the run.
+class Augment(TrainingOptions):
+    """Augmentation. Every transform but the flip is applied to a share of the pictures, and stops before the run ends.
 
-    Applied to a share below 1 and ended before the run does, it does not leak into what the prior draws.
+    Both keep augmented looks (shifted, turned, brighter faces) out of the samples of the prior.
     """
 
-    flip: float = Field(default=0.5, ge=0, le=1)
+    flip: Fraction = 0.5
     """Probability of a mirrored picture."""
-    share: float = Field(default=0.5, ge=0, le=1)
-    """Share of the pictures that the following changes are applied to."""
+    share: Fraction = 0.5
+    """Share of the pictures to which the transforms below are applied."""
     shift: float = Field(default=0.02, ge=0, le=0.5)
     """Largest translation along each axis, as a fraction of the side."""
     zoom: float = Field(default=0.03, ge=0, lt=1)
@@ -74,75 +89,87 @@ class Augment(Options):
     angle: float = Field(default=3.0, ge=0, le=180)
     """Largest rotation, in degrees."""
     brightness: float = Field(default=0.1, ge=0, lt=1)
-    """Largest change of the mean, as a fraction of it."""
+    """Largest change of the mean, as a fraction of the mean."""
     contrast: float = Field(default=0.05, ge=0, lt=1)
     """Largest change of the deviations from the mean, as a fraction."""
-    until: float = Field(default=0.85, ge=0, le=1)
+    until: Fraction = 0.85
     """Fraction of the run after which only flips remain."""
 
 
-class Optimiser(Options):
-    """How the weights move, the learning rate over the run, and the averaging of the weights."""
+class Optimiser(TrainingOptions):
+    """Optimiser, learning rate schedule and weight averaging."""
 
     kind: Literal["adamw", "muon"] = "adamw"
-    """`muon`: matrices by orthogonalised momentum, in steps as long as AdamW's, and the rest by AdamW."""
-    lr: float = Field(default=4e-4, gt=0)
+    """`muon`: orthogonalised momentum for matrices, with update norms like AdamW's; AdamW for the other weights."""
+    lr: Positive = 4e-4
     betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = Field(default=0.01, ge=0)
-    clip: float = Field(default=1.0, gt=0)
+    weight_decay: NonNegative = 0.01
+    clip: Positive = 1.0
     """Largest gradient norm."""
     warmup: int = Field(default=300, ge=0)
     """Steps of linear warm-up."""
     decay: Literal["linear", "cosine", "none"] = "linear"
     decay_from: float = Field(default=0.7, ge=0, lt=1)
-    """Fraction of the run at which the learning rate begins to fall."""
-    final: float = Field(default=0.0, ge=0, le=1)
+    """Fraction of the run at which the learning rate begins to decay."""
+    final: Fraction = 0.0
     """Learning rate at the end, as a fraction of `lr`."""
     ema: float = Field(default=0.05, gt=0, lt=1)
-    """Width of the weight average as a fraction of the steps so far."""
+    """Mean age of the weight average, as a fraction of the steps so far."""
 
 
-class Run(Options):
-    """What every kind of run has: length, batch, precision, and how often it looks and saves."""
+class Run(TrainingOptions):
+    """Options of every run: length, batch, precision, and the intervals of validation and checkpoints."""
 
     side: int = Field(default=64, ge=8)
-    """Of the pictures that are learnt from."""
-    batch: int = Field(default=64, ge=1)
-    """Pictures per step, over all devices together."""
-    steps: int = Field(default=20000, ge=1)
+    """Side of the training pictures, in pixels."""
+    batch: Count = 64
+    """Pictures per step, over all devices."""
+    steps: Count = 20000
     seed: int = Field(default=0, ge=0)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of the network calls; weights and optimiser stay float32. `auto`: bfloat16 where the hardware has it."""
+    """Precision of network calls; weights and optimiser stay float32. `auto`: a 16-bit type if the hardware supports
+    one that is faster than float32."""
     channels_last: bool = True
     compile: bool = False
-    """`torch.compile`: two minutes of compilation; measured gain 10 % on a CPU with bfloat16."""
+    """`torch.compile`: two minutes of compilation; measured speed-up 10 % on a CPU with bfloat16."""
     skip_bad: bool = False
-    """Leave out pictures that cannot be used (and say so) instead of stopping."""
+    """Skip unusable pictures, with a message, instead of stopping."""
     init: Path | None = None
-    """Folder of weights to start from (a warm start): the network must be of the same shape."""
+    """Folder of weights to start from (warm start). The network must have the same shape."""
     optimiser: Optimiser = Optimiser()
-    validate_every: int = Field(default=500, ge=1)
+    validate_every: Count = 500
     """Steps between validations (and sample sheets)."""
-    save_every: int = Field(default=100, ge=1)
+    save_every: Count = 100
     """Steps between checkpoints."""
-    patience: int | None = Field(default=None, ge=1)
-    """Validations without a new best after which training stops; null never stops early."""
+    patience: Count | None = None
+    """Early stopping: validations without a new best before training stops; null never stops early."""
     snapshots: bool = False
-    """Keep the averaged weights of every validation, not only the best and the last ones."""
+    """Keep the averaged weights of every validation, not only of the best and the last one."""
+
+
+class SyntheticRun(Run):
+    """Options of runs that compose their training pictures from faces and photographs, and reuse each several times."""
+
+    backgrounds: Path | None = None
+    """Folder of photographs without faces; null uses those that come with scikit-image."""
+    pool: Count
+    """Composed pictures in use at a time."""
+    fresh: Count
+    """New pictures per step; each replaces an old one of the pool."""
 
 
 class PriorOptions(Run):
-    """A whole run of `odekit train prior`: `configs/train/face64.yaml` is one of these."""
+    """All options of `odekit train prior`. Example: `configs/train/face64.yaml`."""
 
     network: Network = Network()
     diffusion: Diffusion = Diffusion()
     augment: Augment = Augment()
-    validation_levels: int = Field(default=10, ge=1)
-    """Bands of timesteps with a validation loss of their own."""
+    validation_levels: Count = 10
+    """Bands of timesteps with a separate validation loss."""
     samples: int = Field(default=16, ge=0)
     """Pictures on a sample sheet; 0 draws none."""
-    sample_steps: int = Field(default=50, ge=1)
-    """DDIM steps of a sample."""
+    sample_steps: Count = 50
+    """DDIM steps per sample."""
 
     @model_validator(mode="after")
     def _divides(self) -> PriorOptions:
@@ -152,45 +179,46 @@ class PriorOptions(Run):
         return self
 
 
-class Inputs(Options):
-    """What the small pictures look like that an upsampler learns from: like restored faces."""
+class Inputs(TrainingOptions):
+    """Small input pictures of an upsampler in training: similar to restored faces."""
 
-    flip: float = Field(default=0.5, ge=0, le=1)
-    clean: float = Field(default=0.5, ge=0, le=1)
-    """Share of inputs that are the area-reduced picture as it is. The others get each of the following."""
-    blur: float = Field(default=0.7, ge=0)
+    flip: Fraction = 0.5
+    """Probability of a mirrored pair."""
+    clean: Fraction = 0.5
+    """Share of inputs without degradation: area-reduced only. All others get each of the degradations below."""
+    blur: NonNegative = 0.7
     """Largest standard deviation of a Gaussian blur, in pixels of the small picture."""
     noise: float = Field(default=0.03, ge=0, lt=1)
-    """Largest standard deviation of white noise, pixels in [0, 1]."""
+    """Largest standard deviation of white noise, for pixels in [0, 1]."""
     jpeg: int = Field(default=60, ge=1, le=100)
-    """Lowest JPEG quality; half of the unclean inputs are compressed."""
+    """Lowest JPEG quality; half of the degraded inputs are compressed."""
     restored: Path | None = None
-    """A folder of small faces that a chain restored, named as the large ones: what an upsampler is really given."""
-    share: float = Field(default=0.25, ge=0, le=1)
-    """Share of inputs that are restored faces, of those that have one."""
+    """A folder of small faces that a chain restored, with the file names of the large ones: real inputs."""
+    share: Fraction = 0.25
+    """Share of inputs that are restored faces, among the pictures that have one."""
 
 
 class UpsamplerOptions(Run):
-    """A whole run of `odekit train upsampler`: `configs/train/face-x4.yaml` is one of these."""
+    """All options of `odekit train upsampler`. Example: `configs/train/face-x4.yaml`."""
 
-    batch: int = Field(default=16, ge=1)
+    batch: Count = 16
     side: int = Field(default=256, ge=8)
     """Side of the large pictures."""
     scale: int = Field(default=4, ge=2, le=8)
     features: int = Field(default=64, ge=4)
     """Width of the network."""
-    convs: int = Field(default=16, ge=1)
+    convs: Count = 16
     """Convolutions between the first and the last."""
     crop: int = Field(default=32, ge=8)
     """Side of a training crop of the small picture."""
-    ssim: float = Field(default=0.2, ge=0)
-    """Weight of `1 - SSIM` beside the mean absolute error (arXiv:1511.08861 mixes the two likewise)."""
+    ssim: NonNegative = 0.2
+    """Weight of `1 - SSIM` next to the mean absolute error (arXiv:1511.08861 combines them in the same way)."""
     inputs: Inputs = Inputs()
     optimiser: Optimiser = Optimiser(lr=1e-3, weight_decay=0.0, warmup=100, decay_from=0.5)
-    validation: int = Field(default=32, ge=1)
-    """Validation pictures (the first so many)."""
+    validation: Count = 32
+    """Number of validation pictures (the first ones)."""
     samples: int = Field(default=4, ge=0)
-    """Faces on a sample sheet: input, Lanczos, network, truth; 0 draws none."""
+    """Faces on a sample sheet: input, Lanczos, network, ground truth; 0 draws none."""
 
     @model_validator(mode="after")
     def _crops(self) -> UpsamplerOptions:

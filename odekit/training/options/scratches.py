@@ -1,84 +1,85 @@
-"""Everything that `odekit train mender` can be told. Loads no torch."""
+"""Options of `odekit train mender`. Importing this loads no torch."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import Field, model_validator
 
-from odekit.training.options.base import Optimiser, Options, Run
+from odekit.training.options.base import (
+    Count,
+    Fraction,
+    NonNegative,
+    Optimiser,
+    Positive,
+    SyntheticRun,
+    TrainingOptions,
+)
 
 EIGHT = 8
-"""Sides of crops are multiples of this: the network halves them three times."""
+"""Sides of crops are multiples of this: the network has three levels of downsampling."""
 
 
-class Damage(Options):
-    """The scratches that the network learns to see and to undo, and what else the crops look like."""
+class Damage(TrainingOptions):
+    """Scratches that the network learns to detect and fill, and other degradations of the crops."""
 
-    clean: float = Field(default=0.2, ge=0, le=1)
+    clean: Fraction = 0.2
     """Share of crops without scratches."""
-    marks: int = Field(default=4, ge=1)
-    """Most scratches (or groups of specks) in a crop."""
+    marks: Count = 4
+    """Largest number of scratches (or groups of specks) in a crop."""
     dark: float = Field(default=0.28, ge=0, le=0.88)
-    """Share of marks that are dirt and dark; an eighth have any colour, and the others bare the paper."""
+    """Share of marks that are dark dirt. An eighth have a random colour; the others show bare paper."""
     largest: int = Field(default=800, ge=96)
     """Scratches are as wide as those of `odekit degrade --kind scratches` in photographs whose shorter side is between
     96 and this."""
-    compressed: float = Field(default=0.4, ge=0, le=1)
-    """Share of crops that went through a JPEG file, before they were scratched or after."""
+    compressed: Fraction = 0.4
+    """Share of JPEG-compressed crops, compressed before or after the scratches."""
     jpeg: int = Field(default=25, ge=1, le=95)
-    """Lowest quality of these; the highest is 95."""
-    grainy: float = Field(default=0.25, ge=0, le=1)
+    """Lowest JPEG quality; the highest is 95."""
+    grainy: Fraction = 0.25
     """Share of crops with noise."""
-    noise: float = Field(default=0.06, ge=0, le=1)
-    """Its largest standard deviation, for pixels in [0, 1]."""
-    soft: float = Field(default=0.3, ge=0, le=1)
-    """Share of crops that are softened a little after they were scratched, as by a scanner."""
-    blurred: float = Field(default=0.15, ge=0, le=1)
-    """Share of crops that are blurred before they are scratched."""
+    noise: Fraction = 0.06
+    """Largest standard deviation of the noise, for pixels in [0, 1]."""
+    soft: Fraction = 0.3
+    """Share of crops that are slightly softened after the scratches, as by a scanner."""
+    blurred: Fraction = 0.15
+    """Share of crops that are blurred before the scratches."""
     blur: float = Field(default=1.5, ge=0, le=16)
-    """Largest standard deviation of a Gaussian blur in pixels; discs and trails spread alike."""
+    """Largest standard deviation of a Gaussian blur in pixels; disc and motion blur have the same spread."""
 
 
-class MenderOptions(Run):
-    """A whole run of `odekit train mender`: `configs/train/mender.yaml` is one of these."""
+class MenderOptions(SyntheticRun):
+    """All options of `odekit train mender`. Example: `configs/train/mender.yaml`."""
 
     side: int = Field(default=256, ge=64)
-    """Side of the aligned faces, as they are read."""
+    """Side at which the aligned faces are read."""
     crop: int = Field(default=64, ge=16)
     """Side of a training crop."""
     widths: tuple[int, int, int] = (32, 64, 96)
-    """Channels at a half, a quarter and an eighth of the side."""
+    """Channels at 1/2, 1/4 and 1/8 of the side."""
     pairs: tuple[int, int, int] = (1, 1, 1)
-    """Residual pairs of convolutions there, on the way down and again on the way up."""
-    batch: int = Field(default=8, ge=1)
-    smallest: float = Field(default=0.4, gt=0, le=1)
-    """Pictures are shrunk down to this, and every sixth enlarged up to twice: edges of all widths occur."""
-    exact: float = Field(default=0.5, ge=0, le=1)
-    """Share of crops cut at the picture's own scale, pixel by pixel, so that scratches are not all that was not
-    resampled."""
-    scenes: float = Field(default=0.25, ge=0, le=1)
-    """Share of crops that are cut from photographs without people."""
-    backgrounds: Path | None = None
-    """Folder of such photographs; null takes those that come with scikit-image."""
-    pool: int = Field(default=600, ge=1)
-    """Crops in use at a time; each serves several steps, turned and mirrored."""
-    fresh: int = Field(default=2, ge=1)
-    """New crops per step, each taking an old one's place."""
-    drawn: float = Field(default=0.2, ge=0, le=1)
-    """Share of crops into which letters, bars and edges are drawn that belong to the picture, and must stay."""
-    colourless: float = Field(default=0.2, ge=0, le=1)
-    """Share of pictures that are made grey, half of them toned."""
+    """Residual pairs of convolutions at these resolutions, in the encoder and again in the decoder."""
+    batch: Count = 8
+    smallest: Positive = Field(default=0.4, le=1)
+    """Smallest scale of a crop. A sixth of the crops are enlarged instead, at most twice: edges of all widths occur."""
+    exact: Fraction = 0.5
+    """Share of crops at the original scale, without resampling: otherwise unresampled pixels would reveal scratches."""
+    scenes: Fraction = 0.25
+    """Share of crops from photographs without people."""
+    pool: Count = 600
+    fresh: Count = 2
+    drawn: Fraction = 0.2
+    """Share of crops with drawn letters, bars and edges, which belong to the picture and must stay."""
+    colourless: Fraction = 0.2
+    """Share of grey pictures; half of them are toned."""
     damage: Damage = Damage()
-    scratched: float = Field(default=9.0, ge=0)
-    """Weight of scratched pixels beside the others' 1."""
-    mask: float = Field(default=0.5, ge=0)
-    """Weight of the cross entropy of "scratched here" beside the absolute error of the colours."""
+    scratched: NonNegative = 9.0
+    """Additional loss weight of scratched pixels; the weight of all other pixels is 1."""
+    mask: NonNegative = 0.5
+    """Weight of the cross entropy of the scratch mask next to the absolute error of the colours."""
     optimiser: Optimiser = Optimiser(lr=2e-3, weight_decay=0.0, clip=0.5, warmup=100, decay="cosine", decay_from=0.05)
-    validation: int = Field(default=16, ge=1)
-    """Validation pictures (the first so many), each asked about clean, scratched, and scratched and compressed."""
+    validation: Count = 16
+    """Number of validation pictures (the first ones), each used clean, scratched, and scratched and compressed."""
     samples: int = Field(default=3, ge=0)
-    """Pictures on a sample sheet: scratched, mended, mask, truth for every question; 0 draws none."""
+    """Pictures on a sample sheet, for each kind of damage: input, output, mask, ground truth; 0 draws none."""
 
     @model_validator(mode="after")
     def _crops(self) -> MenderOptions:

@@ -1,1 +1,1 @@
-"""What is trained: one file per task."""
+"""Training tasks: what is trained, one file per kind of network."""

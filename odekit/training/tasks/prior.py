@@ -1,4 +1,4 @@
-"""The task of training a prior: noised faces in, noise or v out."""
+"""The task of training a diffusion prior: noisy faces in, the noise or v out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from odekit.training import seeding
 from odekit.training.data import augment
-from odekit.training.data.faces import Faces
+from odekit.training.data.faces import Faces, to_tensor
 from odekit.training.options.base import PriorOptions
-from odekit.training.tasks import prior_loss, prior_network, sheet
+from odekit.training.tasks import networks, prior_loss, prior_network, sheet
 from odekit.training.tasks.prior_validation import Validator
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class PriorTask:
-    """See `odekit.training.task.Task`."""
+    """See `odekit.training.task.Task`.
+
+    A batch is: clean pictures (n, 3, S, S) in [-1, 1], noise of the same shape, timesteps (n,).
+    """
 
     def __init__(self, faces: Faces, options: PriorOptions) -> None:
         import torch
@@ -36,34 +39,34 @@ class PriorTask:
         d = options.diffusion
         self.abar = torch.from_numpy(schedule.abar).float()
         self.weight = torch.from_numpy(prior_loss.weights(schedule, d.prediction, d.min_snr)).float()
-        self.validator = Validator(augment.reduce(_floats(faces.val), options.side) * 2 - 1, options)
+        self.validator = Validator(augment.reduce(to_tensor(faces.val), options.side) * 2 - 1, options)
 
     def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
-        """A fresh network (its numbers a function of the seed), or the one that `init` names."""
-        import torch
+        """A new network, random by the seed, or the one of `init`."""
+        o = self.options
+        return networks.create(
+            lambda: prior_network.build(o),
+            o.seed,
+            o.init if start else None,
+            lambda network, folder: prior_network.warm_start(network, folder, o),
+        )
 
-        with torch.random.fork_rng([]):
-            torch.manual_seed(self.options.seed)
-            fresh = prior_network.build(self.options)
-        init = self.options.init if start else None
-        return fresh, prior_network.warm_start(fresh, init, self.options) if init else {}
-
-    def batch(self, step: int, rank: int, size: int) -> tuple[Tensor, ...]:
-        """Clean pictures (n, 3, S, S) in [-1, 1], noise of that shape, timesteps (n,)."""
+    def batch(self, step: int, rank: int, world_size: int) -> tuple[Tensor, ...]:
+        """Augmented pictures, noise and timesteps."""
         import torch
 
         o = self.options
         rng = seeding.generator(o.seed, "step", step)
-        mine = slice(rank, None, size)
+        local = slice(rank, None, world_size)
         index = seeding.rows(o.seed, step, o.batch, len(self.faces.train))
         plan = augment.plan(rng, o.batch, o.augment, step < o.augment.until * o.steps)
-        clean = augment.apply(_floats(self.faces.train[index[mine]]), plan.part(mine), o.side) * 2 - 1
+        clean = augment.apply(to_tensor(self.faces.train[index[local]]), plan.part(local), o.side) * 2 - 1
         t = seeding.timesteps(rng, o.batch, o.diffusion.timesteps)
         noise = rng.standard_normal((o.batch, *clean.shape[1:]), dtype=np.float32)
-        return clean, torch.from_numpy(noise[mine]), torch.from_numpy(t[mine])
+        return clean, torch.from_numpy(noise[local]), torch.from_numpy(t[local])
 
-    def losses(self, network_: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
-        """Weighted squared error of each picture, (n,)."""
+    def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
+        """(n,): weighted mean squared error of the prediction for each picture."""
         import torch
 
         clean, noise, t = rows
@@ -72,12 +75,12 @@ class PriorTask:
         x = prior_loss.noised(clean, noise, abar)
         if o.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
-        said = prior_network.predict(network_, x, t, o.network.patch).float()
-        wanted = prior_loss.target(clean, noise, abar, o.diffusion.prediction)
-        return ((said - wanted) ** 2).mean((1, 2, 3)) * self.weight.to(clean.device)[t]
+        output = prior_network.predict(network, x, t, o.network.patch).float()
+        target = prior_loss.target(clean, noise, abar, o.diffusion.prediction)
+        return ((output - target) ** 2).mean((1, 2, 3)) * self.weight.to(clean.device)[t]
 
     def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
-        """The unweighted loss at uniform t, and by band of timesteps."""
+        """The unweighted loss at uniform t, and in each band of timesteps."""
         score = self.validator.score(average, cast)
         total, count = self.options.diffusion.timesteps, len(score.bands)
         edges = [round(i * total / count) for i in range(count + 1)]
@@ -88,16 +91,9 @@ class PriorTask:
         """Samples from fixed noise."""
         if not self.options.samples:
             return None
-        drawn = sheet.samples(average, self.options, cast)
-        return sheet.tile(sheet.to_bytes(drawn), math.ceil(math.sqrt(len(drawn))))
+        samples = sheet.samples(average, self.options, cast)
+        return sheet.tile(sheet.to_bytes(samples), math.ceil(math.sqrt(len(samples))))
 
     def write(self, folder: Path, average: nn.Module, facts: Mapping[str, Any]) -> None:
         """A diffusers folder that odekit loads by path."""
-        counts = {"train": len(self.faces.train), "val": len(self.faces.val)}
-        prior_network.write(folder, average, self.options, {**facts, "pictures": counts})
-
-
-def _floats(pictures: NDArray[np.uint8]) -> Tensor:
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+        prior_network.write(folder, average, self.options, {**facts, "pictures": self.faces.counts})

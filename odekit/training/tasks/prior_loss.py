@@ -1,8 +1,8 @@
-"""The training loss: targets and min-SNR weights, from closed forms.
+"""The training loss of a prior: targets and min-SNR weights in closed form.
 
 With `x_t = sqrt(abar) x0 + sigma eps`: v = sqrt(abar) eps - sigma x0 (arXiv:2202.00512, appendix D),
 SNR = abar / sigma^2, and min-SNR-gamma weights min(SNR, gamma) / (SNR + 1) for v and min(SNR, gamma) / SNR for eps
-(arXiv:2303.09556, section 3.4), which both weigh the x0 error by min(SNR, gamma).
+(arXiv:2303.09556, section 3.4). Both weight the squared error of x0 by min(SNR, gamma).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Prediction = Literal["v", "epsilon"]
 
 
 def schedule_of(options: Diffusion) -> NoiseSchedule:
-    """The noise schedule that the options name."""
+    """The noise schedule of the options."""
     if options.kind == "cosine":
         return NoiseSchedule.cosine(options.timesteps)
-    make = NoiseSchedule.linear if options.kind == "linear" else NoiseSchedule.scaled_linear
-    return make(options.start, options.end, options.timesteps)
+    schedule = NoiseSchedule.linear if options.kind == "linear" else NoiseSchedule.scaled_linear
+    return schedule(options.start, options.end, options.timesteps)
 
 
 def weights(schedule: NoiseSchedule, prediction: Prediction, gamma: float | None) -> NDArray[np.float64]:
-    """Loss weight of every timestep, (T,); all one where gamma is None."""
+    """Loss weight of each timestep, (T,); 1 everywhere if gamma is None."""
     if gamma is None:
         return np.ones(len(schedule))
     snr = schedule.abar / (1.0 - schedule.abar)
@@ -44,7 +44,7 @@ def noised(x0: Tensor, eps: Tensor, abar: Tensor) -> Tensor:
 
 
 def target(x0: Tensor, eps: Tensor, abar: Tensor, prediction: Prediction) -> Tensor:
-    """What the network should say: v or the noise itself, of x0's shape."""
+    """The training target of the network, in the shape of x0: v, or the noise."""
     if prediction == "epsilon":
         return eps
     a = abar.view(-1, *[1] * (x0.ndim - 1))

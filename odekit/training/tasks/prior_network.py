@@ -1,4 +1,4 @@
-"""The network of a prior, the folder it is written to, and reading such a folder back for a warm start."""
+"""The network of a prior, and the folder of its weights: written after training, read for a warm start."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import WeightsError
-from odekit.training import run_folder as folders
 from odekit.training.options.base import PriorOptions
+from odekit.training.tasks import networks
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,7 +18,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def build(options: PriorOptions) -> nn.Module:
-    """A fresh `UNet2DModel` of this shape, float32 on the CPU."""
+    """A new `UNet2DModel` of the shape in `options.network`, float32 on the CPU."""
     from diffusers import UNet2DModel
 
     shape = options.network
@@ -41,16 +41,16 @@ def build(options: PriorOptions) -> nn.Module:
 
 
 def predict(network: nn.Module, x: Tensor, t: Tensor, patch: int) -> Tensor:
-    """The network's output for noisy pictures x (N, 3, S, S) at timesteps t (N,), as (N, 3, S, S)."""
+    """The network's output (N, 3, S, S) for noisy pictures x (N, 3, S, S) at timesteps t (N,)."""
     from torch.nn import functional
 
-    inside = functional.pixel_unshuffle(x, patch) if patch > 1 else x
-    out: Tensor = network(inside, t, return_dict=False)[0]
+    unshuffled = functional.pixel_unshuffle(x, patch) if patch > 1 else x
+    out: Tensor = network(unshuffled, t, return_dict=False)[0]
     return functional.pixel_shuffle(out, patch) if patch > 1 else out
 
 
 def describe(options: PriorOptions, dtype: str) -> dict[str, Any]:
-    """What `odekit.json` says beside the weights."""
+    """The content of `odekit.json`, which describes the weights."""
     d = options.diffusion
     betas: dict[str, Any] = {"kind": d.kind, "steps": d.timesteps}
     if d.kind != "cosine":
@@ -67,44 +67,33 @@ def describe(options: PriorOptions, dtype: str) -> dict[str, Any]:
 
 
 def write(folder: Path, network: nn.Module, options: PriorOptions, facts: Mapping[str, Any]) -> None:
-    """Write a prior folder (float16 weights, config.json, odekit.json, train.json); an old one is replaced whole."""
-    import torch
-    from safetensors.torch import save_file
+    """Write a prior folder: float16 weights, config.json, odekit.json and train.json (`facts`).
 
-    fresh = folders.draft(folder)
-    state = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in network.state_dict().items()}
-    save_file(state, fresh / WEIGHTS)
-    network.save_config(fresh)  # type: ignore[operator]
-    config = json.loads((fresh / "config.json").read_text(encoding="utf-8"))
+    An existing folder is replaced as a whole.
+    """
+    config = json.loads(network.to_json_string())  # type: ignore[operator]
     config["dropout"] = 0.0
-    _json(fresh / "config.json", config)
-    _json(fresh / "odekit.json", describe(options, "float16"))
-    _json(fresh / "train.json", facts)
-    folders.publish(fresh, folder)
+    documents = {"config.json": config, "odekit.json": describe(options, "float16"), "train.json": facts}
+    networks.write(folder, network, documents, WEIGHTS)
 
 
 def warm_start(network: nn.Module, folder: Path, options: PriorOptions) -> dict[str, Any]:
-    """Load the weights of a prior folder into `network`; returns its train.json ({} where it has none).
+    """Load the weights of a prior folder into `network`; returns its train.json ({} if it has none).
 
     Raises:
-        WeightsError: no such folder, or weights of another network or another kind of prediction.
+        WeightsError: the folder has no weights, or its shape, patch, prediction or betas differ from the options.
     """
     from safetensors.torch import load_file
 
-    weights, about = folder / WEIGHTS, folder / "odekit.json"
-    if not weights.is_file() or not about.is_file():
+    weights, description = folder / WEIGHTS, folder / "odekit.json"
+    if not weights.is_file() or not description.is_file():
         raise WeightsError(f"{folder}: no prior to start from (needs {WEIGHTS} and odekit.json)")
-    theirs, ours = json.loads(about.read_text(encoding="utf-8")), describe(options, "float16")
+    stored, expected = json.loads(description.read_text(encoding="utf-8")), describe(options, "float16")
     for key in ("shape", "patch", "prediction", "betas"):
-        if theirs.get(key) != ours[key]:
-            raise WeightsError(f"{folder}: {key} is {theirs.get(key)}, the configuration says {ours[key]}")
+        if stored.get(key) != expected[key]:
+            raise WeightsError(f"{folder}: {key} is {stored.get(key)}, but {expected[key]} in the configuration")
     try:
         network.load_state_dict(load_file(weights))
     except RuntimeError as error:
         raise WeightsError(f"{folder}: weights of another network shape than `network` in the configuration") from error
-    facts = folder / "train.json"
-    return dict(json.loads(facts.read_text(encoding="utf-8"))) if facts.is_file() else {}
-
-
-def _json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return networks.read_facts(folder)

@@ -1,4 +1,4 @@
-"""Validation loss per band of noise levels, on fixed noise, so that runs and moments compare."""
+"""Validation loss of a prior in bands of noise levels, with fixed noise, so that runs and checkpoints compare."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SEED = 20_260_101
-"""Seed of the validation noise: the same in every run, whatever the run's own seed."""
+"""Seed of all validation data: the same in every run, whatever the `seed` option."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Unweighted mean squared error of the network's own target."""
+    """Unweighted mean squared error of the prediction."""
 
     bands: tuple[float, ...]
-    """One per band of timesteps, lowest noise first."""
+    """One value for each band of timesteps, lowest noise first."""
 
     @property
     def mean(self) -> float:
-        """Mean over the bands: the loss at uniformly drawn t."""
+        """Mean over the bands: the loss at uniform t."""
         return float(np.mean(self.bands))
 
 
 class Validator:
-    """The fixed questions: every picture once in each of B equal bands of timesteps, its t and noise fixed."""
+    """The validation set: each picture once in each of B equal bands of timesteps, with fixed t and noise."""
 
     def __init__(self, pictures: Tensor, options: PriorOptions, batch: int = 64) -> None:
-        """`pictures` float32 (N, 3, S, S) in [-1, 1] on the CPU."""
+        """`pictures` are float32 (N, 3, S, S) in [-1, 1] on the CPU; `batch` is the batch size of network calls."""
         self.pictures, self.options, self.batch = pictures, options, batch
         bands, count = options.validation_levels, len(pictures)
         u = seeding.generator(SEED, "validation-t", bands).random((bands, count))
@@ -46,12 +46,12 @@ class Validator:
         self.t: NDArray[np.int64] = ((np.arange(bands)[:, None] + u) / bands * total).astype(np.int64)
 
     def score(self, average: nn.Module, autocast: AbstractContextManager[object]) -> Score:
-        """The losses of `average`, on its own device."""
+        """The losses of `average`, computed on the device of its weights."""
         import torch
 
         device = next(average.parameters()).device
         options = self.options
-        abar_all = torch.from_numpy(prior_loss.schedule_of(options.diffusion).abar).float()
+        alphas_bar = torch.from_numpy(prior_loss.schedule_of(options.diffusion).abar).float()
         bands = []
         average.eval()
         with torch.no_grad(), autocast:
@@ -61,12 +61,12 @@ class Validator:
                 )
                 total = 0.0
                 for start in range(0, len(times), self.batch):
-                    here = slice(start, start + self.batch)
-                    t = torch.from_numpy(times[here])
-                    x0, eps, abar = self.pictures[here], torch.from_numpy(noise[here]), abar_all[t]
+                    rows = slice(start, start + self.batch)
+                    t = torch.from_numpy(times[rows])
+                    x0, eps, abar = self.pictures[rows], torch.from_numpy(noise[rows]), alphas_bar[t]
                     x = prior_loss.noised(x0, eps, abar).to(device)
-                    said = prior_network.predict(average, x, t.to(device), options.network.patch).float().cpu()
-                    wanted = prior_loss.target(x0, eps, abar, options.diffusion.prediction)
-                    total += float(((said - wanted) ** 2).mean((1, 2, 3)).sum())
+                    output = prior_network.predict(average, x, t.to(device), options.network.patch).float().cpu()
+                    target = prior_loss.target(x0, eps, abar, options.diffusion.prediction)
+                    total += float(((output - target) ** 2).mean((1, 2, 3)).sum())
                 bands.append(total / len(times))
         return Score(tuple(bands))

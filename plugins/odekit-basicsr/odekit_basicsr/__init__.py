@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog, hookimpl
 from odekit_basicsr.options import Bfr, Niqe
 
 
-@odekit.hookimpl
+@hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """One corruption and one metric; basicsr is imported when one of them is made."""
     catalog.corruption(

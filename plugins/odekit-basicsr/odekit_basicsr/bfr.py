@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.image import Image
+from odekit.plugins import Image
 from odekit_basicsr.library import module
 from odekit_basicsr.options import Bfr, Pair
 
@@ -47,7 +47,7 @@ class Draw:
 
 
 class BlindFace:
-    """The corruption `bfr`; see `odekit.core.interfaces.Corruption`."""
+    """The corruption `bfr`; see `odekit.plugins.Corruption`."""
 
     def __init__(self, options: Bfr | None = None) -> None:
         """Import basicsr. Raises PluginError where it cannot be imported."""

@@ -8,9 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from odekit.core.image import Image
-from odekit.core.interfaces import Tools
 from odekit.errors import InputError
+from odekit.plugins import Image, Tools
 from odekit_basicsr.library import module
 from odekit_basicsr.options import Niqe
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog, hookimpl
 from odekit_codeformer.options import Codeformer
 
 LICENCE = "S-Lab 1.0 (non-commercial)"
 
 
-@odekit.hookimpl
+@hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """The upsampler, its weights and ready chains."""
     catalog.upsampler(

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import PluginError
-from odekit.plugins.weights.fit import fit_system
-from odekit.plugins.weights.load import load_tensors
+from odekit.plugins import fit_system, load_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from odekit.core.options import Options
+from odekit.plugins import Options
 
 
 class Codeformer(Options):

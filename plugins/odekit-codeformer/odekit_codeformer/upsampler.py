@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from odekit.core.interfaces import Tools, UpsamplerSpec
-from odekit.core.noise import Noise
-from odekit.parts.upsamplers.aligned import AlignedUpsampler
-from odekit.parts.upsamplers.guarded import Guarded
-from odekit.plugins.weights.lookup import weights_file
-from odekit_codeformer import LICENCE
+from odekit.plugins import AlignedUpsampler, Guarded, Noise, Tools, UpsamplerSpec, weights_file
 from odekit_codeformer.network import SIDE, decode, encode, load
 from odekit_codeformer.options import Codeformer
 
@@ -20,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CodeformerUpsampler(AlignedUpsampler):
-    """See `odekit.core.interfaces.Upsampler`. No noise is drawn."""
+    """See `odekit.plugins.Upsampler`. No noise is drawn."""
 
     def __init__(self, options: Codeformer, tools: Tools) -> None:
         """Load the network onto the tools' device.
@@ -30,7 +25,7 @@ class CodeformerUpsampler(AlignedUpsampler):
         """
         self.options = options
         device = tools.device
-        spec = UpsamplerSpec(side=SIDE, aligned_faces_only=True, half=True, licence=LICENCE, commercial_use=False)
+        spec = UpsamplerSpec(side=SIDE, aligned_faces_only=True)
         super().__init__("CodeFormer", SIDE, self.options.batch or (1 if device == "cpu" else 4), spec, device)
         file = weights_file(self.options.weights, tools)
         precision = tools.precision

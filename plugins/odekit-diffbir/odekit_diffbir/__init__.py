@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog, hookimpl
 from odekit_diffbir import store
 from odekit_diffbir.options import Diffbir
 
 
-@odekit.hookimpl
+@hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """The upsampler, its weights and ready chains."""
     catalog.upsampler(

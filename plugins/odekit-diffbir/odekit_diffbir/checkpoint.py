@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from odekit.errors import WeightsError
-from odekit.plugins.weights.fit import check_layout
-from odekit.plugins.weights.systems import system_of
+from odekit.plugins import check_layout, system_of
 from odekit_diffbir.names import KERNELS, Names
 from odekit_diffbir.shapes import Shape
 

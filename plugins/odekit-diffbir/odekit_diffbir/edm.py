@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from odekit.core.noise import Rng
+from odekit.plugins import Rng
 from odekit_diffbir.schedule import LatentSchedule
 
 

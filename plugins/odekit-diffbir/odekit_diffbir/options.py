@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from odekit.core.options import Options
 from odekit.errors import ConfigError
+from odekit.plugins import Options
 from odekit_diffbir.schedule import ddim_timesteps, spaced_timesteps
 
 Stage1 = Literal["face", "general", "realesrgan", "codeformer", "bsrnet", "scunet"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import WeightsError
-from odekit.plugins.weights.fit import check_layout
+from odekit.plugins import check_layout
 from odekit_diffbir.checkpoint import part
 from odekit_diffbir.tokens import LENGTH, tokens
 

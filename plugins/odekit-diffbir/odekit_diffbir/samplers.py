@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from odekit.core.noise import Rng
+from odekit.plugins import Rng
 from odekit_diffbir import edm
 from odekit_diffbir.options import Diffbir
 from odekit_diffbir.schedule import LatentSchedule, ddim_timesteps, guidance, spaced_timesteps

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from odekit.plugins.weights.load import load_tensors
+from odekit.plugins import load_tensors
 from odekit_diffbir.checkpoint import Tensors, load
 from odekit_diffbir.prompt import embeddings
 from odekit_diffbir.shapes import Shape

@@ -16,9 +16,7 @@ from spandrel.architectures.SwinIR import SwinIR, SwinIRArch
 from torch.nn import functional
 
 from odekit.errors import WeightsError
-from odekit.parts.upsamplers.guarded import Guarded
-from odekit.plugins.weights.fit import other_system
-from odekit.plugins.weights.load import load_tensors
+from odekit.plugins import Guarded, load_tensors, other_system
 from odekit_diffbir.checkpoint import part
 from odekit_diffbir.tiles import tiled
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from odekit.core.noise import BatchNoise, Noise
-from odekit.parts.upsamplers.guarded import Guarded
+from odekit.plugins import BatchNoise, Guarded, Noise
 from odekit_diffbir.networks import LATENT_SCALE, controls, denoise
 from odekit_diffbir.options import Diffbir
 from odekit_diffbir.samplers import Model, guided, sample

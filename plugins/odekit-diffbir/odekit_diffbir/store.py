@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odekit.plugins.catalog import PluginCatalog
-from odekit.plugins.weights.store import home
+from odekit.plugins import PluginCatalog, home, sha256
 
 if TYPE_CHECKING:
-    from odekit.core.interfaces import Tools
+    from odekit.plugins import Tools
 
 LICENCE = "Apache-2.0 (DiffBIR), CreativeML Open RAIL++-M (Stable Diffusion 2.1)"
-FACE_LICENCE = "S-Lab 1.0 (non-commercial, stage 1 for faces), " + LICENCE
 SLAB = "S-Lab 1.0 (non-commercial)"
 APACHE = "Apache-2.0"
 RAIL = "CreativeML Open RAIL++-M"
@@ -141,12 +139,7 @@ def register(catalog: PluginCatalog) -> None:
 
 def digest(name: str, file: Path, tools: Tools) -> str:
     """The SHA-256 of a weights file that `weights_file` found: as the run knows it, else computed."""
-    used = getattr(tools, "used", None)
-    if isinstance(used, dict) and name in used:
-        return str(used[name])
-    from odekit.core.files import sha256
-
-    return sha256(file)
+    return tools.used.get(name) or sha256(file)
 
 
 def prompt_folder() -> Path:

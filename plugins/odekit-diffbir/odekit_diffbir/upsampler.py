@@ -10,23 +10,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from odekit.core.image import Image, is_square
-from odekit.core.interfaces import Tools, UpsamplerSpec
-from odekit.core.noise import Noise, ZeroNoise
 from odekit.errors import InputError, OdekitWarning
-from odekit.images.resize import resample
-from odekit.parts.upsamplers.aligned import LEAST
-from odekit.plugins.weights.lookup import weights_file
+from odekit.plugins import Image, Noise, Tools, UpsamplerSpec, ZeroNoise, is_square, resample, weights_file
 from odekit_diffbir.options import STAGE1_WEIGHTS, Diffbir
 from odekit_diffbir.shapes import SHAPES
-from odekit_diffbir.store import FACE_LICENCE, LICENCE, digest, prompt_folder
+from odekit_diffbir.store import digest, prompt_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+LEAST = 16
+"""Smallest side of an input in pixels."""
+
 
 class DiffbirUpsampler:
-    """See `odekit.core.interfaces.Upsampler`. The noise of a picture comes from its own stream."""
+    """See `odekit.plugins.Upsampler`. The noise of a picture comes from its own stream."""
 
     def __init__(self, options: Diffbir, tools: Tools) -> None:
         """Find all weights, then load the networks onto the tools' device, in their precision.
@@ -36,18 +34,11 @@ class DiffbirUpsampler:
         """
         from odekit_diffbir.stage1 import KINDS, SWINIR, Cleaner
 
-        self.options = options = options
+        self.options = options
         self.device = tools.device
         precision = tools.precision
         files = {name: weights_file(name, tools) for name in options.weight_names()}
-        face = options.stage1 == "face"
-        self.spec = UpsamplerSpec(
-            scale=options.scale,
-            aligned_faces_only=face,
-            half=True,
-            licence=FACE_LICENCE if face else LICENCE,
-            commercial_use=not face,
-        )
+        self.spec = UpsamplerSpec(scale=options.scale, aligned_faces_only=options.stage1 == "face")
         self.told = False
         self.shape = SHAPES[options.size]
         cleaner = files[options.stage1_weights or STAGE1_WEIGHTS[options.stage1]]

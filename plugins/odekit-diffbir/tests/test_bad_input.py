@@ -12,7 +12,7 @@ from odekit_diffbir.upsampler import DiffbirUpsampler
 from safetensors.torch import save_file
 
 from odekit.errors import WeightsError
-from odekit.plugins.weights.load import load_tensors
+from odekit.plugins import load_tensors
 from odekit.testing import PlainTools
 
 

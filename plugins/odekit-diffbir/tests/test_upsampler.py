@@ -132,8 +132,12 @@ def test_a_picture_that_is_no_aligned_face_is_said_once(make, run, picture):
 
 
 def test_stage_1_for_faces_is_not_for_commercial_use(make):
-    assert not make().spec.commercial_use and make().spec.aligned_faces_only
-    assert make(stage1="general").spec.commercial_use
+    def commercial_use(stage1):
+        (part,) = odekit.Chain([odekit.Upsample("diffbir", stage1=stage1)]).plan().parts
+        return part.commercial_use
+
+    assert not commercial_use("face") and commercial_use("general")
+    assert make().spec.aligned_faces_only and not make(stage1="general").spec.aligned_faces_only
     assert not odekit.catalog().stores["diffbir-swinir-face"].commercial_use
 
 

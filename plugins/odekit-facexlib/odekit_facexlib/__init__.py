@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog, hookimpl
 from odekit_facexlib.options import ParsenetMask, Retinaface
 
 RELEASES = "https://github.com/xinntao/facexlib/releases/download/"
 MIRROR = "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/"
 
 
-@odekit.hookimpl
+@hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """The detector, the mask and their weights."""
     catalog.detector(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,11 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import nms
 
-from odekit.core.image import Image
-from odekit.core.interfaces import Face, Tools
-from odekit.core.precision import arithmetic
+from odekit.plugins import Face, Image, Tools, precision
 from odekit_facexlib import anchors
-from odekit_facexlib.files import device_of, weights_of
 from odekit_facexlib.networks import RetinaFace, loaded
 from odekit_facexlib.options import Retinaface
 
@@ -23,22 +21,22 @@ MEAN = (104.0, 117.0, 123.0)
 
 
 class RetinafaceDetector:
-    """See `odekit.core.interfaces.FaceDetector`. The network runs in float32: a score near the threshold must not flip."""
+    """See `odekit.plugins.FaceDetector`. The network runs in float32: a score near the threshold must not flip."""
 
-    def __init__(self, options: Retinaface | None = None, tools: Tools | None = None) -> None:
+    def __init__(self, options: Retinaface, tools: Tools) -> None:
         """Load the network onto the tools' device.
 
         Raises:
             WeightsError: the weights are not here (the message has the command that fetches them), or are others.
             PluginError: facexlib is not installed.
         """
-        self.options = options or Retinaface()
-        self.device = device_of(tools)
-        self.network = loaded(RetinaFace, weights_of(self.options.weights, tools), self.device)
+        self.options = options
+        self.device = tools.device
+        self.network = loaded(RetinaFace, Path(tools.weights(options.weights)), self.device)
 
     def detect(self, image: Image) -> list[Face]:
         """All faces, best first; boxes may reach over the border of the photograph."""
-        with torch.inference_mode(), arithmetic("float32", self.device):
+        with torch.inference_mode(), precision("float32", self.device):
             x = prepared(image, self.options.megapixels).to(self.device)
             boxes, chance, points = (out[0].cpu() for out in self.network(x))
         about = anchors.anchors(x.shape[2], x.shape[3])

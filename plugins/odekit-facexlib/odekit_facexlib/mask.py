@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,10 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from odekit.core.image import Image, Pixels
-from odekit.core.interfaces import Tools
-from odekit.core.precision import arithmetic
-from odekit_facexlib.files import device_of, weights_of
+from odekit.plugins import Image, Pixels, Tools, precision
 from odekit_facexlib.networks import loaded, parsenet
 from odekit_facexlib.options import CLASSES, ParsenetMask
 
@@ -24,18 +22,18 @@ REACH = 50 / 11
 
 
 class ParsenetMasker:
-    """Call it with an aligned face (FFHQ template, any size) for its soft mask; see `odekit.core.interfaces.FaceMask`."""
+    """Call it with an aligned face (FFHQ template, any size) for its soft mask; see `odekit.plugins.FaceMask`."""
 
-    def __init__(self, options: ParsenetMask | None = None, tools: Tools | None = None) -> None:
+    def __init__(self, options: ParsenetMask, tools: Tools) -> None:
         """Load the network onto the tools' device.
 
         Raises:
             WeightsError: the weights are not here (the message has the command that fetches them), or are others.
             PluginError: facexlib is not installed.
         """
-        self.options = options or ParsenetMask()
-        self.device = device_of(tools)
-        self.network = loaded(parsenet, weights_of(self.options.weights, tools), self.device)
+        self.options = options
+        self.device = tools.device
+        self.network = loaded(parsenet, Path(tools.weights(options.weights)), self.device)
         dropped = {"background", *self.options.drop}
         self.kept = torch.tensor([float(name not in dropped) for name in CLASSES])
         self.last: tuple[Pixels, NDArray[np.float32]] | None = None
@@ -58,7 +56,7 @@ class ParsenetMasker:
         x = torch.from_numpy(np.ascontiguousarray(face.pixels))[None]
         if x.shape[2:] != (SIDE, SIDE):
             x = functional.interpolate(x, [SIDE, SIDE], mode="bilinear", antialias=True).clamp(0, 1)
-        with torch.inference_mode(), arithmetic("float32", self.device):
+        with torch.inference_mode(), precision("float32", self.device):
             scores: Tensor = self.network(x.to(self.device) * 2 - 1)[0]
             return scores[0].argmax(dim=0).cpu()
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from odekit.plugins.weights.fit import fit
-from odekit.plugins.weights.load import load_tensors
+from odekit.plugins import fit, load_tensors
 from odekit_facexlib.library import module
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from odekit.core.options import Options
+from odekit.plugins import Options
 
 CLASSES = (
     "background", "skin", "nose", "glasses", "left_eye", "right_eye", "left_brow", "right_brow", "left_ear",

@@ -24,6 +24,7 @@ from odekit_facexlib.options import CLASSES, ParsenetMask, Retinaface
 from odekit.core.image import Image
 from odekit.errors import PluginError, WeightsError
 from odekit.plugins.weights import fit, load
+from odekit.testing import PlainTools
 from odekit.testing.goldens import Golden
 
 from . import parity
@@ -102,7 +103,7 @@ def test_names_and_shapes_are_the_published_ones(make, stem):
 def test_weights_of_another_name_are_asked_for(weights):
     tools = Tools(weights)
     RetinafaceDetector(Retinaface(weights="mine"), tools)
-    RetinafaceDetector(None, tools)
+    RetinafaceDetector(Retinaface(), tools)
     with pytest.raises(WeightsError):
         ParsenetMasker(ParsenetMask(weights="ours"), tools)
     assert tools.asked == ["mine", "retinaface-resnet50", "ours"]
@@ -138,9 +139,9 @@ def test_without_facexlib_the_error_says_what_to_install(monkeypatch):
 def test_absent_weights_name_the_command_that_fetches_them(monkeypatch, tmp_path):
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match="odekit weights pull retinaface-resnet50"):
-        RetinafaceDetector()
+        RetinafaceDetector(Retinaface(), PlainTools())
     with pytest.raises(WeightsError, match="odekit weights pull parsenet"):
-        ParsenetMasker()
+        ParsenetMasker(ParsenetMask(), PlainTools())
 
 
 # Anchors

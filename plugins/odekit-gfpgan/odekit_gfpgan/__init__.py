@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog, hookimpl
 from odekit_gfpgan.options import Gfpgan
 
 LICENCE = "Apache-2.0, with notices of others"
@@ -23,7 +22,7 @@ FILES = {
 }
 
 
-@odekit.hookimpl
+@hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """The upsampler, its weights and ready chains."""
     catalog.upsampler(

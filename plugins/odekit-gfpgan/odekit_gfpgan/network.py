@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odekit.core.noise import Noise
 from odekit.errors import PluginError
-from odekit.plugins.weights.fit import fit_system
-from odekit.plugins.weights.load import load_tensors
+from odekit.plugins import Noise, fit_system, load_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from odekit.core.options import Options
+from odekit.plugins import Options
 
 
 class Gfpgan(Options):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog, hookimpl
 from odekit_realesrgan.options import Realesrgan, Spandrel
 
 LICENCE = "BSD-3-Clause"
@@ -16,7 +15,7 @@ FILES = {
 }
 
 
-@odekit.hookimpl
+@hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """Two upsamplers, weights and a ready chain."""
     make = "odekit_realesrgan.upsampler:"

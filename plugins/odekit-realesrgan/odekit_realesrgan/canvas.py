@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.image import Pixels
+from odekit.plugins import Pixels
 from odekit_realesrgan.tiles import Axis, fades
 
 

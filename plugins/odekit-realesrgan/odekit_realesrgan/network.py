@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import PluginError, WeightsError
-from odekit.plugins.weights.fit import check_layout, other_system
-from odekit.plugins.weights.load import load_tensors
-from odekit.plugins.weights.systems import system_of
+from odekit.plugins import check_layout, load_tensors, other_system, system_of
 from odekit_realesrgan import rrdb
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from odekit.core.options import Options
+from odekit.plugins import Options
 
 LEAST_TILE = 64
 

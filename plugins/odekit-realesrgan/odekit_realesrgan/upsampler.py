@@ -13,14 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odekit.core.image import Image
-from odekit.core.interfaces import Tools, UpsamplerSpec
-from odekit.core.noise import Noise
 from odekit.errors import InputError, OdekitWarning
-from odekit.images.resize import resample
-from odekit.parts.upsamplers.guarded import Guarded
-from odekit.plugins.weights.lookup import weights_file
-from odekit_realesrgan import LICENCE, rrdb
+from odekit.plugins import Guarded, Image, Noise, Tools, UpsamplerSpec, resample, weights_file
+from odekit_realesrgan import rrdb
 from odekit_realesrgan.canvas import Canvas
 from odekit_realesrgan.memory import Demand, bytes_per_pixel
 from odekit_realesrgan.network import Descriptor, enlarge, load
@@ -37,9 +32,9 @@ UNWATCHED = 2**16
 
 
 class TiledUpsampler:
-    """See `odekit.core.interfaces.Upsampler`. No noise is drawn."""
+    """See `odekit.plugins.Upsampler`. No noise is drawn."""
 
-    def __init__(self, name: str, file: Path, only: str | None, options: Any, licence: str, tools: Tools) -> None:
+    def __init__(self, name: str, file: Path, only: str | None, options: Any, tools: Tools) -> None:
         """Load the network onto the tools' device, in their precision where it is safe in that.
 
         Raises:
@@ -65,7 +60,7 @@ class TiledUpsampler:
         self.fold: int = self.guarded.network.size_requirements.multiple_of
         self.multiple = math.lcm(self.fold, 8)
         self.tile = self._tile() // self.multiple * self.multiple
-        self.spec = UpsamplerSpec(scale=self.scale, half=bool(safe), licence=licence)
+        self.spec = UpsamplerSpec(scale=self.scale)
 
     def _tile(self) -> int:
         """The tile that the network allows; what it does not like is said."""
@@ -163,10 +158,10 @@ class TiledUpsampler:
 def realesrgan(options: Realesrgan, tools: Tools) -> TiledUpsampler:
     """The upsampler `realesrgan`: RRDBNet alone is accepted."""
     file = weights_file(options.weights, tools)
-    return TiledUpsampler("Real-ESRGAN", file, rrdb.SYSTEM, options, LICENCE, tools)
+    return TiledUpsampler("Real-ESRGAN", file, rrdb.SYSTEM, options, tools)
 
 
 def spandrel(options: Spandrel, tools: Tools) -> TiledUpsampler:
     """The upsampler `spandrel`: whatever network the file holds."""
     file = weights_file(options.weights, tools)
-    return TiledUpsampler(f"the upsampler of {file.name}", file, None, options, "of the weights", tools)
+    return TiledUpsampler(f"the upsampler of {file.name}", file, None, options, tools)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import odekit
-from odekit.plugins.catalog import PluginCatalog
+from odekit.plugins import PluginCatalog, hookimpl
 from odekit_sdedit.options import Sdedit
 
 
-@odekit.hookimpl
+@hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     """An inverter, named as "module:attribute" so that nothing heavy is imported yet, and a ready chain."""
     catalog.inverter(

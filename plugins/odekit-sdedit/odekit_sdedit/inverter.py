@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from odekit.core.interfaces import Latent, Tools
-from odekit.core.noise import Rng
+from odekit.plugins import Latent, Rng, Tools
 from odekit_sdedit.options import Sdedit
 
 if TYPE_CHECKING:

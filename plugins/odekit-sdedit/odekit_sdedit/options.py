@@ -6,10 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from odekit.core.grid import Levels, make_grid
-from odekit.core.options import Options
-from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError
+from odekit.plugins import Levels, NoiseSchedule, Options, make_grid
 
 
 class Sdedit(Options):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from odekit.core.interfaces import Carry, UpsamplerSpec
+from odekit.plugins import Carry, UpsamplerSpec
 from stranger_parts import NearestOptions, RalstonOptions
 
 
@@ -36,7 +36,7 @@ class Ralston:
 class Nearest:
     def __init__(self, options: NearestOptions | None = None, tools=None) -> None:
         self.scale = (options or NearestOptions()).scale
-        self.spec = UpsamplerSpec(scale=self.scale, licence="BSD-3-Clause")
+        self.spec = UpsamplerSpec(scale=self.scale)
 
     def upsample(self, images, rng):
         return [image.with_pixels(np.repeat(np.repeat(image.pixels, self.scale, 1), self.scale, 2)) for image in images]

@@ -1,0 +1,48 @@
+"""`odekit check --conformance KIND:NAME`: whether a registered part keeps the rules of its kind."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable
+
+import typer
+
+
+def conformance(text: str, settings: Iterable[str], as_json: bool) -> None:
+    """Run the checks of `odekit.testing` on a part and print what they measured.
+
+    Raises:
+        typer.Exit: code 3 after one line that says which rule the part breaks.
+        OdekitError: there is no such part, or its weights are not here.
+    """
+    from odekit.cli.show import print_json, print_table, say
+    from odekit.errors import OdekitError
+    from odekit.parts.installed import catalog
+    from odekit.testing.registered import check_part, find_part
+
+    part = find_part(text, settings)
+    label = f"{part.kind} '{part.name}' of {catalog().get(part.kind, part.name).dist}"
+    figures, failure = {}, ""
+    try:
+        figures = check_part(part)
+    except AssertionError as error:
+        failure = " ".join(str(error).split())
+    except OdekitError:
+        raise
+    except Exception as error:  # the part's own code
+        failure = " ".join(f"raised {type(error).__name__}: {error}".split())
+    if as_json:
+        plain = {name: figure if math.isfinite(figure) else None for name, figure in figures.items()}
+        print_json({"ok": not failure, "part": part.tree(), "figures": plain, "failure": failure or None})
+    elif not failure:
+        say(f"{label}: every check passed")
+        print_table("", ("figure", "value"), [(name, shown(figure)) for name, figure in figures.items()])
+    if failure:
+        sys.stderr.write(f"odekit: {label}: {failure}\n")
+        raise typer.Exit(3)
+
+
+def shown(figure: float) -> str:
+    """A figure for people."""
+    return "exact" if math.isinf(figure) else f"{figure:.4g}"

@@ -1,0 +1,89 @@
+"""Module paths of before the package had rooms: they work for one more minor version, with one warning each."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "interfaces": ("odekit.plugins", "core.interfaces"),
+    "options": ("odekit.plugins", "core.options"),
+    "image": ("odekit.plugins", "core.image"),
+    "rng": ("odekit.plugins", "core.noise"),
+    "schedule": ("odekit.plugins", "core.schedule"),
+    "grids": ("odekit.plugins", "core.grid"),
+    "arithmetic": ("odekit.plugins", "core.precision"),
+    "registry": ("odekit.plugins", "plugins.catalog plugins.discovery parts.installed core.spelling"),
+    "hookspecs": ("odekit.plugins", "plugins.hooks"),
+    "safeload": ("odekit.plugins", "plugins.weights.load plugins.weights.fit core.files"),
+    "goldens": ("odekit.testing.goldens", "testing.goldens"),
+    "io": ("odekit", "images.io core.files"),
+    "engine": ("odekit.runs.engine", "runs.engine"),
+    "work": ("odekit.runs.files", "runs.files"),
+    "session": ("odekit.chains.session", "chains.session chains.tools"),
+    "chain": ("odekit", "chains.chain core.result runs.restore"),
+    "upsamplers": ("odekit.plugins", ""),
+    "upsamplers.aligned": ("odekit.plugins", "parts.upsamplers.aligned core.image"),
+    "upsamplers.compact": ("odekit.parts.upsamplers.compact", "parts.upsamplers.compact"),
+    "upsamplers.face_x4": ("odekit.parts.upsamplers.face_x4", "parts.upsamplers.face_x4 plugins.weights.lookup"),
+    "upsamplers.files": ("odekit.plugins", "plugins.weights.lookup"),
+    "upsamplers.guarded": ("odekit.plugins", "parts.upsamplers.guarded"),
+    "upsamplers.recognise": ("odekit.plugins", "plugins.weights.fit plugins.weights.systems"),
+    "upsamplers.resize": ("odekit.plugins", "parts.upsamplers.resize images.resize"),
+}
+"""Old path: (what to import from now, the modules that hold its names)."""
+RENAMED = {
+    "Silence": "ZeroNoise",
+    "WholeNoise": "SharedNoise",
+    "sent": "to_tensor_like",
+    "over": "to_device_of",
+    "arithmetic": "precision",
+    "place": "write_atomic",
+    "meant": "did_you_mean",
+    "locate": "network_file",
+    "SubChain": "SessionChain",
+    "PICKLED": "PICKLE_SUFFIXES",
+    "SQUARE": "SQUARE_TOLERANCE",
+    "WRAPPERS": "WRAPPER_KEYS",
+}
+
+
+class MovedModules:
+    """Finds and makes the old modules: they hold nothing and look every name up in the new ones."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """The specification of an old path; None for every other name."""
+        old = name.removeprefix("odekit.")
+        known = name.startswith("odekit.") and old in MOVED
+        return ModuleSpec(name, self, is_package=old == "upsamplers") if known else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Python's own kind of module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Warn, and let the module look names up."""
+        use, homes = MOVED[module.__name__.removeprefix("odekit.")]
+
+        def look_up(name: str) -> object:
+            found = [importlib.import_module(f"odekit.{home}") for home in homes.split()]
+            if name == "__all__":
+                return sorted({public for home in found for public in vars(home) if not public.startswith("_")})
+            for home in found:
+                for known in (name, RENAMED.get(name, name)):
+                    if not name.startswith("__") and known in vars(home):
+                        return vars(home)[known]
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}; import from {use!r}")
+
+        module.__getattr__ = look_up  # type: ignore[method-assign]
+        if homes:
+            message = f"'{module.__name__}' has moved: write 'from {use} import ...'"
+            warnings.warn(f"{message} (the old path goes with the next minor version)", FutureWarning, stacklevel=2)
+
+
+def install() -> None:
+    """Let old paths be imported; real modules are found first."""
+    if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
+        sys.meta_path.append(MovedModules())

@@ -1,0 +1,68 @@
+"""The conformance kit on a registered part: what `odekit check --conformance KIND:NAME` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from odekit.chains.document import Document, value
+from odekit.chains.resolve import Resolver
+from odekit.core.options import Part
+from odekit.core.spelling import nearest
+from odekit.errors import ConfigError
+from odekit.parts.installed import catalog
+from odekit.testing.conformance import (
+    Figures,
+    PlainTools,
+    check_enhancer,
+    check_inverter,
+    check_solver,
+    check_upsampler,
+)
+
+CHECKS: dict[str, Callable[[Part], Figures]] = {
+    "solver": lambda part: check_solver(lambda: PlainTools().make(part)),
+    "inverter": lambda part: check_inverter(lambda prior: PlainTools(prior=prior).make(part)),
+    "enhancer": lambda part: check_enhancer(lambda: PlainTools().make(part)),
+    "upsampler": lambda part: check_upsampler(lambda: PlainTools().make(part)),
+}
+"""The check of each kind that has one."""
+
+
+def find_part(text: str, settings: Iterable[str] = ()) -> Part:
+    """The part that `KIND:NAME` (or `KIND:DISTRIBUTION:NAME`) names, with `option=value` settings.
+
+    Raises:
+        ConfigError: a kind without checks, an unknown part, or an option that the part refuses.
+    """
+    kind, colon, name = text.partition(":")
+    if kind not in CHECKS or not colon:
+        hint = nearest(kind, CHECKS)
+        raise ConfigError(f"--conformance {text}: write KIND:NAME with one of the kinds {', '.join(CHECKS)}{hint}")
+    document = Document({"use": name}, "", {})
+    for setting in settings:
+        path, equals, given = setting.partition("=")
+        if not equals or not path:
+            raise ConfigError(f"--set {setting}: write it as option=value, such as order=2")
+        set_option(document.data, path.split("."), value(given))
+        document.overridden[tuple(path.split("."))] = f"--set {setting}"
+    return Resolver(catalog(), document).part(kind, document.data, ())
+
+
+def set_option(options: dict[str, Any], keys: list[str], given: Any) -> None:
+    """Set an option, or one of a part inside it: `solver.at` of {use: ode, solver: ralston}."""
+    *outer, last = keys
+    for key in outer:
+        inner = options.get(key)
+        options[key] = inner if isinstance(inner, dict) else {} if inner is None else {"use": inner}
+        options = options[key]
+    options[last] = given
+
+
+def check_part(part: Part) -> Figures:
+    """Run the checks of the part's kind and return what they measured.
+
+    Raises:
+        AssertionError: the first rule that the part breaks.
+    """
+    return CHECKS[part.kind](part)
