@@ -45,7 +45,7 @@ def check(
     from odekit.errors import ConfigError
 
     if (chain is None) == (conformance is None):
-        raise ConfigError("name a chain to check, or a part with --conformance KIND:NAME, and not both")
+        raise ConfigError("name either a chain to check, or a part with --conformance KIND:NAME")
     if conformance is not None:
         kit.conformance(conformance, settings or [], as_json)
         return
