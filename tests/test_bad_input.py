@@ -12,8 +12,7 @@ import torch
 from conftest import EXACT, ROOT, picture
 from safetensors.torch import load_file, save_file
 
-from odekit.parts import builtin
-from odekit.plugins import catalog as catalog_module
+from odekit.parts import builtin, installed
 from odekit.plugins import discovery
 
 
@@ -49,7 +48,7 @@ def missing_file(c):
 def folder_without_pictures(c):
     (c.path / "empty").mkdir()
     c.run(c.exact(), c.path / "empty")
-    return "empty: no pictures in there; name files, folders or globs"
+    return "empty: no pictures found; name files, folders or globs"
 
 
 def glob_without_matches(c):
@@ -76,7 +75,7 @@ def unknown_chain(c):
 def unknown_chain_that_is_a_folder(c):
     (c.path / "odedti").mkdir()
     c.run("odedti")
-    return "'odedti' is a folder, and a chain is a YAML file or a name; did you mean 'odedit'?"
+    return "'odedti' is a folder; a chain is a YAML file or a name; did you mean 'odedit'?"
 
 
 def missing_chain_file(c):
@@ -240,7 +239,7 @@ def test_a_call_that_cannot_work_stops_with_one_line_and_code_2(make, tmp_path, 
     expected = make(case)
     if case.parts is not None:
         filled = discovery.build(case.parts)
-        monkeypatch.setattr(catalog_module, "loaded", lambda: filled)
+        monkeypatch.setattr(installed, "loaded", lambda: filled)
     before = sorted(tmp_path.rglob("*"))
     done = cli(*case.args)
     lines = done.err.strip().splitlines()

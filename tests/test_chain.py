@@ -140,7 +140,7 @@ def test_stages_are_kept_when_asked_for():
 
 def test_whoever_counts_is_told_of_every_network_call():
     told = []
-    exact().run(images(3), tell=told.append, batch_size=2)
+    exact().run(images(3), on_calls=told.append, batch_size=2)
     assert sum(told) == 2 * 28
 
 

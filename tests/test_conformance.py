@@ -116,8 +116,8 @@ def test_absent_weights_are_no_broken_rule(cli, broken):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        ([], "name a chain to check, or a part with --conformance KIND:NAME, and not both"),
-        (["odedit", "--conformance", "solver:ddim"], "and not both"),
+        ([], "name either a chain to check, or a part with --conformance KIND:NAME"),
+        (["odedit", "--conformance", "solver:ddim"], "name either a chain"),
         (["--conformance", "ddim"], "write KIND:NAME with one of the kinds solver, inverter, enhancer, upsampler"),
         (["--conformance", "slover:ddim"], "did you mean 'solver'?"),
         (["--conformance", "solver:dim"], "unknown solver 'dim'; did you mean 'ddim'?"),

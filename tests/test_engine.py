@@ -40,8 +40,8 @@ def test_the_batch_is_halved_until_it_fits_and_stays_so(error):
     assert [r.image.pixels[0, 0, 0] for r in results] == pytest.approx([i / 10 for i in range(8)])
     assert {r.record["slots"] for r in results} == {2}
     assert said == [
-        "out of memory: going on with 4 slot(s) at a time instead of 8",
-        "out of memory: going on with 2 slot(s) at a time instead of 4",
+        "out of memory: the batch size is now 4 instead of 8",
+        "out of memory: the batch size is now 2 instead of 4",
     ]
     engine.run(images(2))
     assert engine.session.tried[-1] == (2, 2)
@@ -52,7 +52,7 @@ def test_a_picture_that_does_not_fit_alone_fails_and_the_rest_goes_on_with_all_s
     batch = [*images(2), *images(1, side=9), *images(3)]
     results = engine.run(batch)
     assert [r.error is None for r in results] == [True, True, False, True, True, True]
-    assert "more memory than there is" in str(results[2].error)
+    assert "does not fit into memory" in str(results[2].error)
     assert engine.slots == 4
 
 

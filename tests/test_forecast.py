@@ -32,7 +32,7 @@ def chain(tmp_path, monkeypatch):
 def test_a_job_takes_as_long_as_was_said(chain):
     """5 pictures in slots of 2 are 3 batches."""
     loaded = Chain.load(chain)
-    said = forecast(loaded, 5, slots=2, device="cpu")
+    said = forecast(loaded, 5, batch_size=2, device="cpu")
     assert said.calls == loaded.plan().calls and CALL <= said.call_seconds < 2 * CALL
     assert said.seconds == pytest.approx(3 * said.calls * said.call_seconds + 5 * said.other_seconds)
     draws = np.random.Generator(np.random.Philox(0)).random((5, 3, 8, 8), dtype=np.float32)
@@ -59,20 +59,23 @@ def test_explain_says_it_in_words_and_as_data(chain, cli):
 def test_on_a_busy_machine_it_says_what_others_take_and_how_long_it_would_take_without_them():
     busy = Forecast(100, 8, 50, 1.0, 0.0, 0.7, "cpu, float32, 2 thread(s)", share=0.25)
     assert busy.seconds == 650 and busy.at_rest == 162.5
-    assert busy.lines()[0].endswith("as busy as it is now (other programs leave 25% of it; about 3 min without them)")
+    assert busy.lines()[0].endswith(
+        "at the current load (other programs leave 25% of the processors; about 3 min without them)"
+    )
     rest = Forecast(100, 8, 50, 1.0, 0.0, 0.7, "cpu, float32, 2 thread(s)", share=0.95)
-    assert rest.lines()[0].endswith("as busy as it is now")
+    assert rest.lines()[0].endswith("at the current load")
 
 
 def test_the_share_is_what_the_processor_worked_of_the_time(chain):
     """Calls that sleep leave the processor to others."""
-    assert forecast(Chain.load(chain), 5, slots=2, device="cpu").share < 0.5
+    assert forecast(Chain.load(chain), 5, batch_size=2, device="cpu").share < 0.5
 
 
 def test_where_the_pictures_decide_a_call_is_all_that_is_said():
     said = Forecast(16, 8, None, 0.4, 0.0, 0.7, "cpu, float32, 2 thread(s)")
     assert said.seconds is None
-    assert said.lines()[0].startswith("how long 16 image(s) take depends on them: a call for 8 of them takes 400 ms")
+    expected = "the time for 16 image(s) depends on the images: a network call for 8 of them takes 400 ms"
+    assert said.lines()[0].startswith(expected)
 
 
 @pytest.mark.parametrize("seconds, said", [(7.4, "7 s"), (600, "10 min"), (9000, "2.5 h"), (864000, "10.0 days")])

@@ -89,8 +89,8 @@ def test_what_is_read_and_not_yet_written_stays_below_the_room(files, small, mon
     from odekit.runs.pipeline import Pipeline
 
     flow = Pipeline(Engine(Slots()), Count(workers), None, None, {}, 100.0)  # type: ignore[arg-type]
-    flow.waiting = PixelBudget(Job(file, f"{i}.png") for i, file in enumerate(files))
-    batch = flow._read()
+    flow.unread = PixelBudget(Job(file, f"{i}.png") for i, file in enumerate(files))
+    batch = flow._next_batch()
     assert len(batch) == 2
     assert len(flow.reading) <= 1
 

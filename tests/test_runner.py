@@ -100,7 +100,7 @@ def test_a_resume_keeps_precision_and_kind_of_device(cli, exact, faces, tmp_path
     for wrong in (["--precision", "bfloat16"], ["--device", "cuda"]):
         done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", *wrong)
         assert done.code == 2
-        assert "was made with --" in done.err
+        assert "was written with --" in done.err
     assert cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--device", "cpu").code == 0
 
 
@@ -119,8 +119,8 @@ def test_a_dry_run_of_a_resume_says_what_is_left_and_writes_nothing(cli, exact, 
     before = sorted(path.name for path in (tmp_path / "out").iterdir())
     said = json.loads(cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--dry-run", "--json").out)
     assert (len(said["jobs"]), said["done"]) == (4, 3)
-    assert "3 more are done already" in cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--dry-run").out
-    assert "--resume goes on" in cli("run", exact, faces, "-o", tmp_path / "out", "--dry-run").err
+    assert "3 more already done" in cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--dry-run").out
+    assert "--resume to continue" in cli("run", exact, faces, "-o", tmp_path / "out", "--dry-run").err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == before
 
 
@@ -265,11 +265,11 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(cli, exact, faces, tmp
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     first, last = err.strip().splitlines()
-    assert first == "odekit: finishing the batch at work; Ctrl-C again stops at once"
+    assert first == "odekit: finishing the current batch; press Ctrl-C again to stop at once"
     finished = len(list((tmp_path / "out").glob("*.png.json")))
     assert 1 <= finished < 7
-    left = f"{7 - finished} left, --resume goes on"
-    assert last == f"odekit: interrupted; what was finished is in {tmp_path / 'out'}, {left}"
+    left = f"{7 - finished} left; continue with --resume"
+    assert last == f"odekit: interrupted; finished results are in {tmp_path / 'out'}, {left}"
     assert not list((tmp_path / "out").glob(".*"))
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json")
     assert len(json.loads(done.out)["skipped"]) == finished
@@ -303,7 +303,7 @@ def test_a_refused_resume_says_which_option_differs(cli, exact, faces, tmp_path)
     cli("run", exact, faces, "-o", tmp_path / "out", "--limit", 1)
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--set", "restore.inverter.steps=12")
     assert done.code == 2
-    assert "restore.inverter.steps is 10 there and 12 now" in done.err
+    assert "restore.inverter.steps was 10 and is now 12" in done.err
 
 
 def test_records_of_a_killed_run_and_of_names_that_lie_are_on_the_page(cli, exact, tmp_path):

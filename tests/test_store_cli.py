@@ -216,7 +216,7 @@ def test_weights_that_nobody_offers_are_added_by_hand(cli, server, tmp_path):
     assert done.code == 2 and "odekit weights add lost FILE" in done.err
     (tmp_path / "lost.safetensors").write_bytes(FILE)
     done = cli("weights", "add", "lost", tmp_path / "lost.safetensors", "--link")
-    assert done.code == 0 and f"remembered {sha256(FILE)}" in done.err
+    assert done.code == 0 and f"stored {sha256(FILE)}" in done.err
 
 
 def test_plugins_shows_licences_of_parts_and_their_weights(cli, server):

@@ -53,7 +53,7 @@ def test_a_call_whose_process_was_killed_is_done_by_a_fresh_one(one):
 
 
 def test_a_call_that_kills_every_process_is_an_error_that_names_its_file(one):
-    with pytest.raises(InputError, match=r"^7: the process that worked on it died"):
+    with pytest.raises(InputError, match=r"^7: its worker process died"):
         one.submit(os._exit, 7).result()
     assert one.submit(divmod, 7, 2).result() == (3, 1)
 
@@ -69,7 +69,7 @@ def test_small_calls_travel_together_and_one_that_kills_its_process_spoils_no_ot
     warm = [one.submit(divmod, i, 3) for i in range(50)]
     assert [future.result() for future in warm] == [divmod(i, 3) for i in range(50)]
     futures = [one.submit(os._exit if i == 5 else divmod, i, *([] if i == 5 else [3])) for i in range(12)]
-    with pytest.raises(InputError, match=r"^5: the process that worked on it died"):
+    with pytest.raises(InputError, match=r"^5: its worker process died"):
         futures[5].result()
     assert [f.result() for i, f in enumerate(futures) if i != 5] == [divmod(i, 3) for i in range(12) if i != 5]
 

@@ -1,1 +1,1 @@
-"""From YAML or Python to a checked chain, its plan, and a session that is ready to run."""
+"""Chains: read from YAML or built in Python, checked, planned, and opened as a session that runs on images."""

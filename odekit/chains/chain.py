@@ -1,4 +1,4 @@
-"""A chain: read from YAML or built from parts, checked, explained, and run on images."""
+"""A chain of stages: read from YAML or built from parts, checked, planned, and run on images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odekit.chains import document as yamldoc
+from odekit.chains.document import Document, parse, value
 from odekit.chains.overrides import override
 from odekit.chains.resolve import DEFAULT_PRIORS, SCHEMA, ChainSpec, Resolver
 from odekit.core.image import Image
@@ -27,8 +27,18 @@ if TYPE_CHECKING:
 class Chain:
     """Stages in order, with named priors.
 
-    `Chain([Restore(inverter=Ode(steps=100)), Upsample("resize")])` equals its YAML. Two chains are equal when every
-    option is, defaults included.
+    `Chain([Restore(inverter=Ode(steps=100)), Upsample("resize")])` equals the same chain written in YAML. Two chains
+    are equal if all their options are equal, including defaults.
+
+    Args:
+        items: stages as option models, names, or mappings of one name to options.
+        priors: named priors; `face64` under the name `face` if None.
+        name: of the chain.
+        seed: of the noise.
+        parts: the catalogue to look parts up in; the installed one if None.
+
+    Raises:
+        ConfigError: an unknown part or option, or a value of the wrong type.
     """
 
     def __init__(
@@ -48,25 +58,27 @@ class Chain:
             "chain": list(items),
         }
         self.parts = parts or catalog()
-        self.spec: ChainSpec = Resolver(self.parts, yamldoc.Document(data, "", {})).chain()
+        self.spec: ChainSpec = Resolver(self.parts, Document(data, "", {})).chain()
 
     @classmethod
-    def from_document(
-        cls, document: yamldoc.Document, settings: Iterable[str] = (), parts: Catalog | None = None
-    ) -> Chain:
-        """From a parsed document, with `path=value` settings applied."""
+    def from_document(cls, document: Document, settings: Iterable[str] = (), parts: Catalog | None = None) -> Chain:
+        """Create a chain from a parsed document, with `path=value` settings applied.
+
+        Raises:
+            ConfigError: the first error in the document or in the settings.
+        """
         chain = cls.__new__(cls)
         chain.parts = parts or catalog()
-        override(document, settings, yamldoc.value)
+        override(document, settings, value)
         chain.spec = Resolver(chain.parts, document).chain()
         return chain
 
     @classmethod
     def load(cls, chain: str | Path, settings: Iterable[str] = (), parts: Catalog | None = None) -> Chain:
-        """From a YAML file, or the name of a shipped chain.
+        """Load a chain from a YAML file, or by the name of a shipped chain.
 
         Raises:
-            ConfigError: no such chain, or the first thing in it that is wrong, with file:line:column.
+            ConfigError: there is no such chain, or the first error in it, with file:line:column.
         """
         parts = parts or catalog()
         path = find_chain(str(chain), parts)
@@ -74,7 +86,7 @@ class Chain:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"the chain {path} cannot be read: {error}") from error
-        return cls.from_document(yamldoc.parse(text, str(path)), settings, parts)
+        return cls.from_document(parse(text, str(path)), settings, parts)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Chain) and self.tree() == other.tree()
@@ -82,14 +94,14 @@ class Chain:
     __hash__ = None  # type: ignore[assignment]
 
     def tree(self) -> dict[str, Any]:
-        """The chain as plain data with every default written out."""
+        """The chain as plain data, including all defaults."""
         return self.spec.tree()
 
     def plan(self) -> Plan:
-        """What a run would do: calls per image, weights, licences. Loads no weights.
+        """The plan of a run: network calls per image, weights and licences. Loads no weights.
 
         Raises:
-            ConfigError: a level outside the grid, an unstable step, a prior that is not there.
+            ConfigError: a level outside the grid, an unstable step, or a missing prior.
         """
         from odekit.chains.plan import make_plan
 
@@ -98,7 +110,7 @@ class Chain:
     def execution(
         self, images: int, device: str = "auto", precision: str = "auto", batch_size: BatchSize | None = None
     ) -> Execution:
-        """Resolve device, precision and batch size for a job of so many images on this machine."""
+        """Resolve device, precision and batch size on this machine, for a job with the given number of images."""
         from odekit.chains.execution import choose
 
         return choose(self.spec, self.parts, images, device, precision, batch_size)
@@ -113,24 +125,25 @@ class Chain:
         batch_size: BatchSize | None = None,
         execution: Execution | None = None,
         keep_stages: bool = False,
-        tell: Callable[[int], None] | None = None,
+        on_calls: Callable[[int], None] | None = None,
     ) -> Session:
-        """Load weights and get ready to run batches.
+        """Load the weights and return a session that runs batches.
 
         Args:
-            images: of the job, so that no more rows are called than there are.
-            seed: of the noise; the chain's own when None.
+            images: number of images in the job; the default and the automatic batch size do not exceed it.
+            seed: of the noise; the chain's seed if None.
             device: auto, cpu, cuda, cuda:N or mps.
-            precision: auto, float32, tf32 (NVIDIA GPUs since Ampere), bfloat16 or float16, of the networks.
-            batch_size: rows of every network call; 8 by default, `auto` is measured.
-            execution: all three, already resolved.
+            precision: of the networks: auto, float32, tf32 (NVIDIA GPUs since Ampere), bfloat16 or float16.
+            batch_size: of every network call; default 8; `auto` measures the best value on this machine.
+            execution: device, precision and batch size, already resolved.
             keep_stages: keep intermediate pictures in the results.
-            tell: called with the number of network calls since the last time.
+            on_calls: progress callback; receives the number of network calls since the previous callback.
         """
         from odekit.chains.session import Session
 
         execution = execution or self.execution(images, device, precision, batch_size)
-        return Session(self.spec, self.parts, self.spec.seed if seed is None else seed, execution, keep_stages, tell)
+        seed = self.spec.seed if seed is None else seed
+        return Session(self.spec, self.parts, seed, execution, keep_stages, on_calls)
 
     def run(
         self,
@@ -141,39 +154,43 @@ class Chain:
         precision: str = "auto",
         batch_size: BatchSize | None = None,
         keep_stages: bool = False,
-        tell: Callable[[int], None] | None = None,
+        on_calls: Callable[[int], None] | None = None,
     ) -> list[Result]:
         """Run the chain on images; one result per image, in order.
 
         Args:
             images: pictures that the chain accepts.
-            seed: of the noise; the chain's own when None.
+            seed: of the noise; the chain's seed if None.
             device: auto, cpu, cuda, cuda:N or mps.
-            precision: auto, float32, tf32 (NVIDIA GPUs since Ampere), bfloat16 or float16, of the networks.
-            batch_size: slots of every network call; by default 8, or the number of images where fewer; `auto` measures
-                what is best here.
+            precision: of the networks: auto, float32, tf32 (NVIDIA GPUs since Ampere), bfloat16 or float16.
+            batch_size: of every network call; default 8, or the number of images if smaller; `auto` measures the best
+                value on this machine.
             keep_stages: keep intermediate pictures in the results.
-            tell: called with the number of network calls since the last time.
+            on_calls: progress callback; receives the number of network calls since the previous callback.
         """
         if not images:
             return []
         session = self.open(
             images=len(images), seed=seed, device=device, precision=precision, batch_size=batch_size,
-            keep_stages=keep_stages, tell=tell,
+            keep_stages=keep_stages, on_calls=on_calls,
         )  # fmt: skip
         window = session.window
         return [result for i in range(0, len(images), window) for result in session.run(images[i : i + window])]
 
 
 def find_chain(name: str, parts: Catalog) -> Path:
-    """The file of a chain: a shipped or registered name, or a path."""
+    """Path of a chain's YAML file; `name` is a registered name or a path.
+
+    Raises:
+        ConfigError: there is no such chain.
+    """
     if name in parts.chains:
         return parts.chains[name]
     path = Path(name)
     if path.is_file():
         return path
     if path.is_dir():
-        raise ConfigError(f"'{name}' is a folder, and a chain is a YAML file or a name{nearest(name, parts.chains)}")
+        raise ConfigError(f"'{name}' is a folder; a chain is a YAML file or a name{nearest(name, parts.chains)}")
     if path.suffix in (".yaml", ".yml") or "/" in name:
         raise ConfigError(f"there is no chain file {name}{did_you_mean(path.stem, parts.chains)}")
     if name in OUR_CHAINS:

@@ -1,4 +1,4 @@
-"""What a running stage knows of its run: noise, device, slots; and where it tells of calls, failures and facts."""
+"""The context of a running stage: noise, device and batch size; it collects failures, record entries and pictures."""
 
 from __future__ import annotations
 
@@ -12,36 +12,42 @@ from odekit.core.noise import ImageNoise, Noise, stream
 
 @dataclass
 class RunContext:
-    """The `context` of one stage on one batch."""
+    """The `context` of one stage on one batch. The mappings have the index of the image in the batch as key."""
 
     seed: int
     place: str
+    """Index of the stage in the chain, such as `0`, or `0.each.1` in a sub-chain."""
     slots: int
+    """Batch size of network calls."""
     state_device: str
+    """Device of float64 states."""
     counter: Counter
     failures: dict[int, Exception] = field(default_factory=dict)
     notes: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Entries for the records."""
     pictures: dict[int, list[tuple[str, Image]]] = field(default_factory=dict)
+    """Intermediate pictures, if `keep_pictures`."""
     extras: dict[int, list[tuple[str, Image]]] = field(default_factory=dict)
+    """Pictures to write beside the results."""
     keep_pictures: bool = False
 
     def noise(self, image: Image, sample: int = 0) -> Noise:
-        """The image's own noise stream at this place."""
+        """Noise stream of one image in this stage, independent of the other images."""
         return ImageNoise(stream(self.seed, image.origin, self.place, image.face, sample))
 
     def fail(self, index: int, error: Exception) -> None:
-        """Image `index` of the batch cannot be restored; the others go on."""
+        """Mark image `index` as failed; the other images continue."""
         self.failures[index] = error
 
-    def note(self, index: int, **facts: Any) -> None:
-        """Facts for the record of image `index`."""
-        self.notes.setdefault(index, {}).update(facts)
+    def note(self, index: int, **entries: Any) -> None:
+        """Add entries to the record of image `index`."""
+        self.notes.setdefault(index, {}).update(entries)
 
     def extra(self, index: int, name: str, image: Image) -> None:
-        """A picture made beside the output of image `index`, written beside it."""
+        """Add a picture to be written beside the result of image `index`."""
         self.extras.setdefault(index, []).append((name, image))
 
     def picture(self, index: int, name: str, image: Image) -> None:
-        """An intermediate picture for --keep-stages."""
+        """Add an intermediate picture of image `index`, kept with --keep-stages only."""
         if self.keep_pictures:
             self.pictures.setdefault(index, []).append((name, image))

@@ -1,4 +1,4 @@
-"""YAML as data with positions: no tags, no anchors, no code, no duplicate keys, and line:column for every value."""
+"""YAML as plain data with the line and column of every value. Tags, anchors and duplicate keys are refused."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from typing import Any
 from odekit.errors import ConfigError
 
 Path = tuple[Any, ...]
-"""Keys and indices from the document's root to a value."""
+"""Keys and indices from the root of the document to a value."""
 
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")}
 _CONTAINERS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 MAX_BYTES = 1_000_000
+"""Longest document that is read, in characters."""
 
 
 @dataclass
 class Document:
-    """Plain data and where each value stands. `where` names a value for an error message."""
+    """Plain data with the position of each value."""
 
     data: Any
     name: str
     positions: dict[Path, tuple[int, int]]
+    """Line and column, both from 1."""
     overridden: dict[Path, str] = field(default_factory=dict)
-    """Values that a `--set` replaced, with the setting as typed."""
+    """Values replaced by `--set`, with the setting as typed."""
 
     def where(self, path: Path) -> str:
-        """`file:line:column: path` of a value, or of the nearest value around it that stands in the file."""
-        for given, setting in self.overridden.items():
-            if path[: len(given)] == given:
+        """Location for an error message: `file:line:column: path` of a value, or of the nearest enclosing one."""
+        for overridden, setting in self.overridden.items():
+            if path[: len(overridden)] == overridden:
                 return setting
-        at = path
-        while at and at not in self.positions:
-            at = at[:-1]
-        line, column = self.positions.get(at, (0, 0))
-        place = f"{self.name}:{line}:{column}" if line else self.name
-        dotted = dot(path)
-        return ": ".join(piece for piece in (place, dotted) if piece)
+        enclosing = path
+        while enclosing and enclosing not in self.positions:
+            enclosing = enclosing[:-1]
+        line, column = self.positions.get(enclosing, (0, 0))
+        position = f"{self.name}:{line}:{column}" if line else self.name
+        return ": ".join(text for text in (position, dot(path)) if text)
 
 
 def dot(path: Path) -> str:
-    """A path as people write it: chain[0].restore.steps."""
+    """A path as text: chain[0].restore.steps."""
     out = ""
     for key in path:
         out += f"[{key}]" if isinstance(key, int) else f".{key}" if out else str(key)
@@ -48,10 +49,10 @@ def dot(path: Path) -> str:
 
 
 def parse(text: str, name: str) -> Document:
-    """Read YAML text.
+    """Parse YAML text; `name` stands for the file in error messages.
 
     Raises:
-        ConfigError: `name:line:column: reason` for text that is not YAML, or that uses tags, anchors or duplicate keys.
+        ConfigError: `name:line:column: reason` if the text is not YAML, or uses tags, anchors or duplicate keys.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -65,39 +66,39 @@ def parse(text: str, name: str) -> Document:
             document.data = _build(node, (), document)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise ConfigError(f"{place}: not valid YAML: {error.problem or error.context}") from error
+        position = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise ConfigError(f"{position}: not valid YAML: {error.problem or error.context}") from error
     except (YAMLError, RecursionError) as error:
         raise ConfigError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from error
     return document
 
 
 def value(text: str) -> Any:
-    """A single value as a user types it behind `--set path=`: a number, a word, a list, a mapping."""
+    """Parse the value of `--set path=value`: a number, a word, a list or a mapping."""
     return parse(text, "--set").data
 
 
 def _build(node: Any, path: Path, document: Document) -> Any:
     line, column = node.start_mark.line + 1, node.start_mark.column + 1
-    here = f"{document.name}:{line}:{column}"
-    # An alias gives the anchored node again, so refusing anchors refuses both, and with them exponential expansion.
+    position = f"{document.name}:{line}:{column}"
+    # An alias repeats the anchored node, so refusing anchors also refuses aliases and their exponential expansion.
     if node.anchor is not None:
         raise ConfigError(
-            f"{here}: anchors and aliases (&{node.anchor}) are not allowed in a chain; write the value out"
+            f"{position}: anchors and aliases (&{node.anchor}) are not allowed in a chain; write out the value"
         )
     tag = str(node.tag)
-    if tag not in _SCALARS | _CONTAINERS or _explicit(node):
-        raise ConfigError(f"{here}: tags ({tag}) are not allowed in a chain: it is data, not code")
+    if tag not in _SCALARS | _CONTAINERS or _has_explicit_tag(node):
+        raise ConfigError(f"{position}: tags ({tag}) are not allowed in a chain; it may contain plain data only")
     document.positions[path] = (line, column)
     if hasattr(node.value, "append") and tag.endswith(":map"):
         return _mapping(node, path, document)
     if tag.endswith(":seq"):
         return [_build(child, (*path, i), document) for i, child in enumerate(node.value)]
-    return _scalar(tag, str(node.value), here)
+    return _scalar(tag, str(node.value), position)
 
 
-def _explicit(node: Any) -> bool:
-    # The resolver leaves its own tags without "!"; a tag written in the file keeps the raw text in the source.
+def _has_explicit_tag(node: Any) -> bool:
+    # The parser also assigns tags to untagged values; only a tag written in the file starts with "!" in the source.
     mark = node.start_mark
     return mark.buffer is not None and mark.buffer[mark.pointer : mark.pointer + 1] == "!"
 
@@ -106,19 +107,20 @@ def _mapping(node: Any, path: Path, document: Document) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = str(key_node.value) if not isinstance(key_node.value, list) else None
-        here = f"{document.name}:{key_node.start_mark.line + 1}:{key_node.start_mark.column + 1}"
+        line, column = key_node.start_mark.line + 1, key_node.start_mark.column + 1
+        position = f"{document.name}:{line}:{column}"
         if key is None or key_node.anchor is not None:
-            raise ConfigError(f"{here}: a key must be a plain word")
-        if key in out or key == "<<":
-            raise ConfigError(
-                f"{here}: the key '{key}' stands twice" if key in out else f"{here}: merge keys are not allowed"
-            )
+            raise ConfigError(f"{position}: a key must be a plain word")
+        if key in out:
+            raise ConfigError(f"{position}: duplicate key '{key}'")
+        if key == "<<":
+            raise ConfigError(f"{position}: merge keys are not allowed")
         out[key] = _build(value_node, (*path, key), document)
-        document.positions[(*path, key)] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+        document.positions[(*path, key)] = (line, column)
     return out
 
 
-def _scalar(tag: str, text: str, here: str) -> Any:
+def _scalar(tag: str, text: str, position: str) -> Any:
     kind = tag.rpartition(":")[2]
     if kind == "null":
         return None
@@ -131,5 +133,5 @@ def _scalar(tag: str, text: str, here: str) -> Any:
         if kind == "float":
             return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
     except ValueError as error:
-        raise ConfigError(f"{here}: '{text}' is not a number") from error
+        raise ConfigError(f"{position}: '{text}' is not a number") from error
     return text

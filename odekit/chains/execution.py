@@ -1,4 +1,4 @@
-"""Where and how a chain runs: device, precision and batch size, decided once."""
+"""Device, precision and batch size of a run: every `auto` is resolved here, once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from odekit.plugins.catalog import Catalog
 
 @dataclass(frozen=True)
 class Execution:
-    """What results depend on beside the chain, the seed and the number of threads."""
+    """Resolved device, precision and batch size.
+
+    Results depend on these, on the chain, on the seed and on the number of threads.
+    """
 
     device: str
-    """As torch names it: cpu, cuda:0, mps."""
+    """Name in torch: cpu, cuda:0, mps."""
     precision: str
     """float32, tf32, bfloat16 or float16."""
     batch_size: int
-    """Rows of every network call; fewer images are padded."""
+    """Of every network call; smaller batches are padded."""
 
 
 def choose(
@@ -35,8 +38,8 @@ def choose(
 
     Args:
         spec: the chain.
-        catalog: its parts.
-        images: of the job; no more rows are called than that.
+        catalog: of its parts.
+        images: number of images in the job; the default and the automatic batch size do not exceed it.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: auto, float32, tf32, bfloat16 or float16.
         batch_size: a number, `auto` (measured), or None for 8.

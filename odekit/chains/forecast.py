@@ -1,4 +1,4 @@
-"""`odekit explain CHAIN --images N`: how long a job will take on this machine, and in how much memory."""
+"""`odekit explain CHAIN --images N`: run time and memory of a job on this machine, estimated from timed calls."""
 
 from __future__ import annotations
 
@@ -23,95 +23,99 @@ if TYPE_CHECKING:
     from odekit.chains.tuning.batch_size import BatchSize
 
 ROUNDS = 3
+"""Timed rounds of each measurement."""
 BUSY = 0.8
-"""Below this share of the processors other programs are mentioned."""
+"""Other programs are mentioned if this process gets less than this share of the processors."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What was measured of a chain here, and what a job of so many images follows to take."""
+    """Times and memory measured on this machine, and the estimate for a job with `images` images."""
 
     images: int
     slots: int
-    """Pictures in a network call."""
+    """Batch size of network calls."""
     calls: int | None
-    """Network calls of a batch; None where they depend on the pictures."""
+    """Network calls per batch; None if they depend on the pictures."""
     call_seconds: float
-    """Of a network call with all slots, on the wall."""
+    """Wall-clock time of one network call with a full batch."""
     other_seconds: float
-    """For each image, beside network calls."""
+    """Time per image outside network calls."""
     memory: float
-    """The most that this process held, GB: the network, a batch of states, and everything imported."""
+    """Peak memory of this process in GB: the network, a batch of states, and all imported modules."""
     how: str
     """Device, precision and threads."""
     share: float = 1.0
-    """What this process got of the processors that it uses, while calls were timed; 1 where a card computes."""
+    """Share of the processors in use that this process got while calls were timed; 1 on a GPU."""
 
     @property
     def seconds(self) -> float | None:
-        """Of the whole job, without reading and writing; None where the calls depend on the pictures."""
+        """Estimated time of the whole job, without reading and writing; None if the calls depend on the pictures."""
         if self.calls is None:
             return None
         return math.ceil(self.images / self.slots) * self.calls * self.call_seconds + self.images * self.other_seconds
 
     @property
     def at_rest(self) -> float | None:
-        """Likewise, where nothing else runs."""
+        """`seconds` on an idle machine."""
         return None if self.seconds is None else self.seconds * self.share
 
     def lines(self) -> list[str]:
-        """What a person reads."""
-        each = f"{1e3 * self.call_seconds:.0f} ms"
-        other = f" + {self.other_seconds:.2g} s for each image" if self.other_seconds >= 0.001 else ""
+        """The estimate as text."""
+        per_call = f"{1e3 * self.call_seconds:.0f} ms"
+        other = f" + {self.other_seconds:.2g} s per image" if self.other_seconds >= 0.001 else ""
         if self.seconds is None:
-            ahead = (
-                f"how long {self.images} image(s) take depends on them: a call for {self.slots} of them takes {each}"
+            time_text = (
+                f"the time for {self.images} image(s) depends on the images: "
+                f"a network call for {self.slots} of them takes {per_call}"
             )
         else:
             batches = math.ceil(self.images / self.slots)
-            ahead = (
+            time_text = (
                 f"{self.images} image(s) take about {duration(self.seconds)}: "
-                f"{batches} batch(es) of {self.slots} x {self.calls} calls x {each}"
+                f"{batches} batch(es) of {self.slots} x {self.calls} calls x {per_call}"
             )
-        rest = ""
+        load = ""
         if self.share < BUSY:
-            rest = f" (other programs leave {self.share:.0%} of it"
-            rest += ")" if self.at_rest is None else f"; about {duration(self.at_rest)} without them)"
-        return [f"{ahead}{other}, on {self.how}, as busy as it is now{rest}", f"memory: about {self.memory:.1f} GB"]
+            load = f" (other programs leave {self.share:.0%} of the processors"
+            load += ")" if self.at_rest is None else f"; about {duration(self.at_rest)} without them)"
+        return [
+            f"{time_text}{other}, on {self.how}, at the current load{load}",
+            f"memory: about {self.memory:.1f} GB",
+        ]
 
     def tree(self) -> dict[str, Any]:
-        """Plain data."""
+        """The estimate as plain data, for --json."""
         return asdict(self) | {"seconds": self.seconds, "at_rest": self.at_rest}
 
 
-def forecast(chain: Chain, images: int, slots: BatchSize | None = None, device: str = "auto") -> Forecast:
-    """Load what a chain needs and time it: its network's calls, and its other stages on a grey face.
+def forecast(chain: Chain, images: int, batch_size: BatchSize | None = None, device: str = "auto") -> Forecast:
+    """Load the networks of a chain and time them, and time its other stages on a grey image.
 
     Args:
-        chain: on pictures for which the plan knows the calls; of others a call's time is all that can be told.
-        images: of the job.
-        slots: pictures in a network call, or `auto`; as for `odekit run` where None.
+        chain: to be timed; if its number of network calls depends on the pictures, only the time of a call is measured.
+        images: number of images in the job.
+        batch_size: of network calls; `auto` measures the best value; None: the default of `odekit run`.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     import torch
 
-    session = chain.open(images=images, device=device, batch_size=slots)
-    slots = session.slots
+    session = chain.open(images=images, device=device, batch_size=batch_size)
     calls = chain.plan().calls
-    took = max((least(partial(call, prior, session)) for prior in session.networks.values()), default=Took(0.0, 0.0))
+    timing = max((least(partial(call, prior, session)) for prior in session.networks.values()), default=Took(0.0, 0.0))
     other = others(session)
     memory = machine.peak_memory()
     if session.execution.device.startswith("cuda"):
         memory = torch.cuda.max_memory_allocated(session.execution.device) / 1e9
     how = f"{session.execution.device}, {session.execution.precision}, {torch.get_num_threads()} thread(s)"
     share = 1.0
-    if session.execution.device == "cpu" and took.processor:
-        share = min(1.0, took.processor / torch.get_num_threads() / took.wall)
-    return Forecast(images, slots, calls, took.wall, other, memory, how, share)
+    if session.execution.device == "cpu" and timing.processor:
+        share = min(1.0, timing.processor / torch.get_num_threads() / timing.wall)
+    return Forecast(images, session.slots, calls, timing.wall, other, memory, how, share)
 
 
 def call(prior: Any, session: Session) -> None:
-    """One network call with all slots, done when this returns."""
+    """Make one network call with a full batch, and wait for the device."""
     import torch
 
     from odekit.core.device import state_device
@@ -121,9 +125,9 @@ def call(prior: Any, session: Session) -> None:
 
 
 def others(session: Session) -> float:
-    """Seconds for an image beside network calls: what `restore` looks at before, and the stages after it.
+    """Seconds per image outside network calls: the preparation in `restore`, and the stages without sub-chains.
 
-    Those of photographs depend on what is in them.
+    Stages with sub-chains are not timed: their time depends on the content of the photograph.
     """
     side = max((prior.shape[1] for prior in session.networks.values()), default=64)
     image, total = Image(np.full((3, side, side), 0.5, dtype=np.float32)), 0.0
@@ -138,25 +142,25 @@ def others(session: Session) -> float:
 
 
 class Took(NamedTuple):
-    """Seconds of a piece of work."""
+    """Seconds that a piece of work took."""
 
     wall: float
     processor: float
-    """Of all threads."""
+    """Processor time, summed over all threads."""
 
 
 def least(work: Callable[[], object]) -> Took:
-    """The fastest of some rounds, after one that warms up."""
-    found = []
+    """The fastest of several rounds, after a warm-up round."""
+    timings = []
     for _ in range(1 + ROUNDS):
-        began, computed = time.perf_counter(), time.process_time()
+        wall_start, processor_start = time.perf_counter(), time.process_time()
         work()
-        found.append(Took(time.perf_counter() - began, time.process_time() - computed))
-    return min(found[1:])
+        timings.append(Took(time.perf_counter() - wall_start, time.process_time() - processor_start))
+    return min(timings[1:])
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """A duration as text in s, min, h or days."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 100 * 60:

@@ -1,41 +1,41 @@
-"""`--set path=value`: changes of a chain's data before it is resolved."""
+"""`--set path=value`: overrides of options in a chain's data, applied before the chain is resolved."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from odekit.chains.document import Document, Path
 from odekit.chains.resolve import DEFAULT_PRIORS, TOP
+from odekit.core.spelling import did_you_mean
 from odekit.errors import ConfigError
 
 
 def override(document: Document, settings: Iterable[str], value: Any) -> None:
-    """Apply `path=value` settings to a document before it is resolved.
+    """Apply `path=value` settings to a document, in place.
 
-    A path starts at a top-level key (`seed`, `priors.face.use`) or at a stage's name wherever it stands
-    (`restore.enhancer.iterations`, `restore[1].prior` for the second); `value` reads the text behind '='.
+    A path starts at a top-level key (`seed`, `priors.face.use`), or at the name of a stage anywhere in the chain
+    (`restore.enhancer.iterations`, or `restore[1].prior` for the second). `value` parses the text after '='.
 
     Raises:
-        ConfigError: no '=', an unknown stage, or a path through a value that has no options.
+        ConfigError: a setting without '=', an unknown stage, or a path through a value that has no options.
     """
     for setting in settings:
         path_text, equals, text = setting.partition("=")
         if not equals or not path_text.strip():
             raise ConfigError(f"--set {setting}: write it as path=value, such as restore.enhancer.iterations=200")
-        keys = _split(path_text.strip())
-        node, key, rest, path = _anchor(document, keys, setting)
-        for following in rest:
+        keys = _split_path(path_text.strip())
+        node, key, remaining_keys, path = _find_start(document, keys, setting)
+        for next_key in remaining_keys:
             inner = node[key]
             if isinstance(inner, str):
                 inner = {"use": inner}
             elif inner is None:
                 inner = {}
-            if not isinstance(inner, (dict, list)) or (isinstance(inner, list) and not isinstance(following, int)):
+            if not isinstance(inner, (dict, list)) or (isinstance(inner, list) and not isinstance(next_key, int)):
                 raise ConfigError(f"--set {setting}: '{key}' has no options")
             node[key] = inner
-            node, key, path = inner, following, (*path, following)
+            node, key, path = inner, next_key, (*path, next_key)
             if isinstance(node, dict):
                 node.setdefault(key, None)
         node[key] = value(text)
@@ -43,43 +43,45 @@ def override(document: Document, settings: Iterable[str], value: Any) -> None:
         document.overridden[path] = f"--set {setting}"
 
 
-def _split(text: str) -> list[Any]:
+def _split_path(text: str) -> list[Any]:
+    """`restore[1].prior` as ["restore", 1, "prior"]."""
     keys: list[Any] = []
-    for piece in text.split("."):
-        name, _, index = piece.partition("[")
+    for segment in text.split("."):
+        name, _, index = segment.partition("[")
         keys.append(name)
         if index:
             if not index.rstrip("]").isdigit():
-                raise ConfigError(f"--set {text}: '{piece}' is no name or name[number]")
+                raise ConfigError(f"--set {text}: '{segment}' is not of the form name or name[number]")
             keys.append(int(index.rstrip("]")))
     return keys
 
 
-def _anchor(document: Document, keys: list[Any], setting: str) -> tuple[Any, Any, list[Any], Path]:
+def _find_start(document: Document, keys: list[Any], setting: str) -> tuple[Any, Any, list[Any], Path]:
+    """Where a path starts: the mapping, the key in it, the remaining keys, and the location in the document."""
     data = document.data
     if not isinstance(data, dict):
         raise ConfigError(f"--set {setting}: the chain is not a mapping")
     if keys[0] in TOP and keys[0] != "chain":
         data.setdefault(keys[0], dict(DEFAULT_PRIORS) if keys[0] == "priors" else None)
         return data, keys[0], keys[1:], (keys[0],)
-    found = list(_stages(data.get("chain"), ("chain",)))
-    named = [place for place in found if place[1] == keys[0]]
-    rest = keys[1:]
-    if rest and isinstance(rest[0], int):
-        named, rest = named[rest[0] : rest[0] + 1], rest[1:]
-    elif len(named) > 1:
+    stages = list(_iter_stages(data.get("chain"), ("chain",)))
+    matching = [stage for stage in stages if stage[1] == keys[0]]
+    remaining = keys[1:]
+    if remaining and isinstance(remaining[0], int):
+        matching, remaining = matching[remaining[0] : remaining[0] + 1], remaining[1:]
+    elif len(matching) > 1:
         raise ConfigError(
-            f"--set {setting}: {len(named)} stages are named '{keys[0]}'; write {keys[0]}[0], {keys[0]}[1] ..."
+            f"--set {setting}: {len(matching)} stages are named '{keys[0]}'; write {keys[0]}[0], {keys[0]}[1] ..."
         )
-    if not named:
-        hint = difflib.get_close_matches(str(keys[0]), [name for _, name, _ in found] + list(TOP), n=1)
-        raise ConfigError(
-            f"--set {setting}: the chain has no stage '{keys[0]}'" + (f"; did you mean '{hint[0]}'?" if hint else "")
-        )
-    return named[0][0], named[0][1], rest, named[0][2]
+    if not matching:
+        hint = did_you_mean(str(keys[0]), [*(name for _, name, _ in stages), *TOP])
+        raise ConfigError(f"--set {setting}: the chain has no stage '{keys[0]}'{hint}")
+    item, name, path = matching[0]
+    return item, name, remaining, path
 
 
-def _stages(raw: Any, path: Path) -> Iterable[tuple[dict[str, Any], str, Path]]:
+def _iter_stages(raw: Any, path: Path) -> Iterator[tuple[dict[str, Any], str, Path]]:
+    """Stages in raw data with their names and paths, including sub-chains; short forms become mappings in place."""
     for i, item in enumerate(raw if isinstance(raw, list) else []):
         if isinstance(item, str):
             raw[i] = item = {item: {}}
@@ -87,4 +89,4 @@ def _stages(raw: Any, path: Path) -> Iterable[tuple[dict[str, Any], str, Path]]:
             ((name, value),) = item.items()
             yield item, name, (*path, i, name)
             for key, inner in value.items() if isinstance(value, dict) else ():
-                yield from _stages(inner, (*path, i, name, key))
+                yield from _iter_stages(inner, (*path, i, name, key))

@@ -1,4 +1,4 @@
-"""What a chain would do, found out without loading weights: network calls, licences, what cannot work."""
+"""The plan of a chain, computed without loading weights: network calls, weights, licences, and grid errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from odekit.chains.document import dot
 from odekit.chains.requirements import UsedPart, needed, used_part, weights_of
 from odekit.chains.resolve import ChainSpec, prior_of, staged
 from odekit.core.abilities import Cost, CountsFaces, HasCost, HasDescription, HasSolver, RepeatsChains
@@ -18,19 +19,22 @@ from odekit.plugins.catalog import Catalog, resolve
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """One stage. `calls`: of all its runs for a picture (or a face); None where nobody can know before the run."""
+    """One stage of a plan."""
 
     place: str
+    """Index in the chain, such as `0`, or `0.each.1` in a sub-chain."""
     name: str
     what: str
+    """A short description."""
     calls: int | None
+    """Network calls of all its runs per image or face; None if unknown before the run."""
     per: str = "image"
-    """What the calls are counted for: 'image', or 'face' where a stage runs once for every face found."""
+    """Unit of `calls`: 'image', or 'face' for a stage that runs once per detected face."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What `odekit explain` shows."""
+    """Stages, parts and weights of a chain, as `odekit explain` shows them."""
 
     name: str
     stages: list[PlannedStage]
@@ -39,20 +43,21 @@ class Plan:
 
     @property
     def calls(self) -> int | None:
-        """Network calls per image over all stages; None where one is unknown, or where they depend on the faces."""
+        """Network calls per image over all stages; None if unknown or dependent on the number of faces."""
         return None if self.calls_per_face != 0 else self._total("image")
 
     @property
     def calls_per_face(self) -> int | None:
-        """Network calls for every face that is found; 0 where none are searched, None where unknown."""
+        """Network calls per detected face; 0 without face detection, None if unknown."""
         return self._total("face")
 
     def _total(self, per: str) -> int | None:
         total = 0
         for stage in self.stages:
-            if stage.per == per and stage.calls is None:
-                return None
-            total += (stage.calls or 0) if stage.per == per else 0
+            if stage.per == per:
+                if stage.calls is None:
+                    return None
+                total += stage.calls
         return total
 
     @property
@@ -62,13 +67,13 @@ class Plan:
 
 
 def make_plan(spec: ChainSpec, catalog: Catalog) -> Plan:
-    """The plan of a resolved chain. Raises ConfigError for what cannot work on its grid."""
+    """The plan of a resolved chain. Raises ConfigError for options that its grid or schedule does not allow."""
     stages, costs = [], ChainCosts(spec, catalog)
     for item, path in staged(spec.items):
         try:
             cost = item.options.cost(costs) if isinstance(item.options, HasCost) else Cost()
         except ConfigError as error:
-            raise ConfigError(f"chain{dotted(path)}: {error}") from error
+            raise ConfigError(f"{dot(('chain', *path))}: {error}") from error
         place = ".".join(str(key) for depth, key in enumerate(path) if depth % 3 != 1)
         per, times = repetition(spec, path)
         calls = None if cost.calls is None else times * cost.calls
@@ -79,7 +84,7 @@ def make_plan(spec: ChainSpec, catalog: Catalog) -> Plan:
 
 
 def repetition(spec: ChainSpec, path: Sequence[Any]) -> tuple[str, int]:
-    """What the stage at a path (index, name, option, index, name, ...) runs for, 'image' or 'face', and how often."""
+    """How often the stage at a path (index, name, option, index, name, ...) runs: per 'image' or 'face', and times."""
     items, per, times = spec.items, "image", 1
     for depth in range(0, len(path) - 2, 3):
         options, key = items[path[depth]].options, path[depth + 2]
@@ -92,13 +97,13 @@ def repetition(spec: ChainSpec, path: Sequence[Any]) -> tuple[str, int]:
 
 
 class ChainCosts:
-    """What the options of a stage may ask to tell its cost; see `odekit.core.abilities.CostContext`."""
+    """The chain's schedules and solver costs, for the options of its stages (`odekit.core.abilities.CostContext`)."""
 
     def __init__(self, spec: ChainSpec, catalog: Catalog) -> None:
         self.spec, self.catalog = spec, catalog
 
     def schedule(self, prior: str | None) -> NoiseSchedule | None:
-        """The schedule of the chain's prior of this name, or of its only one; None where it does not say."""
+        """Noise schedule of the named prior, or of the only one if `prior` is None; None if the prior declares none."""
         part = prior_of(self.spec, prior)
         entry = self.catalog.get("prior", part.name)
         if entry.spec is None:
@@ -107,7 +112,7 @@ class ChainCosts:
         return schedule
 
     def calls_per_step(self, inverter: Part) -> float:
-        """Network calls per step of an inverter's solver; NaN where it has none or is adaptive."""
+        """Network calls per step of an inverter's solver; NaN if it has no solver or an adaptive one."""
         if not isinstance(inverter.options, HasSolver) or not isinstance(inverter.options.solver, Part):
             return math.nan
         solver = inverter.options.solver
@@ -116,46 +121,41 @@ class ChainCosts:
         except OdekitError:
             raise
         except Exception as error:
-            raise ConfigError(f"the solver '{solver.name}' cannot be made: {error}") from error
-
-
-def dotted(path: Sequence[Any]) -> str:
-    """`[0].faces.each[1].restore` for the path of a stage."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+            raise ConfigError(f"the solver '{solver.name}' cannot be created: {error}") from error
 
 
 def weights_needed(spec: ChainSpec, catalog: Catalog) -> list[str]:
-    """Names or paths of all weights that a chain needs."""
+    """Names or paths of all weights that a chain requires, without duplicates."""
     return list(dict.fromkeys(name for part in walk(spec) for name in weights_of(part, catalog)))
 
 
 def walk(spec: ChainSpec) -> list[Part]:
-    """Every part of a chain that is not a stage: used priors, inverters, solvers, enhancers, upsamplers."""
-    found = [
+    """All parts of a chain except its stages: used priors, inverters, solvers, enhancers, upsamplers."""
+    parts = [
         prior_of(spec, getattr(item.options, key))
         for item, _ in staged(spec.items)
         for key in prior_names(type(item.options))
     ]
 
-    def visit(part: Part) -> None:
+    def visit_part(part: Part) -> None:
         if part.kind != "stage":
-            found.append(part)
-        look(part.options)
+            parts.append(part)
+        visit_options(part.options)
 
-    def look(options: Options) -> None:
+    def visit_options(options: Options) -> None:
         for key, mark in nested(type(options)):
             inner = getattr(options, key)
             for child in inner if mark.kind == "chain" and inner else [inner]:
                 if isinstance(child, Part):
-                    visit(child)
+                    visit_part(child)
         for key, _ in inner_models(type(options)):
-            look(getattr(options, key))
+            visit_options(getattr(options, key))
 
     for item in spec.items:
-        visit(item)
-    return found
+        visit_part(item)
+    return parts
 
 
 def described(item: Part) -> str:
-    """A stage in a few words: its own description, or its name and options."""
+    """Short description of a stage: `options.describe()`, or its name and options."""
     return item.options.describe() if isinstance(item.options, HasDescription) else item.short()

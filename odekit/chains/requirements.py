@@ -1,4 +1,4 @@
-"""What a part needs and what may be done with it: weights and licences, without loading anything."""
+"""Weights and licences that a part requires, read from the catalogue without loading anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from odekit.plugins.weights.lookup import find, how_to_get, is_path, is_present
 
 @dataclass(frozen=True)
 class UsedPart:
-    """A part that the chain uses, with its licence."""
+    """A part used by a chain, with its licence."""
 
     kind: str
     name: str
@@ -26,13 +26,13 @@ class UsedPart:
     licence: str
     commercial_use: bool
     weights: str | None = None
-    """Names of the weights that it needs, separated by commas."""
+    """Names of the required weights, separated by commas."""
     forbids: str = ""
-    """Whose licence forbids commercial use."""
+    """Licences that forbid commercial use, separated by semicolons; empty if none does."""
 
 
 def weights_of(part: Part, catalog: Catalog) -> list[str]:
-    """What a part needs: `options.weight_names()`, else `options.weights`, else the weights that are called like it."""
+    """Weights of a part: `options.weight_names()`, else `options.weights`, else the weights with the part's name."""
     options: object = part.options
     if isinstance(options, HasWeightNames):
         return list(options.weight_names())
@@ -42,7 +42,7 @@ def weights_of(part: Part, catalog: Catalog) -> list[str]:
 
 
 def needed(name: str, catalog: Catalog) -> dict[str, Any]:
-    """What is known of weights without reading them. Raises WeightsError for a name that nobody registered."""
+    """Licence, size and presence of weights, without reading them. Raises WeightsError for an unregistered name."""
     if is_path(name):
         return {
             "name": name,
@@ -60,23 +60,25 @@ def needed(name: str, catalog: Catalog) -> dict[str, Any]:
 
 
 def used_part(part: Part, catalog: Catalog) -> UsedPart:
-    """A part with the licence its plugin states."""
+    """A part with its licence and weights."""
     return terms(catalog.get(part.kind, part.name), weights_of(part, catalog), catalog)
 
 
 def terms(entry: Entry, weights: Sequence[str], catalog: Catalog) -> UsedPart:
-    """What may be done with a part and the weights it needs."""
-    forbid = [] if entry.commercial_use else [entry.licence]
+    """Licence and commercial use of a part together with the weights it requires."""
+    non_commercial = [] if entry.commercial_use else [entry.licence]
     for name in weights:
         store = catalog.stores.get(name)
         if entry.commercial_use and store is not None and not store.commercial_use:
-            forbid.append(f"weights '{name}': {store.licence}")
-    needs = ", ".join(weights) or None
-    return UsedPart(entry.kind, entry.name, entry.dist, entry.licence, not forbid, needs, "; ".join(forbid))
+            non_commercial.append(f"weights '{name}': {store.licence}")
+    return UsedPart(
+        entry.kind, entry.name, entry.dist, entry.licence, not non_commercial, ", ".join(weights) or None,
+        "; ".join(non_commercial),
+    )  # fmt: skip
 
 
 def default_terms(entry: Entry, catalog: Catalog) -> UsedPart:
-    """The same for a part with its default options; one that has none (it wants a file, say) names no weights."""
+    """`terms` of a part with default options; no weights if it has a required option, such as a file."""
     try:
         names = weights_of(Part(entry.kind, entry.name, entry.options()), catalog)
     except (ValidationError, OdekitError):

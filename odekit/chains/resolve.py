@@ -1,4 +1,7 @@
-"""From plain data (YAML, or Python options) to parts with checked options. Every error says file:line:column."""
+"""Resolve a chain from plain data (YAML, or Python options): look up its parts and validate their options.
+
+Every error states file:line:column.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,14 @@ from odekit.errors import ConfigError
 from odekit.plugins.catalog import Catalog
 
 SCHEMA = 1
+"""Version of the chain format."""
 TOP = ("odekit", "name", "summary", "seed", "priors", "chain")
 DEFAULT_PRIORS: dict[str, Any] = {"face": "face64"}
 
 
 @dataclass(frozen=True)
 class ChainSpec:
-    """A chain with everything resolved: named priors and a list of stages, all `Part`s."""
+    """A resolved chain: named priors and a list of stages, all of them `Part`s."""
 
     name: str
     seed: int
@@ -31,7 +35,7 @@ class ChainSpec:
     summary: str = ""
 
     def tree(self) -> dict[str, Any]:
-        """The chain as plain data with every default written out; reading it back gives the same chain."""
+        """The chain as plain data, including all defaults; it resolves to an equal chain."""
         return {
             "odekit": SCHEMA,
             "name": self.name,
@@ -42,7 +46,7 @@ class ChainSpec:
 
 
 def prior_of(spec: ChainSpec, name: str | None) -> Part:
-    """The prior of a chain by its name there, or the only one."""
+    """The prior of a chain by its name in the chain; its only prior if `name` is None."""
     return spec.priors[name] if name else next(iter(spec.priors.values()))
 
 
@@ -54,12 +58,12 @@ class Resolver:
         self.document = document
 
     def error(self, path: Path, message: str) -> ConfigError:
-        """The error with its place."""
+        """A ConfigError whose message starts with the location of `path` in the document."""
         where = self.document.where(path)
         return ConfigError(f"{where}: {message}" if where else message)
 
     def chain(self) -> ChainSpec:
-        """The whole document. Raises ConfigError for the first thing that is wrong."""
+        """Resolve the whole document. Raises ConfigError for the first error in it."""
         data = self.document.data
         if not isinstance(data, dict):
             raise self.error((), "a chain is a mapping with the keys 'odekit: 1' and 'chain:'")
@@ -68,56 +72,55 @@ class Resolver:
                 raise self.error((key,), f"unknown key{nearest(key, TOP)}")
         version = data.get("odekit")
         if version is None:
-            raise self.error((), "the key 'odekit: 1' (the schema's version) is missing")
+            raise self.error((), "the key 'odekit: 1' (the schema version) is missing")
         if version != SCHEMA or isinstance(version, bool):
-            raise self.error(("odekit",), f"schema {version!r} is not known to this odekit, which reads {SCHEMA}")
+            raise self.error(("odekit",), f"schema {version!r} is not supported; this version of odekit reads {SCHEMA}")
         seed = data.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise self.error(("seed",), f"the seed is a whole number from 0, not {seed!r}")
+            raise self.error(("seed",), f"the seed must be a whole number of at least 0, not {seed!r}")
         for key in ("name", "summary"):
             if not isinstance(data.get(key, ""), str):
-                raise self.error((key,), "this is a text")
+                raise self.error((key,), f"the {key} must be a string")
         priors = data.get("priors", DEFAULT_PRIORS)
         if not isinstance(priors, dict) or not priors:
-            raise self.error(("priors",), "priors are a mapping of names to parts, such as {face: {use: face64}}")
+            raise self.error(("priors",), "priors must be a mapping of names to parts, such as {face: {use: face64}}")
         named = {name: self.part("prior", raw, ("priors", name)) for name, raw in priors.items()}
         items = self.items(data.get("chain"), ("chain",))
         spec = ChainSpec(data.get("name", ""), seed, named, items, data.get("summary", ""))
-        self._refer(spec)
+        self._check_prior_names(spec)
         return spec
 
     def items(self, raw: Any, path: Path) -> tuple[Part, ...]:
-        """A list of stages; each item has one key, the stage's name."""
+        """Resolve a list of stages; each item has one key, the name of the stage."""
         if not isinstance(raw, (list, tuple)) or not raw:
-            raise self.error(path, "the chain is a list with at least one stage, such as '- restore'")
+            raise self.error(path, "the chain must be a list with at least one stage, such as '- restore'")
         parts = tuple(self.stage(item, (*path, i)) for i, item in enumerate(raw))
         for i, part in enumerate(parts[:-1]):
             if part.options.last:
-                message = f"'{part.name}' comes last; to see what each stage makes, use --keep-stages"
+                message = f"'{part.name}' must be the last stage; to write the output of every stage, use --keep-stages"
                 raise self.error((*path, i), message)
         return parts
 
     def stage(self, raw: Any, path: Path) -> Part:
-        """One stage: `name`, `{name: options}` or an option model."""
+        """Resolve one stage: `name`, `{name: options}` or an option model."""
         if isinstance(raw, Options):
-            given = explicit(raw)
-            raw = {raw.part: given if raw.inline is None else given.get(raw.inline, given)}
+            values = explicit(raw)
+            raw = {raw.part: values if raw.inline is None else values.get(raw.inline, values)}
         if isinstance(raw, str):
             raw = {raw: None}
         if not isinstance(raw, dict) or len(raw) != 1:
-            raise self.error(path, "a stage has one key, its name, such as '- upsample: resize'")
+            raise self.error(path, "a stage must have one key, its name, such as '- upsample: resize'")
         ((name, value),) = raw.items()
-        here = (*path, name)
-        entry = self._entry("stage", name, here)
+        stage_path = (*path, name)
+        entry = self._entry("stage", name, stage_path)
         inline = entry.options.inline
         if inline:
-            value = {inline: value}
-            nest = {inline: self.part(inline, value[inline], here)}
-            return Part("stage", name, self._validate(entry.options, nest, f"stage '{name}'", here))
-        return self._options("stage", name, value if value is not None else {}, here)
+            values = {inline: self.part(inline, value, stage_path)}
+            return Part("stage", name, self._validate(entry.options, values, f"stage '{name}'", stage_path))
+        return self._make_part("stage", name, value if value is not None else {}, stage_path)
 
     def part(self, kind: str, raw: Any, path: Path, default: str | None = None) -> Part:
-        """A part by name: `name`, `{use: name, ...options}`, an option model or a Part."""
+        """Resolve one part: `name`, `{use: name, ...options}`, an option model or a Part."""
         if isinstance(raw, Part):
             return raw
         if isinstance(raw, Options):
@@ -125,40 +128,40 @@ class Resolver:
         if isinstance(raw, str):
             raw = {"use": raw}
         if not isinstance(raw, dict):
-            raise self.error(path, f"the {kind} is a name or a mapping with 'use:', not {raw!r}")
+            raise self.error(path, f"the {kind} must be a name or a mapping with 'use:', not {raw!r}")
         options = dict(raw)
         name = options.pop("use", default)
         if not isinstance(name, str) or not name:
-            raise self.error(path, f"say which {kind} with 'use:'{nearest('', self.catalog.names(kind))}")
+            raise self.error(path, f"name the {kind} with 'use:'{nearest('', self.catalog.names(kind))}")
         if kind == "prior" and ("/" in name or "\\" in name):
             name, options = "diffusers", {"path": name} | options
-        return self._options(kind, name, options, path)
+        return self._make_part(kind, name, options, path)
 
-    def _options(self, kind: str, name: str, raw: Any, path: Path) -> Part:
+    def _make_part(self, kind: str, name: str, raw: Any, path: Path) -> Part:
         entry = self._entry(kind, name, path)
         label = f"{kind} '{name}'"
         if not isinstance(raw, dict):
-            raise self.error(path, f"the options of {label} are a mapping, not {raw!r}")
-        values = self._resolved(entry.options, raw, path)
+            raise self.error(path, f"the options of {label} must be a mapping, not {raw!r}")
+        values = self._resolve_values(entry.options, raw, path)
         return Part(kind, name, self._validate(entry.options, values, label, path))
 
-    def _resolved(self, model: type[Options], raw: dict[str, Any], path: Path) -> dict[str, Any]:
-        """The values of an option model with every part and sub-chain in them resolved, those of inner models too."""
+    def _resolve_values(self, model: type[Options], raw: dict[str, Any], path: Path) -> dict[str, Any]:
+        """The values of an option model with all parts and sub-chains resolved, including those of inner models."""
         values = dict(raw)
         for key, inner in inner_models(model):
-            given = explicit(raw[key]) if isinstance(raw.get(key), Options) else raw.get(key, {})
-            if isinstance(given, dict):
-                values[key] = self._resolved(inner, given, (*path, key))
+            inner_raw = explicit(raw[key]) if isinstance(raw.get(key), Options) else raw.get(key, {})
+            if isinstance(inner_raw, dict):
+                values[key] = self._resolve_values(inner, inner_raw, (*path, key))
         for key, mark in nested(model):
             default = model.model_fields[key].default
-            given = values.get(key, default)
-            if given is None or given is PydanticUndefined:
+            value = values.get(key, default)
+            if value is None or value is PydanticUndefined:
                 continue
             if mark.kind == "chain":
-                values[key] = self.items(given, (*path, key))
+                values[key] = self.items(value, (*path, key))
             else:
-                base = default if isinstance(default, str) else None
-                values[key] = self.part(mark.kind, given, (*path, key), base)
+                default_name = default if isinstance(default, str) else None
+                values[key] = self.part(mark.kind, value, (*path, key), default_name)
         return values
 
     def _entry(self, kind: str, name: Any, path: Path) -> Any:
@@ -173,41 +176,40 @@ class Resolver:
         except ValidationError as error:
             errors = error.errors(include_url=False)
             first = errors[0]
-            place, given = trim(first["loc"], values)
-            # A choice of types gives one error per type at the same place.
-            reasons = list(dict.fromkeys(e["msg"] for e in errors if trim(e["loc"], values)[0] == place))
+            option_path, option_value = trim(first["loc"], values)
+            # pydantic reports one error per type of a union, all at the same location.
+            reasons = list(dict.fromkeys(e["msg"] for e in errors if trim(e["loc"], values)[0] == option_path))
             if first["type"] == "extra_forbidden":
                 *outer, last = map(str, first["loc"])
-                known = inner_model(model, outer).model_fields
-                message = f"unknown option of {label}{nearest(last, known)}"
+                message = f"unknown option of {label}{nearest(last, inner_model(model, outer).model_fields)}"
             else:
                 choices = [reasons[0], *(reason.removeprefix("Input should be ") for reason in reasons[1:])]
-                message = f"{', or '.join(choices)} (given: {shown(given)})".removeprefix("Value error, ")
-            raise self.error((*path, *place), message) from error
+                message = f"{', or '.join(choices)} (given: {shown(option_value)})".removeprefix("Value error, ")
+            raise self.error((*path, *option_path), message) from error
 
-    def _refer(self, spec: ChainSpec) -> None:
-        """Every prior that a stage names exists."""
+    def _check_prior_names(self, spec: ChainSpec) -> None:
+        """Check that every prior named by a stage exists, and that no stage has to choose between several."""
         for item, path in staged(spec.items, ("chain",)):
             for key in prior_names(type(item.options)):
-                wanted = getattr(item.options, key)
-                if wanted is not None and wanted not in spec.priors:
-                    raise self.error((*path, key), f"no prior is named '{wanted}'{nearest(wanted, spec.priors)}")
-                if wanted is None and len(spec.priors) > 1:
-                    raise self.error(path, f"say which prior: {', '.join(sorted(spec.priors))}")
+                name = getattr(item.options, key)
+                if name is not None and name not in spec.priors:
+                    raise self.error((*path, key), f"no prior is named '{name}'{nearest(name, spec.priors)}")
+                if name is None and len(spec.priors) > 1:
+                    raise self.error(path, f"name one of the chain's priors: {', '.join(sorted(spec.priors))}")
 
 
 def staged(items: Sequence[Part], path: Path = ()) -> Iterator[tuple[Part, Path]]:
-    """Every stage with its path, those of sub-chains after the stage that holds them."""
+    """Iterate over all stages with their paths; stages of sub-chains follow the stage that contains them."""
     for i, item in enumerate(items):
-        here = (*path, i, item.name)
-        yield item, here
+        stage_path = (*path, i, item.name)
+        yield item, stage_path
         for key, mark in nested(type(item.options)):
             if mark.kind == "chain":
-                yield from staged(getattr(item.options, key) or (), (*here, key))
+                yield from staged(getattr(item.options, key) or (), (*stage_path, key))
 
 
 def inner_model(model: type[Options], keys: Sequence[str]) -> type[Options]:
-    """The option model at a path of keys inside another, as far as there is one."""
+    """The option model at a path of keys inside `model`, or the innermost one on the way."""
     for key in keys:
         info = model.model_fields.get(key)
         inner = [kind for kind in (info.annotation, *get_args(info.annotation)) if is_model(kind)] if info else []
@@ -216,19 +218,19 @@ def inner_model(model: type[Options], keys: Sequence[str]) -> type[Options]:
 
 
 def is_model(kind: Any) -> bool:
-    """A class of options."""
+    """Whether a type is a class of options."""
     return isinstance(kind, type) and issubclass(kind, Options)
 
 
-def shown(given: Any) -> str:
-    """A value in an error: stages by name."""
-    if isinstance(given, tuple) and any(isinstance(item, Part) for item in given):
-        return ", ".join(item.name if isinstance(item, Part) else repr(item) for item in given)
-    return repr(given)
+def shown(value: Any) -> str:
+    """A value as text for an error message; stages are shown by name."""
+    if isinstance(value, tuple) and any(isinstance(item, Part) for item in value):
+        return ", ".join(item.name if isinstance(item, Part) else repr(item) for item in value)
+    return repr(value)
 
 
 def trim(loc: Sequence[Any], values: Any) -> tuple[Path, Any]:
-    """The part of a pydantic location that exists in the data (unions add names of their own), and the value there."""
+    """The part of a pydantic location that exists in `values`, and the value there; unions add names of their own."""
     path: list[Any] = []
     for key in loc:
         inside = isinstance(values, dict) and key in values
@@ -241,5 +243,5 @@ def trim(loc: Sequence[Any], values: Any) -> tuple[Path, Any]:
 
 
 def explicit(options: Options) -> dict[str, Any]:
-    """The options that were given, without the defaults."""
+    """The options that were set explicitly, without defaults."""
     return {key: getattr(options, key) for key in options.model_fields_set}

@@ -1,4 +1,4 @@
-"""The `tools` that factories of parts are given."""
+"""The `tools` argument of part factories."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from odekit.plugins.catalog import Catalog
 from odekit.plugins.weights.lookup import digest_of, path_of, require
 
 WITHOUT_TOOLS = ("solver", "enhancer", "corruption")
-"""Kinds of pure mathematics, made by `factory(options)`; the others are made by `factory(options, tools)`."""
+"""Kinds of parts that need no tools: created by `factory(options)`. All others: `factory(options, tools)`."""
 
 
 class Toolbox:
-    """Tools for parts outside a chain: weights, device, precision. See `odekit.core.interfaces.Tools`."""
+    """Tools for parts outside a chain: weights, device, precision. See `odekit.core.interfaces.Tools`.
+
+    Args:
+        catalog: of parts and weights.
+        device: resolved name of the device.
+        precision: of the networks.
+        prior: returned by `prior()`.
+        used: receives the SHA-256 of all requested weights.
+    """
 
     aligned = False
 
@@ -32,22 +40,22 @@ class Toolbox:
         self.catalog = catalog
         self.device = device
         self.precision = stored(precision)
-        self.given = prior
+        self.fixed_prior = prior
         self.used: dict[str, str] = {} if used is None else used
-        """SHA-256 of the weights that were asked for, by name or path."""
+        """SHA-256 of the weights requested so far, by name or path."""
 
     def weights(self, name: str) -> Any:
-        """The verified local path of named weights."""
+        """Verified local path of named weights. Raises WeightsError if they are missing or damaged."""
         path = path_of(name, self.catalog)
         self.used[name] = digest_of(name, self.catalog)
         return path
 
     def require(self, names: Sequence[str]) -> None:
-        """See to it that all these weights are here. Raises WeightsError that names every absent one."""
+        """Check that all these weights are present. Raises WeightsError that names all missing ones."""
         require(names, self.catalog)
 
     def make(self, part: Part, prior: Prior | None = None) -> Any:
-        """Build a part; `prior` is what its `tools.prior()` gives."""
+        """Create a part; its `tools.prior()` returns `prior` if given."""
         factory = self.catalog.get(part.kind, part.name).load()
         if part.kind in WITHOUT_TOOLS:
             return factory(part.options)
@@ -55,13 +63,11 @@ class Toolbox:
         return factory(part.options, tools)
 
     def prior(self, name: str | None = None) -> Prior:
-        """The prior that the part was handed. Raises ConfigError where there is none."""
-        if self.given is None:
-            raise ConfigError("this part needs a prior, and stands outside a stage that has one")
-        return self.given
+        """The prior passed to this object. Raises ConfigError if there is none."""
+        if self.fixed_prior is None:
+            raise ConfigError("this part needs a prior, but is used outside a stage that has one")
+        return self.fixed_prior
 
     def chain(self, items: Sequence[Part], *, aligned: bool = False) -> SubChain:
-        """Tools outside a chain hold no sub-chains. Raises ConfigError."""
-        raise ConfigError(
-            "these tools belong to no chain, so there is no sub-chain; open the chain that holds the stage"
-        )
+        """Not supported outside a chain: raises ConfigError."""
+        raise ConfigError("sub-chains are available in an open chain only; open the chain that contains the stage")

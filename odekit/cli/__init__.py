@@ -1,4 +1,4 @@
-"""The command line: one thin module per command."""
+"""The `odekit` command line: one module per command."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from odekit.cli.plugin_commands import CommandsWithPlugins
 app = typer.Typer(
     name="odekit",
     cls=CommandsWithPlugins,
-    help="Blind face restoration: ODEdit and its plugins. A chain is a YAML file or the name of a shipped one.",
+    help="Blind face restoration with ODEdit and plugins. A chain is a YAML file, or the name of a shipped chain.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -52,7 +52,7 @@ app.command("bench", hidden=True, context_settings=bench.ANYTHING)(bench.bench)
 
 
 def version(value: bool) -> None:
-    """Print the version and stop."""
+    """Print the version and exit."""
     if value:
         from odekit.core.version import __version__
 
@@ -62,26 +62,26 @@ def version(value: bool) -> None:
 
 @app.callback()
 def top(
-    show: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Print the version and stop."),
+    show: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Print the version and exit."),
 ) -> None:
-    """Blind face restoration: ODEdit and its plugins. A chain is a YAML file or the name of a shipped one."""
+    """Blind face restoration with ODEdit and plugins. A chain is a YAML file, or the name of a shipped chain."""
 
 
-def one_line(usual: Callable[..., None]) -> Callable[..., None]:
-    """How warnings are shown: those meant for people as one line, all others as usual."""
+def one_line(default: Callable[..., None]) -> Callable[..., None]:
+    """A replacement for `warnings.showwarning`: one line for odekit's warnings, `default` for all others."""
     from odekit.errors import OdekitWarning
 
-    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
         if issubclass(category, OdekitWarning):
             sys.stderr.write(f"odekit: note: {' '.join(str(message).split())}\n")
         else:
-            usual(message, category, *where, **more)
+            default(message, category, *args, **kwargs)
 
     return show
 
 
 def main() -> None:
-    """Entry point: errors meant for people are one line on stderr and exit code 2; Ctrl-C is 130."""
+    """Entry point. Errors of odekit are printed as one line on stderr, with exit code 2; after Ctrl-C it is 130."""
     from odekit.cli.startup import quickly
     from odekit.errors import OdekitError
 

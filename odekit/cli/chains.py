@@ -1,6 +1,6 @@
-"""`odekit check` and `odekit explain`: what a chain says, and what it would do.
+"""`odekit check` and `odekit explain`: validate a chain, and show what it would do.
 
-Neither loads weights or torch, unless a picture is to be judged or a job to be timed.
+Neither loads weights or torch, except for `explain --input` and `explain --images`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a chain and say whether it can run; the first thing that is wrong gets one line with file:line:column.
+    """Check whether a chain can run; the first error is printed as one line with file:line:column.
 
     With --conformance, run the checks of odekit.testing on a solver, inverter, enhancer or upsampler: order, round
-    trip, response to an edit. The first rule that it breaks gets one line, and the exit code is 3.
+    trip, response to an edit. The first violation is printed as one line, with exit code 3.
 
     Examples: odekit check my-chain.yaml
 
@@ -45,7 +45,7 @@ def check(
     from odekit.errors import ConfigError
 
     if (chain is None) == (conformance is None):
-        raise ConfigError("name a chain to check, or a part with --conformance KIND:NAME, and not both")
+        raise ConfigError("name either a chain to check, or a part with --conformance KIND:NAME")
     if conformance is not None:
         kit.conformance(conformance, settings or [], as_json)
         return
@@ -64,16 +64,18 @@ def check(
 def explain(
     chain: ChainArgument,
     settings: Settings = None,
-    picture: Annotated[Path | None, typer.Option("--input", help="Say what is decided for this picture.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--input", help="Show the automatic decision for this picture.")
+    ] = None,
     images: Annotated[
-        int | None, typer.Option(min=1, help="Measure here how long so many images take, and how much memory.")
+        int | None, typer.Option(min=1, help="Estimate time and memory for this number of images on this machine.")
     ] = None,
     batch_size: Annotated[
-        str | None, typer.Option(help="With --images: slots of every network call; auto measures what is best here.")
+        str | None, typer.Option(help="With --images: pictures per network call; auto: the best value, measured.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the stages of a chain with network calls per image, licences and weights; with --input, what it decides.
+    """Show the stages of a chain, its network calls per image, licences and weights.
 
     Examples: odekit explain odedit --set restore.enhancer.iterations=heavy
 
@@ -91,49 +93,49 @@ def explain(
     if picture is not None:
         decision(loaded, picture, as_json)
         return
-    ahead = None if images is None else job(loaded, images, batch_size)
+    estimate = None if images is None else job(loaded, images, batch_size)
     if as_json:
-        told = {} if ahead is None else {"forecast": ahead.tree()}
-        print_json(asdict(plan) | {"calls_per_image": plan.calls, "chain": loaded.tree()} | told)
+        forecast_entry = {} if estimate is None else {"forecast": estimate.tree()}
+        print_json(asdict(plan) | {"calls_per_image": plan.calls, "chain": loaded.tree()} | forecast_entry)
         return
     print_table(f"{loaded.spec.name or chain}  {loaded.spec.summary}", STAGE_COLUMNS, stage_cells(plan))
     print_table("", PART_COLUMNS, [part_cells(part) for part in plan.parts])
-    if files := [weight_cells(one) for one in plan.weights]:
-        print_table("", WEIGHT_COLUMNS, files)
+    if weight_rows := [weight_cells(weights) for weights in plan.weights]:
+        print_table("", WEIGHT_COLUMNS, weight_rows)
     say(f"\n{calls_of(plan)}")
-    for line in [] if ahead is None else ahead.lines():
+    for line in [] if estimate is None else estimate.lines():
         say(line)
 
 
-STAGE_COLUMNS = ("#", "stage", "what it does", "calls")
+STAGE_COLUMNS = ("#", "stage", "description", "calls")
 PART_COLUMNS = ("part", "name", "from", "licence", "commercial use", "weights")
-WEIGHT_COLUMNS = ("weights", "licence", "commercial use", "here", "how to get them")
+WEIGHT_COLUMNS = ("weights", "licence", "commercial use", "present", "how to get them")
 
 
-def yes(said: bool) -> str:
-    """A fact in a table."""
-    return "yes" if said else "no"
+def yes(value: bool) -> str:
+    """A truth value as text for a table."""
+    return "yes" if value else "no"
 
 
 def stage_cells(plan: Plan) -> list[tuple[str, str, str, str]]:
-    """A row for each stage."""
-    per = {"face": " per face"}
-    calls = ("depends" if s.calls is None else f"{s.calls}{per.get(s.per, '')}" for s in plan.stages)
+    """Table rows of the stages."""
+    units = {"face": " per face"}
+    calls = ("depends" if s.calls is None else f"{s.calls}{units.get(s.per, '')}" for s in plan.stages)
     return [(s.place, s.name, s.what, count) for s, count in zip(plan.stages, calls, strict=True)]
 
 
 def part_cells(part: UsedPart) -> tuple[str, str, str, str, str, str]:
-    """A row for each part."""
+    """Table row of a part."""
     return part.kind, part.name, part.dist, part.licence, yes(part.commercial_use), part.weights or ""
 
 
 def weight_cells(file: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
-    """A row for a weights file that the chain needs."""
+    """Table row of a weights file."""
     return file["name"], file["licence"], yes(file["commercial_use"]), yes(file["here"]), file.get("missing", "")
 
 
 def job(chain: Chain, images: int, batch_size: str | None) -> Forecast:
-    """How long a job will take here. Loads the chain's networks and times them."""
+    """Estimate time and memory of a job. Loads the chain's networks and times them."""
     from odekit.chains.forecast import forecast
     from odekit.chains.tuning.batch_size import parse_batch_size
 
@@ -141,26 +143,30 @@ def job(chain: Chain, images: int, batch_size: str | None) -> Forecast:
 
 
 def calls_of(plan: Plan) -> str:
-    """What a chain costs, in words."""
+    """The network calls of a chain, as text."""
     if plan.calls_per_face != 0:
-        return f"{plan.calls_per_face or 'an unknown number of'} network calls per face found"
+        return f"{plan.calls_per_face or 'an unknown number of'} network calls per detected face"
     return f"{'an unknown number of' if plan.calls is None else plan.calls} network calls per image"
 
 
 def decision(chain: Chain, picture: Path, as_json: bool) -> None:
-    """What an automatic enhancer decides for a picture, and why. Loads the prior and inverts the picture."""
+    """Print the decision of an automatic enhancer for a picture, and its reasons.
+
+    Loads the prior and inverts the picture.
+    """
     from odekit.cli.show import print_json, print_table, say
     from odekit.images.io import read
 
-    told = chain.open(batch_size=1).decide(read(picture))
+    result = chain.open(batch_size=1).decide(read(picture))
     if as_json:
-        print_json({"input": str(picture), **told})
+        print_json({"input": str(picture), **result})
         return
-    levels = ", ".join(f"{level:g}" for level in told["levels"]) or "none"
-    say(f"{picture}: strength '{told['strength']}', about {told['calls']} network calls")
-    say(f"levels {levels}; {told['iterations']} updates each, a = {told['rate']:g} sigma^2, T {told['temperature']:g}")
-    gains = sorted(told["expected_gain"].items(), key=lambda item: -item[1])
+    levels = ", ".join(f"{level:g}" for level in result["levels"]) or "none"
+    rate, temperature = result["rate"], result["temperature"]
+    say(f"{picture}: strength '{result['strength']}', about {result['calls']} network calls")
+    say(f"levels {levels}; {result['iterations']} updates each, a = {rate:g} sigma^2, T {temperature:g}")
+    gains = sorted(result["expected_gain"].items(), key=lambda item: -item[1])
     print_table("", ("strength", "expected gain"), [(name, f"{gain:+.2f} dB") for name, gain in gains])
-    reasons = list(told["reasons"].items())[:6]
-    rows = [(name, f"{told['readings'][name]:+.3f}", f"{push:+.2f} dB") for name, push in reasons]
+    reasons = list(result["reasons"].items())[:6]
+    rows = [(name, f"{result['readings'][name]:+.3f}", f"{gain:+.2f} dB") for name, gain in reasons]
     print_table("", ("reading", "value", f"adds to '{gains[0][0]}'"), rows)

@@ -1,4 +1,4 @@
-"""`odekit check --conformance KIND:NAME`: whether a registered part keeps the rules of its kind."""
+"""`odekit check --conformance KIND:NAME`: check whether a registered part follows the rules of its kind."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 
 
 def conformance(text: str, settings: Iterable[str], as_json: bool) -> None:
-    """Run the checks of `odekit.testing` on a part and print what they measured.
+    """Run the checks of `odekit.testing` on a part, and print the measured values.
 
     Raises:
-        typer.Exit: code 3 after one line that says which rule the part breaks.
-        OdekitError: there is no such part, or its weights are not here.
+        typer.Exit: with code 3 if the part breaks a rule, after one line that names the rule.
+        OdekitError: there is no such part, or its weights are missing.
     """
     from odekit.cli.show import print_json, print_table, say
     from odekit.errors import OdekitError
@@ -33,8 +33,8 @@ def conformance(text: str, settings: Iterable[str], as_json: bool) -> None:
     except Exception as error:  # the part's own code
         failure = " ".join(f"raised {type(error).__name__}: {error}".split())
     if as_json:
-        plain = {name: figure if math.isfinite(figure) else None for name, figure in figures.items()}
-        print_json({"ok": not failure, "part": part.tree(), "figures": plain, "failure": failure or None})
+        finite = {name: figure if math.isfinite(figure) else None for name, figure in figures.items()}
+        print_json({"ok": not failure, "part": part.tree(), "figures": finite, "failure": failure or None})
     elif not failure:
         say(f"{label}: every check passed")
         print_table("", ("figure", "value"), [(name, shown(figure)) for name, figure in figures.items()])
@@ -44,5 +44,5 @@ def conformance(text: str, settings: Iterable[str], as_json: bool) -> None:
 
 
 def shown(figure: float) -> str:
-    """A figure for people."""
+    """A measured value as text; infinity means exact."""
     return "exact" if math.isinf(figure) else f"{figure:.4g}"

@@ -1,4 +1,4 @@
-"""`odekit degrade`: known damage for experiments."""
+"""`odekit degrade`: apply known damage to pictures, for experiments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-HELP = """Damage images in a known way, and write what was done to OUT/manifest.jsonl.
+HELP = """Apply known damage to images, and list it in OUT/manifest.jsonl.
 
 [bold]Examples[/bold]
 
@@ -20,8 +20,14 @@ odekit degrade faces/ -o damaged/ --kind mask_lines --set fraction=0.5 --set col
 
 odekit degrade faces/ -o damaged/ --kind old.yaml
 
-The damage of an image depends only on the seed and the image. Exit code: 0 when every input was
-damaged, 3 when some failed (listed in OUT/failures.json), 2 for a wrong call."""
+The damage of an image depends on the seed and on the image, not on other
+inputs.
+
+[bold]Exit codes[/bold]
+
+0: every input was damaged.
+2: invalid command.
+3: some inputs failed; they are listed in OUT/failures.json."""
 
 
 def degrade(
@@ -32,15 +38,17 @@ def degrade(
     ],
     severity: Annotated[int, typer.Option(help="1 (mild) to 5 (severe).")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
-    table: Annotated[str, typer.Option(help="Published parameters: auto (64 up to 64 pixels), 64 or 224.")] = "auto",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="An option of the kind: name=value.")] = None,
-    format: Annotated[str, typer.Option(help="png, or same (JPEG adds its own damage).")] = "png",
+    table: Annotated[
+        str, typer.Option(help="Published parameters: 64, 224, or auto (64 for images up to 64 pixels).")
+    ] = "auto",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Option of the corruption: name=value.")] = None,
+    format: Annotated[str, typer.Option(help="png, or same as the input (JPEG adds compression damage).")] = "png",
     processes: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Number of processes; default: chosen automatically.")
+        int | None, typer.Option("--jobs", min=1, help="Number of processes; default: by the number of files.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Skip the inputs that the manifest lists.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Skip inputs that are in the manifest.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again in a used folder.")] = False,
-    limit: Annotated[int | None, typer.Option(help="At most this many inputs.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Maximum number of inputs.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """See HELP."""
@@ -57,8 +65,8 @@ def degrade(
     if as_json:
         print_json(summary.tree())
     else:
-        rest = f", {summary.skipped} done before" if summary.skipped else ""
-        say(f"{summary.written} written, {len(summary.failed)} failed{rest}, {summary.seconds:.1f} s: {out}")
+        skipped = f", {summary.skipped} already done" if summary.skipped else ""
+        say(f"{summary.written} written, {len(summary.failed)} failed{skipped}, {summary.seconds:.1f} s: {out}")
     for failure in summary.failed:
         sys.stderr.write(f"odekit: {failure['error']}\n")
     raise typer.Exit(3 if summary.failed else 0)
@@ -68,7 +76,7 @@ degrade.__doc__ = HELP
 
 
 def options_text(settings: list[str]) -> str:
-    """`name=value` settings as one YAML mapping. Raises ConfigError where there is no '='."""
+    """`name=value` settings as one YAML mapping. Raises ConfigError for a setting without '='."""
     from odekit.errors import ConfigError
 
     lines = []

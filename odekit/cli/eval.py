@@ -1,4 +1,4 @@
-"""`odekit eval`: restored images against clean ones."""
+"""`odekit eval`: measure restored images against the clean ones."""
 
 from __future__ import annotations
 
@@ -20,27 +20,33 @@ odekit eval out/ --reference faces/
 
 odekit eval out/ --reference faces/ --damaged damaged/ --metrics psnr,ssim,swd -o measured/
 
-Images are paired by the path below the folder, without suffixes. Results are grouped by the damage that the manifest
-of `odekit degrade` lists, where there is one. With -o: results.json (all), rows.csv (every image), summary.csv.
-Exit code: 0 when every image was measured, 3 when some were missing, left over or failed, 2 for a wrong call."""
+Images are paired by their path below the folder, without suffix. If there
+is a manifest of `odekit degrade`, results are grouped by the damage in it.
+With -o: results.json (all results), rows.csv (one row per image), summary.csv.
+
+[bold]Exit codes[/bold]
+
+0: every image was measured.
+2: invalid command.
+3: some images were missing, had no counterpart, or failed."""
 
 
 def eval(
     restored: Annotated[Path, typer.Argument(help="Folder of restored images, or one image.")],
-    reference: Annotated[Path, typer.Option("--reference", help="Folder of the clean images, or one.")],
+    reference: Annotated[Path, typer.Option("--reference", help="Folder of clean images, or one image.")],
     damaged: Annotated[
-        Path | None, typer.Option("--damaged", help="Folder of the damaged images, which are measured too.")
+        Path | None, typer.Option("--damaged", help="Folder of damaged images, measured for comparison.")
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", help="manifest.jsonl of odekit degrade; default: that of --damaged.")
+        Path | None, typer.Option("--manifest", help="manifest.jsonl of odekit degrade; default: in --damaged.")
     ] = None,
     metrics: Annotated[str, typer.Option("--metrics", help="Names, separated by commas.")] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for results.json, rows.csv.")] = None,
     report: Annotated[bool, typer.Option("--report", help="Also write OUT/report.html; needs -o.")] = False,
-    fit: Annotated[bool, typer.Option("--fit", help="Resize images of another size to the reference's.")] = False,
+    fit: Annotated[bool, typer.Option("--fit", help="Resize images of another size to that of the reference.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     processes: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Number of processes; default: chosen automatically.")
+        int | None, typer.Option("--jobs", min=1, help="Number of processes; default: by the number of files.")
     ] = None,
     device: Annotated[str, typer.Option(help="For metrics with networks: auto, cpu, cuda, cuda:N or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results document.")] = False,
@@ -66,7 +72,7 @@ eval.__doc__ = HELP
 
 
 def print_and_exit(results: Results, as_json: bool) -> NoReturn:
-    """Print the results and their problems; exit with 3 where there are problems, else with 0."""
+    """Print the results and their problems; exit with 3 if there are problems, else with 0."""
     from odekit.cli.show import print_json
 
     if as_json:
@@ -84,7 +90,7 @@ def print_tables(results: Results) -> None:
     from odekit.evaluation import tables
 
     print_table("", tables.headings(results), tables.table(results))
-    for metric in results.metrics[:2]:  # the files have the rest
+    for metric in results.metrics[:2]:  # the output files contain all metrics
         head, lines = tables.by_damage(results, metric.name)
         if len(lines) > 1:
             print_table(f"\n{metric.label} by damage", head, lines)

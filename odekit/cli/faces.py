@@ -1,4 +1,4 @@
-"""`odekit faces`: the faces of a photograph, drawn and numbered, so that a person can choose."""
+"""`odekit faces`: detect the faces in photographs, and draw them with their numbers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 def faces(
     photos: Annotated[list[str], typer.Argument(help="Photographs: files, folders, globs.", metavar="PHOTO...")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the drawn photographs.")] = Path("faces-out"),
-    chain: Annotated[str, typer.Option(help="A chain whose first 'faces' stage says how they are found.")] = "photo",
+    chain: Annotated[str, typer.Option(help="A chain; its first 'faces' stage detects the faces.")] = "photo",
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; draw nothing.")] = False,
 ) -> None:
-    """Find the faces of photographs and draw numbered boxes and points. What is left out is drawn red, with its reason.
+    """Detect faces in photographs, and draw numbered boxes and landmarks.
 
-    The numbers are those of faces.select.index and faces.select.skip.
+    Faces that are not selected are drawn in red, with the reason. The numbers can be used in faces.select.index and
+    faces.select.skip.
 
-    Example: odekit faces family.jpg -o found/
+    Example: odekit faces family.jpg -o faces/
     """
     from odekit.chains.chain import Chain
     from odekit.cli.show import print_json, print_table, say
@@ -36,48 +37,46 @@ def faces(
     from odekit.runs.inputs import collect
 
     loaded = Chain.load(chain, settings or [])
-    finder, first = finder_of(loaded), before(loaded)
-    told = []
+    finder, earlier_stages = finder_of(loaded), before(loaded)
+    results = []
     for job in collect(photos, out, SUFFIXES):
         if job.error is not None:
             raise InputError(str(job.error))
         photo = read(job.source)
-        if first is not None:  # so that numbers are those of a run
-            photo = first.run([photo])[0].image
+        if earlier_stages is not None:  # as in a run, so that the faces have the same numbers
+            photo = earlier_stages.run([photo])[0].image
         found = finder.find(photo)
-        told.append({"photo": str(job.source), "faces": found.tree({})})
+        results.append({"photo": str(job.source), "faces": found.tree({})})
         if as_json:
             continue
-        place = write(drawn(photo, found.faces, found.out), out / job.target, format="png", keep_metadata=False)
-        rows = [(str(number), *facts) for number, facts in enumerate(rows_of(found), 1)]
+        path = write(drawn(photo, found.faces, found.out), out / job.target, format="png", keep_metadata=False)
+        rows = [(str(number), *cells) for number, cells in enumerate(rows_of(found), 1)]
         print_table(f"{job.source}: {len(found.chosen())} of {len(found.faces)} faces", ("#", "box", "score", ""), rows)
-        say(f"drawn in {place}")
+        say(f"drawn in {path}")
     if as_json:
-        print_json(told)
+        print_json(results)
 
 
-def finder_of(chain: object) -> Finder:
-    """Detection and choice as the chain's `faces` stage has them.
+def finder_of(chain: Chain) -> Finder:
+    """Face detection and selection of the chain's `faces` stage.
 
     Raises:
-        ConfigError: there is no such stage.
+        ConfigError: the chain has no such stage.
     """
-    from odekit.chains.chain import Chain
     from odekit.chains.resolve import staged
     from odekit.chains.tools import Toolbox
     from odekit.errors import ConfigError
     from odekit.parts.faces.find import Finder
     from odekit.parts.faces.options import Faces
 
-    assert isinstance(chain, Chain)
     for item, _ in staged(chain.spec.items):
         if isinstance(item.options, Faces):
             return Finder(item.options, Toolbox(chain.parts, "cpu", "float32"))
-    raise ConfigError(f"the chain '{chain.spec.name}' has no stage 'faces'; name one that has, such as photo")
+    raise ConfigError(f"the chain '{chain.spec.name}' has no stage 'faces'; use a chain that has one, such as photo")
 
 
 def before(chain: Chain) -> Session | None:
-    """The stages that a photograph goes through before its faces are searched, ready to run; None without any."""
+    """A session with the stages before the `faces` stage; None if there are none."""
     from odekit.chains.execution import Execution
     from odekit.chains.session import Session
     from odekit.parts.faces.options import Faces
@@ -88,7 +87,7 @@ def before(chain: Chain) -> Session | None:
 
 
 def rows_of(found: Found) -> list[tuple[str, str, str]]:
-    """Box, score and reason of every face."""
+    """Box, score and reason for exclusion (if any) of every face."""
     return [
         (", ".join(f"{v:.0f}" for v in face.box), f"{face.score:.2f}", found.out.get(number, ""))
         for number, face in enumerate(found.faces, 1)

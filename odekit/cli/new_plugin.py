@@ -1,4 +1,4 @@
-"""`odekit new-plugin`: a plugin project to start from."""
+"""`odekit new-plugin`: generate a plugin project."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import typer
 
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Name of the project, such as odekit-my-solver.")],
-    folder: Annotated[Path, typer.Option("--folder", "-o", help="Where to make it.")] = Path(),
+    folder: Annotated[Path, typer.Option("--folder", "-o", help="Folder to create the project in.")] = Path(),
 ) -> None:
-    """Write a plugin project with a solver, an upsampler, tests and a README; its tests pass as generated.
+    """Generate a plugin project with a solver, an upsampler, tests that pass, and a README.
 
     Example: odekit new-plugin odekit-my-solver
     """
     from odekit.cli.show import say
     from odekit.plugins.scaffold.write import write_plugin
 
-    made = write_plugin(name, folder)
-    say(f"{made}: pip install --no-deps -e {made} && pytest {made}")
+    project = write_plugin(name, folder)
+    say(f"{project}: pip install --no-deps -e {project} && pytest {project}")

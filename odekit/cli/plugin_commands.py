@@ -1,11 +1,11 @@
-"""Commands that plugins add by the entry-point group `odekit.commands`.
+"""Commands that plugins add through the entry-point group `odekit.commands`.
 
 ```toml
 [project.entry-points."odekit.commands"]
 my-command = "my_plugin.cli:app"
 ```
 
-The target is a Typer app or a function. It is imported when the command is called; `odekit --help` reads names alone.
+The target is a Typer app or a function. It is imported only when the command is called; `odekit --help` lists names.
 """
 
 from __future__ import annotations
@@ -19,37 +19,38 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 PANEL = "Commands of plugins"
+"""Heading in `odekit --help`."""
 
 
 class CommandsWithPlugins(TyperGroup):
-    """The commands of `odekit`, then those of plugins. Where both have a name, it is odekit's own command."""
+    """The commands of odekit, followed by those of plugins; a built-in command hides a plugin command of its name."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """All names."""
+        """Names of all commands."""
         self.add_plugin_commands()
         return super().list_commands(ctx)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command by name; plugins are looked for where odekit has none of this name."""
+        """A command by name; plugins are searched only if odekit has no command of this name."""
         if cmd_name not in self.commands:
             self.add_plugin_commands()
         return super().get_command(ctx, cmd_name)
 
     def add_plugin_commands(self) -> None:
-        """Put a placeholder for each command of a plugin beside odekit's own."""
+        """Add a placeholder for each command of a plugin."""
         from odekit.plugins.discovery import discover_commands
 
-        found = discover_commands()
-        for dist, point in found:
-            rivals = [one for one in found if one[1].name == point.name]
+        entry_points = discover_commands()
+        for dist, point in entry_points:
+            candidates = [entry for entry in entry_points if entry[1].name == point.name]
             if point.name not in self.commands:
-                self.add_command(PluginCommand(point.name, rivals))
-            if len(rivals) > 1 and f"{dist}:{point.name}" not in self.commands:
+                self.add_command(PluginCommand(point.name, candidates))
+            if len(candidates) > 1 and f"{dist}:{point.name}" not in self.commands:
                 self.add_command(PluginCommand(f"{dist}:{point.name}", [(dist, point)]))
 
 
 class PluginCommand(TyperCommand):
-    """Stands for a command until it is called."""
+    """Placeholder for a command of a plugin; loads the command when it is called."""
 
     def __init__(self, name: str, offers: list[tuple[str, EntryPoint]]) -> None:
         """`offers`: (distribution, entry point) of every plugin that has a command of this name."""
@@ -57,10 +58,10 @@ class PluginCommand(TyperCommand):
         self.offers = offers
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Load the command and go on with it.
+        """Load the command and create its context.
 
         Raises:
-            PluginError: two plugins offer it, or it cannot be loaded.
+            PluginError: several plugins offer the command, or it cannot be loaded.
         """
         from odekit.errors import PluginError
 
@@ -74,7 +75,7 @@ class PluginCommand(TyperCommand):
 
 
 def load_command(dist: str, point: EntryPoint) -> Any:
-    """The command that an entry point names.
+    """Load the command of an entry point.
 
     Raises:
         PluginError: it cannot be imported, or is neither a Typer app nor a function.
@@ -89,7 +90,11 @@ def load_command(dist: str, point: EntryPoint) -> Any:
 
 
 def command_of(name: str, target: Any) -> Any:
-    """A Typer app or a function as a command. A Typer app with one command and no callback is that command."""
+    """Convert a Typer app or a function to a command. A Typer app with one command and no callback is that command.
+
+    Raises:
+        TypeError: `target` is neither.
+    """
     app = typer.Typer(add_completion=False)
     if not isinstance(target, typer.Typer):
         if not callable(target):

@@ -1,4 +1,4 @@
-"""`odekit plugins`: which parts there are, and from where."""
+"""`odekit plugins`: the installed parts, with the distributions that provide them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     kind: Annotated[str | None, typer.Option(help="Only parts of this kind, such as solver.")] = None,
 ) -> None:
-    """List every part with its distribution, licence and weights, the shipped chains, and plugins that failed.
+    """List all parts with distribution, licence and weights, the available chains, and plugins that failed to load.
 
-    Licences are of the system that a part stands for, and hold for its default options (docs/licences.md).
+    The licence is that of the system that a part implements, for its default options (docs/licences.md).
 
     Example: odekit plugins --kind solver
     """
@@ -26,10 +26,10 @@ def plugins(
 
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}")
-    found = catalog()
-    entries = [entry for entry in found.all() if kind in (None, entry.kind)]
-    terms = [default_terms(entry, found) for entry in entries]
-    clashes = {key for key, rivals in found.entries.items() if len(rivals) > 1}
+    parts = catalog()
+    entries = [entry for entry in parts.all() if kind in (None, entry.kind)]
+    terms = [default_terms(entry, parts) for entry in entries]
+    clashes = {key for key, candidates in parts.entries.items() if len(candidates) > 1}
     if as_json:
         rows = [
             {
@@ -45,8 +45,8 @@ def plugins(
             }
             for e, t in zip(entries, terms, strict=True)
         ]
-        chains = {name: str(path) for name, path in sorted(found.chains.items())}
-        print_json({"parts": rows, "chains": chains, "failed": found.broken})
+        chains = {name: str(path) for name, path in sorted(parts.chains.items())}
+        print_json({"parts": rows, "chains": chains, "failed": parts.broken})
         return
     table = [
         (
@@ -60,7 +60,7 @@ def plugins(
         )
         for e, t in zip(entries, terms, strict=True)
     ]
-    print_table("", ("kind", "name", "from", "licence", "commercial use", "weights", "what it is"), table)
-    say(f"\nchains: {', '.join(sorted(found.chains))}")
-    for dist, reason in found.broken.items():
+    print_table("", ("kind", "name", "from", "licence", "commercial use", "weights", "description"), table)
+    say(f"\nchains: {', '.join(sorted(parts.chains))}")
+    for dist, reason in parts.broken.items():
         say(f"plugin {dist} failed: {reason}")

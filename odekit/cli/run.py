@@ -26,14 +26,22 @@ odekit run odedit faces/ -o out/ --set restore.enhancer.iterations=heavy --keep-
 
 odekit run my-chain.yaml "scans/*.tif" -o out/ --resume
 
-Exit code: 0 when every input was restored, 3 when some failed (listed in OUT/failures.json), 2 for a wrong call,
-4 when the run ended before its end (time limit, output folder not writable), 130 after Ctrl-C, 143 after SIGTERM;
---resume goes on after each. The first Ctrl-C lets the batch at work finish, the second stops at once."""
+[bold]Exit codes[/bold]
+
+0: every input was restored.
+2: invalid command.
+3: some inputs failed; they are listed in OUT/failures.json.
+4: stopped early: time limit, or output folder not writable.
+130: stopped by Ctrl-C. 143: stopped by SIGTERM.
+
+--resume continues a run in each case. The first Ctrl-C finishes the current
+batch; the second stops at once."""
 
 EXIT_CODES = {"interrupted": 130, "terminated": 143}
 STOPPED = 4
+"""Exit code of a run that stopped early for another reason."""
 SHOWN = 20
-"""Failures that the summary prints; a corrupt disk may have thousands."""
+"""Maximum number of failures printed; a corrupt disk may cause thousands."""
 
 
 def run(
@@ -41,28 +49,37 @@ def run(
     inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs.", metavar="INPUT...")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; the chain's own by default.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; default: the chain's seed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
     batch_size: Annotated[
         str | None,
-        typer.Option(help="Slots of every network call; 8, or the number of images; auto measures what is best here."),
+        typer.Option(help="Pictures per network call; default: 8, at most all inputs; auto: the best value, measured."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Skip what a record proves done.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Restore again what exists.")] = False,
-    keep_stages: Annotated[bool, typer.Option("--keep-stages", help="Write every stage and a sheet.")] = False,
-    page: Annotated[bool, typer.Option("--report", help="Write OUT/report.html: before, after, records.")] = False,
-    limit: Annotated[int | None, typer.Option(help="At most this many inputs.")] = None,
-    shard: Annotated[str | None, typer.Option(help="The i-th of n parts of the inputs, by their names: i/n.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Skip inputs that are done, according to records.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
+    keep_stages: Annotated[
+        bool, typer.Option("--keep-stages", help="Write the output of every stage, and a contact sheet.")
+    ] = False,
+    page: Annotated[
+        bool, typer.Option("--report", help="Write OUT/report.html: pictures before and after, and records.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="Maximum number of inputs.")] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="i/n: process the i-th of n parts of the inputs, divided by name.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done; write nothing.")] = False,
     commercial_only: Annotated[bool, typer.Option("--commercial-only", help="Refuse non-commercial parts.")] = False,
-    require_face: Annotated[bool, typer.Option("--require-face", help="A photograph without a face fails.")] = False,
+    require_face: Annotated[
+        bool, typer.Option("--require-face", help="Treat a photograph without a face as a failure.")
+    ] = False,
     max_megapixels: Annotated[float, typer.Option(help="Refuse larger pictures.")] = 100.0,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes that read and write; 0: none; by default as many as pay.")
+        int | None,
+        typer.Option(min=0, help="Processes that read and write files; 0: none; default: chosen automatically."),
     ] = None,
     time_limit: Annotated[
-        str | None, typer.Option(help="Start no batch that would end after this time: 90s, 30m, 2h.")
+        str | None, typer.Option(help="Stop before a batch that would end after this time: 90s, 30m, 2h.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -100,17 +117,17 @@ run.__doc__ = HELP
 
 
 def refuse_non_commercial(chain: Chain) -> None:
-    """Raise ConfigError where a part's licence forbids commercial use."""
+    """Raise ConfigError if the licence of a part forbids commercial use."""
     from odekit.errors import ConfigError
 
     refused = chain.plan().not_commercial
     if refused:
         names = ", ".join(f"{part.kind} '{part.name}' ({part.forbids})" for part in refused)
-        raise ConfigError(f"--commercial-only refuses {names}; take another part")
+        raise ConfigError(f"--commercial-only refuses {names}; choose another part")
 
 
 def show_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: bool) -> None:
-    """What a run would do, file by file; nothing is written."""
+    """Print the jobs of a run, one line per file; nothing is written."""
     from odekit.cli.show import print_json, say
     from odekit.runs.runner import Runner
 
@@ -123,8 +140,8 @@ def show_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: boo
         return
     for job in jobs:
         say(f"{job.source} -> {options.out / job.target}" + (f"  ({job.error})" if job.error else ""))
-    before = f", {done} more are done already" if done else ""
-    say(f"{len(jobs)} picture(s), {calls if calls is not None else '?'} network calls each{before}")
+    done_text = f", {done} more already done" if done else ""
+    say(f"{len(jobs)} picture(s), {calls if calls is not None else '?'} network calls each{done_text}")
 
 
 def execute(chain: Chain, options: RunOptions, inputs: list[str], quiet: bool = False) -> Summary:
@@ -136,7 +153,7 @@ def execute(chain: Chain, options: RunOptions, inputs: list[str], quiet: bool = 
 
 
 class Bar:
-    """A progress bar with images and network calls; silent when `quiet` or when stderr is no terminal."""
+    """A progress bar for images and network calls; not shown if `quiet` or if stderr is not a terminal."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet or not sys.stderr.isatty()
@@ -162,29 +179,29 @@ class Bar:
             self.progress.stop()
 
     def begin(self, images: int, calls: int | None) -> None:
-        """Set the totals."""
+        """Show the bar with these totals."""
         if self.progress is not None:
-            self.began, self.done = time.monotonic(), 0
+            self.started, self.done = time.monotonic(), 0
             self.image_task = self.progress.add_task("images", total=images, rate="")
             self.call_task = self.progress.add_task("network calls", total=calls, rate="")
 
     def calls(self, count: int) -> None:
-        """Network calls happened; the start, during which nothing is collected, is over."""
+        """Count network calls; the first one ends the start-up, and with it the pause of garbage collection."""
         startup.resume()
         if self.progress is not None:
             self.progress.advance(self.call_task, count)
 
     def images(self, count: int) -> None:
-        """Images are finished."""
+        """Count finished images."""
         startup.resume()
         if self.progress is not None:
             self.done += count
-            rate = self.done / max(1e-9, time.monotonic() - self.began)
-            said = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
-            self.progress.update(self.image_task, advance=count, rate=said)
+            rate = self.done / max(1e-9, time.monotonic() - self.started)
+            rate_text = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+            self.progress.update(self.image_task, advance=count, rate=rate_text)
 
     def say(self, text: str) -> None:
-        """A line on stderr, above the bar where there is one."""
+        """Print a line on stderr, above the bar if it is shown."""
         if self.progress is not None:
             self.progress.console.print(f"odekit: {text}", highlight=False, markup=False)
         else:
@@ -192,14 +209,14 @@ class Bar:
 
 
 def report(summary: Summary, as_json: bool) -> None:
-    """The summary: a table of counts, and a line per failure on stderr."""
+    """Print the summary as a table or as JSON, and one line per failure on stderr."""
     from odekit.cli.show import print_json, print_table
 
     if as_json:
         print_json(summary.tree())
     else:
         done = len(summary.restored)
-        inside = f"{summary.busy / summary.seconds:.0%} of the time, slots {summary.fill:.0%} full"
+        chain_time = f"{summary.busy / summary.seconds:.0%} of the time, batches {summary.fill:.0%} full"
         rows = [
             ("restored", str(done)),
             ("already done", str(len(summary.skipped))),
@@ -207,15 +224,16 @@ def report(summary: Summary, as_json: bool) -> None:
             *([("left", str(summary.left))] if summary.left else []),
             *([("network calls per image", str(summary.calls_per_image))] if done else []),
             ("seconds", f"{summary.seconds:.1f}" + (f" ({summary.seconds / done:.2f} per image)" if done else "")),
-            *([("inside the chain", inside)] if done else []),
-            ("where", str(summary.out)),
+            *([("in the chain", chain_time)] if done else []),
+            ("output folder", str(summary.out)),
         ]
         print_table("", ("", ""), rows)
     for failure in summary.failed[:SHOWN]:
         sys.stderr.write(f"odekit: {failure['error']}\n")
     if len(summary.failed) > SHOWN:
-        sys.stderr.write(f"odekit: and {len(summary.failed) - SHOWN} more, all in {summary.out}/failures.json\n")
+        sys.stderr.write(f"odekit: and {len(summary.failed) - SHOWN} more, listed in {summary.out}/failures.json\n")
     if summary.stopped:
         sys.stderr.write(
-            f"odekit: {summary.stopped}; what was finished is in {summary.out}, {summary.left} left, --resume goes on\n"
+            f"odekit: {summary.stopped}; finished results are in {summary.out}, {summary.left} left; "
+            "continue with --resume\n"
         )

@@ -1,4 +1,4 @@
-"""How commands print: JSON for machines, Rich for people."""
+"""Output of commands: JSON, tables and lines of text."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def print_json(data: Any) -> None:
-    """Plain JSON on stdout."""
+    """Print JSON on stdout."""
     say(json.dumps(data, indent=1, ensure_ascii=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout; on a pipe it is as wide as it needs to be."""
+    """Print a table on stdout; on a pipe it is 200 characters wide."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -29,5 +29,5 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 
 def say(text: str) -> None:
-    """One line on stdout; what is no Unicode in the name of a file is escaped, in JSON as JSON does it."""
+    """Print a line on stdout; undecodable bytes of file names are escaped with backslashes."""
     sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")

@@ -1,4 +1,4 @@
-"""No garbage collection while a program starts: nothing of what is imported dies, and looking takes a tenth of it."""
+"""Pause of garbage collection during start-up: imports create no garbage, and looking for it takes 10 % of the time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _paused = False
 
 
 @contextlib.contextmanager
-def quickly(wanted: bool = True) -> Iterator[None]:
-    """Pauses the collector, where it runs and this is `wanted`, until `resume` is called or the block ends."""
+def quickly(active: bool = True) -> Iterator[None]:
+    """Pause garbage collection until `resume` is called or the block ends; only if `active` and it was enabled."""
     global _paused
-    if wanted and gc.isenabled():
+    if active and gc.isenabled():
         gc.disable()
         _paused = True
     try:
@@ -23,7 +23,7 @@ def quickly(wanted: bool = True) -> Iterator[None]:
 
 
 def resume() -> None:
-    """The start is over: the collector goes on as before, and passes over what the start has left."""
+    """End the pause. Objects created during start-up are excluded from later collections (`gc.freeze`)."""
     global _paused
     if _paused:
         _paused = False

@@ -1,4 +1,4 @@
-"""`odekit status`: how far a run is, whether it lives, and what failed."""
+"""`odekit status`: progress and state of the runs in an output folder."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ def status(
     out: Annotated[Path, typer.Argument(help="The output folder of a run.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say how far the runs of an output folder are: running or not, restored, failed, left, and when they will end.
+    """Show the state of the runs in an output folder: restored, failed and left files, rate, and estimated end.
 
     Example: odekit status out/
     """
     from odekit.cli.show import print_json, print_table
     from odekit.runs.status import runs
 
-    found = runs(out)
+    latest_runs = runs(out)
     if as_json:
-        print_json([run.tree() for run in found])
+        print_json([run.tree() for run in latest_runs])
         return
-    table = [
+    rows = [
         (
             run.name, run.state, f"{run.done} of {run.inputs}", str(run.failed), str(run.left),
-            "" if run.rate is None else f"{run.rate * 60:.1f} a minute", run.ends, run.last,
+            "" if run.rate is None else f"{run.rate * 60:.1f} per minute", run.ends, run.last,
         )
-        for run in found
+        for run in latest_runs
     ]  # fmt: skip
-    columns = ("run", "state", "done", "failed", "left", "rate", "ends", "last sign of life")
-    print_table("", columns, table)
+    columns = ("run", "state", "done", "failed", "left", "rate", "estimated end", "last event")
+    print_table("", columns, rows)

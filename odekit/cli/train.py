@@ -1,4 +1,4 @@
-"""`odekit train`: train the networks that odekit ships, or your own."""
+"""`odekit train`: train the networks of odekit on your own data."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ if TYPE_CHECKING:
 
     Kind = TypeVar("Kind", bound=Run)
 
-app = typer.Typer(help="Train a face prior, a face upsampler, an aligner or a mender.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train a face prior, a face upsampler, a face aligner or a scratch-inpainting network.",
+    no_args_is_help=True,
+)
 
 Data = Annotated[Path, typer.Argument(help="Folder, tar or npz of aligned faces.")]
-Out = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run: weights, log, samples, checkpoint.")]
+Out = Annotated[Path, typer.Option("--output", "-o", help="Output folder: weights, log, samples, checkpoint.")]
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML options, such as configs/train/face64.yaml.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder, exactly.")]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Length of the run, instead of the configured one.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder exactly.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Number of steps; overrides the configuration.")]
 Init = Annotated[Path | None, typer.Option("--init", help="Folder of weights to start from.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-
-
-@app.callback()
-def _group() -> None:
-    """Train a face prior, a face upsampler, an aligner or a mender."""
 
 
 @app.command()
@@ -42,7 +40,7 @@ def prior(
     init: Init = None,
     device: Device = "auto",
 ) -> None:
-    """Train a face prior. Stopped (Ctrl-C, SIGTERM) or killed, it goes on exactly with --resume.
+    """Train a face prior. After Ctrl-C, SIGTERM or a kill, --resume continues exactly.
 
     Example: odekit train prior faces/ -o runs/face64 --config configs/train/face64.yaml
 
@@ -64,7 +62,7 @@ def upsampler(
     init: Init = None,
     device: Device = "auto",
 ) -> None:
-    """Train a face upsampler on large aligned faces; its small inputs are made from them.
+    """Train a face upsampler on large aligned faces; the small inputs are computed from them.
 
     Example: odekit train upsampler faces256.tar -o runs/face-x4 --config configs/train/face-x4.yaml
     """
@@ -84,7 +82,7 @@ def aligner(
     init: Init = None,
     device: Device = "auto",
 ) -> None:
-    """Train the aligner that finds a face's points in a box, on aligned faces that are put out of place and damaged.
+    """Train the aligner, which locates facial landmarks in a box, on aligned faces that are displaced and damaged.
 
     Example: odekit train aligner faces128.tar -o runs/aligner --config configs/train/aligner.yaml
     """
@@ -104,7 +102,7 @@ def mender(
     init: Init = None,
     device: Device = "auto",
 ) -> None:
-    """Train the network that mends whole photographs, on crops of large faces and scenes that are damaged blindly.
+    """Train the scratch-inpainting network for whole photographs, on crops of faces and scenes with random damage.
 
     Example: odekit train mender faces256.tar -o runs/mend --config configs/train/mender.yaml
     """
@@ -115,32 +113,36 @@ def mender(
 
 
 def _run(
-    kind: type[Kind], make: Callable[[Faces, Kind], Task], data: Path, output: Path, config: Path | None, resume: bool,
-    said: dict[str, Any], device: str,
+    kind: type[Kind], make_task: Callable[[Faces, Kind], Task], data: Path, output: Path, config: Path | None,
+    resume: bool, overrides: dict[str, Any], device: str,
 ) -> None:  # fmt: skip
-    """Read options and faces, and train what `make` makes of them."""
-    from odekit.training import config as read
+    """Load options and faces, and train the task that `make_task` creates from them."""
+    from odekit.training import config as configuration
     from odekit.training.data import faces
     from odekit.training.distributed import muster
     from odekit.training.loop import train
 
-    options = read.options(kind, config, said)
-    found = faces.load(data, options.side, options.skip_bad)
-    task, team = make(found, options), muster(device)
+    options = configuration.options(kind, config, overrides)
+    dataset = faces.load(data, options.side, options.skip_bad)
+    task, team = make_task(dataset, options), muster(device)
     with Bar() as bar:
-        for note in found.notes if team.rank == 0 else ():
+        for note in dataset.notes if team.rank == 0 else ():
             bar.say(note)
         summary = train(task, output, resume=resume, team=team, watch=bar)
         if team.rank == 0:
-            ends = {"done": "done", "early": "stopped: no new best", "interrupted": "interrupted: go on with --resume"}
+            outcomes = {
+                "done": "done",
+                "early": "stopped early: the validation loss no longer improves",
+                "interrupted": "interrupted: continue with --resume",
+            }
             bar.say(
-                f"{ends[summary.why]} (step {summary.step}); best validation {summary.best:.5f} "
+                f"{outcomes[summary.why]} (step {summary.step}); best validation {summary.best:.5f} "
                 f"at step {summary.best_step}: {output / 'best'}"
             )
 
 
 class Bar:
-    """Progress of a run on the terminal; it appears when the run begins, so other ranks show none."""
+    """Progress bar of a training run; it appears when the run begins, so only the first process shows one."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -161,10 +163,10 @@ class Bar:
         self.bar = self.progress.add_task("training", completed=step, total=steps)
 
     def stepped(self, step: int, outcome: Outcome) -> None:
-        """Move it; the loss shown is a running mean."""
+        """Update the bar; the displayed loss is a running mean."""
         self.mean = outcome.loss if self.mean is None else 0.98 * self.mean + 0.02 * outcome.loss
         self.progress.update(self.bar, completed=step, description=f"loss {self.mean:.4f}")
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

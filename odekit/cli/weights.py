@@ -1,6 +1,6 @@
-"""`odekit weights`: what weights there are and where they lie; conversion of other programs' checkpoints.
+"""`odekit weights`: list and locate weights, and convert checkpoints of other programs.
 
-What fetches and checks them is in `odekit.cli.weights_store`.
+The commands that download and check weights are in `odekit.cli.weights_store`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_weights(as_json: AsJson = False) -> None:
-    """List named weights with their licence and whether they are here.
+    """List named weights with their licences, and whether they are present.
 
     Example: odekit weights list
     """
@@ -52,12 +52,12 @@ def list_weights(as_json: AsJson = False) -> None:
         )
         for w in stores
     ]
-    print_table("", ("name", "from", "licence", "commercial use", "size", "here", "what it is"), table)
+    print_table("", ("name", "from", "licence", "commercial use", "size", "present", "description"), table)
 
 
 @app.command("path")
 def path(name: Annotated[str, typer.Argument(help="Name of the weights.")]) -> None:
-    """Print where named weights lie on this machine, after checking them.
+    """Check named weights, and print their path on this machine.
 
     Example: odekit weights path face64
     """
@@ -72,14 +72,14 @@ def path(name: Annotated[str, typer.Argument(help="Name of the weights.")]) -> N
 def convert_weights(
     checkpoint: Annotated[Path, typer.Argument(help="A guided-diffusion ADM or a DDIM checkpoint.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The prior folder to write.")],
-    image_size: Annotated[int, typer.Option(min=1, help="Side of the network's pictures in pixels.")],
-    kind: Annotated[str | None, typer.Option(help="adm or ddim; recognised by its tensors.")] = None,
-    num_heads: Annotated[int | None, typer.Option(min=1, help="ADM: heads of every attention.")] = None,
-    num_head_channels: Annotated[int | None, typer.Option(min=1, help="ADM: channels of every head.")] = None,
+    image_size: Annotated[int, typer.Option(min=1, help="Side of the network's images in pixels.")],
+    kind: Annotated[str | None, typer.Option(help="adm or ddim; default: recognised from the tensors.")] = None,
+    num_heads: Annotated[int | None, typer.Option(min=1, help="ADM: number of heads per attention layer.")] = None,
+    num_head_channels: Annotated[int | None, typer.Option(min=1, help="ADM: channels per head.")] = None,
     qkv_order: Annotated[str, typer.Option(help="ADM: legacy, or new (use_new_attention_order).")] = "legacy",
     half: Annotated[bool, typer.Option("--half", help="Store float16.")] = False,
 ) -> None:
-    """Write another program's checkpoint as a folder that a chain can name: priors: {face: ./folder}.
+    """Convert a checkpoint of another program to a prior folder for use in a chain: priors: {face: ./folder}.
 
     Example: odekit weights convert celeba64.ckpt -o celeba64 --image-size 64
     """
@@ -89,9 +89,9 @@ def convert_weights(
     from odekit.parts.priors.convert.options import ConvertOptions
 
     if kind not in (None, "adm", "ddim"):
-        raise ConfigError(f"--kind {kind}: adm or ddim")
+        raise ConfigError(f"--kind {kind}: must be adm or ddim")
     if qkv_order not in ("legacy", "new"):
-        raise ConfigError(f"--qkv-order {qkv_order}: legacy or new")
+        raise ConfigError(f"--qkv-order {qkv_order}: must be legacy or new")
     options = ConvertOptions(
         image_size=image_size,
         num_heads=num_heads,

@@ -1,4 +1,4 @@
-"""`odekit weights pull|add|verify`: the weight store."""
+"""`odekit weights pull|add|verify`: download, import and check weights in the weights store."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ Names = Annotated[list[str], typer.Argument(help="Names of weights (odekit weigh
 def pull(
     names: Names,
     accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", "--accept-license", help="Accept their licences without being asked.")
+        bool, typer.Option("--accept-licence", "--accept-license", help="Accept the licences without a prompt.")
     ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Use no network: only check what is here.")] = False,
-    place: Annotated[list[str] | None, typer.Option("--from", help="A URL to try before the registered ones.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Fetch what is here once more.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not use the network; check present files only.")
+    ] = False,
+    urls: Annotated[list[str] | None, typer.Option("--from", help="A URL to try before the registered ones.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Download present weights again.")] = False,
 ) -> None:
-    """Fetch weights into the store, check them, and go on where an earlier fetch was cut.
+    """Download weights into the store and check them; an interrupted download is continued.
 
-    Their licence is shown; where it forbids commercial use it must be accepted. ODEKIT_HOME says where the store is,
-    ODEKIT_OFFLINE=1 forbids the network.
+    The licence is shown; if it forbids commercial use, you must accept it.
+    ODEKIT_HOME sets the folder of the store; ODEKIT_OFFLINE=1 forbids network access.
 
     Example: odekit weights pull face64
     """
@@ -36,52 +38,52 @@ def pull(
     from odekit.plugins.weights.fetch import Pull
     from odekit.plugins.weights.lookup import find, verify
 
-    if place and len(names) > 1:
-        raise ConfigError("--from goes with one name, because a URL has one file")
-    wanted = [find(name, catalog()) for name in names]
-    for weights in wanted:
+    if urls and len(names) > 1:
+        raise ConfigError("--from works with one name only, because a URL is one file")
+    requested = [find(name, catalog()) for name in names]
+    for weights in requested:
         bar = Transfer(weights.file)
         try:
-            path = Pull(verify, Accept(accept_licence), offline, place or [], again, bar.tell, bar.say).run(weights)
+            path = Pull(verify, Accept(accept_licence), offline, urls or [], again, bar.tell, bar.say).run(weights)
         finally:
             bar.close()
-        sys.stderr.write(f"{weights.name}: here and verified{other(weights)}\n")
+        sys.stderr.write(f"{weights.name}: present and verified{other(weights)}\n")
         say(str(path))
 
 
 def add(
     name: Annotated[str, typer.Argument(help="Name of the weights.")],
-    file: Annotated[Path, typer.Argument(help="The file on this machine.")],
-    link: Annotated[bool, typer.Option("--link", help="Do not copy: link to the file where it is.")] = False,
+    file: Annotated[Path, typer.Argument(help="Local file.")],
+    link: Annotated[bool, typer.Option("--link", help="Link to the file instead of copying it.")] = False,
     allow_other: Annotated[
-        bool, typer.Option("--allow-other", help="Take a file that is not the published one: your own, say.")
+        bool, typer.Option("--allow-other", help="Accept a file that is not the published one, such as your own.")
     ] = False,
 ) -> None:
-    """Put a file that you have into the store, after a check of size and SHA-256 where they are known.
+    """Add a local file to the store, after a check of its size and SHA-256 if these are published.
 
     Example: odekit weights add codeformer downloads/codeformer.pth
     """
     from odekit.cli.show import say
     from odekit.parts.installed import catalog
-    from odekit.plugins.weights.fetch import add as bring
+    from odekit.plugins.weights.fetch import add as add_file
     from odekit.plugins.weights.lookup import find
     from odekit.plugins.weights.store import stored
 
     weights = find(name, catalog())
-    made = bring(weights, file, link, allow_other)
+    receipt = add_file(weights, file, link, allow_other)
     show_licence(weights)
-    if made.other:
-        sys.stderr.write(f"{name}: taken, although it is not the published file\n")
+    if receipt.other:
+        sys.stderr.write(f"{name}: added, although it is not the published file\n")
     elif weights.sha256 is None:
-        sys.stderr.write(f"{name}: no SHA-256 is published; remembered {made.sha256}\n")
+        sys.stderr.write(f"{name}: no SHA-256 is published; stored {receipt.sha256} for later checks\n")
     say(str(stored(weights)))
 
 
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Names; all that are here by default.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Names; default: all present weights.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read weights byte by byte and hold them against their SHA-256. Exit code 3 where one is wrong or missing.
+    """Compare the SHA-256 of stored weights with the expected values. Exit code 3 if one is wrong or missing.
 
     Example: odekit weights verify face64
     """
@@ -89,8 +91,8 @@ def verify(
     from odekit.parts.installed import catalog
     from odekit.plugins.weights.lookup import find, is_present
 
-    found = catalog()
-    stores = [find(name, found) for name in names] if names else [w for w in found.stores.values() if is_present(w)]
+    parts = catalog()
+    stores = [find(name, parts) for name in names] if names else [w for w in parts.stores.values() if is_present(w)]
     rows = [checked(weights) for weights in sorted(stores, key=lambda w: w.name)]
     if as_json:
         print_json(rows)
@@ -101,33 +103,32 @@ def verify(
 
 
 def checked(weights: Weights) -> dict[str, Any]:
-    """One verified row."""
+    """Result of the check of one file, as a row."""
     from odekit.errors import WeightsError
     from odekit.parts.installed import catalog
     from odekit.plugins.weights.lookup import path_of
-    from odekit.plugins.weights.lookup import verify as hold
+    from odekit.plugins.weights.lookup import verify as verify_file
 
     try:
         path = path_of(weights.name, catalog())
-        sha256 = hold(weights).sha256 if weights.path is None else weights.sha256
+        sha256 = verify_file(weights).sha256 if weights.path is None else weights.sha256
     except WeightsError as error:
         return {"name": weights.name, "ok": False, "note": str(error)}
-    known = "" if weights.sha256 else "as it was when it came here; no SHA-256 is published"
-    note = other(weights).strip(" ,") or known
+    unpublished = "" if weights.sha256 else "unchanged since it was added; no SHA-256 is published"
+    note = other(weights).strip(" ,") or unpublished
     return {"name": weights.name, "ok": True, "path": str(path), "sha256": sha256, "note": note}
 
 
 def other(weights: Weights) -> str:
-    """A remark where what is here is not the published file."""
-    from odekit.plugins.weights import store
-    from odekit.plugins.weights.store import folder
+    """A remark if the stored file is not the published one; else empty."""
+    from odekit.plugins.weights.store import folder, read_receipt
 
-    known = None if weights.path is not None else store.read_receipt(folder(weights))
-    return ", not the published file" if known is not None and known.other else ""
+    receipt = None if weights.path is not None else read_receipt(folder(weights))
+    return ", not the published file" if receipt is not None and receipt.other else ""
 
 
 def show_licence(weights: Weights) -> None:
-    """Name, size, licence and notices on stderr."""
+    """Print name, size, licence and notice on stderr."""
     from odekit.plugins.weights.store import size_text
 
     use = "yes" if weights.commercial_use else "no"
@@ -140,29 +141,33 @@ def show_licence(weights: Weights) -> None:
 
 
 class Accept:
-    """Shows a licence and, where it forbids commercial use, asks at a terminal whether it is accepted."""
+    """Shows a licence; if it forbids commercial use, asks on the terminal whether the user accepts it.
 
-    def __init__(self, already: bool) -> None:
-        self.already = already
+    Args:
+        accepted: the user has accepted all licences; do not ask.
+    """
+
+    def __init__(self, accepted: bool) -> None:
+        self.accepted = accepted
 
     def __call__(self, weights: Weights) -> bool:
-        """Whether the download may be made."""
+        """Whether the download is allowed."""
         show_licence(weights)
-        if weights.commercial_use or self.already:
+        if weights.commercial_use or self.accepted:
             return True
         return sys.stdin.isatty() and typer.confirm("Accept this licence?", err=True)
 
 
 class Transfer:
-    """A progress bar of bytes; on a pipe, lines alone."""
+    """A progress bar of downloaded bytes; if stderr is not a terminal, only messages."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.progress: Any = None
         self.task: Any = None
 
-    def tell(self, here: int, total: int | None) -> None:
-        """So many bytes are here."""
+    def tell(self, received: int, total: int | None) -> None:
+        """Progress callback: bytes received so far, and in total (None: unknown)."""
         if not sys.stderr.isatty():
             return
         if self.progress is None:
@@ -173,16 +178,16 @@ class Transfer:
             self.progress = Progress("{task.description}", *columns, console=Console(stderr=True))
             self.progress.start()
             self.task = self.progress.add_task(self.file)
-        self.progress.update(self.task, completed=here, total=total)
+        self.progress.update(self.task, completed=received, total=total)
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         if self.progress is not None:
             self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             sys.stderr.write(text + "\n")
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Stop updating the bar."""
         if self.progress is not None:
             self.progress.stop()

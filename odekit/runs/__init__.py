@@ -1,1 +1,1 @@
-"""Files in, files out: a chain applied to many pictures, with records, resume and reports."""
+"""Runs: a chain applied to many files, with records, resume, event logs and reports."""

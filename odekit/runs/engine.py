@@ -1,6 +1,6 @@
-"""Batches through a chain, with less at a time where memory runs out: the seam between files and networks.
+"""The engine runs batches of decoded pictures through a chain, in smaller batches after an out-of-memory error.
 
-The runner hands over decoded pictures and takes results; a cluster's own engine may do the same with another transport.
+It is the boundary between files and networks: `odekit run` feeds it from files, another program may feed it otherwise.
 """
 
 from __future__ import annotations
@@ -16,64 +16,72 @@ from odekit.errors import InputError
 
 
 class Batches(Protocol):
-    """What an engine drives: a `Session`."""
+    """The interface of a `Session` that an engine uses."""
 
     slots: int
+    """Batch size of network calls; the engine lowers it after an out-of-memory error."""
 
     @property
     def window(self) -> int:
-        """Pictures that are best handed over at once."""
+        """Preferred number of pictures to pass at once."""
         ...
 
     @property
     def fill(self) -> float | None:
-        """Share of the slots of all network calls that held a picture; None where every batch is one call."""
+        """Occupied share of the rows of all network calls; None if every batch is one call."""
         ...
 
     def run(self, images: Sequence[Image]) -> list[Result]:
-        """One result per image, in order."""
+        """Run a batch; one result per image, in order."""
         ...
 
 
 class Engine:
-    """Runs batches of at most `slots` pictures and counts what became of the slots and of the time."""
+    """Runs pictures through a session in batches, and measures how full the batches are and how long they take.
+
+    Args:
+        session: runs the batches.
+        say: receives messages for the user.
+    """
 
     def __init__(self, session: Batches, say: Callable[[str], None] = lambda text: None) -> None:
         self.session = session
         self.say = say
         self.full = session.slots
+        """Batch size at the start."""
         self.busy = 0.0
-        """Seconds inside the chain."""
+        """Seconds spent in the chain so far."""
         self.images = 0
+        """Pictures so far."""
         self.room = 0
-        """Slots of all batches so far."""
+        """Rows of all batches so far, occupied or not."""
 
     @property
     def slots(self) -> int:
-        """Slots of a batch now."""
+        """Current batch size."""
         return self.session.slots
 
     @property
     def window(self) -> int:
-        """Pictures that are best handed over at once: several batches where each needs its own number of calls."""
+        """Preferred number of pictures to pass at once: several batches if a stage packs rows of different batches."""
         return max(self.slots, self.session.window)
 
     def run(self, images: Sequence[Image]) -> list[Result]:
-        """One result per image, in order; each says the slots that it was made with.
+        """Run pictures; one result per image, in order. Each record states its batch size as `slots`.
 
-        Out of memory: the slots are halved and stay so, which may change the last bits, as records say.
-        A picture that does not fit alone fails, and the others go on with all slots.
+        After an out-of-memory error the batch size is halved and stays so; this may change the last bits of results. A
+        picture that does not fit into memory alone fails; the batch size is then reset for the others.
         """
-        began = time.perf_counter()
+        started = time.perf_counter()
         results: list[Result] = []
         while len(results) < len(images):
-            results += self._some(images[len(results) : len(results) + self.window])
-        self.busy += time.perf_counter() - began
+            results += self._run_window(images[len(results) : len(results) + self.window])
+        self.busy += time.perf_counter() - started
         self.images += len(images)
         return results
 
-    def _some(self, images: Sequence[Image]) -> list[Result]:
-        """The results of the first of these images, as many as memory allows."""
+    def _run_window(self, images: Sequence[Image]) -> list[Result]:
+        """Results of the first of these images, as many as fit into memory at once."""
         while True:
             try:
                 results = self.session.run(images[: self.window])
@@ -83,12 +91,12 @@ class Engine:
                     raise
                 release_unused()
             if self.slots == 1:
-                self.session.slots = self.full  # the picture was to blame, not the number of slots
+                self.session.slots = self.full  # the picture is too large, not the batch
                 self.room += 1
-                reason = "needs more memory than there is, even alone; make it smaller, or use tiles"
+                reason = "does not fit into memory, even alone; make the picture smaller, or use tiles"
                 return [Result(images[0], None, {"stages": [], "slots": 1}, InputError(reason))]
             self.session.slots = self.slots // 2
-            self.say(f"out of memory: going on with {self.slots} slot(s) at a time instead of {self.slots * 2}")
+            self.say(f"out of memory: the batch size is now {self.slots} instead of {self.slots * 2}")
         for result in results:
             result.record["slots"] = self.slots
         self.room += self.slots * -(-len(results) // self.slots)
@@ -96,7 +104,7 @@ class Engine:
 
     @property
     def fill(self) -> float:
-        """Share of the slots so far that held a picture: of all network calls where they differ, else of batches."""
+        """Occupied share of the rows so far: of network calls if the session measures it, else of batches."""
         packed = self.session.fill
         if packed is not None:
             return packed

@@ -1,6 +1,6 @@
-"""The event log of a run, `run.jsonl`: a line for the start, for each picture, and for the end.
+"""The event log of a run, `run.jsonl`: one line for the start, one for each picture, and one for the end.
 
-It is for people and monitors. What proves a file done is its record.
+It is meant for monitoring. A resume relies on the records, not on this log.
 """
 
 from __future__ import annotations
@@ -12,54 +12,56 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-_line = json.JSONEncoder(ensure_ascii=False).encode
+from odekit.runs.inputs import shard_tag
+
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def log_name(shard: str | None) -> str:
-    """The log's file name; shards that share a folder have one each."""
-    return "run.jsonl" if shard is None else f"run-{shard.replace('/', '-of-')}.jsonl"
+    """File name of the log; every shard has its own."""
+    return f"run{shard_tag(shard)}.jsonl"
 
 
 class EventLog:
-    """Appends events; a run that goes on adds to the log of the one before."""
+    """Appends events to a log file; a resumed run continues the log of the previous run."""
 
     def __init__(self, path: Path) -> None:
-        torn = _torn(path)
+        incomplete = _ends_within_line(path)
         self.file: TextIOWrapper = path.open("a", encoding="utf-8", errors="backslashreplace")
-        if torn:  # the run before was killed in the middle of a line
+        if incomplete:  # the previous run was killed while writing a line
             self.file.write("\n")
 
-    def add(self, event: str, **facts: Any) -> None:
-        """One event, with the time in seconds since 1970."""
-        self.file.write(_line({"time": round(time.time(), 3), "event": event} | facts) + "\n")
+    def add(self, event: str, **values: Any) -> None:
+        """Append an event, with the time in seconds since 1970."""
+        self.file.write(_to_json({"time": round(time.time(), 3), "event": event} | values) + "\n")
 
     def flush(self) -> None:
-        """Hand what was added to the system."""
+        """Write buffered events to the file."""
         self.file.flush()
 
     def close(self) -> None:
-        """The run is over."""
+        """Close the file."""
         self.file.close()
 
 
 def events(path: Path) -> Iterator[dict[str, Any]]:
-    """The events of a log, oldest first; lines that are no event (torn by a kill) are left out."""
+    """The events of a log, oldest first; lines that are not valid events are skipped, such as those cut by a kill."""
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
-                found = json.loads(line)
+                event = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(found, dict) and isinstance(found.get("event"), str) and _is_time(found.get("time")):
-                yield found
+            if isinstance(event, dict) and isinstance(event.get("event"), str) and _is_time(event.get("time")):
+                yield event
 
 
 def _is_time(value: Any) -> bool:
     return isinstance(value, int | float) and 0 <= value < 1e11
 
 
-def _torn(path: Path) -> bool:
-    """Whether the file's last line has no end."""
+def _ends_within_line(path: Path) -> bool:
+    """Whether a file exists and its last line has no line break."""
     try:
         with path.open("rb") as file:
             if not file.seek(0, 2):

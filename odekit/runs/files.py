@@ -1,4 +1,4 @@
-"""What workers do for a run: read one file, write one result with its record. Loads no torch."""
+"""Tasks of worker processes: read one input, write one result with its record. Does not import torch."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ Read = tuple[Image, dict[str, Any]]
 
 
 def read_input(file: str, max_megapixels: float) -> Read:
-    """The picture, and size, time and SHA-256 of the bytes that it came from.
+    """Read a picture; also path, size, modification time and SHA-256 of its file, for the record.
 
     Raises:
-        InputError: it is no picture that odekit reads.
+        InputError: the file is not a supported picture.
     """
     try:
-        stat = os.stat(file)  # before reading: should the file change meanwhile, a resume sees that it did
+        stat = os.stat(file)  # before reading, so that a resume detects a change of the file in the meantime
         size, time = stat.st_size, stat.st_mtime_ns
     except OSError:
-        size, time = -1, -1  # reading says why
+        size, time = -1, -1  # reading the file raises the error
     image, digest = io.read_with_digest(file, max_megapixels=max_megapixels)
     return image, {"path": file, "bytes": size, "mtime_ns": time, "sha256": digest}
 
 
 @dataclass(frozen=True)
 class Output:
-    """How results are written: the same for all files of a run."""
+    """How results are written; the same for all files of a run."""
 
     folder: Path
     scratch: Path
-    """Where temporary files lie, inside the folder."""
+    """Folder for temporary files, inside `folder`."""
     format: str = "same"
     quality: int = 95
     keep_metadata: bool = True
@@ -49,52 +49,53 @@ class Output:
 
 @dataclass(frozen=True)
 class Finished:
-    """One result on its way to the disk."""
+    """One result to be written."""
 
     image: Image
     own: dict[str, Any]
-    """What the record says of this file alone; `output` is filled in here."""
+    """Entries of the record for this file; `write_result` adds `output`."""
     shared: str
-    """What it says of the run: `record.shared_text`."""
+    """Part of the record that is the same for all files: `record.shared_text`."""
     stages: Sequence[tuple[str, Image]] = ()
+    """Intermediate pictures."""
     extras: Sequence[tuple[str, Image]] = ()
-    """Pictures beside the result, such as further samples; written as NAME.EXTRA.png."""
+    """Further pictures, such as samples; written as NAME.EXTRA.png."""
 
 
 def write_result(name: str, result: Finished, output: Output) -> str:
-    """Write a picture and then its record, so that a record always speaks of a whole picture. The name written.
+    """Write a picture and then its record, so that a record exists for complete pictures only; returns the final name.
 
     Raises:
         OSError: the folder cannot be written.
-        OdekitError: the picture does not fit the format, or a link leads out of the folder.
+        OdekitError: the format cannot store the picture, or a link leads out of the folder.
     """
     folder = os.fspath(output.folder)
     written, endings = name, io.endings(result.image.meta.format)
     if output.format == "same" and os.path.splitext(name)[1].lower() not in endings:
-        # A PNG that is called a.jpg becomes a.jpg.png, so that it never meets the result of another file.
+        # A PNG named a.jpg becomes a.jpg.png, so that its name cannot collide with that of another result.
         written += endings[0]
     stays_inside(written, folder)
     data = encode.encode(result.image, output.format, quality=output.quality, keep_metadata=output.keep_metadata)
     target, record = os.path.join(folder, written), f"{os.path.join(folder, name)}.json"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(record)  # of an earlier picture: it must not speak of this one, should we be killed before the end
+        os.unlink(record)  # an older record must not remain beside the new picture if the process is killed here
     files.write_atomic(data, target, output.scratch)
-    own = result.own | {"output": {"path": target, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
+    entries = result.own | {"output": {"path": target, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
     for extra, image in result.extras:
-        beside = f"{os.path.splitext(written)[0]}.{extra}.png"
-        files.write_atomic(encode.encode(image, "png"), os.path.join(folder, beside), output.scratch)
-        own.setdefault("extras", []).append(beside)
+        extra_name = f"{os.path.splitext(written)[0]}.{extra}.png"
+        files.write_atomic(encode.encode(image, "png"), os.path.join(folder, extra_name), output.scratch)
+        entries.setdefault("extras", []).append(extra_name)
     if result.stages:
         from odekit.runs.report.sheet import write_stages
 
         sheet = write_stages(output.folder / "stages" / name, result.stages)
-        own["pictures"] = str(sheet.relative_to(output.folder))
-    files.write_atomic(record_text(own, result.shared), record, output.scratch)
+        entries["pictures"] = str(sheet.relative_to(output.folder))
+    files.write_atomic(record_text(entries, result.shared), record, output.scratch)
     return written
 
 
 def stays_inside(name: str, folder: str) -> None:
-    """Refuse to write through `..` or a link that leads out of the output folder.
+    """Check that a name does not lead out of the output folder through `..` or a link.
 
     Raises:
         OdekitError: it does.
@@ -105,9 +106,9 @@ def stays_inside(name: str, folder: str) -> None:
         return
     steps = os.path.dirname(name).split(os.sep)
     if os.pardir not in steps and not os.path.isabs(name):
-        ways = (os.path.join(folder, *steps[:i]) for i in range(1, len(steps) + 1))
-        if not any(os.path.islink(way) for way in ways):
+        parents = (os.path.join(folder, *steps[:i]) for i in range(1, len(steps) + 1))
+        if not any(os.path.islink(path) for path in parents):
             return
-    real, root = os.path.realpath(parent), os.path.realpath(folder)
-    if not f"{real}{os.sep}".startswith(f"{root}{os.sep}"):
-        raise OdekitError(f"{target}: lies outside the output folder {folder} (a link, or '..'); remove the link")
+    real_parent, real_folder = os.path.realpath(parent), os.path.realpath(folder)
+    if not f"{real_parent}{os.sep}".startswith(f"{real_folder}{os.sep}"):
+        raise OdekitError(f"{target}: is outside the output folder {folder} (a link, or '..'); remove the link")

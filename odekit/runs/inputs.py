@@ -1,6 +1,6 @@
-"""From what a user names (files, folders, globs) to a list of jobs with output names that never collide.
+"""Input files, folders and globs expanded to a list of jobs, one per picture.
 
-Names are kept as strings: an archive has hundreds of thousands of them, and a `Path` takes several times the memory.
+Names are strings: an archive has hundreds of thousands of files, and a `Path` takes several times the memory.
 """
 
 from __future__ import annotations
@@ -18,49 +18,56 @@ from odekit.errors import ConfigError, InputError
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One input file and where its result goes."""
+    """One input file and the name of its result."""
 
     file: str
-    """The input, as the user can open it."""
+    """Path of the input."""
     name: str
-    """Of the result, relative to the output folder; the input's own suffix where no format was asked for."""
+    """Path of the result, relative to the output folder; it has the suffix of the input if no format is set."""
     error: InputError | None = None
-    """Why it cannot even be read."""
+    """Why the input cannot be read, if known already."""
     link: bool = False
     """The input is a symbolic link."""
 
     @property
     def source(self) -> Path:
-        """The input."""
+        """Path of the input."""
         return Path(self.file)
 
     @property
     def target(self) -> Path:
-        """Where the result goes, relative to the output folder."""
+        """Path of the result, relative to the output folder."""
         return Path(self.name)
 
 
 def collect(inputs: Sequence[str | Path], out: Path, suffixes: frozenset[str]) -> list[Job]:
-    """All pictures behind the inputs, in a stable order.
+    """Jobs for all pictures in the inputs, in a stable order.
 
-    A folder gives every picture below it (the output folder left out) and keeps its structure; a glob is expanded; a
-    file is taken whatever its suffix. Two files that would share an output name are told apart by their folders.
+    A folder contributes all pictures below it except those in the output folder, and its structure is kept. Globs are
+    expanded. A file is taken whatever its suffix. If two results would have the same name, all results keep the folder
+    structure of the inputs.
+
+    Args:
+        inputs: files, folders and globs.
+        out: output folder.
+        suffixes: of the pictures taken from folders, in lower case.
 
     Raises:
-        ConfigError: nothing to restore at all.
+        ConfigError: there is no picture in the inputs.
     """
-    found = [job for item in inputs for job in _named(str(item), out, suffixes)]
+    jobs = [job for item in inputs for job in _expand(str(item), out, suffixes)]
     if len(inputs) > 1:
-        found = list({os.path.abspath(job.file): job for job in found}.values())
-    if not any(job.error is None for job in found):
-        reason = str(found[0].error) if found else f"{', '.join(map(str, inputs))}: no pictures in there"
+        jobs = list({os.path.abspath(job.file): job for job in jobs}.values())
+    if not any(job.error is None for job in jobs):
+        reason = str(jobs[0].error) if jobs else f"{', '.join(map(str, inputs))}: no pictures found"
         raise ConfigError(f"{reason}; name files, folders or globs of {', '.join(sorted(suffixes))}")
-    return _distinct(found)
+    return _with_unique_names(jobs)
 
 
-def _named(item: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job]:
+def _expand(item: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job]:
+    """Jobs of one file, folder or glob."""
     if os.path.isdir(item):
-        yield from _folder(item, out, suffixes)
+        yield from _scan_folder(item, out, suffixes)
     elif os.path.exists(item):
         yield Job(item, os.path.basename(item), link=os.path.islink(item))
     elif any(mark in item for mark in "*?["):
@@ -74,101 +81,114 @@ def _named(item: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job]:
         yield Job(item, os.path.basename(item), InputError(f"{item}: no such file or folder"))
 
 
-def _folder(folder: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job]:
-    """Every picture below a folder; links to folders are not followed. A folder that cannot be listed is a failure."""
-    skip = os.path.abspath(out)
-    real = os.stat(out) if os.path.isdir(out) else None
-    waiting = [(folder, "")]
-    while waiting:
-        parent, below = waiting.pop()
+def _scan_folder(folder: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job]:
+    """Jobs for all pictures below a folder; links to folders are not followed.
+
+    A folder that cannot be listed gives a job with an error.
+    """
+    out_path = os.path.abspath(out)
+    out_stat = os.stat(out) if os.path.isdir(out) else None
+    pending = [(folder, "")]
+    while pending:
+        parent, prefix = pending.pop()
         try:
             with os.scandir(parent) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             reason = f"{parent}: cannot be listed ({error.strerror or error}); check its permissions and the disk"
-            yield Job(parent, below.rstrip(os.sep) or os.path.basename(parent), InputError(reason))
+            yield Job(parent, prefix.rstrip(os.sep) or os.path.basename(parent), InputError(reason))
             continue
         folders = []
         for entry in entries:
             name = entry.name
             if _is_folder(entry):
-                if not entry.is_symlink() and not _is_output(entry, skip, real):
-                    folders.append((entry.path, os.path.join(below + name, "")))
+                if not entry.is_symlink() and not _is_output(entry, out_path, out_stat):
+                    folders.append((entry.path, os.path.join(prefix + name, "")))
             elif os.path.splitext(name)[1].lower() in suffixes and not name.startswith("."):
-                yield Job(entry.path, below + name, None, entry.is_symlink())
-        waiting += reversed(folders)
+                yield Job(entry.path, prefix + name, None, entry.is_symlink())
+        pending += reversed(folders)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a circle of links
+    except OSError:  # a cycle of links
         return False
 
 
-def _is_output(entry: os.DirEntry[str], skip: str, real: os.stat_result | None) -> bool:
-    """Whether a folder is the output folder, which may be named through a link."""
-    if os.path.abspath(entry.path) == skip:
+def _is_output(entry: os.DirEntry[str], out_path: str, out_stat: os.stat_result | None) -> bool:
+    """Whether a folder is the output folder, which may have been named through a link."""
+    if os.path.abspath(entry.path) == out_path:
         return True
-    return real is not None and entry.inode() == real.st_ino and os.path.samestat(entry.stat(), real)
+    return out_stat is not None and entry.inode() == out_stat.st_ino and os.path.samestat(entry.stat(), out_stat)
 
 
-def _distinct(jobs: list[Job]) -> list[Job]:
-    taken = Counter(os.path.normcase(job.name) for job in jobs)
-    if max(taken.values()) == 1:
+def _with_unique_names(jobs: list[Job]) -> list[Job]:
+    """The jobs unchanged if all names differ; else with the folders below the common root in every name."""
+    counts = Counter(os.path.normcase(job.name) for job in jobs)
+    if max(counts.values()) == 1:
         return jobs
     root = os.path.commonpath([os.path.abspath(os.path.dirname(job.file)) for job in jobs])
     return [Job(job.file, os.path.relpath(os.path.abspath(job.file), root), job.error, job.link) for job in jobs]
 
 
 def replaced(jobs: Sequence[Job], out: Path) -> Job | None:
-    """The first job whose result would replace an input of the run, links resolved."""
+    """The first job whose result would overwrite an input of the run, with links resolved; None if there is none."""
     real = _RealPaths()
     folders = {real.folder(job.file) for job in jobs}
     links = {os.path.realpath(job.file) for job in jobs if job.link}
-    near = [job for job in jobs if links or real.folder(os.path.join(out, job.name)) in folders]
-    if not near:
+    candidates = [job for job in jobs if links or real.folder(os.path.join(out, job.name)) in folders]
+    if not candidates:
         return None
     sources = {real.file(job.file) for job in jobs} | links
-    return next((job for job in near if real.file(os.path.join(out, job.name)) in sources), None)
+    return next((job for job in candidates if real.file(os.path.join(out, job.name)) in sources), None)
 
 
 class _RealPaths:
-    """Real paths of files, each folder resolved once."""
+    """Real paths of files; each folder is resolved once."""
 
     def __init__(self) -> None:
-        self.known: dict[str, str] = {}
+        self.folders: dict[str, str] = {}
 
     def folder(self, file: str) -> str:
         name = os.path.dirname(file)
-        if name not in self.known:
-            self.known[name] = os.path.realpath(name)
-        return self.known[name]
+        if name not in self.folders:
+            self.folders[name] = os.path.realpath(name)
+        return self.folders[name]
 
     def file(self, file: str) -> str:
         return os.path.join(self.folder(file), os.path.basename(file))
 
 
 def part_of(jobs: list[Job], shard: str | None, limit: int | None) -> list[Job]:
-    """Shard i/n, then at most `limit` of them.
+    """The jobs of shard i/n, and at most `limit` of them.
 
-    A name always falls to the same shard, whatever else is there: shards list the files at different times, and a file
-    that appears between must not move others from one shard to another.
+    The shard of a job depends on its name only. Shards list the files at different times, and a file that appears in
+    between must not move other files to another shard.
+
+    Raises:
+        ConfigError: a shard that is not of the form i/n, or a limit below 1.
     """
     if shard is not None:
         index, count = shard_of(shard)
-        jobs = [job for job in jobs if _lot(job.name) % count == index - 1]
+        jobs = [job for job in jobs if _name_hash(job.name) % count == index - 1]
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit {limit}: at least 1")
     return jobs[:limit]
 
 
-def _lot(name: str) -> int:
+def _name_hash(name: str) -> int:
+    """The first 64 bits of the SHA-256 of a name."""
     return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big")
 
 
+def shard_tag(shard: str | None) -> str:
+    """Suffix for the names of files that every shard has for itself: `-1-of-8` for "1/8", empty for a whole run."""
+    return "" if shard is None else f"-{shard.replace('/', '-of-')}"
+
+
 def shard_of(text: str) -> tuple[int, int]:
-    """(i, n) of "i/n". Raises ConfigError where it is not 1 <= i <= n."""
+    """Parse "i/n" as (i, n). Raises ConfigError unless 1 <= i <= n."""
     index, _, count = text.partition("/")
     if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
         raise ConfigError(f"--shard {text}: write i/n with 1 <= i <= n, such as 2/8")

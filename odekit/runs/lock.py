@@ -1,4 +1,4 @@
-"""One run at a time writes to an output folder; shards of one job (`--shard i/n`) may share it."""
+"""Locks on an output folder: one run at a time; shards of one job (`--shard i/n`) may write to it together."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from filelock import FileLock, Timeout
 
 from odekit.errors import ConfigError
 from odekit.runs.events import events
-
-WHOLE = "run.lock"
+from odekit.runs.inputs import shard_tag
 
 
 def lock_name(shard: str | None) -> str:
-    """The lock file of a whole run, or of one shard of it."""
-    return WHOLE if shard is None else f"run-{shard.replace('/', '-of-')}.lock"
+    """Name of the lock file of a whole run, or of one shard."""
+    return f"run{shard_tag(shard)}.lock"
 
 
 @contextlib.contextmanager
 def locked(out: Path, shard: str | None = None) -> Iterator[None]:
-    """Hold the output folder. The lock is the system's: it ends with the process, however that ends.
+    """Hold the lock of an output folder. The system releases it when the process ends, even if it is killed.
 
     Raises:
-        ConfigError: another run is writing there. The message says which.
+        ConfigError: another run is writing to the folder; the message identifies it.
     """
     path = out / lock_name(shard)
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0.5, poll_interval=0.05)  # `held` holds it for a moment
+        lock.acquire(timeout=0.5, poll_interval=0.05)  # `held` in another process acquires it for a moment
     except Timeout:
         raise ConfigError(busy(path)) from None
     except OSError as error:
         raise ConfigError(f"the output folder {out} cannot be written: {error.strerror or error}") from error
     try:
-        others = out.glob("run-*-of-*.lock") if shard is None else [out / WHOLE, *_otherwise_divided(out, shard)]
+        others = (
+            out.glob("run-*-of-*.lock") if shard is None else [out / lock_name(None), *_other_divisions(out, shard)]
+        )
         for other in others:
             if held(other):
                 raise ConfigError(busy(other))
@@ -48,13 +49,13 @@ def locked(out: Path, shard: str | None = None) -> Iterator[None]:
         lock.release()
 
 
-def _otherwise_divided(out: Path, shard: str) -> list[Path]:
-    """Locks of shards of other numbers: their parts overlap with ours."""
+def _other_divisions(out: Path, shard: str) -> list[Path]:
+    """Locks of shards with a different n in i/n: their inputs overlap with those of this shard."""
     return [path for path in out.glob("run-*-of-*.lock") if not path.stem.endswith(f"-of-{shard.partition('/')[2]}")]
 
 
 def held(path: Path) -> bool:
-    """Whether a living process holds this lock file."""
+    """Whether a running process holds this lock file."""
     if not path.exists():
         return False
     lock = FileLock(path)
@@ -67,10 +68,10 @@ def held(path: Path) -> bool:
 
 
 def busy(path: Path) -> str:
-    """One line about who is writing to the folder of a lock file, as its event log says."""
-    who: dict[str, Any] = {}
+    """Error message for a held lock file; process, host and start time come from the event log."""
+    begin: dict[str, Any] = {}
     with contextlib.suppress(OSError):
-        who = next((e for e in reversed(list(events(path.with_suffix(".jsonl")))) if e["event"] == "begin"), {})
-    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(who.get("time", 0)))
-    said = f" (process {who.get('pid')} on {who.get('host')}, since {since})" if who else ""
-    return f"another run{said} is writing to {path.parent}; wait for it, or choose another folder with -o"
+        begin = next((e for e in reversed(list(events(path.with_suffix(".jsonl")))) if e["event"] == "begin"), {})
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(begin.get("time", 0)))
+    process = f" (process {begin.get('pid')} on {begin.get('host')}, since {since})" if begin else ""
+    return f"another run{process} is writing to {path.parent}; wait for it, or choose another folder with -o"

@@ -1,4 +1,4 @@
-"""Names of results: no two files of a run share one, on whatever disk the results come to lie."""
+"""Unique names for the results of a run, also on file systems that ignore case or the Unicode form of names."""
 
 from __future__ import annotations
 
@@ -10,64 +10,72 @@ from odekit.errors import InputError
 from odekit.runs.inputs import Job
 
 LONGEST = 250
-"""Bytes of a result's name, so that `.json` behind it fits the 255 that file systems take."""
+"""Maximum length of a result's name in bytes: with `.json` it fits into the 255 bytes that file systems allow."""
 
 
-def named(jobs: Iterable[Job], ending: str | None, added: Iterable[str], extras: Iterable[str] = ()) -> list[Job]:
-    """The jobs with their final names.
+def named(jobs: Iterable[Job], suffix: str | None, corrections: Iterable[str], extras: Iterable[str] = ()) -> list[Job]:
+    """The jobs with their final, unique names.
 
     Args:
-        jobs: in order; the first of several that want a name gets it.
-        ending: that of the format asked for; None: each keeps its own.
-        added: endings that writing may put behind a name that lies about its format.
-        extras: what is written beside each result, as NAME.EXTRA.png.
+        jobs: in order; the first job with a name keeps it.
+        suffix: of the output format; None: each result keeps the suffix of its input.
+        corrections: suffixes that `write_result` may append to a name whose suffix does not match its format.
+        extras: names of the pictures written beside each result, as NAME.EXTRA.png.
     """
-    taken = Taken(() if ending else added, extras)
-    found = []
+    taken = Taken(() if suffix else corrections, extras)
+    named_jobs = []
     for job in jobs:
-        name = os.path.splitext(job.name)[0] + ending if ending else job.name
-        claimed = taken.claim(name, job.file)
+        name = os.path.splitext(job.name)[0] + suffix if suffix else job.name
+        unique = taken.claim(name, job.file)
         error = job.error
-        if len(claimed) * 4 > LONGEST and len(os.fsencode(os.path.basename(claimed))) > LONGEST:
+        if len(unique) * 4 > LONGEST and len(os.fsencode(os.path.basename(unique))) > LONGEST:
             error = error or InputError(f"{job.file}: its name is too long for a record beside the result; shorten it")
-        found.append(job if claimed is job.name and error is job.error else Job(job.file, claimed, error, job.link))
-    return found
+        unchanged = unique is job.name and error is job.error
+        named_jobs.append(job if unchanged else Job(job.file, unique, error, job.link))
+    return named_jobs
 
 
 class Taken:
-    """The names given so far, as disks see them that know no upper case or only one form of Unicode."""
+    """The names assigned so far, compared without regard to case and Unicode form.
 
-    def __init__(self, added: Iterable[str], extras: Iterable[str] = ()) -> None:
-        self.added, self.extras = tuple(added), tuple(extras)
+    Args:
+        corrections: suffixes that may be appended to a name later.
+        extras: names of the pictures written beside each result.
+    """
+
+    def __init__(self, corrections: Iterable[str], extras: Iterable[str] = ()) -> None:
+        self.corrections, self.extras = tuple(corrections), tuple(extras)
         self.keys: set[str] = set()
 
     def claim(self, name: str, file: str) -> str:
-        """The name, or where it is taken the input's whole name with the result's ending, as often as it takes."""
-        if not self._take(name):
-            ending = os.path.splitext(name)[1] or "~"
-            name = os.path.join(os.path.dirname(name), os.path.basename(file) + ending)
-            while not self._take(name):
-                name += ending
+        """Assign a unique name: `name`, else the full name of the input plus the suffix, repeated until it is free."""
+        if not self._assign(name):
+            suffix = os.path.splitext(name)[1] or "~"
+            name = os.path.join(os.path.dirname(name), os.path.basename(file) + suffix)
+            while not self._assign(name):
+                name += suffix
         return name
 
-    def _take(self, name: str) -> bool:
-        """Take a name and those of what lies beside it, if all are free (a name that lies keeps its ending in them)."""
-        wanted = [_key(name)]
+    def _assign(self, name: str) -> bool:
+        """Assign a name together with the names of its extras, if all are free; whether they were."""
+        keys = [_key(name)]
+        # If a suffix is appended to correct a name, the old suffix remains in the names of the extras.
         for base in (os.path.splitext(name)[0], name) if self.extras else ():
-            wanted += [_key(f"{base}.{extra}.png") for extra in self.extras]
-        if not all(map(self._free, wanted)):
+            keys += [_key(f"{base}.{extra}.png") for extra in self.extras]
+        if not all(map(self._is_free, keys)):
             return False
-        self.keys.update(wanted)
+        self.keys.update(keys)
         return True
 
-    def _free(self, key: str) -> bool:
+    def _is_free(self, key: str) -> bool:
+        """Whether neither a name nor the name with a suffix appended or removed is taken."""
         keys = self.keys
-        if key in keys or any(key + ending in keys for ending in self.added):
+        if key in keys or any(key + suffix in keys for suffix in self.corrections):
             return False
-        stem, ending = os.path.splitext(key)
-        return ending not in self.added or stem not in keys
+        stem, suffix = os.path.splitext(key)
+        return suffix not in self.corrections or stem not in keys
 
 
 def _key(name: str) -> str:
     key = name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
-    return name if key == name else key  # one string is less than two
+    return name if key == name else key  # sharing one string saves memory

@@ -1,4 +1,4 @@
-"""The files of one run on their way: read ahead by workers, restored in full batches, written by workers."""
+"""The pipeline of a run: workers prefetch inputs, the engine restores full batches, workers write the results."""
 
 from __future__ import annotations
 
@@ -23,125 +23,137 @@ from odekit.runs.summary import Ledger
 from odekit.runs.workers import Workers
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENODEV, errno.ESTALE}
-"""Errors of the whole output folder: every further file would meet them too, so the run ends."""
+"""Error codes that concern the whole output folder: all further files would fail, too, so the run ends."""
+PIXELS = 24_000_000
+"""Maximum number of pixels in a batch, in prefetched inputs, and in results not yet written: one photograph of 24
+megapixels (288 MB as float32), or many small pictures. A larger photograph is processed alone."""
+LIGHT = 1 << 16
+"""Smaller files, in bytes, count as 0 pixels without a look at their header: a file of 24 megapixels in a single
+colour, written by Pillow, is larger."""
 
 
 @dataclass
 class Pipeline:
-    """Keeps the network busy: what is read and what is not yet written are bounded, whatever the number of files."""
+    """Reads, restores and writes the files of a run, with bounded memory for any number of files."""
 
     engine: Engine
     workers: Workers
     ledger: Ledger
     output: Output
     shared: dict[str, Any]
-    """What the records of all files have in common."""
+    """Entries that are the same in all records."""
     max_megapixels: float
+    """Larger pictures are refused."""
     accounted: int = 0
-    """Files restored or failed."""
-    texts: dict[int, str] = field(default_factory=dict)
+    """Number of files restored or failed so far."""
+    shared_texts: dict[int, str] = field(default_factory=dict)
+    """Shared part of the records, by batch size."""
     reading: deque[tuple[Job, Future[Read], int]] = field(default_factory=deque)
+    """Inputs being read, with their numbers of pixels."""
     writing: deque[tuple[Job, Finished, Future[str]]] = field(default_factory=deque)
+    """Results being written."""
 
     def run(self, todo: Sequence[Job], stop: Stop) -> None:
-        """Until the files or the patience end. Raises KeyboardInterrupt at a second Ctrl-C."""
-        self.waiting = PixelBudget(todo)
+        """Process jobs until all are done or a stop is requested. Raises KeyboardInterrupt at a second Ctrl-C."""
+        self.unread = PixelBudget(todo)
         while not stop.asked():
-            batch = self._read()
+            batch = self._next_batch()
             if not batch:
                 break
-            began = time.perf_counter()
+            started = time.perf_counter()
             results = self.engine.run([image for _, (image, _) in batch])
-            stop.took(time.perf_counter() - began)
-            for (job, (_, facts)), result in zip(batch, results, strict=True):
-                self._finish(job, facts, result)
-            del batch, results, result  # else these photographs would stay while the next ones are restored
-            self._written(stop, keep=2 * self.engine.full)
+            stop.took(time.perf_counter() - started)
+            for (job, (_, file_entries)), result in zip(batch, results, strict=True):
+                self._submit_write(job, file_entries, result)
+            del batch, results, result  # free their memory before the next batch is restored
+            self._collect_written(stop, keep=2 * self.engine.full)
             self.ledger.flush()
-        self._written(stop, keep=0)
+        self._collect_written(stop, keep=0)
 
-    def _read(self) -> list[tuple[Job, Read]]:
-        """The next full batch of readable pictures; fewer only at the end."""
+    def _next_batch(self) -> list[tuple[Job, Read]]:
+        """The next full batch of readable pictures; smaller only at the end or if `PIXELS` is reached."""
         batch: list[tuple[Job, Read]] = []
-        held = 0
+        batch_pixels = 0
         full, count = self.engine.full, self.workers.count
-        ahead, few = (2 * full + 2 * count, full + 2 * count) if count else (1, 0)
-        while len(batch) < self.engine.window and held < PIXELS:
-            if len(self.reading) <= few:  # several at a time: they share a message
-                coming = sum(size for *_, size in self.reading)
-                for job, size in self.waiting.next(ahead - len(self.reading), coming):
+        # Prefetch up to `most` inputs, starting again at `least`: inputs requested together share a message.
+        most, least = (2 * full + 2 * count, full + 2 * count) if count else (1, 0)
+        while len(batch) < self.engine.window and batch_pixels < PIXELS:
+            if len(self.reading) <= least:
+                prefetched_pixels = sum(size for *_, size in self.reading)
+                for job, size in self.unread.next(most - len(self.reading), prefetched_pixels):
                     self.reading.append((job, self.workers.submit(read_input, job.file, self.max_megapixels), size))
             if not self.reading:
                 break
             job, future, _ = self.reading.popleft()
             try:
                 batch.append((job, future.result()))
-                held += batch[-1][1][0].pixels[0].size
+                batch_pixels += batch[-1][1][0].pixels[0].size
             except MemoryError:
-                self._failed(job, OdekitError("needs more memory than there is to read; make it smaller"))
-            except Exception as error:  # whatever it is, it is this file's: weeks of work do not end with it
-                self._failed(job, error)
+                self._fail(job, OdekitError("does not fit into memory when it is read; make the picture smaller"))
+            except Exception as error:  # any error of one file must not end a long run
+                self._fail(job, error)
         return batch
 
-    def _finish(self, job: Job, facts: dict[str, Any], result: Result) -> None:
+    def _submit_write(self, job: Job, file_entries: dict[str, Any], result: Result) -> None:
+        """Send a result to the workers to be written, or register its failure."""
         if result.error is not None:
-            self._failed(job, result.error)
+            self._fail(job, result.error)
             return
         stages = result.record["stages"]
         calls = sum(stage.get("calls", 0) for stage in stages)
         seconds = round(sum(stage["seconds"] for stage in stages), 4)
-        own = {"schema": SCHEMA, "input": facts, "calls": calls, "seconds": seconds, "stages": stages}
-        finished = Finished(result.image, own, self._text(result.record["slots"]), result.stages, result.extras)
+        entries = {"schema": SCHEMA, "input": file_entries, "calls": calls, "seconds": seconds, "stages": stages}
+        shared = self._shared_text(result.record["slots"])
+        finished = Finished(result.image, entries, shared, result.stages, result.extras)
         self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.output)))
 
-    def _text(self, slots: int) -> str:
-        if slots not in self.texts:
-            less = {} if slots == self.engine.full else {"memory": f"ran out with {self.engine.full} slots"}
-            self.texts[slots] = shared_text(self.shared | {"slots": slots} | less)
-        return self.texts[slots]
+    def _shared_text(self, slots: int) -> str:
+        """Shared part of the records of results with this batch size."""
+        if slots not in self.shared_texts:
+            memory = {} if slots == self.engine.full else {"memory": f"ran out with {self.engine.full} slots"}
+            self.shared_texts[slots] = shared_text(self.shared | {"slots": slots} | memory)
+        return self.shared_texts[slots]
 
-    def _written(self, stop: Stop, keep: int) -> None:
-        """Account for results that are on the disk; wait for them until at most `keep` are under way."""
-        while self.writing and (len(self.writing) > keep or self.writing[0][2].done() or self._unwritten() > PIXELS):
+    def _collect_written(self, stop: Stop, keep: int) -> None:
+        """Register written results; wait until at most `keep` results and `PIXELS` pixels are still being written."""
+        while self.writing and (
+            len(self.writing) > keep or self.writing[0][2].done() or self._unwritten_pixels() > PIXELS
+        ):
             job, finished, future = self.writing.popleft()
             try:
                 name = future.result()
             except OSError as error:
-                said = error.strerror or error
-                if error.errno in UNWRITABLE:  # the file is left, not failed: a resume restores it
-                    stop.reason = f"{self.output.folder} cannot be written: {said}"
+                reason = error.strerror or error
+                if error.errno in UNWRITABLE:  # the file counts as left, not as failed: a resume restores it
+                    stop.reason = f"{self.output.folder} cannot be written: {reason}"
                 else:
-                    self._failed(job, OdekitError(f"{self.output.folder / job.name}: cannot be written: {said}"))
+                    self._fail(job, OdekitError(f"{self.output.folder / job.name}: cannot be written: {reason}"))
             except Exception as error:
-                self._failed(job, error)
+                self._fail(job, error)
             else:
                 self.ledger.restored(job, name, finished.own["calls"], finished.own["seconds"])
                 self.accounted += 1
 
-    def _unwritten(self) -> int:
-        """Pixels of the results that are under way."""
+    def _unwritten_pixels(self) -> int:
+        """Number of pixels of the results being written."""
         return sum(finished.image.pixels[0].size for _, finished, _ in self.writing)
 
-    def _failed(self, job: Job, error: Exception) -> None:
+    def _fail(self, job: Job, error: Exception) -> None:
         self.ledger.failed(job, error)
         self.accounted += 1
 
 
-PIXELS = 24_000_000
-"""Of one batch, of what is read ahead, and of what is not yet written: one photograph of 24 megapixels (288 MB as
-float32), or many small pictures. A larger photograph goes alone."""
-LIGHT = 1 << 16
-"""Files of fewer bytes are not looked into: what Pillow writes of 24 megapixels of one colour is larger."""
-
-
 class PixelBudget:
-    """The files that are still to be read, in order."""
+    """The jobs that are still to be read, in order; handed out in groups of limited size."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self.jobs = deque(jobs)
 
     def next(self, count: int, held: int) -> Iterator[tuple[Job, int]]:
-        """At most `count` jobs with their pixels, while they fit beside `held` pixels; beside 0, at least one."""
+        """At most `count` jobs with their numbers of pixels, as many as fit into `PIXELS` together with `held` pixels.
+
+        If `held` is 0, at least one job is returned.
+        """
         while count > 0 and self.jobs:
             size = pixel_count(self.jobs[0].file)
             if held and held + size > PIXELS:
@@ -151,14 +163,14 @@ class PixelBudget:
 
 
 def pixel_count(file: str) -> int:
-    """Width times height by the file's header; 0 for small files, and for those that reading will refuse."""
+    """Width times height from the header of a file; 0 for small files and for files that cannot be read."""
     try:
         if os.stat(file).st_size < LIGHT:
             return 0
         import PIL.Image
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of bombs: reading refuses them by their size
+            warnings.simplefilter("ignore")  # decompression bombs: `read_input` refuses them by their size
             with PIL.Image.open(file) as picture:
                 return int(picture.width * picture.height)
     except Exception:

@@ -1,4 +1,4 @@
-"""The JSON written beside each result: enough to make the picture again, and to prove that it is done."""
+"""The JSON record written beside each result: it documents how the result was computed, and `--resume` relies on it."""
 
 from __future__ import annotations
 
@@ -15,43 +15,44 @@ from odekit.core.files import ESCAPED
 from odekit.core.version import __version__
 
 SCHEMA = 1
-_SHARED = b',\n "chain": '
-"""Where, in what `record_text` gives, the part begins that the files of a run share."""
+"""Version of the record format."""
+SHARED_START = b',\n "chain": '
+"""Start of the part of a record that is the same for all files of a run; see `record_text`."""
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    found = {"odekit": __version__, "python": platform.python_version()}
+    """Versions of odekit, Python and the libraries that results depend on; "absent" if not installed."""
+    numbers = {"odekit": __version__, "python": platform.python_version()}
     for name in ("torch", "numpy", "pillow", "diffusers"):
         try:
-            found[name] = importlib.metadata.version(name)
+            numbers[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
+            numbers[name] = "absent"
+    return numbers
 
 
 def file_facts(path: Path, digest: str | None = None) -> dict[str, Any]:
-    """Name, size, time and SHA-256 of a file; `digest` where it is known."""
+    """Path, size, modification time and SHA-256 of a file; the file is not read if `digest` is given."""
     stat = path.stat()
     sha = digest or hashlib.sha256(path.read_bytes()).hexdigest()
     return {"path": str(path), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha}
 
 
 def record_path(target: Path) -> Path:
-    """Where the record of a result lies: its name with `.json` behind it."""
+    """Path of the record of a result: the name of the result followed by `.json`."""
     return target.with_name(target.name + ".json")
 
 
 def shared_text(settings: Mapping[str, Any]) -> str:
-    """The part of a record that all files of a run have in common, rendered once."""
+    """The part of a record that is the same for all files of a run, rendered once."""
     return json.dumps(settings, indent=1, ensure_ascii=False, allow_nan=False).partition("{")[2]
 
 
-def record_text(own: Mapping[str, Any], shared: str) -> bytes:
-    """A whole record: what is this file's own, a line each, then what the run's files share."""
-    lines = "".join(f" {json.dumps(key)}: {_compact(value)},\n" for key, value in own.items())
+def record_text(entries: Mapping[str, Any], shared: str) -> bytes:
+    """A whole record: the entries of one file, one per line, followed by the `shared_text` of the run."""
+    lines = "".join(f" {json.dumps(key)}: {_to_json(value)},\n" for key, value in entries.items())
     return f"{{\n{lines.rstrip()}{shared}\n".encode(errors=ESCAPED)
 
 
-_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode

@@ -1,4 +1,4 @@
-"""One picture with the default chain: `odekit.restore`."""
+"""`odekit.restore`: restore one picture with the default chain."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from odekit.parts.installed import catalog
 def restore(picture: Image | str | Path, *, seed: int = 0, device: str = "auto") -> Image:
     """Restore one picture with the default chain.
 
-    An aligned face (square within 5 %, and no whole photograph, see `odekit.parts.faces.is_aligned`) goes through
-    `odedit-plus`, anything else through `photo`.
+    The chain is `odedit-plus` for an aligned face (square within 5 %, and not a whole photograph, see
+    `odekit.parts.faces.is_aligned`), and `photo` for all other pictures.
 
     Args:
         picture: an `Image`, or the path of a file.
         seed: of the noise.
         device: auto, cpu, cuda, cuda:N or mps.
+
+    Raises:
+        InputError: the picture cannot be read.
     """
     image = picture if isinstance(picture, Image) else read(picture)
     check = AlignedFaceCheck(Toolbox(catalog(), "cpu", "float32"))

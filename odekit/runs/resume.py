@@ -1,4 +1,4 @@
-"""Whether a stored chain is the one at hand, and where not, in what it differs."""
+"""Resume: decide from the records in an output folder which inputs are complete, and compare stored chains."""
 
 from __future__ import annotations
 
@@ -11,50 +11,44 @@ from typing import Any
 from odekit.chains import document
 from odekit.chains.chain import Chain
 from odekit.plugins.catalog import Catalog
-from odekit.runs.record import _SHARED, SCHEMA, file_facts
-
-
-def proves_done(record: Any, settings: Mapping[str, Any], source: str, folder: str) -> bool:
-    """A record proves a file done when settings, input and output are as recorded."""
-    try:
-        if any(record[key] != value for key, value in settings.items()):
-            return False
-    except (KeyError, TypeError):
-        return False
-    return as_recorded(record, source, folder)
+from odekit.runs.record import SCHEMA, SHARED_START, file_facts
 
 
 def as_recorded(record: Any, source: str, folder: str) -> bool:
-    """Input and output are as recorded.
+    """Whether input and output are as recorded.
 
-    Sizes and the input's time are compared; where only the time differs, the input's SHA-256. The output lies in
-    `folder` under the record's name for it: a file whose name lies about its format gets a true ending.
+    Compares sizes and the modification time of the input; if only the time differs, the SHA-256 of the input. The name
+    of the output in `folder` is taken from the record, because a file with the wrong suffix gets a second one.
     """
     try:
         if record["schema"] != SCHEMA:
             return False
-        given, made = record["input"], record["output"]
+        recorded, output = record["input"], record["output"]
         stat = os.stat(source)
-        if stat.st_size != given["bytes"]:
+        if stat.st_size != recorded["bytes"]:
             return False
-        if os.stat(os.path.join(folder, os.path.basename(made["path"]))).st_size != made["bytes"]:
+        if os.stat(os.path.join(folder, os.path.basename(output["path"]))).st_size != output["bytes"]:
             return False
-        return bool(stat.st_mtime_ns == given["mtime_ns"] or file_facts(Path(source))["sha256"] == given["sha256"])
+        same_time = stat.st_mtime_ns == recorded["mtime_ns"]
+        return bool(same_time or file_facts(Path(source))["sha256"] == recorded["sha256"])
     except (OSError, KeyError, TypeError, ValueError):
         return False
 
 
 class Proofs:
-    """Asks the records of a folder what is done. What the files of a run share is read and judged once."""
+    """Decides from records which files are complete. The part that records share is parsed and compared only once.
+
+    Args:
+        agrees: whether a record has the settings of this run.
+    """
 
     def __init__(self, agrees: Callable[[Mapping[str, Any]], bool]) -> None:
         self.agrees = agrees
-        """Whether a record's settings are those of this run."""
         self.agreed: set[bytes] = set()
-        """Shared parts that are."""
+        """Shared parts of records that have the settings of this run."""
 
     def done(self, target: str, source: str) -> bool:
-        """Whether the record of `target` proves that it was made of `source` with these settings."""
+        """Whether the record of `target` shows that it was restored from `source` with the settings of this run."""
         try:
             file = os.open(f"{target}.json", os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -65,20 +59,20 @@ class Proofs:
                 os.close(file)
         except OSError:
             return False
-        own, _, shared = data.partition(_SHARED)
-        record = parsed(own + b"}") if shared in self.agreed else None
-        if not isinstance(record, dict):  # a part of the run's that was not met before, or a record that others wrote
+        head, _, shared = data.partition(SHARED_START)
+        record = parsed(head + b"}") if shared in self.agreed else None
+        if not isinstance(record, dict):  # a new shared part, or a record in another format
             record = parsed(data)
             if not isinstance(record, dict) or not self.agrees(record):
                 return False
-            head = parsed(own + b"}")
-            if shared and isinstance(head, dict) and all(record[key] == value for key, value in head.items()):
+            entries = parsed(head + b"}")
+            if shared and isinstance(entries, dict) and all(record[key] == value for key, value in entries.items()):
                 self.agreed.add(shared)
         return as_recorded(record, source, os.path.dirname(target))
 
 
 def parsed(data: bytes) -> Any:
-    """JSON, or None where it is none."""
+    """Parse JSON; None if it is not valid."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
@@ -86,26 +80,27 @@ def parsed(data: bytes) -> Any:
 
 
 def with_defaults(stored: Any, parts: Catalog) -> Any:
-    """A chain's tree with the defaults of options that did not exist when it was stored; anything else as it is."""
+    """A stored chain with the defaults of options that were added since; unchanged if it is not a valid chain."""
     try:
         return Chain.from_document(document.Document(stored, "", {}), (), parts).tree()
-    except Exception:  # a record holds whatever somebody wrote there
+    except Exception:  # a record may contain anything
         return stored
 
 
-def first_difference(there: Any, now: Any, path: str = "") -> str:
-    """The first difference of two trees in words; empty where there is none."""
-    if isinstance(there, dict) and isinstance(now, dict):
-        for key in [*now, *(key for key in there if key not in now)]:
-            below = f"{path}.{key}".lstrip(".") if key != "chain" else path
-            if found := first_difference(there.get(key), now.get(key), below):
-                return found
+def first_difference(stored: Any, current: Any, path: str = "") -> str:
+    """The first difference of two chains, as text; empty if they are equal."""
+    if isinstance(stored, dict) and isinstance(current, dict):
+        for key in [*current, *(key for key in stored if key not in current)]:
+            key_path = f"{path}.{key}".lstrip(".") if key != "chain" else path
+            if difference := first_difference(stored.get(key), current.get(key), key_path):
+                return difference
         return ""
-    if isinstance(there, list) and isinstance(now, list) and len(there) == len(now):
-        return next((found for a, b in zip(there, now, strict=True) if (found := first_difference(a, b, path))), "")
-    return "" if there == now else f"{path or 'it'} is {_short(there)} there and {_short(now)} now"
+    if isinstance(stored, list) and isinstance(current, list) and len(stored) == len(current):
+        differences = (first_difference(a, b, path) for a, b in zip(stored, current, strict=True))
+        return next(filter(None, differences), "")
+    return "" if stored == current else f"{path or 'it'} was {_shorten(stored)} and is now {_shorten(current)}"
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = "absent" if value is None else str(value)
     return text if len(text) <= 60 else text[:57] + "..."

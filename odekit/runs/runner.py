@@ -1,4 +1,4 @@
-"""Runs a chain over files into one folder, resumes, and accounts for every file."""
+"""The runner applies a chain to files: it lists the jobs, resumes earlier runs, and writes results to one folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from odekit.parts.stages.options import Save
 from odekit.runs.engine import Engine
 from odekit.runs.events import EventLog, log_name
 from odekit.runs.files import Output
-from odekit.runs.inputs import Job, collect, part_of, replaced
+from odekit.runs.inputs import Job, collect, part_of, replaced, shard_tag
 from odekit.runs.lock import locked
 from odekit.runs.output_names import named
 from odekit.runs.pipeline import Pipeline
@@ -34,11 +34,17 @@ from odekit.runs.summary import Ledger, Progress, RunOptions, Summary
 from odekit.runs.workers import Workers
 
 PARALLEL_FROM = 32
-"""Files from which processes for reading and writing pay, where their number is left to us."""
+"""Number of files from which worker processes are used by default."""
 
 
 class Runner:
-    """One run of a chain into one output folder."""
+    """One run of a chain into one output folder.
+
+    Args:
+        chain: to be applied.
+        options: of the run.
+        progress: receives the progress.
+    """
 
     def __init__(self, chain: Chain, options: RunOptions, progress: Progress) -> None:
         self.chain = chain
@@ -48,7 +54,7 @@ class Runner:
         last = chain.spec.items[-1].options
         self.save = last if isinstance(last, Save) else Save()
         self.summary = Summary(self.out)
-        self.tag = "" if options.shard is None else f"-{options.shard.replace('/', '-of-')}"
+        self.tag = shard_tag(options.shard)
         scratch = self.out / f".odekit-tmp{self.tag}"
         self.output = Output(self.out, scratch, self.save.format, self.save.quality, self.save.keep_metadata)
 
@@ -58,33 +64,39 @@ class Runner:
         Raises:
             ConfigError: no inputs, or an output that would replace an input.
         """
-        return part_of(self._all(inputs), self.options.shard, self.options.limit)
+        return part_of(self._all_jobs(inputs), self.options.shard, self.options.limit)
 
-    def _all(self, inputs: Sequence[str | Path]) -> list[Job]:
-        asked = None if self.save.format == "same" else io.endings(self.save.format.upper())[0]
+    def _all_jobs(self, inputs: Sequence[str | Path]) -> list[Job]:
+        """The jobs of all shards."""
+        suffix = None if self.save.format == "same" else io.endings(self.save.format.upper())[0]
         extras = [
             name
             for item in self.chain.spec.items
             if isinstance(item.options, HasExtras)
             for name in item.options.extras
         ]
-        jobs = named(collect(inputs, self.out, io.SUFFIXES), asked, io.USUAL, extras)
-        bad = replaced(jobs, self.out)
-        if bad is not None:
-            raise ConfigError(f"the result of {bad.file} would replace an input; choose another folder with -o")
+        jobs = named(collect(inputs, self.out, io.SUFFIXES), suffix, io.USUAL, extras)
+        conflict = replaced(jobs, self.out)
+        if conflict is not None:
+            raise ConfigError(f"the result of {conflict.file} would replace an input; choose another folder with -o")
         return jobs
 
     def run(self, inputs: Sequence[str | Path]) -> Summary:
-        """Restore everything. Failures are listed in OUT/failures.json and in the summary; they stop nothing."""
-        began = time.perf_counter()
+        """Restore all inputs. Failures are listed in OUT/failures.json and in the summary; they do not end the run.
+
+        Raises:
+            ConfigError: no inputs, an output folder that is in use or not writable, or other settings than its earlier
+                runs.
+        """
+        started = time.perf_counter()
         stop = Stop(self.options.time_limit, self.progress.say)
-        every = self._all(inputs)
-        jobs = part_of(every, self.options.shard, self.options.limit)
-        self._prepare()
-        with locked(self.out, self.options.shard), self._scratch():
-            settings, machine = self._settings(len(every if self.options.shard else jobs))
+        all_jobs = self._all_jobs(inputs)
+        jobs = part_of(all_jobs, self.options.shard, self.options.limit)
+        self._create_output_folder()
+        with locked(self.out, self.options.shard), self._temporary_folder():
+            settings, machine = self._settings(len(all_jobs if self.options.shard else jobs))
             self.summary.settings = machine
-            todo = self._todo(jobs, settings)
+            todo = self._select(jobs, settings)
             session = self._open(todo, settings, machine)
             ledger = Ledger(self.summary, self.progress, EventLog(self.out / log_name(self.options.shard)))
             ledger.log.add(
@@ -95,19 +107,23 @@ class Runner:
                 if job.error is not None:
                     ledger.failed(job, job.error)
             todo = [job for job in todo if job.error is None]
-            flow = None
+            pipeline = None
             try:
                 if session is not None:
                     shared = settings | machine | {"weights": session.weights(), "versions": versions()}
-                    flow = self._flow(session, ledger, shared, len(todo))
-                    self._work(flow, todo, stop)
+                    pipeline = self._make_pipeline(session, ledger, shared, len(todo))
+                    self._restore(pipeline, todo, stop)
             finally:
-                ledger.close(len(todo) - (flow.accounted if flow else 0), self.out / f"failures{self.tag}.json")
-        self.summary.seconds = time.perf_counter() - began
+                left = len(todo) - (pipeline.accounted if pipeline else 0)
+                ledger.close(left, self.out / f"failures{self.tag}.json")
+        self.summary.seconds = time.perf_counter() - started
         return self.summary
 
     def _open(self, todo: list[Job], settings: dict[str, Any], machine: dict[str, Any]) -> Session | None:
-        """The networks, ready to run: whatever they lack shows before a picture is read. None: nothing to do."""
+        """Open the chain, so that errors in its weights occur before a picture is read; None if nothing is left to do.
+
+        Writes run.json.
+        """
         count, plan = sum(job.error is None for job in todo), self.chain.plan()
         self.progress.begin(len(todo), None if plan.calls is None else plan.calls * -(-count // machine["slots"]))
         if not count:
@@ -116,109 +132,132 @@ class Runner:
 
         torch.set_num_threads(machine["threads"])
         session = self.chain.open(
-            seed=settings["seed"], keep_stages=self.options.keep_stages, tell=self.progress.calls,
+            seed=settings["seed"], keep_stages=self.options.keep_stages, on_calls=self.progress.calls,
             execution=Execution(resolve_device(machine["device"]), machine["precision"], machine["slots"]),
         )  # fmt: skip
         write_json(self.out / "run.json", {"schema": SCHEMA} | settings | machine | {"versions": versions()})
         return session
 
-    def _flow(self, session: Session, ledger: Ledger, shared: dict[str, Any], count: int) -> Pipeline:
+    def _make_pipeline(self, session: Session, ledger: Ledger, shared: dict[str, Any], count: int) -> Pipeline:
         workers = self.options.workers
         if workers is None:
             workers = min(4, os.cpu_count() or 1) if count >= PARALLEL_FROM else 0
         engine = Engine(session, self.progress.say)
         return Pipeline(engine, Workers(workers), ledger, self.output, shared, self.options.max_megapixels)
 
-    def _work(self, flow: Pipeline, todo: list[Job], stop: Stop) -> None:
-        """Restore until all is done or the run is asked to stop."""
+    def _restore(self, pipeline: Pipeline, todo: list[Job], stop: Stop) -> None:
+        """Run the pipeline until all jobs are done or the run is stopped."""
         try:
             with stop:
-                flow.run(todo, stop)
+                pipeline.run(todo, stop)
         except KeyboardInterrupt:
             stop.reason = "interrupted"
         finally:
-            flow.workers.close()
+            pipeline.workers.close()
             self.summary.stopped = stop.reason
-            self.summary.fill, self.summary.busy = flow.engine.fill, flow.engine.busy
+            self.summary.fill, self.summary.busy = pipeline.engine.fill, pipeline.engine.busy
 
-    def _prepare(self) -> None:
+    def _create_output_folder(self) -> None:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"the output folder {self.out} cannot be written: {error.strerror}") from error
 
     @contextlib.contextmanager
-    def _scratch(self) -> Iterator[None]:
-        """A folder for temporary files, cleared of what a killed run left."""
-        for left in [self.output.scratch] if self.tag else self.out.glob(".odekit-tmp*"):  # a whole run excludes shards
-            shutil.rmtree(left, ignore_errors=True)
-        self.output.scratch.mkdir(exist_ok=True)  # a worker of the killed run may have been in the middle of a file
+    def _temporary_folder(self) -> Iterator[None]:
+        """Create the folder for temporary files, after removing those of killed runs; remove it at the end."""
+        # A run without shards holds the folder alone, so it may remove those of shards, too.
+        for folder in [self.output.scratch] if self.tag else self.out.glob(".odekit-tmp*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.output.scratch.mkdir(exist_ok=True)  # it may still exist if a worker of a killed run is writing to it
         try:
             yield
         finally:
             shutil.rmtree(self.output.scratch, ignore_errors=True)
 
     def pending(self, inputs: Sequence[str | Path]) -> list[Job]:
-        """The jobs that a run would take up now; `summary.skipped` holds what is done. Writes nothing.
+        """The jobs that a run would process; `summary.skipped` lists the completed ones. Writes nothing.
 
         Raises:
-            ConfigError: as `run` would.
+            ConfigError: like `run`.
         """
-        return self._todo(self.jobs(inputs), self._asked()[0])
+        return self._select(self.jobs(inputs), self._requested_settings()[0])
 
-    def _asked(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """Chain and seed; and what the folder's `run.json` says, where the run goes on with it."""
+    def _requested_settings(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """(chain and seed of this run; content of the folder's run.json if it is resumed, else None).
+
+        Raises:
+            ConfigError: the folder was written with another chain or seed.
+        """
         seed = self.chain.spec.seed if self.options.seed is None else self.options.seed
         settings: dict[str, Any] = {"chain": self.chain.tree(), "seed": seed}
         stored = read_json(self.out / "run.json") if self.options.resume else None
         if not isinstance(stored, dict):
             return settings, None
         chain = with_defaults(stored.get("chain"), self.chain.parts)
-        for key, there in (("chain", chain), ("seed", stored.get("seed"))):
-            if there != settings[key]:
-                said = first_difference(there, settings[key])
-                reason = f"{self.out} was made with another {key} ({said}); resume with that, or choose another folder"
-                raise ConfigError(reason)
+        for key, stored_value in (("chain", chain), ("seed", stored.get("seed"))):
+            if stored_value != settings[key]:
+                difference = first_difference(stored_value, settings[key])
+                raise ConfigError(
+                    f"{self.out} was written with another {key} ({difference}); "
+                    f"resume with that {key}, or choose another folder"
+                )
         return settings, stored
 
-    def _agrees(self, record: Mapping[str, Any], settings: dict[str, Any]) -> bool:
+    def _matches(self, record: Mapping[str, Any], settings: dict[str, Any]) -> bool:
+        """Whether a record has the chain and the seed of this run."""
         chain = record.get("chain")
         if record.get("seed") != settings["seed"]:
             return False
         return bool(chain == settings["chain"] or with_defaults(chain, self.chain.parts) == settings["chain"])
 
     def _settings(self, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What results depend on: (chain and seed; device, precision, slots and threads)."""
+        """Everything that results depend on: (chain and seed; device, precision, batch size and threads).
+
+        Args:
+            count: number of images in the job.
+        """
         options = self.options
-        settings, stored = self._asked()
+        settings, stored = self._requested_settings()
         if stored is not None:
-            return settings, self._kept(stored)
+            return settings, self._stored_machine(stored)
         import torch
 
-        run = self.chain.execution(count, options.device, options.precision, options.batch_size)
+        execution = self.chain.execution(count, options.device, options.precision, options.batch_size)
         return settings, {
-            "device": run.device, "precision": run.precision, "slots": run.batch_size,
+            "device": execution.device, "precision": execution.precision, "slots": execution.batch_size,
             "threads": torch.get_num_threads(),
         }  # fmt: skip
 
-    def _kept(self, stored: dict[str, Any]) -> dict[str, Any]:
-        """Device, precision, slots and threads of the run that began the folder; another card of its kind will do."""
+    def _stored_machine(self, stored: dict[str, Any]) -> dict[str, Any]:
+        """Device, precision, batch size and threads of the first run in the folder; another GPU may replace its GPU.
+
+        Raises:
+            ConfigError: this run requests other values.
+        """
         machine = {key: stored[key] for key in ("device", "precision", "slots", "threads")}
         options = self.options
         if options.device != "auto" and options.device.partition(":")[0] == machine["device"].partition(":")[0]:
             machine["device"] = options.device
-        for key, name, asked in (
+        for key, name, requested in (
             ("device", "device", None if options.device == "auto" else options.device),
             ("precision", "precision", None if options.precision == "auto" else options.precision),
             ("slots", "batch-size", None if options.batch_size == "auto" else options.batch_size),
         ):
-            if asked not in (None, machine[key]):
-                raise ConfigError(f"{self.out} was made with --{name} {machine[key]}; resume with that or without")
+            if requested not in (None, machine[key]):
+                raise ConfigError(
+                    f"{self.out} was written with --{name} {machine[key]}; resume with this value, or omit --{name}"
+                )
         return machine
 
-    def _todo(self, jobs: list[Job], settings: dict[str, Any]) -> list[Job]:
+    def _select(self, jobs: list[Job], settings: dict[str, Any]) -> list[Job]:
+        """The jobs to be done; those that are complete according to their records go to `summary.skipped`.
+
+        Raises:
+            ConfigError: a result exists, and neither --resume nor --overwrite is set.
+        """
         todo, folder = [], os.path.join(self.out, "")
-        proofs = Proofs(lambda record: self._agrees(record, settings)) if self.options.resume else None
+        proofs = Proofs(lambda record: self._matches(record, settings)) if self.options.resume else None
         for job in jobs:
             if job.error is not None:
                 todo.append(job)
@@ -226,7 +265,7 @@ class Runner:
                 self.summary.skipped.append(job.name)
             elif not (self.options.overwrite or self.options.resume) and os.path.exists(folder + job.name):
                 raise ConfigError(
-                    f"{folder}{job.name} exists; --resume goes on with what is missing, --overwrite restores all again"
+                    f"{folder}{job.name} exists; use --resume to continue, or --overwrite to restore everything again"
                 )
             else:
                 todo.append(job)

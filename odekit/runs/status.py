@@ -1,4 +1,4 @@
-"""What the event logs of an output folder say of its runs, living or dead."""
+"""State of the runs in an output folder, from their event logs and locks."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ class Run:
 
     name: str
     state: str
-    """`running`; `finished`, `interrupted`, ... as its log ends; `died` where the log has no end."""
+    """`running`; `finished`, `interrupted` etc. from the last event; `died` if the log has no end."""
     inputs: int
     done: int
-    """Inputs restored, by this run or before."""
+    """Inputs restored by this run or an earlier one."""
     failed: int
     left: int
     rate: float | None
-    """Files a second since the run began; None before the first."""
+    """Files per second since the start of the run; None before the first file."""
     ends: str
-    """When a running one will end at this rate, in local time."""
+    """Estimated end of a running run at this rate, in local time; else empty."""
     last: str
-    """Time of the last event."""
+    """Local time of the last event."""
 
     def tree(self) -> dict[str, Any]:
-        """Plain data."""
+        """The run as plain data, for --json."""
         return asdict(self)
 
 
 def runs(out: Path) -> list[Run]:
-    """The latest run of each log in the folder.
+    """The latest run of each event log in the folder.
 
     Raises:
-        InputError: no run ever wrote there.
+        InputError: no run has written to the folder.
     """
     logs = sorted(out.glob("run*.jsonl"))
-    found = [run for run in map(latest, logs) if run is not None]
-    if not found:
+    latest_runs = [run for run in map(latest, logs) if run is not None]
+    if not latest_runs:
         raise InputError(f"{out}: no run has written here (there is no run.jsonl); name the folder given to -o")
-    return found
+    return latest_runs
 
 
 def latest(log: Path) -> Run | None:
-    """The last run in an event log; None where it holds none."""
+    """The latest run in an event log; None if it contains none."""
     begin: dict[str, Any] = {}
     last: dict[str, Any] = {}
     restored = failed = 0
@@ -62,17 +62,17 @@ def latest(log: Path) -> Run | None:
         failed += event["event"] == "failed"
     if not begin:
         return None
-    living = held(log.with_suffix(".lock"))
-    ended = str(last.get("reason", "finished")) if last["event"] == "end" else ""
+    alive = held(log.with_suffix(".lock"))
+    end_reason = str(last.get("reason", "finished")) if last["event"] == "end" else ""
     inputs, done = int(begin.get("inputs", 0)), int(begin.get("done", 0)) + restored
     left = max(0, inputs - done - failed)
-    spent = float(last["time"]) - float(begin["time"])
-    rate = (restored + failed) / spent if restored + failed and spent > 0 else None
-    ends = clock(float(last["time"]) + left / rate) if living and rate and not ended else ""
-    state = ended or ("running" if living else "died")
+    elapsed = float(last["time"]) - float(begin["time"])
+    rate = (restored + failed) / elapsed if restored + failed and elapsed > 0 else None
+    ends = clock(float(last["time"]) + left / rate) if alive and rate and not end_reason else ""
+    state = end_reason or ("running" if alive else "died")
     return Run(log.stem, state, inputs, done, failed, left, rate, ends, clock(float(last["time"])))
 
 
-def clock(when: float) -> str:
-    """A time in local time, to the second."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+def clock(seconds: float) -> str:
+    """Seconds since 1970 as local date and time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

@@ -1,4 +1,4 @@
-"""When a run ends before its end: Ctrl-C, a scheduler's SIGTERM, a time limit."""
+"""Stop requests: Ctrl-C, SIGTERM from a scheduler, and time limits."""
 
 from __future__ import annotations
 
@@ -18,22 +18,29 @@ INTERRUPTED, TERMINATED, TIME = "interrupted", "terminated", "time limit"
 
 
 class Stop:
-    """Asked for after each batch. The first signal lets the batch finish, the second stops at once.
+    """A stop request, checked after each batch. After the first signal the batch finishes; the second stops at once.
 
-    A context: inside it, SIGINT and SIGTERM are ours (in the main thread; elsewhere nothing changes).
+    As a context manager it handles SIGINT and SIGTERM in the main thread; in other threads it changes nothing.
+
+    Args:
+        limit: time limit in seconds from now.
+        say: receives messages for the user.
     """
 
     def __init__(self, limit: float | None = None, say: Callable[[str], None] = lambda text: None) -> None:
         self.reason = ""
+        """Why the run stops; empty: no request."""
         self.say = say
         self.deadline = None if limit is None else time.monotonic() + limit
         self.longest = 0.0
+        """Seconds of the longest batch so far."""
         self.handlers: dict[int, Any] = {}
+        """Previous signal handlers."""
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self.handlers[number] = signal.signal(number, self._signalled)
+                self.handlers[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -42,28 +49,28 @@ class Stop:
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
 
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.reason:
             raise KeyboardInterrupt
         self.reason = INTERRUPTED if number == signal.SIGINT else TERMINATED
-        self.say("finishing the batch at work; Ctrl-C again stops at once")
+        self.say("finishing the current batch; press Ctrl-C again to stop at once")
 
     def took(self, seconds: float) -> None:
-        """A batch took this long; another one may."""
+        """Register the time that a batch took, as an estimate for the next one."""
         self.longest = max(self.longest, seconds)
 
     def asked(self) -> bool:
-        """Whether the run ends here. With a time limit: whether another batch would end too late."""
+        """Whether to stop now: after a signal, or if another batch would exceed the time limit."""
         if not self.reason and self.deadline is not None and time.monotonic() + self.longest > self.deadline:
             self.reason = TIME
         return bool(self.reason)
 
 
 def seconds_of(text: str) -> float:
-    """A length of time: "90" or "90s", "30m", "2h", "1d", or "1:30:00".
+    """Parse a duration into seconds: "90" or "90s", "30m", "2h", "1d", or "1:30:00".
 
     Raises:
-        ConfigError: none of these, or not above 0.
+        ConfigError: another form, or not above 0.
     """
     units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
     plain = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
@@ -74,34 +81,37 @@ def seconds_of(text: str) -> float:
     elif clock:
         seconds = int(clock[1]) * 3600 + int(clock[2]) * 60 + int(clock[3])
     if seconds <= 0:
-        raise ConfigError(f"--time-limit {text}: write a length of time such as 90s, 30m, 2h or 1:30:00")
+        raise ConfigError(f"--time-limit {text}: write a duration such as 90s, 30m, 2h or 1:30:00")
     return seconds
 
 
 @dataclass
 class Asked:
-    """Whether someone asked to stop."""
+    """Whether a stop was requested."""
 
     stop: bool = False
 
 
 @contextmanager
 def flag(active: bool = True) -> Iterator[Asked]:
-    """Watch for both signals; a second one acts at once. Does nothing outside the main thread or where not `active`."""
-    asked = Asked()
+    """Set `stop` at SIGINT or SIGTERM; a second signal has its usual effect.
+
+    Does nothing outside the main thread, or if not `active`.
+    """
+    request = Asked()
     if not active or threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield request
         return
 
-    def note(number: int, frame: FrameType | None) -> None:
-        asked.stop = True
-        signal.signal(number, before[signal.Signals(number)])
+    def handle(number: int, frame: FrameType | None) -> None:
+        request.stop = True
+        signal.signal(number, previous[signal.Signals(number)])
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in previous:
+        signal.signal(number, handle)
     try:
-        yield asked
+        yield request
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Who keeps the books of a run: every input is restored, failed, done before, or left."""
+"""Options, progress and summary of a run: every input is restored, failed, skipped (done before) or left."""
 
 from __future__ import annotations
 
@@ -17,110 +17,58 @@ if TYPE_CHECKING:
     from odekit.chains.tuning.batch_size import BatchSize
 
 
-class Ledger:
-    """Writes down what became of each file: in the summary, in the event log and on the progress bar."""
-
-    def __init__(self, summary: Summary, progress: Progress, log: EventLog) -> None:
-        self.summary = summary
-        self.progress = progress
-        self.log = log
-
-    def restored(self, job: Job, name: str, calls: int, seconds: float) -> None:
-        """The result and its record are on the disk."""
-        self.summary.restored.append(name)
-        self.summary.calls_per_image = max(self.summary.calls_per_image, calls)
-        self.progress.images(1)
-        self.log.add("restored", input=job.file, output=name, calls=calls, seconds=seconds)
-
-    def failed(self, job: Job, error: Exception) -> None:
-        """The file could not be restored: one line that names it and says why."""
-        text = str(error) if isinstance(error, OdekitError) else f"{type(error).__name__}: {error}"
-        text = " ".join((text if job.file in text else f"{job.file}: {text}").split())
-        self.summary.failed.append({"input": job.file, "error": text})
-        self.progress.images(1)
-        self.log.add("failed", input=job.file, error=text)
-
-    def flush(self) -> None:
-        """Let others see the log as it is now."""
-        with contextlib.suppress(OSError):  # a full disk is noticed where results are written
-            self.log.flush()
-
-    def close(self, left: int, path: Path) -> None:
-        """The run ends with this many files left; failures are listed at `path`, which goes where there are none."""
-        self.summary.left = left
-        self.log.add("end", reason=self.summary.stopped or "finished", left=left)
-        with contextlib.suppress(OSError):  # the summary has them too
-            self.log.close()
-        with contextlib.suppress(OSError):
-            rows: list[dict[str, Any]] = list(self.summary.failed)
-            if rows:
-                write_json(path, rows)
-            else:
-                path.unlink(missing_ok=True)
-
-
-class Progress(Protocol):
-    """Is told how far a run is."""
-
-    def begin(self, images: int, calls: int | None) -> None:
-        """The run has this many images to restore, and makes this many network calls (None: unknown)."""
-        ...
-
-    def calls(self, count: int) -> None:
-        """Network calls happened."""
-        ...
-
-    def images(self, count: int) -> None:
-        """Images are finished, restored or failed."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Something that a person should know now."""
-        ...
-
-
 @dataclass
 class RunOptions:
-    """How a folder is run; the chain says what is done."""
+    """Options of a run that are not part of the chain."""
 
     out: Path
+    """Output folder."""
     seed: int | None = None
+    """Of the noise; None: the chain's seed."""
     device: str = "auto"
     precision: str = "auto"
     batch_size: BatchSize | None = None
-    """Slots of every network call; `auto` measures what is best here; None: 8, or the number of images where fewer."""
+    """Of every network call; `auto`: the best value, measured; None: 8, or the number of images if smaller."""
     resume: bool = False
+    """Skip inputs that are complete according to their records."""
     overwrite: bool = False
+    """Restore inputs again whose results exist."""
     keep_stages: bool = False
+    """Write intermediate pictures."""
     limit: int | None = None
+    """Maximum number of inputs."""
     shard: str | None = None
+    """`i/n`: only the i-th of n parts of the inputs."""
     max_megapixels: float = 100.0
+    """Refuse larger pictures."""
     workers: int | None = None
-    """Processes that decode and encode beside the network; 0: none; None: as many as pay."""
+    """Processes that decode and encode in parallel with the network; 0: none; None: chosen automatically."""
     time_limit: float | None = None
-    """Seconds after which no further batch starts."""
+    """Seconds; no batch starts that would end later."""
 
 
 @dataclass
 class Summary:
-    """What a run did. Names are relative to `out`."""
+    """Outcome of a run. Names are relative to `out`."""
 
     out: Path
     restored: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    """Done by an earlier run, as their records prove."""
+    """Completed by an earlier run, according to their records."""
     failed: list[dict[str, str]] = field(default_factory=list)
+    """`input` and `error` of each failure."""
     left: int = 0
-    """Inputs that the run did not get to."""
+    """Number of inputs that were not processed."""
     stopped: str = ""
-    """Why it did not: `interrupted`, `terminated`, `time limit`, or what is wrong with the output folder."""
+    """Reason for inputs left: `interrupted`, `terminated`, `time limit`, or the error of the output folder."""
     calls_per_image: int = 0
     seconds: float = 0.0
     busy: float = 0.0
-    """Seconds inside the chain, of `seconds`."""
+    """Part of `seconds` that was spent in the chain."""
     fill: float = 0.0
-    """Share of the slots of all batches that held a picture."""
+    """Occupied share of the rows of all batches."""
     settings: dict[str, Any] = field(default_factory=dict)
+    """Device, precision, batch size and threads."""
 
     def tree(self) -> dict[str, Any]:
         """The summary as plain data, for --json."""
@@ -136,3 +84,65 @@ class Summary:
             "busy": round(self.busy, 3),
             "fill": round(self.fill, 4),
         } | {key: self.settings[key] for key in ("device", "precision", "slots", "threads") if key in self.settings}
+
+
+class Progress(Protocol):
+    """Progress callbacks of a run."""
+
+    def begin(self, images: int, calls: int | None) -> None:
+        """The run starts: number of images to restore, and of network calls (None: unknown)."""
+        ...
+
+    def calls(self, count: int) -> None:
+        """`count` further network calls were made."""
+        ...
+
+    def images(self, count: int) -> None:
+        """`count` further images are finished: restored or failed."""
+        ...
+
+    def say(self, text: str) -> None:
+        """A message for the user."""
+        ...
+
+
+class Ledger:
+    """Registers the outcome of each file in the summary, in the event log and on the progress bar."""
+
+    def __init__(self, summary: Summary, progress: Progress, log: EventLog) -> None:
+        self.summary = summary
+        self.progress = progress
+        self.log = log
+
+    def restored(self, job: Job, name: str, calls: int, seconds: float) -> None:
+        """Register a file whose result and record have been written."""
+        self.summary.restored.append(name)
+        self.summary.calls_per_image = max(self.summary.calls_per_image, calls)
+        self.progress.images(1)
+        self.log.add("restored", input=job.file, output=name, calls=calls, seconds=seconds)
+
+    def failed(self, job: Job, error: Exception) -> None:
+        """Register a failed file, with one line that names the file and the reason."""
+        text = str(error) if isinstance(error, OdekitError) else f"{type(error).__name__}: {error}"
+        text = " ".join((text if job.file in text else f"{job.file}: {text}").split())
+        self.summary.failed.append({"input": job.file, "error": text})
+        self.progress.images(1)
+        self.log.add("failed", input=job.file, error=text)
+
+    def flush(self) -> None:
+        """Write buffered events to the log file, so that other processes see them."""
+        with contextlib.suppress(OSError):  # writing results detects a full disk
+            self.log.flush()
+
+    def close(self, left: int, path: Path) -> None:
+        """End the run with `left` unprocessed files; write failures to `path`, or remove it if there are none."""
+        self.summary.left = left
+        self.log.add("end", reason=self.summary.stopped or "finished", left=left)
+        with contextlib.suppress(OSError):
+            self.log.close()
+        with contextlib.suppress(OSError):  # the summary lists the failures, too
+            rows: list[dict[str, Any]] = list(self.summary.failed)
+            if rows:
+                write_json(path, rows)
+            else:
+                path.unlink(missing_ok=True)

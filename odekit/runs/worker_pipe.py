@@ -1,6 +1,6 @@
-"""Messages between the processes of one run: pickles over a pipe, with the pixels in memory that both see.
+"""Messages between a run and its worker processes: pickles over a pipe, with large arrays in shared memory.
 
-Both ends are this program, and they take turns: while one works on a message, the other waits for the answer.
+The two ends take turns: while one works on a message, the other waits for the answer.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import struct
 from typing import IO, Any
 
 ROOM = 1 << 22
-"""Bytes in each direction: a picture of 512 px as float32, or some tens of small ones. What is larger goes through
-the pipe, where the work on it costs far more than the way."""
+"""Bytes of shared memory per direction: one picture of 512 px as float32, or some tens of small ones. Larger arrays go
+through the pipe; for these, decoding and encoding cost far more than the transfer."""
 SMALL = 1 << 10
-"""Bytes below which a place of its own does not pay."""
-_HEAD = struct.Struct("<QI")
-"""Bytes of the pickle, and how many buffers lie in the memory."""
+"""Smallest array in bytes that is placed in shared memory."""
+_HEADER = struct.Struct("<QI")
+"""Size of the pickle in bytes, and number of arrays in shared memory."""
 
 
 def shared_memory() -> int | None:
-    """A file in memory for both directions, to be inherited by a child; None where the system has none (Linux has)."""
+    """An inheritable memory file for both directions; None on systems without memfd (Linux has it)."""
     with contextlib.suppress(AttributeError, OSError):
         file = os.memfd_create("odekit", os.MFD_CLOEXEC)
         os.ftruncate(file, 2 * ROOM)
@@ -31,53 +31,60 @@ def shared_memory() -> int | None:
 
 
 class Channel:
-    """One end. `file` is the memory's, or None: then everything goes through the pipe."""
+    """One end of the connection.
 
-    def __init__(self, inward: IO[bytes], outward: IO[bytes], file: int | None, child: bool = False) -> None:
-        self.inward = inward
-        self.outward = outward
+    Args:
+        reader: pipe to read from.
+        writer: pipe to write to.
+        file: of the shared memory; None: everything goes through the pipe.
+        child: this end is the worker process.
+    """
+
+    def __init__(self, reader: IO[bytes], writer: IO[bytes], file: int | None, child: bool = False) -> None:
+        self.reader = reader
+        self.writer = writer
         self.child = child
         self.memory = None if file is None else memoryview(mmap.mmap(file, 2 * ROOM))
 
     def send(self, message: Any) -> None:
-        """Write one message. Raises OSError where the other end is gone, and what pickling raises."""
+        """Write one message. Raises OSError if the other end is closed, and the errors of pickle."""
         memory = self.memory
-        places: list[int] = []
-        at = first = ROOM if self.child else 0
+        bounds: list[int] = []
+        offset = base = ROOM if self.child else 0
 
-        def keep(buffer: pickle.PickleBuffer) -> bool:
-            """Into the memory, where it fits; true: into the pickle."""
-            nonlocal at
+        def store(buffer: pickle.PickleBuffer) -> bool:
+            """Copy a buffer into shared memory if it fits; True: keep it in the pickle."""
+            nonlocal offset
             raw = buffer.raw()
-            end = at + raw.nbytes
-            if memory is None or raw.nbytes < SMALL or end > first + ROOM:
+            end = offset + raw.nbytes
+            if memory is None or raw.nbytes < SMALL or end > base + ROOM:
                 return True
-            memory[at:end] = raw
-            places.extend((at, end))
-            at = -(-end // 64) * 64  # arrays are aligned
+            memory[offset:end] = raw
+            bounds.extend((offset, end))
+            offset = -(-end // 64) * 64  # alignment of arrays
             return False
 
-        data = pickle.dumps(message, protocol=5, buffer_callback=keep)
-        self.outward.write(_HEAD.pack(len(data), len(places) // 2) + struct.pack(f"<{len(places)}Q", *places))
-        self.outward.write(data)
-        self.outward.flush()
+        data = pickle.dumps(message, protocol=5, buffer_callback=store)
+        self.writer.write(_HEADER.pack(len(data), len(bounds) // 2) + struct.pack(f"<{len(bounds)}Q", *bounds))
+        self.writer.write(data)
+        self.writer.flush()
 
     def receive(self) -> Any:
-        """Read one message. Raises EOFError where the other end is gone.
+        """Read one message. Raises EOFError if the other end is closed.
 
-        Arrays of the child lie in the shared memory, and are good until it answers; the run's are its own.
+        In the worker, arrays are views of the shared memory, valid until it answers; in the run, they are copies.
         """
-        size, count = _HEAD.unpack(self._read(_HEAD.size))
-        places = struct.unpack(f"<{2 * count}Q", self._read(16 * count)) if count else ()
+        size, count = _HEADER.unpack(self._read(_HEADER.size))
+        bounds = struct.unpack(f"<{2 * count}Q", self._read(16 * count)) if count else ()
         buffers: list[memoryview | bytearray] = []
-        for start, end in zip(places[::2], places[1::2], strict=True):
+        for start, end in zip(bounds[::2], bounds[1::2], strict=True):
             assert self.memory is not None
             view = self.memory[start:end]
             buffers.append(view if self.child else bytearray(view))
         return pickle.loads(self._read(size), buffers=buffers)
 
     def _read(self, size: int) -> bytes:
-        data = self.inward.read(size)
+        data = self.reader.read(size)
         if len(data) < size:
             raise EOFError
         return data

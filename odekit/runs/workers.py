@@ -1,8 +1,8 @@
-"""Processes that decode and encode beside the network.
+"""Worker processes that decode and encode files in parallel with the network.
 
-They keep the processor's other cores busy, and a damaged file that crashes or hangs a decoder takes one of them down
-and not the run. Each is `python -m odekit.runs.workers`, spoken to over its own pipes, so that the program that uses odekit
-is not imported again; it ends when its pipe does, so none outlives the run.
+They use the other processor cores, and a damaged file that crashes or hangs a decoder ends a worker but not the run.
+Each worker runs `python -m odekit.runs.workers` and communicates over pipes, so the calling program is not imported
+again. A worker ends when its pipe closes, so none outlives the run.
 """
 
 from __future__ import annotations
@@ -25,28 +25,33 @@ from odekit.runs.worker_pipe import Channel, shared_memory
 
 T = TypeVar("T")
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
-"""A function of a module and its arguments."""
+"""A function of a module, and its arguments."""
 Answer = tuple[bool, Any]
-"""(True, what it returned) or (False, what it raised)."""
+"""(True, return value) or (False, exception)."""
 
 SECONDS = 300.0
-"""Longest that one file may take: a picture of 100 megapixels takes seconds."""
+"""Time limit for one call, in seconds; a picture of 100 megapixels takes a few seconds."""
 TOGETHER = 0.02
-"""Seconds of work that a process is given at once: small files cost little more than the work on them, large ones
-wait for nobody."""
+"""Seconds of work that are sent to a worker in one message: this keeps the overhead of small files low, and large
+files are sent one by one."""
 
 
 class WorkerDied(Exception):
-    """A worker ended in the middle of its work, or was ended because it took too long."""
+    """A worker died during a call, or was killed because the call exceeded its time limit."""
 
 
 class Workers:
-    """Calls functions in `count` processes, in order of submission; in this thread, at once, where `count` is 0."""
+    """A pool of `count` worker processes that runs calls in order of submission.
+
+    Args:
+        count: number of processes; 0 runs every call at once in the calling thread.
+        seconds: time limit for one call.
+    """
 
     def __init__(self, count: int, seconds: float = SECONDS) -> None:
         self.count = count
         self.seconds = seconds
-        self.waiting: queue.SimpleQueue[tuple[Call, Future[Any]] | None] = queue.SimpleQueue()
+        self.queue: queue.SimpleQueue[tuple[Call, Future[Any]] | None] = queue.SimpleQueue()
         self.closed = threading.Event()
         self.all: list[_Worker] = [_Worker(self.closed) for _ in range(count)]
         self.threads = [threading.Thread(target=self._feed, args=(worker,), daemon=True) for worker in self.all]
@@ -56,117 +61,118 @@ class Workers:
             thread.start()
 
     def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
-        """The future result of `function(*args)`; a function of a module, and arguments that can be pickled."""
-        done: Future[T] = Future()
+        """Schedule `function(*args)`; the function must be importable, the arguments picklable."""
+        future: Future[T] = Future()
         if self.count:
-            self.waiting.put(((function, args), done))
+            self.queue.put(((function, args), future))
         else:
-            _settle(done, _attempt((function, args)))
-        return done
+            _resolve(future, _attempt((function, args)))
+        return future
 
     def _feed(self, worker: _Worker) -> None:
-        """Give one process its work, and hand over what it answers, until the end."""
-        pace = self.seconds  # of a call, lately
-        while group := self._group(TOGETHER / pace):
-            began = time.perf_counter()
+        """Thread of one worker: send it calls and resolve their futures, until the pool closes."""
+        seconds_per_call = self.seconds  # of the latest group
+        while group := self._next_group(TOGETHER / seconds_per_call):
+            started = time.perf_counter()
             answers = self._answers(worker, [call for call, _ in group])
-            for (_, done), answer in zip(group, answers, strict=True):
-                _settle(done, answer)
-            pace = max(1e-6, (time.perf_counter() - began) / len(group))
+            for (_, future), answer in zip(group, answers, strict=True):
+                _resolve(future, answer)
+            seconds_per_call = max(1e-6, (time.perf_counter() - started) / len(group))
         worker.kill()
 
-    def _group(self, most: float) -> list[tuple[Call, Future[Any]]]:
-        """What waits, at least one and at most a fair share of it; nothing at the end."""
-        first = self.waiting.get()
+    def _next_group(self, limit: float) -> list[tuple[Call, Future[Any]]]:
+        """At most `limit` queued calls and at most one worker's share of them, but at least one; [] after closing."""
+        first = self.queue.get()
         if first is None:
             return []
         group = [first]
         with contextlib.suppress(queue.Empty):
-            while len(group) < min(most, 1 + self.waiting.qsize() / self.count):
-                more = self.waiting.get_nowait()
-                if more is None:
-                    self.waiting.put(None)
+            while len(group) < min(limit, 1 + self.queue.qsize() / self.count):
+                item = self.queue.get_nowait()
+                if item is None:
+                    self.queue.put(None)
                     break
-                group.append(more)
+                group.append(item)
         return group
 
     def _answers(self, worker: _Worker, calls: Sequence[Call]) -> list[Answer]:
+        """Run calls in a worker; after its death, retry them one by one."""
         try:
             return worker.call(calls, self.seconds)
         except WorkerDied as error:
             if len(calls) == 1:
-                return [self._again(worker, calls[0], 1, error)]
-            return [self._again(worker, call, 2, error) for call in calls]
-        except Exception as error:  # what cannot be pickled
+                return [self._retry(worker, calls[0], 1, error)]
+            return [self._retry(worker, call, 2, error) for call in calls]
+        except Exception as error:  # a call that cannot be pickled
             return [(False, error)] * len(calls)
 
-    def _again(self, worker: _Worker, call: Call, times: int, error: Exception) -> Answer:
-        """A call alone in a fresh process, because another one, or somebody else, may have killed the last."""
+    def _retry(self, worker: _Worker, call: Call, times: int, error: Exception) -> Answer:
+        """Run one call alone in a new process: another call or an outside signal may have killed the previous one."""
         for _ in range(times):
             try:
                 return worker.call([call], self.seconds)[0]
-            except WorkerDied as again:
-                error = again
+            except WorkerDied as latest_error:
+                error = latest_error
         return False, InputError(f"{call[1][0]}: {error}; the file may be damaged")
 
     def _watch(self) -> None:
-        """End processes that take too long."""
+        """Thread that kills workers whose call exceeds the time limit."""
         while not self.closed.wait(min(1.0, self.seconds / 10)):
             for worker in self.all:
-                worker.check()
+                worker.kill_if_late()
 
     def close(self) -> None:
-        """End all processes; what is under way is lost."""
+        """End all processes; calls in progress are lost, queued calls are cancelled."""
         self.closed.set()
         with contextlib.suppress(queue.Empty):
             while True:
-                left = self.waiting.get_nowait()
-                if left is not None:
-                    left[1].cancel()
+                item = self.queue.get_nowait()
+                if item is not None:
+                    item[1].cancel()
         for worker in self.all:
-            self.waiting.put(None)
+            self.queue.put(None)
             worker.kill()
         for thread in self.threads:
             thread.join()
 
 
 class _Worker:
-    """One process, started when first needed and again after its death."""
+    """One process, started on first use and again after its death."""
 
     def __init__(self, closed: threading.Event) -> None:
         self.closed = closed
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: Channel
-        self.until = math.inf
-        self.late = False
+        self.deadline = math.inf
+        self.timed_out = False
 
     def call(self, calls: Sequence[Call], seconds: float) -> list[Answer]:
-        """What became of each call over there. Raises WorkerDied."""
+        """Run calls in the process, within `seconds` in total. Raises WorkerDied."""
         if self.closed.is_set():
             raise WorkerDied("the run ended")
         if self.process is None or self.process.poll() is not None:
             self.process, self.channel = _start()
-        self.late, self.until = False, time.monotonic() + seconds
+        self.timed_out, self.deadline = False, time.monotonic() + seconds
         try:
             self.channel.send(calls)
             answers: list[Answer] = self.channel.receive()
             return answers
         except (OSError, EOFError, ValueError):
             self.kill()
-            reason = f"takes longer than {seconds:g} s" if self.late else "the process that worked on it died"
+            reason = f"takes longer than {seconds:g} s" if self.timed_out else "its worker process died"
             raise WorkerDied(reason) from None
         finally:
-            self.until = math.inf
+            self.deadline = math.inf
 
-    def check(self) -> None:
-        """End the process if its time is over; the thread that waits for it sees that."""
+    def kill_if_late(self) -> None:
+        """Kill the process after the deadline; `call`, which waits in another thread, then raises WorkerDied."""
         process = self.process
-        if process is not None and time.monotonic() > self.until:
-            self.late = True
+        if process is not None and time.monotonic() > self.deadline:
+            self.timed_out = True
             process.kill()
 
     def kill(self) -> None:
-        """End the process."""
+        """Kill the process and close its pipes."""
         process, self.process = self.process, None
         if process is not None:
             process.kill()
@@ -178,7 +184,7 @@ class _Worker:
 
 
 def _start() -> tuple[subprocess.Popen[bytes], Channel]:
-    # Ctrl-C goes to the whole group of the terminal; only the run itself decides what it means.
+    # In a session of its own: Ctrl-C reaches the whole process group of the terminal, but only the run handles it.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     memory = shared_memory()
     try:
@@ -195,12 +201,12 @@ def _start() -> tuple[subprocess.Popen[bytes], Channel]:
             os.close(memory)
 
 
-def _settle(done: Future[Any], answer: Answer) -> None:
-    good, result = answer
-    if good:
-        done.set_result(result)
+def _resolve(future: Future[Any], answer: Answer) -> None:
+    succeeded, result = answer
+    if succeeded:
+        future.set_result(result)
     else:
-        done.set_exception(result)
+        future.set_exception(result)
 
 
 def _attempt(call: Call) -> Answer:
@@ -212,27 +218,27 @@ def _attempt(call: Call) -> Answer:
 
 
 def serve() -> None:
-    """Do what is asked until the pipe ends."""
+    """Main loop of a worker process: run calls until the pipe closes."""
     memory = int(sys.argv[1]) if len(sys.argv) > 1 else None
     channel = Channel(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"), memory, child=True)
     if memory is not None:
         os.close(memory)
-    os.dup2(2, 1)  # what a library prints must not end up among the messages
-    run = os.getppid()
+    os.dup2(2, 1)  # keep the output of libraries out of the messages
+    parent = os.getppid()
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             answers = []
             for call in channel.receive():
-                if os.getppid() != run:  # it was killed: what is not begun is left to the next one
+                if os.getppid() != parent:  # the run was killed: leave the remaining files to the next run
                     return
                 answers.append(_sendable(call, _attempt(call)))
             channel.send(answers)
 
 
 def _sendable(call: Call, answer: Answer) -> Answer:
-    """An error as it is, or in words where its class does not survive the pipe."""
-    good, result = answer
-    if not good:
+    """The answer; an exception that cannot be pickled and unpickled becomes an InputError with its text."""
+    succeeded, result = answer
+    if not succeeded:
         try:
             pickle.loads(pickle.dumps(result))
         except Exception:

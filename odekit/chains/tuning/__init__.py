@@ -1,1 +1,1 @@
-"""Automatic precision and batch size, measured once and cached."""
+"""Automatic precision and batch size: measured once per machine, then cached."""

@@ -1,6 +1,6 @@
-"""What `--batch-size auto` means on this machine: the fewest slots with which a network is as fast as it gets.
+"""Choice of the batch size for `--batch-size auto`: the smallest one within 5 % of the best throughput.
 
-Measured once for a machine, weights and precision, and remembered. A run writes the number into its `run.json`.
+It is measured once for a machine, weights and a precision, then cached. A run writes its batch size to `run.json`.
 """
 
 from __future__ import annotations
@@ -22,33 +22,35 @@ from odekit.plugins.catalog import Catalog
 
 BatchSize = int | Literal["auto"]
 USUAL = 8
-"""Slots where nothing is asked for, and of chains without a prior."""
+"""Default batch size, also used for chains without a prior."""
 MOST = 512
+"""Largest batch size that is tried."""
 GAIN = 0.05
-"""Two doublings that gain less pictures per second end the search, and so much less than the best is as good."""
+"""The search ends if two doublings raise the throughput by less than this; the same tolerance selects the result."""
 SPARE = 0.2
-"""Share of the memory that is left free: pictures, states and other networks want some too."""
+"""Share of memory kept free for pictures, states and other networks."""
 PATIENCE = 5.0
-"""Seconds of a call after which no longer one is tried."""
+"""The search ends after a call that takes longer, in seconds."""
 FILE = "slots.json"
+"""Name of the cache file."""
 
 
 def parse_batch_size(text: str | None) -> BatchSize | None:
-    """What stands behind `--batch-size`. Raises ConfigError where it is neither a number nor `auto`."""
+    """Parse the value of `--batch-size`. Raises ConfigError if it is neither a positive number nor `auto`."""
     if text is None or text == "auto":
         return None if text is None else "auto"
     if not text.lstrip("-").isdigit() or int(text) < 1:
-        raise ConfigError(f"--batch-size {text}: at least 1, or auto, which measures what is best here")
+        raise ConfigError(f"--batch-size {text}: at least 1, or auto, which measures the best value on this machine")
     return int(text)
 
 
 def choose_batch_size(
     wanted: BatchSize | None, images: int, device: str, precision: str, spec: ChainSpec, catalog: Catalog
 ) -> int:
-    """Slots of every network call of a run: those asked for, or 8 or the best here, or the number of images if fewer.
+    """Batch size of a run: as requested; else 8 (None) or measured (`auto`), at most the number of images.
 
     Raises:
-        ConfigError: fewer than one.
+        ConfigError: the requested number is below 1.
     """
     if isinstance(wanted, int):
         if wanted < 1:
@@ -58,71 +60,82 @@ def choose_batch_size(
 
 
 def best_batch_size(device: str, precision: str, spec: ChainSpec, catalog: Catalog) -> int:
-    """The number that suits all priors of a chain: the least of theirs."""
+    """The best batch size for a chain: the smallest among its priors."""
     priors = [part for part in walk(spec) if part.kind == "prior"]
     return min((best_for_prior(part, device, precision, catalog) for part in priors), default=USUAL)
 
 
 def best_for_prior(part: Part, device: str, precision: str, catalog: Catalog) -> int:
-    """The number for one prior, measured now or before; processes that ask at the same time measure once."""
+    """The best batch size for one prior, from the cache if present; concurrent processes measure it only once."""
     from odekit.plugins.weights.store import exclusive_file
 
-    what = prior_digest(part, catalog) or f"{part.name} {part.options.model_dump_json()}"
-    key = f"{machine_key(device)}; {precision}; weights {what}; at most {MOST}"
+    weights = prior_digest(part, catalog) or f"{part.name} {part.options.model_dump_json()}"
+    key = f"{machine_key(device)}; {precision}; weights {weights}; at most {MOST}"
     with exclusive_file(FILE):
-        known = read_cached(FILE, key)
-        if known is not None and isinstance(known.get("slots"), int):
-            return int(known["slots"])
-        found = measure_rates(call_timer(load(part, device, catalog, precision), device))
-        number = smallest_near_best(found)
-        told = {"slots": number, "pictures_per_second": {str(slots): round(rate, 3) for slots, rate in found.items()}}
-        write_cached(FILE, key, told, "batch size")
-    return number
+        entry = read_cached(FILE, key)
+        if entry is not None and isinstance(entry.get("slots"), int):
+            return int(entry["slots"])
+        rates = measure_rates(call_timer(load(part, device, catalog, precision), device))
+        best = smallest_near_best(rates)
+        values = {"slots": best, "pictures_per_second": {str(size): round(rate, 3) for size, rate in rates.items()}}
+        write_cached(FILE, key, values, "batch size")
+    return best
 
 
 def call_timer(prior: BatchedPrior, device: str) -> Callable[[int], float]:
-    """Seconds of a call with so many slots. What is returned raises MemoryError where too little is left free."""
-    card, before = device.startswith("cuda"), peak_bytes()
-    last = 0
+    """A function that returns the seconds of a network call with a batch size.
 
-    def seconds(slots: int) -> float:
-        nonlocal last
-        if not card and last and (peak_bytes() - before) * slots / last > (1 - SPARE) * available_bytes():
-            raise MemoryError(f"{slots} slots would not fit")  # the system kills a process that takes too much
+    It raises MemoryError if less than `SPARE` of the memory would stay free.
+    """
+    on_gpu, bytes_before = device.startswith("cuda"), peak_bytes()
+    last_size = 0
+
+    def seconds(size: int) -> float:
+        nonlocal last_size
+        if not on_gpu and last_size:
+            expected_bytes = (peak_bytes() - bytes_before) * size / last_size
+            if expected_bytes > (1 - SPARE) * available_bytes():  # the system kills a process that exceeds the memory
+                raise MemoryError(f"a batch size of {size} does not fit into memory")
         release_unused()
-        prior.slots = slots
-        # A processor's own time, which other programs hardly change.
-        took = call_seconds(prior, device, PATIENCE, slots, None if card else time.process_time)
-        if card and free_share(device) < SPARE:
-            raise MemoryError(f"{slots} slots leave less than {SPARE:.0%} of the card's memory free")
-        last = slots
-        return took
+        prior.slots = size
+        # On a CPU, processor time: other programs hardly change it.
+        call_time = call_seconds(prior, device, PATIENCE, size, None if on_gpu else time.process_time)
+        if on_gpu and free_share(device) < SPARE:
+            raise MemoryError(f"a batch size of {size} leaves less than {SPARE:.0%} of the GPU memory free")
+        last_size = size
+        return call_time
 
     return seconds
 
 
 def measure_rates(seconds: Callable[[int], float]) -> dict[int, float]:
-    """Pictures per second by slots: 1, 2, 4 ... until memory or patience runs out, or more slots gain nothing."""
-    found: dict[int, float] = {}
-    slots = 1
-    while slots <= MOST:
+    """Pictures per second for the batch sizes 1, 2, 4 ...
+
+    The search ends if memory runs out, if a call takes longer than `PATIENCE`, or if the throughput stops rising.
+
+    Args:
+        seconds: time of a network call with a batch size; raises MemoryError, or torch's error, if memory runs out.
+    """
+    rates: dict[int, float] = {}
+    size = 1
+    while size <= MOST:
         try:
-            took = seconds(slots)
+            call_time = seconds(size)
         except Exception as error:
             if not out_of_memory(error):
                 raise
             release_unused()
             break
-        found[slots] = slots / took if took > 0 else math.inf
-        earlier = [rate for few, rate in found.items() if few <= slots // 4]
-        gained = max(found[slots], found.get(slots // 2, 0.0)) >= (1 + GAIN) * max(earlier, default=0.0)
-        if took > PATIENCE or not gained:
+        rates[size] = size / call_time if call_time > 0 else math.inf
+        earlier = [rate for smaller, rate in rates.items() if smaller <= size // 4]
+        gained = max(rates[size], rates.get(size // 2, 0.0)) >= (1 + GAIN) * max(earlier, default=0.0)
+        if call_time > PATIENCE or not gained:
             break
-        slots *= 2
-    return found
+        size *= 2
+    return rates
 
 
-def smallest_near_best(found: Mapping[int, float]) -> int:
-    """The fewest slots within 5 % of the best; 1 where not even one fitted, which the run itself will tell."""
-    best = max(found.values(), default=0.0)
-    return min((slots for slots, rate in found.items() if rate >= (1 - GAIN) * best), default=1)
+def smallest_near_best(rates: Mapping[int, float]) -> int:
+    """The smallest batch size within 5 % of the best throughput; 1 if none fitted (the run reports the error then)."""
+    best = max(rates.values(), default=0.0)
+    return min((size for size, rate in rates.items() if rate >= (1 - GAIN) * best), default=1)

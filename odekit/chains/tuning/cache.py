@@ -1,4 +1,4 @@
-"""What was measured once on this machine, kept in odekit's cache folder for the next process."""
+"""Measurements of this machine, cached as JSON in odekit's home folder."""
 
 from __future__ import annotations
 
@@ -15,35 +15,34 @@ from odekit.errors import OdekitWarning
 
 
 def machine_key(device: str) -> str:
-    """What times depend on, in words."""
+    """Description of the hardware and of torch: a measurement is valid for one such key."""
     import torch
 
     if device.startswith("cuda"):
-        name = torch.cuda.get_device_name(device)
+        hardware = torch.cuda.get_device_name(device)
     else:
-        name = (
-            f"{device} {platform.machine()} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
-        )
-    return f"{platform.node()}, {name}, torch {torch.__version__}"
+        capability, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+        hardware = f"{device} {platform.machine()} {capability} {threads} threads"
+    return f"{platform.node()}, {hardware}, torch {torch.__version__}"
 
 
 def read_cached(file: str, key: str) -> Mapping[str, Any] | None:
-    """What a file of the cache folder holds under a key."""
-    found = read_json(_path(file))
-    one = found.get(_short(key)) if isinstance(found, dict) else None
-    return one if isinstance(one, dict) and one.get("key") == key else None
+    """The entry of a cache file under a key; None if there is none."""
+    entries = read_json(_path(file))
+    entry = entries.get(_short(key)) if isinstance(entries, dict) else None
+    return entry if isinstance(entry, dict) and entry.get("key") == key else None
 
 
-def write_cached(file: str, key: str, told: Mapping[str, Any], what: str) -> None:
-    """Keep what was measured; a cache folder that cannot be written is said, and the run goes on."""
+def write_cached(file: str, key: str, values: Mapping[str, Any], what: str) -> None:
+    """Store a measurement. Warns if the cache folder is not writable; `what` names the measurement in the warning."""
     path = _path(file)
-    known = read_json(path)
+    entries = read_json(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, (known if isinstance(known, dict) else {}) | {_short(key): {"key": key, **told}})
+        write_json(path, (entries if isinstance(entries, dict) else {}) | {_short(key): {"key": key, **values}})
     except OSError as error:
-        message = f"the {what} measured for this machine cannot be kept in {path}: {error.strerror or error}"
-        warnings.warn(f"{message}; set ODEKIT_HOME to a folder that can be written", OdekitWarning, stacklevel=2)
+        message = f"the {what} measured for this machine cannot be stored in {path}: {error.strerror or error}"
+        warnings.warn(f"{message}; set ODEKIT_HOME to a writable folder", OdekitWarning, stacklevel=2)
 
 
 def _path(file: str) -> Path:

@@ -1,7 +1,7 @@
-"""What `precision: auto` means on this machine: the fastest precision that is safe, measured once and remembered.
+"""Choice of the precision for `--precision auto`: the fastest one that restores like float32, measured and cached.
 
-Only priors are judged, since the loop makes hundreds of calls where an upsampler makes one; upsamplers keep float32
-where they are not safe in less. A run writes the decision into its `run.json`.
+Only priors are measured: a prior makes hundreds of calls per image, an upsampler one. Upsamplers that are not safe in
+lower precision stay in float32. A run writes its precision to `run.json`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import Catalog, resolve
 
 BOUND = 45.0
-"""dB: the least PSNR between a picture restored in a precision and in float32, over all calibration pictures."""
+"""dB: minimum PSNR of every calibration picture restored in a lower precision against float32."""
 GAIN = 1.1
-"""How many times as fast as float32 a precision must be to be worth another result."""
+"""Minimum speed-up over float32: below it, a lower precision is not used."""
 FACES = 8
+"""Number of calibration pictures."""
 FILE = "precision.json"
+"""Name of the cache file."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A precision as measured: seconds of a network call on 8 pictures, worst PSNR against float32 in dB (or not)."""
+    """A precision as measured: seconds of a network call on 8 pictures, lowest PSNR against float32 in dB (or not)."""
 
     seconds: float
     psnr: float | None = None
@@ -43,83 +45,90 @@ class Tried:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The precision to take, and what was measured."""
+    """The chosen precision, and the measurements behind the choice."""
 
     precision: str
     tried: Mapping[str, Tried] = field(default_factory=dict)
 
 
 def choose_precision(wanted: str, device: str, spec: ChainSpec, catalog: Catalog) -> str:
-    """A precision by name; `auto` is the fastest in which all priors of the chain restore as in float32.
+    """Resolve a precision; `auto` is the fastest in which all priors of the chain restore like float32.
 
     Raises:
-        DeviceError: unknown precision, or one that the device does not have.
+        DeviceError: unknown precision, or one that the device does not support.
     """
     if wanted != "auto":
         return resolve_precision(wanted, device)
+    if not reduced_precisions(device):
+        return "float32"
     priors = [part for part in walk(spec) if part.kind == "prior"]
-    verdicts = {verdict_of(part, device, catalog).precision for part in priors} if reduced_precisions(device) else set()
-    return verdicts.pop() if len(verdicts) == 1 else "float32"
+    choices = {verdict_of(part, device, catalog).precision for part in priors}
+    return choices.pop() if len(choices) == 1 else "float32"
 
 
 def reduced_precisions(device: str) -> tuple[str, ...]:
-    """Precisions below float32 that the hardware has."""
+    """Precisions below float32 that the hardware supports."""
     return (*candidates(device), *(("tf32",) if has_tf32(device) else ()))
 
 
 def verdict_of(part: Part, device: str, catalog: Catalog) -> Verdict:
-    """What was measured of a prior on this machine, now or before; float32 where nobody knows of a network."""
+    """Measured choice for a prior on this machine, from the cache if present; float32 for priors without weights."""
     weights = prior_digest(part, catalog)
     if weights is None:
         return Verdict("float32")
-    exact = "; exact float32" if switched(device) else ""  # before, torch's own switches held
+    exact = "; exact float32" if switched(device) else ""  # older entries were measured with torch's default switches
     key = f"{machine_key(device)}; weights {weights}; bound {BOUND:g} dB{exact}"
-    known = _cached_verdict(key)
-    if known is None:
-        known = measure(partial(load, part, device, catalog), device, reduced_precisions(device))
-        write_cached(FILE, key, asdict(known), "precision")
-    return known
+    verdict = _cached_verdict(key)
+    if verdict is None:
+        verdict = measure(partial(load, part, device, catalog), device, reduced_precisions(device))
+        write_cached(FILE, key, asdict(verdict), "precision")
+    return verdict
 
 
 def prior_digest(part: Part, catalog: Catalog) -> str | None:
-    """The first digits of the SHA-256 of a prior's weights; None where nobody knows of a network."""
+    """The first 16 digits of the SHA-256 of a prior's weights; None for priors without weights."""
     entry = catalog.get("prior", part.name)
     spec = None if entry.spec is None else resolve(entry.spec, f"prior '{part.name}'")(part.options)
     return sha256(spec.weights)[:16] if isinstance(spec, HasWeightsPath) else None
 
 
 def load(part: Part, device: str, catalog: Catalog, precision: str) -> BatchedPrior:
-    """A prior to be measured: not compiled, which helps all precisions alike and would take a minute for each."""
+    """Load a prior for measurements, not compiled: compiling helps all precisions alike and takes a minute for each."""
     from odekit.chains.tools import Toolbox
 
-    compiles = "compile" in type(part.options).model_fields
-    plain = replace(part, options=part.options.model_copy(update={"compile": False} if compiles else {}))
-    return BatchedPrior(Toolbox(catalog, device, precision).make(plain), FACES, precision=precision, device=device)
+    has_compile = "compile" in type(part.options).model_fields
+    uncompiled = replace(part, options=part.options.model_copy(update={"compile": False} if has_compile else {}))
+    return BatchedPrior(Toolbox(catalog, device, precision).make(uncompiled), FACES, precision=precision, device=device)
 
 
 def measure(load: Callable[[str], Prior], device: str, precisions: Sequence[str]) -> Verdict:
-    """Measure precisions of the prior that `load` makes: speed against float32 first, then quality where it is faster.
+    """Measure a prior in several precisions: its speed first, and its quality if it is faster than float32.
 
-    Calibration: 8 pictures drawn from the prior itself with noise added, restored with 20 levels of DDIM and 5 Langevin
-    updates at each of two levels, with the same noise in both precisions.
+    Calibration: 8 pictures drawn from the prior itself, with noise added, restored with 20 levels of DDIM and 5
+    Langevin updates at each of two levels, with the same noise in both precisions.
+
+    Args:
+        load: loads the prior in a precision.
+        device: of the prior.
+        precisions: to compare with float32.
     """
-    prior = load("float32")
-    least = call_seconds(prior, device)
-    tried = {"float32": Tried(least)}
+    reference = load("float32")
+    reference_seconds = call_seconds(reference, device)
+    tried = {"float32": Tried(reference_seconds)}
     pictures: Any = None
-    wanted: Any = None
+    expected: Any = None
     for precision in precisions:
-        other = load(precision)
-        seconds = call_seconds(other, device, give_up=3 * least)
-        quality = None
-        if seconds * GAIN <= least:
+        prior = load(precision)
+        seconds = call_seconds(prior, device, give_up=3 * reference_seconds)
+        psnr = None
+        if seconds * GAIN <= reference_seconds:
             if pictures is None:
-                pictures = calibration(prior, device)
-                wanted = restored(prior, pictures)
-            quality = worst_psnr(restored(other, pictures), wanted)
-        tried[precision] = Tried(seconds, quality)
-    good = [name for name, one in tried.items() if one.psnr is not None and one.psnr >= BOUND]
-    return Verdict(min(good, key=lambda name: tried[name].seconds, default="float32"), tried)
+                pictures = calibration(reference, device)
+                expected = restored(reference, pictures)
+            psnr = worst_psnr(restored(prior, pictures), expected)
+        tried[precision] = Tried(seconds, psnr)
+    safe = [name for name, result in tried.items() if result.psnr is not None and result.psnr >= BOUND]
+    return Verdict(min(safe, key=lambda name: tried[name].seconds, default="float32"), tried)
 
 
 def call_seconds(
@@ -129,21 +138,29 @@ def call_seconds(
     pictures: int = FACES,
     clock: Callable[[], float] | None = None,
 ) -> float:
-    """The least of three network calls on some pictures, after a first one; less often where that took `give_up`."""
+    """Seconds of a network call: the fastest of three after a warm-up call.
+
+    Args:
+        prior: to be timed.
+        device: of the prior.
+        give_up: a call that takes longer ends the measurement.
+        pictures: number of pictures in a call.
+        clock: seconds so far; wall-clock time by default.
+    """
     import torch
 
     clock = clock or time.perf_counter
     x = torch.zeros((pictures, *prior.shape), dtype=torch.float64, device=state_device(device))
-    found: list[float] = []
-    while len(found) < 4 and not (found and found[-1] > give_up):
-        began = clock()
+    times: list[float] = []
+    while len(times) < 4 and not (times and times[-1] > give_up):
+        start = clock()
         prior.eps(x, 500.0).sum().item()  # waits for the device
-        found.append(clock() - began)
-    return min(found[1:] or found)
+        times.append(clock() - start)
+    return min(times[1:] or times)
 
 
 def calibration(prior: Prior, device: str) -> Any:
-    """8 pictures (8, 3, H, W) drawn from the prior by 12 steps from noise, with noise of 0.2 added."""
+    """8 pictures (8, 3, H, W) sampled from the prior in 12 steps, plus noise with a standard deviation of 0.2."""
     from odekit.core.interfaces import Latent
     from odekit.core.noise import BatchNoise, ZeroNoise
     from odekit.core.schedule import signal
@@ -161,7 +178,7 @@ def calibration(prior: Prior, device: str) -> Any:
 
 
 def restored(prior: Prior, pictures: Any) -> Any:
-    """The pictures restored, in model space, clipped to [-1, 1]."""
+    """Restore the pictures; the result is in model space, clipped to [-1, 1]."""
     from odekit.core.noise import BatchNoise, ImageNoise, stream
     from odekit.edit import edit
     from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
@@ -175,7 +192,7 @@ def restored(prior: Prior, pictures: Any) -> Any:
 
 
 def draws(prior: Prior, device: str, name: str) -> Any:
-    """Standard normal numbers (8, 3, H, W), always the same."""
+    """Standard normal noise (8, 3, H, W); the same values for the same name."""
     import torch
 
     from odekit.core.noise import BatchNoise, ImageNoise, stream
@@ -184,16 +201,18 @@ def draws(prior: Prior, device: str, name: str) -> Any:
     return BatchNoise([ImageNoise(stream(0, f"{name} {i}", "guard")) for i in range(FACES)]).normal_like(like)
 
 
-def worst_psnr(some: Any, others: Any) -> float:
-    """The least PSNR of a picture in dB, the range being 2; 0 where one is NaN."""
-    errors = (some - others).flatten(1).pow(2).mean(dim=1).tolist()
+def worst_psnr(pictures: Any, reference: Any) -> float:
+    """The lowest PSNR of any picture in dB, for a value range of 2; 0 if one contains NaN."""
+    errors = (pictures - reference).flatten(1).pow(2).mean(dim=1).tolist()
     return min(10 * math.log10(4 / max(e, 1e-40)) if math.isfinite(e) else 0.0 for e in errors)
 
 
 def _cached_verdict(key: str) -> Verdict | None:
-    """What was measured before, where the cache folder holds it."""
-    one = read_cached(FILE, key)
+    """The cached choice; None if there is none."""
+    entry = read_cached(FILE, key)
     try:
-        return None if one is None else Verdict(one["precision"], {k: Tried(**v) for k, v in one["tried"].items()})
+        if entry is None:
+            return None
+        return Verdict(entry["precision"], {name: Tried(**result) for name, result in entry["tried"].items()})
     except (KeyError, TypeError, AttributeError):
         return None

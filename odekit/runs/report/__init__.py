@@ -1,1 +1,1 @@
-"""HTML pages and contact sheets of a run."""
+"""HTML reports and contact sheets."""

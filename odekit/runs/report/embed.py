@@ -1,4 +1,4 @@
-"""Pictures and plots as data URIs, so that a page is one file."""
+"""Pictures and plots as data URIs, so that a page is a single file."""
 
 from __future__ import annotations
 
@@ -11,41 +11,42 @@ import PIL.Image
 from odekit.core.image import Image
 
 LONGEST = 512
-"""Pixels of the longer side of an embedded picture at most."""
+"""Maximum length of the longer side of an embedded picture, in pixels."""
 SMALL = 128
-"""Pictures up to this side are embedded without loss."""
+"""Pictures with sides up to this length are embedded without loss."""
 
 
 def picture(image: Image, width: int | None = None, height: int | None = None) -> str:
-    """A picture as a data URI, scaled to (width, height) where given, and to at most `LONGEST` in any case.
+    """A picture as a data URI, scaled to (width, height) if given, then reduced to `LONGEST` if larger.
 
-    Small pictures are PNG, pixel by pixel; larger ones are WebP of quality 85.
+    Pictures up to `SMALL` are lossless PNG; larger ones are WebP of quality 85.
     """
-    shown = PIL.Image.fromarray(image.to_uint8())
-    if width and height and shown.size != (width, height):
-        shown = shown.resize((width, height), PIL.Image.Resampling.BOX if shown.width > width else _enlarge(shown))
-    shown.thumbnail((LONGEST, LONGEST), PIL.Image.Resampling.LANCZOS)
+    scaled = PIL.Image.fromarray(image.to_uint8())
+    if width and height and scaled.size != (width, height):
+        enlarging = _enlarging_filter(scaled)
+        scaled = scaled.resize((width, height), PIL.Image.Resampling.BOX if scaled.width > width else enlarging)
+    scaled.thumbnail((LONGEST, LONGEST), PIL.Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    if max(shown.size) <= SMALL:
-        shown.save(buffer, "PNG", optimize=True)
+    if max(scaled.size) <= SMALL:
+        scaled.save(buffer, "PNG", optimize=True)
         return _uri("image/png", buffer.getvalue())
-    shown.save(buffer, "WEBP", quality=85)
+    scaled.save(buffer, "WEBP", quality=85)
     return _uri("image/webp", buffer.getvalue())
 
 
-def _enlarge(shown: PIL.Image.Image) -> PIL.Image.Resampling:
-    """Small pictures keep their pixels, so that nobody takes smoothing for restoration."""
-    return PIL.Image.Resampling.NEAREST if max(shown.size) <= SMALL else PIL.Image.Resampling.BICUBIC
+def _enlarging_filter(picture: PIL.Image.Image) -> PIL.Image.Resampling:
+    """Nearest neighbour for small pictures, so that smoothing is not mistaken for restoration; else bicubic."""
+    return PIL.Image.Resampling.NEAREST if max(picture.size) <= SMALL else PIL.Image.Resampling.BICUBIC
 
 
 def pair(before: Image, after: Image) -> tuple[str, str]:
-    """Two pictures in one shape, that of the larger."""
+    """Two pictures as data URIs, both scaled to the size of the larger one."""
     larger = max(before, after, key=lambda image: image.width * image.height)
     return picture(before, larger.width, larger.height), picture(after, larger.width, larger.height)
 
 
 def plot(figure: Any) -> str:
-    """A matplotlib figure as an SVG data URI; the same figure gives the same bytes."""
+    """A matplotlib figure as an SVG data URI; reproducible byte for byte."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()

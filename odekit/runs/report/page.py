@@ -1,6 +1,6 @@
-"""One self-contained HTML page: tables that sort, plots, a contact sheet, before and after under a slider.
+"""A self-contained HTML page: sortable tables, plots, a contact sheet, and before-and-after pictures with a slider.
 
-It needs nothing from the network and says so to the browser (Content-Security-Policy).
+The page loads nothing from the network; its Content-Security-Policy forbids it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table shows, and the number or text that it is sorted by."""
+    """A table cell: its text, and its sort key."""
 
     text: str
     key: float | str = ""
+    """Number or text to sort by; empty: `text`."""
     link: str = ""
-    """Anchor on this page."""
+    """Anchor on this page that the cell links to."""
 
     @property
     def sort(self) -> str:
-        """The key as the page's script reads it; what is no number comes last among numbers."""
+        """The key as text for the script of the page; NaN and minus infinity become empty and are sorted last."""
         if isinstance(self.key, float | int):
             return repr(float(self.key)) if math.isfinite(self.key) else ("Infinity" if self.key > 0 else "")
         return self.key or self.text
@@ -30,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under names; sortable by a click or by the keyboard."""
+    """A table that can be sorted by mouse or keyboard."""
 
     title: str
     columns: Sequence[str]
@@ -40,23 +41,23 @@ class Table:
 
 @dataclass(frozen=True)
 class Pair:
-    """Before and after on top of each other, the border between them under a slider."""
+    """A picture before and after, one on top of the other, with a slider that moves the border between them."""
 
     name: str
     before: str
     after: str
-    """Data URIs of pictures of one shape."""
+    """Data URIs of two pictures of equal size."""
     caption: str = ""
     reference: str = ""
-    """Data URI of the truth, shown beside them."""
+    """Data URI of the ground truth, shown beside the pair."""
     anchor: str = ""
     record: str = ""
-    """JSON text, folded away."""
+    """JSON text, collapsed by default."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot or a sheet."""
+    """A plot or a contact sheet."""
 
     title: str
     uri: str
@@ -65,7 +66,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page, in the order in which it is shown."""
+    """The content of a page, in order."""
 
     title: str
     lead: str = ""
@@ -76,11 +77,11 @@ class Page:
     pairs: Sequence[Pair] = ()
     pairs_note: str = ""
     details: Sequence[Table] = field(default_factory=tuple)
-    """Long tables, below the pictures."""
+    """Long tables, placed below the pictures."""
 
 
 def render(page: Page) -> str:
-    """The page as HTML text. Everything in it is escaped."""
+    """The page as HTML text. All content is escaped."""
     import jinja2
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
@@ -89,7 +90,7 @@ def render(page: Page) -> str:
 
 
 def write(page: Page, path: Path) -> Path:
-    """Write the page to a file; an existing one is replaced when the new one is whole."""
+    """Write the page to a file atomically; returns the path."""
     from odekit.core.files import write_atomic
 
     write_atomic(render(page).encode(errors="backslashreplace"), path)

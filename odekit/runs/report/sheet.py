@@ -1,4 +1,4 @@
-"""Pictures of the way through a chain, and all of them side by side on one sheet."""
+"""Contact sheets: captioned pictures in rows; and the intermediate pictures of `--keep-stages`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from odekit.core.image import Image
 from odekit.images.io import write
 
 HEIGHT = 256
+"""Of every picture on a sheet, in pixels."""
 MARGIN = 8
 CAPTION = 20
+"""Height of a caption, in pixels."""
 
 
 def write_stages(folder: Path, stages: Sequence[tuple[str, Image]]) -> Path:
-    """Write each picture as `N-name.png` and `sheet.png` with all of them; returns the sheet's path."""
+    """Write each picture as `N-name.png`, and all of them on `sheet.png`; returns the path of the sheet."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, (name, image) in enumerate(stages):
         write(image, folder / f"{number}-{name}.png", format="png")
@@ -29,7 +31,7 @@ def write_stages(folder: Path, stages: Sequence[tuple[str, Image]]) -> Path:
 
 
 def sheet(rows: Sequence[Sequence[tuple[str, Image]]]) -> PIL.Image.Image:
-    """Rows of captioned pictures at one height, on white. Small pictures are enlarged without smoothing."""
+    """Rows of captioned pictures of equal height on white. Small pictures are enlarged without smoothing."""
     tiles = [[(name, tile(image)) for name, image in row] for row in rows]
     width = max(sum(picture.width + MARGIN for _, picture in row) for row in tiles) + MARGIN
     canvas = PIL.Image.new("RGB", (width, len(rows) * (HEIGHT + CAPTION + MARGIN) + MARGIN), "white")
@@ -45,7 +47,7 @@ def sheet(rows: Sequence[Sequence[tuple[str, Image]]]) -> PIL.Image.Image:
 
 
 def tile(image: Image) -> PIL.Image.Image:
-    """One picture at the sheet's height."""
+    """One picture scaled to the height of the sheet."""
     picture = PIL.Image.fromarray(image.to_uint8())
     width = max(1, round(image.width * HEIGHT / image.height))
     enlarge = PIL.Image.Resampling.NEAREST if image.height <= 64 else PIL.Image.Resampling.LANCZOS
