@@ -59,11 +59,11 @@ def top() -> None:
 
 def main() -> None:
     """Run a benchmark; errors meant for people are one line on stderr and exit code 2."""
-    from odekit.cli import one_line
+    from odekit.cli import one_line_warnings
     from odekit.errors import OdekitError
 
     with warnings.catch_warnings():
-        warnings.showwarning = one_line(warnings.showwarning)
+        warnings.showwarning = one_line_warnings(warnings.showwarning)
         try:
             app(prog_name="python -m benchmarks")
         except OdekitError as error:

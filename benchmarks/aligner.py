@@ -18,11 +18,11 @@ from odekit.evaluation.experiments.faces import faces_of_split
 from odekit.parts.corruptions.kinds import KINDS
 from odekit.parts.faces.aligner import Aligner
 from odekit.parts.faces.geometry import TEMPLATES, Frame
-from odekit.testing import PlainTools
+from odekit.testing import StandaloneTools
 from odekit.training import seeding
 from odekit.training.data import canvases
-from odekit.training.data.canvases import FACE, SIZE, Picture
-from odekit.training.options.aligner import Canvas
+from odekit.training.data.canvases import CANVAS_SIDE, FACE_SIDE, Picture
+from odekit.training.options.aligner import CanvasOptions
 
 SHIFT, ANGLE, ZOOM, SEED = 0.15, 20.0, 1.15, 7
 TEMPLATE = TEMPLATES["ffhq-5"]
@@ -47,7 +47,7 @@ def command(
     Example: python -m benchmarks aligner faces128.tar
     """
     faces = faces_of_split(data, split, 128)
-    rows = [vars(row) for row in measure(Aligner(weights, PlainTools()), faces)]
+    rows = [vars(row) for row in measure(Aligner(weights, StandaloneTools()), faces)]
     goals = [
         Goal("median error, clean", 100 * rows[0]["error"], most=2.5, unit="%"),
         Goal("median error, damaged (severity 4)", 100 * rows[1]["error"], most=4, unit="%"),
@@ -77,7 +77,7 @@ def measure(aligner: Aligner, faces: Picture, backgrounds: Path | None = None) -
 
     The boxes are off by up to 15 % of the side along each axis, by 20 degrees and by 15 % in size.
     """
-    return [measure_kind(aligner, faces, canvases.backgrounds(backgrounds), kind) for kind in ("clean", "damaged")]
+    return [measure_kind(aligner, faces, canvases.load_backgrounds(backgrounds), kind) for kind in ("clean", "damaged")]
 
 
 def measure_kind(aligner: Aligner, faces: Picture, scenes: list[Picture], kind: str) -> Aligned:
@@ -91,9 +91,9 @@ def measure_kind(aligner: Aligner, faces: Picture, scenes: list[Picture], kind: 
             aligner.refine(pixels, [start])
             began = time.perf_counter()
         frame, score = aligner.refine(pixels, [start])[0]
-        truth = TEMPLATE * FACE + (SIZE - FACE) / 2
+        truth = TEMPLATE * FACE_SIDE + (CANVAS_SIDE - FACE_SIDE) / 2
         if real:
-            errors.append(float(np.hypot(*(frame.place(TEMPLATE) - truth).T).mean()) / FACE)
+            errors.append(float(np.hypot(*(frame.place(TEMPLATE) - truth).T).mean()) / FACE_SIDE)
         (scores if real else empty).append(score)
     milliseconds = 1000 * (time.perf_counter() - began) / (len(scores) + len(empty))
     found, false = (float((np.array(s) >= 0.6).mean()) for s in (scores, empty))
@@ -104,13 +104,13 @@ def measure_kind(aligner: Aligner, faces: Picture, scenes: list[Picture], kind: 
 
 def examples(faces: Picture, scenes: list[Picture], kind: str) -> Iterator[tuple[np.ndarray, Frame, bool]]:
     """(pixels, inexact frame, whether there is a face)."""
-    how = Canvas(smallest=64)
+    how = CanvasOptions(smallest=64)
     for number in range(len(faces) + len(faces) // 2):
-        rng = seeding.generator(SEED, f"bench-{kind}", number)
+        rng = seeding.keyed_generator(SEED, f"bench-{kind}", number)
         real = number < len(faces)
         damage = [] if kind == "clean" else [(KINDS[number % len(KINDS)], 4)]
-        picture = canvases.canvas(faces[number] if real else None, scenes, list(faces), rng, how, damage)
-        x, y = SIZE / 2 + FACE * rng.uniform(-SHIFT, SHIFT, 2)
-        side = FACE * np.exp(rng.uniform(-1, 1) * np.log(ZOOM))
+        picture = canvases.compose_canvas(faces[number] if real else None, scenes, list(faces), rng, how, damage)
+        x, y = CANVAS_SIDE / 2 + FACE_SIDE * rng.uniform(-SHIFT, SHIFT, 2)
+        side = FACE_SIDE * np.exp(rng.uniform(-1, 1) * np.log(ZOOM))
         start = Frame.around((x, y), side, float(np.deg2rad(rng.uniform(-ANGLE, ANGLE))))
         yield picture.transpose(2, 0, 1).astype(np.float32) / np.float32(255), start, real

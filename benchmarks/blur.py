@@ -17,7 +17,7 @@ from odekit.core.image import Image
 from odekit.evaluation.degrade.recipe import damage
 from odekit.evaluation.experiments.faces import Pictures, face_set
 from odekit.parts.corruptions.kinds import KINDS
-from odekit.parts.repair.deblur import undone
+from odekit.parts.repair.deblur import deblur_face
 from odekit.training.calibration.colour import SEVERITY
 
 BLUR_KINDS = ("gaussian_blur", "defocus_blur")
@@ -72,7 +72,7 @@ def evaluate(faces: Pictures, kinds: Sequence[str], seed: int = 0) -> Table:
         for face in faces:
             clean = Image.from_uint8(face)
             damaged = damage(clean, kind, seed, severity) if severity else clean
-            sharp, report = undone(damaged)
+            sharp, report = deblur_face(damaged)
             touched += bool(report)
             before.append(capped_psnr(damaged.pixels, clean.pixels))
             after.append(capped_psnr(sharp.pixels, clean.pixels))

@@ -19,7 +19,7 @@ from odekit.chains import document
 from odekit.chains.chain import Chain
 from odekit.chains.session import ChainTools
 from odekit.core.image import Image
-from odekit.core.options import Part, plain
+from odekit.core.options import Part, to_plain
 from odekit.errors import ConfigError, InputError
 from odekit.evaluation.bootstrap import Mean, difference
 from odekit.evaluation.experiments.faces import Pictures, face_set
@@ -72,7 +72,7 @@ def command(
     clean = (faces.val if split == "val" else faces.test)[:limit]
     if len(clean) < 2:
         raise InputError(f"there are {len(clean)} {split} faces to measure on: give --data with a split")
-    arms = ARMS if not arm else [document.value(one) for one in arm]
+    arms = ARMS if not arm else [document.parse_value(one) for one in arm]
     print_result(enhancers(chain, clean, arms, seed=seed, keep=keep, progress=print_progress), as_json, plot)
 
 
@@ -139,7 +139,7 @@ def read_decoded(file: Path | None) -> dict[str, Pictures]:
 
 def parse_enhancer(chain: str, arm: Mapping[str, Any]) -> Part:
     """An enhancer as a chain writes it, checked in the place of the chain's own."""
-    loaded = Chain.load(chain, [f"restore.enhancer={json.dumps(plain(arm))}"])
+    loaded = Chain.load(chain, [f"restore.enhancer={json.dumps(to_plain(arm))}"])
     loaded.plan()
     part: Part = loaded.spec.items[0].options.enhancer  # type: ignore[attr-defined]
     return part

@@ -52,7 +52,8 @@ def first_call(chain: str = "odedit-fast", runs: int = 5) -> Table:
     rows: list[Row] = [{"part": part, "processor": lap[0], "wall": lap[1]} for part, lap in least.items()]
     rows.append({"part": WHOLE} | {clock: sum(row[clock] for row in rows) for clock in ("processor", "wall")})
     goals = [Goal(f"{WHOLE}, processor time", rows[-1]["processor"], most=GOAL, unit="s")]
-    how = f"odekit run {chain} on one face, {device.machine_text('cpu')}, least of {runs} runs; {device.load_text()}"
+    machine = f"{device.describe_machine('cpu')}, least of {runs} runs; {device.describe_load()}"
+    how = f"odekit run {chain} on one face, {machine}"
     return Table("first-call", how, COLUMNS, rows, goals, ("part", ("processor", "wall")))
 
 

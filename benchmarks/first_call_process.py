@@ -53,14 +53,14 @@ def main(chain: str, face: str, out: str, began: str) -> None:
     laps.mark("command line")
     import odekit.chains.execution
     from odekit.chains.chain import Chain
-    from odekit.core.counter import Counter
+    from odekit.core.counter import CallCounter
 
     def import_torch() -> None:
         import torch  # noqa: F401  # the run imports it next; imported here, its share is visible
 
         laps.mark("torch")
 
-    def stop_at_first_call(counter: Counter) -> None:
+    def stop_at_first_call(counter: CallCounter) -> None:
         if "weights" not in laps.times:  # a call that measures which precision to choose
             return
         laps.mark("pictures")
@@ -71,7 +71,7 @@ def main(chain: str, face: str, out: str, began: str) -> None:
     laps.after(Chain, "load", "chain and plugins", import_torch)
     laps.after(odekit.chains.execution, "choose_precision", "precision")
     laps.after(Chain, "open", "weights")
-    Counter.count = stop_at_first_call  # type: ignore[method-assign, assignment]
+    CallCounter.count = stop_at_first_call  # type: ignore[method-assign, assignment]
     sys.argv = ["odekit", "run", chain, face, "-o", out, "--overwrite"]  # read by `main`
     command()
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.quality import pixel_psnr
 from odekit.core.image import Image, from_state, stack
 from odekit.core.interfaces import Latent, Prior
-from odekit.core.noise import BatchNoise, ImageNoise, ZeroNoise, stream
+from odekit.core.noise import BatchNoise, ImageNoise, ZeroNoise, noise_generator
 from odekit.core.schedule import signal
 from odekit.parts.inverters.ode import Ode, OdeInverter
 from odekit.parts.solvers.ddim import Ddim
@@ -45,7 +45,7 @@ def sample(prior: Prior, count: int, steps: int = 100, batch: int = 8, seed: int
     rho = inverter.levels.at(top)
     out = []
     for rows in _chunks(range(count), batch):
-        noise = BatchNoise([ImageNoise(stream(seed, f"sample {i}", "bench-prior")) for i in rows])
+        noise = BatchNoise([ImageNoise(noise_generator(seed, f"sample {i}", "bench-prior")) for i in rows])
         x = noise.normal_like(_blank(len(rows), prior))
         # x = signal * x0 + sigma * eps, without the image x0 at the highest level.
         x = x * math.sqrt(1 - signal(rho) ** 2)
@@ -84,15 +84,17 @@ def validation_loss(prior: Prior, pictures: Pictures, bands: int = 10) -> Array:
     import torch
 
     from odekit.training import seeding
-    from odekit.training.tasks.prior_validation import SEED
+    from odekit.training.tasks.prior_validation import VALIDATION_SEED
 
     clean = torch.from_numpy(pictures.transpose(0, 3, 1, 2).astype(np.float64) / 127.5 - 1)
     total = len(prior.schedule)
-    u = seeding.generator(SEED, "validation-t", bands).random((bands, len(pictures)))
+    u = seeding.keyed_generator(VALIDATION_SEED, "validation-t", bands).random((bands, len(pictures)))
     times = ((np.arange(bands)[:, None] + u) / bands * total).astype(np.int64)
     losses = np.zeros((bands, len(pictures)))
     for band in range(bands):
-        noise = seeding.generator(SEED, "validation-noise", band).standard_normal(tuple(clean.shape), dtype=np.float32)
+        noise = seeding.keyed_generator(VALIDATION_SEED, "validation-noise", band).standard_normal(
+            tuple(clean.shape), dtype=np.float32
+        )
         eps = torch.from_numpy(noise).double()
         for i, t in enumerate(times[band].tolist()):
             abar = prior.schedule.abar_at(t)

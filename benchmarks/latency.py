@@ -73,6 +73,6 @@ def latency(chain: str = "odedit-fast", threads: Sequence[int] = (), rounds: int
     # With one thread, CPU time is the wall time of an idle machine.
     fastest = min(row["processor"] if device == "cpu" and row["threads"] == 1 else row["wall"] for row in rows)
     goals = [Goal(f"one face by {chain}, after warm-up", fastest, most=GOAL, unit="s")]
-    where = machine.processor_text() if device == "cpu" else machine.machine_text(device)
-    how = f"one noise picture of 64 px by {chain}, {where}, least of {rounds} rounds; {machine.load_text()}"
+    where = machine.describe_processor() if device == "cpu" else machine.describe_machine(device)
+    how = f"one noise picture of 64 px by {chain}, {where}, least of {rounds} rounds; {machine.describe_load()}"
     return Table("latency", how, COLUMNS, rows, goals, ("threads", ("wall", "processor")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from odekit.chains.requirements import default_terms
+from odekit.chains.requirements import usage_with_defaults
 from odekit.core.files import write_atomic
 from odekit.parts.installed import catalog
 from odekit.plugins.catalog import Catalog, Entry
@@ -23,7 +23,7 @@ def command() -> None:
 
 def is_own(entry: Entry, parts: Catalog) -> bool:
     """Whether a part is odekit's own, MIT, and without weights of its own; the page describes these in one line."""
-    terms = default_terms(entry, parts)
+    terms = usage_with_defaults(entry, parts)
     return (
         entry.dist in ("odekit", "odekit-sdedit")
         and entry.licence == "MIT"
@@ -45,7 +45,7 @@ def part_lines(parts: Catalog) -> list[str]:
     ]
     for entry in parts.all():
         if not is_own(entry, parts):
-            terms = default_terms(entry, parts)
+            terms = usage_with_defaults(entry, parts)
             names = ", ".join(f"`{name}`" for name in terms.weights.split(", ")) if terms.weights else ""
             allowed = use_text(terms.commercial_use)
             lines.append(f"| {entry.kind} `{entry.name}` | {entry.dist} | {entry.licence} | {names} | {allowed} |")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from odekit.core.image import Image
 from odekit.evaluation.experiments.faces import Pictures, at_side
-from odekit.runs.report.sheet import sheet
+from odekit.runs.report.sheet import contact_sheet
 
 SIDE = 32
 """Distances are measured on area means of this side, which hold no grain."""
@@ -65,7 +65,7 @@ def draw(path: Path, samples: Pictures, train: Pictures, near: Near, columns: in
             group.append((f"train {i}: {apart:.3f}", Image.from_uint8(np.ascontiguousarray(face))))
         groups.append(group)
     rows = [list(itertools.chain(*groups[i : i + columns])) for i in range(0, len(groups), columns)]
-    drawn = sheet(rows)
+    drawn = contact_sheet(rows)
     drawn.resize((drawn.width // 2, drawn.height // 2), PIL.Image.Resampling.LANCZOS).save(path)
 
 

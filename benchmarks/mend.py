@@ -17,7 +17,7 @@ from benchmarks.quality import pixel_psnr
 from benchmarks.table import Goal, Table
 from odekit.chains import document
 from odekit.chains.chain import Chain
-from odekit.cli.degrade import options_text
+from odekit.cli.degrade import settings_yaml
 from odekit.core.image import Image, Pixels
 from odekit.errors import ConfigError
 from odekit.images.io import read
@@ -59,7 +59,7 @@ def command(
     wrong = [one for one in kind or () if one not in KINDS]
     if wrong:
         raise ConfigError(f"--kind {wrong[0]}: choose of {', '.join(KINDS)}")
-    chain = Chain([{"mend": document.parse(options_text(settings or []) or "{}", "--set").data}])
+    chain = Chain([{"mend": document.parse_yaml(settings_yaml(settings or []) or "{}", "--set").data}])
     photos = ((one, read(one.path)) for one in labelled_photos(folder)[:limit])
     chosen = {name: severities for name, severities in KINDS.items() if not kind or name in kind}
     rows = list(measure(lambda image: chain.run([image])[0].image, photos, chosen))

@@ -6,7 +6,7 @@ from typing import Any
 
 from odekit.chains import document
 from odekit.chains.resolve import Resolver
-from odekit.chains.tools import Toolbox
+from odekit.chains.tools import PartTools
 from odekit.core.device import resolve_device
 from odekit.core.precision import resolve_precision
 from odekit.parts.installed import catalog
@@ -26,11 +26,11 @@ def make_part(kind: str, text: str, device: str, precision: str) -> Any:
         WeightsError: its weights are absent.
         DeviceError: no such device.
     """
-    return make_raw(kind, document.parse(text, f"--{kind}").data, device, precision)
+    return make_raw(kind, document.parse_yaml(text, f"--{kind}").data, device, precision)
 
 
 def make_raw(kind: str, raw: Any, device: str, precision: str) -> Any:
     """A part from parsed YAML; see `make_part`."""
     where = resolve_device(device)
     part = Resolver(catalog(), document.Document(raw, f"--{kind}", {})).part(kind, raw, ())
-    return Toolbox(catalog(), where, resolve_precision(precision, where)).make(part)
+    return PartTools(catalog(), where, resolve_precision(precision, where)).make(part)

@@ -7,9 +7,9 @@ import numpy as np
 from odekit.core.image import Image, Pixels
 from odekit.parts.faces.geometry import Frame
 from odekit.parts.faces.masks import EllipseMask
-from odekit.parts.faces.options import Paste
-from odekit.parts.faces.paste import Restored, put
-from odekit.parts.faces.warp import cut, fractions, patch
+from odekit.parts.faces.options import PasteOptions
+from odekit.parts.faces.paste import RestoredFace, paste_face
+from odekit.parts.faces.warp import covered_box, crop_coordinates, crop_face
 
 SIDE = 512
 """Side of the aligned crop."""
@@ -25,12 +25,12 @@ def altered(crop: Pixels) -> Pixels:
     return changed
 
 
-def pasted(photo: Pixels, frame: Frame, change: bool, options: Paste) -> Pixels:
+def pasted(photo: Pixels, frame: Frame, change: bool, options: PasteOptions) -> Pixels:
     """The photograph with an aligned face pasted back, altered or not."""
-    crop = cut(photo, frame, SIDE)
-    face = Restored(1, frame, Image(crop), Image(altered(crop) if change else crop), SIDE)
+    crop = crop_face(photo, frame, SIDE)
+    face = RestoredFace(1, frame, Image(crop), Image(altered(crop) if change else crop), SIDE)
     canvas = photo.copy()
-    put(canvas, photo, face, EllipseMask(), options)
+    paste_face(canvas, photo, face, EllipseMask(), options)
     return canvas
 
 
@@ -42,10 +42,10 @@ def seam(photo: Pixels, frame: Frame) -> float:
     Raises:
         AssertionError: the paste changed nothing.
     """
-    options = Paste.model_validate({"mask": "ellipse"})
+    options = PasteOptions.model_validate({"mask": "ellipse"})
     after = pasted(photo, frame, True, options)
-    x0, y0, x1, y1 = patch(frame, photo.shape[2], photo.shape[1])
-    mask = EllipseMask().at(*fractions(frame, (x0, y0, x1, y1)), options.feather)
+    x0, y0, x1, y1 = covered_box(frame, photo.shape[2], photo.shape[1])
+    mask = EllipseMask().at(*crop_coordinates(frame, (x0, y0, x1, y1)), options.feather)
     assert np.abs(after - photo)[:, y0:y1, x0:x1][:, mask == 1].mean() > TEXTURE / 8, "the paste changed nothing"
     gy, gx = np.gradient(mask)
     length = np.hypot(gx, gy)
@@ -62,10 +62,10 @@ def seam(photo: Pixels, frame: Frame) -> float:
 
 def shift(photo: Pixels, frame: Frame) -> float:
     """The displacement of an unchanged pasted face in pixels: `after - before = d . gradient`, least squares."""
-    options = Paste.model_validate({"mask": "ellipse", "match_colour": "none", "detail": 0.0})
+    options = PasteOptions.model_validate({"mask": "ellipse", "match_colour": "none", "detail": 0.0})
     after = pasted(photo, frame, False, options)
-    x0, y0, x1, y1 = patch(frame, photo.shape[2], photo.shape[1])
-    inside = EllipseMask().at(*fractions(frame, (x0, y0, x1, y1)), options.feather) == 1
+    x0, y0, x1, y1 = covered_box(frame, photo.shape[2], photo.shape[1])
+    inside = EllipseMask().at(*crop_coordinates(frame, (x0, y0, x1, y1)), options.feather) == 1
     before = photo[:, y0:y1, x0:x1].mean(0)
     dy, dx = np.gradient(before)
     change = (after[:, y0:y1, x0:x1].mean(0) - before)[inside]

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.clock import Clock
 from odekit.core.precision import precision as precision_switches
-from odekit.core.precision import stored
+from odekit.core.precision import storage_type
 
 SIDES = {"cpu": 1024, "cuda": 8192}
 """Sides of the matrices; smaller ones do not fill a GPU."""
@@ -25,7 +25,7 @@ def matrix_peak(device: str, precision: str = "float32", side: int | None = None
 
     kind = "cuda" if device.startswith("cuda") else "cpu"
     side, count = side or SIDES[kind], AT_ONCE[kind]
-    a = torch.randn((side, side), device=device).to(getattr(torch, stored(precision)))
+    a = torch.randn((side, side), device=device).to(getattr(torch, storage_type(precision)))
     out, clock = torch.empty_like(a), Clock()
 
     def work() -> None:

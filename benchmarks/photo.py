@@ -20,7 +20,7 @@ from benchmarks.parts import make_part
 from benchmarks.paste import seam, shift
 from benchmarks.table import Goal, Row, Table
 from odekit.chains.chain import Chain
-from odekit.core.device import peak_memory
+from odekit.core.device import peak_memory_gb
 from odekit.core.image import Image
 from odekit.core.interfaces import Face, FaceDetector
 from odekit.errors import InputError
@@ -183,7 +183,7 @@ def summary(detections: Sequence[Detections]) -> dict[str, Any]:
         "seam": float(np.nanmax([one.seam for one in detections] + [0.0])),
         "shift": float(np.nanmax([one.shift for one in detections] + [0.0])),
         "seconds": float(np.mean([one.seconds for one in detections])) if detections else math.nan,
-        "peak_gb": peak_memory(),
+        "peak_gb": peak_memory_gb(),
     }
 
 

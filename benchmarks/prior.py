@@ -25,7 +25,7 @@ from odekit.errors import ConfigError
 from odekit.evaluation.experiments.faces import FaceSet, Pictures, face_set
 from odekit.parts.inverters.ode import best_grid
 from odekit.parts.metrics.fd_pca import COMPONENTS, FdPca
-from odekit.parts.metrics.swd import repeated
+from odekit.parts.metrics.swd import repeated_distances
 from odekit.parts.solvers.ddim import DdimOptions
 
 SHEET = 16
@@ -141,7 +141,7 @@ def sample_rows(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
     basis = FdPca.fit(faces.train) if len(faces.train) > COMPONENTS else None
     for name, pictures in sets.items():
         note = f"against {len(held)} held-out faces"
-        draws = repeated(pictures, held, sizes.draws, sizes.seed)
+        draws = repeated_distances(pictures, held, sizes.draws, sizes.seed)
         for side in draws[0].levels:
             yield _mean(f"SWD {side} px, {name}", [one.levels[side] for one in draws], "x 1e-3", count, note)
         yield _mean(f"SWD, {name}", [one.mean for one in draws], "x 1e-3", count, f"{note}, {sizes.draws} draws")

@@ -73,7 +73,7 @@ def profile(batch: int = 8, top: int = 12, device: str = "cpu", steps: int = 2) 
     how = (
         f"odedit on {batch} noise picture(s), {device}, {session.execution.precision}, "
         f"{torch.get_num_threads()} thread(s): {1e3 * whole / calls:.0f} ms per network call in {len(times)} kinds of "
-        f"operations; {machine.load_text()}"
+        f"operations; {machine.describe_load()}"
     )
     return Table("profile", how, COLUMNS, rows, (), ("operation", ("ms",)))
 

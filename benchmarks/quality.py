@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmarks.table import Row
 from odekit.core.psnr import psnr
 from odekit.evaluation.experiments.faces import Pictures
-from odekit.parts.metrics.swd import repeated
+from odekit.parts.metrics.swd import repeated_distances
 from odekit.training.calibration.treated import psnr_and_ssim
 
 CEILING = 40.0
@@ -35,7 +35,7 @@ def capped_psnr(pixels: NDArray[Any], reference: NDArray[Any]) -> float:
 
 def mean_swd(pictures: Pictures, clean: Pictures) -> float:
     """The SWD of two sets of images, averaged over `SWD_DRAWS` draws."""
-    return float(np.mean([one.mean for one in repeated(pictures, clean, SWD_DRAWS)]))
+    return float(np.mean([one.mean for one in repeated_distances(pictures, clean, SWD_DRAWS)]))
 
 
 def quality_row(arm: str, calls: float, pictures: Pictures, clean: Pictures) -> tuple[Row, Array, Array]:

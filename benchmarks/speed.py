@@ -13,7 +13,7 @@ from benchmarks.peaks import gpu_memory, matrix_peak
 from benchmarks.speed_methods import COMPILED, OURS, PLAIN, Method, Task, flops, odekit_method, plain_method
 from benchmarks.table import Goal, Row, Table
 from odekit.core import device as machine
-from odekit.core.device import out_of_memory, release_unused
+from odekit.core.device import is_out_of_memory, release_gpu_memory
 from odekit.errors import ConfigError
 
 COLUMNS = {
@@ -88,9 +88,9 @@ def speed(
         try:
             rows += measured(Task(batch, steps, iterations, device), rounds, compile, precisions)
         except Exception as error:
-            if not out_of_memory(error) or not rows:
+            if not is_out_of_memory(error) or not rows:
                 raise
-            release_unused()
+            release_gpu_memory()
             left_out = f"; batch {batch} ran out of memory"
             break
     peaks = {name: matrix_peak(device, name) for name in dict.fromkeys(row["peak_of"] for row in rows)}
@@ -102,8 +102,8 @@ def speed(
     rates = ", ".join(f"{peak / 1e9:.0f} in {name}" for name, peak in peaks.items())
     time = "" if device.startswith("cuda") else " of processor time"
     how = (
-        f"face64 on {machine.machine_text(device)}, products of matrices at {rates} GFLOP/s{time}; "
-        f"{steps} levels, 2 x {iterations} updates, least of {rounds} rounds; {machine.load_text()}{left_out}"
+        f"face64 on {machine.describe_machine(device)}, products of matrices at {rates} GFLOP/s{time}; "
+        f"{steps} levels, 2 x {iterations} updates, least of {rounds} rounds; {machine.describe_load()}{left_out}"
     )
     return Table("speed", how, COLUMNS, rows, goals, ("batch", ("call",)))
 
@@ -166,6 +166,6 @@ def row_of(one: Method, task: Task, loops: dict[str, float], work: float) -> Row
         "overhead": 100 * (seconds - clock.inside) / clock.inside,
         "work": work,
         "least": seconds,
-        "memory": gpu_memory(task.device, one.network, one.work) if gpu else machine.peak_memory(),
+        "memory": gpu_memory(task.device, one.network, one.work) if gpu else machine.peak_memory_gb(),
         "compiling": clock.first if one.method == COMPILED else None,
     }

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.clock import Clock
 from odekit.core.image import Image
-from odekit.core.precision import has_tf32, stored
+from odekit.core.precision import has_tf32, storage_type
 from odekit.core.precision import precision as precision_switches
 
 PLAIN, OURS, COMPILED = "diffusers loop", "odekit", "odekit, compiled"
@@ -84,7 +84,7 @@ def plain_method(task: Task, precision: str) -> Method:
     from benchmarks.plain_loop import plain_loop
     from odekit.core.files import ASSETS
 
-    dtype = getattr(torch, stored(precision))
+    dtype = getattr(torch, storage_type(precision))
     net = UNet2DModel.from_pretrained(ASSETS / "face64", torch_dtype=dtype).eval().to(task.device)
     small = unshuffled(task).to(dtype)
     timesteps = [level * 1000 // task.steps for level in task.levels]

@@ -16,7 +16,7 @@ from benchmarks.quality import CEILING, MARGINS, mean_swd
 from benchmarks.table import Goal, Row, Table
 from odekit.evaluation.bootstrap import difference, worse_swd
 from odekit.evaluation.experiments.faces import Pictures, face_set
-from odekit.parts.enhancers.calibration import Calibration, load_calibration
+from odekit.parts.enhancers.calibration import StrengthCalibration, load_calibration
 from odekit.training.calibration.meter import combined_gain, describe_faces
 from odekit.training.calibration.treated import Cases, Treated, damaged_cases, open_restore, treat
 
@@ -64,7 +64,7 @@ def command(
     print_result(evaluate(cases, treated, calibration, how), as_json, plot)
 
 
-def evaluate(cases: Cases, treated: Treated, calibration: Calibration, how: str) -> Table:
+def evaluate(cases: Cases, treated: Treated, calibration: StrengthCalibration, how: str) -> Table:
     """The table of all settings, with the goals of `auto` against fixed ones.
 
     The fixed setting of a kind (or of a severity) is the one with the largest mean gain on these very images: better

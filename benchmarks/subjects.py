@@ -12,7 +12,7 @@ import typer
 
 from odekit.chains import document as yamldoc
 from odekit.chains.resolve import Resolver
-from odekit.core.counter import Counter
+from odekit.core.counter import CallCounter
 from odekit.core.interfaces import Prior, State
 from odekit.core.noise import BatchNoise, ZeroNoise
 from odekit.core.options import Part
@@ -89,7 +89,7 @@ def make_subject(prior: Prior, name: str, limit: int, damaged: bool, seed: int =
     Raises:
         InputError: no faces to measure on.
     """
-    counter = Counter()
+    counter = CallCounter()
     if isinstance(prior, CanSample):
         generator = np.random.Generator(np.random.Philox(seed))
         clean = prior.sample(limit, generator)
@@ -135,7 +135,7 @@ def make_inverter(subject: Subject, solver: str, steps: int, grid: str = "auto")
     Raises:
         ConfigError: unknown solver, grid or option.
     """
-    raw = {"use": "ode", "solver": yamldoc.parse(solver, "--solver").data, "steps": steps, "grid": grid}
+    raw = {"use": "ode", "solver": yamldoc.parse_yaml(solver, "--solver").data, "steps": steps, "grid": grid}
     options: Any = Resolver(catalog(), yamldoc.Document(raw, "", {})).part("inverter", raw, ()).options
     assert isinstance(options, Ode)
     instance = catalog().get("solver", options.solver.name).load()(options.solver.options)
@@ -148,7 +148,7 @@ def solver_part(solver: str) -> Part:
     Raises:
         ConfigError: unknown solver or option.
     """
-    document = yamldoc.parse(solver, "--solver")
+    document = yamldoc.parse_yaml(solver, "--solver")
     return Resolver(catalog(), document).part("solver", document.data, ())
 
 

@@ -14,7 +14,7 @@ import typer
 
 from benchmarks.options import AsJson, Device, Precision
 from benchmarks.parts import make_part
-from odekit.cli.show import print_json, print_table, say
+from odekit.cli.show import print_json, print_line, print_table
 from odekit.core.image import Image
 from odekit.core.interfaces import Upsampler
 from odekit.errors import ConfigError
@@ -61,7 +61,7 @@ def command(
         for row in rows
     ]
     print_table("", ("input", "PSNR", "SSIM", "Lanczos PSNR", "Lanczos SSIM", "gain"), cells)
-    say(f"{len(faces)} {split} faces; {time_per_face:.1f} ms for one face")
+    print_line(f"{len(faces)} {split} faces; {time_per_face:.1f} ms for one face")
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,17 @@ def compare(upsampler: Upsampler, large: Pictures, side: int = 64) -> list[Compa
 
     from odekit.training import seeding
     from odekit.training.data import augment, small_inputs
-    from odekit.training.tasks.prior_validation import SEED
-    from odekit.training.tasks.upsampler import KINDS
+    from odekit.training.tasks.prior_validation import VALIDATION_SEED
+    from odekit.training.tasks.upsampler import VALIDATION_INPUTS
 
     truth = [Image.from_uint8(picture) for picture in large]
-    small = augment.reduce(torch.from_numpy(np.stack([t.pixels for t in truth])), side)
+    small = augment.area_reduce(torch.from_numpy(np.stack([t.pixels for t in truth])), side)
     rows = []
-    for kind, how in KINDS.items():
-        inputs = [Image(x.numpy()) for x in small_inputs.worsen(small, seeding.generator(SEED, kind, 0), how)]
+    for kind, how in VALIDATION_INPUTS.items():
+        inputs = [
+            Image(x.numpy())
+            for x in small_inputs.degrade(small, seeding.keyed_generator(VALIDATION_SEED, kind, 0), how)
+        ]
         plain = [resized(i, t.height, t.width, "lanczos") for i, t in zip(inputs, truth, strict=True)]
         ours = upsampler.upsample(inputs, [])
         rows.append(Compared(kind, *mean_psnr_and_ssim(ours, truth), *mean_psnr_and_ssim(plain, truth), len(truth)))

@@ -39,9 +39,9 @@ class At:
 
     def detect(self, image: Image) -> list[Face]:
         """The class's frames."""
-        from odekit.parts.faces.detector import face_of
+        from odekit.parts.faces.detector import face_from_frame
 
-        return [face_of(frame, 0.9 - 0.01 * i) for i, frame in enumerate(self.frames)]
+        return [face_from_frame(frame, 0.9 - 0.01 * i) for i, frame in enumerate(self.frames)]
 
 
 def points(frame: Frame) -> np.ndarray:

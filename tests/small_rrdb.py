@@ -3,12 +3,12 @@
 import torch
 from odekit_realesrgan.rrdb import layout
 
-from odekit.testing.goldens import fill
+from odekit.testing.goldens import synthetic_arrays
 
 
 def random(inputs=3, blocks=2, features=8, seed=0):
     """Filled by rule B: signals stay alive."""
-    return {n: torch.from_numpy(v) for n, v in fill(layout(inputs, blocks, features), seed, "B").items()}
+    return {n: torch.from_numpy(v) for n, v in synthetic_arrays(layout(inputs, blocks, features), seed, "B").items()}
 
 
 def nearest(inputs=3, features=12, blocks=2):

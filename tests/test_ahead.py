@@ -8,11 +8,11 @@ import torch
 
 from odekit import Chain
 from odekit.core import noise as ahead
-from odekit.core.noise import BatchNoise, ImageNoise, PrefetchedNoise, ZeroNoise, batch_noise, stream
+from odekit.core.noise import BatchNoise, ImageNoise, PrefetchedNoise, ZeroNoise, make_batch_noise, noise_generator
 
 
 def rows(n=5):
-    return [ImageNoise(stream(0, f"picture {i}", "0")) for i in range(n)]
+    return [ImageNoise(noise_generator(0, f"picture {i}", "0")) for i in range(n)]
 
 
 def taken(noise, script):
@@ -63,7 +63,7 @@ def test_the_next_draw_is_made_before_it_is_asked_for_and_in_another_thread():
                 there.set()
             return super().normal(shape)
 
-    noise = PrefetchedNoise([Watched(stream(0, "picture", "0"))])
+    noise = PrefetchedNoise([Watched(noise_generator(0, "picture", "0"))])
     noise.normal_like(torch.zeros((1, 3, 8, 8)))
     assert there.wait(10)
     assert seen[0] == threading.current_thread().name and seen[1].startswith("odekit-noise")
@@ -79,18 +79,21 @@ def test_an_error_of_a_thread_is_told_to_whoever_asks():
                 raise MemoryError("no more")
             return np.zeros(tuple(shape), np.float32)
 
-    noise = PrefetchedNoise([Broken(stream(0, "picture", "0"))])
+    noise = PrefetchedNoise([Broken(noise_generator(0, "picture", "0"))])
     noise.normal_like(torch.zeros((1, 3, 8, 8)))
     with pytest.raises(MemoryError):
         noise.normal_like(torch.zeros((1, 3, 8, 8)))
 
 
 def test_cards_get_it_and_a_run_gives_the_same_bytes(monkeypatch, exact):
-    assert type(batch_noise(rows(), "cuda:1")) is PrefetchedNoise and type(batch_noise(rows(), "cpu")) is BatchNoise
+    assert (
+        type(make_batch_noise(rows(), "cuda:1")) is PrefetchedNoise
+        and type(make_batch_noise(rows(), "cpu")) is BatchNoise
+    )
     from test_chain import images
 
     made = []
     for kind in (BatchNoise, PrefetchedNoise):
-        monkeypatch.setattr("odekit.core.noise.batch_noise", lambda rows, device, kind=kind: kind(rows))
+        monkeypatch.setattr("odekit.core.noise.make_batch_noise", lambda rows, device, kind=kind: kind(rows))
         made.append([one.image.pixels for one in Chain.load(exact).run(images(3), device="cpu")])
     assert all(np.array_equal(a, b) for a, b in zip(*made, strict=True)) and ahead._prefetch_threads() >= 1

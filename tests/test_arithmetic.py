@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from odekit import Chain
-from odekit.chains.tools import Toolbox
+from odekit.chains.tools import PartTools
 from odekit.chains.tuning import precision as guard
 from odekit.core import precision as module
-from odekit.core.counter import Counter
+from odekit.core.counter import CallCounter
 from odekit.core.image import Image
-from odekit.core.precision import candidates, has_tf32, resolve_precision, set_switches, stored
+from odekit.core.precision import has_tf32, resolve_precision, set_tf32_switches, storage_type, supported_16bit_types
 from odekit.errors import DeviceError
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.stages.options import Upsample
@@ -184,7 +184,7 @@ class OldTorch:
 @pytest.mark.parametrize("own", [("highest", True), ("high", False), ("medium", True)])
 def test_old_torch_has_its_flags_set_and_put_back(wanted, inside, own):
     torch = OldTorch(*own)
-    put_back = set_switches(wanted, torch)
+    put_back = set_tf32_switches(wanted, torch)
     assert torch.state == inside
     put_back()
     assert torch.state == own
@@ -193,7 +193,7 @@ def test_old_torch_has_its_flags_set_and_put_back(wanted, inside, own):
 @pytest.fixture
 def on_a_card(monkeypatch):
     """The CPU is treated as a GPU that has the switches and supports TF32."""
-    monkeypatch.setattr(module, "switched", lambda device: True)
+    monkeypatch.setattr(module, "has_tf32_switches", lambda device: True)
     for place in ("odekit.core.precision", "odekit.chains.tuning.precision"):
         monkeypatch.setattr(f"{place}.has_tf32", lambda device: True)
 
@@ -237,12 +237,12 @@ def test_a_prior_that_knows_nothing_of_switches_has_them_set(on_a_card, precisio
     """Such as the prior of a plugin."""
     seen, inner = [], GaussianModel(8)
     prior = SimpleNamespace(shape=inner.shape, schedule=inner.schedule, eps=lambda x, t: seen.append(switches()) or x)
-    BatchedPrior(prior, 1, Counter(), precision, CARD).eps(torch.zeros((1, 3, 8, 8)), 0.0)
+    BatchedPrior(prior, 1, CallCounter(), precision, CARD).eps(torch.zeros((1, 3, 8, 8)), 0.0)
     assert seen == [(precision == "tf32",) * 2]
 
 
 def test_parts_with_weights_are_told_a_type_that_torch_has_and_upsamplers_are_exact(on_a_card):
-    tools = Toolbox(Chain.load("odedit").parts, "cpu", "tf32")
+    tools = PartTools(Chain.load("odedit").parts, "cpu", "tf32")
     assert tools.precision == "float32"
     seen = []
     upsampler = SimpleNamespace(upsample=lambda batch, noise: seen.append(switches()) or list(batch))
@@ -269,14 +269,16 @@ def test_cards_have_tf32_since_ampere(monkeypatch, capability, has):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert has_tf32("cuda:0") is has and not has_tf32("cpu")
     assert guard.reduced_precisions("cuda:0") == ("bfloat16", "float16") + (("tf32",) if has else ())
-    assert "tf32" not in candidates("cuda:0"), "training asks for types"
+    assert "tf32" not in supported_16bit_types("cuda:0"), "training asks for types"
 
 
 def test_the_guard_may_choose_tf32_which_is_stored_as_float32(on_a_card, monkeypatch, tmp_path):
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path))
-    monkeypatch.setattr(guard, "candidates", lambda device: ())
+    monkeypatch.setattr(guard, "supported_16bit_types", lambda device: ())
     asked = []
-    monkeypatch.setattr(guard, "measure", lambda load, device, names: asked.append(names) or guard.Verdict("tf32"))
+    monkeypatch.setattr(
+        guard, "measure_precisions", lambda load, device, names: asked.append(names) or guard.PrecisionChoice("tf32")
+    )
     chain = Chain.load("odedit")
     assert guard.choose_precision("auto", "cpu", chain.spec, chain.parts) == "tf32" and asked == [("tf32",)]
-    assert stored("tf32") == "float32" and stored("float16") == "float16"
+    assert storage_type("tf32") == "float32" and storage_type("float16") == "float16"

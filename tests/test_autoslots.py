@@ -13,11 +13,11 @@ from odekit.chains.tuning.batch_size import (
     best_batch_size,
     call_timer,
     choose_batch_size,
-    measure_rates,
+    measure_throughput,
     parse_batch_size,
     smallest_near_best,
 )
-from odekit.chains.tuning.precision import load
+from odekit.chains.tuning.precision import load_prior
 from odekit.core.files import read_json
 from odekit.errors import ConfigError, OdekitWarning
 from odekit.testing import GaussianModel
@@ -51,8 +51,8 @@ def searched(monkeypatch):
     def search(card):
         monkeypatch.setattr("odekit.chains.tuning.precision.time.perf_counter", card.clock)
         monkeypatch.setattr("odekit.chains.tuning.precision.state_device", lambda device: "cpu")
-        monkeypatch.setattr(batch_size, "free_share", lambda device: 1 - card.taken)
-        found = measure_rates(call_timer(card, "cuda:0"))
+        monkeypatch.setattr(batch_size, "free_gpu_fraction", lambda device: 1 - card.taken)
+        found = measure_throughput(call_timer(card, "cuda:0"))
         return smallest_near_best(found), list(found), card
 
     return search
@@ -118,16 +118,18 @@ def test_patience_ends_where_a_call_takes_long(searched):
 def test_a_processor_is_not_filled_until_the_system_kills(monkeypatch):
     """What a call took tells what the next one will take."""
     held = [1e9]
-    monkeypatch.setattr(batch_size, "peak_bytes", lambda: held[0])
-    monkeypatch.setattr(batch_size, "available_bytes", lambda: 1.9e9)
-    monkeypatch.setattr(batch_size, "release_unused", lambda: None)
+    monkeypatch.setattr(batch_size, "peak_memory_bytes", lambda: held[0])
+    monkeypatch.setattr(batch_size, "available_memory_bytes", lambda: 1.9e9)
+    monkeypatch.setattr(batch_size, "release_gpu_memory", lambda: None)
 
     def call(prior, device, give_up, slots, clock):
         held[0] = max(held[0], 1e9 + 2e8 * slots)
         return 0.01
 
     monkeypatch.setattr(batch_size, "call_seconds", call)
-    assert list(measure_rates(call_timer(GaussianModel(8), "cpu"))) == [1, 2, 4], "8 slots would take 1.6 GB of 1.9"
+    assert list(measure_throughput(call_timer(GaussianModel(8), "cpu"))) == [1, 2, 4], (
+        "8 slots would take 1.6 GB of 1.9"
+    )
 
 
 # --- in chains
@@ -143,7 +145,7 @@ def measured(monkeypatch, tmp_path):
         return {1: 10.0, 2: 20.0, 4: 40.0, 8: 41.0, 16: 41.0}
 
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(batch_size, "measure_rates", found)
+    monkeypatch.setattr(batch_size, "measure_throughput", found)
     return made
 
 
@@ -187,7 +189,7 @@ def test_other_programs_do_not_change_what_a_processor_is_measured_to_do():
 
 def test_a_network_is_measured_as_the_run_will_call_it():
     chain = Chain.load("odedit")
-    prior = load(chain.spec.priors["face"], "cpu", chain.parts, "float32")
+    prior = load_prior(chain.spec.priors["face"], "cpu", chain.parts, "float32")
     assert call_timer(prior, "cpu")(2) > 0
 
 

@@ -239,7 +239,7 @@ def test_a_call_that_cannot_work_stops_with_one_line_and_code_2(make, tmp_path, 
     expected = make(case)
     if case.parts is not None:
         filled = discovery.build(case.parts)
-        monkeypatch.setattr(installed, "loaded", lambda: filled)
+        monkeypatch.setattr(installed, "installed_parts", lambda: filled)
     before = sorted(tmp_path.rglob("*"))
     done = cli(*case.args)
     lines = done.err.strip().splitlines()

@@ -10,10 +10,10 @@ from odekit import Chain, Image
 from odekit.errors import ConfigError
 from odekit.evaluation.degrade.recipe import damage
 from odekit.evaluation.experiments.faces import face_set
-from odekit.images.colour import LUMA_CHROMA
+from odekit.images.colour import LUMA_CHROMA_AXES
 from odekit.parts.installed import catalog
 from odekit.parts.metrics.psnr import PsnrMetric
-from odekit.parts.repair.colour import defogged, load_colour_correction, low, transformed
+from odekit.parts.repair.colour import load_colour_correction, low_coefficients, match_moments, remove_fog
 from odekit.parts.stages.options import Restore
 from odekit.training.calibration.colour import best_fog, best_numbers, calibrate
 
@@ -26,35 +26,35 @@ def image(i):
 
 def recoloured(pixels, gain, offset, saturation, tint):
     """A known damage in luma and chroma."""
-    turned = np.einsum("ij,jhw->ihw", LUMA_CHROMA, pixels.astype(np.float64))
+    turned = np.einsum("ij,jhw->ihw", LUMA_CHROMA_AXES, pixels.astype(np.float64))
     turned[0] = gain * turned[0] + offset
     turned[1:] = saturation * turned[1:] + np.array(tint)[:, None, None]
-    return np.einsum("ji,jhw->ihw", LUMA_CHROMA, turned).astype(np.float32)
+    return np.einsum("ji,jhw->ihw", LUMA_CHROMA_AXES, turned).astype(np.float32)
 
 
 def test_the_best_numbers_undo_a_known_transform_exactly():
     clean = image(0).pixels
     hurt = recoloured(clean, 0.5, 0.3, 0.7, (0.05, -0.02))
-    np.testing.assert_allclose(transformed(hurt, best_numbers(hurt, clean)), clean, atol=1e-5)
+    np.testing.assert_allclose(match_moments(hurt, best_numbers(hurt, clean)), clean, atol=1e-5)
 
 
 def test_no_other_five_numbers_come_closer():
     clean, hurt = image(1).pixels, damage(image(1), "fog", 0, 4).pixels
     best = best_numbers(hurt, clean)
-    error = np.mean((transformed(hurt, best) - clean) ** 2)
+    error = np.mean((match_moments(hurt, best) - clean) ** 2)
     for i in range(5):
         for step in (-0.02, 0.02):
             other = best + step * np.eye(5)[i]
-            assert np.mean((transformed(hurt, other) - clean) ** 2) > error
+            assert np.mean((match_moments(hurt, other) - clean) ** 2) > error
 
 
 def test_the_best_fog_is_exact_where_the_low_field_alone_is_wrong():
     clean = image(2).pixels
-    hazed = defogged(clean, best_fog(clean, clean) + np.r_[0.1 * np.cos(np.arange(64)), 0, 0])
+    hazed = remove_fog(clean, best_fog(clean, clean) + np.r_[0.1 * np.cos(np.arange(64)), 0, 0])
     np.testing.assert_allclose(
-        defogged(hazed.astype(np.float32), best_fog(hazed.astype(np.float32), clean)), clean, atol=1e-5
+        remove_fog(hazed.astype(np.float32), best_fog(hazed.astype(np.float32), clean)), clean, atol=1e-5
     )
-    assert low(clean)[0] == pytest.approx((LUMA_CHROMA[0] @ clean.reshape(3, -1)).mean(), rel=1e-6)
+    assert low_coefficients(clean)[0] == pytest.approx((LUMA_CHROMA_AXES[0] @ clean.reshape(3, -1)).mean(), rel=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["brightness", "contrast", "saturate", "fog"])

@@ -530,6 +530,6 @@ def test_the_sweep_in_the_docs_is_read():
     text = (ROOT / "docs" / "measure.md").read_text()
     found = [block for block in re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if "sweep" in block]
     for block in found:
-        what = sweep_file.read(document.parse(block, "docs/measure.md"))
+        what = sweep_file.read(document.parse_yaml(block, "docs/measure.md"))
         assert len(list(what.points())) == 6
     assert found

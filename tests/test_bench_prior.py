@@ -22,9 +22,9 @@ from odekit.evaluation.experiments.faces import FaceSet, at_side, face_set
 from odekit.parts.priors.exact import GaussianPrior
 from odekit.parts.priors.network import DiffusersPrior
 from odekit.training import seeding
-from odekit.training.options.base import Network, PriorOptions
+from odekit.training.options.base import PriorOptions, UNetOptions
 from odekit.training.tasks import prior_network
-from odekit.training.tasks.prior_validation import SEED, Validator
+from odekit.training.tasks.prior_validation import VALIDATION_SEED, Validator
 
 MEAN, VARIANCE = 0.1, 0.04
 GAUSSIAN = GaussianPrior(MEAN, VARIANCE, (3, 16, 16))
@@ -52,14 +52,14 @@ def rows():
 def test_loss_of_the_exact_prior_is_the_least_there_is():
     """For N(m, s): E|v - v_hat|^2 = s / (abar s + 1 - abar), at the timesteps of the fixed questions."""
     losses = flow.validation_loss(GAUSSIAN, drawn(30, 5), bands=5)
-    u = seeding.generator(SEED, "validation-t", 5).random((5, 30))
+    u = seeding.keyed_generator(VALIDATION_SEED, "validation-t", 5).random((5, 30))
     abar = GAUSSIAN.schedule.abar[((np.arange(5)[:, None] + u) * 200).astype(int)]
     np.testing.assert_allclose(losses, (VARIANCE / (abar * VARIANCE + 1 - abar)).mean(1), rtol=0.05)
 
 
 def test_loss_is_the_one_in_the_log_of_a_training_run(tmp_path):
     options = PriorOptions(
-        side=16, network=Network(patch=1, channels=(16, 16), attention=(False, False), layers=1, head=16)
+        side=16, network=UNetOptions(patch=1, channels=(16, 16), attention=(False, False), layers=1, head=16)
     )
     with torch.random.fork_rng([]):
         torch.manual_seed(0)

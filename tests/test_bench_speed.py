@@ -17,7 +17,7 @@ from benchmarks.plain_loop import plain_loop
 from benchmarks.speed import goals_of
 from benchmarks.speed_methods import flops_of
 from benchmarks.table import Table, draw_plot
-from odekit.testing.goldens import deviation
+from odekit.testing.goldens import relative_deviation
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def test_the_loops_round_trip_is_that_of_the_diffusers_goldens(golden):
     clean = torch.from_numpy(golden.input(flow.SHAPE))
     back = plain_loop(model, clean, 50)
     assert [t for t, _ in seen[:50]] == list(range(0, 1000, 20)) and len(seen) == 100
-    assert deviation(seen[50][1], golden.arrays["mix_encode_i49"]) <= 1e-4
-    assert deviation(back.numpy(), golden.arrays["mix_decode_clean"]) <= 1e-4
+    assert relative_deviation(seen[50][1], golden.arrays["mix_encode_i49"]) <= 1e-4
+    assert relative_deviation(back.numpy(), golden.arrays["mix_decode_clean"]) <= 1e-4
 
 
 def test_the_loop_is_at_most_sixty_lines_long():
@@ -119,7 +119,7 @@ def test_the_peak_is_that_of_the_precision(monkeypatch, precision):
         return own(a, b, out=out)
 
     monkeypatch.setattr(torch, "mm", mm)
-    monkeypatch.setattr("odekit.core.precision.switched", lambda device: True)
+    monkeypatch.setattr("odekit.core.precision.has_tf32_switches", lambda device: True)
     monkeypatch.setattr(Clock, "seconds", lambda clock, device: 2.0)
     assert peaks.matrix_peak("cpu", precision, side=64) == 2 * 64**3 / 2.0
     assert set(seen) == {(torch.bfloat16 if precision == "bfloat16" else torch.float32, precision == "tf32")}

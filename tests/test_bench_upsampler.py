@@ -36,7 +36,7 @@ def test_the_means_are_those_of_scikit_image_on_area_reduced_faces():
     faces = smooth(3)
     clean = compare(ResizeUpsampler(), faces, 8)[0]
     truth = torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255
-    big = small_inputs.lanczos(torch.nn.functional.avg_pool2d(truth, 4), 4).double().numpy()
+    big = small_inputs.enlarge_lanczos(torch.nn.functional.avg_pool2d(truth, 4), 4).double().numpy()
     pairs = list(zip(truth.double().numpy(), big, strict=True))
     assert clean.psnr == pytest.approx(
         np.mean([peak_signal_noise_ratio(t, b, data_range=1) for t, b in pairs]), abs=1e-4

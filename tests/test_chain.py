@@ -15,7 +15,7 @@ from odekit.parts.stages.restore import fit
 
 
 def exact(*settings):
-    return Chain.from_document(document.parse(EXACT, "exact.yaml"), settings)
+    return Chain.from_document(document.parse_yaml(EXACT, "exact.yaml"), settings)
 
 
 def images(n=7):
@@ -68,9 +68,9 @@ def test_an_8_bit_picture_and_its_16_bit_copy_get_the_same_noise():
 
 def test_the_key_of_the_noise_never_changes():
     """A changed value here would silently change every published picture."""
-    from odekit.core.noise import ImageNoise, stream
+    from odekit.core.noise import ImageNoise, noise_generator
 
-    draws = ImageNoise(stream(3, "abc", "0", 1, 2)).normal((2, 2))
+    draws = ImageNoise(noise_generator(3, "abc", "0", 1, 2)).normal((2, 2))
     assert draws.dtype == np.float32
     np.testing.assert_allclose(
         draws, [[-0.5574758648872375, -0.4202309250831604], [0.7889425754547119, -0.43224450945854187]], rtol=1e-6

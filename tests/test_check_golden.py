@@ -7,7 +7,15 @@ import pytest
 from goldens.cases import Case, golden_params
 
 from odekit.errors import InputError
-from odekit.testing.goldens import Golden, check_golden, deviation, fill, golden_files, golden_folder, name_of
+from odekit.testing.goldens import (
+    Golden,
+    check_golden,
+    golden_files,
+    golden_folder,
+    parse_name,
+    relative_deviation,
+    synthetic_arrays,
+)
 
 LAYOUT = {"norm.weight": (4,), "norm.bias": (4,), "conv.weight": (4, 3, 3, 3), "table.attn_mask": (9,)}
 
@@ -129,9 +137,9 @@ def test_lists_of_numbers_in_json_are_arrays(tmp_path):
 
 
 def test_deviation_is_relative_to_the_largest_stored_value():
-    assert deviation(np.array([1.0, 4.2]), np.array([1.0, 4.0])) == pytest.approx(0.05)
-    assert deviation(np.zeros(2), np.zeros(2)) == 0
-    assert deviation(np.array([0.5]), np.zeros(1)) == 0.5
+    assert relative_deviation(np.array([1.0, 4.2]), np.array([1.0, 4.0])) == pytest.approx(0.05)
+    assert relative_deviation(np.zeros(2), np.zeros(2)) == 0
+    assert relative_deviation(np.array([0.5]), np.zeros(1)) == 0.5
 
 
 @pytest.mark.parametrize("name, content", [("toy.A.npz", b"PK\x03\x04"), ("toy.A.npz", b""), ("toy.json", b"{")])
@@ -148,7 +156,7 @@ def test_files_of_a_stem_are_found_by_name(tmp_path):
     for name in ("toy.A.npz", "toy.B.npz", "toy.json", "toy.C.npz", "toys.A.npz", "toy.A.txt"):
         (tmp_path / name).touch()
     assert [path.name for path in golden_files(tmp_path, "toy")] == ["toy.A.npz", "toy.B.npz", "toy.json"]
-    assert name_of(tmp_path / "toy.C.npz") == ("toy.C", "")
+    assert parse_name(tmp_path / "toy.C.npz") == ("toy.C", "")
 
 
 @pytest.mark.parametrize("folder", ["", "absent"])
@@ -190,4 +198,4 @@ def test_the_folder_is_that_of_the_environment(tmp_path, monkeypatch):
 
 
 def test_the_fill_leaves_derived_tensors_out():
-    assert set(fill(LAYOUT, 7, "A")) == set(LAYOUT) - {"table.attn_mask"}
+    assert set(synthetic_arrays(LAYOUT, 7, "A")) == set(LAYOUT) - {"table.attn_mask"}

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 import torch
 from conftest import EXACT, ROOT, picture
-from goldens import fill, layout
+from goldens import layout, synthetic_arrays
 
 import odekit
 
@@ -65,7 +65,10 @@ def test_weights_that_are_not_the_registered_file_are_refused(cli, monkeypatch, 
 
 def test_a_converted_checkpoint_is_a_prior_by_path(cli, tmp_path):
     """From another program's training file to a restored face."""
-    tensors = {f"module.{name}": torch.from_numpy(v) for name, v in fill(layout("ddim_small_golden"), 1, "B").items()}
+    tensors = {
+        f"module.{name}": torch.from_numpy(v)
+        for name, v in synthetic_arrays(layout("ddim_small_golden"), 1, "B").items()
+    }
     torch.save([tensors, {}, 3, 99], tmp_path / "ckpt.pth")
     made = cli("weights", "convert", tmp_path / "ckpt.pth", "-o", tmp_path / "prior", "--image-size", 32)
     assert made.code == 0, made.err
@@ -106,12 +109,12 @@ def test_on_a_terminal_a_bar_counts_images_and_network_calls(cli, exact, faces, 
 
     totals = []
 
-    class Seen(run.Bar):
+    class Seen(run.ProgressBar):
         def __exit__(self, *error):
             totals.extend((task.description, task.completed, task.total) for task in self.progress.tasks)
             super().__exit__(*error)
 
-    monkeypatch.setattr(run, "Bar", Seen)
+    monkeypatch.setattr(run, "ProgressBar", Seen)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--batch-size", 4)
     assert done.code == 0

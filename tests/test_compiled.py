@@ -12,8 +12,8 @@ from odekit import Chain
 from odekit.chains.tuning import precision
 from odekit.errors import OdekitWarning
 from odekit.parts.priors.fast import compiled as module
-from odekit.parts.priors.fast.blocks import lean
-from odekit.parts.priors.fast.compiled import CACHE, Compiled
+from odekit.parts.priors.fast.blocks import use_fast_blocks
+from odekit.parts.priors.fast.compiled import INDUCTOR_CACHE_VARIABLE, CompiledNetwork
 from odekit.parts.priors.network import DiffusersPrior
 
 FOLDER = ROOT / "odekit" / "assets" / "face64"
@@ -22,10 +22,10 @@ FOLDER = ROOT / "odekit" / "assets" / "face64"
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """An empty cache folder, and none that the environment names."""
-    monkeypatch.delenv(CACHE, raising=False)
+    monkeypatch.delenv(INDUCTOR_CACHE_VARIABLE, raising=False)
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     yield tmp_path / "home" / "compiled"
-    os.environ.pop(CACHE, None)
+    os.environ.pop(INDUCTOR_CACHE_VARIABLE, None)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def broken(monkeypatch):
 
 @pytest.mark.parametrize("device, mode", [("cpu", None), ("cuda:0", "reduce-overhead")])
 def test_a_processor_gets_compiled_code_and_a_card_graphs(asked, device, mode):
-    Compiled(network(), device)
+    CompiledNetwork(network(), device)
     assert asked == [{"mode": mode, "dynamic": False}]
 
 
@@ -67,7 +67,7 @@ def test_a_processor_gets_compiled_code_and_a_card_graphs(asked, device, mode):
 def test_the_option_of_the_prior_decides(asked, compile, times, cache):
     chain = Chain.load("odedit", [f"priors.face={{use: face64, compile: {str(compile).lower()}}}"])
     prior = chain.open(device="cpu", precision="float32").networks["face"]
-    assert len(asked) == times and isinstance(prior.network, Compiled) is compile
+    assert len(asked) == times and isinstance(prior.network, CompiledNetwork) is compile
     assert chain.tree()["priors"]["face"]["compile"] is compile
     assert cache.is_dir() is compile
 
@@ -79,8 +79,8 @@ def test_what_it_says_is_what_the_plain_network_says(asked):
 
 
 def test_compiling_that_fails_is_said_once_and_the_plain_network_goes_on(broken):
-    net = lean(network())
-    fast, shape = Compiled(net, "cpu"), (3, 16, 16)
+    net = use_fast_blocks(network())
+    fast, shape = CompiledNetwork(net, "cpu"), (3, 16, 16)
     with pytest.warns(OdekitWarning, match=r"torch\.compile failed \(RuntimeError: no working C\+\+ compiler found\)"):
         first = said(fast, 2, 30.0, shape)
     with warnings.catch_warnings():
@@ -96,29 +96,31 @@ def test_memory_that_runs_out_is_no_failure_of_the_compiler(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", lambda function, **options: fails)
     with pytest.raises(RuntimeError, match="out of memory"):
-        said(Compiled(lean(network()), "cpu"), 2, 30.0, (3, 16, 16))
+        said(CompiledNetwork(use_fast_blocks(network()), "cpu"), 2, 30.0, (3, 16, 16))
 
 
 def test_compiled_code_is_kept_in_odekits_cache_folder_or_where_the_environment_says(cache, monkeypatch, tmp_path):
-    module.keep_cache()
-    assert os.environ[CACHE] == str(cache) and cache.is_dir()
-    monkeypatch.setenv(CACHE, str(tmp_path / "mine"))
-    module.keep_cache()
-    assert os.environ[CACHE] == str(tmp_path / "mine")
+    module.set_inductor_cache()
+    assert os.environ[INDUCTOR_CACHE_VARIABLE] == str(cache) and cache.is_dir()
+    monkeypatch.setenv(INDUCTOR_CACHE_VARIABLE, str(tmp_path / "mine"))
+    module.set_inductor_cache()
+    assert os.environ[INDUCTOR_CACHE_VARIABLE] == str(tmp_path / "mine")
 
 
 def test_a_cache_folder_that_cannot_be_made_is_said(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "file"))
     with pytest.warns(OdekitWarning, match="compiled networks cannot be kept .* set ODEKIT_HOME"):
-        module.keep_cache()
-    assert CACHE not in os.environ
+        module.set_inductor_cache()
+    assert INDUCTOR_CACHE_VARIABLE not in os.environ
 
 
 def test_the_guard_measures_precisions_uncompiled(asked, monkeypatch):
-    monkeypatch.setattr(precision, "candidates", lambda device: ("bfloat16",))
+    monkeypatch.setattr(precision, "supported_16bit_types", lambda device: ("bfloat16",))
     monkeypatch.setattr(
-        precision, "measure", lambda load, device, names: load("float32") and precision.Verdict("bfloat16")
+        precision,
+        "measure_precisions",
+        lambda load, device, names: load("float32") and precision.PrecisionChoice("bfloat16"),
     )
     chain = Chain.load("odedit", ["priors.face={use: face64, compile: true}"])
     assert precision.choose_precision("auto", "cpu", chain.spec, chain.parts) == "bfloat16" and asked == []
@@ -126,9 +128,9 @@ def test_the_guard_measures_precisions_uncompiled(asked, monkeypatch):
 
 @pytest.mark.long
 def test_torchs_own_compiler_says_the_same_up_to_rounding_and_keeps_what_it_made(cache):
-    plain, shape = lean(network(resnet_time_scale_shift="scale_shift")), (3, 16, 16)
+    plain, shape = use_fast_blocks(network(resnet_time_scale_shift="scale_shift")), (3, 16, 16)
     with warnings.catch_warnings():
         warnings.simplefilter("error", OdekitWarning)
-        a, b = said(plain, 2, 30.0, shape), said(Compiled(plain, "cpu"), 2, 30.0, shape)
+        a, b = said(plain, 2, 30.0, shape), said(CompiledNetwork(plain, "cpu"), 2, 30.0, shape)
     assert (a - b).abs().max() <= 1e-5 * a.abs().max()
     assert any(cache.rglob("*.so"))

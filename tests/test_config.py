@@ -14,7 +14,7 @@ HEAD = "odekit: 1\n"
 
 
 def load(text, settings=()):
-    return Chain.from_document(document.parse(text, "my.yaml"), settings)
+    return Chain.from_document(document.parse_yaml(text, "my.yaml"), settings)
 
 
 BAD = {
@@ -78,14 +78,14 @@ def test_a_setting_reaches_into_a_sub_chain_and_keeps_the_rest():
 @pytest.mark.parametrize("name", sorted(installed.catalog().chains))
 def test_what_a_record_keeps_of_a_chain_is_that_chain(name):
     chain = Chain.load(name)
-    again = Chain.from_document(document.parse(json.dumps(chain.tree()), "record.yaml"))
+    again = Chain.from_document(document.parse_yaml(json.dumps(chain.tree()), "record.yaml"))
     assert again == chain
 
 
 def test_a_part_of_a_plugin_that_is_not_installed_names_what_to_install():
     parts, _ = discovery.build([("odekit", builtin)])
     with pytest.raises(ConfigError) as error:
-        Chain.from_document(document.parse(HEAD + "chain:\n  - upsample: codeformer", "my.yaml"), parts=parts)
+        Chain.from_document(document.parse_yaml(HEAD + "chain:\n  - upsample: codeformer", "my.yaml"), parts=parts)
     said = "the upsampler 'codeformer' comes with the plugin odekit-codeformer, which is not installed"
     assert f"{said}; pip install odekit-codeformer" in str(error.value)
 
@@ -186,5 +186,5 @@ def test_a_setting_that_cannot_be_meant_is_named(setting):
 
 
 def test_yaml_numbers_are_those_of_yaml_1_2():
-    data = document.parse("[1, 010, 0x1F, 1_000, 1e-6, 1.5, true, null, yes, '1']", "x").data
+    data = document.parse_yaml("[1, 010, 0x1F, 1_000, 1e-6, 1.5, true, null, yes, '1']", "x").data
     assert data == [1, 10, 31, 1000, 1e-6, 1.5, True, None, "yes", "1"]

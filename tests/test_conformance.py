@@ -81,7 +81,7 @@ def broken(monkeypatch):
         catalog.upsampler("needy", Needy, Weighty)
 
     made = build([("odekit", builtin), ("alpha", SimpleNamespace(odekit_parts=hookimpl(register)))])
-    monkeypatch.setattr("odekit.parts.installed.loaded", lambda: made)
+    monkeypatch.setattr("odekit.parts.installed.installed_parts", lambda: made)
 
 
 class Weighty(Options):

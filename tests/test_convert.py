@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from goldens import DATA, deviation, fill, golden, golden_input, layout
+from goldens import DATA, golden, golden_input, layout, relative_deviation, synthetic_arrays
 
 from odekit.core.schedule import NoiseSchedule
 from odekit.errors import WeightsError
-from odekit.parts.priors.convert import ConvertOptions, convert, detect
-from odekit.parts.priors.convert.renaming import Converted
-from odekit.parts.priors.convert.run import check, to_diffusers
+from odekit.parts.priors.convert import ConvertOptions, convert_checkpoint, detect_kind
+from odekit.parts.priors.convert.renaming import ConvertedNetwork
+from odekit.parts.priors.convert.run import check_converted, to_diffusers
 from odekit.parts.priors.metadata import Betas
 from odekit.parts.priors.network import DiffusersPrior
 from odekit.plugins.weights.load import load_tensors
@@ -34,7 +34,7 @@ LAYOUTS = {
 
 
 def weights(network: str, rule: str = "B") -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(value) for name, value in fill(layout(network), SEED, rule).items()}
+    return {name: torch.from_numpy(value) for name, value in synthetic_arrays(layout(network), SEED, rule).items()}
 
 
 def empty(network: str) -> dict[str, torch.Tensor]:
@@ -42,8 +42,8 @@ def empty(network: str) -> dict[str, torch.Tensor]:
     return {name: torch.empty(shape, device="meta") for name, shape in layout(network).items()}
 
 
-def made(tensors, **options) -> Converted:
-    return to_diffusers(tensors, detect(tensors), ConvertOptions(**options))
+def made(tensors, **options) -> ConvertedNetwork:
+    return to_diffusers(tensors, detect_kind(tensors), ConvertOptions(**options))
 
 
 def fault(call, *args, **options) -> str:
@@ -69,7 +69,7 @@ def checkpoint(tmp_path):
 @pytest.mark.parametrize("network", ["adm_small_golden", "ddim_small_golden"])
 def test_the_fill_rule_gives_the_published_weights(network, rule):
     said = json.loads((DATA / "golden" / "fill_check.json").read_text())["nets"][f"{network}.{rule}"]
-    filled = fill(layout(network), SEED, rule)
+    filled = synthetic_arrays(layout(network), SEED, rule)
     assert len(filled) == said["filled_tensors"]
     assert sum(float(v.astype(np.float64).sum()) for v in filled.values()) == pytest.approx(said["sum"], rel=1e-12)
     squares = sum(float((v.astype(np.float64) ** 2).sum()) for v in filled.values())
@@ -83,16 +83,16 @@ def test_converted_networks_repeat_the_stored_outputs(stem, rule, tmp_path):
     """From a checkpoint file through the converter and the written folder to the network of the loaded prior."""
     network, options = GOLDENS[stem]
     torch.save(weights(network, rule), tmp_path / "net.pt")
-    folder = convert(tmp_path / "net.pt", tmp_path / "out", options=ConvertOptions(image_size=32, **options))
+    folder = convert_checkpoint(tmp_path / "net.pt", tmp_path / "out", options=ConvertOptions(image_size=32, **options))
     prior = DiffusersPrior.load(folder)
     stored = golden(f"{stem}.{rule}")
     x = torch.from_numpy(golden_input(stored, (2, 3, 32, 32)))
     with torch.inference_mode():
         out = prior.network(x, torch.from_numpy(stored["timesteps"]), return_dict=False)[0].numpy()
-    assert deviation(out, stored["output"]) <= 2e-5
+    assert relative_deviation(out, stored["output"]) <= 2e-5
     # And as a prior, one timestep at a time: eps is the first half where the network also says sigma.
     eps = torch.cat([prior.eps(x[i : i + 1].double(), float(t)) for i, t in enumerate(stored["timesteps"])])
-    assert deviation(eps.numpy(), stored["output"][:, :3]) <= 2e-5
+    assert relative_deviation(eps.numpy(), stored["output"][:, :3]) <= 2e-5
     assert prior.spec.learned_sigma == ("adm" in stem)
 
 
@@ -101,12 +101,12 @@ def test_every_published_layout_converts_without_rest(network):
     """All tensors are used, and diffusers' network of that configuration wants exactly these."""
     source = empty(network)
     result = made(source, **LAYOUTS[network])
-    check(result, network)
+    check_converted(result, network)
     assert sum(t.numel() for t in result.tensors.values()) == sum(t.numel() for t in source.values())
 
 
 def test_another_systems_checkpoint_is_named():
-    assert "it looks like GFPGAN's" in fault(detect, empty("gfpgan_v1clean_cm2"))
+    assert "it looks like GFPGAN's" in fault(detect_kind, empty("gfpgan_v1clean_cm2"))
 
 
 def test_what_tensors_show_is_read_from_them():
@@ -130,10 +130,10 @@ def test_the_wrong_qkv_order_or_heads_would_be_seen():
         network = build(result)
         with torch.inference_mode():
             out = network(x, torch.from_numpy(stored["timesteps"]), return_dict=False)[0].numpy()
-        assert deviation(out, stored["output"]) > 0.05
+        assert relative_deviation(out, stored["output"]) > 0.05
 
 
-def build(result: Converted) -> torch.nn.Module:
+def build(result: ConvertedNetwork) -> torch.nn.Module:
     from diffusers import UNet2DModel
 
     network = UNet2DModel.from_config(result.config)
@@ -146,7 +146,7 @@ def test_a_fixed_number_of_heads_at_two_widths(tmp_path, order, checkpoint):
     """`num_heads` 4: heads of 16 channels at width 64, of 24 at 96. config.json cannot say it, odekit.json does."""
     source = weights("adm_small_golden")
     options = ConvertOptions(image_size=32, num_heads=4, qkv_order=order)
-    folder = convert(checkpoint("adm_small_golden"), tmp_path / "out", options=options)
+    folder = convert_checkpoint(checkpoint("adm_small_golden"), tmp_path / "out", options=options)
     assert json.loads((folder / "odekit.json").read_text())["heads"] == 4
     network = DiffusersPrior.load(folder).network
     for name, module in (
@@ -154,7 +154,7 @@ def test_a_fixed_number_of_heads_at_two_widths(tmp_path, order, checkpoint):
         ("middle_block.1", network.mid_block.attentions[0]),
     ):
         x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, module.query_dim, 4, 4)).astype(np.float32))
-        assert deviation(module(x).numpy(), attention(source, name, x, 4, order).numpy()) < 1e-6
+        assert relative_deviation(module(x).numpy(), attention(source, name, x, 4, order).numpy()) < 1e-6
 
 
 def attention(source, name: str, x: torch.Tensor, heads: int, order: str) -> torch.Tensor:
@@ -182,8 +182,8 @@ def test_of_a_training_file_the_ema_is_taken(tmp_path, checkpoint):
         return [model, {"state": {}, "param_groups": []}, 3, 1000, ema]
 
     options = ConvertOptions(image_size=32)
-    plain = convert(checkpoint("ddim_small_golden"), tmp_path / "plain", options=options)
-    training = convert(checkpoint("ddim_small_golden", wrap), tmp_path / "training", options=options)
+    plain = convert_checkpoint(checkpoint("ddim_small_golden"), tmp_path / "plain", options=options)
+    training = convert_checkpoint(checkpoint("ddim_small_golden", wrap), tmp_path / "training", options=options)
     a, b = (load_tensors(f / "diffusion_pytorch_model.safetensors") for f in (plain, training))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
@@ -192,7 +192,7 @@ def test_of_a_training_file_the_ema_is_taken(tmp_path, checkpoint):
 def test_the_written_folder_says_what_it_was_told(tmp_path, checkpoint):
     options = ConvertOptions(image_size=32, betas=Betas(kind="cosine", steps=500), prediction="v", half=True)
     path = checkpoint("ddim_small_golden")
-    folder = convert(path, tmp_path / "deep" / "out", options=options)
+    folder = convert_checkpoint(path, tmp_path / "deep" / "out", options=options)
     assert sorted(p.name for p in folder.iterdir()) == [
         "config.json",
         "diffusion_pytorch_model.safetensors",
@@ -257,16 +257,20 @@ def test_a_shape_that_diffusers_would_not_make_is_refused():
     tensors = empty("adm_small_golden") | {
         "input_blocks.4.0.skip_connection.weight": torch.empty(64, 32, 3, 3, device="meta")
     }
-    text = fault(check, made(tensors, image_size=32, num_heads=4), "net.pt")
+    text = fault(check_converted, made(tensors, image_size=32, num_heads=4), "net.pt")
     assert "down_blocks.1.resnets.0.conv_shortcut.weight" in text
 
 
 def test_files_that_are_no_such_network_are_refused(tmp_path, checkpoint):
     torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pt")
     options = ConvertOptions(image_size=32)
-    assert "neither an ADM nor a DDIM" in fault(convert, tmp_path / "other.pt", tmp_path / "out", options=options)
-    assert "image_size" in fault(convert, tmp_path / "other.pt", tmp_path / "out")
-    assert "no such weights file" in fault(convert, tmp_path / "absent.pt", tmp_path / "out", options=options)
+    assert "neither an ADM nor a DDIM" in fault(
+        convert_checkpoint, tmp_path / "other.pt", tmp_path / "out", options=options
+    )
+    assert "image_size" in fault(convert_checkpoint, tmp_path / "other.pt", tmp_path / "out")
+    assert "no such weights file" in fault(
+        convert_checkpoint, tmp_path / "absent.pt", tmp_path / "out", options=options
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -274,8 +278,10 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(tmp_path, checkpo
     path, out = checkpoint("ddim_small_golden"), tmp_path / "out"
     out.mkdir()
     (out / "precious.txt").write_text("mine")
-    assert "already exists" in fault(convert, path, out, options=ConvertOptions(image_size=32))
+    assert "already exists" in fault(convert_checkpoint, path, out, options=ConvertOptions(image_size=32))
     assert [p.name for p in out.iterdir()] == ["precious.txt"]
     (tmp_path / "file").write_text("")
-    assert "cannot be written" in fault(convert, path, tmp_path / "file" / "out", options=ConvertOptions(image_size=32))
+    assert "cannot be written" in fault(
+        convert_checkpoint, path, tmp_path / "file" / "out", options=ConvertOptions(image_size=32)
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ddim_small_golden.pt", "file", "out"]

@@ -15,8 +15,8 @@ from odekit.core.image import Image
 from odekit.errors import ConfigError, InputError
 from odekit.parts import corruptions
 from odekit.parts.corruptions import tables
-from odekit.parts.corruptions.damage import EXTRAS, SUMMARIES, Damage, options_model
-from odekit.parts.corruptions.kinds import KINDS, PAPER_KINDS, corrupt, corrupt_chain, options_of
+from odekit.parts.corruptions.damage import EXTRA_OPTIONS, SUMMARIES, BuiltinCorruption, options_model
+from odekit.parts.corruptions.kinds import KINDS, PAPER_KINDS, corrupt, corrupt_chain, option_names
 
 CHANGES = {
     "std": 0.5, "photons": 7.0, "fraction": 0.6, "sigma": 2.2, "radius": 5.0, "alias": 0.9, "shift": 3, "rounds": 4,
@@ -66,10 +66,10 @@ def test_the_table_follows_the_size_and_can_be_chosen():
 
 
 def test_every_row_of_both_tables_has_its_names():
-    for table in (tables.SMALL, tables.LARGE):
-        assert sorted(table) == sorted(KINDS) == sorted(tables.NAMES)
+    for table in (tables.SMALL_TABLE, tables.LARGE_TABLE):
+        assert sorted(table) == sorted(KINDS) == sorted(tables.PARAMETER_NAMES)
         for kind, rows in table.items():
-            assert [len(row) for row in rows] == [len(tables.NAMES[kind])] * 5
+            assert [len(row) for row in rows] == [len(tables.PARAMETER_NAMES[kind])] * 5
 
 
 def test_the_paper_has_twenty_kinds():
@@ -78,7 +78,7 @@ def test_the_paper_has_twenty_kinds():
 
 
 @pytest.mark.parametrize(
-    ("kind", "option"), [(kind, option) for kind in KINDS for option in options_of(kind) if option != "folder"]
+    ("kind", "option"), [(kind, option) for kind in KINDS for option in option_names(kind) if option != "folder"]
 )
 def test_every_option_has_an_effect(kind, option):
     severity = 3  # water, for spatter
@@ -150,16 +150,16 @@ def test_the_option_models_say_what_the_functions_take():
     assert sorted(SUMMARIES) == sorted(KINDS)
     for kind in KINDS:
         model = options_model(kind)
-        assert set(model.model_fields) == {"severity", "table", *options_of(kind)}
+        assert set(model.model_fields) == {"severity", "table", *option_names(kind)}
         assert model.part == kind
-        assert set(options_of(kind)) == {*tables.NAMES[kind], *EXTRAS.get(kind, {})}
+        assert set(option_names(kind)) == {*tables.PARAMETER_NAMES[kind], *EXTRA_OPTIONS.get(kind, {})}
 
 
 def test_a_part_keeps_alpha_origin_and_metadata():
     image = Image.from_uint8(faces()[0])
     alpha = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
     image = Image(image.pixels, alpha, image.meta)
-    damage = Damage("fog", options_model("fog")(severity=2))
+    damage = BuiltinCorruption("fog", options_model("fog")(severity=2))
     damaged = damage.corrupt(image, rng())
     np.testing.assert_array_equal(damaged.to_uint8(), corrupt(faces()[0], "fog", 2, rng()))
     np.testing.assert_array_equal(damaged.alpha, alpha)

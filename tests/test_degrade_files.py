@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from odekit.cli.degrade import degrade
 from odekit.core.image import Image
-from odekit.core.noise import stream
+from odekit.core.noise import noise_generator
 from odekit.core.options import Options
 from odekit.errors import ConfigError
 from odekit.evaluation.degrade.files import Settings, degrade_files
@@ -57,7 +57,7 @@ def command(*args: object) -> tuple[int, str]:
 def test_a_pictures_damage_is_that_of_its_own_keyed_generator(clean, tmp_path):
     degrade_files([clean], tmp_path / "out", Settings("snow", 3, seed=7))
     image = io.read(clean / "face0.png")
-    rng = stream(7, image.origin, "degrade:snow:3")
+    rng = noise_generator(7, image.origin, "degrade:snow:3")
     np.testing.assert_array_equal(pixels(tmp_path / "out" / "face0.png"), corrupt(faces()[0], "snow", 3, rng))
 
 
@@ -108,10 +108,10 @@ def test_a_chain_in_yaml_is_its_steps_in_order_each_with_its_own_noise(clean, tm
     )
     degrade_files([clean / "face0.png"], tmp_path / "out", Settings(str(recipe), 3))
     origin = io.read(clean / "face0.png").origin
-    wanted = corrupt(faces()[0], "scratches", 3, stream(0, origin, "degrade:scratches:3", sample=0))
-    noise = stream(0, origin, "degrade:mask_pixels:1", sample=1)
+    wanted = corrupt(faces()[0], "scratches", 3, noise_generator(0, origin, "degrade:scratches:3", sample=0))
+    noise = noise_generator(0, origin, "degrade:mask_pixels:1", sample=1)
     wanted = corrupt(wanted, "mask_pixels", 1, noise, colour=(255, 0, 0))
-    wanted = corrupt(wanted, "jpeg", 2, stream(0, origin, "x"))
+    wanted = corrupt(wanted, "jpeg", 2, noise_generator(0, origin, "x"))
     np.testing.assert_array_equal(pixels(tmp_path / "out" / "face0.png"), wanted)
     assert entries(tmp_path / "out")[0]["kind"] == "scratches+mask_pixels+jpeg"
 

@@ -12,12 +12,12 @@ from degrade_faces import faces
 from scipy import ndimage
 from skimage.color import hsv2rgb, rgb2hsv
 
-from odekit.parts.corruptions.blur import disk
+from odekit.parts.corruptions.blur import disk_kernel
 from odekit.parts.corruptions.elastic import affine_map
 from odekit.parts.corruptions.glass import shuffle
 from odekit.parts.corruptions.kinds import SEVERITIES, corrupt
-from odekit.parts.corruptions.motion import streak
-from odekit.parts.corruptions.primitives import canny, clipped_zoom, equalise, plasma, sample
+from odekit.parts.corruptions.motion import blur_along_line
+from odekit.parts.corruptions.primitives import canny, clipped_zoom, equalise, plasma, sample_bilinear
 
 FACES = faces()[::16]
 GREY = np.full((64, 64, 3), 128, dtype=np.uint8)
@@ -96,12 +96,12 @@ def test_impulse_noise_hits_its_fraction_with_as_much_salt_as_pepper():
 
 @pytest.mark.parametrize("radius", [0.5, 1, 2.5, 4, 6])
 def test_defocus_keeps_the_light(radius):
-    assert disk(radius, 0.5).sum() == pytest.approx(1)
+    assert disk_kernel(radius, 0.5).sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("radius", [8, 10])
 def test_the_largest_disks_fill_their_grid_and_mirror_a_little_light_as_published(radius):
-    assert 1.001 < disk(radius, 0.5).sum() < 1.02
+    assert 1.001 < disk_kernel(radius, 0.5).sum() < 1.02
 
 
 @pytest.mark.parametrize("kind", ["gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "glass_blur", "elastic"])
@@ -116,7 +116,7 @@ def test_a_flat_picture_stays_flat_under_every_blur(kind, table):
 
 def test_defocus_equals_the_plain_convolution():
     for radius, alias in ((3, 0.1), (8, 0.5), (10, 0.5)):
-        kernel = disk(radius, alias)
+        kernel = disk_kernel(radius, alias)
         planes = [ndimage.convolve(FACES[0][..., c] / 255.0, kernel, mode="mirror") for c in range(3)]
         damaged = corrupt(FACES[0], "defocus_blur", 1, rng(), radius=radius, alias=alias)
         np.testing.assert_array_equal(damaged, cut(np.stack(planes, -1) + 1e-9))
@@ -151,7 +151,7 @@ def test_glass_equals_the_published_double_loop(shift):
 def test_motion_blur_of_a_point_is_its_one_sided_gaussian(angle, direction):
     point = np.zeros((41, 41, 1))
     point[20, 20] = 1
-    blurred = streak(point, 10, 3, angle)[..., 0]
+    blurred = blur_along_line(point, 10, 3, angle)[..., 0]
     weights = np.exp(-(np.arange(21) ** 2) / 18)
     steps = [round(i / np.hypot(*direction)) for i in range(21)]
     trail = np.zeros((41, 41))
@@ -166,7 +166,7 @@ def test_reading_between_pixels_equals_scipys(border):
     y, x = rng(1).uniform(-12, 20, (2, 5, 6))
     for channel in range(2):
         wanted = ndimage.map_coordinates(values[..., channel], [y, x], order=1, mode=border)
-        np.testing.assert_allclose(sample(values, y, x, border)[..., channel], wanted, atol=1e-12)
+        np.testing.assert_allclose(sample_bilinear(values, y, x, border)[..., channel], wanted, atol=1e-12)
 
 
 def test_the_affine_map_carries_the_moved_points_back():

@@ -36,7 +36,7 @@ def test_there_is_something_to_check():
 
 @pytest.mark.parametrize("text", [text for _, text in CHAINS], ids=range(len(CHAINS)))
 def test_yaml_in_the_docs_validates(text):
-    assert Chain.from_document(document.parse(text, "docs")).plan().stages
+    assert Chain.from_document(document.parse_yaml(text, "docs")).plan().stages
 
 
 @pytest.fixture(scope="module")

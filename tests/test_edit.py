@@ -10,7 +10,7 @@ from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
 from odekit.parts.enhancers.none import NoEnhancer
 from odekit.parts.inverters.ode import Ode, OdeInverter
 from odekit.parts.solvers.ddim import Ddim
-from odekit.testing import GaussianModel, noise, points
+from odekit.testing import GaussianModel, batch_noise, random_states
 
 
 class Diary:
@@ -83,11 +83,11 @@ def test_the_papers_settings_make_600_1000_and_1400_network_calls(iterations, ca
     prior = GaussianModel(2)
     inverter = OdeInverter(Ode(steps=100), prior, Ddim())
     enhancer = LangevinEnhancer(Langevin(iterations=iterations))
-    edit(points(1, 2), inverter, enhancer, prior, noise(1))
+    edit(random_states(1, 2), inverter, enhancer, prior, batch_noise(1))
     assert prior.field.calls == calls
 
 
 def test_without_enhancer_the_edit_is_the_round_trip():
-    prior, clean = GaussianModel(4), points(2, 4)
+    prior, clean = GaussianModel(4), random_states(2, 4)
     inverter = OdeInverter(Ode(steps=400), prior, Ddim())
-    assert (edit(clean, inverter, NoEnhancer(), prior, noise(2)) - clean).abs().max() < 0.05
+    assert (edit(clean, inverter, NoEnhancer(), prior, batch_noise(2)) - clean).abs().max() < 0.05

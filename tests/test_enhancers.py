@@ -14,11 +14,11 @@ from odekit.core.grid import make_grid
 from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError
 from odekit.evaluation.experiments.faces import face_set
-from odekit.images.colour import LUMA_CHROMA
+from odekit.images.colour import LUMA_CHROMA_AXES
 from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
-from odekit.parts.enhancers.preconditioned import Preconditioned, PreconditionedEnhancer
-from odekit.parts.enhancers.sk_rock import SkRock, SkRockEnhancer, bound
-from odekit.parts.enhancers.spectrum import Spectrum, cosines, load_spectrum
+from odekit.parts.enhancers.preconditioned import PreconditionedEnhancer, PreconditionedOptions
+from odekit.parts.enhancers.sk_rock import SkRockEnhancer, SkRockOptions, stability_limit
+from odekit.parts.enhancers.spectrum import Spectrum, dct_matrix, load_spectrum
 from odekit.testing import check_enhancer
 from odekit.training.calibration import spectrum
 
@@ -30,7 +30,7 @@ SIGMA = GRID.sigma(LEVEL)
 
 def coefficients(x):
     """Orthonormal DCT of luma and chroma by another library."""
-    return torch.from_numpy(dctn(np.einsum("ij,njhw->nihw", LUMA_CHROMA, x.numpy()), axes=(2, 3), norm="ortho"))
+    return torch.from_numpy(dctn(np.einsum("ij,njhw->nihw", LUMA_CHROMA_AXES, x.numpy()), axes=(2, 3), norm="ortho"))
 
 
 def level_variances(spectrum):
@@ -48,8 +48,8 @@ class Faces:
 
     def eps(self, x, t):
         scaled = coefficients(x - self.mean) / self.v
-        planes = np.einsum("ij,nihw->njhw", LUMA_CHROMA, scaled.numpy())
-        down = cosines(SIDE)
+        planes = np.einsum("ij,nihw->njhw", LUMA_CHROMA_AXES, scaled.numpy())
+        down = dct_matrix(SIDE)
         return SIGMA * torch.from_numpy(np.einsum("kh,njkl,lw->njhw", down, planes, down))
 
 
@@ -68,7 +68,7 @@ PICTURES = 1500
 
 
 def preconditioned(x, prior, rng, **options):
-    chosen = Preconditioned(**{"levels": [LEVEL], "temperature": TEMPERATURE, "power": 1.0} | options)
+    chosen = PreconditionedOptions(**{"levels": [LEVEL], "temperature": TEMPERATURE, "power": 1.0} | options)
     return PreconditionedEnhancer(chosen).enhance(x, LEVEL, GRID, prior, rng)
 
 
@@ -112,7 +112,7 @@ def test_at_power_0_it_is_langevin():
     drift, same = (
         enhancer.enhance(x, LEVEL, GRID, prior, None)
         for enhancer in (
-            PreconditionedEnhancer(Preconditioned(levels=[LEVEL], iterations=4, power=0.0, temperature=0.0)),
+            PreconditionedEnhancer(PreconditionedOptions(levels=[LEVEL], iterations=4, power=0.0, temperature=0.0)),
             LangevinEnhancer(plain.model_copy(update={"temperature": 0.0})),
         )
     )
@@ -127,8 +127,8 @@ def test_levels_iterations_and_the_spectrum_have_their_effect(tmp_path):
     common = {"iterations": 2, "rate": 0.01}
     one, other = (preconditioned(x, prior, Draws(), **common, **more) for more in ({}, {"spectrum": str(tmp_path / "steep.json")}))  # fmt: skip
     assert not torch.allclose(one, other)
-    assert Preconditioned(levels=[3, 9], iterations=7).calls(GRID) == 14
-    assert Preconditioned(levels=[3, 9]).acts_on(GRID) == {3, 9}
+    assert PreconditionedOptions(levels=[3, 9], iterations=7).calls(GRID) == 14
+    assert PreconditionedOptions(levels=[3, 9]).acts_on(GRID) == {3, 9}
 
 
 def gaussian(v):
@@ -142,7 +142,7 @@ def gaussian(v):
 
 
 def sk_rock(x, prior, rng, **options):
-    chosen = SkRock(**{"levels": [LEVEL], "temperature": TEMPERATURE} | options)
+    chosen = SkRockOptions(**{"levels": [LEVEL], "temperature": TEMPERATURE} | options)
     return SkRockEnhancer(chosen).enhance(x, LEVEL, GRID, prior, rng)
 
 
@@ -176,14 +176,14 @@ def test_sk_rock_is_the_process_of_its_closed_form(stages, rate, stiffness):
 
 @pytest.mark.parametrize("stages", [1, 2, 3, 5, 10])
 def test_the_bound_is_where_the_coefficient_leaves_minus_one_and_grows_with_the_square(stages):
-    a = [closed_form(stages, share * bound(stages), SIGMA**2)[0] for share in (0.5, 0.999, 1.02)]
+    a = [closed_form(stages, share * stability_limit(stages), SIGMA**2)[0] for share in (0.5, 0.999, 1.02)]
     assert abs(a[0]) < 1 and abs(a[1]) < 1 < abs(a[2])
-    assert bound(stages) == pytest.approx((2 - 4 / 3 * 0.05) * stages**2, rel=0.04)
+    assert stability_limit(stages) == pytest.approx((2 - 4 / 3 * 0.05) * stages**2, rel=0.04)
 
 
 def test_unstable_steps_are_refused_with_the_bound():
     with pytest.raises(ConfigError, match=r"rate 20 is unstable with 3 stages.*below 17\.\d+ sigma\^2; use more"):
-        SkRockEnhancer(SkRock(rate=20.0, stages=3)).acts_on(GRID)
+        SkRockEnhancer(SkRockOptions(rate=20.0, stages=3)).acts_on(GRID)
     with pytest.raises(ConfigError, match="less than 2"):
         Chain.load("odedit-fast", ["restore.enhancer={use: preconditioned, rate: 2.0}"])
     with pytest.raises(ConfigError, match=r"power 1 is unstable at level.*must stay below 2; use a rate below 0\.000"):
@@ -199,7 +199,7 @@ def test_three_calls_of_sk_rock_relax_coarse_structure_as_ten_updates(ratio, nea
     assert 2 * SIGMA**2 * b**2 == pytest.approx(ratio * SIGMA**2 * (1 - left**2), rel=near)
 
 
-@pytest.mark.parametrize("make", [lambda: PreconditionedEnhancer(Preconditioned(iterations=2)), lambda: SkRockEnhancer(SkRock())])  # fmt: skip
+@pytest.mark.parametrize("make", [lambda: PreconditionedEnhancer(PreconditionedOptions(iterations=2)), lambda: SkRockEnhancer(SkRockOptions())])  # fmt: skip
 def test_they_keep_the_rules_of_enhancers(make):
     check_enhancer(make)
 
@@ -216,10 +216,10 @@ def test_cold_they_draw_no_noise():
 def test_the_spectrum_of_drawn_faces_is_found_and_comes_back_from_its_file(tmp_path):
     """Pictures drawn with a known spectrum: every ring within 25 % (the middle ones have hundreds of values)."""
     rng, wanted = np.random.Generator(np.random.Philox(1)), Spectrum((0.5, 32.0), (0.02, 1e-5), (4e-3, 2e-6))
-    down, v = cosines(32), wanted.variances(32, 32)
+    down, v = dct_matrix(32), wanted.variances(32, 32)
     drawn = np.einsum(
         "ij,kh,nikl,lw->nhwj",
-        LUMA_CHROMA,
+        LUMA_CHROMA_AXES,
         down,
         np.sqrt(v) * rng.standard_normal((200, 3, 32, 32)),
         down,
@@ -245,7 +245,7 @@ def test_a_broken_spectrum_is_refused_with_what_mends_it(change, tmp_path):
     path = tmp_path / "broken.json"
     path.write_text(json.dumps({"radii": [1, 2], "luma": [1, 1], "chroma": [1, 1]} | change))
     with pytest.raises(ConfigError, match=r"broken\.json cannot be used.*calibrate spectrum"):
-        PreconditionedEnhancer(Preconditioned(spectrum=str(path))).acts_on(GRID)
+        PreconditionedEnhancer(PreconditionedOptions(spectrum=str(path))).acts_on(GRID)
 
 
 @pytest.mark.parametrize("name, calls", [("preconditioned", 28), ("sk-rock", 22)])

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 import torch
 from conftest import ROOT
-from goldens import DATA, fill
+from goldens import DATA, synthetic_arrays
 from safetensors.torch import save_file
 
 from odekit.images.io import read
@@ -50,7 +50,7 @@ def filled(tmp_path_factory):
     def file(name):
         if name not in made:
             shapes = json.loads((DATA / "keys" / f"{LAYOUTS[name]}.json").read_text())
-            state = {key: torch.from_numpy(value) for key, value in fill(shapes, 1, "B").items()}
+            state = {key: torch.from_numpy(value) for key, value in synthetic_arrays(shapes, 1, "B").items()}
             torch.save({"params_ema": state}, folder / f"{name}.pth")
             made[name] = folder / f"{name}.pth"
         return made[name]

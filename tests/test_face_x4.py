@@ -13,21 +13,21 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch.nn.functional import avg_pool2d
 
 import odekit
-from odekit.chains.tools import Toolbox
+from odekit.chains.tools import PartTools
 from odekit.core.image import Image
 from odekit.errors import InputError, WeightsError
 from odekit.images.resize import resized
 from odekit.parts.installed import catalog
 from odekit.parts.upsamplers.compact import Compact
 from odekit.parts.upsamplers.face_x4 import FaceX4, FaceX4Upsampler
-from odekit.plugins.weights.lookup import path_of
+from odekit.plugins.weights.lookup import verified_path
 from odekit.testing import check_upsampler
 
 CLEAN = sorted((ROOT / "examples" / "clean").glob("*.png"))
 
 
 def make(precision="float32", **options):
-    return FaceX4Upsampler(FaceX4(**options), Toolbox(catalog(), "cpu", precision))
+    return FaceX4Upsampler(FaceX4(**options), PartTools(catalog(), "cpu", precision))
 
 
 def images(n, side=16):
@@ -118,7 +118,7 @@ def test_it_is_the_network_of_the_file():
     """Against the state dict run through plain convolutions in the order of the names."""
     from safetensors.torch import load_file
 
-    tensors = {k: v.float() for k, v in load_file(path_of("face-x4", catalog())).items()}
+    tensors = {k: v.float() for k, v in load_file(verified_path("face-x4", catalog())).items()}
     x = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
     out = x
     for place in range(len([k for k in tensors if k.endswith("weight")])):
@@ -203,6 +203,6 @@ def test_absent_weights_are_said():
 
 
 def test_the_file_is_small_and_its_options_load_no_torch():
-    assert path_of("face-x4", catalog()).stat().st_size <= 5e6
+    assert verified_path("face-x4", catalog()).stat().st_size <= 5e6
     program = "import odekit.parts.upsamplers.face_x4, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -57,7 +57,7 @@ def psnr(a, b):
 @pytest.mark.parametrize("slope", [2.0, 2.8])
 @pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0, 3.0, 4.0])
 def test_a_gaussian_is_told_by_its_standard_deviation(slope, sigma):
-    blur = deblur.measured(rounded(gaussian(law(slope), sigma)).pixels)
+    blur = deblur.estimate_blur(rounded(gaussian(law(slope), sigma)).pixels)
     assert not blur.disc
     assert blur.sigma == pytest.approx(sigma, rel=0.07)
     assert blur.slope == pytest.approx(slope, abs=0.5)
@@ -65,7 +65,7 @@ def test_a_gaussian_is_told_by_its_standard_deviation(slope, sigma):
 
 @pytest.mark.parametrize("radius", [3.0, 4.0, 6.0])
 def test_a_lens_out_of_focus_is_told_by_its_radius(radius):
-    blur = deblur.measured(rounded(lens(law(2.4), radius)).pixels)
+    blur = deblur.estimate_blur(rounded(lens(law(2.4), radius)).pixels)
     assert blur.disc
     assert 2 * blur.sigma == pytest.approx(radius, rel=0.05)
 
@@ -74,15 +74,15 @@ def test_what_a_disc_lets_pass_is_bessels_function():
     f = np.linspace(0.001, 0.5, 300)
     for radius in (1.5, 4.0, 11.9):
         x = 2 * np.pi * radius * f
-        np.testing.assert_allclose(deblur.disc(radius, f), 2 * j1(x) / x, atol=1e-9)
+        np.testing.assert_allclose(deblur.disc_response(radius, f), 2 * j1(x) / x, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["astronaut.jpg", "portrait.jpg", "speakers.jpg"])
 def test_sharp_photographs_are_far_from_blurred(name):
     photo = read(PHOTOS / name)
-    assert deblur.measured(photo.pixels).sigma < 0.7
+    assert deblur.estimate_blur(photo.pixels).sigma < 0.7
     half = photo.with_pixels(np.ascontiguousarray(photo.pixels[:, :200, :200]))
-    assert deblur.measured(half.pixels).sigma < 0.8
+    assert deblur.estimate_blur(half.pixels).sigma < 0.8
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_sharp_photographs_are_far_from_blurred(name):
     ids=["shaken", "half", "flat", "noise", "small", "pixel"],
 )
 def test_what_is_not_evenly_blurred_is_not_taken_for_it(pixels):
-    assert deblur.measured(pixels).sigma < 1.2
+    assert deblur.estimate_blur(pixels).sigma < 1.2
 
 
 # --- what is done
@@ -109,13 +109,13 @@ def test_without_noise_the_filter_divides_by_the_blur():
     f = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.rfftfreq(64))
     near = (f > 0.02) & (f < 0.25)
     passed = np.exp(-2 * np.pi**2 * 1.5**2 * f**2)
-    np.testing.assert_allclose(deblur.gain((64, 64), blur)[near], 1 / passed[near], rtol=1e-6)
-    assert deblur.gain((64, 64), blur)[0, 0] == 1
+    np.testing.assert_allclose(deblur.wiener_filter((64, 64), blur)[near], 1 / passed[near], rtol=1e-6)
+    assert deblur.wiener_filter((64, 64), blur)[0, 0] == 1
 
 
 def test_a_worse_fit_and_more_noise_sharpen_less():
     def largest(noise, misfit):
-        return deblur.gain((64, 64), deblur.Blur(2.0, False, 1e-4, 2.5, noise, misfit)).max()
+        return deblur.wiener_filter((64, 64), deblur.Blur(2.0, False, 1e-4, 2.5, noise, misfit)).max()
 
     assert largest(1e-6, 0.05) > largest(1e-6, 0.2) > 1
     assert largest(1e-6, 0.05) > largest(1e-5, 0.05) > 1
@@ -133,25 +133,25 @@ def test_a_worse_fit_and_more_noise_sharpen_less():
 )
 def test_a_blurred_photograph_comes_nearer_to_the_truth(damage, gain):
     blurred = rounded(damage(PHOTO.pixels))
-    blur = deblur.measured(blurred.pixels)
-    sharp = deblur.deblurred(blurred, blur)
+    blur = deblur.estimate_blur(blurred.pixels)
+    sharp = deblur.remove_blur(blurred, blur)
     assert sharp.dtype == np.float32
     assert psnr(sharp, PHOTO.pixels) > psnr(blurred.pixels, PHOTO.pixels) + gain
 
 
 def test_only_light_changes_and_its_mean_stays():
     blurred = rounded(0.2 + 0.5 * gaussian(PHOTO.pixels, 2))
-    change = deblur.deblurred(blurred, deblur.measured(blurred.pixels)) - blurred.pixels
+    change = deblur.remove_blur(blurred, deblur.estimate_blur(blurred.pixels)) - blurred.pixels
     assert np.abs(change[0] - change[1]).max() < 1e-6 and np.abs(change[0] - change[2]).max() < 1e-6
     assert abs(change.mean()) < 1e-3
 
 
 def test_tiles_leave_no_trace(monkeypatch):
     blurred = rounded(gaussian(PHOTO.pixels, 2))
-    blur = deblur.measured(blurred.pixels)
-    whole = deblur.deblurred(blurred, blur)
+    blur = deblur.estimate_blur(blurred.pixels)
+    whole = deblur.remove_blur(blurred, blur)
     monkeypatch.setattr(deblur, "TILE", 160)
-    assert np.abs(deblur.deblurred(blurred, blur) - whole).max() < 1.5 / 255
+    assert np.abs(deblur.remove_blur(blurred, blur) - whole).max() < 1.5 / 255
 
 
 # --- in the stage
@@ -182,7 +182,7 @@ def test_blocks_are_not_sharpened():
 
 
 def test_nothing_is_changed_where_no_blur_was_told():
-    assert deblur.deblurred(PHOTO, deblur.SHARP) is PHOTO.pixels
+    assert deblur.remove_blur(PHOTO, deblur.NO_BLUR) is PHOTO.pixels
 
 
 def test_grey_stays_grey_and_alpha_and_bits_stay():
@@ -215,7 +215,7 @@ def test_blurred_faces_come_nearer_to_the_truth(kind, severity, sharpened, gain)
     gains = []
     for i, face in enumerate(faces()):
         blurred = Image.from_uint8(corrupt(face.to_uint8(), kind, severity, np.random.default_rng(i), "64"))
-        sharp, facts = deblur.undone(blurred)
+        sharp, facts = deblur.deblur_face(blurred)
         gains.append(psnr(sharp.pixels, face.pixels) - psnr(blurred.pixels, face.pixels) if facts else 0.0)
     assert sum(g != 0 for g in gains) >= sharpened
     assert np.mean(gains) > gain and min(gains) >= 0
@@ -229,7 +229,7 @@ def test_other_faces_stay_to_the_last_bit(kind):
         hurt = face
         if kind:
             hurt = Image.from_uint8(corrupt(face.to_uint8(), kind, 3, np.random.default_rng(i), "64"))
-        same, facts = deblur.undone(hurt)
+        same, facts = deblur.deblur_face(hurt)
         assert same is hurt and facts == {}
 
 

@@ -9,7 +9,7 @@ from photos import PHOTOS
 from odekit import Chain, read
 from odekit.core.image import Image, Metadata
 from odekit.errors import PluginError
-from odekit.parts.repair.denoise import MARGIN, DenoiseStage, denoised, means, measured
+from odekit.parts.repair.denoise import MARGIN, DenoiseStage, estimate_noise, nonlocal_means, remove_noise
 
 PHOTO = read(PHOTOS / "astronaut.jpg")
 
@@ -40,23 +40,25 @@ def test_a_clean_photograph_passes_byte_for_byte(name):
 @pytest.mark.parametrize("std", [0.02, 0.05, 0.1])
 def test_noise_is_measured_whatever_its_strength(std):
     flat = Image(np.full((3, 256, 256), 0.5, np.float32))
-    assert abs(measured(noisy(flat, std).pixels) / std - 1) < 0.05  # the lower quartile of places, so a little less
-    assert abs(measured(noisy(PHOTO, std).pixels) / std - 1) < 0.2
+    assert (
+        abs(estimate_noise(noisy(flat, std).pixels) / std - 1) < 0.05
+    )  # the lower quartile of places, so a little less
+    assert abs(estimate_noise(noisy(PHOTO, std).pixels) / std - 1) < 0.2
 
 
 def test_edges_texture_and_blocks_are_no_noise():
     y, x = np.mgrid[0:256, 0:256]
     ramps = np.stack([x / 256, y / 256, ((x // 16 + y // 16) % 2) * 0.5 + 0.25]).astype(np.float32)
-    assert measured(ramps) < 0.005
+    assert estimate_noise(ramps) < 0.005
 
 
 def test_black_and_white_say_nothing():
     halves = np.zeros((3, 256, 256), np.float32)
     halves[:, :, 128:] = 1
-    assert measured(halves) == 0.0
+    assert estimate_noise(halves) == 0.0
     part = halves.copy()
     part[:, 64:, :] = 0.5
-    assert measured(noisy(Image(part), 0.05).pixels) == pytest.approx(0.05, rel=0.1)
+    assert estimate_noise(noisy(Image(part), 0.05).pixels) == pytest.approx(0.05, rel=0.1)
 
 
 def test_a_noisy_photograph_comes_nearer_to_the_truth():
@@ -81,7 +83,7 @@ def test_options_have_their_effects():
 def test_tiles_leave_no_trace(monkeypatch):
     part = Image(np.ascontiguousarray(noisy(PHOTO, 0.08).pixels[:, :150, :170]))
     monkeypatch.setattr("odekit.parts.repair.denoise.TILE", 64)
-    assert np.abs(denoised(part, 0.08) - means(part.pixels, 0.08)).max() < 1e-6
+    assert np.abs(remove_noise(part, 0.08) - nonlocal_means(part.pixels, 0.08)).max() < 1e-6
     assert MARGIN >= 9
 
 

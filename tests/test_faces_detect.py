@@ -14,12 +14,12 @@ from odekit.errors import PluginError, WeightsError
 from odekit.parts.corruptions.kinds import corrupt
 from odekit.parts.faces import cascades
 from odekit.parts.faces.aligner import Aligner, inner_frame
-from odekit.parts.faces.detector import Builtin, agreed
+from odekit.parts.faces.detector import BuiltinFaceDetector, rescore
 from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.options import BuiltinDetector
-from odekit.parts.faces.select import overlap
-from odekit.parts.faces.warp import cut
-from odekit.testing import PlainTools
+from odekit.parts.faces.select import intersection_over_union
+from odekit.parts.faces.warp import crop_face
+from odekit.testing import StandaloneTools
 
 TEMPLATE = TEMPLATES["ffhq-5"]
 FACES = np.load(ROOT / "tests" / "data" / "faces" / "faces64_test.npz")["images"][:16]
@@ -27,7 +27,7 @@ FACES = np.load(ROOT / "tests" / "data" / "faces" / "faces64_test.npz")["images"
 
 @pytest.fixture(scope="module")
 def detector():
-    return Builtin(BuiltinDetector(turned=False), PlainTools())
+    return BuiltinFaceDetector(BuiltinDetector(turned=False), StandaloneTools())
 
 
 @pytest.mark.parametrize("name", sorted(BOXES))
@@ -35,7 +35,7 @@ def test_it_finds_the_faces_of_photographs_and_nothing_else(detector, name):
     faces = detector.detect(read(PHOTOS / name))
     assert len(faces) == len(BOXES[name])
     for box in BOXES[name]:
-        assert max(overlap(tuple(box), face.box) for face in faces) > 0.6
+        assert max(intersection_over_union(tuple(box), face.box) for face in faces) > 0.6
     assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
 
 
@@ -48,8 +48,8 @@ def test_its_points_are_those_of_a_landmark_model(detector):
 
 def test_a_turned_face_is_found_with_turned_copies():
     photo = read(PHOTOS / "astronaut.jpg")
-    pixels = cut(photo.pixels, Frame.around((256.0, 200.0), 400.0, np.deg2rad(30)), 400)
-    assert len(Builtin(BuiltinDetector(), PlainTools()).detect(Image(pixels))) == 1
+    pixels = crop_face(photo.pixels, Frame.around((256.0, 200.0), 400.0, np.deg2rad(30)), 400)
+    assert len(BuiltinFaceDetector(BuiltinDetector(), StandaloneTools()).detect(Image(pixels))) == 1
 
 
 @pytest.mark.parametrize("kind", ["gaussian_noise", "gaussian_blur", "jpeg", "scratches"])
@@ -58,7 +58,7 @@ def test_damaged_photographs(detector, kind):
     rng = np.random.Generator(np.random.Philox(0))
     bad = Image.from_uint8(corrupt(photo.to_uint8(), kind, 3, rng))
     faces = detector.detect(bad)
-    assert len(faces) == 1 and overlap(tuple(BOXES["astronaut.jpg"][0]), faces[0].box) > 0.5
+    assert len(faces) == 1 and intersection_over_union(tuple(BOXES["astronaut.jpg"][0]), faces[0].box) > 0.5
 
 
 def test_no_face_where_there_is_none(detector):
@@ -69,24 +69,29 @@ def test_no_face_where_there_is_none(detector):
 
 
 def test_the_score_decides(detector):
-    assert Builtin(BuiltinDetector(turned=False, score=1.0), PlainTools()).detect(read(PHOTOS / "astronaut.jpg")) == []
+    assert (
+        BuiltinFaceDetector(BuiltinDetector(turned=False, score=1.0), StandaloneTools()).detect(
+            read(PHOTOS / "astronaut.jpg")
+        )
+        == []
+    )
 
 
 def test_more_proposals_make_a_face_likelier():
     face = Face((0, 0, 9, 9), (), 0.9)
-    scores = [agreed(face, count).score for count in (1, 2, 7)]
+    scores = [rescore(face, count).score for count in (1, 2, 7)]
     assert scores == sorted(scores) and scores[2] == pytest.approx(0.9) and scores[0] == pytest.approx(9 / 16)
 
 
 def test_faces_smaller_than_asked_for_are_not_sought():
     photo = read(PHOTOS / "astronaut.jpg")
-    assert Builtin(BuiltinDetector(turned=False, smallest=200), PlainTools()).detect(photo) == []
+    assert BuiltinFaceDetector(BuiltinDetector(turned=False, smallest=200), StandaloneTools()).detect(photo) == []
 
 
 def test_two_looks_find_the_face_in_boxes_that_are_off():
     """Held-out faces in their own mirrored surroundings, boxes off by up to 15 % and 20 degrees."""
     rng = np.random.Generator(np.random.Philox(5))
-    aligner, errors = Aligner("aligner", PlainTools()), {"clean": [], "damaged": []}
+    aligner, errors = Aligner("aligner", StandaloneTools()), {"clean": [], "damaged": []}
     for number, face in enumerate(FACES):
         for kind, pixels in (("clean", face), ("damaged", corrupt(face, ("gaussian_noise", "glass_blur", "mask_pixels", "jpeg")[number % 4], 4, rng))):  # fmt: skip
             wide = np.pad(pixels, ((40, 40), (40, 40), (0, 0)), mode="symmetric").transpose(2, 0, 1)
@@ -116,16 +121,16 @@ def test_a_drawn_box_is_refined(detector):
 
 
 def test_without_opencv_it_says_what_to_install(detector, monkeypatch):
-    cascades.opencv.cache_clear()
+    cascades.import_opencv.cache_clear()
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(PluginError, match=r"pip install 'odekit\[photos\]'"):
         detector.detect(read(PHOTOS / "astronaut.jpg"))
-    cascades.opencv.cache_clear()
+    cascades.import_opencv.cache_clear()
 
 
 def test_a_folder_that_is_no_aligner_is_refused(tmp_path):
     with pytest.raises(WeightsError):
-        Aligner(f"{tmp_path}/", PlainTools())
+        Aligner(f"{tmp_path}/", StandaloneTools())
 
 
 def test_faces_draws_numbers_and_says_why_one_is_left_out(cli, tmp_path, monkeypatch):

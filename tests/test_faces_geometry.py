@@ -11,7 +11,7 @@ from odekit import read
 from odekit.core.image import Image
 from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.masks import EllipseMask, SquareMask
-from odekit.parts.faces.warp import cut, fractions, patch, reduced
+from odekit.parts.faces.warp import block_means, covered_box, crop_coordinates, crop_face
 
 TEMPLATE = TEMPLATES["ffhq-5"]
 
@@ -42,7 +42,7 @@ def test_place_and_find_undo_each_other_and_frames_compose():
 
 def test_a_crop_on_whole_pixels_is_the_picture_itself():
     photo = noise(60, 80)
-    crop = cut(photo.pixels, Frame(32.0, 0.0, 20.0, 10.0), 32)
+    crop = crop_face(photo.pixels, Frame(32.0, 0.0, 20.0, 10.0), 32)
     assert np.abs(crop - photo.pixels[:, 10:42, 20:52]).max() < 1e-5
 
 
@@ -51,7 +51,7 @@ def test_a_turned_crop_agrees_with_opencv(angle):
     y, x = np.mgrid[:200, :260]
     plane = (0.5 + 0.25 * np.sin(x / 9) + 0.2 * np.cos(y / 7)).astype(np.float32)
     frame = Frame.around((130.0, 100.0), 90.0, angle)
-    ours = cut(np.stack([plane] * 3), frame, 96)[0]
+    ours = crop_face(np.stack([plane] * 3), frame, 96)[0]
     c, s = frame.a / 96, frame.b / 96
     matrix = np.array([[c, -s, frame.x + 0.5 * (c - s) - 0.5], [s, c, frame.y + 0.5 * (c + s) - 0.5]])
     reference = cv2.warpAffine(plane, matrix, (96, 96), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
@@ -61,21 +61,21 @@ def test_a_turned_crop_agrees_with_opencv(angle):
 def test_shrinking_a_large_face_does_not_alias():
     _y, x = np.mgrid[:900, :900]
     stripes = (0.5 + 0.5 * np.sin(x * np.pi * 0.9)).astype(np.float32)  # finer than a 64 px crop can hold
-    crop = cut(np.stack([stripes] * 3), Frame.around((450.0, 450.0), 800.0, 0.2), 64)
+    crop = crop_face(np.stack([stripes] * 3), Frame.around((450.0, 450.0), 800.0, 0.2), 64)
     assert np.abs(crop - 0.5).max() < 0.06  # of 0.5; area means are no perfect filter
 
 
 @pytest.mark.parametrize("border,value", [("black", 0.0), ("edge", 1.0), ("reflect", 1.0)])
 def test_beyond_the_photograph(border, value):
     white = np.ones((3, 40, 40), np.float32)
-    crop = cut(white, Frame.around((0.0, 20.0), 30.0), 32, border)
+    crop = crop_face(white, Frame.around((0.0, 20.0), 30.0), 32, border)
     assert np.allclose(crop[:, :, 2], value, atol=1e-5) and np.allclose(crop[:, :, -3], 1, atol=1e-5)
 
 
 def test_reduced_is_the_mean_of_blocks():
     photo = noise(37, 50).pixels
     assert np.allclose(
-        reduced(photo, 4)[:, :9, :12], photo[:, :36, :48].reshape(3, 9, 4, 12, 4).mean((2, 4)), atol=1e-6
+        block_means(photo, 4)[:, :9, :12], photo[:, :36, :48].reshape(3, 9, 4, 12, 4).mean((2, 4)), atol=1e-6
     )
 
 
@@ -91,7 +91,7 @@ def test_masks_are_one_in_the_face_and_nothing_at_the_border():
 
 
 def test_a_wider_feather_softens_the_edge():
-    u, v = fractions(Frame(100.0, 0.0, 0.0, 0.0), (0, 0, 100, 100))
+    u, v = crop_coordinates(Frame(100.0, 0.0, 0.0, 0.0), (0, 0, 100, 100))
     count = [((m > 0) & (m < 1)).sum() for m in (EllipseMask().at(u, v, f) for f in (0.02, 0.08, 0.2))]
     assert count[0] < count[1] < count[2]
 
@@ -106,7 +106,7 @@ def test_seams_do_not_show_and_faces_do_not_move(turn):
 
 
 def test_the_patch_of_a_frame_outside_is_not_empty():
-    assert patch(Frame.around((-50.0, -50.0), 20.0), 30, 30) == (0, 0, 1, 1)
+    assert covered_box(Frame.around((-50.0, -50.0), 20.0), 30, 30) == (0, 0, 1, 1)
 
 
 def test_the_bench_names_the_faces_that_were_missed(tmp_path):

@@ -13,10 +13,10 @@ from odekit.core.image import Image, Metadata
 from odekit.errors import InputError, PluginError, WeightsError
 from odekit.parts.corruptions.kinds import corrupt
 from odekit.parts.repair import damage_signs, deblock, scratches
-from odekit.parts.repair.mend import BESIDE, MendStage, enlarged, near, reduced
+from odekit.parts.repair.mend import NEIGHBOUR_WEIGHT, MendStage, blend_weights, detection_copy, enlarge_copy
 from odekit.parts.repair.options import Mend
-from odekit.parts.repair.scratches import Mender
-from odekit.testing import PlainTools
+from odekit.parts.repair.scratches import ScratchInpainter
+from odekit.testing import StandaloneTools
 
 PHOTO = read(PHOTOS / "astronaut.jpg")
 FACE = (slice(None), slice(40, 264), slice(120, 344))
@@ -119,7 +119,7 @@ def test_values_between_the_levels_of_8_bits_are_carried():
 def test_large_photographs_are_searched_in_a_copy(monkeypatch):
     damaged = bad(PHOTO, "scratches", 3)
     usual = through(damaged)[0]
-    monkeypatch.setattr("odekit.parts.repair.mend.SIDE", 256)
+    monkeypatch.setattr("odekit.parts.repair.mend.DETECTION_SIDE", 256)
     image, facts = through(damaged)
     assert facts["mended"] == ["scratches"] and image.pixels.shape == damaged.pixels.shape
     assert not np.array_equal(image.pixels, usual.pixels)
@@ -131,14 +131,14 @@ def test_large_photographs_are_searched_in_a_copy(monkeypatch):
 
 
 def test_a_copy_has_the_means_of_areas_and_comes_back_in_place(monkeypatch):
-    monkeypatch.setattr("odekit.parts.repair.mend.SIDE", 15)
+    monkeypatch.setattr("odekit.parts.repair.mend.DETECTION_SIDE", 15)
     y, x = np.mgrid[0:62, 0:75]
     ramp = Image(np.stack([x / 75, y / 62, x * 0]).astype(np.float32))
-    small = reduced(ramp)
+    small = detection_copy(ramp)
     assert small.pixels.shape == (3, 16, 19)
     assert small.pixels[0, 3, 3] == pytest.approx(ramp.pixels[0, 12:16, 12:16].mean())
-    assert np.abs(enlarged(small.pixels, 62, 75) - ramp.pixels)[:, 4:-4, 4:-4].max() < 0.01
-    assert reduced(Image(ramp.pixels[:, :20])).height == 20
+    assert np.abs(enlarge_copy(small.pixels, 62, 75) - ramp.pixels)[:, 4:-4, 4:-4].max() < 0.01
+    assert detection_copy(Image(ramp.pixels[:, :20])).height == 20
 
 
 # --- options
@@ -183,7 +183,7 @@ def test_wrong_options_are_refused(options, words):
 
 @pytest.fixture(scope="module")
 def network():
-    return Mender("mend", PlainTools())
+    return ScratchInpainter("mend", StandaloneTools())
 
 
 def test_tiles_leave_no_trace(network, monkeypatch):
@@ -203,9 +203,9 @@ def test_a_pixel_does_not_depend_on_the_size_of_the_photograph(network, monkeypa
 def test_tiles_of_blocks_leave_no_trace(monkeypatch):
     blocky = bad(cut(PHOTO), "jpeg", 3)
     part = blocky.with_pixels(np.ascontiguousarray(blocky.pixels[:, 3:, 5:]))
-    whole = deblock.deblocked(part, (5, 3), 15)
+    whole = deblock.remove_blocks(part, (5, 3), 15)
     monkeypatch.setattr(deblock, "TILE", 64)
-    assert np.array_equal(deblock.deblocked(part, (5, 3), 15), whole)
+    assert np.array_equal(deblock.remove_blocks(part, (5, 3), 15), whole)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 50), (7, 9), (17, 64)])
@@ -220,38 +220,38 @@ def test_small_pictures_pass(shape):
 
 @pytest.mark.parametrize("offset", [0, 3, 5])
 def test_blocks_are_seen_wherever_they_begin_with_their_quality(offset):
-    assert damage_signs.blocks(cut(PHOTO).pixels).strength < 2.2
+    assert damage_signs.measure_blocks(cut(PHOTO).pixels).strength < 2.2
     values = []
     for severity, quality in ((1, 25), (2, 18), (3, 15)):
         part = bad(cut(PHOTO), "jpeg", severity).pixels[:, offset:, offset:]
-        seen = damage_signs.blocks(part)
+        seen = damage_signs.measure_blocks(part)
         values.append(seen.strength)
         assert seen.origin == (-offset % 8, -offset % 8)
-        assert deblock.guess(part, seen.origin) == quality
+        assert deblock.estimate_quality(part, seen.origin) == quality
     assert 3 < values[0] < values[1] < values[2]
 
 
 def test_a_photograph_that_was_not_compressed_tells_no_quality():
     rng = np.random.Generator(np.random.Philox(0))
-    assert deblock.guess(rng.random((3, 128, 128), dtype=np.float32), (0, 0)) is None
-    assert deblock.guess(rng.random((3, 5, 128), dtype=np.float32), (0, 0)) is None
+    assert deblock.estimate_quality(rng.random((3, 128, 128), dtype=np.float32), (0, 0)) is None
+    assert deblock.estimate_quality(rng.random((3, 5, 128), dtype=np.float32), (0, 0)) is None
 
 
 @pytest.mark.parametrize("sampling", [0, 2])
 def test_the_resolution_of_colours_is_told(sampling):
     level = np.ascontiguousarray(cut(PHOTO).to_uint8())
-    once = deblock.again(level, 40, sampling)
-    assert deblock.chroma(Image.from_uint8(once).pixels, (0, 0), 40) == sampling
+    once = deblock.recompress(level, 40, sampling)
+    assert deblock.estimate_subsampling(Image.from_uint8(once).pixels, (0, 0), 40) == sampling
 
 
 @pytest.mark.parametrize("kind", ["gaussian_noise", "gaussian_blur", "scratches", "contrast"])
 def test_other_damage_is_no_blocks(kind):
-    assert damage_signs.blocks(bad(cut(PHOTO), kind, 2).pixels).strength < 2.2
+    assert damage_signs.measure_blocks(bad(cut(PHOTO), kind, 2).pixels).strength < 2.2
 
 
 def test_plain_pictures_have_no_blocks():
-    assert damage_signs.blocks(np.full((3, 64, 64), 0.5, np.float32)).strength == pytest.approx(0, abs=1e-6)
-    assert damage_signs.blocks(np.full((3, 5, 9), 0.5, np.float32)).strength == 1.0
+    assert damage_signs.measure_blocks(np.full((3, 64, 64), 0.5, np.float32)).strength == pytest.approx(0, abs=1e-6)
+    assert damage_signs.measure_blocks(np.full((3, 5, 9), 0.5, np.float32)).strength == 1.0
 
 
 def test_scratches_are_long_straight_and_seen_all_along():
@@ -261,9 +261,9 @@ def test_scratches_are_long_straight_and_seen_all_along():
         seen[50 + i, 180 + i] = 0.5  # a fainter one, aslant
     seen[100:110, 100:110] = 0.9  # a blot
     seen[10, 60:300:9] = 1.0  # a row of dots
-    straight = damage_signs.along_lines(seen)
+    straight = damage_signs.best_line_means(seen)
     assert straight[100, 51] == pytest.approx(0.9, abs=0.01) and straight[100, 230] == pytest.approx(0.5, abs=0.03)
-    sure, fainter = (damage_signs.scratches(seen, straight, level) for level in (0.7, 0.4))
+    sure, fainter = (damage_signs.detect_scratches(seen, straight, level) for level in (0.7, 0.4))
     assert sure.count == 1 and sure.length == pytest.approx(np.hypot(160, 3) / 200, rel=0.2)
     assert fainter.count == 2 and fainter.mask[51:149, :].sum() > sure.mask[51:149, :].sum() + 80
     assert not fainter.mask[100:110, 100:110].any() and not fainter.mask[10].any()
@@ -272,9 +272,9 @@ def test_scratches_are_long_straight_and_seen_all_along():
 def test_a_scratch_that_leaves_the_picture_is_seen_to_its_border():
     seen = np.zeros((200, 300), np.float32)
     seen[:120, 50:53] = 0.9
-    straight = damage_signs.along_lines(seen)
+    straight = damage_signs.best_line_means(seen)
     assert straight[0, 51] == pytest.approx(0.9, abs=0.01)
-    assert damage_signs.scratches(seen, straight, 0.7).mask[:100, 51].all()
+    assert damage_signs.detect_scratches(seen, straight, 0.7).mask[:100, 51].all()
 
 
 def test_what_is_wide_for_its_length_or_nowhere_sure_is_no_scratch():
@@ -282,9 +282,9 @@ def test_what_is_wide_for_its_length_or_nowhere_sure_is_no_scratch():
     seen[20:120, 40:43] = 0.9  # 100 by 3: a scratch
     seen[20:120, 120:129] = 0.9  # 100 by 9: the light between two legs
     seen[150, 20:220] = seen[151, 20:220] = 0.75  # a pipe: fairly sure, all along
-    straight = damage_signs.along_lines(seen)
-    assert damage_signs.scratches(seen, straight, 0.7).count == 2
-    surely = damage_signs.scratches(seen, straight, 0.7, 0.85)
+    straight = damage_signs.best_line_means(seen)
+    assert damage_signs.detect_scratches(seen, straight, 0.7).count == 2
+    surely = damage_signs.detect_scratches(seen, straight, 0.7, 0.85)
     assert surely.count == 1 and surely.mask[40:100, 41].all() and not surely.mask[:, 100:].any()
 
 
@@ -293,21 +293,21 @@ def test_two_scratches_that_cross_are_no_wider_than_one():
     for wide in (3, 6):
         strip = seen.copy()
         strip[:, 20 : 20 + wide] = True
-        assert damage_signs.width(strip) == pytest.approx(wide, abs=0.4)
+        assert damage_signs.mean_width(strip) == pytest.approx(wide, abs=0.4)
         strip[30 : 30 + wide] = True
-        assert damage_signs.width(strip) == pytest.approx(wide, abs=0.6)
+        assert damage_signs.mean_width(strip) == pytest.approx(wide, abs=0.6)
 
 
 def test_a_picture_without_marks_has_no_scratches():
     nothing = np.zeros((20, 30), np.float32)
-    assert damage_signs.scratches(nothing, damage_signs.along_lines(nothing), 0.1).length == 0
+    assert damage_signs.detect_scratches(nothing, damage_signs.best_line_means(nothing), 0.1).length == 0
 
 
 def test_of_what_is_beside_a_scratch_only_one_pixel_changes():
     mask = np.zeros((30, 30), bool)
     mask[:, 15] = True
-    assert near(mask)[10, 13:18].tolist() == pytest.approx([0, BESIDE, 1, BESIDE, 0])
-    assert near(np.zeros((4, 4), bool)).max() == 0
+    assert blend_weights(mask)[10, 13:18].tolist() == pytest.approx([0, NEIGHBOUR_WEIGHT, 1, NEIGHBOUR_WEIGHT, 0])
+    assert blend_weights(np.zeros((4, 4), bool)).max() == 0
 
 
 # --- bad input
@@ -315,14 +315,14 @@ def test_of_what_is_beside_a_scratch_only_one_pixel_changes():
 
 def test_weights_that_are_no_menders_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no such weights folder"):
-        MendStage(Mend(weights=f"{tmp_path}/none"), PlainTools())
+        MendStage(Mend(weights=f"{tmp_path}/none"), StandaloneTools())
     (tmp_path / "odekit.json").write_text(json.dumps({"kind": "compact", "scale": 4}))
     with pytest.raises(WeightsError, match="not a scratch network"):
-        MendStage(Mend(weights=f"{tmp_path}/"), PlainTools())
+        MendStage(Mend(weights=f"{tmp_path}/"), StandaloneTools())
 
 
 def test_values_that_are_no_numbers_are_told(network, monkeypatch):
-    stage = MendStage(Mend(), PlainTools())
+    stage = MendStage(Mend(), StandaloneTools())
     monkeypatch.setattr(stage.mender, "_tile", lambda pixels: np.full((4, *pixels.shape[1:]), np.nan, np.float32))
 
     class Context:
@@ -336,5 +336,5 @@ def test_values_that_are_no_numbers_are_told(network, monkeypatch):
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(PluginError, match=r"odekit\[photos\]"):
-        MendStage(Mend(), PlainTools())
-    MendStage(Mend(scratches=False), PlainTools())
+        MendStage(Mend(), StandaloneTools())
+    MendStage(Mend(scratches=False), StandaloneTools())

@@ -8,8 +8,9 @@ from photos import noise
 from odekit.core.image import Image, Metadata
 from odekit.core.interfaces import Face
 from odekit.errors import ConfigError
-from odekit.parts.faces.options import Select
-from odekit.parts.faces.select import boxes_for, choose, distinct, numbered, overlap
+from odekit.parts.faces.options import FaceSelection
+from odekit.parts.faces.select import boxes_for, intersection_over_union, reading_order, suppress_duplicates
+from odekit.parts.faces.select import left_out as choose
 
 
 def face(x, y, side=40, score=0.9):
@@ -37,23 +38,23 @@ FACES = [face(0, 0, 40), face(100, 0, 80, 0.7), face(220, 90, 20, 0.95)]
     ],
 )
 def test_rules(options, left_out):
-    assert choose(FACES, Select.model_validate(options), 300, 200) == left_out
+    assert choose(FACES, FaceSelection.model_validate(options), 300, 200) == left_out
 
 
 def test_overlap_is_intersection_over_union():
-    assert overlap((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
-    assert overlap((0, 0, 10, 10), (10, 0, 20, 10)) == 0
+    assert intersection_over_union((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
+    assert intersection_over_union((0, 0, 10, 10), (10, 0, 20, 10)) == 0
 
 
 def test_of_doubles_the_better_stays_also_at_another_size():
     best, double, inner, other = face(0, 0, 40, 0.9), face(4, 0, 40, 0.8), face(10, 10, 20, 0.7), face(80, 0, 40, 0.6)
-    kept, out = distinct([double, other, inner, best], 0.4)
+    kept, out = suppress_duplicates([double, other, inner, best], 0.4)
     assert kept == [best, other] and {f for f, _ in out} == {double, inner}
 
 
 def test_numbers_follow_the_rows_of_a_group():
     back, front = [face(x, 5 * (x % 3), 30) for x in (0, 50, 100)], [face(x, 80, 30) for x in (20, 70)]
-    assert numbered([front[1], back[2], back[0], front[0], back[1]]) == [*back, *front]
+    assert reading_order([front[1], back[2], back[0], front[0], back[1]]) == [*back, *front]
 
 
 def test_boxes_come_from_the_chain_or_from_a_file_by_name(tmp_path):

@@ -16,7 +16,7 @@ from odekit.core.options import Options
 from odekit.errors import ConfigError, InputError, OdekitWarning
 from odekit.parts.faces.geometry import Frame
 from odekit.parts.faces.masks import EllipseMask
-from odekit.parts.faces.warp import fractions
+from odekit.parts.faces.warp import crop_coordinates
 from odekit.plugins.discovery import build
 
 LEFT, RIGHT = Frame.around((60.0, 70.0), 80.0, 0.1), Frame.around((150.0, 70.0), 70.0)
@@ -82,7 +82,7 @@ def chain(parts, each="lighter", **options):
 
 
 def mask(frame, photo):
-    return EllipseMask().at(*fractions(frame, (0, 0, photo.width, photo.height)), 0.08)
+    return EllipseMask().at(*crop_coordinates(frame, (0, 0, photo.width, photo.height)), 0.08)
 
 
 def test_every_face_goes_through_the_chain_and_nothing_else_changes(parts):

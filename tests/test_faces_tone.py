@@ -4,7 +4,7 @@ import numpy as np
 from photos import PHOTOS, noise
 
 from odekit import read
-from odekit.parts.faces.tone import from_lab, matched, photo_curve, to_lab, toned
+from odekit.parts.faces.tone import lab_to_srgb, match_mean, match_tone, photo_curve, srgb_to_lab
 
 FACE = read(PHOTOS / "astronaut.jpg").pixels[:, 60:188, 160:288]
 ALL = np.ones(FACE.shape[1:], np.float32)
@@ -14,38 +14,38 @@ def test_lab_is_cie_lab_and_back():
     """sRGB's red, green, blue and white in Lab (D65), as published with the CIE's formulas (brucelindbloom.com)."""
     corners = np.eye(3, dtype=np.float32)[:, :, None]
     wanted = np.array([[53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86]])
-    assert np.abs(to_lab(corners)[:, :, 0].T - wanted).max() < 0.05
-    assert np.abs(to_lab(np.ones((3, 1, 1), np.float32))[:, 0, 0] - [100, 0, 0]).max() < 0.02
+    assert np.abs(srgb_to_lab(corners)[:, :, 0].T - wanted).max() < 0.05
+    assert np.abs(srgb_to_lab(np.ones((3, 1, 1), np.float32))[:, 0, 0] - [100, 0, 0]).max() < 0.02
     pixels = noise(20, 20).pixels
-    assert np.abs(from_lab(to_lab(pixels)) - pixels).max() < 1e-5
+    assert np.abs(lab_to_srgb(srgb_to_lab(pixels)) - pixels).max() < 1e-5
 
 
 def test_a_shift_of_colour_is_taken_back():
     shifted = np.clip(FACE * 0.9 + np.array([0.06, 0.02, -0.01], np.float32)[:, None, None], 0, 1)
     ring = np.zeros_like(ALL)
     ring[:, :20] = 1
-    back = to_lab(matched(shifted, FACE, ring))
-    assert np.abs((back - to_lab(FACE))[:, :, :20].mean((1, 2))).max() < 0.5
+    back = srgb_to_lab(match_mean(shifted, FACE, ring))
+    assert np.abs((back - srgb_to_lab(FACE))[:, :, :20].mean((1, 2))).max() < 0.5
 
 
 def test_a_monochrome_photograph_stays_monochrome():
     grey = np.repeat(FACE.mean(0, keepdims=True), 3, axis=0)
-    out = toned(FACE, grey, ALL, photo_curve(grey))
-    assert np.abs(to_lab(out)[1:]).max() < 1.0
+    out = match_tone(FACE, grey, ALL, photo_curve(grey))
+    assert np.abs(srgb_to_lab(out)[1:]).max() < 1.0
 
 
 def test_a_sepia_photograph_stays_sepia():
     grey = FACE.mean(0)
     sepia = np.stack([grey**0.8, grey, grey**1.3]).astype(np.float32)
-    out = toned(FACE, sepia, ALL, photo_curve(sepia))
-    at = np.abs(to_lab(out)[0] - to_lab(sepia)[0]) < 5
-    assert np.abs((to_lab(out) - to_lab(sepia))[1:, at]).mean() < 3
+    out = match_tone(FACE, sepia, ALL, photo_curve(sepia))
+    at = np.abs(srgb_to_lab(out)[0] - srgb_to_lab(sepia)[0]) < 5
+    assert np.abs((srgb_to_lab(out) - srgb_to_lab(sepia))[1:, at]).mean() < 3
 
 
 def test_a_faded_photograph_stays_faded():
     faded = (0.5 + 0.35 * (FACE - 0.5) + 0.3 * (FACE.mean(0) - FACE) * 0.35).astype(np.float32)
-    out = toned(FACE, faded, ALL)
-    assert to_lab(out)[0].std() < 1.3 * to_lab(faded)[0].std() < to_lab(FACE)[0].std()
+    out = match_tone(FACE, faded, ALL)
+    assert srgb_to_lab(out)[0].std() < 1.3 * srgb_to_lab(faded)[0].std() < srgb_to_lab(FACE)[0].std()
 
 
 def test_no_photograph_in_colour_is_taken_for_a_toned_one():
@@ -61,4 +61,4 @@ def test_noise_does_not_hide_a_tone():
 
 
 def test_a_photograph_in_full_colour_leaves_the_face_alone():
-    assert np.abs(toned(FACE, np.clip(FACE * 1.02, 0, 1), ALL) - FACE).max() < 1e-5
+    assert np.abs(match_tone(FACE, np.clip(FACE * 1.02, 0, 1), ALL) - FACE).max() < 1e-5

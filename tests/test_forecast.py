@@ -8,7 +8,7 @@ import pytest
 from conftest import EXACT
 
 from odekit import Chain, Image
-from odekit.chains.forecast import Forecast, duration, forecast
+from odekit.chains.forecast import Forecast, forecast, format_duration
 from odekit.parts.priors import exact
 
 CALL = 0.01
@@ -80,4 +80,4 @@ def test_where_the_pictures_decide_a_call_is_all_that_is_said():
 
 @pytest.mark.parametrize("seconds, said", [(7.4, "7 s"), (600, "10 min"), (9000, "2.5 h"), (864000, "10.0 days")])
 def test_times_are_said_as_people_do(seconds, said):
-    assert duration(seconds) == said
+    assert format_duration(seconds) == said

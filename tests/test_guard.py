@@ -8,8 +8,8 @@ import torch
 
 from odekit import Chain
 from odekit.chains.tuning import precision as guard
-from odekit.chains.tuning.precision import Tried, Verdict, measure
-from odekit.core.precision import candidates
+from odekit.chains.tuning.precision import Measurement, PrecisionChoice, measure_precisions
+from odekit.core.precision import supported_16bit_types
 from odekit.errors import OdekitWarning
 from odekit.testing import GaussianModel
 
@@ -32,7 +32,7 @@ SLOW, FAST = 0.01, 0.0
 
 def judged(**precisions):
     made = {"float32": Network(SLOW), **precisions}
-    return measure(made.__getitem__, "cpu", [name for name in made if name != "float32"])
+    return measure_precisions(made.__getitem__, "cpu", [name for name in made if name != "float32"])
 
 
 def test_the_fastest_that_is_good_enough_is_taken():
@@ -43,7 +43,7 @@ def test_the_fastest_that_is_good_enough_is_taken():
 
 def test_what_is_fast_and_not_good_is_refused():
     found = judged(bfloat16=Network(FAST, 0.5))
-    assert found.precision == "float32" and found.tried["bfloat16"].psnr < guard.BOUND
+    assert found.precision == "float32" and found.tried["bfloat16"].psnr < guard.MIN_PSNR
 
 
 def test_what_is_not_faster_is_not_even_compared():
@@ -53,10 +53,10 @@ def test_what_is_not_faster_is_not_even_compared():
 
 def test_the_same_precision_restores_the_same_pictures():
     prior = GaussianModel(8)
-    pictures = guard.calibration(prior, "cpu")
-    assert torch.equal(pictures, guard.calibration(prior, "cpu")) and pictures.std() > 0.1
-    assert torch.equal(guard.restored(prior, pictures), guard.restored(prior, pictures))
-    assert not torch.equal(guard.restored(prior, pictures), pictures)
+    pictures = guard.calibration_images(prior, "cpu")
+    assert torch.equal(pictures, guard.calibration_images(prior, "cpu")) and pictures.std() > 0.1
+    assert torch.equal(guard.restore_images(prior, pictures), guard.restore_images(prior, pictures))
+    assert not torch.equal(guard.restore_images(prior, pictures), pictures)
 
 
 @pytest.fixture
@@ -66,11 +66,11 @@ def machine_with_bfloat16(monkeypatch, tmp_path):
 
     def measured_now(load, device, precisions):
         measured.append(precisions)
-        return Verdict("bfloat16", {"float32": Tried(1.0), "bfloat16": Tried(0.5, 50.0)})
+        return PrecisionChoice("bfloat16", {"float32": Measurement(1.0), "bfloat16": Measurement(0.5, 50.0)})
 
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(guard, "candidates", lambda device: ("bfloat16",))
-    monkeypatch.setattr(guard, "measure", measured_now)
+    monkeypatch.setattr(guard, "supported_16bit_types", lambda device: ("bfloat16",))
+    monkeypatch.setattr(guard, "measure_precisions", measured_now)
     return measured
 
 
@@ -109,13 +109,13 @@ def test_a_processor_without_bfloat16_is_not_asked(monkeypatch):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda: False)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    assert candidates("cpu") == () and resolved() == "float32"
+    assert supported_16bit_types("cpu") == () and resolved() == "float32"
 
 
 def test_training_takes_what_is_faster_and_nothing_else(monkeypatch):
     from odekit.training.distributed import precision
 
-    monkeypatch.setattr("odekit.core.precision.candidates", lambda device: ("bfloat16",))
+    monkeypatch.setattr("odekit.core.precision.supported_16bit_types", lambda device: ("bfloat16",))
     for verdict, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr("odekit.core.precision.faster", lambda kind, device, verdict=verdict: verdict)
+        monkeypatch.setattr("odekit.core.precision.is_faster", lambda kind, device, verdict=verdict: verdict)
         assert precision("auto", torch.device("cpu")) == expected

@@ -18,8 +18,8 @@ from odekit.chains import document as yamldoc
 from odekit.chains.chain import Chain
 from odekit.core.files import read_json
 from odekit.errors import OdekitError
-from odekit.runs.events import events
-from odekit.runs.resume import as_recorded
+from odekit.runs.events import read_events
+from odekit.runs.resume import matches_files
 
 
 def read_apart(folder):
@@ -85,7 +85,7 @@ DATA = st.recursive(
 @given(TEXT)
 def test_any_text_is_a_chain_or_one_line(text):
     try:
-        document = yamldoc.parse(text, "chain.yaml")
+        document = yamldoc.parse_yaml(text, "chain.yaml")
         Chain.from_document(document)
     except OdekitError as error:
         assert "\n" not in str(error)  # noqa: PT017
@@ -104,21 +104,21 @@ def test_any_text_is_a_chain_or_one_line(text):
 def test_yaml_is_data(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OdekitError):
-        Chain.from_document(yamldoc.parse(text, "chain.yaml"))
+        Chain.from_document(yamldoc.parse_yaml(text, "chain.yaml"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_yaml_expands_no_environment_and_reads_no_file(monkeypatch):
     monkeypatch.setenv("SECRET", "told")
     with pytest.raises(OdekitError) as caught:
-        Chain.from_document(yamldoc.parse("odekit: 1\nchain:\n  - $SECRET\n", "chain.yaml"))
+        Chain.from_document(yamldoc.parse_yaml("odekit: 1\nchain:\n  - $SECRET\n", "chain.yaml"))
     assert "told" not in str(caught.value)
 
 
 @settings(max_examples=300, deadline=None)
 @given(DATA)
 def test_any_record_proves_nothing_it_does_not_hold(record):
-    assert as_recorded(record, "/nowhere/in.png", "/nowhere") is False
+    assert matches_files(record, "/nowhere/in.png", "/nowhere") is False
 
 
 @settings(max_examples=200, deadline=None)
@@ -127,7 +127,7 @@ def test_any_bytes_as_records_and_logs(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("log") / "run.jsonl"
     path.write_bytes(data)
     read_json(path)
-    for event in events(path):
+    for event in read_events(path):
         assert isinstance(event["event"], str)
 
 

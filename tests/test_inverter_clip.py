@@ -7,10 +7,10 @@ from odekit import Chain
 from odekit.chains import document
 from odekit.errors import ConfigError
 from odekit.parts.installed import catalog
-from odekit.parts.inverters.clip import Confidence, Dynamic
+from odekit.parts.inverters.clip import ConfidenceClip, DynamicThreshold
 from odekit.parts.inverters.ode import Ode, OdeInverter
 from odekit.parts.solvers.ddim import Ddim
-from odekit.testing import GaussianField, GaussianModel, check_inverter, noise, points
+from odekit.testing import GaussianField, GaussianModel, batch_noise, check_inverter, random_states
 
 CHAIN = """\
 odekit: 1
@@ -23,7 +23,7 @@ chain:
 
 
 def load(clip, solver="ddim"):
-    return Chain.from_document(document.parse(CHAIN.format(clip=clip, solver=solver), "my.yaml"))
+    return Chain.from_document(document.parse_yaml(CHAIN.format(clip=clip, solver=solver), "my.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,10 @@ def load(clip, solver="ddim"):
     [
         ("none", "none"),
         ("{use: none}", "none"),
-        ("confidence", Confidence()),
-        ("{use: confidence, eta: 2, ways: up}", Confidence(eta=2.0, ways="up")),
-        ("dynamic", Dynamic()),
-        ("{use: dynamic, quantile: 0.9, max: 1.5}", Dynamic(quantile=0.9, max=1.5)),
+        ("confidence", ConfidenceClip()),
+        ("{use: confidence, eta: 2, ways: up}", ConfidenceClip(eta=2.0, ways="up")),
+        ("dynamic", DynamicThreshold()),
+        ("{use: dynamic, quantile: 0.9, max: 1.5}", DynamicThreshold(quantile=0.9, max=1.5)),
     ],
 )
 def test_spellings(text, meant):
@@ -74,17 +74,17 @@ def states(options, clean, solver=None):
         return step(field, carry, rho)
 
     inverter.solver.step = keep
-    latent = inverter.invert(clean, noise(len(clean)))
+    latent = inverter.invert(clean, batch_noise(len(clean)))
     while latent.level >= 0:
-        latent = inverter.descend(latent, noise(len(clean)))
+        latent = inverter.descend(latent, batch_noise(len(clean)))
     return seen, latent.x
 
 
 @pytest.mark.parametrize("ways, clipped", [("both", 2 * 10), ("up", 10)])
 def test_no_step_starts_outside_the_interval_of_its_level(ways, clipped):
     """A picture far outside [-1, 1]; the image and level 0 are left alone."""
-    options = Ode(steps=10, clip=Confidence(eta=0.5, ways=ways))
-    seen, _ = states(options, 20 * points())
+    options = Ode(steps=10, clip=ConfidenceClip(eta=0.5, ways=ways))
+    seen, _ = states(options, 20 * random_states())
     inside = [bool((y.abs() <= 1 + 0.5 * rho + 1e-12).all()) for y, rho in seen]
     assert len(seen) == 20
     assert inside[:10] == [False, False] + [True] * 8
@@ -92,18 +92,18 @@ def test_no_step_starts_outside_the_interval_of_its_level(ways, clipped):
 
 
 def test_points_inside_the_interval_are_not_touched():
-    clean = points().clamp(-1, 1)
-    plain, clipped = (states(Ode(steps=10, clip=clip), clean)[1] for clip in ("none", Confidence(eta=60.0)))
+    clean = random_states().clamp(-1, 1)
+    plain, clipped = (states(Ode(steps=10, clip=clip), clean)[1] for clip in ("none", ConfidenceClip(eta=60.0)))
     assert torch.equal(plain, clipped)
 
 
 @pytest.mark.parametrize("name", catalog().names("solver"))
 def test_a_picture_that_is_clipped_leaves_its_batch_mates_alone(name):
     """Whatever history a solver keeps, rows that were not clipped keep their bytes."""
-    entry, calm = catalog().get("solver", name), 0.1 * points(3, 4)
+    entry, calm = catalog().get("solver", name), 0.1 * random_states(3, 4)
     wild = calm.clone()
     wild[1] *= 400
-    options = Ode(steps=8, grid="karras", clip=Confidence(eta=3.0))
+    options = Ode(steps=8, grid="karras", clip=ConfidenceClip(eta=3.0))
     both = [states(options, clean, entry.load()(entry.options()))[1] for clean in (calm, wild)]
     assert torch.equal(both[0][[0, 2]], both[1][[0, 2]])
 
@@ -112,31 +112,31 @@ def test_dynamic_thresholding_holds_the_denoised_picture():
     """s is the quantile of |x0| of each picture between 1 and max; x0 is clipped to +-s and divided by s."""
     x0 = torch.tensor([0.1, 0.2, 0.3, 5.0], dtype=torch.float64).view(1, 1, 2, 2)
     x0 = torch.cat([x0, x0 / 5, -x0 * 10])
-    out = Dynamic(quantile=0.75, max=1.3).thresholded(x0)
+    out = DynamicThreshold(quantile=0.75, max=1.3).thresholded(x0)
     assert torch.equal(out[1], x0[1])  # all inside: s = 1
     assert out[0].max() == 1 and out[0, 0, 0, 0] == pytest.approx(0.1 / 1.3)
     assert out[2].min() == -1 and out[2, 0, 0, 0] == pytest.approx(-1 / 1.3)
 
 
 def test_dynamic_thresholding_acts_both_ways_and_keeps_the_calls():
-    clean, prior = 1.3 * points().clamp(-1, 1), GaussianModel(4)
-    ends = [states(Ode(steps=10, clip=clip), clean)[1] for clip in ("none", Dynamic())]
+    clean, prior = 1.3 * random_states().clamp(-1, 1), GaussianModel(4)
+    ends = [states(Ode(steps=10, clip=clip), clean)[1] for clip in ("none", DynamicThreshold())]
     assert (ends[0] - ends[1]).abs().max() > 0.01
-    inverter = OdeInverter(Ode(steps=10, clip=Dynamic()), prior, Ddim())
-    inverter.invert(clean, noise(3))
+    inverter = OdeInverter(Ode(steps=10, clip=DynamicThreshold()), prior, Ddim())
+    inverter.invert(clean, batch_noise(3))
     assert prior.field.calls == 10
 
 
 def test_eps_of_a_thresholded_picture_belongs_to_it():
     from odekit.parts.inverters.clip import ThresholdedField
 
-    field, y, rho = GaussianField(), 5 * points(), 0.7
-    eps = ThresholdedField(field, Dynamic())(y, rho)
-    assert torch.allclose(y - rho * eps, Dynamic().thresholded(y - rho * field(y, rho)))
-    assert torch.equal(ThresholdedField(field, Dynamic())(y, 0.0), field(y, 0.0))
+    field, y, rho = GaussianField(), 5 * random_states(), 0.7
+    eps = ThresholdedField(field, DynamicThreshold())(y, rho)
+    assert torch.allclose(y - rho * eps, DynamicThreshold().thresholded(y - rho * field(y, rho)))
+    assert torch.equal(ThresholdedField(field, DynamicThreshold())(y, 0.0), field(y, 0.0))
 
 
-@pytest.mark.parametrize("clip", [Confidence(), Dynamic()])
+@pytest.mark.parametrize("clip", [ConfidenceClip(), DynamicThreshold()])
 def test_a_clipping_inverter_keeps_the_rules(clip):
     check_inverter(lambda prior: OdeInverter(Ode(steps=10, clip=clip), prior, Ddim()))
 

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from odekit import Chain, Image
-from odekit.core.noise import Replay, SharedNoise
+from odekit.core.noise import ReplayNoise, SharedNoise
 from odekit.edit import edit
 from odekit.errors import ConfigError, PluginError
 from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
 from odekit.parts.installed import catalog
-from odekit.parts.inverters.clip import Dynamic
-from odekit.parts.inverters.health import PLAUSIBLE
+from odekit.parts.inverters.clip import DynamicThreshold
+from odekit.parts.inverters.health import MAX_PLAUSIBLE_RMS
 from odekit.parts.inverters.ode import Ode, OdeInverter
 from odekit.parts.solvers.ddim import Ddim
 from odekit.parts.solvers.rk45 import Rk45, Rk45Options
-from odekit.testing import GaussianModel, noise, points
+from odekit.testing import GaussianModel, batch_noise, random_states
 
 FIXED = [n for n in catalog().names("solver") if catalog().get("solver", n).dist == "odekit" and n != "rk45"]
 
@@ -73,12 +73,12 @@ def test_an_adaptive_solver_depends():
 
 
 def test_the_start_of_code_adds_the_first_levels_noise():
-    prior, clean = GaussianModel(4), points()
+    prior, clean = GaussianModel(4), random_states()
     draw = np.ones(tuple(clean.shape), dtype=np.float32)
     inverter = OdeInverter(Ode(steps=10, start="noised"), prior, Ddim())
     plain = OdeInverter(Ode(steps=10, start="first-level"), prior, Ddim())
-    seen = inverter.invert(clean, SharedNoise(Replay([draw]))).x
-    assert torch.allclose(seen, plain.invert(clean + inverter.levels.sigma(0), noise(3)).x)
+    seen = inverter.invert(clean, SharedNoise(ReplayNoise([draw]))).x
+    assert torch.allclose(seen, plain.invert(clean + inverter.levels.sigma(0), batch_noise(3)).x)
 
 
 @pytest.mark.parametrize("method", ["start", "step", "turn", "displace"])
@@ -123,43 +123,43 @@ class Blow(Ddim):
 
 
 def test_pictures_that_go_wrong_are_told_with_level_and_way_and_the_others_go_on():
-    prior, clean = GaussianModel(4), points(4)
+    prior, clean = GaussianModel(4), random_states(4)
     at = Ode(steps=10).levels(prior.schedule).at(6)
     inverter = OdeInverter(Ode(steps=10), prior, Blow(at))
     sound = OdeInverter(Ode(steps=10), prior, Ddim())
-    latent, whole = inverter.invert(clean, noise(4)), sound.invert(clean, noise(4))
+    latent, whole = inverter.invert(clean, batch_noise(4)), sound.invert(clean, batch_noise(4))
     assert set(latent.trouble) == {1, 2} and not whole.trouble
     assert "became NaN or infinite at level 6 of 10 during inversion" in latent.trouble[1]
     assert (
         "left the plausible range (RMS" in latent.trouble[2] and "level 6 of 10 during inversion" in latent.trouble[2]
     )
     while latent.level >= 0:
-        latent, whole = inverter.descend(latent, noise(4)), sound.descend(whole, noise(4))
+        latent, whole = inverter.descend(latent, batch_noise(4)), sound.descend(whole, batch_noise(4))
     assert torch.isnan(latent.x[[1, 2]]).all()
     assert torch.equal(latent.x[[0, 3]], whole.x[[0, 3]])
 
 
 def test_an_edit_that_goes_wrong_is_told_at_its_level():
     inverter = OdeInverter(Ode(steps=10), GaussianModel(4), Ddim())
-    latent = inverter.descend(inverter.invert(points(), noise(3)), noise(3))
+    latent = inverter.descend(inverter.invert(random_states(), batch_noise(3)), batch_noise(3))
     far = latent.x.clone()
-    far[0] = 2 * PLAUSIBLE
+    far[0] = 2 * MAX_PLAUSIBLE_RMS
     assert "level 8 of 10 after an edit" in inverter.moved(latent, far).trouble[0]
     assert not inverter.moved(latent, latent.x + 1).trouble
 
 
 def test_only_the_first_thing_that_went_wrong_is_told():
     inverter = OdeInverter(Ode(steps=10), GaussianModel(4), Ddim())
-    latent = inverter.invert(points(), noise(3))
+    latent = inverter.invert(random_states(), batch_noise(3))
     far = torch.full_like(latent.x, 1e6)
-    wrong = inverter.descend(inverter.moved(latent, far), noise(3))
+    wrong = inverter.descend(inverter.moved(latent, far), batch_noise(3))
     again = inverter.moved(wrong, torch.full_like(far, math.nan))
     assert set(again.trouble) == {0, 1, 2}
     assert all("(RMS 1e+06) at level 9 of 10 after an edit" in said for said in again.trouble.values())
     assert not latent.trouble
 
 
-@pytest.mark.parametrize("clip", ["none", Dynamic()], ids=["unclipped", "clipped"])
+@pytest.mark.parametrize("clip", ["none", DynamicThreshold()], ids=["unclipped", "clipped"])
 @pytest.mark.parametrize("solver", FIXED)
 def test_no_step_waits_for_the_device(solver, clip):
     """On torch's device without memory whoever asks for a number fails: a whole round does not, its report does."""
@@ -168,7 +168,7 @@ def test_no_step_waits_for_the_device(solver, clip):
     inverter = OdeInverter(Ode(steps=10, clip=clip), prior, part.load()(part.options()))
     clean = torch.zeros((3, 3, 4, 4), dtype=torch.float64, device="meta")
     enhancer = LangevinEnhancer(Langevin(levels=[0, 3], iterations=2))
-    edit(clean, inverter, enhancer, prior, noise(3), lambda event, latent: told.append(latent))
+    edit(clean, inverter, enhancer, prior, batch_noise(3), lambda event, latent: told.append(latent))
     assert len(told) == 1 + 2 + 10 + 1 and told[-1].level == -1
     with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
         told[-1].trouble  # noqa: B018
@@ -176,7 +176,7 @@ def test_no_step_waits_for_the_device(solver, clip):
 
 def test_the_reason_of_a_solver_that_gives_up_reaches_the_latent():
     inverter = OdeInverter(Ode(steps=4, grid="log-snr"), GaussianModel(4), Rk45(Rk45Options(max_calls=20)))
-    latent = inverter.invert(points(), noise(3))
+    latent = inverter.invert(random_states(), batch_noise(3))
     assert len(latent.trouble) == 3
     assert "more than max_calls = 20 network calls" in latent.trouble[0] and "during inversion" in latent.trouble[0]
 

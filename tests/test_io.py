@@ -12,7 +12,7 @@ import odekit.images.io
 from odekit.core.image import Image, quantise
 from odekit.errors import ConfigError, OdekitError
 from odekit.images.formats.encode import encode
-from odekit.images.io import SUFFIXES, read, write
+from odekit.images.io import IMAGE_SUFFIXES, read, write
 
 HEIGHT, WIDTH = 31, 47
 RNG = np.random.default_rng(7)
@@ -104,7 +104,7 @@ def test_same_writes_the_format_of_the_source(tmp_path, same, suffix):
     path = write(read(tmp_path / "in"), tmp_path / "out")
     assert path == tmp_path / f"out{suffix}"
     assert Pil.open(path).format == same
-    assert suffix in SUFFIXES
+    assert suffix in IMAGE_SUFFIXES
 
 
 @pytest.mark.parametrize(

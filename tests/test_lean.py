@@ -5,8 +5,8 @@ import torch
 from conftest import ROOT
 from diffusers import UNet2DModel
 
-from odekit.parts.priors.fast.blocks import lean
-from odekit.parts.priors.fast.packed import packs
+from odekit.parts.priors.fast.blocks import use_fast_blocks
+from odekit.parts.priors.fast.packed import can_prepack
 from odekit.parts.priors.network import DiffusersPrior, set_heads
 
 SMALL = {
@@ -45,7 +45,7 @@ def said(net, rows, t, shape):
 @pytest.mark.parametrize("rows, t", [(1, 0.0), (3, 417.5)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_outputs_are_those_of_the_plain_network(kind, rows, t):
-    plain, ours = network(**KINDS[kind]), lean(network(**KINDS[kind]))
+    plain, ours = network(**KINDS[kind]), use_fast_blocks(network(**KINDS[kind]))
     a, b = (said(net, rows, t, (3, 16, 16)) for net in (plain, ours))
     assert a.std() > 1e-3
     assert (a - b).abs().max() <= 1e-5 * a.abs().max()
@@ -53,7 +53,7 @@ def test_outputs_are_those_of_the_plain_network(kind, rows, t):
 
 @pytest.mark.parametrize("kind", ["as trained here", "as google/ddpm-*"])
 def test_rows_may_be_at_timesteps_of_their_own(kind):
-    plain, ours = network(**KINDS[kind]), lean(network(**KINDS[kind]))
+    plain, ours = network(**KINDS[kind]), use_fast_blocks(network(**KINDS[kind]))
     a, b = (said(net, 3, [5.0, 400.0, 990.5], (3, 16, 16)) for net in (plain, ours))
     assert (a - b).abs().max() <= 1e-5 * a.abs().max()
     alone = said(ours, 3, 400.0, (3, 16, 16))[1]
@@ -67,7 +67,7 @@ def test_heads_that_were_set_are_kept():
             if "to_q" in name or "to_k" in name:
                 parameter.mul_(300)  # so that it matters which channels are compared together
         set_heads(net, 4 if net is other else 2, ROOT)
-    a, b = said(plain, 2, 30.0, (3, 16, 16)), said(lean(ours), 2, 30.0, (3, 16, 16))
+    a, b = said(plain, 2, 30.0, (3, 16, 16)), said(use_fast_blocks(ours), 2, 30.0, (3, 16, 16))
     assert (a - b).abs().max() <= 1e-5 * a.abs().max()
     assert (a - said(other, 2, 30.0, (3, 16, 16))).abs().max() > 20 * (a - b).abs().max()
 
@@ -79,11 +79,11 @@ def test_the_built_in_prior_is_lean_and_says_the_same():
     assert (a - b).abs().max() <= 2e-6 * a.abs().max()
     changed = [name for name, module in prior.network.named_modules() if "forward" in vars(module)]
     # The network, residual blocks, attentions, enlargements; where weights are packed, also convolutions between them.
-    assert len(changed) == 1 + 17 + 11 + 2 + 4 * packs(next(plain.parameters()))
+    assert len(changed) == 1 + 17 + 11 + 2 + 4 * can_prepack(next(plain.parameters()))
 
 
 def test_a_picture_keeps_its_bytes_whatever_the_other_slots_hold():
-    net = lean(network())
+    net = use_fast_blocks(network())
     x = torch.randn((3, 3, 16, 16), generator=torch.Generator().manual_seed(2))
     other = x.clone()
     other[1:] = 0
@@ -93,7 +93,7 @@ def test_a_picture_keeps_its_bytes_whatever_the_other_slots_hold():
 
 
 def test_the_input_is_left_alone():
-    net, x = lean(network()), torch.ones((1, 3, 16, 16))
+    net, x = use_fast_blocks(network()), torch.ones((1, 3, 16, 16))
     with torch.inference_mode():
         net(x, torch.tensor([9.0]))
     assert torch.equal(x, torch.ones_like(x))

@@ -4,7 +4,7 @@ import pytest
 from conftest import ROOT
 
 from benchmarks import licences as table
-from odekit.chains.requirements import default_terms
+from odekit.chains.requirements import usage_with_defaults
 from odekit.parts.installed import catalog
 
 FORBIDDEN = {"codeformer", "diffbir-swinir-face", "diffbir-v1-face-full"}
@@ -29,14 +29,16 @@ def test_every_plugin_of_the_project_is_in_the_tables():
 def test_parts_that_the_page_does_not_list_are_mit_and_free():
     for entry in catalog().all():
         if table.is_own(entry, catalog()):
-            assert entry.licence == "MIT" and entry.commercial_use and not default_terms(entry, catalog()).weights
+            assert entry.licence == "MIT" and entry.commercial_use and not usage_with_defaults(entry, catalog()).weights
 
 
 def test_what_the_s_lab_licence_covers_is_refused_commercially():
     slab = {name for name, store in catalog().stores.items() if "S-Lab" in store.licence}
     assert slab == FORBIDDEN
     assert not any(catalog().stores[name].commercial_use for name in slab)
-    terms = {entry.name: default_terms(entry, catalog()) for entry in catalog().all() if entry.kind == "upsampler"}
+    terms = {
+        entry.name: usage_with_defaults(entry, catalog()) for entry in catalog().all() if entry.kind == "upsampler"
+    }
     assert {name for name, term in terms.items() if not term.commercial_use} == {"codeformer", "diffbir"}
     assert "diffbir-swinir-face" in terms["diffbir"].forbids
 

@@ -9,16 +9,16 @@ from scipy.ndimage import convolve
 from scipy.stats import wasserstein_distance
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from odekit.chains.tools import Toolbox
+from odekit.chains.tools import PartTools
 from odekit.core.image import Image
 from odekit.errors import InputError
 from odekit.evaluation import panel
-from odekit.images.colour import from_lab, scikit_image_color, to_lab
+from odekit.images.colour import lab_to_srgb, scikit_image_color, srgb_to_lab
 from odekit.parts.installed import catalog
 from odekit.parts.metrics import base, ciede2000, fd_pca
 from odekit.parts.metrics import swd as sw
-from odekit.parts.metrics.base import Moments, about
-from odekit.parts.metrics.fd_pca import FdPca, FdPcaMetric, frechet
+from odekit.parts.metrics.base import RunningMoments, describe_metric
+from odekit.parts.metrics.fd_pca import FdPca, FdPcaMetric, frechet_distance
 from odekit.parts.metrics.psnr import PsnrMetric
 from odekit.parts.metrics.sharpness import SharpnessMetric, gradient_energy
 from odekit.parts.metrics.ssim import Ssim, SsimMetric
@@ -72,7 +72,7 @@ def test_equal_pictures_small_pictures_and_other_sizes():
 @pytest.mark.parametrize("name", ["psnr", "ssim", "ciede2000"])
 def test_they_are_parts_of_the_catalogue(name):
     entry = catalog().get("metric", name)
-    metric = entry.load()(entry.options(), Toolbox(catalog(), "cpu", "float32"))
+    metric = entry.load()(entry.options(), PartTools(catalog(), "cpu", "float32"))
     a, b = (Image(p) for p in PAIRS[0])
     noisier = Image(np.clip(b.pixels + 0.2 * RNG.standard_normal(b.pixels.shape), 0, 1).astype(np.float32))
     sign = -1 if metric.lower_is_better else 1
@@ -93,8 +93,8 @@ def test_they_are_parts_of_the_catalogue(name):
 def test_ciede2000_gives_the_published_test_values(one, two, wanted):
     """Sharma, Wu and Dalal 2005, table 1, as pictures of one colour whose Lab is inside sRGB, and all pairs in Lab."""
     assert scikit_image_color().deltaE_ciede2000(np.array(one), np.array(two)) == pytest.approx(wanted, abs=5e-5)
-    a, b = (Image(np.broadcast_to(from_lab(np.array(lab)[:, None, None]), (3, 4, 4)).copy()) for lab in (one, two))
-    in_srgb = all(np.abs(to_lab(image.pixels)[:, 0, 0] - lab).max() < 1e-3 for image, lab in ((a, one), (b, two)))
+    a, b = (Image(np.broadcast_to(lab_to_srgb(np.array(lab)[:, None, None]), (3, 4, 4)).copy()) for lab in (one, two))
+    in_srgb = all(np.abs(srgb_to_lab(image.pixels)[:, 0, 0] - lab).max() < 1e-3 for image, lab in ((a, one), (b, two)))
     if in_srgb:
         assert ciede2000.Ciede2000Metric().measure(a, b) == pytest.approx(wanted, abs=1e-3)
 
@@ -125,7 +125,7 @@ def test_sharpness_is_the_ratio_of_gradient_energies():
     soft = Image.from_uint8(np.asarray(PIL.Image.fromarray(Image(PAIRS[0][0]).to_uint8()).resize((62, 48))))
     sharp = Image.from_uint8(np.asarray(PIL.Image.fromarray(Image(PAIRS[0][0]).to_uint8()).resize((62, 48), 0)))
     assert metric.measure(soft, sharp) < 0.5
-    about_it = about("sharpness", metric)
+    about_it = describe_metric("sharpness", metric)
     assert (about_it.better, about_it.best, about_it.of) == ("nearest", 1.0, "pair")
 
 
@@ -147,14 +147,14 @@ def test_the_set_metric_swd_is_the_mean_of_swd_over_its_draws():
     a, b = pictures(7, seed=1), pictures(7, seed=2)
     options = SwdOptions(draws=3, directions=32, seed=5)
     result = distance(SwdMetric(options), images(7, seed=1), images(7, seed=2))
-    wanted = [sw.swd(a, b, seed, 128, 32).mean for seed in (5, 6, 7)]
+    wanted = [sw.sliced_wasserstein(a, b, seed, 128, 32).mean for seed in (5, 6, 7)]
     assert result.value == pytest.approx(np.mean(wanted))
     assert result.spread == pytest.approx(np.std(wanted, ddof=1))
     assert result.count == 7
 
 
 def test_of_many_pictures_a_part_is_kept_and_patches_are_shared(monkeypatch):
-    monkeypatch.setattr(base, "HELD_MOST", 20)
+    monkeypatch.setattr(base, "MAX_SAMPLE", 20)
     a, b = images(60, 16, seed=1), images(60, 16, seed=2)
     collection = SwdMetric(SwdOptions(directions=16)).collect()
     collection.add(a, b)
@@ -170,12 +170,12 @@ def test_of_many_pictures_a_part_is_kept_and_patches_are_shared(monkeypatch):
 
 
 def test_every_pair_is_as_likely_to_be_kept(monkeypatch):
-    monkeypatch.setattr(base, "HELD_MOST", 4)
-    monkeypatch.setattr(base, "HELD_LEAST", 4)
+    monkeypatch.setattr(base, "MAX_SAMPLE", 4)
+    monkeypatch.setattr(base, "MIN_SAMPLE", 4)
     flat = [Image(np.full((3, 1, 1), i / 255, np.float32)) for i in range(12)]
     kept = np.zeros(12)
     for seed in range(600):
-        sample = base.Sample(seed)
+        sample = base.ReservoirSample(seed)
         for image in flat:
             sample.add(image, image)
         kept[[int(pair[0][0, 0, 0]) for pair in sample.pairs]] += 1
@@ -191,7 +191,7 @@ def test_fd_pca_of_streams_is_that_of_whole_sets():
 
 def test_moments_of_batches_are_numpys():
     rows = RNG.standard_normal((50, 6))
-    moments = Moments()
+    moments = RunningMoments()
     for batch in (rows[:1], rows[1:20], rows[20:20], rows[20:]):
         moments.add(batch)
     np.testing.assert_allclose(moments.mean, rows.mean(0), atol=1e-12)
@@ -228,13 +228,15 @@ def test_the_pyramid_is_that_of_the_paper_and_adds_up():
     wide = np.zeros_like(x)
     wide[..., ::2, ::2] = small
     np.testing.assert_allclose(levels[0], x - convolve(wide, 4 * kernel, mode="mirror"), atol=1e-12)
-    whole = sw.expand(sw.expand(levels[2]) + levels[1]) + levels[0]
+    whole = sw.expand_double(sw.expand_double(levels[2]) + levels[1]) + levels[0]
     np.testing.assert_allclose(whole, x, atol=1e-12)
 
 
 def test_along_one_direction_it_is_scipys_wasserstein_distance():
     a, b = RNG.standard_normal((500, 1)), 0.3 + 2 * RNG.standard_normal((500, 1))
-    got = sw.sliced(a, b, 5, np.random.Generator(np.random.Philox(1)))  # in one dimension all directions are alike
+    got = sw.sliced_distance(
+        a, b, 5, np.random.Generator(np.random.Philox(1))
+    )  # in one dimension all directions are alike
     assert got == pytest.approx(wasserstein_distance(a[:, 0], b[:, 0]), rel=1e-12)
 
 
@@ -244,7 +246,9 @@ def test_a_shift_is_measured_by_the_mean_projection_of_its_direction():
     a = RNG.standard_normal((50, d))
     wanted = m * math.gamma(d / 2) / (math.sqrt(math.pi) * math.gamma((d + 1) / 2))
     shifted = a + np.eye(d)[0] * m
-    assert sw.sliced(a, shifted, 20_000, np.random.Generator(np.random.Philox(2))) == pytest.approx(wanted, rel=0.02)
+    assert sw.sliced_distance(a, shifted, 20_000, np.random.Generator(np.random.Philox(2))) == pytest.approx(
+        wanted, rel=0.02
+    )
 
 
 def test_descriptors_are_normalised_patches():
@@ -263,18 +267,18 @@ def test_descriptors_are_normalised_patches():
 def test_distances_rank_sets_and_repeat_by_seed():
     a, b = pictures(12, seed=1), pictures(12, seed=2)
     blocks = np.repeat(np.repeat(pictures(12, 4, seed=3), 8, 1), 8, 2)
-    alike, apart = (sw.swd(a, other, patches=400, directions=64) for other in (b, blocks))
+    alike, apart = (sw.sliced_wasserstein(a, other, patches=400, directions=64) for other in (b, blocks))
     assert list(alike.levels) == [32, 16]
     assert apart.levels[32] > 2 * alike.levels[32]
     assert alike.mean == pytest.approx(np.mean(list(alike.levels.values())))
-    assert sw.swd(a, b, patches=400, directions=64) == alike
-    assert sw.swd(a, b, seed=1, patches=400, directions=64) != alike
+    assert sw.sliced_wasserstein(a, b, patches=400, directions=64) == alike
+    assert sw.sliced_wasserstein(a, b, seed=1, patches=400, directions=64) != alike
 
 
 def test_draws_differ_and_take_their_own_part_of_a_larger_set():
-    result = sw.repeated(pictures(4, 16, seed=1), pictures(9, 16, seed=2), draws=3)
+    result = sw.repeated_distances(pictures(4, 16, seed=1), pictures(9, 16, seed=2), draws=3)
     assert len({draw.mean for draw in result}) == 3
-    assert sw.repeated(pictures(4, 16, seed=1), pictures(9, 16, seed=2), draws=3) == result
+    assert sw.repeated_distances(pictures(4, 16, seed=1), pictures(9, 16, seed=2), draws=3) == result
 
 
 @pytest.mark.parametrize(
@@ -287,7 +291,7 @@ def test_draws_differ_and_take_their_own_part_of_a_larger_set():
 )
 def test_sets_that_swd_cannot_compare_are_refused(a, b, message):
     with pytest.raises(InputError, match=message):
-        sw.swd(a, b)
+        sw.sliced_wasserstein(a, b)
 
 
 # --- FD-PCA
@@ -299,7 +303,7 @@ def test_frechet_distance_in_closed_form():
     wanted = np.sum(m**2) + np.sum((s - t) ** 2)
     turn, _ = np.linalg.qr(RNG.standard_normal((3, 3)))
     for q in (np.eye(3), turn):
-        got = frechet(q @ m, q @ np.diag(s**2) @ q.T, np.zeros(3), q @ np.diag(t**2) @ q.T)
+        got = frechet_distance(q @ m, q @ np.diag(s**2) @ q.T, np.zeros(3), q @ np.diag(t**2) @ q.T)
         assert got == pytest.approx(wanted, rel=1e-9)
 
 
@@ -308,7 +312,7 @@ def test_frechet_distance_is_that_of_scipys_square_root():
 
     a, b = (np.cov(RNG.standard_normal((6, 40))) for _ in range(2))
     wanted = np.trace(a + b - 2 * sqrtm(a @ b).real)
-    assert frechet(np.zeros(6), a, np.zeros(6), b) == pytest.approx(wanted, rel=1e-8)
+    assert frechet_distance(np.zeros(6), a, np.zeros(6), b) == pytest.approx(wanted, rel=1e-8)
 
 
 def test_components_are_those_of_the_covariance_of_area_thumbnails():

@@ -9,13 +9,13 @@ import torch
 from degrade_faces import faces
 from torch import nn
 
-from odekit.chains.tools import Toolbox
+from odekit.chains.tools import PartTools
 from odekit.core.image import Image
 from odekit.errors import InputError, WeightsError
 from odekit.parts.installed import catalog
 from odekit.parts.metrics import inception
-from odekit.parts.metrics.base import Remembered
-from odekit.parts.metrics.identity import ARCFACE, FFHQ, IdentityMetric, crop, placement
+from odekit.parts.metrics.base import CachedFeatures
+from odekit.parts.metrics.identity import ARCFACE_POINTS, FFHQ_POINTS, IdentityMetric, crop_position, recognition_crop
 from odekit.parts.metrics.inception import FidMetric, KidMetric, mmd2
 from odekit.parts.metrics.ir_se50 import IrSe50
 from odekit.parts.metrics.lpips import LpipsMetric
@@ -139,7 +139,7 @@ def test_absent_weights_are_told_with_the_command_that_mends_it(name, needs, cli
     monkeypatch.setenv("ODEKIT_CACHE", str(tmp_path))
     entry = catalog().get("metric", name)
     with pytest.raises(WeightsError, match=f"the metric '{name}' cannot be measured") as raised:
-        entry.load()(entry.options(), Toolbox(catalog(), "cpu", "float32"))
+        entry.load()(entry.options(), PartTools(catalog(), "cpu", "float32"))
     assert f"odekit weights pull {' '.join(needs)}" in str(raised.value)
     for weights in needs:
         assert catalog().stores[weights].sha256 and catalog().stores[weights].urls
@@ -167,7 +167,7 @@ def small(monkeypatch):
             torch.from_numpy(np.stack([i.to_uint8().transpose(2, 0, 1) for i in group]))
         ).numpy()
 
-    monkeypatch.setattr(inception, "network", network)
+    monkeypatch.setattr(inception, "inception_features", network)
 
 
 def filled(metric, ours, truth, step=5):
@@ -214,7 +214,7 @@ def test_kid_is_about_nothing_for_sets_of_one_kind_and_is_fed_in_parts(monkeypat
     same, other = (filled(KidMetric(), group, truth).value for group in (ours, dark))
     assert abs(same) < 0.1 * other
     assert filled(KidMetric(), ours, truth, 7).value == pytest.approx(same)
-    monkeypatch.setattr(inception, "MOST", 20)
+    monkeypatch.setattr(inception, "MAX_KID_PAIRS", 20)
     assert filled(KidMetric(), ours, truth).note == "of 20 pairs drawn from 60"
 
 
@@ -244,11 +244,11 @@ def test_the_network_is_torch_fidelitys_fed_through_the_safe_loader(tmp_path):
     made["network"].load_state_dict(state)
     torch.save(state, tmp_path / "inception-fid.pth")
     group = images(2)
-    result = inception.network(Tools(tmp_path), "fid")(group)
+    result = inception.inception_features(Tools(tmp_path), "fid")(group)
     levels = torch.from_numpy(np.stack([image.to_uint8().transpose(2, 0, 1) for image in group]))
     np.testing.assert_allclose(result, made["network"](levels)[0].numpy(), rtol=1e-5)
     with pytest.raises(InputError, match="one size"):
-        inception.network(Tools(tmp_path), "fid")([group[0], Image(group[1].pixels[:, :32, :32].copy())])
+        inception.inception_features(Tools(tmp_path), "fid")([group[0], Image(group[1].pixels[:, :32, :32].copy())])
 
 
 def test_features_are_worked_out_once_for_each_picture():
@@ -258,7 +258,7 @@ def test_features_are_worked_out_once_for_each_picture():
         seen.extend(group)
         return np.stack([np.full(2, image.pixels.mean(), np.float32) for image in group])
 
-    features = Remembered(network)
+    features = CachedFeatures(network)
     a, b, c = images(3)
     first = features([a, b, a])
     again = features([c, b, a])
@@ -286,15 +286,17 @@ def test_the_recogniser_has_the_layout_of_the_published_file():
 
 def test_points_of_the_template_come_where_the_recogniser_wants_them():
     for side in (64, 512):
-        scale, corner = placement(side)
-        np.testing.assert_allclose((FFHQ * side - corner) / scale, ARCFACE, atol=2.2)  # the templates differ a little
+        scale, corner = crop_position(side)
+        np.testing.assert_allclose(
+            (FFHQ_POINTS * side - corner) / scale, ARCFACE_POINTS, atol=2.2
+        )  # the templates differ a little
         assert (corner > 0).all() and (corner + 112 * scale < side).all()
     ramp = np.broadcast_to(np.linspace(0, 1, 256, dtype=np.float32), (3, 256, 256)).copy()
-    scale, corner = placement(256)
-    row = crop(Image(ramp))[0, 56]
+    scale, corner = crop_position(256)
+    row = recognition_crop(Image(ramp))[0, 56]
     assert row[56] == pytest.approx((corner[0] + 56.5 * scale - 0.5) / 255, abs=0.01)
     with pytest.raises(InputError, match="not an aligned square face"):
-        crop(Image(ramp[:, :, :200].copy()))
+        recognition_crop(Image(ramp[:, :, :200].copy()))
 
 
 def test_a_face_is_itself_and_less_so_with_noise(tmp_path):

@@ -17,22 +17,22 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from odekit import Chain
-from odekit.chains.tools import Toolbox
+from odekit.chains.tools import PartTools
 from odekit.core.grid import make_grid
-from odekit.core.noise import BatchNoise, ImageNoise, stream
+from odekit.core.noise import BatchNoise, ImageNoise, noise_generator
 from odekit.core.schedule import NoiseSchedule
 from odekit.edit import edit
 from odekit.parts.enhancers.adaptive import FittedLangevin
-from odekit.parts.enhancers.calibration import Decision, Strength
+from odekit.parts.enhancers.calibration import Strength, StrengthDecision
 from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
 from odekit.parts.enhancers.none import NoEnhancer
-from odekit.parts.enhancers.preconditioned import Preconditioned, PreconditionedEnhancer
-from odekit.parts.enhancers.sk_rock import SkRock, SkRockEnhancer
+from odekit.parts.enhancers.preconditioned import PreconditionedEnhancer, PreconditionedOptions
+from odekit.parts.enhancers.sk_rock import SkRockEnhancer, SkRockOptions
 from odekit.parts.inverters.ode import Ode, OdeInverter
 from odekit.parts.priors.batched import BatchedPrior
-from odekit.parts.priors.fast.blocks import lean
+from odekit.parts.priors.fast.blocks import use_fast_blocks
 from odekit.parts.priors.fast.unet import UNet
-from odekit.parts.priors.folder import read_spec
+from odekit.parts.priors.folder import read_prior_folder
 from odekit.parts.priors.network import DiffusersPrior
 from odekit.parts.priors.options import ASSETS
 
@@ -74,7 +74,7 @@ def card(monkeypatch):
     """A simulated GPU whose operations are recorded. Pinned memory is recorded too, because fake tensors cannot be pinned."""
     pinned = []
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
-    monkeypatch.setattr("odekit.core.precision.switched", lambda device: False)
+    monkeypatch.setattr("odekit.core.precision.has_tf32_switches", lambda device: False)
 
     @contextmanager
     def pretended():
@@ -96,7 +96,7 @@ class Simple:
 
 
 def noise():
-    return BatchNoise([ImageNoise(stream(0, str(i), "test")) for i in range(ROWS)])
+    return BatchNoise([ImageNoise(noise_generator(0, str(i), "test")) for i in range(ROWS)])
 
 
 def pictures():
@@ -124,14 +124,14 @@ ENHANCERS = {
     "none": NoEnhancer(),
     "langevin": LangevinEnhancer(Langevin(levels=LEVELS, iterations=3)),
     "snr": LangevinEnhancer(Langevin(levels=LEVELS, iterations=3, rule="snr", finish="clean")),
-    "preconditioned": PreconditionedEnhancer(Preconditioned(levels=LEVELS, iterations=2, rate=0.01)),
-    "sk-rock": SkRockEnhancer(SkRock(levels=LEVELS, iterations=2)),
+    "preconditioned": PreconditionedEnhancer(PreconditionedOptions(levels=LEVELS, iterations=2, rate=0.01)),
+    "sk-rock": SkRockEnhancer(SkRockOptions(levels=LEVELS, iterations=2)),
 }
 
 
 def inverter(solver="ddim", **options):
     part = Chain.load("odedit", [f"restore.inverter.solver={solver}"]).spec.items[0].options.inverter.options.solver
-    tools = Toolbox(Chain.load("odedit").parts, "cpu", "float32")
+    tools = PartTools(Chain.load("odedit").parts, "cpu", "float32")
     return OdeInverter(Ode(solver=part, steps=6, grid="uniform-t", **options), Simple(), tools.make(part))
 
 
@@ -166,7 +166,7 @@ def test_noise_goes_over_from_pinned_memory_beside_the_cards_work(card):
 def fitted(iterations):
     def decision(count):
         strength = Strength(f"s{count}", (0.1, 0.5), count, 0.1, 0.6)
-        return Decision(strength, {}, {}, {})
+        return StrengthDecision(strength, {}, {}, {})
 
     return FittedLangevin(Langevin(iterations="auto"), [decision(count) for count in iterations])
 
@@ -184,7 +184,7 @@ def test_pictures_that_need_different_numbers_of_updates_wait_for_nothing(card):
 @pytest.fixture
 def network(card):
     """The built-in network on the simulated GPU: its architecture, in the form used on GPUs."""
-    spec = read_spec(ASSETS / "face64")
+    spec = read_prior_folder(ASSETS / "face64")
     with card() as waits:
         with torch.device(CARD):
             net = UNet(spec.config).eval().requires_grad_(False)
@@ -193,7 +193,7 @@ def network(card):
                 form = torch.channels_last if weight.dim() == 4 else torch.contiguous_format
                 half = weight.detach().half().contiguous(memory_format=form)
                 module._parameters[name] = torch.nn.Parameter(half, requires_grad=False)
-        prior = DiffusersPrior(spec, lean(net))
+        prior = DiffusersPrior(spec, use_fast_blocks(net))
         yield prior, waits
 
 

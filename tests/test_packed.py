@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from odekit.parts.priors.fast import blocks as module
 from odekit.parts.priors.fast import kernels
-from odekit.parts.priors.fast.blocks import fourfold, lean, transposed
-from odekit.parts.priors.fast.packed import Convolution, Product, convolution, packs
+from odekit.parts.priors.fast.blocks import as_four_convolutions, as_transposed_convolution, use_fast_blocks
+from odekit.parts.priors.fast.packed import PackedConvolution, PackedLinear, can_prepack, packed_convolution
 
 LAST = torch.channels_last
 TYPES = [torch.float32, torch.bfloat16]
@@ -36,7 +36,7 @@ def unwatched():
 @pytest.mark.parametrize("stride, padding", [(1, 1), (2, 1), (2, 0), (1, 0)])
 def test_a_convolution_is_torchs_own_whatever_pictures_came_before(dtype, stride, padding):
     weight, bias = drawn(32, 16, 3, 3, dtype=dtype), drawn(32, dtype=dtype)
-    ours = Convolution(weight, stride, padding)
+    ours = PackedConvolution(weight, stride, padding)
     for shape in ((2, 16, 8, 8), (1, 16, 8, 8), (2, 16, 12, 12), (2, 16, 8, 8)):
         x = drawn(*shape, dtype=dtype)
         true = functional.conv2d(x.double(), weight.double(), bias.double(), stride, padding)
@@ -48,7 +48,7 @@ def test_a_convolution_is_torchs_own_whatever_pictures_came_before(dtype, stride
 @pytest.mark.parametrize("dtype", TYPES)
 def test_a_transposed_convolution_is_torchs_own(dtype):
     weight, bias = drawn(16, 32, 4, 4, dtype=dtype), drawn(32, dtype=dtype)
-    ours = Convolution(weight, 2, 1, transposed=True)
+    ours = PackedConvolution(weight, 2, 1, transposed=True)
     for rows in (1, 3, 1):
         x = drawn(rows, 16, 6, 6, dtype=dtype)
         true = functional.conv_transpose2d(x.double(), weight.double(), bias.double(), 2, 1)
@@ -58,7 +58,7 @@ def test_a_transposed_convolution_is_torchs_own(dtype):
 @pytest.mark.parametrize("dtype", TYPES)
 def test_a_product_adds_what_it_is_given_and_leaves_it_alone(dtype):
     weight, bias = drawn(24, 16, dtype=dtype), drawn(24, dtype=dtype)
-    ours = Product(weight, bias)
+    ours = PackedLinear(weight, bias)
     for rows in (40, 5, 40):
         x, plus = drawn(rows, 16, dtype=dtype), drawn(rows, 24, dtype=dtype, seed=1)
         true, before = x.double() @ weight.double().t() + bias.double(), plus.clone()
@@ -69,10 +69,12 @@ def test_a_product_adds_what_it_is_given_and_leaves_it_alone(dtype):
 
 def test_a_module_gives_up_weights_that_are_packed_and_keeps_them_otherwise():
     one, other = nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)
-    assert convolution(one, pack=True).packed is packs(other.weight) and (one.weight is None) is packs(other.weight)
-    assert not convolution(other, pack=False).packed and other.weight is not None
+    assert packed_convolution(one, pack=True).packed is can_prepack(other.weight) and (
+        one.weight is None
+    ) is can_prepack(other.weight)
+    assert not packed_convolution(other, pack=False).packed and other.weight is not None
     for strange in (nn.Conv2d(8, 8, 3, groups=2), nn.Conv2d(8, 8, 3, padding_mode="circular"), nn.Linear(3, 3)):
-        assert convolution(strange, pack=True) is None and strange.weight is not None
+        assert packed_convolution(strange, pack=True) is None and strange.weight is not None
 
 
 @pytest.mark.parametrize("pack", [True, False])
@@ -82,7 +84,7 @@ def test_an_enlargement_is_that_of_neighbours_and_a_convolution(pack):
     true = functional.conv2d(
         functional.interpolate(x.double(), scale_factor=2.0), conv.weight.double(), conv.bias.double(), padding=1
     )
-    for made in (transposed(conv, pack), fourfold(conv, pack)):
+    for made in (as_transposed_convolution(conv, pack), as_four_convolutions(conv, pack)):
         assert off(made(x), true) <= 1e-6
 
 
@@ -93,24 +95,24 @@ def test_a_normalisation_in_bfloat16_rounds_once_or_twice(side, silu):
     true = functional.group_norm(x.double(), 4, weight.double(), offset.double(), 1e-5)
     true = functional.silu(true) if silu else true
     before = x.clone()
-    made = kernels.normalised(x, 4, weight, offset, 1e-5, silu=silu)
+    made = kernels.group_norm_silu(x, 4, weight, offset, 1e-5, silu=silu)
     assert made.dtype == torch.bfloat16 and off(made, true) <= 2**-8 and torch.equal(x, before)
 
 
 @pytest.mark.parametrize("rows, pixels", [(1, 16), (4, 144)])
 def test_attention_below_float32_is_attention(rows, pixels):
     many = rows * 2 * pixels * pixels
-    assert (kernels.SMALL <= many <= kernels.LARGE) is (rows == 4)
+    assert (kernels.MIN_SCORES <= many <= kernels.MAX_SCORES) is (rows == 4)
     mixed = drawn(rows, pixels, 3 * 2 * 32, dtype=torch.bfloat16).view(rows, pixels, 3, 2, 32)
     query, key, value = mixed.permute(2, 0, 3, 1, 4)
     true = functional.scaled_dot_product_attention(query.double(), key.double(), value.double()).transpose(1, 2)
-    made = kernels.attended(query, key, value)
+    made = kernels.softmax_attention(query, key, value)
     assert made.shape == (rows, pixels, 2, 32) and off(made, true) <= 2**-6
 
 
 @pytest.mark.parametrize("shift", ["scale_shift", "default"])
 def test_bfloat16_is_near_float32_whatever_the_timestep(shift):
-    wide, narrow = (lean(network(resnet_time_scale_shift=shift).to(dtype)) for dtype in TYPES)
+    wide, narrow = (use_fast_blocks(network(resnet_time_scale_shift=shift).to(dtype)) for dtype in TYPES)
     x = drawn(2, 3, 16, 16)
     for t in (700.0, 3.0, 700.0):
         a, b = (
@@ -120,8 +122,8 @@ def test_bfloat16_is_near_float32_whatever_the_timestep(shift):
 
 
 def test_what_a_timestep_needs_is_kept_for_it_and_for_no_other(monkeypatch):
-    monkeypatch.setattr(module, "KEPT", 2)
-    net, fresh, shape = lean(network()), network(), (3, 16, 16)
+    monkeypatch.setattr(module, "MAX_CACHED_TIMESTEPS", 2)
+    net, fresh, shape = use_fast_blocks(network()), network(), (3, 16, 16)
     asked = []
     for name, one in net.named_modules():
         if name.endswith("time_emb_proj"):

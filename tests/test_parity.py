@@ -9,7 +9,7 @@ from goldens.cases import FILL_CHECK, FOLDER, NOT_YET, REPOSITORY, golden_params
 from goldens.core import GOLDENS
 from goldens.fill_check import check_fill, read_fill_check, size
 
-from odekit.testing.goldens import Golden, all_files, name_of
+from odekit.testing.goldens import Golden, all_files, parse_name
 
 
 @pytest.mark.parametrize("case, path", golden_params(GOLDENS))
@@ -25,7 +25,7 @@ def unclaimed(files, cases):
     return [
         path.name
         for path in files
-        if name_of(path)[0] not in stems and not path.match(FILL_CHECK) and not not_yet(name_of(path)[0])
+        if parse_name(path)[0] not in stems and not path.match(FILL_CHECK) and not not_yet(parse_name(path)[0])
     ]
 
 

@@ -335,7 +335,7 @@ def test_whoever_implements_the_hook_is_told_of_every_stage(monkeypatch):
             told.append((stage, len(before), len(after), context.place))
 
     catalog, manager = build([("odekit", builtin), ("listener", Listener())])
-    monkeypatch.setattr("odekit.parts.installed.loaded", lambda: (catalog, manager))
+    monkeypatch.setattr("odekit.parts.installed.installed_parts", lambda: (catalog, manager))
     chain = odekit.Chain([odekit.Upsample("resize"), odekit.Save()])
     chain.run([Image.from_uint8(picture(0))])
     assert told == [("upsample", 1, 1, "0"), ("save", 1, 1, "1")]
@@ -365,9 +365,9 @@ def test_the_ode_inverter_takes_any_registered_inverters_rules():
     entry = installed.catalog().get("inverter", "ode")
 
     def make(prior):
-        from odekit.chains.tools import Toolbox
+        from odekit.chains.tools import PartTools
 
-        tools = Toolbox(installed.catalog(), "cpu", "float32", prior)
+        tools = PartTools(installed.catalog(), "cpu", "float32", prior)
         return tools.make(odekit.Chain([odekit.Restore(inverter=odekit.Ode(steps=12))]).spec.items[0].options.inverter)
 
     assert entry.dist == "odekit"

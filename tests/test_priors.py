@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from odekit.core.files import sha256
 from odekit.core.schedule import NoiseSchedule
 from odekit.errors import DeviceError, WeightsError
-from odekit.parts.priors.folder import read_spec
+from odekit.parts.priors.folder import read_prior_folder
 from odekit.parts.priors.network import DiffusersPrior
 
 FACE64 = Path(__file__).parent.parent / "odekit" / "assets" / "face64"
@@ -230,14 +230,14 @@ def test_noise_levels_are_those_of_the_library(folder, settings):
     scheduler = DDPMScheduler(**settings)
     scheduler.save_pretrained(folder)
     expected = scheduler.alphas_cumprod.double().numpy()
-    abar = read_spec(folder).schedule.abar
+    abar = read_prior_folder(folder).schedule.abar
     assert abar.shape == expected.shape
     assert np.allclose(abar, expected, rtol=2e-4, atol=1e-8)
 
 
 def test_without_any_word_on_noise_it_is_a_ddpm(folder):
     (folder / "scheduler_config.json").unlink()
-    spec = read_spec(folder)
+    spec = read_prior_folder(folder)
     assert np.array_equal(spec.schedule.abar, NoiseSchedule.linear(1e-4, 0.02, 1000).abar)
     assert spec.prediction == "epsilon"
 
@@ -251,7 +251,7 @@ def test_our_metadata_wins_over_the_scheduler(folder):
         "about": {"by": "us"},
     }
     (folder / "odekit.json").write_text(json.dumps(meta))
-    spec = read_spec(folder)
+    spec = read_prior_folder(folder)
     assert spec.prediction == "v"
     assert np.allclose(spec.schedule.abar, [0.9, 0.72])
 

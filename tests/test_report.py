@@ -12,9 +12,9 @@ from conftest import picture
 from odekit.core.image import Image
 from odekit.evaluation.report import report_page
 from odekit.evaluation.results import Difference, Group, Method, Plot, Printed, Quote, Results, Row, Value
-from odekit.parts.metrics.base import About
+from odekit.parts.metrics.base import MetricInfo
 from odekit.runs.report import embed
-from odekit.runs.report.page import Cell, Page, Pair, Table, render
+from odekit.runs.report.page import BeforeAfter, Cell, Page, Table, render_page
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_the_embedded_picture_is_the_picture():
     import io
 
     pixels = picture(3, 20, 30)
-    uri = embed.picture(Image.from_uint8(pixels))
+    uri = embed.picture_uri(Image.from_uint8(pixels))
     assert uri.startswith("data:image/png;base64,")
     shown = PIL.Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
     np.testing.assert_array_equal(np.asarray(shown), pixels)
@@ -58,14 +58,14 @@ def test_before_and_after_have_one_shape():
     import base64
     import io
 
-    uris = embed.pair(Image.from_uint8(picture(1, 16, 16)), Image.from_uint8(picture(2, 64, 64)))
+    uris = embed.picture_pair_uris(Image.from_uint8(picture(1, 16, 16)), Image.from_uint8(picture(2, 64, 64)))
     sizes = [PIL.Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).size for uri in uris]
     assert sizes == [(64, 64), (64, 64)]
 
 
 def test_names_are_shown_and_never_run():
     bad = "<script>alert(1)</script>\"'"
-    text = render(Page(bad, bad, [(bad, bad)], [bad], [Table(bad, [bad], [[Cell(bad)]])], pairs=[Pair(bad, "data:,", "data:,", bad)]))  # fmt: skip
+    text = render_page(Page(bad, bad, [(bad, bad)], [bad], [Table(bad, [bad], [[Cell(bad)]])], pairs=[BeforeAfter(bad, "data:,", "data:,", bad)]))  # fmt: skip
     assert "<script>alert" not in text
     assert html.escape("<script>alert(1)</script>") in text
 
@@ -73,7 +73,7 @@ def test_names_are_shown_and_never_run():
 NAN = float("nan")
 RESULTS = Results(
     "table1", "Faces of a test", "Two pictures.", command="odekit experiment table1", seed=3,
-    metrics=(About("psnr", "PSNR", "dB"), About("swd", "SWD", better="lower", of="set")),
+    metrics=(MetricInfo("psnr", "PSNR", "dB"), MetricInfo("swd", "SWD", better="lower", of="set")),
     methods=(Method("odedit", "ODEdit", "chain", calls=600, seconds=2.5), Method("source", "Source", "damaged")),
     groups=(
         Group("odedit", pictures=2, failed=1, values={"psnr": Value(21.5, 20.0, 23.0, count=1), "swd": Value(90.0)}),
@@ -92,7 +92,7 @@ RESULTS = Results(
 def compared(tmp_path):
     for name in ("a.png", "b.png"):
         PIL.Image.fromarray(picture(ord(name[0]), 8, 8)).save(tmp_path / name)
-    return html.unescape(render(report_page(RESULTS, tmp_path)))
+    return html.unescape(render_page(report_page(RESULTS, tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_results_document_reads_back_for_its_report(tmp_path):
     again = Results.read(tmp_path)
     for name in ("a.png", "b.png"):
         PIL.Image.fromarray(picture(ord(name[0]), 8, 8)).save(tmp_path / name)
-    assert render(report_page(again, tmp_path)) == render(report_page(RESULTS, tmp_path))
+    assert render_page(report_page(again, tmp_path)) == render_page(report_page(RESULTS, tmp_path))
 
 
 def test_a_report_of_a_folder_without_a_run_is_refused(tmp_path):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from odekit.runs.report.page import Cell, Page, Pair, Table, write
+from odekit.runs.report.page import BeforeAfter, Cell, Page, Table, write
 
 pytestmark = pytest.mark.browser
 DOT = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -24,7 +24,7 @@ def browser(tmp_path_factory):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     rows = [[Cell(n, k), Cell(str(v), v)] for n, k, v in (("b", "b", 9.0), ("a", "a", 10.0), ("c", "c", float("nan")))]
-    pairs = [Pair(name, DOT, DOT, anchor=name, record="{}") for name in ("one", "two")]
+    pairs = [BeforeAfter(name, DOT, DOT, anchor=name, record="{}") for name in ("one", "two")]
     page = write(Page("Test", tables=[Table("T", ("name", "value"), rows)], pairs=pairs), tmp_path_factory.mktemp("page") / "report.html")  # fmt: skip
     driver.get(page.as_uri())
     yield driver

@@ -10,14 +10,14 @@ from scipy import stats
 from odekit.errors import InputError
 from odekit.evaluation import bootstrap, tables
 from odekit.evaluation.results import Difference, Group, Method, Plot, Printed, Quote, Results, Row, Value
-from odekit.parts.metrics.base import About
+from odekit.parts.metrics.base import MetricInfo
 
 RNG = np.random.Generator(np.random.Philox(0))
 
 FULL = Results(
     "table1", "A title", "8 faces", "odekit experiment table1", 3, "2026-01-02T03:04:05+00:00", 1.5, {"cores": 2},
-    metrics=(About("psnr", "PSNR", "dB"), About("swd", "SWD", "x 1e-3", "lower", of="set"),
-             About("sharpness", "sharpness", "", "nearest", 1.0)),
+    metrics=(MetricInfo("psnr", "PSNR", "dB"), MetricInfo("swd", "SWD", "x 1e-3", "lower", of="set"),
+             MetricInfo("sharpness", "sharpness", "", "nearest", 1.0)),
     methods=(Method("damaged", "Source", "damaged"), Method("a", "A", "chain", {"chain": []}, 600.0, 0.5)),
     groups=(
         Group("damaged", pictures=4, values={"psnr": Value(20.0, 19.0, 21.5, None, 3, 1), "swd": Value(9.5, spread=0.25),

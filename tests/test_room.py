@@ -10,7 +10,7 @@ from PIL import Image as Pil
 from odekit.runs import pipeline
 from odekit.runs.engine import Engine
 from odekit.runs.inputs import Job
-from odekit.runs.pipeline import PixelBudget, pixel_count
+from odekit.runs.pipeline import PrefetchQueue, pixel_count
 
 
 def rough(path, width, height, seed=0):
@@ -29,7 +29,7 @@ def files(tmp_path):
 @pytest.fixture
 def small(monkeypatch):
     """A photograph of 200 x 160 fills the room by two thirds."""
-    monkeypatch.setattr(pipeline, "PIXELS", 48_000)
+    monkeypatch.setattr(pipeline, "MAX_PIXELS", 48_000)
 
 
 def test_the_pixels_of_a_file_are_those_of_its_header(tmp_path):
@@ -46,18 +46,18 @@ def test_small_files_and_what_is_no_picture_count_nothing(tmp_path):
 def test_a_picture_of_24_megapixels_is_never_a_light_file(tmp_path):
     for name in ("a.png", "a.jpg"):
         Pil.new("RGB", (6000, 4000)).save(tmp_path / name, quality=5)
-        assert (tmp_path / name).stat().st_size >= pipeline.LIGHT
+        assert (tmp_path / name).stat().st_size >= pipeline.MIN_PROBED_BYTES
 
 
 def test_jobs_come_in_order_while_there_is_room_and_at_least_one(files, small):
-    waiting = PixelBudget(Job(file, f"{i}.png") for i, file in enumerate(files))
+    waiting = PrefetchQueue(Job(file, f"{i}.png") for i, file in enumerate(files))
     assert [job.name for job, _ in waiting.next(9, held=0)] == ["0.png"]
     assert list(waiting.next(9, held=40_000)) == []
     assert [job.name for job, _ in waiting.next(9, held=10_000)] == ["1.png"]
 
 
 def test_as_many_as_asked_where_they_are_small(tmp_path):
-    waiting = PixelBudget(Job(rough(tmp_path / f"{i}.png", 9, 9), str(i)) for i in range(9))
+    waiting = PrefetchQueue(Job(rough(tmp_path / f"{i}.png", 9, 9), str(i)) for i in range(9))
     assert [job.name for job, _ in waiting.next(4, held=0)] == ["0", "1", "2", "3"]
     assert len(list(waiting.next(9, held=10**9))) == 0
 
@@ -77,7 +77,7 @@ def test_a_run_takes_few_at_a_time_and_gives_the_same(cli, tmp_path, files, monk
     monkeypatch.setattr(Engine, "run", lambda self, images: took.append(len(images)) or whole(self, images))
     usual = run(cli, tmp_path, "usual", "--workers", workers)
     assert took == [5]
-    monkeypatch.setattr(pipeline, "PIXELS", 48_000)
+    monkeypatch.setattr(pipeline, "MAX_PIXELS", 48_000)
     assert run(cli, tmp_path, "few", "--workers", workers) == usual and len(usual) == 5
     assert took == [5, 2, 2, 1]
     assert json.loads((tmp_path / "few" / "0.png.json").read_text())["slots"] == 5
@@ -89,7 +89,7 @@ def test_what_is_read_and_not_yet_written_stays_below_the_room(files, small, mon
     from odekit.runs.pipeline import Pipeline
 
     flow = Pipeline(Engine(Slots()), Count(workers), None, None, {}, 100.0)  # type: ignore[arg-type]
-    flow.unread = PixelBudget(Job(file, f"{i}.png") for i, file in enumerate(files))
+    flow.unread = PrefetchQueue(Job(file, f"{i}.png") for i, file in enumerate(files))
     batch = flow._next_batch()
     assert len(batch) == 2
     assert len(flow.reading) <= 1

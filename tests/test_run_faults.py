@@ -16,7 +16,7 @@ from conftest import picture
 
 from odekit.core import files
 from odekit.images import io
-from odekit.runs.lock import locked
+from odekit.runs.lock import lock_output_folder
 
 PROGRAM = [sys.executable, "-c", "from odekit.cli import main; main()"]
 
@@ -111,7 +111,7 @@ def test_batches_stay_full_though_every_third_file_is_corrupt(cli, exact, tmp_pa
 
 def test_two_runs_on_one_folder_are_refused_by_name(cli, exact, faces, tmp_path):
     (tmp_path / "out").mkdir()
-    with locked(tmp_path / "out"):
+    with lock_output_folder(tmp_path / "out"):
         done = cli("run", exact, faces, "-o", tmp_path / "out")
         assert done.code == 2
         assert "another run" in done.err
@@ -121,7 +121,7 @@ def test_two_runs_on_one_folder_are_refused_by_name(cli, exact, faces, tmp_path)
 
 def test_shards_share_a_folder_and_give_the_bytes_of_one_run(cli, exact, faces, tmp_path):
     cli("run", exact, faces, "-o", tmp_path / "whole")
-    with locked(tmp_path / "parts", "2/2") if (tmp_path / "parts").mkdir() is None else None:
+    with lock_output_folder(tmp_path / "parts", "2/2") if (tmp_path / "parts").mkdir() is None else None:
         assert cli("run", exact, faces, "-o", tmp_path / "parts", "--shard", "1/2").code == 0
     assert cli("run", exact, faces, "-o", tmp_path / "parts", "--shard", "2/2").code == 0
     assert outputs(tmp_path / "parts") == outputs(tmp_path / "whole")
@@ -253,7 +253,7 @@ def test_after_random_kills_every_file_is_restored_once_and_equal_or_listed(cli,
 
 def test_shards_of_different_counts_do_not_share_a_folder_at_once(cli, exact, faces, tmp_path):
     (tmp_path / "out").mkdir()
-    with locked(tmp_path / "out", "1/2"):
+    with lock_output_folder(tmp_path / "out", "1/2"):
         done = cli("run", exact, faces, "-o", tmp_path / "out", "--shard", "2/3")
         assert done.code == 2
         assert "another run" in done.err
@@ -285,7 +285,7 @@ def test_a_lock_that_somebody_looks_at_for_a_moment_is_still_to_be_had(tmp_path)
     looking = FileLock(tmp_path / "run.lock", thread_local=False)
     looking.acquire()
     threading.Timer(0.2, looking.release).start()
-    with locked(tmp_path):
+    with lock_output_folder(tmp_path):
         assert not looking.is_locked, "the run waited until the other had looked"
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import picture
 
 from odekit.chains.chain import Chain
-from odekit.runs.inputs import part_of
+from odekit.runs.inputs import select_jobs
 from odekit.runs.runner import Runner
 from odekit.runs.summary import RunOptions
 
@@ -158,7 +158,7 @@ def test_shards_are_of_about_equal_size():
     from odekit.runs.inputs import Job
 
     jobs = [Job(f"{i:05}.png", f"{i // 1000}/{i:05}.png") for i in range(10_000)]
-    parts = [part_of(jobs, f"{i}/8", None) for i in range(1, 9)]
+    parts = [select_jobs(jobs, f"{i}/8", None) for i in range(1, 9)]
     assert sorted(job.file for part in parts for job in part) == [job.file for job in jobs]
     assert all(abs(len(part) - 1250) < 150 for part in parts)
 

@@ -13,7 +13,7 @@ from odekit.parts.inverters.ode import Ode, OdeInverter, PriorField
 from odekit.parts.priors.exact import example_mixture
 from odekit.parts.solvers.belm import Belm, BelmOptions
 from odekit.parts.solvers.rk45 import Rk45, Rk45Options
-from odekit.testing import GaussianField, log_grid, noise, points
+from odekit.testing import GaussianField, batch_noise, log_grid, random_states
 
 NAMES = [name for name in catalog().names("solver") if catalog().get("solver", name).dist == "odekit"]
 FIRST_ORDER = {"ddim", "fixed-point"}
@@ -53,16 +53,16 @@ def edited():
         # Steps that grow too fast for the midpoint rule on the way down: it has a grid of its own.
         grid = "log-snr" if name == "midpoint" else "karras"
         inverter = OdeInverter(Ode(steps=50, grid=grid), prior, midpoint() if name == "midpoint" else make(name))
-        latent = inverter.invert(clean, noise(9))
+        latent = inverter.invert(clean, batch_noise(9))
         while latent.level > 25:
-            latent = inverter.descend(latent, noise(9))
+            latent = inverter.descend(latent, batch_noise(9))
         ends, exact = [], []
         for size in (0.0, 0.02):
             way = inverter.moved(latent, latent.x + size * direction) if size else latent
             rho = inverter.levels.at(25)
             exact.append(exact_way_down(field, way.x / signal(rho), rho, inverter.levels.at(0)))
             while way.level >= 0:
-                way = inverter.descend(way, noise(9))
+                way = inverter.descend(way, batch_noise(9))
             ends.append(way.x)
         found[name] = Edited(median_psnr(ends[1], exact[1]), median_psnr(ends[1] - ends[0], exact[1] - exact[0]))
     return found
@@ -93,7 +93,7 @@ def way(solver, field, edit, y, rhos, at):
 @pytest.mark.parametrize("at", [32, 20, 1])
 @pytest.mark.parametrize("name", ["belm", "reversible-heun"])
 def test_calls_that_edits_add_are_those_that_options_state(name, at):
-    entry, y, rhos = catalog().get("solver", name), points(), log_grid(32)
+    entry, y, rhos = catalog().get("solver", name), random_states(), log_grid(32)
     counts = []
     for edit in (None, torch.full_like(y, 0.01)):
         field = GaussianField()

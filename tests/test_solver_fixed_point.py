@@ -6,21 +6,21 @@ import torch
 from odekit.parts.inverters.ode import Ode, OdeInverter
 from odekit.parts.solvers.ddim import Ddim
 from odekit.parts.solvers.fixed_point import FixedPoint, FixedPointOptions
-from odekit.testing import GaussianField, GaussianModel, TwinField, noise, points, psnr
+from odekit.testing import GaussianField, GaussianModel, MixtureField, batch_noise, psnr, random_states
 
 
 def round_trip(steps, **options):
-    prior, clean = GaussianModel(4), points()
+    prior, clean = GaussianModel(4), random_states()
     inverter = OdeInverter(Ode(steps=steps, grid="uniform-t"), prior, FixedPoint(FixedPointOptions(**options)))
-    latent = inverter.invert(clean, noise(3))
+    latent = inverter.invert(clean, batch_noise(3))
     while latent.level >= 0:
-        latent = inverter.descend(latent, noise(3))
+        latent = inverter.descend(latent, batch_noise(3))
     return psnr(latent.x, clean, peak=2.0), prior.field.calls
 
 
 def test_a_step_up_is_the_closed_form_of_the_implicit_step():
     """z' - mu = (z - mu) / (1 - h q' / (S + q'^2)) on a Gaussian."""
-    field, y, a, b = GaussianField(), points(), 0.3, 0.45
+    field, y, a, b = GaussianField(), random_states(), 0.3, 0.45
     solver = FixedPoint(FixedPointOptions(iterations=60))
     z = solver.step(field, solver.start(field, y, a), b).y
     exact = field.mean + (y - field.mean) / (1 - (b - a) * b / (field.variance + b * b))
@@ -28,7 +28,7 @@ def test_a_step_up_is_the_closed_form_of_the_implicit_step():
 
 
 def test_the_way_down_is_ddims():
-    field, y = TwinField(), points()
+    field, y = MixtureField(), random_states()
     down = [solver.step(field, solver.start(field, y, 0.8), 0.5).y for solver in (FixedPoint(), Ddim())]
     assert torch.equal(*down)
 
@@ -56,5 +56,5 @@ def test_at_the_solution_acceleration_leaves_the_state_alone():
     """Residuals of zero have no ratio; a spare grey row of a batch is such a case."""
     y = torch.zeros((1, 3, 4, 4), dtype=torch.float64)
     solver = FixedPoint()
-    carry = solver.step(TwinField(), solver.start(TwinField(), y, 0.1), 0.4)
+    carry = solver.step(MixtureField(), solver.start(MixtureField(), y, 0.1), 0.4)
     assert torch.equal(carry.y, y)

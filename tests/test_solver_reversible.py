@@ -8,8 +8,8 @@ from odekit.core.schedule import NoiseSchedule
 from odekit.parts.inverters.ode import Ode, OdeInverter, PriorField
 from odekit.parts.priors.exact import example_mixture
 from odekit.parts.solvers.belm import Belm, BelmOptions
-from odekit.parts.solvers.reversible_heun import Pair, ReversibleHeun
-from odekit.testing import GaussianField, noise, points, psnr, travel
+from odekit.parts.solvers.reversible_heun import ReversibleHeun, ReversibleHeunCarry
+from odekit.testing import GaussianField, batch_noise, psnr, random_states, solve
 
 SOLVERS = {
     "reversible-heun": ReversibleHeun,
@@ -59,9 +59,9 @@ def test_a_round_trip_through_a_float32_network_is_above_190_db(name, grid, dama
         clean = clean + 0.25 * torch.from_numpy(generator.standard_normal(tuple(clean.shape)))
         clean[..., 3:5] = 0
     inverter = OdeInverter(Ode(steps=50, grid=grid), prior, SOLVERS[name]())
-    latent = inverter.invert(clean, noise(4))
+    latent = inverter.invert(clean, batch_noise(4))
     while latent.level >= 0:
-        latent = inverter.descend(latent, noise(4))
+        latent = inverter.descend(latent, batch_noise(4))
     assert psnr(latent.x, clean, peak=2.0) >= 190
     assert prior.calls == 99  # 2 N - 1: one step back needs no call
 
@@ -69,22 +69,22 @@ def test_a_round_trip_through_a_float32_network_is_above_190_db(name, grid, dama
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize("rhos", [[0.0, 0.01, 0.03, 0.1, 0.3, 1.0], [0.2, 0.5, 1.1, 2.0], [0.0, 0.5]], ids=str)
 def test_any_field_is_undone_from_any_start(name, rhos):
-    y = points()
+    y = random_states()
     assert (round_trip(SOLVERS[name](), strange, y, rhos) - y).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_from_the_first_level_the_way_back_leads_there_too(name):
     """`start: first-level` begins above rho = 0; the last step then goes on to the image."""
-    field, y = GaussianField(lossy=True), points()
+    field, y = GaussianField(lossy=True), random_states()
     rhos = list(make_grid("karras", 20, NoiseSchedule.linear()).rho)
     assert psnr(round_trip(SOLVERS[name](), field, y, rhos), y, peak=2.0) >= 190
     assert field.calls == 37
 
 
 def test_a_step_of_reversible_heun_and_its_inverse_are_one_formula():
-    y, solver = points(), ReversibleHeun()
-    before = Pair(y, 0.4, y + 0.1, strange(y + 0.1, 0.4))
+    y, solver = random_states(), ReversibleHeun()
+    before = ReversibleHeunCarry(y, 0.4, y + 0.1, strange(y + 0.1, 0.4))
     after = solver.step(strange, before, 0.7)
     back = solver.step(strange, after, 0.4)
     assert (back.y - before.y).abs().max() < 1e-14 and (back.companion - before.companion).abs().max() < 1e-14
@@ -92,7 +92,7 @@ def test_a_step_of_reversible_heun_and_its_inverse_are_one_formula():
 
 def test_neighbours_of_belm_obey_one_relation_in_both_directions():
     """`y' - r^2 y_last - (1 - r^2) y = h (1 + r) eps(y)`, and the same with y' and y_last exchanged and r inverted."""
-    solver, y = Belm(), points()
+    solver, y = Belm(), random_states()
     a, b, c = (0.2, 0.35, 0.6)
     first = solver.step(strange, solver.start(strange, y, a), b)
     second = solver.step(strange, first, c)
@@ -104,7 +104,7 @@ def test_neighbours_of_belm_obey_one_relation_in_both_directions():
 
 def test_neighbours_of_the_midpoint_rule_obey_the_leapfrog_relation():
     """`y' - y_last = (h + h_last) eps(y)`, whichever of the two is the new one."""
-    solver, y = SOLVERS["belm-midpoint"](), points()
+    solver, y = SOLVERS["belm-midpoint"](), random_states()
     first = solver.step(strange, solver.start(strange, y, 0.2), 0.35)
     second = solver.step(strange, first, 0.6)
     torch.testing.assert_close(second.y, y + 0.4 * strange(first.y, 0.35), rtol=0, atol=1e-13)
@@ -116,10 +116,10 @@ def rough(y, rho, label=None):
 
 
 def test_the_midpoint_rule_keeps_latents_on_the_ode_where_the_optimal_one_amplifies_a_networks_error():
-    rhos, start = list(make_grid("log-snr", 50, NoiseSchedule.linear()).rho), points()
+    rhos, start = list(make_grid("log-snr", 50, NoiseSchedule.linear()).rho), random_states()
     off = {}
     for name in ("belm", "belm-midpoint", "reversible-heun"):
-        end = travel(SOLVERS[name](), rough, start, rhos)
+        end = solve(SOLVERS[name](), rough, start, rhos)
         off[name] = float((end - GaussianField().flow(start, rhos[0], rhos[-1])).square().mean().sqrt() / rhos[-1])
     assert off["belm-midpoint"] < 1.5 * off["reversible-heun"]
     assert off["belm"] > 3 * off["belm-midpoint"]
@@ -132,7 +132,7 @@ def test_belm_takes_its_first_step_back_from_memory():
         calls.append(rho)
         return strange(y, rho)
 
-    solver, y = Belm(), points()
+    solver, y = Belm(), random_states()
     carry = solver.start(field, y, 0.0)
     for rho in (0.1, 0.3):
         carry = solver.step(field, carry, rho)
@@ -144,7 +144,7 @@ def test_belm_takes_its_first_step_back_from_memory():
 def test_going_down_from_a_latent_reversible_heun_is_of_second_order_at_once():
     """Its first step asks twice; with the cheap start of the way up the companion's error would grow all the way."""
     field, rhos = GaussianField(), list(make_grid("karras", 50, NoiseSchedule.linear()).rho)[::-1]
-    top = points() * 100
+    top = random_states() * 100
     solver, counted = ReversibleHeun(), field.calls
     carry = solver.start(field, top, rhos[0])
     for rho in rhos[1:]:

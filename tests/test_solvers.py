@@ -14,12 +14,12 @@ from odekit.parts.solvers.ddim import Ddim, DdimOptions
 from odekit.testing import (
     GaussianField,
     GaussianModel,
+    batch_noise,
     check_inverter,
-    check_other_rows,
+    check_row_independence,
     check_solver,
-    noise,
-    points,
     psnr,
+    random_states,
 )
 
 SOLVERS = sorted(name for kind, name in catalog().entries if kind == "solver")
@@ -52,12 +52,12 @@ class Deaf(Ddim):
 @pytest.mark.parametrize("solver, said", [(Careless, "changes the bytes of one"), (Deaf, "has no effect")])
 def test_the_kit_notices_edits_that_go_astray(solver, said):
     with pytest.raises(AssertionError, match=said):
-        check_other_rows(solver)
+        check_row_independence(solver)
 
 
 def test_ddim_multiplies_by_the_exact_discrete_factors():
     """z' - mu = (z - mu) (1 + (q' - q) q / (S + q^2)), step after step, up and down (to 1e-12)."""
-    field, y = GaussianField(), points()
+    field, y = GaussianField(), random_states()
     rhos = [0.0, *make_grid("uniform-t", 100, NoiseSchedule.linear()).rho]
     solver, factor = Ddim(), torch.ones_like(field.variance)
     carry = solver.start(field, y, 0.0)
@@ -93,24 +93,24 @@ def test_labels_of_the_target_level_are_passed_only_on_the_way_up():
 def invert_and_return(options, solver, clean):
     prior = GaussianModel(4)
     inverter = OdeInverter(options, prior, solver)
-    latent = inverter.invert(clean, noise(len(clean)))
+    latent = inverter.invert(clean, batch_noise(len(clean)))
     top = latent.x
     while latent.level >= 0:
-        latent = inverter.descend(latent, noise(len(clean)))
+        latent = inverter.descend(latent, batch_noise(len(clean)))
     return latent.x, top, prior.field.calls
 
 
 def test_a_grid_of_n_levels_takes_n_calls_up_and_n_down():
-    assert invert_and_return(Ode(steps=25), Ddim(), points())[2] == 50
+    assert invert_and_return(Ode(steps=25), Ddim(), random_states())[2] == 50
 
 
 def test_starting_at_the_first_level_saves_a_call():
-    assert invert_and_return(Ode(steps=25, start="first-level"), Ddim(), points())[2] == 49
+    assert invert_and_return(Ode(steps=25, start="first-level"), Ddim(), random_states())[2] == 49
 
 
 @pytest.mark.parametrize("options", [Ode(steps=100), Ode(steps=100, start="first-level")])
 def test_a_round_trip_returns_the_input_as_well_as_first_order_allows(options):
-    clean = points()
+    clean = random_states()
     coarse = psnr(invert_and_return(options.model_copy(update={"steps": 50}), Ddim(), clean)[0], clean, peak=2.0)
     fine = psnr(invert_and_return(options, Ddim(), clean)[0], clean, peak=2.0)
     assert fine > 30
@@ -119,9 +119,9 @@ def test_a_round_trip_returns_the_input_as_well_as_first_order_allows(options):
 
 @pytest.mark.parametrize("grid", ["uniform-t", "karras", "log-snr"])
 def test_inversion_ends_near_the_exact_latent(grid):
-    clean, prior = points(), GaussianModel(4)
+    clean, prior = random_states(), GaussianModel(4)
     inverter = OdeInverter(Ode(steps=400, grid=grid), prior, Ddim())
-    latent = inverter.invert(clean, noise(3))
+    latent = inverter.invert(clean, batch_noise(3))
     top = inverter.levels.at(399)
     exact = prior.field.flow(clean, 0.0, top) * inverter.levels.signal(399)
     assert (latent.x - exact).abs().max() < 0.06

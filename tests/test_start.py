@@ -9,7 +9,7 @@ from conftest import EXACT, picture
 
 from benchmarks.first_call import WHOLE, first_call
 from benchmarks.first_call_process import PARTS
-from odekit.cli.startup import quickly, resume
+from odekit.cli.startup import pause_gc, resume_gc
 
 FREE = ["import odekit", "from odekit.cli import main; main()"]
 
@@ -58,17 +58,17 @@ def test_a_run_on_the_built_in_prior_loads_torch_and_no_other_large_library(tmp_
 
 def test_garbage_is_not_looked_for_while_a_run_starts_and_is_afterwards():
     assert gc.isenabled()
-    with quickly(False):
+    with pause_gc(False):
         assert gc.isenabled()
-    with quickly():
+    with pause_gc():
         assert not gc.isenabled()
-        resume()
+        resume_gc()
         assert gc.isenabled()
-    with pytest.raises(ValueError, match="the run fails"), quickly():
+    with pytest.raises(ValueError, match="the run fails"), pause_gc():
         raise ValueError("the run fails")
     assert gc.isenabled()
     gc.disable()  # whoever wants none keeps none
-    with quickly():
+    with pause_gc():
         pass
     assert not gc.isenabled()
     gc.enable()

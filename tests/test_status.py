@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from odekit.runs.events import EventLog, events
-from odekit.runs.lock import locked
+from odekit.runs.events import EventLog, read_events
+from odekit.runs.lock import lock_output_folder
 
 
 def said(cli, out):
@@ -49,7 +49,7 @@ def test_a_run_whose_process_is_gone_died(cli, half):
 
 
 def test_a_living_run_has_a_rate_and_an_end(cli, half):
-    with locked(half):
+    with lock_output_folder(half):
         (run,) = said(cli, half)
     assert run["state"] == "running"
     assert run["rate"] == pytest.approx(0.2)
@@ -74,10 +74,10 @@ def test_a_torn_last_line_is_mended_by_the_next_run(half):
     log = EventLog(half / "run.jsonl")
     log.add("end", reason="finished")
     log.close()
-    assert [event["event"] for event in events(half / "run.jsonl")] == ["begin", "restored", "failed", "end"]
+    assert [event["event"] for event in read_events(half / "run.jsonl")] == ["begin", "restored", "failed", "end"]
 
 
 @pytest.mark.parametrize("line", ["[]", "3", '{"event": 1, "time": 2}', '{"event": "x", "time": "y"}', "{", ""])
 def test_lines_that_are_no_event_are_left_out(tmp_path, line):
     (tmp_path / "run.jsonl").write_text(line + "\n")
-    assert list(events(tmp_path / "run.jsonl")) == []
+    assert list(read_events(tmp_path / "run.jsonl")) == []

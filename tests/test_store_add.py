@@ -15,9 +15,9 @@ from odekit.plugins.catalog import Catalog, Weights
 from odekit.plugins.weights import fetch as adding
 from odekit.plugins.weights import lookup
 from odekit.plugins.weights import store as receipt
-from odekit.plugins.weights.fetch import add
-from odekit.plugins.weights.lookup import path_of, require, verify
-from odekit.plugins.weights.store import folder, stored
+from odekit.plugins.weights.fetch import add_weights
+from odekit.plugins.weights.lookup import require_weights, verified_path, verify_weights
+from odekit.plugins.weights.store import stored_path, weights_folder
 
 
 @pytest.fixture(autouse=True)
@@ -53,67 +53,67 @@ def fault(call, *args, **how):
 
 def test_the_published_file_is_taken_and_found(file):
     what = weights()
-    made = add(what, file)
+    made = add_weights(what, file)
     assert (made.sha256, made.other, made.source) == (sha256(FILE), False, str(file))
     file.unlink()
-    assert path_of("net", catalog(what)) == stored(what) and stored(what).read_bytes() == FILE
+    assert verified_path("net", catalog(what)) == stored_path(what) and stored_path(what).read_bytes() == FILE
 
 
 def test_another_file_is_taken_only_when_said(file):
     what = weights()
     for content in (safetensors(1), safetensors(1, 50)):
         file.write_bytes(content)
-        message = fault(add, what, file)
+        message = fault(add_weights, what, file)
         assert "--allow-other" in message and "not the published file of 'net'" in message
-        assert not stored(what).exists()
-    assert add(what, file, allow_other=True).other
-    assert path_of("net", catalog(what)).read_bytes() == safetensors(1, 50)
-    stored(what).write_bytes(safetensors(2))
-    assert "has changed" in fault(path_of, "net", catalog(what))
+        assert not stored_path(what).exists()
+    assert add_weights(what, file, allow_other=True).other
+    assert verified_path("net", catalog(what)).read_bytes() == safetensors(1, 50)
+    stored_path(what).write_bytes(safetensors(2))
+    assert "has changed" in fault(verified_path, "net", catalog(what))
 
 
 def test_without_a_published_hash_a_file_is_remembered(file):
     what = weights(known=False)
-    assert not add(what, file).other
-    assert receipt.read_receipt(folder(what)).sha256 == sha256(FILE)
+    assert not add_weights(what, file).other
+    assert receipt.read_receipt(weights_folder(what)).sha256 == sha256(FILE)
     sized = weights("sized", known=False, size=len(FILE) + 1)
-    assert "bytes), not" in fault(add, sized, file)
+    assert "bytes), not" in fault(add_weights, sized, file)
 
 
 def test_cut_and_foreign_files_are_refused_even_when_others_are_allowed(file, tmp_path):
     file.write_bytes(FILE[:-1])
-    assert "truncated" in fault(add, weights(), file, allow_other=True)
+    assert "truncated" in fault(add_weights, weights(), file, allow_other=True)
     torch.save({"w": torch.zeros(1000)}, tmp_path / "net.pth")
     pickled = weights(filename="net.pth", known=False)
-    add(pickled, tmp_path / "net.pth")
+    add_weights(pickled, tmp_path / "net.pth")
     cut = tmp_path / "cut.pth"
     cut.write_bytes((tmp_path / "net.pth").read_bytes()[:-30])
-    assert "truncated" in fault(add, pickled, cut)
+    assert "truncated" in fault(add_weights, pickled, cut)
     torch.save({"w": torch.zeros(10)}, cut, _use_new_zipfile_serialization=False)
-    add(pickled, cut)
+    add_weights(pickled, cut)
     for content in (b"<html>", b"# a text", b""):
         cut.write_bytes(content)
-        assert str(cut) in fault(add, pickled, cut)
+        assert str(cut) in fault(add_weights, pickled, cut)
     assert zipfile.is_zipfile(tmp_path / "net.pth")
 
 
 def test_a_link_leaves_the_bytes_where_they_are(file):
     what = weights()
-    add(what, file, link=True)
-    assert stored(what).is_symlink() and path_of("net", catalog(what)).read_bytes() == FILE
+    add_weights(what, file, link=True)
+    assert stored_path(what).is_symlink() and verified_path("net", catalog(what)).read_bytes() == FILE
     file.write_bytes(safetensors(1))
-    assert "has changed" in fault(path_of, "net", catalog(what))
+    assert "has changed" in fault(verified_path, "net", catalog(what))
     file.unlink()
-    assert "not on this machine" in fault(path_of, "net", catalog(what))
+    assert "not on this machine" in fault(verified_path, "net", catalog(what))
     file.write_bytes(FILE)
-    add(what, file)
-    assert not stored(what).is_symlink(), "a copy takes the link's place"
+    add_weights(what, file)
+    assert not stored_path(what).is_symlink(), "a copy takes the link's place"
 
 
 def test_what_cannot_be_added_is_said(file, tmp_path):
-    assert "is no such file" in fault(add, weights(), tmp_path / "absent")
-    assert "is a folder" in fault(add, weights(), tmp_path)
-    assert "ship with somebody" in fault(add, weights(path=file), file)
+    assert "is no such file" in fault(add_weights, weights(), tmp_path / "absent")
+    assert "is a folder" in fault(add_weights, weights(), tmp_path)
+    assert "ship with somebody" in fault(add_weights, weights(path=file), file)
 
 
 @pytest.mark.parametrize("code, said", [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "cannot be written")])
@@ -125,73 +125,73 @@ def test_a_full_disk_leaves_nothing_half_done(file, monkeypatch, code, said):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(adding, "_copy", fail)
-    message = fault(add, what, file)
+    message = fault(add_weights, what, file)
     assert said in message and "ODEKIT_HOME" in message
-    assert [p.name for p in folder(what).iterdir() if p.name != ".lock"] == []
+    assert [p.name for p in weights_folder(what).iterdir() if p.name != ".lock"] == []
 
 
 def test_bytes_are_read_again_only_when_size_or_time_changed(file, monkeypatch):
     what, reads = weights(), []
-    add(what, file)
+    add_weights(what, file)
     real = files.sha256
     monkeypatch.setattr(lookup, "sha256", lambda path: (reads.append(path), real(path))[1])
-    path_of("net", catalog(what))
+    verified_path("net", catalog(what))
     assert reads == []
-    os.utime(stored(what), ns=(1, 1))
-    path_of("net", catalog(what))
-    path_of("net", catalog(what))
+    os.utime(stored_path(what), ns=(1, 1))
+    verified_path("net", catalog(what))
+    verified_path("net", catalog(what))
     assert len(reads) == 1
-    verify(what)
+    verify_weights(what)
     assert len(reads) == 2, "'odekit weights verify' always reads"
 
 
 def test_damage_without_a_trace_is_found_by_verify(file):
     what = weights()
-    add(what, file)
-    stat = stored(what).stat()
-    stored(what).write_bytes(FILE[:-1] + bytes([FILE[-1] ^ 1]))
-    os.utime(stored(what), ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    path_of("net", catalog(what))
-    assert "has changed" in fault(verify, what)
+    add_weights(what, file)
+    stat = stored_path(what).stat()
+    stored_path(what).write_bytes(FILE[:-1] + bytes([FILE[-1] ^ 1]))
+    os.utime(stored_path(what), ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    verified_path("net", catalog(what))
+    assert "has changed" in fault(verify_weights, what)
 
 
 def test_a_file_put_there_by_hand_is_checked_too(home):
     what = weights(urls=["https://a.org/net"])
-    folder(what).mkdir(parents=True)
-    stored(what).write_bytes(safetensors(1))
-    message = fault(path_of, "net", catalog(what))
+    weights_folder(what).mkdir(parents=True)
+    stored_path(what).write_bytes(safetensors(1))
+    message = fault(verified_path, "net", catalog(what))
     assert "is not the published file" in message and "odekit weights pull net" in message
-    stored(what).write_bytes(FILE)
-    path_of("net", catalog(what))
-    assert receipt.read_receipt(folder(what)).source == "put there by hand"
+    stored_path(what).write_bytes(FILE)
+    verified_path("net", catalog(what))
+    assert receipt.read_receipt(weights_folder(what)).source == "put there by hand"
 
 
 def test_a_newer_plugin_may_want_another_file(file):
-    add(weights(), file)
+    add_weights(weights(), file)
     newer = weights(sha256=sha256(b"newer"), urls=["https://a.org/net"])
-    assert "older file than somebody needs" in fault(path_of, "net", catalog(newer))
+    assert "older file than somebody needs" in fault(verified_path, "net", catalog(newer))
 
 
 def test_all_missing_weights_are_named_at_once_with_the_commands(file, tmp_path):
     shipped = weights("shipped", path=file)
     pulled = weights("pulled", urls=["https://a.org/x"], licence="S-Lab 1.0", commercial_use=False, size=376_637_898)
     found = catalog(shipped, pulled, weights("hidden"))
-    require(["shipped", str(file)], found)
-    message = fault(require, ["shipped", "pulled", "hidden", "pulled"], found)
+    require_weights(["shipped", str(file)], found)
+    message = fault(require_weights, ["shipped", "pulled", "hidden", "pulled"], found)
     assert "'pulled' (S-Lab 1.0, non-commercial, 376.6 MB)" in message
     assert "odekit weights pull pulled;" in message
     assert "odekit weights add pulled FILE" in message and "odekit weights add hidden FILE" in message
     assert "shipped" not in message
-    assert "did you mean 'pulled'" in fault(require, ["puled"], found)
-    assert "no such weights file" in fault(require, [str(tmp_path / "absent.pth")], found)
-    assert "install somebody again" in fault(path_of, "gone", catalog(weights("gone", path=tmp_path / "gone")))
+    assert "did you mean 'pulled'" in fault(require_weights, ["puled"], found)
+    assert "no such weights file" in fault(require_weights, [str(tmp_path / "absent.pth")], found)
+    assert "install somebody again" in fault(verified_path, "gone", catalog(weights("gone", path=tmp_path / "gone")))
 
 
 def test_a_store_that_may_only_be_read_serves(file, monkeypatch):
     what = weights()
-    add(what, file)
-    (folder(what) / receipt.RECEIPT).unlink()
+    add_weights(what, file)
+    (weights_folder(what) / receipt.RECEIPT).unlink()
     monkeypatch.setattr(
         receipt, "write_receipt", lambda *args: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
     )
-    assert path_of("net", catalog(what)) == stored(what)
+    assert verified_path("net", catalog(what)) == stored_path(what)

@@ -71,10 +71,10 @@ def running():
 @pytest.fixture
 def server(running, tmp_path, monkeypatch):
     found = build([("odekit", builtin), ("somebody", Plugin(running.address))])
-    monkeypatch.setattr(installed, "loaded", lambda: found)
+    monkeypatch.setattr(installed, "installed_parts", lambda: found)
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ODEKIT_OFFLINE", raising=False)
-    monkeypatch.setattr(download, "PAUSE", 0.0)
+    monkeypatch.setattr(download, "RETRY_DELAY", 0.0)
     running.pages.clear()
     running.asked.clear()
     running.put("second", FILE)

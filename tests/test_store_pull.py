@@ -14,9 +14,9 @@ from loopback import serve, sha256
 from odekit.errors import PluginError, WeightsError
 from odekit.plugins.catalog import Weights
 from odekit.plugins.weights import download, store
-from odekit.plugins.weights.fetch import Pull
-from odekit.plugins.weights.lookup import verify
-from odekit.plugins.weights.store import folder, stored
+from odekit.plugins.weights.fetch import WeightsDownloader
+from odekit.plugins.weights.lookup import verify_weights
+from odekit.plugins.weights.store import stored_path, weights_folder
 
 
 def safetensors(seed=0, numbers=20_000):
@@ -39,7 +39,7 @@ def running():
 def server(running, tmp_path, monkeypatch):
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ODEKIT_OFFLINE", raising=False)
-    monkeypatch.setattr(download, "PAUSE", 0.0)
+    monkeypatch.setattr(download, "RETRY_DELAY", 0.0)
     running.pages.clear()
     running.asked.clear()
     return running
@@ -53,7 +53,7 @@ def weights(*urls, known=True, **more):
 
 def pull(what, **how):
     lines = []
-    path = Pull(verify, say=lines.append, **how).run(what)
+    path = WeightsDownloader(verify_weights, say=lines.append, **how).run(what)
     return path, lines
 
 
@@ -66,16 +66,20 @@ def fault(what, **how):
 
 def rest(what):
     """The files in the folder of the weights, without the lock."""
-    return sorted(p.name for p in folder(what).iterdir() if p.name != ".lock") if folder(what).exists() else []
+    return (
+        sorted(p.name for p in weights_folder(what).iterdir() if p.name != ".lock")
+        if weights_folder(what).exists()
+        else []
+    )
 
 
 def test_a_file_is_fetched_verified_and_written_down(server):
     what = weights(server.put("net", FILE))
     told = []
     path, _ = pull(what, tell=lambda here, total: told.append((here, total)))
-    assert path.read_bytes() == FILE and path == stored(what)
+    assert path.read_bytes() == FILE and path == stored_path(what)
     assert rest(what) == ["net.safetensors", "odekit.json"]
-    known = store.read_receipt(folder(what))
+    known = store.read_receipt(weights_folder(what))
     assert (known.sha256, known.source, known.other) == (sha256(FILE), what.urls[0], False)
     assert told[0] == (0, len(FILE)) and told[-1] == (len(FILE), len(FILE))
     server.pages.clear()
@@ -90,9 +94,9 @@ def test_cut_connections_are_resumed_where_they_were_cut(server):
 
 
 def test_a_later_process_goes_on_where_an_earlier_one_was_killed(server):
-    what = weights(server.put("net", FILE, cuts=[30_000] + [0] * download.TRIES))
+    what = weights(server.put("net", FILE, cuts=[30_000] + [0] * download.MAX_FAILURES))
     assert "interrupted after 30000 of" in fault(what)
-    assert not stored(what).exists() and (folder(what) / "net.safetensors.part").stat().st_size == 30_000
+    assert not stored_path(what).exists() and (weights_folder(what) / "net.safetensors.part").stat().st_size == 30_000
     server.pages["net"].cuts.clear()
     assert pull(what)[0].read_bytes() == FILE
     assert server.asked[-1] == ("net", "bytes=30000-")
@@ -105,7 +109,7 @@ def test_a_server_that_cannot_resume_starts_over(server):
 
 def test_a_file_that_changed_meanwhile_is_not_pieced_together(server):
     """The SHA-256 is unknown, so only the server can confirm that the file is still the same."""
-    what = weights(server.put("net", FILE, cuts=[30_000] + [0] * download.TRIES), known=False)
+    what = weights(server.put("net", FILE, cuts=[30_000] + [0] * download.MAX_FAILURES), known=False)
     fault(what)
     other = safetensors(1)
     server.put("net", other, etag='"two"')
@@ -117,8 +121,8 @@ def test_a_file_that_changed_meanwhile_is_not_pieced_together(server):
 
 def test_a_part_of_another_file_does_not_spoil_the_download(server):
     what = weights(server.put("net", FILE))
-    folder(what).mkdir(parents=True)
-    part = folder(what) / "net.safetensors.part"
+    weights_folder(what).mkdir(parents=True)
+    part = weights_folder(what) / "net.safetensors.part"
     for content in (b"x" * 50, b"x" * len(FILE), b"x" * (len(FILE) + 9)):
         part.write_bytes(content)
         assert pull(what, again=True)[0].read_bytes() == FILE
@@ -136,7 +140,7 @@ def test_the_next_place_is_tried_after_404_wrong_file_and_no_answer(server):
     ]
     what = weights(*places)
     path, lines = pull(what)
-    assert path.read_bytes() == FILE and store.read_receipt(folder(what)).source == places[-1]
+    assert path.read_bytes() == FILE and store.read_receipt(weights_folder(what)).source == places[-1]
     for reason in (
         "404",
         "connection failed",
@@ -150,11 +154,11 @@ def test_the_next_place_is_tried_after_404_wrong_file_and_no_answer(server):
 
 
 def test_half_a_file_of_one_place_and_half_of_the_next_make_one(server):
-    what = weights(server.put("one", FILE, cuts=[30_000] + [0] * download.TRIES), server.put("two", FILE))
+    what = weights(server.put("one", FILE, cuts=[30_000] + [0] * download.MAX_FAILURES), server.put("two", FILE))
     assert pull(what)[0].read_bytes() == FILE
     assert server.asked[-1] == ("two", "bytes=30000-")
     wrong = b"x" * len(FILE)
-    what = weights(server.put("one", wrong, cuts=[30_000] + [0] * download.TRIES), server.put("two", FILE))
+    what = weights(server.put("one", wrong, cuts=[30_000] + [0] * download.MAX_FAILURES), server.put("two", FILE))
     assert pull(what, again=True)[0].read_bytes() == FILE
     assert server.asked[-1] == ("two", None), "the mixture was dropped and fetched anew"
 
@@ -183,16 +187,16 @@ def test_a_busy_server_is_asked_again(server):
     assert pull(weights(server.put("net", FILE, status=[503, 429])))[0].read_bytes() == FILE
     what = weights(server.put("gone", FILE, status=[503] * 9))
     assert "503" in fault(what, again=True)
-    assert [name for name, _ in server.asked].count("gone") == download.TRIES
+    assert [name for name, _ in server.asked].count("gone") == download.MAX_FAILURES
 
 
 def test_without_a_published_hash_the_first_file_is_remembered(server):
     what = weights(server.put("net", FILE), known=False)
     path, _ = pull(what)
-    assert store.read_receipt(folder(what)).sha256 == sha256(FILE)
+    assert store.read_receipt(weights_folder(what)).sha256 == sha256(FILE)
     path.write_bytes(safetensors(1))
     with pytest.raises(WeightsError, match="has changed since it was added"):
-        verify(what)
+        verify_weights(what)
     path, lines = pull(what)
     assert path.read_bytes() == FILE and "fetching it again" in lines[0]
 
@@ -213,7 +217,7 @@ def test_a_non_commercial_licence_must_be_accepted(server):
     assert fault(what, accept=lambda weights: False) == message
     assert server.asked == [] and rest(what) == []
     pull(what, accept=lambda weights: True)
-    assert store.read_receipt(folder(what)).accepted == "S-Lab 1.0"
+    assert store.read_receipt(weights_folder(what)).accepted == "S-Lab 1.0"
 
 
 def test_offline_nothing_is_asked_of_the_network(server, monkeypatch):
@@ -248,7 +252,7 @@ def test_a_full_disk_is_said_and_what_was_fetched_goes_on_later(server, monkeypa
         patch.setattr("odekit.plugins.weights.fetch.Download", Full)
         message = fault(what)
     assert "the disk is full" in message and "ODEKIT_HOME" in message and "net.safetensors.part" in message
-    assert not stored(what).exists()
+    assert not stored_path(what).exists()
     assert pull(what)[0].read_bytes() == FILE
     assert server.asked[-1] == ("net", "bytes=30000-")
 
@@ -311,7 +315,7 @@ def test_two_processes_at_once_fetch_one_file_once(server):
     assert [process.returncode for process in pair] == [0, 0]
     assert all(text.strip().endswith("net.safetensors") for text in said)
     assert len(server.asked) == 1
-    assert stored(weights()).read_bytes() == FILE
+    assert stored_path(weights()).read_bytes() == FILE
 
 
 def test_a_killed_process_leaves_neither_lock_nor_half_a_file(server):
@@ -323,7 +327,7 @@ def test_a_killed_process_leaves_neither_lock_nor_half_a_file(server):
         process.stdin.flush()
         assert begun.wait(20)
         process.kill()
-    assert not stored(weights()).exists()
+    assert not stored_path(weights()).exists()
     server.pages["net"].wait = None
     assert pull(weights(url))[0].read_bytes() == FILE
 

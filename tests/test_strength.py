@@ -11,13 +11,13 @@ import odekit
 from benchmarks import knobs
 from benchmarks.knobs import by_decile
 from odekit import Chain, Image
-from odekit.core.noise import BatchNoise, ImageNoise, stream
+from odekit.core.noise import BatchNoise, ImageNoise, noise_generator
 from odekit.edit import edit
 from odekit.errors import ConfigError
 from odekit.evaluation.experiments.faces import face_set
 from odekit.parts.enhancers.adaptive import AutoLangevin
-from odekit.parts.enhancers.calibration import Calibration, Strength, load_calibration
-from odekit.parts.enhancers.damage_meter import read_latent
+from odekit.parts.enhancers.calibration import Strength, StrengthCalibration, load_calibration
+from odekit.parts.enhancers.damage_meter import damage_readings
 from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
 from odekit.parts.inverters.ode import Ode, OdeInverter
 from odekit.parts.priors.batched import BatchedPrior
@@ -32,7 +32,7 @@ HEAVY = Strength("heavy", (0.1, 0.3), 3, 0.3, 1.0)
 
 def calibration(caution=0.1):
     """Light promises 0.2 dB always; heavy one decibel for each e-fold of the latent's standard deviation."""
-    return Calibration((LIGHT, HEAVY), ("std",), (0.0,), (1.0,), (0.2, 0.0), ((0.0,), (1.0,)), caution)
+    return StrengthCalibration((LIGHT, HEAVY), ("std",), (0.0,), (1.0,), (0.2, 0.0), ((0.0,), (1.0,)), caution)
 
 
 @pytest.fixture
@@ -81,23 +81,23 @@ def test_a_broken_calibration_is_refused_with_what_mends_it(case, tmp_path):
 def test_white_noise_reads_as_nothing_wrong():
     """Powers of 1 in every band (standard error 1/sqrt(n/2)), no tail, no distance."""
     latent = np.random.Generator(np.random.Philox(3)).standard_normal((3, 64, 64))
-    readings = read_latent(latent, latent)
+    readings = damage_readings(latent, latent)
     assert abs(readings["std"]) < 0.02 and abs(readings["tail"]) < 0.1 and readings["distance"] < 2e-3
     assert all(abs(readings[f"{plane} {band}"]) < 0.12 for plane in ("luma", "chroma") for band in (3, 4, 5))
 
 
 def test_the_meter_reads_scale_blur_colour_and_tails():
     noise = np.random.Generator(np.random.Philox(3)).standard_normal((3, 64, 64))
-    plain = read_latent(noise, noise)
-    twice = read_latent(noise, 2 * noise)
+    plain = damage_readings(noise, noise)
+    twice = damage_readings(noise, 2 * noise)
     assert twice["std"] - plain["std"] == pytest.approx(math.log(2))
     assert twice["luma 5"] - plain["luma 5"] == pytest.approx(2 * math.log(2))
     smooth = (noise + np.roll(noise, 1, 1) + np.roll(noise, 1, 2) + np.roll(noise, (1, 1), (1, 2))) / 2
-    assert read_latent(noise, smooth)["luma 5"] < plain["luma 5"] - 1
+    assert damage_readings(noise, smooth)["luma 5"] < plain["luma 5"] - 1
     grey = np.repeat(noise[:1], 3, axis=0)
-    assert read_latent(noise, grey)["chroma 4"] < -10
+    assert damage_readings(noise, grey)["chroma 4"] < -10
     spikes = np.where(np.abs(noise) > 2.5, 4 * noise, noise)
-    assert read_latent(noise, spikes)["tail"] > 1
+    assert damage_readings(noise, spikes)["tail"] > 1
 
 
 PRIOR = example_mixture()
@@ -105,7 +105,7 @@ INVERTER = Ode(solver="dpmpp-2m", steps=8, grid="log-snr", top=0.5)
 
 
 def noises(n):
-    return BatchNoise([ImageNoise(stream(0, str(i), "0")) for i in range(n)])
+    return BatchNoise([ImageNoise(noise_generator(0, str(i), "0")) for i in range(n)])
 
 
 def pictures(n=4):

@@ -14,14 +14,14 @@ import torch
 from odekit.errors import ConfigError, DeviceError
 from odekit.training import distributed, loop
 from odekit.training.data import faces
-from odekit.training.options.base import Augment, Network, Optimiser, PriorOptions
+from odekit.training.options.base import AugmentOptions, OptimiserOptions, PriorOptions, UNetOptions
 from odekit.training.tasks.prior import PriorTask
 
 SMALL = PriorOptions(
     side=16,
-    network=Network(channels=(8, 16), attention=(False, True), layers=1, head=8, groups=4),
-    augment=Augment(share=0.5),
-    optimiser=Optimiser(lr=1e-3, warmup=2),
+    network=UNetOptions(channels=(8, 16), attention=(False, True), layers=1, head=8, groups=4),
+    augment=AugmentOptions(share=0.5),
+    optimiser=OptimiserOptions(lr=1e-3, warmup=2),
     batch=8,
     steps=6,
     precision="float32",
@@ -94,9 +94,9 @@ def test_several_processes_need_accelerate_and_say_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "accelerate", None)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"pip install 'odekit\[train\]'"):
-        distributed.muster("cpu")
+        distributed.join_process_group("cpu")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert isinstance(distributed.muster("cpu"), distributed.SingleProcess)
+    assert isinstance(distributed.join_process_group("cpu"), distributed.SingleProcess)
 
 
 def test_precision_as_asked_or_as_the_hardware_has_it():

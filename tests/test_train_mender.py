@@ -10,15 +10,15 @@ import torch
 from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
 from odekit.errors import InputError, WeightsError
-from odekit.parts.repair.scratch_network import MendNet
+from odekit.parts.repair.scratch_network import ScratchNet
 from odekit.training import config, loop, seeding
 from odekit.training.data import canvases, crops, scratch_marks, scratched
 from odekit.training.data import faces as data
-from odekit.training.options.base import Optimiser
-from odekit.training.options.scratches import Damage, MenderOptions
-from odekit.training.tasks.scratches import MenderTask
+from odekit.training.options.base import OptimiserOptions
+from odekit.training.options.scratches import ScratchDamageOptions, ScratchOptions
+from odekit.training.tasks.scratches import ScratchTask
 
-TINY = MenderOptions(
+TINY = ScratchOptions(
     side=64,
     crop=32,
     widths=(16, 16, 16),
@@ -30,12 +30,12 @@ TINY = MenderOptions(
     pool=40,
     fresh=1,
     precision="float32",
-    optimiser=Optimiser(lr=1e-2, warmup=5, weight_decay=0, decay="cosine", decay_from=0.1),
+    optimiser=OptimiserOptions(lr=1e-2, warmup=5, weight_decay=0, decay="cosine", decay_from=0.1),
     validate_every=50,
     save_every=7,
     validation=4,
     samples=1,
-    damage=Damage(clean=0.1, marks=2, compressed=0, grainy=0, blurred=0, soft=0),
+    damage=ScratchDamageOptions(clean=0.1, marks=2, compressed=0, grainy=0, blurred=0, soft=0),
 )
 GREY = np.full((32, 32, 3), 0.5, np.float32)
 
@@ -54,24 +54,24 @@ def faces():
 
 
 def run(faces, folder, resume=False, **changes):
-    return train(MenderTask(faces, changed(TINY, **changes)), folder, resume)
+    return train(ScratchTask(faces, changed(TINY, **changes)), folder, resume)
 
 
 def rng(number=0):
-    return seeding.generator(0, "test", number)
+    return seeding.keyed_generator(0, "test", number)
 
 
 # --- the network
 
 
 def test_a_fresh_network_adds_nothing_and_marks_nothing():
-    output = MendNet((16, 16, 16), (1, 1, 1))(torch.rand(2, 3, 16, 24))
+    output = ScratchNet((16, 16, 16), (1, 1, 1))(torch.rand(2, 3, 16, 24))
     assert torch.equal(output[:, :3], torch.zeros(2, 3, 16, 24))
     assert torch.equal(output[:, 3], torch.full((2, 16, 24), -4.0))
 
 
 def test_the_shipped_shape_is_small():
-    net = MendNet()
+    net = ScratchNet()
     assert sum(p.numel() for p in net.parameters()) == 424_976
     assert all(isinstance(m, torch.nn.Conv2d) for m in net.modules() if not list(m.children()))
 
@@ -81,26 +81,26 @@ def test_the_shipped_shape_is_small():
 
 def plain(**changes):
     """Damage by scratches alone, but for the named changes."""
-    return Damage(**{"clean": 0, "compressed": 0, "grainy": 0, "blurred": 0, "soft": 0, **changes})
+    return ScratchDamageOptions(**{"clean": 0, "compressed": 0, "grainy": 0, "blurred": 0, "soft": 0, **changes})
 
 
 def test_the_share_of_clean_crops_is_as_told():
-    count = sum(not scratched.spoiled(GREY, rng(i), plain(clean=0.3))[2].any() for i in range(200))
+    count = sum(not scratched.damaged_pair(GREY, rng(i), plain(clean=0.3))[2].any() for i in range(200))
     assert count / 200 == pytest.approx(0.3, abs=0.08)
 
 
 def test_scratches_alone_are_to_be_undone():
     """Noise, blur and compression are in both pictures; outside the mask they do not differ."""
     for i in range(20):
-        inputs, whole, mask = scratched.spoiled(GREY, rng(i), plain(grainy=1, noise=0.1))
+        inputs, whole, mask = scratched.damaged_pair(GREY, rng(i), plain(grainy=1, noise=0.1))
         assert whole.std() > 0 or np.array_equal(whole, scratched._rounded(GREY))
         assert np.abs(inputs - whole).max(2)[~mask].max(initial=0) < 0.06
-        inputs, whole, _ = scratched.spoiled(GREY, rng(i), plain(clean=1, grainy=1, compressed=1, blurred=1))
+        inputs, whole, _ = scratched.damaged_pair(GREY, rng(i), plain(clean=1, grainy=1, compressed=1, blurred=1))
         assert np.array_equal(inputs, whole)
 
 
 def test_noise_has_the_standard_deviation_it_is_given():
-    spreads = [scratched.noisy(GREY, rng(i), 0.1).std() for i in range(60)]
+    spreads = [scratched.random_noise(GREY, rng(i), 0.1).std() for i in range(60)]
     assert np.median(spreads) == pytest.approx(0.1, rel=0.15)
 
 
@@ -109,15 +109,15 @@ def test_blur_widens_a_point_by_its_standard_deviation():
     point[32, 32] = 1
     along = np.arange(65) - 32.0
     for i in range(12):
-        spread = scratched.blurred(point, rng(i), 2.0)[..., 0]
+        spread = scratched.random_blur(point, rng(i), 2.0)[..., 0]
         assert spread.sum() == pytest.approx(1, abs=1e-4)
         widths = [float((spread.sum(axis) * along**2).sum()) for axis in (0, 1)]
         assert sum(widths) == pytest.approx(8, rel=0.3) or sum(widths) == pytest.approx(4, rel=0.3)  # a trail: one axis
-    assert np.array_equal(scratched.blurred(point, rng(), 0.1), point)
+    assert np.array_equal(scratched.random_blur(point, rng(), 0.1), point)
 
 
 def test_crops_are_used_again_and_replaced(faces):
-    task = MenderTask(faces, changed(TINY, pool=3, fresh=1))
+    task = ScratchTask(faces, changed(TINY, pool=3, fresh=1))
     first = task._crop(2)[0]
     assert task._crop(2)[0] is first
     for number in range(3, 9):
@@ -128,13 +128,13 @@ def test_crops_are_used_again_and_replaced(faces):
 
 def test_compression_is_worse_at_lower_quality():
     picture = rng().random((32, 32, 3), dtype=np.float32)
-    errors = [np.abs(scratched.compressed(picture, rng(), q) - picture).mean() for q in (95, 60, 10)]
+    errors = [np.abs(scratched.compress_jpeg(picture, rng(), q) - picture).mean() for q in (95, 60, 10)]
     assert errors[0] < errors[1] < errors[2]
 
 
 def test_marks_cover_what_the_mask_says_and_nothing_else():
     for i in range(30):
-        inputs, whole, mask = scratched.spoiled(GREY, rng(i), plain())
+        inputs, whole, mask = scratched.damaged_pair(GREY, rng(i), plain())
         changed = np.abs(inputs - whole).max(2)
         assert changed[mask].min(initial=1) > 0.03
         assert changed[~mask].max(initial=0) < 0.05
@@ -142,43 +142,43 @@ def test_marks_cover_what_the_mask_says_and_nothing_else():
 
 @pytest.mark.parametrize("dark", [0.0, 0.28, 0.6])
 def test_a_share_of_marks_is_dirt(dark):
-    shades = np.array([scratch_marks.shade(rng(i), dark) for i in range(600)])
+    shades = np.array([scratch_marks.mark_colour(rng(i), dark) for i in range(600)])
     assert np.mean(shades.max(1) < 0.25) == pytest.approx(dark, abs=0.06)
     assert np.mean(shades.min(1) > 0.7) == pytest.approx(0.88 - dark, abs=0.06)
 
 
 def test_scratches_of_larger_photographs_are_wider():
-    area = [np.mean([scratch_marks.wave(rng(i), 96, side).mean() for i in range(80)]) for side in (100, 2000)]
+    area = [np.mean([scratch_marks.wavy_scratch(rng(i), 96, side).mean() for i in range(80)]) for side in (100, 2000)]
     assert area[1] > 2 * area[0]
 
 
 def test_what_belongs_to_a_picture_may_be_drawn_into_it():
     face = np.full((64, 64, 3), 128, np.uint8)
     options = changed(TINY, colourless=0)
-    plain, inked = (crops.view(face, 40, rng(5), changed(options, drawn=share)) for share in (0.0, 1.0))
+    plain, inked = (crops.random_crop(face, 40, rng(5), changed(options, drawn=share)) for share in (0.0, 1.0))
     assert plain.std((0, 1)).max() < 1e-3 < inked.std((0, 1)).max()
 
 
 def test_a_share_of_views_is_grey():
     face = np.stack([np.full((64, 64), v, np.uint8) for v in (40, 120, 200)], 2)
     options = changed(TINY, drawn=0, colourless=1)
-    assert any(np.ptp(crops.view(face, 40, rng(i), options)[20, 20]) < 1e-4 for i in range(8))
+    assert any(np.ptp(crops.random_crop(face, 40, rng(i), options)[20, 20]) < 1e-4 for i in range(8))
 
 
 def test_pages_and_microscopes_are_no_scenes():
-    assert {"page.png", "ihc.png", "astronaut.png"}.isdisjoint(canvases.FREE) and set(canvases.FREE) < set(
-        canvases.SPARE
-    )
+    assert {"page.png", "ihc.png", "astronaut.png"}.isdisjoint(canvases.SKIMAGE_FREE_PHOTOGRAPHS) and set(
+        canvases.SKIMAGE_FREE_PHOTOGRAPHS
+    ) < set(canvases.SKIMAGE_PICTURES)
 
 
 # --- the task
 
 
 def test_a_batch_is_a_function_of_seed_and_step_and_shared_out(faces):
-    task = MenderTask(faces, TINY)
+    task = ScratchTask(faces, TINY)
     inputs, whole, mask = task.batch(3, 0, 1)
     assert inputs.shape == whole.shape == (8, 3, 32, 32) and mask.shape == (8, 32, 32)
-    assert torch.equal(MenderTask(faces, TINY).batch(3, 0, 1)[0], inputs)
+    assert torch.equal(ScratchTask(faces, TINY).batch(3, 0, 1)[0], inputs)
     assert torch.equal(torch.cat([task.batch(3, r, 2)[0] for r in (0, 1)]), torch.cat([inputs[::2], inputs[1::2]]))
     assert not torch.equal(task.batch(4, 0, 1)[0], inputs)
 
@@ -190,8 +190,8 @@ def test_scratched_pixels_and_the_mask_weigh_as_told(faces):
 
     def loss(true_mask, **options):
         return float(
-            MenderTask(faces, changed(TINY, **options)).losses(
-                MendNet((16, 16, 16), (1, 1, 1)), (inputs, whole, true_mask)
+            ScratchTask(faces, changed(TINY, **options)).losses(
+                ScratchNet((16, 16, 16), (1, 1, 1)), (inputs, whole, true_mask)
             )
         )
 
@@ -219,9 +219,9 @@ def test_a_tiny_run_finds_and_fills_scratches(whole_run):
 
 def test_a_run_cut_short_goes_on_exactly(whole_run, faces, tmp_path):
     with pytest.raises(Stop):
-        train(MenderTask(faces, TINY), tmp_path / "cut", watch=Dies(17))
+        train(ScratchTask(faces, TINY), tmp_path / "cut", watch=Dies(17))
     with pytest.raises(Stop):
-        train(MenderTask(faces, TINY), tmp_path / "cut", resume=True, watch=Dies(24))
+        train(ScratchTask(faces, TINY), tmp_path / "cut", resume=True, watch=Dies(24))
     assert column(tmp_path / "cut") == column(whole_run[0])[:24]  # steps 14 to 17 were taken twice
 
 
@@ -229,7 +229,7 @@ class Stop(Exception):
     """Simulates a kill."""
 
 
-class Dies(loop.Silent):
+class Dies(loop.NoProgress):
     """Stops the run after this many steps."""
 
     def __init__(self, step):
@@ -244,7 +244,7 @@ def test_written_weights_are_small_and_start_another_run(whole_run, faces, tmp_p
     best = whole_run[0] / "best"
     about = json.loads((best / "odekit.json").read_text())
     assert about == {"kind": "mender", "widths": [16, 16, 16], "pairs": [1, 1, 1]}
-    task = MenderTask(faces, changed(TINY, init=best))
+    task = ScratchTask(faces, changed(TINY, init=best))
     warm, facts = task.network(True)
     assert facts["steps"] == whole_run[1].best_step
     assert task.validate(warm, nullcontext())["loss"] == pytest.approx(whole_run[1].best, rel=0.02)  # float16 weights
@@ -259,21 +259,23 @@ def test_written_weights_are_small_and_start_another_run(whole_run, faces, tmp_p
 )
 def test_wrong_options_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
-        MenderOptions.model_validate(options)
+        ScratchOptions.model_validate(options)
 
 
 def test_the_configuration_that_ships_is_valid():
-    options = config.options(MenderOptions, Path(__file__).parent.parent / "configs" / "train" / "mender.yaml", {})
+    options = config.load_options(
+        ScratchOptions, Path(__file__).parent.parent / "configs" / "train" / "mender.yaml", {}
+    )
     assert options.batch == 8 and options.crop == 64
 
 
 def test_weights_of_another_shape_or_place_are_refused(whole_run, faces, tmp_path):
     with pytest.raises(WeightsError, match="no mender to start from"):
-        MenderTask(faces, changed(TINY, init=tmp_path)).network(True)
+        ScratchTask(faces, changed(TINY, init=tmp_path)).network(True)
     with pytest.raises(WeightsError, match="shape"):
-        MenderTask(faces, changed(TINY, init=whole_run[0] / "best", widths=(24, 16, 16))).network(True)
+        ScratchTask(faces, changed(TINY, init=whole_run[0] / "best", widths=(24, 16, 16))).network(True)
 
 
 def test_a_folder_without_scenes_is_named(faces, tmp_path):
     with pytest.raises(InputError, match="no background pictures"):
-        MenderTask(faces, changed(TINY, scenes=0.5, backgrounds=tmp_path))
+        ScratchTask(faces, changed(TINY, scenes=0.5, backgrounds=tmp_path))

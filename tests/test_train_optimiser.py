@@ -8,9 +8,9 @@ from torch import nn
 
 from odekit.errors import ConfigError
 from odekit.training import optimiser
-from odekit.training.options.base import Optimiser
+from odekit.training.options.base import OptimiserOptions
 
-OPTIONS = Optimiser(kind="muon", lr=0.01, weight_decay=0.0)
+OPTIONS = OptimiserOptions(kind="muon", lr=0.01, weight_decay=0.0)
 
 
 def three(middle):
@@ -29,7 +29,7 @@ def moved(network, options=OPTIONS):
     """The change of each weight in one step with fixed gradients."""
     set_gradients(network)
     before = [p.detach().clone() for p in network.parameters()]
-    optimiser.build(network, options).step()
+    optimiser.build_optimiser(network, options).step()
     return [p.detach() - b for p, b in zip(network.parameters(), before, strict=True)]
 
 
@@ -65,13 +65,13 @@ def test_the_layout_in_memory_changes_nothing():
 def test_learning_rates_momentum_and_state_belong_to_it():
     """An optimiser with a restored state takes the same next step; a learning rate of zero changes nothing."""
     network = three(nn.Conv2d(8, 16, 3, padding=1))
-    first = optimiser.build(network, OPTIONS)
+    first = optimiser.build_optimiser(network, OPTIONS)
     set_gradients(network)
     first.step()
     state = [p.detach().clone() for p in network.parameters()]
     copy = three(nn.Conv2d(8, 16, 3, padding=1))
     copy.load_state_dict(network.state_dict())
-    second = optimiser.build(copy, OPTIONS)
+    second = optimiser.build_optimiser(copy, OPTIONS)
     second.load_state_dict(deepcopy(first.state_dict()))
     for trained, by in ((network, first), (copy, second)):
         by.zero_grad()
@@ -91,4 +91,4 @@ def test_learning_rates_momentum_and_state_belong_to_it():
 def test_an_old_torch_is_told(monkeypatch):
     monkeypatch.delattr(torch.optim, "Muon")
     with pytest.raises(ConfigError, match=r"torch 2\.9"):
-        optimiser.build(three(nn.Conv2d(8, 16, 1)), OPTIONS)
+        optimiser.build_optimiser(three(nn.Conv2d(8, 16, 1)), OPTIONS)

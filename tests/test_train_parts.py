@@ -12,11 +12,11 @@ from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError, WeightsError
 from odekit.training import config, log, optimiser, prefetch, run_folder, seeding
 from odekit.training.data import augment
-from odekit.training.options.base import Augment, Diffusion, Network, Optimiser, PriorOptions
+from odekit.training.options.base import AugmentOptions, DiffusionOptions, OptimiserOptions, PriorOptions, UNetOptions
 from odekit.training.tasks import prior_loss, prior_network, sheet
 from odekit.training.tasks.prior_validation import Validator
 
-TINY = PriorOptions(side=16, network=Network(channels=(8, 16), attention=(False, True), layers=1, head=8, groups=4))
+TINY = PriorOptions(side=16, network=UNetOptions(channels=(8, 16), attention=(False, True), layers=1, head=8, groups=4))
 
 
 # --- the loss
@@ -38,7 +38,7 @@ def test_v_gives_noise_and_picture_back():
     generator = torch.Generator().manual_seed(2)
     x0, eps = (torch.randn(1, 3, 4, 4, generator=generator, dtype=torch.float64) for _ in range(2))
     abar = torch.tensor([0.37], dtype=torch.float64)
-    x, v = prior_loss.noised(x0, eps, abar), prior_loss.target(x0, eps, abar, "v")
+    x, v = prior_loss.add_noise(x0, eps, abar), prior_loss.target(x0, eps, abar, "v")
     torch.testing.assert_close(math.sqrt(0.63) * x + math.sqrt(0.37) * v, eps)
     torch.testing.assert_close(math.sqrt(0.37) * x - math.sqrt(0.63) * v, x0)
 
@@ -46,9 +46,9 @@ def test_v_gives_noise_and_picture_back():
 def test_min_snr_weights_by_hand():
     """SNR 4 (abar 0.8): min(4, 5) = 4, so 4/5 for v and 1 for eps; SNR 19 (abar 0.95): 5/20 and 5/19."""
     schedule = NoiseSchedule(np.array([0.95, 0.8, 0.5]))
-    np.testing.assert_allclose(prior_loss.weights(schedule, "v", 5.0), [5 / 20, 4 / 5, 1 / 2])
-    np.testing.assert_allclose(prior_loss.weights(schedule, "epsilon", 5.0), [5 / 19, 1.0, 1.0])
-    np.testing.assert_array_equal(prior_loss.weights(schedule, "v", None), 1.0)
+    np.testing.assert_allclose(prior_loss.loss_weights(schedule, "v", 5.0), [5 / 20, 4 / 5, 1 / 2])
+    np.testing.assert_allclose(prior_loss.loss_weights(schedule, "epsilon", 5.0), [5 / 19, 1.0, 1.0])
+    np.testing.assert_array_equal(prior_loss.loss_weights(schedule, "v", None), 1.0)
 
 
 def test_both_predictions_weigh_the_error_of_x0_alike():
@@ -58,8 +58,8 @@ def test_both_predictions_weigh_the_error_of_x0_alike():
     error_v = 1 / sigma2  # the error of v is error_x0 / sigma
     error_eps = schedule.abar / sigma2
     snr = schedule.abar / sigma2
-    np.testing.assert_allclose(prior_loss.weights(schedule, "v", 5.0) * error_v, np.minimum(snr, 5.0))
-    np.testing.assert_allclose(prior_loss.weights(schedule, "epsilon", 5.0) * error_eps, np.minimum(snr, 5.0))
+    np.testing.assert_allclose(prior_loss.loss_weights(schedule, "v", 5.0) * error_v, np.minimum(snr, 5.0))
+    np.testing.assert_allclose(prior_loss.loss_weights(schedule, "epsilon", 5.0) * error_eps, np.minimum(snr, 5.0))
 
 
 @pytest.mark.parametrize("kind", ["linear", "scaled_linear", "cosine"])
@@ -68,14 +68,14 @@ def test_schedules_are_those_of_diffusers(kind):
 
     name = {"cosine": "squaredcos_cap_v2"}.get(kind, kind)
     reference = DDPMScheduler(1000, beta_start=1e-4, beta_end=0.02, beta_schedule=name).alphas_cumprod.double().numpy()
-    np.testing.assert_allclose(prior_loss.schedule_of(Diffusion(kind=kind)).abar, reference, rtol=2e-4)
+    np.testing.assert_allclose(prior_loss.noise_schedule(DiffusionOptions(kind=kind)).abar, reference, rtol=2e-4)
 
 
 # --- learning rate and averaging
 
 
 def test_learning_rate_rises_stays_and_falls():
-    o = Optimiser(lr=1.0, warmup=10, decay="linear", decay_from=0.5, final=0.1)
+    o = OptimiserOptions(lr=1.0, warmup=10, decay="linear", decay_from=0.5, final=0.1)
     rates = [optimiser.learning_rate(s, 100, o) for s in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9:50] == [1.0] * 41
@@ -98,7 +98,7 @@ def test_average_has_the_profile_of_a_power():
 
 def test_average_moves_towards_the_model():
     model = torch.nn.Linear(2, 2)
-    average, expected = optimiser.averaged(model, 0.5), model.weight.detach().clone()
+    average, expected = optimiser.averaged_model(model, 0.5), model.weight.detach().clone()
     for step in range(1, 4):
         torch.nn.init.normal_(model.weight)
         share = optimiser.ema_decay(step, 0.5)
@@ -112,15 +112,15 @@ def test_average_moves_towards_the_model():
 
 def test_every_picture_once_per_epoch_and_any_step_on_its_own():
     count, batch = 10, 4
-    order = np.concatenate([seeding.rows(3, s, batch, count) for s in range(5)])
+    order = np.concatenate([seeding.batch_indices(3, s, batch, count) for s in range(5)])
     assert sorted(order[:10]) == list(range(10)) == sorted(order[10:])
     assert not np.array_equal(order[:10], order[10:])
-    np.testing.assert_array_equal(seeding.rows(3, 4, batch, count), order[16:])
-    assert not np.array_equal(seeding.rows(4, 0, batch, count), order[:4])
+    np.testing.assert_array_equal(seeding.batch_indices(3, 4, batch, count), order[16:])
+    assert not np.array_equal(seeding.batch_indices(4, 0, batch, count), order[:4])
 
 
 def test_timesteps_cover_every_band():
-    t = seeding.timesteps(seeding.generator(0, "t", 0), 50, 1000)
+    t = seeding.stratified_timesteps(seeding.keyed_generator(0, "t", 0), 50, 1000)
     assert sorted(t // 20) == list(range(50)) or len(set(t // 20)) >= 49
     assert t.min() >= 0
     assert t.max() <= 999
@@ -130,7 +130,7 @@ def test_timesteps_cover_every_band():
 @pytest.mark.parametrize("active", [False, True])
 def test_batches_made_ahead_are_those_of_their_step(active):
     prepared = []
-    batches = prefetch.Ahead(lambda step: prepared.append(step) or step * 10, active)
+    batches = prefetch.Prefetcher(lambda step: prepared.append(step) or step * 10, active)
     assert [batches.get(s) for s in (0, 1, 2, 7, 8)] == [0, 10, 20, 70, 80]
     if batches.pool:
         batches.pool.shutdown()
@@ -146,9 +146,11 @@ def _ramp(side=32):
 
 
 def _plan(**changes):
-    neutral = augment.plan(np.random.default_rng(0), 1, Augment(flip=0, share=0), active=True)
+    neutral = augment.draw_transforms(np.random.default_rng(0), 1, AugmentOptions(flip=0, share=0), active=True)
     fields = {name: np.asarray(value).reshape(getattr(neutral, name).shape) for name, value in changes.items()}
-    return augment.Plan(**{**vars(neutral), **{k: v.astype(getattr(neutral, k).dtype) for k, v in fields.items()}})
+    return augment.Transforms(
+        **{**vars(neutral), **{k: v.astype(getattr(neutral, k).dtype) for k, v in fields.items()}}
+    )
 
 
 def test_neutral_plan_changes_nothing_and_flip_mirrors():
@@ -183,9 +185,9 @@ def test_larger_pictures_come_out_area_reduced():
 
 
 def test_only_flips_remain_when_not_active_and_share_is_kept():
-    o = Augment(flip=0.5, share=0.3)
-    off = augment.plan(seeding.generator(0, "a", 0), 1000, o, active=False)
-    on = augment.plan(seeding.generator(0, "a", 0), 1000, o, active=True)
+    o = AugmentOptions(flip=0.5, share=0.3)
+    off = augment.draw_transforms(seeding.keyed_generator(0, "a", 0), 1000, o, active=False)
+    on = augment.draw_transforms(seeding.keyed_generator(0, "a", 0), 1000, o, active=True)
     np.testing.assert_array_equal(off.flip, on.flip)
     assert (off.angle == 0).all()
     assert (off.shift == 0).all()
@@ -213,7 +215,7 @@ class Perfect(torch.nn.Module):
 def test_validation_is_zero_for_a_network_that_knows_the_data():
     import contextlib
 
-    schedule = prior_loss.schedule_of(TINY.diffusion)
+    schedule = prior_loss.noise_schedule(TINY.diffusion)
     score = Validator(torch.full((5, 3, 16, 16), 0.25), TINY).score(Perfect(0.25, schedule), contextlib.nullcontext())
     assert score.mean < 1e-6
     assert len(score.bands) == TINY.validation_levels
@@ -233,7 +235,7 @@ def test_validation_by_band_matches_a_closed_form():
 
     validator = Validator(torch.full((40, 3, 16, 16), 0.5), TINY)
     score = validator.score(Zero(), contextlib.nullcontext())
-    abar = prior_loss.schedule_of(TINY.diffusion).abar
+    abar = prior_loss.noise_schedule(TINY.diffusion).abar
     expected = [float((abar[t] + (1 - abar[t]) * 0.25).mean()) for t in validator.t]
     np.testing.assert_allclose(score.bands, expected, rtol=0.02)
     assert [set(t // 100) for t in validator.t] == [{b} for b in range(10)]
@@ -269,7 +271,7 @@ def test_warm_start_from_another_prior_is_refused(tmp_path):
     wider = TINY.model_copy(update={"network": TINY.network.model_copy(update={"channels": (8, 32)})})
     with pytest.raises(WeightsError, match="another network shape"):
         prior_network.warm_start(prior_network.build(wider), tmp_path / "w", wider)
-    other = TINY.model_copy(update={"diffusion": Diffusion(prediction="epsilon")})
+    other = TINY.model_copy(update={"diffusion": DiffusionOptions(prediction="epsilon")})
     with pytest.raises(WeightsError, match="prediction is v, but epsilon in the configuration"):
         prior_network.warm_start(prior_network.build(other), tmp_path / "w", other)
     with pytest.raises(WeightsError, match="no prior to start from"):
@@ -279,11 +281,11 @@ def test_warm_start_from_another_prior_is_refused(tmp_path):
 def test_publish_cut_short_is_mended(tmp_path):
     (tmp_path / "best.old").mkdir()
     (tmp_path / "best.old" / "weights").write_text("good")
-    run_folder.mend(tmp_path / "best")
+    run_folder.repair_replacement(tmp_path / "best")
     assert (tmp_path / "best" / "weights").read_text() == "good"
-    fresh = run_folder.draft(tmp_path / "best")
+    fresh = run_folder.make_draft(tmp_path / "best")
     (fresh / "weights").write_text("better")
-    run_folder.publish(fresh, tmp_path / "best")
+    run_folder.replace_folder(fresh, tmp_path / "best")
     assert [p.name for p in tmp_path.iterdir()] == ["best"]
     assert (tmp_path / "best" / "weights").read_text() == "better"
 
@@ -292,17 +294,17 @@ def test_samples_of_a_perfect_prior_are_its_data():
     import contextlib
 
     o = TINY.model_copy(update={"samples": 3, "sample_steps": 10})
-    drawn = sheet.samples(Perfect(0.25, prior_loss.schedule_of(o.diffusion)), o, contextlib.nullcontext())
+    drawn = sheet.draw_samples(Perfect(0.25, prior_loss.noise_schedule(o.diffusion)), o, contextlib.nullcontext())
     assert drawn.shape == (3, 3, 16, 16)
     assert (drawn - 0.25).abs().max() < 1e-3
-    assert sheet.tile(sheet.to_bytes(drawn), 2).shape == (2 * 18 + 2, 2 * 18 + 2, 3)
+    assert sheet.tile(sheet.to_uint8(drawn), 2).shape == (2 * 18 + 2, 2 * 18 + 2, 3)
 
 
 # --- log
 
 
 def test_log_is_cut_and_half_lines_are_dropped(tmp_path):
-    table = log.Table(tmp_path / "log.csv")
+    table = log.CsvLog(tmp_path / "log.csv")
     for step in (1, 2, 3):
         table.add({"step": step, "loss": 0.1 * step})
     with table.path.open("a") as file:
@@ -316,8 +318,8 @@ def test_log_is_cut_and_half_lines_are_dropped(tmp_path):
 def test_plot_is_a_picture_and_smoothing_a_running_mean(tmp_path):
     from PIL import Image
 
-    np.testing.assert_allclose(log.smoothed(np.array([1.0, 3.0, 5.0]), 2), [1, 2, 4])
-    table, validation = log.Table(tmp_path / "log.csv"), log.Table(tmp_path / "validation.csv")
+    np.testing.assert_allclose(log.running_mean(np.array([1.0, 3.0, 5.0]), 2), [1, 2, 4])
+    table, validation = log.CsvLog(tmp_path / "log.csv"), log.CsvLog(tmp_path / "validation.csv")
     log.plot_losses(table, validation, tmp_path / "empty.png")
     table.add({"step": 1, "loss": 0.5, "lr": 0.1})
     validation.add({"step": 1, "loss": 0.5, "t0-99": 0.4})
@@ -333,7 +335,7 @@ def test_shipped_configuration_is_the_default():
     from pathlib import Path
 
     path = Path(__file__).parents[1] / "configs" / "train" / "face64.yaml"
-    assert config.options(PriorOptions, path, {}) == PriorOptions()
+    assert config.load_options(PriorOptions, path, {}) == PriorOptions()
 
 
 @pytest.mark.parametrize(
@@ -353,14 +355,14 @@ def test_configuration_errors_say_where(tmp_path, text, message):
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        config.options(PriorOptions, path, {})
+        config.load_options(PriorOptions, path, {})
 
 
 def test_missing_configuration_and_overrides(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
-        config.options(PriorOptions, tmp_path / "none.yaml", {})
+        config.load_options(PriorOptions, tmp_path / "none.yaml", {})
     (tmp_path / "c.yaml").write_text("init: weights\nsteps: 5")
-    o = config.options(PriorOptions, tmp_path / "c.yaml", {"steps": 7, "batch": None})
+    o = config.load_options(PriorOptions, tmp_path / "c.yaml", {"steps": 7, "batch": None})
     assert (o.steps, o.batch, o.init) == (7, 64, tmp_path / "weights")
 
 

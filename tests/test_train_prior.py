@@ -18,14 +18,14 @@ from odekit.training import checkpoint, loop, step
 from odekit.training.data import faces as data
 from odekit.training.distributed import SingleProcess
 from odekit.training.errors import TrainingError
-from odekit.training.options.base import Augment, Diffusion, Network, Optimiser, PriorOptions
+from odekit.training.options.base import AugmentOptions, DiffusionOptions, OptimiserOptions, PriorOptions, UNetOptions
 from odekit.training.tasks import prior_network
 from odekit.training.tasks.prior import PriorTask
 
 TINY = PriorOptions(
     side=16,
-    network=Network(channels=(8, 16), attention=(False, True), layers=1, head=8, groups=4, dropout=0.1),
-    optimiser=Optimiser(lr=3e-3, warmup=2),
+    network=UNetOptions(channels=(8, 16), attention=(False, True), layers=1, head=8, groups=4, dropout=0.1),
+    optimiser=OptimiserOptions(lr=3e-3, warmup=2),
     batch=8,
     steps=12,
     precision="float32",
@@ -67,7 +67,7 @@ def run(faces, folder, resume=False, watch=None, **changes):
     return train(PriorTask(faces, options(**changes)), folder, resume, watch)
 
 
-class Messages(loop.Silent):
+class Messages(loop.NoProgress):
     def __init__(self):
         self.lines = []
 
@@ -151,7 +151,7 @@ def test_dropout_and_augmentation_change_the_steps(faces, tmp_path):
     for name, changes in {
         "plain": {"network": {**TINY.network.model_dump(), "dropout": 0.0}},
         "dropout": {},
-        "flips": {"augment": Augment(share=0).model_dump()},
+        "flips": {"augment": AugmentOptions(share=0).model_dump()},
     }.items():
         run(faces, tmp_path / name, steps=2, samples=0, **changes)
     assert len({tuple(column(tmp_path / n)) for n in ("plain", "dropout", "flips")}) == 3
@@ -173,7 +173,7 @@ def test_compile_layout_and_snapshots_have_their_effect(faces, tmp_path, monkeyp
 def interrupted(faces, folder, after, **changes):
     """A run that is killed after this many steps, without saving anything."""
 
-    class Dies(loop.Silent):
+    class Dies(loop.NoProgress):
         def stepped(self, step, outcome):
             if step == after:
                 raise KeyboardInterrupt
@@ -223,7 +223,7 @@ def test_a_killed_process_takes_the_same_steps(npz, faces, tmp_path, whole):
 
 
 def test_a_signal_stops_after_the_step_in_hand(faces, tmp_path):
-    class Asks(loop.Silent):
+    class Asks(loop.NoProgress):
         def stepped(self, step, outcome):
             if step == 3:
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -235,8 +235,8 @@ def test_a_signal_stops_after_the_step_in_hand(faces, tmp_path):
 
 
 def test_a_finished_run_can_be_made_longer(faces, tmp_path):
-    flat = Optimiser(lr=3e-3, warmup=2, decay="none").model_dump()
-    plain = Augment(share=0).model_dump()
+    flat = OptimiserOptions(lr=3e-3, warmup=2, decay="none").model_dump()
+    plain = AugmentOptions(share=0).model_dump()
     run(faces, tmp_path / "short", steps=4, samples=0, optimiser=flat, augment=plain)
     run(faces, tmp_path / "short", steps=8, samples=0, optimiser=flat, augment=plain, resume=True)
     run(faces, tmp_path / "long", steps=8, samples=0, optimiser=flat, augment=plain)
@@ -260,7 +260,7 @@ def test_a_killed_start_and_half_written_files_do_no_harm(faces, tmp_path, whole
     ("changes", "message"),
     [
         ({"batch": 4}, "batch = 8, the configuration has 4"),
-        ({"diffusion": Diffusion(prediction="epsilon").model_dump()}, "diffusion = "),
+        ({"diffusion": DiffusionOptions(prediction="epsilon").model_dump()}, "diffusion = "),
         ({"seed": 1}, "seed = 0, the configuration has 1"),
     ],
 )
@@ -393,7 +393,7 @@ def test_a_full_disk_is_said_in_one_line(faces, tmp_path, monkeypatch):
 
 
 def test_training_stops_early_and_says_so(faces, tmp_path):
-    still = Optimiser(lr=1e-12, warmup=0).model_dump()
+    still = OptimiserOptions(lr=1e-12, warmup=0).model_dump()
     task = PriorTask(faces, options(optimiser=still, validate_every=1, patience=2, samples=0, steps=50))
     figures = iter([0.9, 0.8, 0.7, 0.75, 0.7, 0.6])
     task.validate = lambda average, cast: {"loss": next(figures)}

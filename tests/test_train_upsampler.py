@@ -18,7 +18,7 @@ from odekit.parts.upsamplers.compact import Compact
 from odekit.training import config, loop, seeding
 from odekit.training.data import faces as data
 from odekit.training.data import small_inputs
-from odekit.training.options.base import Inputs, Optimiser, UpsamplerOptions
+from odekit.training.options.base import OptimiserOptions, SmallInputOptions, UpsamplerOptions
 from odekit.training.tasks import upsampler
 from odekit.training.tasks.upsampler import UpsamplerTask
 
@@ -30,7 +30,7 @@ TINY = UpsamplerOptions(
     batch=8,
     steps=200,
     precision="float32",
-    optimiser=Optimiser(lr=5e-3, warmup=5, weight_decay=0, decay_from=0.3),
+    optimiser=OptimiserOptions(lr=5e-3, warmup=5, weight_decay=0, decay_from=0.3),
     validate_every=100,
     save_every=7,
     validation=4,
@@ -81,8 +81,10 @@ def test_tensors_have_the_names_and_shapes_of_compact():
 
 def test_clean_inputs_are_left_alone_and_the_others_follow_their_bounds():
     x = torch.full((200, 3, 8, 8), 0.5)
-    assert torch.equal(small_inputs.worsen(x, seeding.generator(0, "a", 0), Inputs(clean=1)), x)
-    noisy = small_inputs.worsen(x, seeding.generator(0, "a", 0), Inputs(clean=0.3, blur=0, noise=0.05, jpeg=100))
+    assert torch.equal(small_inputs.degrade(x, seeding.keyed_generator(0, "a", 0), SmallInputOptions(clean=1)), x)
+    noisy = small_inputs.degrade(
+        x, seeding.keyed_generator(0, "a", 0), SmallInputOptions(clean=0.3, blur=0, noise=0.05, jpeg=100)
+    )
     touched = (noisy != 0.5).flatten(1).any(1)
     assert touched.float().mean().item() == pytest.approx(0.7, abs=0.08)
     spread = noisy[touched].flatten(1).std(1)
@@ -93,23 +95,23 @@ def test_clean_inputs_are_left_alone_and_the_others_follow_their_bounds():
 def test_blur_spreads_a_point_into_a_gaussian():
     point = torch.zeros(3, 15, 15)
     point[:, 7, 7] = 1
-    spread = small_inputs.blur(point, 1.0)
+    spread = small_inputs.gaussian_blur(point, 1.0)
     expected = np.exp(-0.5 * (np.arange(15) - 7.0) ** 2)
     expected = np.outer(expected, expected) / expected.sum() ** 2
     np.testing.assert_allclose(spread[0], expected, atol=1e-3)
-    assert torch.equal(small_inputs.blur(point, 0.0), point)
+    assert torch.equal(small_inputs.gaussian_blur(point, 0.0), point)
 
 
 def test_jpeg_is_worse_at_lower_quality():
     x = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
-    errors = [(small_inputs.jpeg(x, q) - x).abs().mean().item() for q in (100, 80, 30)]
+    errors = [(small_inputs.compress_jpeg(x, q) - x).abs().mean().item() for q in (100, 80, 30)]
     assert errors[0] < errors[1] < errors[2]
 
 
 def test_lanczos_is_that_of_scipy_free_theory_on_a_ramp():
     """A ramp stays a ramp (away from the border), at the centres of the small pixels shifted by (scale - 1) / 2."""
     ramp = torch.linspace(0.1, 0.9, 16).expand(1, 3, 16, 16).contiguous()
-    big = small_inputs.lanczos(ramp, 4)
+    big = small_inputs.enlarge_lanczos(ramp, 4)
     places = (torch.arange(64) - 1.5) / 4
     expected = 0.1 + 0.8 / 15 * places
     torch.testing.assert_close(big[0, 0, 32, 16:48], expected[16:48], atol=2e-3, rtol=0)
@@ -147,14 +149,14 @@ def named(faces):
 
 
 def test_restored_faces_take_the_places_of_their_share(faces, restored_folder):
-    inputs = Inputs(clean=1, restored=restored_folder, share=0.5)
+    inputs = SmallInputOptions(clean=1, restored=restored_folder, share=0.5)
     task = UpsamplerTask(named(faces), changed(TINY, inputs=inputs))
-    plain = UpsamplerTask(faces, changed(TINY, inputs=Inputs(clean=1)))
+    plain = UpsamplerTask(faces, changed(TINY, inputs=SmallInputOptions(clean=1)))
     seen = total = 0
     for step in range(40):
         (small, large), (reduced, same) = task.batch(step, 0, 1), plain.batch(step, 0, 1)
         assert torch.equal(large, same)  # the target is unchanged
-        index = seeding.rows(TINY.seed, step, TINY.batch, 18)
+        index = seeding.batch_indices(TINY.seed, step, TINY.batch, 18)
         for row, number in enumerate(index):
             total += number % 2 == 0
             if not torch.equal(small[row], reduced[row]):
@@ -172,12 +174,12 @@ def test_restored_faces_take_the_places_of_their_share(faces, restored_folder):
 
 def test_restored_faces_that_do_not_fit_are_refused(faces, restored_folder, tmp_path):
     with pytest.raises(InputError, match="no such folder of restored faces"):
-        UpsamplerTask(named(faces), changed(TINY, inputs=Inputs(restored=tmp_path / "none")))
+        UpsamplerTask(named(faces), changed(TINY, inputs=SmallInputOptions(restored=tmp_path / "none")))
     with pytest.raises(InputError, match="no picture has the name of one of the 0 faces"):
-        UpsamplerTask(faces, changed(TINY, inputs=Inputs(restored=restored_folder)))
+        UpsamplerTask(faces, changed(TINY, inputs=SmallInputOptions(restored=restored_folder)))
     PIL.Image.new("RGB", (9, 8)).save(restored_folder / "t3.png")
     with pytest.raises(InputError, match="9 x 8 pixels; restored faces must be 8 x 8"):
-        UpsamplerTask(named(faces), changed(TINY, inputs=Inputs(restored=restored_folder)))
+        UpsamplerTask(named(faces), changed(TINY, inputs=SmallInputOptions(restored=restored_folder)))
 
 
 # --- the loss
@@ -225,7 +227,9 @@ def test_a_tiny_run_beats_lanczos_where_it_can_be_beaten(faces, whole):
         big = net(task.small["clean"]).clamp(0, 1)
     truth = task.large.numpy()
     network_psnr = peak_signal_noise_ratio(truth, big.numpy(), data_range=1.0)
-    lanczos_psnr = peak_signal_noise_ratio(truth, small_inputs.lanczos(task.small["clean"], 4).numpy(), data_range=1.0)
+    lanczos_psnr = peak_signal_noise_ratio(
+        truth, small_inputs.enlarge_lanczos(task.small["clean"], 4).numpy(), data_range=1.0
+    )
     assert network_psnr > lanczos_psnr + 0.5
     # the metric in the log is the ratio of squared errors
     logged = [float(v) for v in column(folder, "clean", "validation.csv")]
@@ -234,7 +238,7 @@ def test_a_tiny_run_beats_lanczos_where_it_can_be_beaten(faces, whole):
 
 
 def test_an_interrupted_run_takes_the_same_steps(faces, tmp_path):
-    class Dies(loop.Silent):
+    class Dies(loop.NoProgress):
         def stepped(self, step, outcome):
             if step == 11:
                 raise KeyboardInterrupt
@@ -264,7 +268,7 @@ def test_weights_of_another_shape_are_refused(whole, tmp_path):
 
 def test_shipped_configuration_is_the_default():
     path = Path(__file__).parents[1] / "configs" / "train" / "face-x4.yaml"
-    assert config.options(UpsamplerOptions, path, {}) == UpsamplerOptions()
+    assert config.load_options(UpsamplerOptions, path, {}) == UpsamplerOptions()
 
 
 @pytest.mark.parametrize(
@@ -274,4 +278,4 @@ def test_shipped_configuration_is_the_default():
 def test_configuration_errors_are_said(tmp_path, text, message):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
-        config.options(UpsamplerOptions, tmp_path / "c.yaml", {})
+        config.load_options(UpsamplerOptions, tmp_path / "c.yaml", {})

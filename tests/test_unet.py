@@ -4,8 +4,8 @@ import pytest
 import torch
 from diffusers import UNet2DModel
 
-from odekit.parts.priors.fast.blocks import lean
-from odekit.parts.priors.fast.unet import UNet, knows
+from odekit.parts.priors.fast.blocks import use_fast_blocks
+from odekit.parts.priors.fast.unet import UNet, supports
 from odekit.parts.priors.network import diffusers_network
 
 SMALL = {
@@ -54,7 +54,7 @@ def filled(network, values=None):
 @pytest.mark.parametrize("kind", KNOWN)
 def test_names_shapes_and_outputs_are_diffusers_own(kind):
     config = SMALL | KNOWN[kind]
-    assert knows(config)
+    assert supports(config)
     theirs = filled(UNet2DModel(**config))
     ours = filled(UNet(theirs.config), theirs.state_dict())
     assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
@@ -62,18 +62,18 @@ def test_names_shapes_and_outputs_are_diffusers_own(kind):
     for t in (torch.tensor([417.5]), torch.tensor([3.0, 999.0])):
         with torch.inference_mode():
             plain = theirs(x, t, return_dict=False)[0]
-            told, said = (lean(one)(x, t, return_dict=False)[0] for one in (theirs, ours))
+            told, said = (use_fast_blocks(one)(x, t, return_dict=False)[0] for one in (theirs, ours))
         assert plain.std() > 1e-3 and torch.equal(said, told)
         assert (said - plain).abs().max() <= 1e-5 * plain.abs().max()
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)
 def test_what_is_not_known_is_left_to_diffusers(kind):
-    assert knows(SMALL) and not knows(SMALL | UNKNOWN[kind])
+    assert supports(SMALL) and not supports(SMALL | UNKNOWN[kind])
 
 
 def test_a_silent_configuration_means_diffusers_defaults():
-    assert knows({})
+    assert supports({})
     with torch.device("meta"):
         ours, theirs = UNet({}), diffusers_network({})
     assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}

@@ -12,14 +12,14 @@ from torch import nn
 
 from odekit.core.image import Image
 from odekit.core.interfaces import UpsamplerSpec
-from odekit.core.noise import ImageNoise, stream
+from odekit.core.noise import ImageNoise, noise_generator
 from odekit.errors import InputError, OdekitWarning, WeightsError
 from odekit.parts.upsamplers.aligned import AlignedUpsampler
 from odekit.parts.upsamplers.guarded import Guarded
 from odekit.plugins.weights.fit import fit_system
 from odekit.plugins.weights.lookup import weights_file
 from odekit.plugins.weights.systems import system_of
-from odekit.testing import PlainTools, check_upsampler
+from odekit.testing import StandaloneTools, check_upsampler
 
 KEYS = ROOT / "tests" / "data" / "keys"
 
@@ -80,7 +80,7 @@ class Darker(AlignedUpsampler):
 
 
 def noise(images):
-    return [ImageNoise(stream(0, image.origin, "here")) for image in images]
+    return [ImageNoise(noise_generator(0, image.origin, "here")) for image in images]
 
 
 @pytest.mark.parametrize("slots", [1, 2])
@@ -221,9 +221,9 @@ def test_weights_of_another_system_are_named_and_others_compared():
 def test_weights_are_a_path_or_a_name(tmp_path):
     file = tmp_path / "own.pth"
     with pytest.raises(WeightsError, match=r"own\.pth: there is no such weights file"):
-        weights_file(str(file), PlainTools())
+        weights_file(str(file), StandaloneTools())
     file.touch()
-    assert weights_file(str(file), PlainTools()) == file
+    assert weights_file(str(file), StandaloneTools()) == file
 
     class Tools:
         used = {}

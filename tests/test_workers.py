@@ -9,13 +9,13 @@ import pytest
 
 from odekit.errors import InputError
 from odekit.runs import workers as workers_module
-from odekit.runs.worker_pipe import ROOM, Channel
-from odekit.runs.workers import Workers
+from odekit.runs.worker_pipe import SHARED_BYTES, Channel
+from odekit.runs.workers import WorkerPool
 
 
 @pytest.fixture(params=[0, 2], ids=["inline", "processes"])
 def workers(request):
-    made = Workers(request.param)
+    made = WorkerPool(request.param)
     yield made
     made.close()
 
@@ -34,7 +34,7 @@ def test_errors_arrive_as_they_were_raised(workers):
 
 @pytest.fixture
 def one():
-    made = Workers(1, seconds=5)
+    made = WorkerPool(1, seconds=5)
     yield made
     made.close()
 
@@ -59,7 +59,7 @@ def test_a_call_that_kills_every_process_is_an_error_that_names_its_file(one):
 
 
 def test_a_call_that_hangs_is_ended():
-    made = Workers(1, seconds=0.4)
+    made = WorkerPool(1, seconds=0.4)
     with pytest.raises(InputError, match=r"takes longer than 0\.4 s"):
         made.submit(time.sleep, 60).result()
     made.close()
@@ -87,7 +87,7 @@ def test_small_calls_share_messages_and_long_ones_do_not(one, monkeypatch):
     assert sizes[1:] == [1] * (len(sizes) - 1)
 
 
-@pytest.mark.parametrize("size", [1, 1000, ROOM // 8, ROOM])
+@pytest.mark.parametrize("size", [1, 1000, SHARED_BYTES // 8, SHARED_BYTES])
 def test_arrays_come_back_equal_and_are_the_runs_own(one, size):
     sent = [np.random.Generator(np.random.Philox(i)).random(size) for i in range(3)]
     futures = [one.submit(np.negative, array) for array in sent]
@@ -99,7 +99,7 @@ def test_arrays_come_back_equal_and_are_the_runs_own(one, size):
 
 def test_without_shared_memory_all_goes_through_the_pipe(monkeypatch):
     monkeypatch.setattr(workers_module, "shared_memory", lambda: None)
-    made = Workers(1)
+    made = WorkerPool(1)
     assert np.array_equal(made.submit(np.negative, np.arange(9000.0)).result(), -np.arange(9000.0))
     made.close()
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odekit.chains.document import Document, parse, value
-from odekit.chains.overrides import override
-from odekit.chains.resolve import DEFAULT_PRIORS, SCHEMA, ChainSpec, Resolver
+from odekit.chains.document import Document, parse_value, parse_yaml
+from odekit.chains.overrides import apply_overrides
+from odekit.chains.resolve import CHAIN_SCHEMA, DEFAULT_PRIORS, ChainSpec, Resolver
 from odekit.core.image import Image
 from odekit.core.options import Options
 from odekit.core.result import Result
@@ -51,7 +51,7 @@ class Chain:
         parts: Catalog | None = None,
     ) -> None:
         data = {
-            "odekit": SCHEMA,
+            "odekit": CHAIN_SCHEMA,
             "name": name,
             "seed": seed,
             "priors": priors or dict(DEFAULT_PRIORS),
@@ -69,7 +69,7 @@ class Chain:
         """
         chain = cls.__new__(cls)
         chain.parts = parts or catalog()
-        override(document, settings, value)
+        apply_overrides(document, settings, parse_value)
         chain.spec = Resolver(chain.parts, document).chain()
         return chain
 
@@ -81,12 +81,12 @@ class Chain:
             ConfigError: there is no such chain, or the first error in it, with file:line:column.
         """
         parts = parts or catalog()
-        path = find_chain(str(chain), parts)
+        path = find_chain_file(str(chain), parts)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"the chain {path} cannot be read: {error}") from error
-        return cls.from_document(parse(text, str(path)), settings, parts)
+        return cls.from_document(parse_yaml(text, str(path)), settings, parts)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Chain) and self.tree() == other.tree()
@@ -111,9 +111,9 @@ class Chain:
         self, images: int, device: str = "auto", precision: str = "auto", batch_size: BatchSize | None = None
     ) -> Execution:
         """Resolve device, precision and batch size on this machine, for a job with the given number of images."""
-        from odekit.chains.execution import choose
+        from odekit.chains.execution import resolve_execution
 
-        return choose(self.spec, self.parts, images, device, precision, batch_size)
+        return resolve_execution(self.spec, self.parts, images, device, precision, batch_size)
 
     def open(
         self,
@@ -178,7 +178,7 @@ class Chain:
         return [result for i in range(0, len(images), window) for result in session.run(images[i : i + window])]
 
 
-def find_chain(name: str, parts: Catalog) -> Path:
+def find_chain_file(name: str, parts: Catalog) -> Path:
     """Path of a chain's YAML file; `name` is a registered name or a path.
 
     Raises:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from odekit.core.counter import Counter
+from odekit.core.counter import CallCounter
 from odekit.core.image import Image
-from odekit.core.noise import ImageNoise, Noise, stream
+from odekit.core.noise import ImageNoise, Noise, noise_generator
 
 
 @dataclass
@@ -21,7 +21,7 @@ class RunContext:
     """Batch size of network calls."""
     state_device: str
     """Device of float64 states."""
-    counter: Counter
+    counter: CallCounter
     failures: dict[int, Exception] = field(default_factory=dict)
     notes: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Entries for the records."""
@@ -33,7 +33,7 @@ class RunContext:
 
     def noise(self, image: Image, sample: int = 0) -> Noise:
         """Noise stream of one image in this stage, independent of the other images."""
-        return ImageNoise(stream(self.seed, image.origin, self.place, image.face, sample))
+        return ImageNoise(noise_generator(self.seed, image.origin, self.place, image.face, sample))
 
     def fail(self, index: int, error: Exception) -> None:
         """Mark image `index` as failed; the other images continue."""

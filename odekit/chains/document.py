@@ -7,12 +7,12 @@ from typing import Any
 
 from odekit.errors import ConfigError
 
-Path = tuple[Any, ...]
+DataPath = tuple[Any, ...]
 """Keys and indices from the root of the document to a value."""
 
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")}
 _CONTAINERS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
-MAX_BYTES = 1_000_000
+MAX_CHARACTERS = 1_000_000
 """Longest document that is read, in characters."""
 
 
@@ -22,12 +22,12 @@ class Document:
 
     data: Any
     name: str
-    positions: dict[Path, tuple[int, int]]
+    positions: dict[DataPath, tuple[int, int]]
     """Line and column, both from 1."""
-    overridden: dict[Path, str] = field(default_factory=dict)
+    overridden: dict[DataPath, str] = field(default_factory=dict)
     """Values replaced by `--set`, with the setting as typed."""
 
-    def where(self, path: Path) -> str:
+    def where(self, path: DataPath) -> str:
         """Location for an error message: `file:line:column: path` of a value, or of the nearest enclosing one."""
         for overridden, setting in self.overridden.items():
             if path[: len(overridden)] == overridden:
@@ -37,10 +37,10 @@ class Document:
             enclosing = enclosing[:-1]
         line, column = self.positions.get(enclosing, (0, 0))
         position = f"{self.name}:{line}:{column}" if line else self.name
-        return ": ".join(text for text in (position, dot(path)) if text)
+        return ": ".join(text for text in (position, format_path(path)) if text)
 
 
-def dot(path: Path) -> str:
+def format_path(path: DataPath) -> str:
     """A path as text: chain[0].restore.steps."""
     out = ""
     for key in path:
@@ -48,7 +48,7 @@ def dot(path: Path) -> str:
     return out
 
 
-def parse(text: str, name: str) -> Document:
+def parse_yaml(text: str, name: str) -> Document:
     """Parse YAML text; `name` stands for the file in error messages.
 
     Raises:
@@ -57,8 +57,8 @@ def parse(text: str, name: str) -> Document:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    if len(text) > MAX_BYTES:
-        raise ConfigError(f"{name}: a chain has at most {MAX_BYTES:,} characters, this file has {len(text):,}")
+    if len(text) > MAX_CHARACTERS:
+        raise ConfigError(f"{name}: a chain has at most {MAX_CHARACTERS:,} characters, this file has {len(text):,}")
     document = Document(None, name, {})
     try:
         node = YAML(typ="safe", pure=True).compose(text)
@@ -73,12 +73,12 @@ def parse(text: str, name: str) -> Document:
     return document
 
 
-def value(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """Parse the value of `--set path=value`: a number, a word, a list or a mapping."""
-    return parse(text, "--set").data
+    return parse_yaml(text, "--set").data
 
 
-def _build(node: Any, path: Path, document: Document) -> Any:
+def _build(node: Any, path: DataPath, document: Document) -> Any:
     line, column = node.start_mark.line + 1, node.start_mark.column + 1
     position = f"{document.name}:{line}:{column}"
     # An alias repeats the anchored node, so refusing anchors also refuses aliases and their exponential expansion.
@@ -103,7 +103,7 @@ def _has_explicit_tag(node: Any) -> bool:
     return mark.buffer is not None and mark.buffer[mark.pointer : mark.pointer + 1] == "!"
 
 
-def _mapping(node: Any, path: Path, document: Document) -> dict[str, Any]:
+def _mapping(node: Any, path: DataPath, document: Document) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = str(key_node.value) if not isinstance(key_node.value, list) else None

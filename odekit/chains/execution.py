@@ -26,7 +26,7 @@ class Execution:
     """Of every network call; smaller batches are padded."""
 
 
-def choose(
+def resolve_execution(
     spec: ChainSpec,
     catalog: Catalog,
     images: int,

@@ -13,7 +13,7 @@ import numpy as np
 from odekit.core import device as machine
 from odekit.core.abilities import Prepares
 from odekit.core.image import Image
-from odekit.core.options import nested
+from odekit.core.options import part_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 """Timed rounds of each measurement."""
-BUSY = 0.8
+BUSY_BELOW = 0.8
 """Other programs are mentioned if this process gets less than this share of the processors."""
 
 
@@ -72,13 +72,13 @@ class Forecast:
         else:
             batches = math.ceil(self.images / self.slots)
             time_text = (
-                f"{self.images} image(s) take about {duration(self.seconds)}: "
+                f"{self.images} image(s) take about {format_duration(self.seconds)}: "
                 f"{batches} batch(es) of {self.slots} x {self.calls} calls x {per_call}"
             )
         load = ""
-        if self.share < BUSY:
+        if self.share < BUSY_BELOW:
             load = f" (other programs leave {self.share:.0%} of the processors"
-            load += ")" if self.at_rest is None else f"; about {duration(self.at_rest)} without them)"
+            load += ")" if self.at_rest is None else f"; about {format_duration(self.at_rest)} without them)"
         return [
             f"{time_text}{other}, on {self.how}, at the current load{load}",
             f"memory: about {self.memory:.1f} GB",
@@ -102,9 +102,12 @@ def forecast(chain: Chain, images: int, batch_size: BatchSize | None = None, dev
 
     session = chain.open(images=images, device=device, batch_size=batch_size)
     calls = chain.plan().calls
-    timing = max((least(partial(call, prior, session)) for prior in session.networks.values()), default=Took(0.0, 0.0))
-    other = others(session)
-    memory = machine.peak_memory()
+    timing = max(
+        (fastest(partial(network_call, prior, session)) for prior in session.networks.values()),
+        default=Timing(0.0, 0.0),
+    )
+    other = other_seconds_per_image(session)
+    memory = machine.peak_memory_gb()
     if session.execution.device.startswith("cuda"):
         memory = torch.cuda.max_memory_allocated(session.execution.device) / 1e9
     how = f"{session.execution.device}, {session.execution.precision}, {torch.get_num_threads()} thread(s)"
@@ -114,7 +117,7 @@ def forecast(chain: Chain, images: int, batch_size: BatchSize | None = None, dev
     return Forecast(images, session.slots, calls, timing.wall, other, memory, how, share)
 
 
-def call(prior: Any, session: Session) -> None:
+def network_call(prior: Any, session: Session) -> None:
     """Make one network call with a full batch, and wait for the device."""
     import torch
 
@@ -124,7 +127,7 @@ def call(prior: Any, session: Session) -> None:
     prior.eps(x, 500.0).sum().item()
 
 
-def others(session: Session) -> float:
+def other_seconds_per_image(session: Session) -> float:
     """Seconds per image outside network calls: the preparation in `restore`, and the stages without sub-chains.
 
     Stages with sub-chains are not timed: their time depends on the content of the photograph.
@@ -133,15 +136,15 @@ def others(session: Session) -> float:
     image, total = Image(np.full((3, side, side), 0.5, dtype=np.float32)), 0.0
     for place, (item, (_, stage)) in enumerate(zip(session.spec.items, session.stages, strict=True)):
         if isinstance(stage, Prepares):
-            total += least(partial(stage.prepare, image)).wall
-        elif all(mark.kind != "chain" for _, mark in nested(type(item.options))):
+            total += fastest(partial(stage.prepare, image)).wall
+        elif all(mark.kind != "chain" for _, mark in part_fields(type(item.options))):
             context = session.context(str(place))
-            total += least(partial(stage.run, [image], context)).wall
+            total += fastest(partial(stage.run, [image], context)).wall
             image = stage.run([image], context)[0]
     return total
 
 
-class Took(NamedTuple):
+class Timing(NamedTuple):
     """Seconds that a piece of work took."""
 
     wall: float
@@ -149,17 +152,17 @@ class Took(NamedTuple):
     """Processor time, summed over all threads."""
 
 
-def least(work: Callable[[], object]) -> Took:
+def fastest(work: Callable[[], object]) -> Timing:
     """The fastest of several rounds, after a warm-up round."""
     timings = []
     for _ in range(1 + ROUNDS):
         wall_start, processor_start = time.perf_counter(), time.process_time()
         work()
-        timings.append(Took(time.perf_counter() - wall_start, time.process_time() - processor_start))
+        timings.append(Timing(time.perf_counter() - wall_start, time.process_time() - processor_start))
     return min(timings[1:])
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration as text in s, min, h or days."""
     if seconds < 100:
         return f"{seconds:.0f} s"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from odekit.chains.document import Document, Path
-from odekit.chains.resolve import DEFAULT_PRIORS, TOP
+from odekit.chains.document import DataPath, Document
+from odekit.chains.resolve import DEFAULT_PRIORS, TOP_LEVEL_KEYS
 from odekit.core.spelling import did_you_mean
 from odekit.errors import ConfigError
 
 
-def override(document: Document, settings: Iterable[str], value: Any) -> None:
+def apply_overrides(document: Document, settings: Iterable[str], value: Any) -> None:
     """Apply `path=value` settings to a document, in place.
 
     A path starts at a top-level key (`seed`, `priors.face.use`), or at the name of a stage anywhere in the chain
@@ -56,12 +56,12 @@ def _split_path(text: str) -> list[Any]:
     return keys
 
 
-def _find_start(document: Document, keys: list[Any], setting: str) -> tuple[Any, Any, list[Any], Path]:
+def _find_start(document: Document, keys: list[Any], setting: str) -> tuple[Any, Any, list[Any], DataPath]:
     """Where a path starts: the mapping, the key in it, the remaining keys, and the location in the document."""
     data = document.data
     if not isinstance(data, dict):
         raise ConfigError(f"--set {setting}: the chain is not a mapping")
-    if keys[0] in TOP and keys[0] != "chain":
+    if keys[0] in TOP_LEVEL_KEYS and keys[0] != "chain":
         data.setdefault(keys[0], dict(DEFAULT_PRIORS) if keys[0] == "priors" else None)
         return data, keys[0], keys[1:], (keys[0],)
     stages = list(_iter_stages(data.get("chain"), ("chain",)))
@@ -74,13 +74,13 @@ def _find_start(document: Document, keys: list[Any], setting: str) -> tuple[Any,
             f"--set {setting}: {len(matching)} stages are named '{keys[0]}'; write {keys[0]}[0], {keys[0]}[1] ..."
         )
     if not matching:
-        hint = did_you_mean(str(keys[0]), [*(name for _, name, _ in stages), *TOP])
+        hint = did_you_mean(str(keys[0]), [*(name for _, name, _ in stages), *TOP_LEVEL_KEYS])
         raise ConfigError(f"--set {setting}: the chain has no stage '{keys[0]}'{hint}")
     item, name, path = matching[0]
     return item, name, remaining, path
 
 
-def _iter_stages(raw: Any, path: Path) -> Iterator[tuple[dict[str, Any], str, Path]]:
+def _iter_stages(raw: Any, path: DataPath) -> Iterator[tuple[dict[str, Any], str, DataPath]]:
     """Stages in raw data with their names and paths, including sub-chains; short forms become mappings in place."""
     for i, item in enumerate(raw if isinstance(raw, list) else []):
         if isinstance(item, str):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from odekit.chains.document import dot
-from odekit.chains.requirements import UsedPart, needed, used_part, weights_of
-from odekit.chains.resolve import ChainSpec, prior_of, staged
+from odekit.chains.document import format_path
+from odekit.chains.requirements import UsedPart, describe_weights, usage_of_part, weight_names_of
+from odekit.chains.resolve import ChainSpec, iter_stages, prior_of
 from odekit.core.abilities import Cost, CountsFaces, HasCost, HasDescription, HasSolver, RepeatsChains
-from odekit.core.options import Options, Part, inner_models, nested, prior_names
+from odekit.core.options import Options, Part, nested_option_models, part_fields, prior_fields
 from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError, OdekitError
 from odekit.plugins.catalog import Catalog, resolve
@@ -69,21 +69,21 @@ class Plan:
 def make_plan(spec: ChainSpec, catalog: Catalog) -> Plan:
     """The plan of a resolved chain. Raises ConfigError for options that its grid or schedule does not allow."""
     stages, costs = [], ChainCosts(spec, catalog)
-    for item, path in staged(spec.items):
+    for item, path in iter_stages(spec.items):
         try:
             cost = item.options.cost(costs) if isinstance(item.options, HasCost) else Cost()
         except ConfigError as error:
-            raise ConfigError(f"{dot(('chain', *path))}: {error}") from error
+            raise ConfigError(f"{format_path(('chain', *path))}: {error}") from error
         place = ".".join(str(key) for depth, key in enumerate(path) if depth % 3 != 1)
-        per, times = repetition(spec, path)
+        per, times = runs_per_unit(spec, path)
         calls = None if cost.calls is None else times * cost.calls
-        stages.append(PlannedStage(place, item.name, described(item), calls, per))
-    used = [used_part(part, catalog) for part in walk(spec)]
-    weights = [needed(name, catalog) for name in weights_needed(spec, catalog)]
+        stages.append(PlannedStage(place, item.name, describe_stage(item), calls, per))
+    used = [usage_of_part(part, catalog) for part in all_parts(spec)]
+    weights = [describe_weights(name, catalog) for name in required_weights(spec, catalog)]
     return Plan(spec.name, stages, list(dict.fromkeys(used)), weights)
 
 
-def repetition(spec: ChainSpec, path: Sequence[Any]) -> tuple[str, int]:
+def runs_per_unit(spec: ChainSpec, path: Sequence[Any]) -> tuple[str, int]:
     """How often the stage at a path (index, name, option, index, name, ...) runs: per 'image' or 'face', and times."""
     items, per, times = spec.items, "image", 1
     for depth in range(0, len(path) - 2, 3):
@@ -124,17 +124,17 @@ class ChainCosts:
             raise ConfigError(f"the solver '{solver.name}' cannot be created: {error}") from error
 
 
-def weights_needed(spec: ChainSpec, catalog: Catalog) -> list[str]:
+def required_weights(spec: ChainSpec, catalog: Catalog) -> list[str]:
     """Names or paths of all weights that a chain requires, without duplicates."""
-    return list(dict.fromkeys(name for part in walk(spec) for name in weights_of(part, catalog)))
+    return list(dict.fromkeys(name for part in all_parts(spec) for name in weight_names_of(part, catalog)))
 
 
-def walk(spec: ChainSpec) -> list[Part]:
+def all_parts(spec: ChainSpec) -> list[Part]:
     """All parts of a chain except its stages: used priors, inverters, solvers, enhancers, upsamplers."""
     parts = [
         prior_of(spec, getattr(item.options, key))
-        for item, _ in staged(spec.items)
-        for key in prior_names(type(item.options))
+        for item, _ in iter_stages(spec.items)
+        for key in prior_fields(type(item.options))
     ]
 
     def visit_part(part: Part) -> None:
@@ -143,12 +143,12 @@ def walk(spec: ChainSpec) -> list[Part]:
         visit_options(part.options)
 
     def visit_options(options: Options) -> None:
-        for key, mark in nested(type(options)):
+        for key, mark in part_fields(type(options)):
             inner = getattr(options, key)
             for child in inner if mark.kind == "chain" and inner else [inner]:
                 if isinstance(child, Part):
                     visit_part(child)
-        for key, _ in inner_models(type(options)):
+        for key, _ in nested_option_models(type(options)):
             visit_options(getattr(options, key))
 
     for item in spec.items:
@@ -156,6 +156,6 @@ def walk(spec: ChainSpec) -> list[Part]:
     return parts
 
 
-def described(item: Part) -> str:
+def describe_stage(item: Part) -> str:
     """Short description of a stage: `options.describe()`, or its name and options."""
     return item.options.describe() if isinstance(item.options, HasDescription) else item.short()

@@ -13,7 +13,7 @@ from odekit.core.abilities import HasWeightNames, HasWeights
 from odekit.core.options import Part
 from odekit.errors import OdekitError
 from odekit.plugins.catalog import Catalog, Entry
-from odekit.plugins.weights.lookup import find, how_to_get, is_path, is_present
+from odekit.plugins.weights.lookup import find_weights, how_to_get, is_path, is_present
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class UsedPart:
     """Licences that forbid commercial use, separated by semicolons; empty if none does."""
 
 
-def weights_of(part: Part, catalog: Catalog) -> list[str]:
+def weight_names_of(part: Part, catalog: Catalog) -> list[str]:
     """Weights of a part: `options.weight_names()`, else `options.weights`, else the weights with the part's name."""
     options: object = part.options
     if isinstance(options, HasWeightNames):
@@ -41,7 +41,7 @@ def weights_of(part: Part, catalog: Catalog) -> list[str]:
     return [part.name] if part.name in catalog.stores else []
 
 
-def needed(name: str, catalog: Catalog) -> dict[str, Any]:
+def describe_weights(name: str, catalog: Catalog) -> dict[str, Any]:
     """Licence, size and presence of weights, without reading them. Raises WeightsError for an unregistered name."""
     if is_path(name):
         return {
@@ -50,7 +50,7 @@ def needed(name: str, catalog: Catalog) -> dict[str, Any]:
             "commercial_use": True,
             "here": Path(name).expanduser().exists(),
         }
-    store = find(name, catalog)
+    store = find_weights(name, catalog)
     facts = {"name": name, "licence": store.licence, "commercial_use": store.commercial_use, "sha256": store.sha256}
     return facts | {
         "size": store.size,
@@ -59,12 +59,12 @@ def needed(name: str, catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def used_part(part: Part, catalog: Catalog) -> UsedPart:
+def usage_of_part(part: Part, catalog: Catalog) -> UsedPart:
     """A part with its licence and weights."""
-    return terms(catalog.get(part.kind, part.name), weights_of(part, catalog), catalog)
+    return usage_of(catalog.get(part.kind, part.name), weight_names_of(part, catalog), catalog)
 
 
-def terms(entry: Entry, weights: Sequence[str], catalog: Catalog) -> UsedPart:
+def usage_of(entry: Entry, weights: Sequence[str], catalog: Catalog) -> UsedPart:
     """Licence and commercial use of a part together with the weights it requires."""
     non_commercial = [] if entry.commercial_use else [entry.licence]
     for name in weights:
@@ -77,10 +77,10 @@ def terms(entry: Entry, weights: Sequence[str], catalog: Catalog) -> UsedPart:
     )  # fmt: skip
 
 
-def default_terms(entry: Entry, catalog: Catalog) -> UsedPart:
-    """`terms` of a part with default options; no weights if it has a required option, such as a file."""
+def usage_with_defaults(entry: Entry, catalog: Catalog) -> UsedPart:
+    """`usage_of` of a part with default options; no weights if it has a required option, such as a file."""
     try:
-        names = weights_of(Part(entry.kind, entry.name, entry.options()), catalog)
+        names = weight_names_of(Part(entry.kind, entry.name, entry.options()), catalog)
     except (ValidationError, OdekitError):
         names = []
-    return terms(entry, names, catalog)
+    return usage_of(entry, names, catalog)

@@ -12,15 +12,15 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
-from odekit.chains.document import Document, Path
-from odekit.core.options import Options, Part, inner_models, nested, prior_names
+from odekit.chains.document import DataPath, Document
+from odekit.core.options import Options, Part, nested_option_models, part_fields, prior_fields
 from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
 from odekit.plugins.catalog import Catalog
 
-SCHEMA = 1
+CHAIN_SCHEMA = 1
 """Version of the chain format."""
-TOP = ("odekit", "name", "summary", "seed", "priors", "chain")
+TOP_LEVEL_KEYS = ("odekit", "name", "summary", "seed", "priors", "chain")
 DEFAULT_PRIORS: dict[str, Any] = {"face": "face64"}
 
 
@@ -37,7 +37,7 @@ class ChainSpec:
     def tree(self) -> dict[str, Any]:
         """The chain as plain data, including all defaults; it resolves to an equal chain."""
         return {
-            "odekit": SCHEMA,
+            "odekit": CHAIN_SCHEMA,
             "name": self.name,
             "seed": self.seed,
             "priors": {name: part.tree() for name, part in self.priors.items()},
@@ -57,7 +57,7 @@ class Resolver:
         self.catalog = catalog
         self.document = document
 
-    def error(self, path: Path, message: str) -> ConfigError:
+    def error(self, path: DataPath, message: str) -> ConfigError:
         """A ConfigError whose message starts with the location of `path` in the document."""
         where = self.document.where(path)
         return ConfigError(f"{where}: {message}" if where else message)
@@ -68,13 +68,15 @@ class Resolver:
         if not isinstance(data, dict):
             raise self.error((), "a chain is a mapping with the keys 'odekit: 1' and 'chain:'")
         for key in data:
-            if key not in TOP:
-                raise self.error((key,), f"unknown key{nearest(key, TOP)}")
+            if key not in TOP_LEVEL_KEYS:
+                raise self.error((key,), f"unknown key{nearest(key, TOP_LEVEL_KEYS)}")
         version = data.get("odekit")
         if version is None:
             raise self.error((), "the key 'odekit: 1' (the schema version) is missing")
-        if version != SCHEMA or isinstance(version, bool):
-            raise self.error(("odekit",), f"schema {version!r} is not supported; this version of odekit reads {SCHEMA}")
+        if version != CHAIN_SCHEMA or isinstance(version, bool):
+            raise self.error(
+                ("odekit",), f"schema {version!r} is not supported; this version of odekit reads {CHAIN_SCHEMA}"
+            )
         seed = data.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise self.error(("seed",), f"the seed must be a whole number of at least 0, not {seed!r}")
@@ -90,7 +92,7 @@ class Resolver:
         self._check_prior_names(spec)
         return spec
 
-    def items(self, raw: Any, path: Path) -> tuple[Part, ...]:
+    def items(self, raw: Any, path: DataPath) -> tuple[Part, ...]:
         """Resolve a list of stages; each item has one key, the name of the stage."""
         if not isinstance(raw, (list, tuple)) or not raw:
             raise self.error(path, "the chain must be a list with at least one stage, such as '- restore'")
@@ -101,10 +103,10 @@ class Resolver:
                 raise self.error((*path, i), message)
         return parts
 
-    def stage(self, raw: Any, path: Path) -> Part:
+    def stage(self, raw: Any, path: DataPath) -> Part:
         """Resolve one stage: `name`, `{name: options}` or an option model."""
         if isinstance(raw, Options):
-            values = explicit(raw)
+            values = explicit_options(raw)
             raw = {raw.part: values if raw.inline is None else values.get(raw.inline, values)}
         if isinstance(raw, str):
             raw = {raw: None}
@@ -119,12 +121,12 @@ class Resolver:
             return Part("stage", name, self._validate(entry.options, values, f"stage '{name}'", stage_path))
         return self._make_part("stage", name, value if value is not None else {}, stage_path)
 
-    def part(self, kind: str, raw: Any, path: Path, default: str | None = None) -> Part:
+    def part(self, kind: str, raw: Any, path: DataPath, default: str | None = None) -> Part:
         """Resolve one part: `name`, `{use: name, ...options}`, an option model or a Part."""
         if isinstance(raw, Part):
             return raw
         if isinstance(raw, Options):
-            raw = {"use": raw.part} | explicit(raw)
+            raw = {"use": raw.part} | explicit_options(raw)
         if isinstance(raw, str):
             raw = {"use": raw}
         if not isinstance(raw, dict):
@@ -137,7 +139,7 @@ class Resolver:
             name, options = "diffusers", {"path": name} | options
         return self._make_part(kind, name, options, path)
 
-    def _make_part(self, kind: str, name: str, raw: Any, path: Path) -> Part:
+    def _make_part(self, kind: str, name: str, raw: Any, path: DataPath) -> Part:
         entry = self._entry(kind, name, path)
         label = f"{kind} '{name}'"
         if not isinstance(raw, dict):
@@ -145,14 +147,14 @@ class Resolver:
         values = self._resolve_values(entry.options, raw, path)
         return Part(kind, name, self._validate(entry.options, values, label, path))
 
-    def _resolve_values(self, model: type[Options], raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    def _resolve_values(self, model: type[Options], raw: dict[str, Any], path: DataPath) -> dict[str, Any]:
         """The values of an option model with all parts and sub-chains resolved, including those of inner models."""
         values = dict(raw)
-        for key, inner in inner_models(model):
-            inner_raw = explicit(raw[key]) if isinstance(raw.get(key), Options) else raw.get(key, {})
+        for key, inner in nested_option_models(model):
+            inner_raw = explicit_options(raw[key]) if isinstance(raw.get(key), Options) else raw.get(key, {})
             if isinstance(inner_raw, dict):
                 values[key] = self._resolve_values(inner, inner_raw, (*path, key))
-        for key, mark in nested(model):
+        for key, mark in part_fields(model):
             default = model.model_fields[key].default
             value = values.get(key, default)
             if value is None or value is PydanticUndefined:
@@ -164,33 +166,33 @@ class Resolver:
                 values[key] = self.part(mark.kind, value, (*path, key), default_name)
         return values
 
-    def _entry(self, kind: str, name: Any, path: Path) -> Any:
+    def _entry(self, kind: str, name: Any, path: DataPath) -> Any:
         try:
             return self.catalog.get(kind, str(name))
         except ConfigError as error:
             raise self.error(path, str(error)) from error
 
-    def _validate(self, model: type[Options], values: dict[str, Any], label: str, path: Path) -> Options:
+    def _validate(self, model: type[Options], values: dict[str, Any], label: str, path: DataPath) -> Options:
         try:
             return model.model_validate(values)
         except ValidationError as error:
             errors = error.errors(include_url=False)
             first = errors[0]
-            option_path, option_value = trim(first["loc"], values)
+            option_path, option_value = data_location(first["loc"], values)
             # pydantic reports one error per type of a union, all at the same location.
-            reasons = list(dict.fromkeys(e["msg"] for e in errors if trim(e["loc"], values)[0] == option_path))
+            reasons = list(dict.fromkeys(e["msg"] for e in errors if data_location(e["loc"], values)[0] == option_path))
             if first["type"] == "extra_forbidden":
                 *outer, last = map(str, first["loc"])
-                message = f"unknown option of {label}{nearest(last, inner_model(model, outer).model_fields)}"
+                message = f"unknown option of {label}{nearest(last, model_at(model, outer).model_fields)}"
             else:
                 choices = [reasons[0], *(reason.removeprefix("Input should be ") for reason in reasons[1:])]
-                message = f"{', or '.join(choices)} (given: {shown(option_value)})".removeprefix("Value error, ")
+                message = f"{', or '.join(choices)} (given: {format_value(option_value)})".removeprefix("Value error, ")
             raise self.error((*path, *option_path), message) from error
 
     def _check_prior_names(self, spec: ChainSpec) -> None:
         """Check that every prior named by a stage exists, and that no stage has to choose between several."""
-        for item, path in staged(spec.items, ("chain",)):
-            for key in prior_names(type(item.options)):
+        for item, path in iter_stages(spec.items, ("chain",)):
+            for key in prior_fields(type(item.options)):
                 name = getattr(item.options, key)
                 if name is not None and name not in spec.priors:
                     raise self.error((*path, key), f"no prior is named '{name}'{nearest(name, spec.priors)}")
@@ -198,38 +200,40 @@ class Resolver:
                     raise self.error(path, f"name one of the chain's priors: {', '.join(sorted(spec.priors))}")
 
 
-def staged(items: Sequence[Part], path: Path = ()) -> Iterator[tuple[Part, Path]]:
+def iter_stages(items: Sequence[Part], path: DataPath = ()) -> Iterator[tuple[Part, DataPath]]:
     """Iterate over all stages with their paths; stages of sub-chains follow the stage that contains them."""
     for i, item in enumerate(items):
         stage_path = (*path, i, item.name)
         yield item, stage_path
-        for key, mark in nested(type(item.options)):
+        for key, mark in part_fields(type(item.options)):
             if mark.kind == "chain":
-                yield from staged(getattr(item.options, key) or (), (*stage_path, key))
+                yield from iter_stages(getattr(item.options, key) or (), (*stage_path, key))
 
 
-def inner_model(model: type[Options], keys: Sequence[str]) -> type[Options]:
+def model_at(model: type[Options], keys: Sequence[str]) -> type[Options]:
     """The option model at a path of keys inside `model`, or the innermost one on the way."""
     for key in keys:
         info = model.model_fields.get(key)
-        inner = [kind for kind in (info.annotation, *get_args(info.annotation)) if is_model(kind)] if info else []
+        inner = (
+            [kind for kind in (info.annotation, *get_args(info.annotation)) if is_options_class(kind)] if info else []
+        )
         model = inner[0] if inner else model
     return model
 
 
-def is_model(kind: Any) -> bool:
+def is_options_class(kind: Any) -> bool:
     """Whether a type is a class of options."""
     return isinstance(kind, type) and issubclass(kind, Options)
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as text for an error message; stages are shown by name."""
     if isinstance(value, tuple) and any(isinstance(item, Part) for item in value):
         return ", ".join(item.name if isinstance(item, Part) else repr(item) for item in value)
     return repr(value)
 
 
-def trim(loc: Sequence[Any], values: Any) -> tuple[Path, Any]:
+def data_location(loc: Sequence[Any], values: Any) -> tuple[DataPath, Any]:
     """The part of a pydantic location that exists in `values`, and the value there; unions add names of their own."""
     path: list[Any] = []
     for key in loc:
@@ -242,6 +246,6 @@ def trim(loc: Sequence[Any], values: Any) -> tuple[Path, Any]:
     return tuple(path or loc[:1]), values
 
 
-def explicit(options: Options) -> dict[str, Any]:
+def explicit_options(options: Options) -> dict[str, Any]:
     """The options that were set explicitly, without defaults."""
     return {key: getattr(options, key) for key in options.model_fields_set}

@@ -8,12 +8,12 @@ from typing import Any
 
 from odekit.chains.context import RunContext
 from odekit.chains.execution import Execution
-from odekit.chains.plan import weights_needed
+from odekit.chains.plan import required_weights
 from odekit.chains.resolve import ChainSpec, prior_of
-from odekit.chains.tools import Toolbox
+from odekit.chains.tools import PartTools
 from odekit.core.abilities import Decides, HasWeightsDigest, PacksRows
-from odekit.core.counter import Counter
-from odekit.core.device import out_of_memory, state_device
+from odekit.core.counter import CallCounter
+from odekit.core.device import is_out_of_memory, state_device
 from odekit.core.image import Image
 from odekit.core.interfaces import Prior, Stage
 from odekit.core.options import Part
@@ -21,9 +21,9 @@ from odekit.core.result import Result
 from odekit.errors import ConfigError, DeviceError, PluginError, WeightsError
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import Catalog
-from odekit.plugins.weights.lookup import require
+from odekit.plugins.weights.lookup import require_weights
 
-WINDOW = 8
+WINDOW_BATCHES = 8
 """Batches held at once if the pictures of a batch may need different numbers of network calls."""
 
 
@@ -51,7 +51,7 @@ class Session:
         keep_stages: bool = False,
         on_calls: Callable[[int], None] | None = None,
     ) -> None:
-        require(weights_needed(spec, catalog), catalog)
+        require_weights(required_weights(spec, catalog), catalog)
         self.spec = spec
         self.catalog = catalog
         self.seed = seed
@@ -59,7 +59,7 @@ class Session:
         self.slots = execution.batch_size
         """Current batch size of network calls; smaller than that of `execution` after an out-of-memory error."""
         self.keep_stages = keep_stages
-        self.counter = Counter(on_calls)
+        self.counter = CallCounter(on_calls)
         self.views: list[BatchedPrior] = []
         """The priors passed to stages; `slots` sets the batch size of their calls."""
         self.networks: dict[str, Prior] = {}
@@ -98,7 +98,7 @@ class Session:
     @property
     def window(self) -> int:
         """Number of pictures to pass at once: several batches if a stage packs rows, else one batch."""
-        return WINDOW * self.slots if self._packed_rows else self.slots
+        return WINDOW_BATCHES * self.slots if self._packed_rows else self.slots
 
     @property
     def fill(self) -> float | None:
@@ -160,7 +160,7 @@ class Session:
         except (ConfigError, DeviceError, PluginError, WeightsError):
             raise
         except Exception as error:
-            if out_of_memory(error):
+            if is_out_of_memory(error):
                 raise
             if len(live) > 1:  # retry one by one to isolate the failure; padded batches give the same bytes
                 for result in live:
@@ -182,7 +182,7 @@ class Session:
         self.catalog.stage_done(stage=name, before=before, after=after, context=context)
 
 
-class ChainTools(Toolbox):
+class ChainTools(PartTools):
     """Tools for the parts of an open chain. See `odekit.core.interfaces.Tools`."""
 
     def __init__(self, session: Session, aligned: bool = False) -> None:

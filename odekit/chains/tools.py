@@ -7,16 +7,16 @@ from typing import Any
 
 from odekit.core.interfaces import Prior, SubChain
 from odekit.core.options import Part
-from odekit.core.precision import stored
+from odekit.core.precision import storage_type
 from odekit.errors import ConfigError
 from odekit.plugins.catalog import Catalog
-from odekit.plugins.weights.lookup import digest_of, path_of, require
+from odekit.plugins.weights.lookup import digest_of_weights, require_weights, verified_path
 
-WITHOUT_TOOLS = ("solver", "enhancer", "corruption")
+KINDS_WITHOUT_TOOLS = ("solver", "enhancer", "corruption")
 """Kinds of parts that need no tools: created by `factory(options)`. All others: `factory(options, tools)`."""
 
 
-class Toolbox:
+class PartTools:
     """Tools for parts outside a chain: weights, device, precision. See `odekit.core.interfaces.Tools`.
 
     Args:
@@ -39,27 +39,27 @@ class Toolbox:
     ) -> None:
         self.catalog = catalog
         self.device = device
-        self.precision = stored(precision)
+        self.precision = storage_type(precision)
         self.fixed_prior = prior
         self.used: dict[str, str] = {} if used is None else used
         """SHA-256 of the weights requested so far, by name or path."""
 
     def weights(self, name: str) -> Any:
         """Verified local path of named weights. Raises WeightsError if they are missing or damaged."""
-        path = path_of(name, self.catalog)
-        self.used[name] = digest_of(name, self.catalog)
+        path = verified_path(name, self.catalog)
+        self.used[name] = digest_of_weights(name, self.catalog)
         return path
 
     def require(self, names: Sequence[str]) -> None:
         """Check that all these weights are present. Raises WeightsError that names all missing ones."""
-        require(names, self.catalog)
+        require_weights(names, self.catalog)
 
     def make(self, part: Part, prior: Prior | None = None) -> Any:
         """Create a part; its `tools.prior()` returns `prior` if given."""
         factory = self.catalog.get(part.kind, part.name).load()
-        if part.kind in WITHOUT_TOOLS:
+        if part.kind in KINDS_WITHOUT_TOOLS:
             return factory(part.options)
-        tools = self if prior is None else Toolbox(self.catalog, self.device, self.precision, prior, self.used)
+        tools = self if prior is None else PartTools(self.catalog, self.device, self.precision, prior, self.used)
         return factory(part.options, tools)
 
     def prior(self, name: str | None = None) -> Prior:

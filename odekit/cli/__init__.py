@@ -61,13 +61,13 @@ def version(value: bool) -> None:
 
 
 @app.callback()
-def top(
+def main_callback(
     show: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Print the version and exit."),
 ) -> None:
     """Blind face restoration with ODEdit and plugins. A chain is a YAML file, or the name of a shipped chain."""
 
 
-def one_line(default: Callable[..., None]) -> Callable[..., None]:
+def one_line_warnings(default: Callable[..., None]) -> Callable[..., None]:
     """A replacement for `warnings.showwarning`: one line for odekit's warnings, `default` for all others."""
     from odekit.errors import OdekitWarning
 
@@ -82,11 +82,11 @@ def one_line(default: Callable[..., None]) -> Callable[..., None]:
 
 def main() -> None:
     """Entry point. Errors of odekit are printed as one line on stderr, with exit code 2; after Ctrl-C it is 130."""
-    from odekit.cli.startup import quickly
+    from odekit.cli.startup import pause_gc
     from odekit.errors import OdekitError
 
-    with warnings.catch_warnings(), quickly(sys.argv[1:2] == ["run"]):
-        warnings.showwarning = one_line(warnings.showwarning)
+    with warnings.catch_warnings(), pause_gc(sys.argv[1:2] == ["run"]):
+        warnings.showwarning = one_line_warnings(warnings.showwarning)
         try:
             app(standalone_mode=True)
         except OdekitError as error:

@@ -42,7 +42,7 @@ def meter(
 
     Example: odekit calibrate meter --data faces64.npz --limit 48 -o strength.json
     """
-    from odekit.cli.show import print_json, say
+    from odekit.cli.show import print_json, print_line
     from odekit.core.files import write_json
     from odekit.training.calibration.meter import calibrate
 
@@ -52,7 +52,7 @@ def meter(
         print_json(calibration.tree())
         return
     faces = (calibration.about or {}).get("faces", "")
-    say(f"{out}: {len(calibration.strengths)} strengths, threshold {calibration.caution:.1f} dB; {faces}")
+    print_line(f"{out}: {len(calibration.strengths)} strengths, threshold {calibration.caution:.1f} dB; {faces}")
 
 
 @app.command()
@@ -61,13 +61,13 @@ def colour(out: Out, data: Data = None, limit: Limit = 128, seed: Seed = 0) -> N
 
     Example: odekit calibrate colour --data faces64.npz --limit 400 -o balance.npz
     """
-    from odekit.cli.show import say
+    from odekit.cli.show import print_line
     from odekit.evaluation.experiments.faces import train_faces
     from odekit.training.calibration.colour import calibrate, choose_faces, save
 
     faces = choose_faces(train_faces(data, 64), limit)
     save(calibrate(faces, seed), out)
-    say(f"{out}: calibrated on {len(faces)} train faces")
+    print_line(f"{out}: calibrated on {len(faces)} train faces")
 
 
 @app.command()
@@ -80,13 +80,13 @@ def spectrum(
 
     Example: odekit calibrate spectrum --data faces64.npz -o spectrum.json
     """
-    from odekit.cli.show import say
+    from odekit.cli.show import print_line
     from odekit.evaluation.experiments.faces import train_faces
     from odekit.training.calibration.spectrum import calibrate, save
 
     faces = train_faces(data, side, least=2)
     save(calibrate(faces), out)
-    say(f"{out}: the spectrum of {len(faces)} train faces")
+    print_line(f"{out}: the spectrum of {len(faces)} train faces")
 
 
 def print_progress(text: str) -> None:

@@ -41,13 +41,13 @@ def check(
     """
     from odekit.chains.chain import Chain
     from odekit.cli import conformance as kit
-    from odekit.cli.show import print_json, say
+    from odekit.cli.show import print_json, print_line
     from odekit.errors import ConfigError
 
     if (chain is None) == (conformance is None):
         raise ConfigError("name either a chain to check, or a part with --conformance KIND:NAME")
     if conformance is not None:
-        kit.conformance(conformance, settings or [], as_json)
+        kit.print_conformance(conformance, settings or [], as_json)
         return
     assert chain is not None
     loaded = Chain.load(chain, settings or [])
@@ -55,10 +55,12 @@ def check(
     if as_json:
         print_json({"ok": True, "calls_per_image": plan.calls, "weights": plan.weights, "chain": loaded.tree()})
         return
-    say(f"{chain}: ok, {calls_of(plan)}")
+    print_line(f"{chain}: ok, {format_calls(plan)}")
     for weights in plan.weights:
         if not weights["here"]:
-            say(f"weights '{weights['name']}' are not on this machine; {weights.get('missing') or 'check the path'}")
+            print_line(
+                f"weights '{weights['name']}' are not on this machine; {weights.get('missing') or 'check the path'}"
+            )
 
 
 def explain(
@@ -86,25 +88,25 @@ def explain(
     from dataclasses import asdict
 
     from odekit.chains.chain import Chain
-    from odekit.cli.show import print_json, print_table, say
+    from odekit.cli.show import print_json, print_line, print_table
 
     loaded = Chain.load(chain, settings or [])
     plan = loaded.plan()
     if picture is not None:
-        decision(loaded, picture, as_json)
+        print_decision(loaded, picture, as_json)
         return
-    estimate = None if images is None else job(loaded, images, batch_size)
+    estimate = None if images is None else forecast_job(loaded, images, batch_size)
     if as_json:
         forecast_entry = {} if estimate is None else {"forecast": estimate.tree()}
         print_json(asdict(plan) | {"calls_per_image": plan.calls, "chain": loaded.tree()} | forecast_entry)
         return
-    print_table(f"{loaded.spec.name or chain}  {loaded.spec.summary}", STAGE_COLUMNS, stage_cells(plan))
-    print_table("", PART_COLUMNS, [part_cells(part) for part in plan.parts])
-    if weight_rows := [weight_cells(weights) for weights in plan.weights]:
+    print_table(f"{loaded.spec.name or chain}  {loaded.spec.summary}", STAGE_COLUMNS, stage_rows(plan))
+    print_table("", PART_COLUMNS, [part_row(part) for part in plan.parts])
+    if weight_rows := [weights_row(weights) for weights in plan.weights]:
         print_table("", WEIGHT_COLUMNS, weight_rows)
-    say(f"\n{calls_of(plan)}")
+    print_line(f"\n{format_calls(plan)}")
     for line in [] if estimate is None else estimate.lines():
-        say(line)
+        print_line(line)
 
 
 STAGE_COLUMNS = ("#", "stage", "description", "calls")
@@ -112,29 +114,35 @@ PART_COLUMNS = ("part", "name", "from", "licence", "commercial use", "weights")
 WEIGHT_COLUMNS = ("weights", "licence", "commercial use", "present", "how to get them")
 
 
-def yes(value: bool) -> str:
+def yes_or_no(value: bool) -> str:
     """A truth value as text for a table."""
     return "yes" if value else "no"
 
 
-def stage_cells(plan: Plan) -> list[tuple[str, str, str, str]]:
+def stage_rows(plan: Plan) -> list[tuple[str, str, str, str]]:
     """Table rows of the stages."""
     units = {"face": " per face"}
     calls = ("depends" if s.calls is None else f"{s.calls}{units.get(s.per, '')}" for s in plan.stages)
     return [(s.place, s.name, s.what, count) for s, count in zip(plan.stages, calls, strict=True)]
 
 
-def part_cells(part: UsedPart) -> tuple[str, str, str, str, str, str]:
+def part_row(part: UsedPart) -> tuple[str, str, str, str, str, str]:
     """Table row of a part."""
-    return part.kind, part.name, part.dist, part.licence, yes(part.commercial_use), part.weights or ""
+    return part.kind, part.name, part.dist, part.licence, yes_or_no(part.commercial_use), part.weights or ""
 
 
-def weight_cells(file: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+def weights_row(file: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     """Table row of a weights file."""
-    return file["name"], file["licence"], yes(file["commercial_use"]), yes(file["here"]), file.get("missing", "")
+    return (
+        file["name"],
+        file["licence"],
+        yes_or_no(file["commercial_use"]),
+        yes_or_no(file["here"]),
+        file.get("missing", ""),
+    )
 
 
-def job(chain: Chain, images: int, batch_size: str | None) -> Forecast:
+def forecast_job(chain: Chain, images: int, batch_size: str | None) -> Forecast:
     """Estimate time and memory of a job. Loads the chain's networks and times them."""
     from odekit.chains.forecast import forecast
     from odekit.chains.tuning.batch_size import parse_batch_size
@@ -142,19 +150,19 @@ def job(chain: Chain, images: int, batch_size: str | None) -> Forecast:
     return forecast(chain, images, parse_batch_size(batch_size))
 
 
-def calls_of(plan: Plan) -> str:
+def format_calls(plan: Plan) -> str:
     """The network calls of a chain, as text."""
     if plan.calls_per_face != 0:
         return f"{plan.calls_per_face or 'an unknown number of'} network calls per detected face"
     return f"{'an unknown number of' if plan.calls is None else plan.calls} network calls per image"
 
 
-def decision(chain: Chain, picture: Path, as_json: bool) -> None:
+def print_decision(chain: Chain, picture: Path, as_json: bool) -> None:
     """Print the decision of an automatic enhancer for a picture, and its reasons.
 
     Loads the prior and inverts the picture.
     """
-    from odekit.cli.show import print_json, print_table, say
+    from odekit.cli.show import print_json, print_line, print_table
     from odekit.images.io import read
 
     result = chain.open(batch_size=1).decide(read(picture))
@@ -163,8 +171,8 @@ def decision(chain: Chain, picture: Path, as_json: bool) -> None:
         return
     levels = ", ".join(f"{level:g}" for level in result["levels"]) or "none"
     rate, temperature = result["rate"], result["temperature"]
-    say(f"{picture}: strength '{result['strength']}', about {result['calls']} network calls")
-    say(f"levels {levels}; {result['iterations']} updates each, a = {rate:g} sigma^2, T {temperature:g}")
+    print_line(f"{picture}: strength '{result['strength']}', about {result['calls']} network calls")
+    print_line(f"levels {levels}; {result['iterations']} updates each, a = {rate:g} sigma^2, T {temperature:g}")
     gains = sorted(result["expected_gain"].items(), key=lambda item: -item[1])
     print_table("", ("strength", "expected gain"), [(name, f"{gain:+.2f} dB") for name, gain in gains])
     reasons = list(result["reasons"].items())[:6]

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 import typer
 
 
-def conformance(text: str, settings: Iterable[str], as_json: bool) -> None:
+def print_conformance(text: str, settings: Iterable[str], as_json: bool) -> None:
     """Run the checks of `odekit.testing` on a part, and print the measured values.
 
     Raises:
         typer.Exit: with code 3 if the part breaks a rule, after one line that names the rule.
         OdekitError: there is no such part, or its weights are missing.
     """
-    from odekit.cli.show import print_json, print_table, say
+    from odekit.cli.show import print_json, print_line, print_table
     from odekit.errors import OdekitError
     from odekit.parts.installed import catalog
     from odekit.testing.registered import check_part, find_part
@@ -36,13 +36,13 @@ def conformance(text: str, settings: Iterable[str], as_json: bool) -> None:
         finite = {name: figure if math.isfinite(figure) else None for name, figure in figures.items()}
         print_json({"ok": not failure, "part": part.tree(), "figures": finite, "failure": failure or None})
     elif not failure:
-        say(f"{label}: every check passed")
-        print_table("", ("figure", "value"), [(name, shown(figure)) for name, figure in figures.items()])
+        print_line(f"{label}: every check passed")
+        print_table("", ("figure", "value"), [(name, format_figure(figure)) for name, figure in figures.items()])
     if failure:
         sys.stderr.write(f"odekit: {label}: {failure}\n")
         raise typer.Exit(3)
 
 
-def shown(figure: float) -> str:
+def format_figure(figure: float) -> str:
     """A measured value as text; infinity means exact."""
     return "exact" if math.isinf(figure) else f"{figure:.4g}"

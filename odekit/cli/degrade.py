@@ -52,13 +52,13 @@ def degrade(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """See HELP."""
-    from odekit.cli.show import print_json, say
+    from odekit.cli.show import print_json, print_line
     from odekit.errors import ConfigError
     from odekit.evaluation.degrade.files import Settings, degrade_files
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
-    chosen = Settings(kind, severity, seed, table, options_text(settings or []), format)
+    chosen = Settings(kind, severity, seed, table, settings_yaml(settings or []), format)
     summary = degrade_files(
         inputs, out, chosen, processes=processes, resume=resume, overwrite=overwrite, limit=limit
     )  # fmt: skip
@@ -66,7 +66,7 @@ def degrade(
         print_json(summary.tree())
     else:
         skipped = f", {summary.skipped} already done" if summary.skipped else ""
-        say(f"{summary.written} written, {len(summary.failed)} failed{skipped}, {summary.seconds:.1f} s: {out}")
+        print_line(f"{summary.written} written, {len(summary.failed)} failed{skipped}, {summary.seconds:.1f} s: {out}")
     for failure in summary.failed:
         sys.stderr.write(f"odekit: {failure['error']}\n")
     raise typer.Exit(3 if summary.failed else 0)
@@ -75,7 +75,7 @@ def degrade(
 degrade.__doc__ = HELP
 
 
-def options_text(settings: list[str]) -> str:
+def settings_yaml(settings: list[str]) -> str:
     """`name=value` settings as one YAML mapping. Raises ConfigError for a setting without '='."""
     from odekit.errors import ConfigError
 

@@ -86,7 +86,7 @@ def print_and_exit(results: Results, as_json: bool) -> NoReturn:
 
 def print_tables(results: Results) -> None:
     """Print the tables of results."""
-    from odekit.cli.show import print_table, say
+    from odekit.cli.show import print_line, print_table
     from odekit.evaluation import tables
 
     print_table("", tables.headings(results), tables.table(results))
@@ -97,7 +97,7 @@ def print_tables(results: Results) -> None:
     if results.differences:
         print_table("\nPaired differences", *tables.differences(results))
     for note in results.notes:
-        say(note)
-    say(f"{results.seconds:.1f} s")
+        print_line(note)
+    print_line(f"{results.seconds:.1f} s")
     for quote in results.quotes:
         print_table(f"\n{quote.source}: on other data, for orientation", *tables.printed(quote.rows))

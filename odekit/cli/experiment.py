@@ -192,7 +192,7 @@ def parse_prior(text: str) -> Any:
     """The value of `--prior` as a chain writes it: a name, a mapping, or that of a folder."""
     from odekit.chains import document
 
-    return {"use": "diffusers", "path": text} if Path(text).is_dir() else document.parse(text, "--prior").data
+    return {"use": "diffusers", "path": text} if Path(text).is_dir() else document.parse_yaml(text, "--prior").data
 
 
 def parse_numbers(kind: Callable[[str], Number], option: str, what: str, text: str) -> list[Number]:
@@ -211,7 +211,7 @@ def parse_settings(
     quiet: bool, options: str = "",
 ) -> tuple[Any, RunSettings]:  # fmt: skip
     """The faces with their damage, and how methods are run."""
-    from odekit.cli.run import Bar
+    from odekit.cli.run import ProgressBar
     from odekit.errors import ConfigError
     from odekit.evaluation.experiments.methods import RunSettings
     from odekit.evaluation.experiments.setting import Setting, parse_kinds
@@ -224,7 +224,13 @@ def parse_settings(
     )  # fmt: skip
     command = shlex.join(["odekit", *sys.argv[1:]])
     settings = RunSettings(
-        device, precision, batch_size, overwrite, command=command, report=print_line, progress_bar=lambda: Bar(quiet)
+        device,
+        precision,
+        batch_size,
+        overwrite,
+        command=command,
+        report=print_line,
+        progress_bar=lambda: ProgressBar(quiet),
     )
     return setting, settings
 
@@ -232,14 +238,14 @@ def parse_settings(
 @contextlib.contextmanager
 def exit_when_interrupted() -> Iterator[None]:
     """End a run that was stopped with the exit code of `odekit run`."""
-    from odekit.cli.run import EXIT_CODES, STOPPED
+    from odekit.cli.run import EXIT_CODES, STOPPED_EXIT_CODE
     from odekit.evaluation.experiments.methods import Interrupted
 
     try:
         yield
     except Interrupted as stop:
         sys.stderr.write(f"odekit: {stop}\n")
-        raise typer.Exit(EXIT_CODES.get(stop.stopped, STOPPED)) from None
+        raise typer.Exit(EXIT_CODES.get(stop.stopped, STOPPED_EXIT_CODE)) from None
 
 
 def print_line(text: str) -> None:

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from odekit.chains.chain import Chain
     from odekit.chains.session import Session
-    from odekit.parts.faces.find import Finder, Found
+    from odekit.parts.faces.find import FaceFinder, PhotoFaces
 
 
 def faces(
@@ -30,16 +30,16 @@ def faces(
     Example: odekit faces family.jpg -o faces/
     """
     from odekit.chains.chain import Chain
-    from odekit.cli.show import print_json, print_table, say
+    from odekit.cli.show import print_json, print_line, print_table
     from odekit.errors import InputError
-    from odekit.images.io import SUFFIXES, read, write
-    from odekit.parts.faces.draw import drawn
-    from odekit.runs.inputs import collect
+    from odekit.images.io import IMAGE_SUFFIXES, read, write
+    from odekit.parts.faces.draw import draw_faces
+    from odekit.runs.inputs import collect_jobs
 
     loaded = Chain.load(chain, settings or [])
-    finder, earlier_stages = finder_of(loaded), before(loaded)
+    finder, earlier_stages = make_finder(loaded), session_before_faces(loaded)
     results = []
-    for job in collect(photos, out, SUFFIXES):
+    for job in collect_jobs(photos, out, IMAGE_SUFFIXES):
         if job.error is not None:
             raise InputError(str(job.error))
         photo = read(job.source)
@@ -49,33 +49,33 @@ def faces(
         results.append({"photo": str(job.source), "faces": found.tree({})})
         if as_json:
             continue
-        path = write(drawn(photo, found.faces, found.out), out / job.target, format="png", keep_metadata=False)
-        rows = [(str(number), *cells) for number, cells in enumerate(rows_of(found), 1)]
+        path = write(draw_faces(photo, found.faces, found.out), out / job.target, format="png", keep_metadata=False)
+        rows = [(str(number), *cells) for number, cells in enumerate(face_rows(found), 1)]
         print_table(f"{job.source}: {len(found.chosen())} of {len(found.faces)} faces", ("#", "box", "score", ""), rows)
-        say(f"drawn in {path}")
+        print_line(f"drawn in {path}")
     if as_json:
         print_json(results)
 
 
-def finder_of(chain: Chain) -> Finder:
+def make_finder(chain: Chain) -> FaceFinder:
     """Face detection and selection of the chain's `faces` stage.
 
     Raises:
         ConfigError: the chain has no such stage.
     """
-    from odekit.chains.resolve import staged
-    from odekit.chains.tools import Toolbox
+    from odekit.chains.resolve import iter_stages
+    from odekit.chains.tools import PartTools
     from odekit.errors import ConfigError
-    from odekit.parts.faces.find import Finder
+    from odekit.parts.faces.find import FaceFinder
     from odekit.parts.faces.options import Faces
 
-    for item, _ in staged(chain.spec.items):
+    for item, _ in iter_stages(chain.spec.items):
         if isinstance(item.options, Faces):
-            return Finder(item.options, Toolbox(chain.parts, "cpu", "float32"))
+            return FaceFinder(item.options, PartTools(chain.parts, "cpu", "float32"))
     raise ConfigError(f"the chain '{chain.spec.name}' has no stage 'faces'; use a chain that has one, such as photo")
 
 
-def before(chain: Chain) -> Session | None:
+def session_before_faces(chain: Chain) -> Session | None:
     """A session with the stages before the `faces` stage; None if there are none."""
     from odekit.chains.execution import Execution
     from odekit.chains.session import Session
@@ -86,7 +86,7 @@ def before(chain: Chain) -> Session | None:
     return Session(replace(chain.spec, items=items), chain.parts, 0, execution) if items else None
 
 
-def rows_of(found: Found) -> list[tuple[str, str, str]]:
+def face_rows(found: PhotoFaces) -> list[tuple[str, str, str]]:
     """Box, score and reason for exclusion (if any) of every face."""
     return [
         (", ".join(f"{v:.0f}" for v in face.box), f"{face.score:.2f}", found.out.get(number, ""))

@@ -16,8 +16,8 @@ def new_plugin(
 
     Example: odekit new-plugin odekit-my-solver
     """
-    from odekit.cli.show import say
+    from odekit.cli.show import print_line
     from odekit.plugins.scaffold.write import write_plugin
 
     project = write_plugin(name, folder)
-    say(f"{project}: pip install --no-deps -e {project} && pytest {project}")
+    print_line(f"{project}: pip install --no-deps -e {project} && pytest {project}")

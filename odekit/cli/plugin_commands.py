@@ -83,13 +83,13 @@ def load_command(dist: str, point: EntryPoint) -> Any:
     from odekit.errors import PluginError
 
     try:
-        return command_of(point.name, point.load())
+        return to_command(point.name, point.load())
     except (Exception, SystemExit) as error:  # the import of a plugin may raise anything
         reason = f"{type(error).__name__}: {error}"
         raise PluginError(f"the command '{point.name}' of {dist} cannot be loaded: {reason}") from error
 
 
-def command_of(name: str, target: Any) -> Any:
+def to_command(name: str, target: Any) -> Any:
     """Convert a Typer app or a function to a command. A Typer app with one command and no callback is that command.
 
     Raises:

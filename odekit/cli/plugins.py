@@ -17,8 +17,8 @@ def plugins(
 
     Example: odekit plugins --kind solver
     """
-    from odekit.chains.requirements import default_terms
-    from odekit.cli.show import print_json, print_table, say
+    from odekit.chains.requirements import usage_with_defaults
+    from odekit.cli.show import print_json, print_line, print_table
     from odekit.core.spelling import nearest
     from odekit.errors import ConfigError
     from odekit.parts.installed import catalog
@@ -28,7 +28,7 @@ def plugins(
         raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}")
     parts = catalog()
     entries = [entry for entry in parts.all() if kind in (None, entry.kind)]
-    terms = [default_terms(entry, parts) for entry in entries]
+    terms = [usage_with_defaults(entry, parts) for entry in entries]
     clashes = {key for key, candidates in parts.entries.items() if len(candidates) > 1}
     if as_json:
         rows = [
@@ -61,6 +61,6 @@ def plugins(
         for e, t in zip(entries, terms, strict=True)
     ]
     print_table("", ("kind", "name", "from", "licence", "commercial use", "weights", "description"), table)
-    say(f"\nchains: {', '.join(sorted(parts.chains))}")
+    print_line(f"\nchains: {', '.join(sorted(parts.chains))}")
     for dist, reason in parts.broken.items():
-        say(f"plugin {dist} failed: {reason}")
+        print_line(f"plugin {dist} failed: {reason}")

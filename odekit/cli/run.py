@@ -14,7 +14,7 @@ from odekit.cli import startup
 
 if TYPE_CHECKING:
     from odekit.chains.chain import Chain
-    from odekit.runs.summary import RunOptions, Summary
+    from odekit.runs.summary import RunOptions, RunSummary
 
 HELP = """Restore pictures with a chain.
 
@@ -38,9 +38,9 @@ odekit run my-chain.yaml "scans/*.tif" -o out/ --resume
 batch; the second stops at once."""
 
 EXIT_CODES = {"interrupted": 130, "terminated": 143}
-STOPPED = 4
+STOPPED_EXIT_CODE = 4
 """Exit code of a run that stopped early for another reason."""
-SHOWN = 20
+MAX_FAILURES_PRINTED = 20
 """Maximum number of failures printed; a corrupt disk may cause thousands."""
 
 
@@ -87,7 +87,7 @@ def run(
     from odekit.chains.chain import Chain
     from odekit.chains.tuning.batch_size import parse_batch_size
     from odekit.errors import ConfigError
-    from odekit.runs.stop import seconds_of
+    from odekit.runs.stop import parse_duration
     from odekit.runs.summary import RunOptions
 
     if resume and overwrite:
@@ -97,19 +97,19 @@ def run(
         refuse_non_commercial(loaded)
     options = RunOptions(
         out, seed, device, precision, parse_batch_size(batch_size), resume, overwrite, keep_stages, limit, shard,
-        max_megapixels, workers, None if time_limit is None else seconds_of(time_limit),
+        max_megapixels, workers, None if time_limit is None else parse_duration(time_limit),
     )  # fmt: skip
     if dry_run:
-        show_jobs(loaded, options, inputs, as_json)
+        print_jobs(loaded, options, inputs, as_json)
         return
-    summary = execute(loaded, options, inputs, quiet=as_json)
+    summary = run_with_progress(loaded, options, inputs, quiet=as_json)
     if page and (summary.restored or summary.skipped):
         from odekit.runs.report.page import write
         from odekit.runs.report.run_page import run_page
 
         write(run_page(out), out / "report.html")
-    report(summary, as_json)
-    code = EXIT_CODES.get(summary.stopped, STOPPED) if summary.stopped else 3 if summary.failed else 0
+    print_summary(summary, as_json)
+    code = EXIT_CODES.get(summary.stopped, STOPPED_EXIT_CODE) if summary.stopped else 3 if summary.failed else 0
     raise typer.Exit(code)
 
 
@@ -126,12 +126,12 @@ def refuse_non_commercial(chain: Chain) -> None:
         raise ConfigError(f"--commercial-only refuses {names}; choose another part")
 
 
-def show_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: bool) -> None:
+def print_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: bool) -> None:
     """Print the jobs of a run, one line per file; nothing is written."""
-    from odekit.cli.show import print_json, say
+    from odekit.cli.show import print_json, print_line
     from odekit.runs.runner import Runner
 
-    runner = Runner(chain, options, Bar(quiet=True))
+    runner = Runner(chain, options, ProgressBar(quiet=True))
     jobs, calls = runner.pending(inputs), chain.plan().calls
     done = len(runner.summary.skipped)
     if as_json:
@@ -139,27 +139,27 @@ def show_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: boo
         print_json({"jobs": rows, "done": done, "calls_per_image": calls})
         return
     for job in jobs:
-        say(f"{job.source} -> {options.out / job.target}" + (f"  ({job.error})" if job.error else ""))
+        print_line(f"{job.source} -> {options.out / job.target}" + (f"  ({job.error})" if job.error else ""))
     done_text = f", {done} more already done" if done else ""
-    say(f"{len(jobs)} picture(s), {calls if calls is not None else '?'} network calls each{done_text}")
+    print_line(f"{len(jobs)} picture(s), {calls if calls is not None else '?'} network calls each{done_text}")
 
 
-def execute(chain: Chain, options: RunOptions, inputs: list[str], quiet: bool = False) -> Summary:
+def run_with_progress(chain: Chain, options: RunOptions, inputs: list[str], quiet: bool = False) -> RunSummary:
     """Run with a progress bar."""
     from odekit.runs.runner import Runner
 
-    with Bar(quiet) as bar:
+    with ProgressBar(quiet) as bar:
         return Runner(chain, options, bar).run(inputs)
 
 
-class Bar:
+class ProgressBar:
     """A progress bar for images and network calls; not shown if `quiet` or if stderr is not a terminal."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet or not sys.stderr.isatty()
         self.progress: Any = None
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         if not self.quiet:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -187,13 +187,13 @@ class Bar:
 
     def calls(self, count: int) -> None:
         """Count network calls; the first one ends the start-up, and with it the pause of garbage collection."""
-        startup.resume()
+        startup.resume_gc()
         if self.progress is not None:
             self.progress.advance(self.call_task, count)
 
     def images(self, count: int) -> None:
         """Count finished images."""
-        startup.resume()
+        startup.resume_gc()
         if self.progress is not None:
             self.done += count
             rate = self.done / max(1e-9, time.monotonic() - self.started)
@@ -208,7 +208,7 @@ class Bar:
             sys.stderr.write(f"odekit: {text}\n")
 
 
-def report(summary: Summary, as_json: bool) -> None:
+def print_summary(summary: RunSummary, as_json: bool) -> None:
     """Print the summary as a table or as JSON, and one line per failure on stderr."""
     from odekit.cli.show import print_json, print_table
 
@@ -228,10 +228,12 @@ def report(summary: Summary, as_json: bool) -> None:
             ("output folder", str(summary.out)),
         ]
         print_table("", ("", ""), rows)
-    for failure in summary.failed[:SHOWN]:
+    for failure in summary.failed[:MAX_FAILURES_PRINTED]:
         sys.stderr.write(f"odekit: {failure['error']}\n")
-    if len(summary.failed) > SHOWN:
-        sys.stderr.write(f"odekit: and {len(summary.failed) - SHOWN} more, listed in {summary.out}/failures.json\n")
+    if len(summary.failed) > MAX_FAILURES_PRINTED:
+        sys.stderr.write(
+            f"odekit: and {len(summary.failed) - MAX_FAILURES_PRINTED} more, listed in {summary.out}/failures.json\n"
+        )
     if summary.stopped:
         sys.stderr.write(
             f"odekit: {summary.stopped}; finished results are in {summary.out}, {summary.left} left; "

@@ -10,7 +10,7 @@ from typing import Any
 
 def print_json(data: Any) -> None:
     """Print JSON on stdout."""
-    say(json.dumps(data, indent=1, ensure_ascii=False))
+    print_line(json.dumps(data, indent=1, ensure_ascii=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -28,6 +28,6 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     console.print(table)
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print a line on stdout; undecodable bytes of file names are escaped with backslashes."""
     sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")

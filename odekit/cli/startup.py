@@ -10,8 +10,8 @@ _paused = False
 
 
 @contextlib.contextmanager
-def quickly(active: bool = True) -> Iterator[None]:
-    """Pause garbage collection until `resume` is called or the block ends; only if `active` and it was enabled."""
+def pause_gc(active: bool = True) -> Iterator[None]:
+    """Pause garbage collection until `resume_gc` is called or the block ends; only if `active` and it was enabled."""
     global _paused
     if active and gc.isenabled():
         gc.disable()
@@ -19,10 +19,10 @@ def quickly(active: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        resume()
+        resume_gc()
 
 
-def resume() -> None:
+def resume_gc() -> None:
     """End the pause. Objects created during start-up are excluded from later collections (`gc.freeze`)."""
     global _paused
     if _paused:

@@ -17,9 +17,9 @@ def status(
     Example: odekit status out/
     """
     from odekit.cli.show import print_json, print_table
-    from odekit.runs.status import runs
+    from odekit.runs.status import find_runs
 
-    latest_runs = runs(out)
+    latest_runs = find_runs(out)
     if as_json:
         print_json([run.tree() for run in latest_runs])
         return

@@ -10,11 +10,11 @@ import typer
 
 if TYPE_CHECKING:
     from odekit.training.data.faces import Faces
-    from odekit.training.options.base import Run
-    from odekit.training.step import Outcome
+    from odekit.training.options.base import RunOptions
+    from odekit.training.step import StepResult
     from odekit.training.task import Task
 
-    Kind = TypeVar("Kind", bound=Run)
+    Kind = TypeVar("Kind", bound=RunOptions)
 
 app = typer.Typer(
     help="Train a face prior, a face upsampler, a face aligner or a scratch-inpainting network.",
@@ -106,10 +106,10 @@ def mender(
 
     Example: odekit train mender faces256.tar -o runs/mend --config configs/train/mender.yaml
     """
-    from odekit.training.options.scratches import MenderOptions
-    from odekit.training.tasks.scratches import MenderTask
+    from odekit.training.options.scratches import ScratchOptions
+    from odekit.training.tasks.scratches import ScratchTask
 
-    _run(MenderOptions, MenderTask, data, output, config, resume, {"steps": steps, "init": init}, device)
+    _run(ScratchOptions, ScratchTask, data, output, config, resume, {"steps": steps, "init": init}, device)
 
 
 def _run(
@@ -119,13 +119,13 @@ def _run(
     """Load options and faces, and train the task that `make_task` creates from them."""
     from odekit.training import config as configuration
     from odekit.training.data import faces
-    from odekit.training.distributed import muster
+    from odekit.training.distributed import join_process_group
     from odekit.training.loop import train
 
-    options = configuration.options(kind, config, overrides)
+    options = configuration.load_options(kind, config, overrides)
     dataset = faces.load(data, options.side, options.skip_bad)
-    task, team = make_task(dataset, options), muster(device)
-    with Bar() as bar:
+    task, team = make_task(dataset, options), join_process_group(device)
+    with TrainingBar() as bar:
         for note in dataset.notes if team.rank == 0 else ():
             bar.say(note)
         summary = train(task, output, resume=resume, team=team, watch=bar)
@@ -141,7 +141,7 @@ def _run(
             )
 
 
-class Bar:
+class TrainingBar:
     """Progress bar of a training run; it appears when the run begins, so only the first process shows one."""
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Bar:
         self.progress = Progress(*columns, transient=True)
         self.mean: float | None = None
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> TrainingBar:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -162,7 +162,7 @@ class Bar:
         self.progress.start()
         self.bar = self.progress.add_task("training", completed=step, total=steps)
 
-    def stepped(self, step: int, outcome: Outcome) -> None:
+    def stepped(self, step: int, outcome: StepResult) -> None:
         """Update the bar; the displayed loss is a running mean."""
         self.mean = outcome.loss if self.mean is None else 0.98 * self.mean + 0.02 * outcome.loss
         self.progress.update(self.bar, completed=step, description=f"loss {self.mean:.4f}")

@@ -27,7 +27,7 @@ def list_weights(as_json: AsJson = False) -> None:
     from odekit.cli.show import print_json, print_table
     from odekit.parts.installed import catalog
     from odekit.plugins.weights.lookup import is_present
-    from odekit.plugins.weights.store import size_text, stored
+    from odekit.plugins.weights.store import size_text, stored_path
 
     stores = [weights for _, weights in sorted(catalog().stores.items())]
     if as_json:
@@ -35,7 +35,7 @@ def list_weights(as_json: AsJson = False) -> None:
         print_json(
             [
                 {key: getattr(w, key) for key in keys}
-                | {"from": w.dist, "urls": list(w.urls), "here": is_present(w), "path": str(stored(w))}
+                | {"from": w.dist, "urls": list(w.urls), "here": is_present(w), "path": str(stored_path(w))}
                 for w in stores
             ]
         )
@@ -61,11 +61,11 @@ def path(name: Annotated[str, typer.Argument(help="Name of the weights.")]) -> N
 
     Example: odekit weights path face64
     """
-    from odekit.cli.show import say
+    from odekit.cli.show import print_line
     from odekit.parts.installed import catalog
-    from odekit.plugins.weights.lookup import path_of
+    from odekit.plugins.weights.lookup import verified_path
 
-    say(str(path_of(name, catalog())))
+    print_line(str(verified_path(name, catalog())))
 
 
 @app.command("convert")
@@ -83,9 +83,9 @@ def convert_weights(
 
     Example: odekit weights convert celeba64.ckpt -o celeba64 --image-size 64
     """
-    from odekit.cli.show import say
+    from odekit.cli.show import print_line
     from odekit.errors import ConfigError
-    from odekit.parts.priors.convert import convert
+    from odekit.parts.priors.convert import convert_checkpoint
     from odekit.parts.priors.convert.options import ConvertOptions
 
     if kind not in (None, "adm", "ddim"):
@@ -99,4 +99,8 @@ def convert_weights(
         qkv_order="new" if qkv_order == "new" else "legacy",
         half=half,
     )
-    say(str(convert(checkpoint, out, "adm" if kind == "adm" else "ddim" if kind == "ddim" else None, options)))
+    print_line(
+        str(
+            convert_checkpoint(checkpoint, out, "adm" if kind == "adm" else "ddim" if kind == "ddim" else None, options)
+        )
+    )

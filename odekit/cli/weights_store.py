@@ -32,23 +32,25 @@ def pull(
 
     Example: odekit weights pull face64
     """
-    from odekit.cli.show import say
+    from odekit.cli.show import print_line
     from odekit.errors import ConfigError
     from odekit.parts.installed import catalog
-    from odekit.plugins.weights.fetch import Pull
-    from odekit.plugins.weights.lookup import find, verify
+    from odekit.plugins.weights.fetch import WeightsDownloader
+    from odekit.plugins.weights.lookup import find_weights, verify_weights
 
     if urls and len(names) > 1:
         raise ConfigError("--from works with one name only, because a URL is one file")
-    requested = [find(name, catalog()) for name in names]
+    requested = [find_weights(name, catalog()) for name in names]
     for weights in requested:
-        bar = Transfer(weights.file)
+        bar = DownloadBar(weights.file)
         try:
-            path = Pull(verify, Accept(accept_licence), offline, urls or [], again, bar.tell, bar.say).run(weights)
+            path = WeightsDownloader(
+                verify_weights, LicencePrompt(accept_licence), offline, urls or [], again, bar.tell, bar.say
+            ).run(weights)
         finally:
             bar.close()
-        sys.stderr.write(f"{weights.name}: present and verified{other(weights)}\n")
-        say(str(path))
+        sys.stderr.write(f"{weights.name}: present and verified{other_file_note(weights)}\n")
+        print_line(str(path))
 
 
 def add(
@@ -63,20 +65,20 @@ def add(
 
     Example: odekit weights add codeformer downloads/codeformer.pth
     """
-    from odekit.cli.show import say
+    from odekit.cli.show import print_line
     from odekit.parts.installed import catalog
-    from odekit.plugins.weights.fetch import add as add_file
-    from odekit.plugins.weights.lookup import find
-    from odekit.plugins.weights.store import stored
+    from odekit.plugins.weights.fetch import add_weights as add_file
+    from odekit.plugins.weights.lookup import find_weights
+    from odekit.plugins.weights.store import stored_path
 
-    weights = find(name, catalog())
+    weights = find_weights(name, catalog())
     receipt = add_file(weights, file, link, allow_other)
     show_licence(weights)
     if receipt.other:
         sys.stderr.write(f"{name}: added, although it is not the published file\n")
     elif weights.sha256 is None:
         sys.stderr.write(f"{name}: no SHA-256 is published; stored {receipt.sha256} for later checks\n")
-    say(str(stored(weights)))
+    print_line(str(stored_path(weights)))
 
 
 def verify(
@@ -87,43 +89,45 @@ def verify(
 
     Example: odekit weights verify face64
     """
-    from odekit.cli.show import print_json, say
+    from odekit.cli.show import print_json, print_line
     from odekit.parts.installed import catalog
-    from odekit.plugins.weights.lookup import find, is_present
+    from odekit.plugins.weights.lookup import find_weights, is_present
 
     parts = catalog()
-    stores = [find(name, parts) for name in names] if names else [w for w in parts.stores.values() if is_present(w)]
-    rows = [checked(weights) for weights in sorted(stores, key=lambda w: w.name)]
+    stores = (
+        [find_weights(name, parts) for name in names] if names else [w for w in parts.stores.values() if is_present(w)]
+    )
+    rows = [verify_row(weights) for weights in sorted(stores, key=lambda w: w.name)]
     if as_json:
         print_json(rows)
     else:
         for row in rows:
-            say(f"{row['name']:28} {'ok' if row['ok'] else 'WRONG':6} {row['note']}".rstrip())
+            print_line(f"{row['name']:28} {'ok' if row['ok'] else 'WRONG':6} {row['note']}".rstrip())
     raise typer.Exit(0 if all(row["ok"] for row in rows) else 3)
 
 
-def checked(weights: Weights) -> dict[str, Any]:
+def verify_row(weights: Weights) -> dict[str, Any]:
     """Result of the check of one file, as a row."""
     from odekit.errors import WeightsError
     from odekit.parts.installed import catalog
-    from odekit.plugins.weights.lookup import path_of
-    from odekit.plugins.weights.lookup import verify as verify_file
+    from odekit.plugins.weights.lookup import verified_path
+    from odekit.plugins.weights.lookup import verify_weights as verify_file
 
     try:
-        path = path_of(weights.name, catalog())
+        path = verified_path(weights.name, catalog())
         sha256 = verify_file(weights).sha256 if weights.path is None else weights.sha256
     except WeightsError as error:
         return {"name": weights.name, "ok": False, "note": str(error)}
     unpublished = "" if weights.sha256 else "unchanged since it was added; no SHA-256 is published"
-    note = other(weights).strip(" ,") or unpublished
+    note = other_file_note(weights).strip(" ,") or unpublished
     return {"name": weights.name, "ok": True, "path": str(path), "sha256": sha256, "note": note}
 
 
-def other(weights: Weights) -> str:
+def other_file_note(weights: Weights) -> str:
     """A remark if the stored file is not the published one; else empty."""
-    from odekit.plugins.weights.store import folder, read_receipt
+    from odekit.plugins.weights.store import read_receipt, weights_folder
 
-    receipt = None if weights.path is not None else read_receipt(folder(weights))
+    receipt = None if weights.path is not None else read_receipt(weights_folder(weights))
     return ", not the published file" if receipt is not None and receipt.other else ""
 
 
@@ -140,7 +144,7 @@ def show_licence(weights: Weights) -> None:
     sys.stderr.write("\n".join(lines) + "\n")
 
 
-class Accept:
+class LicencePrompt:
     """Shows a licence; if it forbids commercial use, asks on the terminal whether the user accepts it.
 
     Args:
@@ -158,7 +162,7 @@ class Accept:
         return sys.stdin.isatty() and typer.confirm("Accept this licence?", err=True)
 
 
-class Transfer:
+class DownloadBar:
     """A progress bar of downloaded bytes; if stderr is not a terminal, only messages."""
 
     def __init__(self, file: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Counter:
+class CallCounter:
     """The number of network calls of a run. The callback `tell` receives 1 at each call."""
 
     def __init__(self, tell: Callable[[int], None] | None = None) -> None:

@@ -46,14 +46,14 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory",
 """Parts of the messages of RuntimeErrors that mean out of memory."""
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means out of memory: a MemoryError, or a RuntimeError of torch with such a message."""
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _OUT_OF_MEMORY)
 
 
-def release_unused() -> None:
+def release_gpu_memory() -> None:
     """Release the unused GPU memory that torch has cached."""
     import gc
 
@@ -64,7 +64,7 @@ def release_unused() -> None:
         torch.cuda.empty_cache()
 
 
-def free_share(device: str) -> float:
+def free_gpu_fraction(device: str) -> float:
     """The free fraction of a GPU's memory; memory that torch has cached counts as used."""
     import torch
 
@@ -72,7 +72,7 @@ def free_share(device: str) -> float:
     return free / total
 
 
-def available_bytes() -> float:
+def available_memory_bytes() -> float:
     """Available main memory in bytes; infinite if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
@@ -81,7 +81,7 @@ def available_bytes() -> float:
         return float("inf")
 
 
-def peak_bytes() -> float:
+def peak_memory_bytes() -> float:
     """Peak memory of this process in bytes; 0 if unknown."""
     try:
         import resource
@@ -90,25 +90,25 @@ def peak_bytes() -> float:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
-def peak_memory() -> float:
+def peak_memory_gb() -> float:
     """Peak memory of this process in GB; 0 if unknown."""
-    return peak_bytes() / 1e9
+    return peak_memory_bytes() / 1e9
 
 
-def machine_text(device: str) -> str:
+def describe_machine(device: str) -> str:
     """Hardware, number of threads and torch version, as text."""
     import torch
 
-    hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor_text()
+    hardware = torch.cuda.get_device_name(device) if device.startswith("cuda") else describe_processor()
     return f"{hardware}, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
 
 
-def load_text() -> str:
+def describe_load() -> str:
     """The load average of the last minute, as text."""
     return f"load average {os.getloadavg()[0]:.0f}" if hasattr(os, "getloadavg") else "load unknown"
 
 
-def processor_text() -> str:
+def describe_processor() -> str:
     """The processor's name and the number of cores, as text."""
     return f"{processor_name()} ({os.cpu_count()} cores)"
 

@@ -17,7 +17,7 @@ from odekit.errors import WeightsError
 
 ASSETS = Path(__file__).parents[1] / "assets"
 """Weights that ship with the package."""
-ESCAPED = "backslashreplace"
+ENCODING_ERRORS = "backslashreplace"
 """Error handler for file names that are not valid Unicode: JSON escapes lone surrogates, and reading restores them."""
 _SESSION, _NUMBERS = uuid.uuid4().hex[:12], itertools.count()
 """Parts of temporary file names that are unique across processes, threads and machines."""
@@ -97,7 +97,7 @@ def exclusive(path: Path, timeout: float = -1, on_wait: Callable[[], None] | Non
 def write_json(path: Path, data: Any) -> None:
     """Write JSON with `write_atomic`, so that a reader never sees half a file."""
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(f"{text}\n".encode(errors=ESCAPED), path)
+    write_atomic(f"{text}\n".encode(errors=ENCODING_ERRORS), path)
 
 
 def read_json(path: Path | str) -> Any:

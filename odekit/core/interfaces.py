@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.counter import Counter
+from odekit.core.counter import CallCounter
 from odekit.core.grid import Levels
 from odekit.core.image import Image
 from odekit.core.noise import Noise, Rng
@@ -314,7 +314,7 @@ class StageContext(Protocol):
     """Batch size: the number of rows of every network call; smaller batches are padded."""
     state_device: str
     """Device of float64 states: the run's device, or the CPU if that device has no float64."""
-    counter: Counter
+    counter: CallCounter
     """Network calls of the run so far."""
 
     @property

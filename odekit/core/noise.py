@@ -44,7 +44,7 @@ class Rng(Protocol):
         ...
 
 
-def stream(seed: int, origin: str, place: str, face: int = 0, sample: int = 0) -> np.random.Generator:
+def noise_generator(seed: int, origin: str, place: str, face: int = 0, sample: int = 0) -> np.random.Generator:
     """The generator of one image at one position of a chain."""
     key = hashlib.sha256(f"odekit-noise-1|{seed}|{origin}|{place}|{face}|{sample}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
@@ -61,7 +61,7 @@ class ImageNoise:
         return self.generator.standard_normal(tuple(shape), dtype=np.float32)
 
 
-class Replay:
+class ReplayNoise:
     """Stored draws in call order, for tests that reproduce the run of another program."""
 
     def __init__(self, draws: Iterable[NDArray[np.float32]]) -> None:
@@ -83,12 +83,12 @@ class ZeroNoise:
         return np.zeros(tuple(shape), dtype=np.float32)
 
 
-def to_tensor_like(numbers: NDArray[Any], like: Tensor) -> Tensor:
+def array_to_tensor_like(numbers: NDArray[Any], like: Tensor) -> Tensor:
     """A CPU array as a tensor of the type and on the device of `like`, without synchronising with a GPU."""
-    return to_device_of(numbers, like).to(like.dtype)
+    return array_to_device_of(numbers, like).to(like.dtype)
 
 
-def to_device_of(numbers: NDArray[Any], like: Tensor) -> Tensor:
+def array_to_device_of(numbers: NDArray[Any], like: Tensor) -> Tensor:
     """A CPU array as a tensor of the array's type, on the device of `like`."""
     import torch
 
@@ -112,7 +112,7 @@ class BatchNoise:
         """
         if len(self.rows) != x.shape[0]:
             raise ValueError(f"{x.shape[0]} rows requested from {len(self.rows)} noise streams")
-        return to_tensor_like(np.stack([row.normal(x.shape[1:]) for row in self.rows]), x)
+        return array_to_tensor_like(np.stack([row.normal(x.shape[1:]) for row in self.rows]), x)
 
     def pick(self, rows: Sequence[int]) -> BatchNoise:
         """The streams of these rows, in this order; each continues at its current position."""
@@ -127,7 +127,7 @@ class SharedNoise:
 
     def normal_like(self, x: Tensor) -> Tensor:
         """Standard normal noise of x's shape from the shared stream."""
-        return to_tensor_like(self.source.normal(x.shape), x)
+        return array_to_tensor_like(self.source.normal(x.shape), x)
 
     def pick(self, rows: Sequence[int]) -> SharedNoise:
         """The same shared stream, which draws for any number of rows."""
@@ -186,7 +186,7 @@ class PrefetchedNoise(BatchNoise):
         return PrefetchedNoise([self.rows[row] for row in rows])
 
 
-def batch_noise(rows: Sequence[Noise], device: str) -> BatchNoise:
+def make_batch_noise(rows: Sequence[Noise], device: str) -> BatchNoise:
     """The noise of a batch, prefetched if the device is a GPU. On a CPU the network uses all threads."""
     return PrefetchedNoise(rows) if device.startswith("cuda") else BatchNoise(rows)
 

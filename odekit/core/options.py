@@ -25,7 +25,7 @@ class Options(BaseModel):
 
 
 @dataclass(frozen=True)
-class Uses:
+class RefersTo:
     """Marks an option that refers to another part, of this kind."""
 
     kind: str
@@ -74,51 +74,51 @@ class Part:
 
 def option_tree(options: Options) -> dict[str, Any]:
     """Options as plain data, nested parts included."""
-    return {key: plain(getattr(options, key)) for key in type(options).model_fields}
+    return {key: to_plain(getattr(options, key)) for key in type(options).model_fields}
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Convert parts, option models and sequences to plain data for JSON and YAML."""
     if isinstance(value, HasTree):
         return value.tree()
     if isinstance(value, Options):
         return option_tree(value)
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     return value
 
 
-def prior_names(model: type[Options]) -> Iterator[str]:
+def prior_fields(model: type[Options]) -> Iterator[str]:
     """Names of the options that name a prior of the chain."""
     for key, info in model.model_fields.items():
         if any(isinstance(mark, NamesPrior) for mark in info.metadata):
             yield key
 
 
-def nested(model: type[Options]) -> Iterator[tuple[str, Uses]]:
+def part_fields(model: type[Options]) -> Iterator[tuple[str, RefersTo]]:
     """Options that refer to other parts: name and mark."""
     for key, info in model.model_fields.items():
         for mark in info.metadata:
-            if isinstance(mark, Uses):
+            if isinstance(mark, RefersTo):
                 yield key, mark
 
 
-def inner_models(model: type[Options]) -> Iterator[tuple[str, type[Options]]]:
+def nested_option_models(model: type[Options]) -> Iterator[tuple[str, type[Options]]]:
     """Options that are option models themselves and refer to other parts: name and model."""
     for key, info in model.model_fields.items():
         kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, Options) and next(nested(kind), None):
+        if isinstance(kind, type) and issubclass(kind, Options) and next(part_fields(kind), None):
             yield key, kind
 
 
-PriorRef = Annotated[Any, Uses("prior")]
-SolverRef = Annotated[Any, Uses("solver")]
-InverterRef = Annotated[Any, Uses("inverter")]
-EnhancerRef = Annotated[Any, Uses("enhancer")]
-UpsamplerRef = Annotated[Any, Uses("upsampler")]
+PriorRef = Annotated[Any, RefersTo("prior")]
+SolverRef = Annotated[Any, RefersTo("solver")]
+InverterRef = Annotated[Any, RefersTo("inverter")]
+EnhancerRef = Annotated[Any, RefersTo("enhancer")]
+UpsamplerRef = Annotated[Any, RefersTo("upsampler")]
 PriorName = Annotated[str | None, NamesPrior()]
-DetectorRef = Annotated[Any, Uses("detector")]
-MaskRef = Annotated[Any, Uses("mask")]
-ChainRef = Annotated[Any, Uses("chain")]
+DetectorRef = Annotated[Any, RefersTo("detector")]
+MaskRef = Annotated[Any, RefersTo("mask")]
+ChainRef = Annotated[Any, RefersTo("chain")]

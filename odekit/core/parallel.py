@@ -8,11 +8,11 @@ from typing import TypeVar
 
 Chunk = TypeVar("Chunk")
 Outcome = TypeVar("Outcome")
-AHEAD = 4
+CHUNKS_IN_FLIGHT = 4
 """Chunks in flight per process: enough that no process waits, few enough that memory does not grow with the list."""
 
 
-def in_order(work: Callable[[Chunk], Outcome], chunks: Iterable[Chunk], processes: int) -> Iterator[Outcome]:
+def map_in_order(work: Callable[[Chunk], Outcome], chunks: Iterable[Chunk], processes: int) -> Iterator[Outcome]:
     """Yield `work(chunk)` for each chunk, in order.
 
     Args:
@@ -31,7 +31,7 @@ def in_order(work: Callable[[Chunk], Outcome], chunks: Iterable[Chunk], processe
         try:
             for chunk in chunks:
                 running.append(pool.submit(work, chunk))
-                if len(running) >= AHEAD * processes:
+                if len(running) >= CHUNKS_IN_FLIGHT * processes:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()

@@ -39,12 +39,12 @@ def precision(precision: str, device: object) -> Iterator[None]:
         precision: the precision of the run; only `tf32` makes a difference.
         device: a torch device name or a `torch.device`.
     """
-    if not switched(device):
+    if not has_tf32_switches(device):
         yield
         return
     mode = "tf32" if precision == "tf32" else "ieee"
     with _switch_lock:
-        restore = _restore_nothing if _active_modes[-1:] == [mode] else set_switches(mode)
+        restore = _restore_nothing if _active_modes[-1:] == [mode] else set_tf32_switches(mode)
         _active_modes.append(mode)
         try:
             yield
@@ -53,12 +53,12 @@ def precision(precision: str, device: object) -> Iterator[None]:
             restore()
 
 
-def switched(device: object) -> bool:
+def has_tf32_switches(device: object) -> bool:
     """Whether a device has the TF32 switches."""
     return str(device).partition(":")[0] == "cuda"
 
 
-def set_switches(mode: str, torch: Any = None) -> Callable[[], None]:
+def set_tf32_switches(mode: str, torch: Any = None) -> Callable[[], None]:
     """Set torch's switches to `ieee` or `tf32`, and return a function that restores them."""
     if torch is None:
         import torch
@@ -140,7 +140,7 @@ def resolve_precision(precision: str, device: str) -> str:
     return "float32" if precision == "auto" else precision
 
 
-def stored(precision: str) -> str:
+def storage_type(precision: str) -> str:
     """The torch type of weights and activations in a precision. With `tf32` they are float32."""
     return "float32" if precision == "tf32" else precision
 
@@ -154,7 +154,7 @@ def has_tf32(device: str) -> bool:
     return torch.cuda.get_device_capability(device)[0] >= AMPERE
 
 
-def candidates(device: str) -> tuple[str, ...]:
+def supported_16bit_types(device: str) -> tuple[str, ...]:
     """16-bit types that the hardware supports. Whether they are faster has to be measured."""
     import torch
 
@@ -167,7 +167,7 @@ def candidates(device: str) -> tuple[str, ...]:
     return ("bfloat16",) if any(check() for check in checks) or platform.machine() in ("arm64", "aarch64") else ()
 
 
-def faster(precision: str, device: str, rounds: int = 4) -> bool:
+def is_faster(precision: str, device: str, rounds: int = 4) -> bool:
     """Whether convolutions and matrix products take less time than in float32, by a short measurement."""
     float32_seconds = conv_and_matmul_seconds("float32", device, rounds)
     return conv_and_matmul_seconds(precision, device, rounds, give_up=4 * float32_seconds) < float32_seconds

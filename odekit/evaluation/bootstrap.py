@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.parts.metrics.swd import swd
+from odekit.parts.metrics.swd import sliced_wasserstein
 
 Pictures = NDArray[np.uint8]
 """Images (N, S, S, 3)."""
@@ -76,7 +76,7 @@ def worse_swd(ours: Pictures, theirs: Pictures, clean: Pictures) -> float:
     for _ in range(SWD_RESAMPLES):
         sample = rng.integers(0, len(clean), len(clean))
         our_swd, their_swd = (
-            swd(pictures[sample], clean[sample], patches=SWD_PATCHES, directions=SWD_DIRECTIONS).mean
+            sliced_wasserstein(pictures[sample], clean[sample], patches=SWD_PATCHES, directions=SWD_DIRECTIONS).mean
             for pictures in (ours, theirs)
         )
         ratios.append(our_swd / their_swd)

@@ -56,10 +56,10 @@ def open_panel(parts: Mapping[str, Part], device: str = "auto") -> Panel:
     """The metrics, ready to use. Metrics that need no device are made without loading torch."""
     if set(parts) <= WITHOUT_NETWORK:
         return panels.make(parts, None)
-    from odekit.chains.tools import Toolbox
+    from odekit.chains.tools import PartTools
     from odekit.core.device import resolve_device
 
-    return panels.make(parts, Toolbox(catalog(), resolve_device(device), "float32"))
+    return panels.make(parts, PartTools(catalog(), resolve_device(device), "float32"))
 
 
 WITHOUT_NETWORK = frozenset({"psnr", "ssim", "ciede2000", "sharpness", "swd", "fd-pca"})

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Image
-from odekit.core.parallel import in_order
+from odekit.core.parallel import map_in_order
 from odekit.errors import OdekitError
 from odekit.evaluation.pairing import Case
 from odekit.evaluation.panel import Panel, measured, rebuild, several
 from odekit.images import io
-from odekit.images.resize import area_resized, resized
+from odekit.images.resize import area_resize_image, resized
 
 CHUNK = 16
 """Cases handed to a process at once, and images in one call of a network."""
@@ -59,7 +59,7 @@ def stream(
         count = sum(len(case.pictures) for case in cases)
         processes = min(os.cpu_count() or 1, 8) if count >= PARALLEL_FROM else 1
     work = partial(_chunk, recipe=panel.recipe(), fit=fit, keep=keep)
-    for chunk in in_order(work, chunks, processes):
+    for chunk in map_in_order(work, chunks, processes):
         for name in panel.heavy:
             _heavy(name, panel, chunk)
         yield chunk
@@ -108,7 +108,7 @@ def same(image: Image, reference: Image, fit: bool) -> Image:
             f"{reference.width}x{reference.height}; bring them to one size, or say --fit"
         )
     shrinks = here[0] >= there[0] and here[1] >= there[1]
-    return area_resized(image, *there) if shrinks else resized(image, *there, "lanczos")
+    return area_resize_image(image, *there) if shrinks else resized(image, *there, "lanczos")
 
 
 def _heavy(name: str, panel: Panel, chunk: list[Measured]) -> None:

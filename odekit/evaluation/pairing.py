@@ -12,7 +12,7 @@ from typing import NamedTuple
 from odekit.errors import ConfigError, InputError
 from odekit.evaluation.degrade import manifest
 from odekit.images import io
-from odekit.runs.inputs import collect
+from odekit.runs.inputs import collect_jobs
 
 STAGES = "stages"
 """The subfolder of `odekit run --keep-stages`, whose images are no results."""
@@ -107,7 +107,7 @@ def pictures(path: Path) -> dict[str, str]:
         ConfigError: none, or two that differ only in their suffixes.
     """
     paths: dict[str, str] = {}
-    for job in collect([path], path / STAGES, io.SUFFIXES):
+    for job in collect_jobs([path], path / STAGES, io.IMAGE_SUFFIXES):
         name = stem(PurePosixPath(job.target.as_posix()))
         if name in paths:
             raise ConfigError(f"{paths[name]} and {job.file} share the name '{name}'; keep one of them")
@@ -117,7 +117,7 @@ def pictures(path: Path) -> dict[str, str]:
 
 def stem(path: PurePosixPath) -> str:
     """A relative path without its suffixes: face.jpg.png, a file with a wrong suffix, is face."""
-    while path.suffix.lower() in io.SUFFIXES:
+    while path.suffix.lower() in io.IMAGE_SUFFIXES:
         path = path.with_suffix("")
     return path.as_posix()
 

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from odekit.chains.document import Document, parse
+from odekit.chains.document import Document, parse_yaml
 from odekit.chains.resolve import Resolver
 from odekit.core.abilities import HasLeastSide, IsLight, MeasuresMany
 from odekit.core.image import Image
@@ -17,7 +17,7 @@ from odekit.core.interfaces import Tools
 from odekit.core.options import Part
 from odekit.errors import ConfigError, InputError, OdekitError
 from odekit.parts.installed import catalog
-from odekit.parts.metrics.base import About, about
+from odekit.parts.metrics.base import MetricInfo, describe_metric
 
 DEFAULT = "psnr,ssim,swd,ciede2000,sharpness"
 """Metrics that need no weights; `ciede2000` needs scikit-image."""
@@ -35,7 +35,7 @@ class Panel:
 
     parts: Mapping[str, Part]
     metrics: Mapping[str, Any]
-    about: Mapping[str, About]
+    about: Mapping[str, MetricInfo]
 
     @property
     def sets(self) -> list[str]:
@@ -68,7 +68,7 @@ def choose(text: str) -> dict[str, Part]:
     Raises:
         ConfigError: an unknown metric or option, one named twice, or none.
     """
-    document = parse(f"[{text}]", "--metrics")
+    document = parse_yaml(f"[{text}]", "--metrics")
     resolver = Resolver(catalog(), Document(document.data, "--metrics", {}))
     parts: dict[str, Part] = {}
     for raw in document.data:
@@ -87,7 +87,7 @@ def make(parts: Mapping[str, Part], tools: Tools | None) -> Panel:
     for name, part in parts.items():
         entry = catalog().get("metric", name)
         metrics[name] = entry.load()(part.options, tools)
-        facts[name] = about(name.rpartition(":")[2], metrics[name], entry.summary)
+        facts[name] = describe_metric(name.rpartition(":")[2], metrics[name], entry.summary)
     return Panel(parts, metrics, facts)
 
 

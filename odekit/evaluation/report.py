@@ -9,9 +9,9 @@ from pathlib import Path
 from odekit.errors import OdekitError
 from odekit.evaluation.results import Group, Plot, Results, Row, Value
 from odekit.images.io import read
-from odekit.parts.metrics.base import About
+from odekit.parts.metrics.base import MetricInfo
 from odekit.runs.report import embed
-from odekit.runs.report.page import Cell, Figure, Page, Pair, Table, write
+from odekit.runs.report.page import BeforeAfter, Cell, Figure, Page, Table, write
 
 MOST_PAIRS = 120
 """Largest number of images on the page, spread evenly over methods and damages."""
@@ -114,20 +114,20 @@ def _rows(results: Results, labels: dict[str, str], linked: set[str]) -> Table:
     return Table("Every picture", columns, rows)
 
 
-def _pair(row: Row, folder: Path, labels: dict[str, str], metrics: tuple[About, ...]) -> Pair | None:
+def _pair(row: Row, folder: Path, labels: dict[str, str], metrics: tuple[MetricInfo, ...]) -> BeforeAfter | None:
     """Damaged and restored image with a slider, and the original; None where an image cannot be read."""
     paths = {role: folder / name for role, name in row.pictures.items()}
     try:
         after = read(paths["restored"])
-        before_data, after_data = embed.pair(read(paths.get("damaged", paths["restored"])), after)
-        reference = embed.picture(read(paths["reference"])) if "reference" in paths else ""
+        before_data, after_data = embed.picture_pair_uris(read(paths.get("damaged", paths["restored"])), after)
+        reference = embed.picture_uri(read(paths["reference"])) if "reference" in paths else ""
     except (OdekitError, KeyError):
         return None
     figures = [f"{m.label} {_short(row.values[m.name])}" for m in metrics if m.name in row.values][:2]
     caption = ", ".join([_damage(row), *figures]) if row.kind else ", ".join(figures)
     name = f"{row.picture}, {labels.get(row.method, row.method)}"
     record = json.dumps({"values": dict(row.values), "calls": row.calls, "seconds": row.seconds}, indent=1)
-    return Pair(name, before_data, after_data, caption, reference, _anchor(row), record)
+    return BeforeAfter(name, before_data, after_data, caption, reference, _anchor(row), record)
 
 
 def _plot(results: Results, plot: Plot, labels: dict[str, str]) -> Figure:
@@ -152,7 +152,7 @@ def _plot(results: Results, plot: Plot, labels: dict[str, str]) -> Figure:
     if len(lines) > 1:
         axes.legend()
     axes.set(xlabel=_head(axes_of[plot.x]), ylabel=_head(axes_of[plot.y]))
-    return Figure(plot.title or f"{axes_of[plot.y].label} against {axes_of[plot.x].label}", embed.plot(canvas))
+    return Figure(plot.title or f"{axes_of[plot.y].label} against {axes_of[plot.x].label}", embed.plot_uri(canvas))
 
 
 def _bar(value: Value) -> list[list[float]] | None:
@@ -176,7 +176,7 @@ def _damage(row: Row | Group) -> str:
     return f"{row.kind} {row.severity}" if row.kind and row.severity is not None else row.kind
 
 
-def _head(metric: About) -> str:
+def _head(metric: MetricInfo) -> str:
     unit = f", {metric.unit}" if metric.unit else ""
     arrow = {"higher": " (more is better)", "lower": " (less is better)"}.get(metric.better, "")
     return f"{metric.label}{unit}{arrow}"

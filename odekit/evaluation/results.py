@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from odekit.core.files import read_json, write_json
 from odekit.errors import InputError
-from odekit.parts.metrics.base import About
+from odekit.parts.metrics.base import MetricInfo
 
 SCHEMA = 1
 NAME = "results.json"
@@ -157,7 +157,7 @@ class Results:
     """Seconds spent measuring."""
     machine: Mapping[str, Any] = field(default_factory=dict)
     """Device, precision, batch size ("slots"), threads, processor, versions."""
-    metrics: tuple[About, ...] = ()
+    metrics: tuple[MetricInfo, ...] = ()
     """The columns. Metrics of pairs have a value for each image, metrics of sets only one for each group."""
     methods: tuple[Method, ...] = ()
     groups: tuple[Group, ...] = ()

@@ -8,13 +8,13 @@ import math
 from collections.abc import Sequence
 
 from odekit.evaluation.results import Difference, Group, Printed, Results, Value
-from odekit.parts.metrics.base import About
+from odekit.parts.metrics.base import MetricInfo
 
 DIGITS = {"psnr": 2, "ssim": 3, "lpips": 3, "identity": 3, "swd": 1, "sharpness": 2, "kid": 4, "fd-pca": 3}
 """Decimals of a metric; two for all others."""
 
 
-def heading(metric: About) -> str:
+def heading(metric: MetricInfo) -> str:
     """Name, unit and the better direction: ^ higher, v lower."""
     best = "" if metric.best is None else f" -> {metric.best:g}"
     unit = f", {metric.unit}" if metric.unit else ""

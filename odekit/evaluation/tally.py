@@ -12,7 +12,7 @@ from odekit.evaluation import bootstrap
 from odekit.evaluation.measure import Measured
 from odekit.evaluation.panel import Panel
 from odekit.evaluation.results import Difference, Group, Value
-from odekit.parts.metrics.base import Distance
+from odekit.parts.metrics.base import SetDistance
 
 Damage = tuple[str, "int | None"]
 WHOLE: Damage = ("", None)
@@ -28,7 +28,7 @@ class Tally:
         self.failed = {m: array("b") for m in self.methods}
         self.spans: list[tuple[Damage, int]] = []
         """Each damage and the index of its first case."""
-        self.distances: dict[tuple[str, Damage, str], Distance] = {}
+        self.distances: dict[tuple[str, Damage, str], SetDistance] = {}
         self.whole = self._collections()
         self.part = self._collections(part=True)
         self.count = 0

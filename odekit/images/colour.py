@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from odekit.core.image import Pixels
 from odekit.errors import PluginError
 
-LUMA = np.array([0.299, 0.587, 0.114])
+LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])
 """Weights of R, G and B in the luma (ITU-R BT.601)."""
-LUMA_CHROMA = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+LUMA_CHROMA_AXES = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 """An orthonormal basis of RGB: grey, red minus blue, green minus both. One axis per row."""
 
 
 def luma(pixels: NDArray[Any]) -> NDArray[Any]:
     """The luma (...) of pixels (3, ...), in the type of the pixels: BT.601 weights on sRGB-encoded values."""
-    return np.tensordot(LUMA.astype(pixels.dtype), pixels, 1)
+    return np.tensordot(LUMA_WEIGHTS.astype(pixels.dtype), pixels, 1)
 
 
 def srgb_to_linear(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -34,7 +34,7 @@ def linear_to_srgb(light: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(v <= 0.0031308, v * 12.92, 1.055 * v ** (1 / 2.4) - 0.055)
 
 
-def to_lab(pixels: NDArray[Any]) -> NDArray[np.float64]:
+def srgb_to_lab(pixels: NDArray[Any]) -> NDArray[np.float64]:
     """Convert sRGB (3, ...) in [0, 1] to CIE L*a*b* (D65), with L from 0 to 100, by scikit-image.
 
     Raises:
@@ -44,8 +44,8 @@ def to_lab(pixels: NDArray[Any]) -> NDArray[np.float64]:
     return lab
 
 
-def from_lab(lab: NDArray[np.float64]) -> Pixels:
-    """The inverse of `to_lab`; colours outside sRGB are clipped to [0, 1]."""
+def lab_to_srgb(lab: NDArray[np.float64]) -> Pixels:
+    """The inverse of `srgb_to_lab`; colours outside sRGB are clipped to [0, 1]."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of colours outside sRGB
         rgb: NDArray[np.float64] = scikit_image_color().lab2rgb(lab, channel_axis=0)

@@ -20,14 +20,14 @@ from odekit.errors import InputError
 if TYPE_CHECKING:
     import PIL.Image
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+FACE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 SPLITS = ("train", "val", "test")
 VALIDATION_FRACTION = 0.05
 """Fraction of validation images if the data comes without a split."""
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageSet:
     """A set of N square images of side S."""
 
     images: NDArray[np.uint8]
@@ -44,7 +44,7 @@ class Found:
     """File names of the images; empty if the data has none."""
 
 
-def read(path: Path, side: int) -> Found:
+def read(path: Path, side: int) -> ImageSet:
     """Read all images of an npz file, a folder or a tar archive, at `side` or twice that.
 
     Raises:
@@ -73,7 +73,7 @@ def hashed_split(names: list[str]) -> NDArray[np.str_]:
     return np.where(val, "val", "train")
 
 
-def _read_npz(path: Path, side: int) -> Found:
+def _read_npz(path: Path, side: int) -> ImageSet:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("images", "split", "identity", "files") if name in file}
@@ -103,7 +103,7 @@ def _read_npz(path: Path, side: int) -> Found:
     size = working_side(images.shape[1], side)
     if size != images.shape[1]:
         images = np.stack([_shrink(picture, size) for picture in images])
-    return Found(images, split, identity, names=() if files is None else tuple(map(str, files)))
+    return ImageSet(images, split, identity, names=() if files is None else tuple(map(str, files)))
 
 
 def working_side(smallest: int, side: int) -> int:
@@ -127,14 +127,14 @@ def _area_resize(picture: PIL.Image.Image, size: int) -> NDArray[np.uint8]:
 
 
 def _folder_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in FACE_SUFFIXES):
         yield file.relative_to(path).as_posix(), file.read_bytes()
 
 
 def _tar_files(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as tar:
         for member in tar:
-            if member.isfile() and PurePosixPath(member.name).suffix.lower() in SUFFIXES:
+            if member.isfile() and PurePosixPath(member.name).suffix.lower() in FACE_SUFFIXES:
                 handle = tar.extractfile(member)
                 if handle is not None:
                     yield PurePosixPath(member.name).as_posix(), handle.read()
@@ -166,7 +166,7 @@ def _parse_index(text: str) -> dict[str, Mapping[str, str]]:
 
 def _read_files(
     path: Path, files: Iterator[tuple[str, bytes]], index: Mapping[str, Mapping[str, str]] | None, side: int
-) -> Found:
+) -> ImageSet:
     """Decode files, given as name and content, and look up their split and identity in the index."""
     names: list[str] = []
     kept: list[NDArray[np.uint8]] = []
@@ -186,7 +186,7 @@ def _read_files(
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     if not kept and not bad:
-        raise InputError(f"{path}: no pictures in it ({', '.join(sorted(SUFFIXES))})")
+        raise InputError(f"{path}: no pictures in it ({', '.join(sorted(FACE_SUFFIXES))})")
     notes = (f"left out {unlisted} pictures that index.csv does not list",) if unlisted else ()
     size = working_side(min((p.shape[0] for p in kept), default=side), side)
     images = np.stack([p if p.shape[0] == size else _shrink(p, size) for p in kept]) if kept else _no_images(side)
@@ -194,7 +194,7 @@ def _read_files(
     identity = None
     if index is not None and all("identity" in index[n] for n in names):
         identity = np.array([index[n]["identity"] for n in names], dtype=np.str_)
-    return Found(images, split, identity, tuple(bad), notes, tuple(names))
+    return ImageSet(images, split, identity, tuple(bad), notes, tuple(names))
 
 
 def _no_images(side: int) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ from odekit.images.formats.deep import Refusal
 from odekit.images.formats.encode import FORMATS, encode, format_name
 from odekit.images.formats.exif import turn_upright
 
-__all__ = ["FORMATS", "SUFFIXES", "encode", "endings", "read", "read_with_digest", "with_ending", "write"]
+__all__ = ["FORMATS", "IMAGE_SUFFIXES", "encode", "read", "read_with_digest", "suffixes_of", "with_ending", "write"]
 _ENDINGS = {
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -33,14 +33,14 @@ _ENDINGS = {
 }
 
 
-def endings(format: str) -> tuple[str, ...]:
+def suffixes_of(format: str) -> tuple[str, ...]:
     """File endings of a format (Pillow's name), in lower case, the usual one first."""
     return _ENDINGS[format]
 
 
-USUAL = tuple(endings[0] for endings in _ENDINGS.values())
+DEFAULT_SUFFIXES = tuple(endings[0] for endings in _ENDINGS.values())
 """The usual file ending of each format."""
-SUFFIXES: frozenset[str] = frozenset(ending for endings in _ENDINGS.values() for ending in endings)
+IMAGE_SUFFIXES: frozenset[str] = frozenset(ending for endings in _ENDINGS.values() for ending in endings)
 """File endings, in lower case, that mark a file in a folder as an image."""
 
 
@@ -169,4 +169,4 @@ def with_ending(path: Path, name: str) -> Path:
     ending = path.suffix.lower()
     if ending in accepted:
         return path
-    return path.with_suffix(accepted[0]) if ending in SUFFIXES else path.with_name(path.name + accepted[0])
+    return path.with_suffix(accepted[0]) if ending in IMAGE_SUFFIXES else path.with_name(path.name + accepted[0])

@@ -32,7 +32,7 @@ def resample(plane: NDArray[np.float32], height: int, width: int, filter: Filter
     return np.clip(out, 0.0, 1.0).astype(np.float32)
 
 
-def area_resized(image: Image, height: int, width: int) -> Image:
+def area_resize_image(image: Image, height: int, width: int) -> Image:
     """Resize an image: by the mean over the area of each new pixel if neither side grows, else bicubic."""
     if (height, width) == (image.height, image.width):
         return image

@@ -12,7 +12,7 @@ from odekit.plugins.discovery import build, discover
 
 
 @functools.cache
-def loaded() -> tuple[Catalog, pluggy.PluginManager]:
+def installed_parts() -> tuple[Catalog, pluggy.PluginManager]:
     """The process-wide catalogue and plugin manager: built-in parts first, then installed plugins."""
     builtin = importlib.import_module("odekit.parts.builtin")
     return build([("odekit", builtin), *discover()])
@@ -20,4 +20,4 @@ def loaded() -> tuple[Catalog, pluggy.PluginManager]:
 
 def catalog() -> Catalog:
     """The process-wide catalogue."""
-    return loaded()[0]
+    return installed_parts()[0]

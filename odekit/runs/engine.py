@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from odekit.core.device import out_of_memory, release_unused
+from odekit.core.device import is_out_of_memory, release_gpu_memory
 from odekit.core.image import Image
 from odekit.core.result import Result
 from odekit.errors import InputError
 
 
-class Batches(Protocol):
+class BatchRunner(Protocol):
     """The interface of a `Session` that an engine uses."""
 
     slots: int
@@ -44,7 +44,7 @@ class Engine:
         say: receives messages for the user.
     """
 
-    def __init__(self, session: Batches, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, session: BatchRunner, say: Callable[[str], None] = lambda text: None) -> None:
         self.session = session
         self.say = say
         self.full = session.slots
@@ -87,9 +87,9 @@ class Engine:
                 results = self.session.run(images[: self.window])
                 break
             except Exception as error:
-                if not out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
-                release_unused()
+                release_gpu_memory()
             if self.slots == 1:
                 self.session.slots = self.full  # the picture is too large, not the batch
                 self.room += 1

@@ -44,7 +44,7 @@ class EventLog:
         self.file.close()
 
 
-def events(path: Path) -> Iterator[dict[str, Any]]:
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
     """The events of a log, oldest first; lines that are not valid events are skipped, such as those cut by a kill."""
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:

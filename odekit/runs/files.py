@@ -17,10 +17,10 @@ from odekit.images import io
 from odekit.images.formats import encode
 from odekit.runs.record import record_text
 
-Read = tuple[Image, dict[str, Any]]
+InputPicture = tuple[Image, dict[str, Any]]
 
 
-def read_input(file: str, max_megapixels: float) -> Read:
+def read_input(file: str, max_megapixels: float) -> InputPicture:
     """Read a picture; also path, size, modification time and SHA-256 of its file, for the record.
 
     Raises:
@@ -36,7 +36,7 @@ def read_input(file: str, max_megapixels: float) -> Read:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputSettings:
     """How results are written; the same for all files of a run."""
 
     folder: Path
@@ -48,7 +48,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Finished:
+class PendingResult:
     """One result to be written."""
 
     image: Image
@@ -62,7 +62,7 @@ class Finished:
     """Further pictures, such as samples; written as NAME.EXTRA.png."""
 
 
-def write_result(name: str, result: Finished, output: Output) -> str:
+def write_result(name: str, result: PendingResult, output: OutputSettings) -> str:
     """Write a picture and then its record, so that a record exists for complete pictures only; returns the final name.
 
     Raises:
@@ -70,11 +70,11 @@ def write_result(name: str, result: Finished, output: Output) -> str:
         OdekitError: the format cannot store the picture, or a link leads out of the folder.
     """
     folder = os.fspath(output.folder)
-    written, endings = name, io.endings(result.image.meta.format)
+    written, endings = name, io.suffixes_of(result.image.meta.format)
     if output.format == "same" and os.path.splitext(name)[1].lower() not in endings:
         # A PNG named a.jpg becomes a.jpg.png, so that its name cannot collide with that of another result.
         written += endings[0]
-    stays_inside(written, folder)
+    check_inside(written, folder)
     data = encode.encode(result.image, output.format, quality=output.quality, keep_metadata=output.keep_metadata)
     target, record = os.path.join(folder, written), f"{os.path.join(folder, name)}.json"
     with contextlib.suppress(FileNotFoundError):
@@ -94,7 +94,7 @@ def write_result(name: str, result: Finished, output: Output) -> str:
     return written
 
 
-def stays_inside(name: str, folder: str) -> None:
+def check_inside(name: str, folder: str) -> None:
     """Check that a name does not lead out of the output folder through `..` or a link.
 
     Raises:

@@ -40,7 +40,7 @@ class Job:
         return Path(self.name)
 
 
-def collect(inputs: Sequence[str | Path], out: Path, suffixes: frozenset[str]) -> list[Job]:
+def collect_jobs(inputs: Sequence[str | Path], out: Path, suffixes: frozenset[str]) -> list[Job]:
     """Jobs for all pictures in the inputs, in a stable order.
 
     A folder contributes all pictures below it except those in the output folder, and its structure is kept. Globs are
@@ -132,7 +132,7 @@ def _with_unique_names(jobs: list[Job]) -> list[Job]:
     return [Job(job.file, os.path.relpath(os.path.abspath(job.file), root), job.error, job.link) for job in jobs]
 
 
-def replaced(jobs: Sequence[Job], out: Path) -> Job | None:
+def find_overwritten_input(jobs: Sequence[Job], out: Path) -> Job | None:
     """The first job whose result would overwrite an input of the run, with links resolved; None if there is none."""
     real = _RealPaths()
     folders = {real.folder(job.file) for job in jobs}
@@ -160,7 +160,7 @@ class _RealPaths:
         return os.path.join(self.folder(file), os.path.basename(file))
 
 
-def part_of(jobs: list[Job], shard: str | None, limit: int | None) -> list[Job]:
+def select_jobs(jobs: list[Job], shard: str | None, limit: int | None) -> list[Job]:
     """The jobs of shard i/n, and at most `limit` of them.
 
     The shard of a job depends on its name only. Shards list the files at different times, and a file that appears in
@@ -170,7 +170,7 @@ def part_of(jobs: list[Job], shard: str | None, limit: int | None) -> list[Job]:
         ConfigError: a shard that is not of the form i/n, or a limit below 1.
     """
     if shard is not None:
-        index, count = shard_of(shard)
+        index, count = parse_shard(shard)
         jobs = [job for job in jobs if _name_hash(job.name) % count == index - 1]
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit {limit}: at least 1")
@@ -187,7 +187,7 @@ def shard_tag(shard: str | None) -> str:
     return "" if shard is None else f"-{shard.replace('/', '-of-')}"
 
 
-def shard_of(text: str) -> tuple[int, int]:
+def parse_shard(text: str) -> tuple[int, int]:
     """Parse "i/n" as (i, n). Raises ConfigError unless 1 <= i <= n."""
     index, _, count = text.partition("/")
     if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):

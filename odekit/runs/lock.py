@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from odekit.errors import ConfigError
-from odekit.runs.events import events
+from odekit.runs.events import read_events
 from odekit.runs.inputs import shard_tag
 
 
@@ -21,7 +21,7 @@ def lock_name(shard: str | None) -> str:
 
 
 @contextlib.contextmanager
-def locked(out: Path, shard: str | None = None) -> Iterator[None]:
+def lock_output_folder(out: Path, shard: str | None = None) -> Iterator[None]:
     """Hold the lock of an output folder. The system releases it when the process ends, even if it is killed.
 
     Raises:
@@ -32,7 +32,7 @@ def locked(out: Path, shard: str | None = None) -> Iterator[None]:
     try:
         lock.acquire(timeout=0.5, poll_interval=0.05)  # `held` in another process acquires it for a moment
     except Timeout:
-        raise ConfigError(busy(path)) from None
+        raise ConfigError(busy_message(path)) from None
     except OSError as error:
         raise ConfigError(f"the output folder {out} cannot be written: {error.strerror or error}") from error
     try:
@@ -40,8 +40,8 @@ def locked(out: Path, shard: str | None = None) -> Iterator[None]:
             out.glob("run-*-of-*.lock") if shard is None else [out / lock_name(None), *_other_divisions(out, shard)]
         )
         for other in others:
-            if held(other):
-                raise ConfigError(busy(other))
+            if is_locked(other):
+                raise ConfigError(busy_message(other))
         yield
     finally:
         with contextlib.suppress(OSError):
@@ -54,7 +54,7 @@ def _other_divisions(out: Path, shard: str) -> list[Path]:
     return [path for path in out.glob("run-*-of-*.lock") if not path.stem.endswith(f"-of-{shard.partition('/')[2]}")]
 
 
-def held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether a running process holds this lock file."""
     if not path.exists():
         return False
@@ -67,11 +67,11 @@ def held(path: Path) -> bool:
     return False
 
 
-def busy(path: Path) -> str:
+def busy_message(path: Path) -> str:
     """Error message for a held lock file; process, host and start time come from the event log."""
     begin: dict[str, Any] = {}
     with contextlib.suppress(OSError):
-        begin = next((e for e in reversed(list(events(path.with_suffix(".jsonl")))) if e["event"] == "begin"), {})
+        begin = next((e for e in reversed(list(read_events(path.with_suffix(".jsonl")))) if e["event"] == "begin"), {})
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(begin.get("time", 0)))
     process = f" (process {begin.get('pid')} on {begin.get('host')}, since {since})" if begin else ""
     return f"another run{process} is writing to {path.parent}; wait for it, or choose another folder with -o"

@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from odekit.errors import InputError
 from odekit.runs.inputs import Job
 
-LONGEST = 250
+MAX_NAME_BYTES = 250
 """Maximum length of a result's name in bytes: with `.json` it fits into the 255 bytes that file systems allow."""
 
 
-def named(jobs: Iterable[Job], suffix: str | None, corrections: Iterable[str], extras: Iterable[str] = ()) -> list[Job]:
+def with_final_names(
+    jobs: Iterable[Job], suffix: str | None, corrections: Iterable[str], extras: Iterable[str] = ()
+) -> list[Job]:
     """The jobs with their final, unique names.
 
     Args:
@@ -22,20 +24,20 @@ def named(jobs: Iterable[Job], suffix: str | None, corrections: Iterable[str], e
         corrections: suffixes that `write_result` may append to a name whose suffix does not match its format.
         extras: names of the pictures written beside each result, as NAME.EXTRA.png.
     """
-    taken = Taken(() if suffix else corrections, extras)
+    taken = AssignedNames(() if suffix else corrections, extras)
     named_jobs = []
     for job in jobs:
         name = os.path.splitext(job.name)[0] + suffix if suffix else job.name
         unique = taken.claim(name, job.file)
         error = job.error
-        if len(unique) * 4 > LONGEST and len(os.fsencode(os.path.basename(unique))) > LONGEST:
+        if len(unique) * 4 > MAX_NAME_BYTES and len(os.fsencode(os.path.basename(unique))) > MAX_NAME_BYTES:
             error = error or InputError(f"{job.file}: its name is too long for a record beside the result; shorten it")
         unchanged = unique is job.name and error is job.error
         named_jobs.append(job if unchanged else Job(job.file, unique, error, job.link))
     return named_jobs
 
 
-class Taken:
+class AssignedNames:
     """The names assigned so far, compared without regard to case and Unicode form.
 
     Args:

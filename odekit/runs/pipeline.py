@@ -15,19 +15,19 @@ from typing import Any
 from odekit.core.result import Result
 from odekit.errors import OdekitError
 from odekit.runs.engine import Engine
-from odekit.runs.files import Finished, Output, Read, read_input, write_result
+from odekit.runs.files import InputPicture, OutputSettings, PendingResult, read_input, write_result
 from odekit.runs.inputs import Job
-from odekit.runs.record import SCHEMA, shared_text
-from odekit.runs.stop import Stop
-from odekit.runs.summary import Ledger
-from odekit.runs.workers import Workers
+from odekit.runs.record import RECORD_SCHEMA, shared_text
+from odekit.runs.stop import StopRequest
+from odekit.runs.summary import RunAccounts
+from odekit.runs.workers import WorkerPool
 
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENODEV, errno.ESTALE}
+FOLDER_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENODEV, errno.ESTALE}
 """Error codes that concern the whole output folder: all further files would fail, too, so the run ends."""
-PIXELS = 24_000_000
+MAX_PIXELS = 24_000_000
 """Maximum number of pixels in a batch, in prefetched inputs, and in results not yet written: one photograph of 24
 megapixels (288 MB as float32), or many small pictures. A larger photograph is processed alone."""
-LIGHT = 1 << 16
+MIN_PROBED_BYTES = 1 << 16
 """Smaller files, in bytes, count as 0 pixels without a look at their header: a file of 24 megapixels in a single
 colour, written by Pillow, is larger."""
 
@@ -37,9 +37,9 @@ class Pipeline:
     """Reads, restores and writes the files of a run, with bounded memory for any number of files."""
 
     engine: Engine
-    workers: Workers
-    ledger: Ledger
-    output: Output
+    workers: WorkerPool
+    ledger: RunAccounts
+    output: OutputSettings
     shared: dict[str, Any]
     """Entries that are the same in all records."""
     max_megapixels: float
@@ -48,14 +48,14 @@ class Pipeline:
     """Number of files restored or failed so far."""
     shared_texts: dict[int, str] = field(default_factory=dict)
     """Shared part of the records, by batch size."""
-    reading: deque[tuple[Job, Future[Read], int]] = field(default_factory=deque)
+    reading: deque[tuple[Job, Future[InputPicture], int]] = field(default_factory=deque)
     """Inputs being read, with their numbers of pixels."""
-    writing: deque[tuple[Job, Finished, Future[str]]] = field(default_factory=deque)
+    writing: deque[tuple[Job, PendingResult, Future[str]]] = field(default_factory=deque)
     """Results being written."""
 
-    def run(self, todo: Sequence[Job], stop: Stop) -> None:
+    def run(self, todo: Sequence[Job], stop: StopRequest) -> None:
         """Process jobs until all are done or a stop is requested. Raises KeyboardInterrupt at a second Ctrl-C."""
-        self.unread = PixelBudget(todo)
+        self.unread = PrefetchQueue(todo)
         while not stop.asked():
             batch = self._next_batch()
             if not batch:
@@ -70,14 +70,14 @@ class Pipeline:
             self.ledger.flush()
         self._collect_written(stop, keep=0)
 
-    def _next_batch(self) -> list[tuple[Job, Read]]:
-        """The next full batch of readable pictures; smaller only at the end or if `PIXELS` is reached."""
-        batch: list[tuple[Job, Read]] = []
+    def _next_batch(self) -> list[tuple[Job, InputPicture]]:
+        """The next full batch of readable pictures; smaller only at the end or if `MAX_PIXELS` is reached."""
+        batch: list[tuple[Job, InputPicture]] = []
         batch_pixels = 0
         full, count = self.engine.full, self.workers.count
         # Prefetch up to `most` inputs, starting again at `least`: inputs requested together share a message.
         most, least = (2 * full + 2 * count, full + 2 * count) if count else (1, 0)
-        while len(batch) < self.engine.window and batch_pixels < PIXELS:
+        while len(batch) < self.engine.window and batch_pixels < MAX_PIXELS:
             if len(self.reading) <= least:
                 prefetched_pixels = sum(size for *_, size in self.reading)
                 for job, size in self.unread.next(most - len(self.reading), prefetched_pixels):
@@ -102,9 +102,9 @@ class Pipeline:
         stages = result.record["stages"]
         calls = sum(stage.get("calls", 0) for stage in stages)
         seconds = round(sum(stage["seconds"] for stage in stages), 4)
-        entries = {"schema": SCHEMA, "input": file_entries, "calls": calls, "seconds": seconds, "stages": stages}
+        entries = {"schema": RECORD_SCHEMA, "input": file_entries, "calls": calls, "seconds": seconds, "stages": stages}
         shared = self._shared_text(result.record["slots"])
-        finished = Finished(result.image, entries, shared, result.stages, result.extras)
+        finished = PendingResult(result.image, entries, shared, result.stages, result.extras)
         self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.output)))
 
     def _shared_text(self, slots: int) -> str:
@@ -114,17 +114,17 @@ class Pipeline:
             self.shared_texts[slots] = shared_text(self.shared | {"slots": slots} | memory)
         return self.shared_texts[slots]
 
-    def _collect_written(self, stop: Stop, keep: int) -> None:
-        """Register written results; wait until at most `keep` results and `PIXELS` pixels are still being written."""
+    def _collect_written(self, stop: StopRequest, keep: int) -> None:
+        """Register written results; wait until at most `keep` results and `MAX_PIXELS` pixels are being written."""
         while self.writing and (
-            len(self.writing) > keep or self.writing[0][2].done() or self._unwritten_pixels() > PIXELS
+            len(self.writing) > keep or self.writing[0][2].done() or self._unwritten_pixels() > MAX_PIXELS
         ):
             job, finished, future = self.writing.popleft()
             try:
                 name = future.result()
             except OSError as error:
                 reason = error.strerror or error
-                if error.errno in UNWRITABLE:  # the file counts as left, not as failed: a resume restores it
+                if error.errno in FOLDER_ERRORS:  # the file counts as left, not as failed: a resume restores it
                     stop.reason = f"{self.output.folder} cannot be written: {reason}"
                 else:
                     self._fail(job, OdekitError(f"{self.output.folder / job.name}: cannot be written: {reason}"))
@@ -143,20 +143,20 @@ class Pipeline:
         self.accounted += 1
 
 
-class PixelBudget:
+class PrefetchQueue:
     """The jobs that are still to be read, in order; handed out in groups of limited size."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self.jobs = deque(jobs)
 
     def next(self, count: int, held: int) -> Iterator[tuple[Job, int]]:
-        """At most `count` jobs with their numbers of pixels, as many as fit into `PIXELS` together with `held` pixels.
+        """At most `count` jobs with their numbers of pixels, as many as fit into `MAX_PIXELS` beside `held` pixels.
 
         If `held` is 0, at least one job is returned.
         """
         while count > 0 and self.jobs:
             size = pixel_count(self.jobs[0].file)
-            if held and held + size > PIXELS:
+            if held and held + size > MAX_PIXELS:
                 return
             held, count = held + size, count - 1
             yield self.jobs.popleft(), size
@@ -165,7 +165,7 @@ class PixelBudget:
 def pixel_count(file: str) -> int:
     """Width times height from the header of a file; 0 for small files and for files that cannot be read."""
     try:
-        if os.stat(file).st_size < LIGHT:
+        if os.stat(file).st_size < MIN_PROBED_BYTES:
             return 0
         import PIL.Image
 

@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from odekit.core.files import ESCAPED
+from odekit.core.files import ENCODING_ERRORS
 from odekit.core.version import __version__
 
-SCHEMA = 1
+RECORD_SCHEMA = 1
 """Version of the record format."""
 SHARED_START = b',\n "chain": '
 """Start of the part of a record that is the same for all files of a run; see `record_text`."""
@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
     return numbers
 
 
-def file_facts(path: Path, digest: str | None = None) -> dict[str, Any]:
+def describe_file(path: Path, digest: str | None = None) -> dict[str, Any]:
     """Path, size, modification time and SHA-256 of a file; the file is not read if `digest` is given."""
     stat = path.stat()
     sha = digest or hashlib.sha256(path.read_bytes()).hexdigest()
@@ -52,7 +52,7 @@ def shared_text(settings: Mapping[str, Any]) -> str:
 def record_text(entries: Mapping[str, Any], shared: str) -> bytes:
     """A whole record: the entries of one file, one per line, followed by the `shared_text` of the run."""
     lines = "".join(f" {json.dumps(key)}: {_to_json(value)},\n" for key, value in entries.items())
-    return f"{{\n{lines.rstrip()}{shared}\n".encode(errors=ESCAPED)
+    return f"{{\n{lines.rstrip()}{shared}\n".encode(errors=ENCODING_ERRORS)
 
 
 _to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode

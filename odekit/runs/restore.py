@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from odekit.chains.chain import Chain
-from odekit.chains.tools import Toolbox
+from odekit.chains.tools import PartTools
 from odekit.core.image import Image, is_square
 from odekit.images.io import read
 from odekit.parts.faces.is_aligned import AlignedFaceCheck
@@ -27,6 +27,6 @@ def restore(picture: Image | str | Path, *, seed: int = 0, device: str = "auto")
         InputError: the picture cannot be read.
     """
     image = picture if isinstance(picture, Image) else read(picture)
-    check = AlignedFaceCheck(Toolbox(catalog(), "cpu", "float32"))
+    check = AlignedFaceCheck(PartTools(catalog(), "cpu", "float32"))
     name = "odedit-plus" if is_square(image) and not check.why_not([image])[0] else "photo"
     return Chain.load(name).run([image], seed=seed, device=device)[0].image

@@ -11,17 +11,17 @@ from typing import Any
 from odekit.chains import document
 from odekit.chains.chain import Chain
 from odekit.plugins.catalog import Catalog
-from odekit.runs.record import SCHEMA, SHARED_START, file_facts
+from odekit.runs.record import RECORD_SCHEMA, SHARED_START, describe_file
 
 
-def as_recorded(record: Any, source: str, folder: str) -> bool:
+def matches_files(record: Any, source: str, folder: str) -> bool:
     """Whether input and output are as recorded.
 
     Compares sizes and the modification time of the input; if only the time differs, the SHA-256 of the input. The name
     of the output in `folder` is taken from the record, because a file with the wrong suffix gets a second one.
     """
     try:
-        if record["schema"] != SCHEMA:
+        if record["schema"] != RECORD_SCHEMA:
             return False
         recorded, output = record["input"], record["output"]
         stat = os.stat(source)
@@ -30,12 +30,12 @@ def as_recorded(record: Any, source: str, folder: str) -> bool:
         if os.stat(os.path.join(folder, os.path.basename(output["path"]))).st_size != output["bytes"]:
             return False
         same_time = stat.st_mtime_ns == recorded["mtime_ns"]
-        return bool(same_time or file_facts(Path(source))["sha256"] == recorded["sha256"])
+        return bool(same_time or describe_file(Path(source))["sha256"] == recorded["sha256"])
     except (OSError, KeyError, TypeError, ValueError):
         return False
 
 
-class Proofs:
+class CompletionCheck:
     """Decides from records which files are complete. The part that records share is parsed and compared only once.
 
     Args:
@@ -60,18 +60,18 @@ class Proofs:
         except OSError:
             return False
         head, _, shared = data.partition(SHARED_START)
-        record = parsed(head + b"}") if shared in self.agreed else None
+        record = parse_json(head + b"}") if shared in self.agreed else None
         if not isinstance(record, dict):  # a new shared part, or a record in another format
-            record = parsed(data)
+            record = parse_json(data)
             if not isinstance(record, dict) or not self.agrees(record):
                 return False
-            entries = parsed(head + b"}")
+            entries = parse_json(head + b"}")
             if shared and isinstance(entries, dict) and all(record[key] == value for key, value in entries.items()):
                 self.agreed.add(shared)
-        return as_recorded(record, source, os.path.dirname(target))
+        return matches_files(record, source, os.path.dirname(target))
 
 
-def parsed(data: bytes) -> Any:
+def parse_json(data: bytes) -> Any:
     """Parse JSON; None if it is not valid."""
     try:
         return json.loads(data)

@@ -22,18 +22,18 @@ from odekit.images import io
 from odekit.parts.stages.options import Save
 from odekit.runs.engine import Engine
 from odekit.runs.events import EventLog, log_name
-from odekit.runs.files import Output
-from odekit.runs.inputs import Job, collect, part_of, replaced, shard_tag
-from odekit.runs.lock import locked
-from odekit.runs.output_names import named
+from odekit.runs.files import OutputSettings
+from odekit.runs.inputs import Job, collect_jobs, find_overwritten_input, select_jobs, shard_tag
+from odekit.runs.lock import lock_output_folder
+from odekit.runs.output_names import with_final_names
 from odekit.runs.pipeline import Pipeline
-from odekit.runs.record import SCHEMA, versions
-from odekit.runs.resume import Proofs, first_difference, with_defaults
-from odekit.runs.stop import Stop
-from odekit.runs.summary import Ledger, Progress, RunOptions, Summary
-from odekit.runs.workers import Workers
+from odekit.runs.record import RECORD_SCHEMA, versions
+from odekit.runs.resume import CompletionCheck, first_difference, with_defaults
+from odekit.runs.stop import StopRequest
+from odekit.runs.summary import Progress, RunAccounts, RunOptions, RunSummary
+from odekit.runs.workers import WorkerPool
 
-PARALLEL_FROM = 32
+MIN_FILES_FOR_WORKERS = 32
 """Number of files from which worker processes are used by default."""
 
 
@@ -53,10 +53,10 @@ class Runner:
         self.out = options.out
         last = chain.spec.items[-1].options
         self.save = last if isinstance(last, Save) else Save()
-        self.summary = Summary(self.out)
+        self.summary = RunSummary(self.out)
         self.tag = shard_tag(options.shard)
         scratch = self.out / f".odekit-tmp{self.tag}"
-        self.output = Output(self.out, scratch, self.save.format, self.save.quality, self.save.keep_metadata)
+        self.output = OutputSettings(self.out, scratch, self.save.format, self.save.quality, self.save.keep_metadata)
 
     def jobs(self, inputs: Sequence[str | Path]) -> list[Job]:
         """The jobs of this run, with their final output names.
@@ -64,24 +64,24 @@ class Runner:
         Raises:
             ConfigError: no inputs, or an output that would replace an input.
         """
-        return part_of(self._all_jobs(inputs), self.options.shard, self.options.limit)
+        return select_jobs(self._all_jobs(inputs), self.options.shard, self.options.limit)
 
     def _all_jobs(self, inputs: Sequence[str | Path]) -> list[Job]:
         """The jobs of all shards."""
-        suffix = None if self.save.format == "same" else io.endings(self.save.format.upper())[0]
+        suffix = None if self.save.format == "same" else io.suffixes_of(self.save.format.upper())[0]
         extras = [
             name
             for item in self.chain.spec.items
             if isinstance(item.options, HasExtras)
             for name in item.options.extras
         ]
-        jobs = named(collect(inputs, self.out, io.SUFFIXES), suffix, io.USUAL, extras)
-        conflict = replaced(jobs, self.out)
+        jobs = with_final_names(collect_jobs(inputs, self.out, io.IMAGE_SUFFIXES), suffix, io.DEFAULT_SUFFIXES, extras)
+        conflict = find_overwritten_input(jobs, self.out)
         if conflict is not None:
             raise ConfigError(f"the result of {conflict.file} would replace an input; choose another folder with -o")
         return jobs
 
-    def run(self, inputs: Sequence[str | Path]) -> Summary:
+    def run(self, inputs: Sequence[str | Path]) -> RunSummary:
         """Restore all inputs. Failures are listed in OUT/failures.json and in the summary; they do not end the run.
 
         Raises:
@@ -89,16 +89,16 @@ class Runner:
                 runs.
         """
         started = time.perf_counter()
-        stop = Stop(self.options.time_limit, self.progress.say)
+        stop = StopRequest(self.options.time_limit, self.progress.say)
         all_jobs = self._all_jobs(inputs)
-        jobs = part_of(all_jobs, self.options.shard, self.options.limit)
+        jobs = select_jobs(all_jobs, self.options.shard, self.options.limit)
         self._create_output_folder()
-        with locked(self.out, self.options.shard), self._temporary_folder():
+        with lock_output_folder(self.out, self.options.shard), self._temporary_folder():
             settings, machine = self._settings(len(all_jobs if self.options.shard else jobs))
             self.summary.settings = machine
             todo = self._select(jobs, settings)
             session = self._open(todo, settings, machine)
-            ledger = Ledger(self.summary, self.progress, EventLog(self.out / log_name(self.options.shard)))
+            ledger = RunAccounts(self.summary, self.progress, EventLog(self.out / log_name(self.options.shard)))
             ledger.log.add(
                 "begin", pid=os.getpid(), host=socket.gethostname(), chain=self.chain.spec.name, inputs=len(jobs),
                 done=len(self.summary.skipped), **machine,
@@ -135,17 +135,17 @@ class Runner:
             seed=settings["seed"], keep_stages=self.options.keep_stages, on_calls=self.progress.calls,
             execution=Execution(resolve_device(machine["device"]), machine["precision"], machine["slots"]),
         )  # fmt: skip
-        write_json(self.out / "run.json", {"schema": SCHEMA} | settings | machine | {"versions": versions()})
+        write_json(self.out / "run.json", {"schema": RECORD_SCHEMA} | settings | machine | {"versions": versions()})
         return session
 
-    def _make_pipeline(self, session: Session, ledger: Ledger, shared: dict[str, Any], count: int) -> Pipeline:
+    def _make_pipeline(self, session: Session, ledger: RunAccounts, shared: dict[str, Any], count: int) -> Pipeline:
         workers = self.options.workers
         if workers is None:
-            workers = min(4, os.cpu_count() or 1) if count >= PARALLEL_FROM else 0
+            workers = min(4, os.cpu_count() or 1) if count >= MIN_FILES_FOR_WORKERS else 0
         engine = Engine(session, self.progress.say)
-        return Pipeline(engine, Workers(workers), ledger, self.output, shared, self.options.max_megapixels)
+        return Pipeline(engine, WorkerPool(workers), ledger, self.output, shared, self.options.max_megapixels)
 
-    def _restore(self, pipeline: Pipeline, todo: list[Job], stop: Stop) -> None:
+    def _restore(self, pipeline: Pipeline, todo: list[Job], stop: StopRequest) -> None:
         """Run the pipeline until all jobs are done or the run is stopped."""
         try:
             with stop:
@@ -257,7 +257,7 @@ class Runner:
             ConfigError: a result exists, and neither --resume nor --overwrite is set.
         """
         todo, folder = [], os.path.join(self.out, "")
-        proofs = Proofs(lambda record: self._matches(record, settings)) if self.options.resume else None
+        proofs = CompletionCheck(lambda record: self._matches(record, settings)) if self.options.resume else None
         for job in jobs:
             if job.error is not None:
                 todo.append(job)

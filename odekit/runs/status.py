@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from odekit.errors import InputError
-from odekit.runs.events import events
-from odekit.runs.lock import held
+from odekit.runs.events import read_events
+from odekit.runs.lock import is_locked
 
 
 @dataclass(frozen=True)
-class Run:
+class RunStatus:
     """The latest run of an output folder, or of one shard there."""
 
     name: str
@@ -36,25 +36,25 @@ class Run:
         return asdict(self)
 
 
-def runs(out: Path) -> list[Run]:
+def find_runs(out: Path) -> list[RunStatus]:
     """The latest run of each event log in the folder.
 
     Raises:
         InputError: no run has written to the folder.
     """
     logs = sorted(out.glob("run*.jsonl"))
-    latest_runs = [run for run in map(latest, logs) if run is not None]
+    latest_runs = [run for run in map(latest_run, logs) if run is not None]
     if not latest_runs:
         raise InputError(f"{out}: no run has written here (there is no run.jsonl); name the folder given to -o")
     return latest_runs
 
 
-def latest(log: Path) -> Run | None:
+def latest_run(log: Path) -> RunStatus | None:
     """The latest run in an event log; None if it contains none."""
     begin: dict[str, Any] = {}
     last: dict[str, Any] = {}
     restored = failed = 0
-    for event in events(log):
+    for event in read_events(log):
         last = event
         if event["event"] == "begin":
             begin, restored, failed = event, 0, 0
@@ -62,17 +62,17 @@ def latest(log: Path) -> Run | None:
         failed += event["event"] == "failed"
     if not begin:
         return None
-    alive = held(log.with_suffix(".lock"))
+    alive = is_locked(log.with_suffix(".lock"))
     end_reason = str(last.get("reason", "finished")) if last["event"] == "end" else ""
     inputs, done = int(begin.get("inputs", 0)), int(begin.get("done", 0)) + restored
     left = max(0, inputs - done - failed)
     elapsed = float(last["time"]) - float(begin["time"])
     rate = (restored + failed) / elapsed if restored + failed and elapsed > 0 else None
-    ends = clock(float(last["time"]) + left / rate) if alive and rate and not end_reason else ""
+    ends = format_time(float(last["time"]) + left / rate) if alive and rate and not end_reason else ""
     state = end_reason or ("running" if alive else "died")
-    return Run(log.stem, state, inputs, done, failed, left, rate, ends, clock(float(last["time"])))
+    return RunStatus(log.stem, state, inputs, done, failed, left, rate, ends, format_time(float(last["time"])))
 
 
-def clock(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Seconds since 1970 as local date and time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

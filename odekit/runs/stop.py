@@ -14,10 +14,10 @@ from typing import Any
 
 from odekit.errors import ConfigError
 
-INTERRUPTED, TERMINATED, TIME = "interrupted", "terminated", "time limit"
+INTERRUPTED, TERMINATED, TIME_LIMIT = "interrupted", "terminated", "time limit"
 
 
-class Stop:
+class StopRequest:
     """A stop request, checked after each batch. After the first signal the batch finishes; the second stops at once.
 
     As a context manager it handles SIGINT and SIGTERM in the main thread; in other threads it changes nothing.
@@ -37,7 +37,7 @@ class Stop:
         self.handlers: dict[int, Any] = {}
         """Previous signal handlers."""
 
-    def __enter__(self) -> Stop:
+    def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.handlers[number] = signal.signal(number, self._handle)
@@ -62,11 +62,11 @@ class Stop:
     def asked(self) -> bool:
         """Whether to stop now: after a signal, or if another batch would exceed the time limit."""
         if not self.reason and self.deadline is not None and time.monotonic() + self.longest > self.deadline:
-            self.reason = TIME
+            self.reason = TIME_LIMIT
         return bool(self.reason)
 
 
-def seconds_of(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Parse a duration into seconds: "90" or "90s", "30m", "2h", "1d", or "1:30:00".
 
     Raises:
@@ -86,19 +86,19 @@ def seconds_of(text: str) -> float:
 
 
 @dataclass
-class Asked:
+class StopFlag:
     """Whether a stop was requested."""
 
     stop: bool = False
 
 
 @contextmanager
-def flag(active: bool = True) -> Iterator[Asked]:
+def stop_flag(active: bool = True) -> Iterator[StopFlag]:
     """Set `stop` at SIGINT or SIGTERM; a second signal has its usual effect.
 
     Does nothing outside the main thread, or if not `active`.
     """
-    request = Asked()
+    request = StopFlag()
     if not active or threading.current_thread() is not threading.main_thread():
         yield request
         return

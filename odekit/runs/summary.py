@@ -48,7 +48,7 @@ class RunOptions:
 
 
 @dataclass
-class Summary:
+class RunSummary:
     """Outcome of a run. Names are relative to `out`."""
 
     out: Path
@@ -106,10 +106,10 @@ class Progress(Protocol):
         ...
 
 
-class Ledger:
+class RunAccounts:
     """Registers the outcome of each file in the summary, in the event log and on the progress bar."""
 
-    def __init__(self, summary: Summary, progress: Progress, log: EventLog) -> None:
+    def __init__(self, summary: RunSummary, progress: Progress, log: EventLog) -> None:
         self.summary = summary
         self.progress = progress
         self.log = log

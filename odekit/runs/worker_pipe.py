@@ -12,10 +12,10 @@ import pickle
 import struct
 from typing import IO, Any
 
-ROOM = 1 << 22
+SHARED_BYTES = 1 << 22
 """Bytes of shared memory per direction: one picture of 512 px as float32, or some tens of small ones. Larger arrays go
 through the pipe; for these, decoding and encoding cost far more than the transfer."""
-SMALL = 1 << 10
+MIN_SHARED_ARRAY_BYTES = 1 << 10
 """Smallest array in bytes that is placed in shared memory."""
 _HEADER = struct.Struct("<QI")
 """Size of the pickle in bytes, and number of arrays in shared memory."""
@@ -25,7 +25,7 @@ def shared_memory() -> int | None:
     """An inheritable memory file for both directions; None on systems without memfd (Linux has it)."""
     with contextlib.suppress(AttributeError, OSError):
         file = os.memfd_create("odekit", os.MFD_CLOEXEC)
-        os.ftruncate(file, 2 * ROOM)
+        os.ftruncate(file, 2 * SHARED_BYTES)
         return file
     return None
 
@@ -44,20 +44,20 @@ class Channel:
         self.reader = reader
         self.writer = writer
         self.child = child
-        self.memory = None if file is None else memoryview(mmap.mmap(file, 2 * ROOM))
+        self.memory = None if file is None else memoryview(mmap.mmap(file, 2 * SHARED_BYTES))
 
     def send(self, message: Any) -> None:
         """Write one message. Raises OSError if the other end is closed, and the errors of pickle."""
         memory = self.memory
         bounds: list[int] = []
-        offset = base = ROOM if self.child else 0
+        offset = base = SHARED_BYTES if self.child else 0
 
         def store(buffer: pickle.PickleBuffer) -> bool:
             """Copy a buffer into shared memory if it fits; True: keep it in the pickle."""
             nonlocal offset
             raw = buffer.raw()
             end = offset + raw.nbytes
-            if memory is None or raw.nbytes < SMALL or end > base + ROOM:
+            if memory is None or raw.nbytes < MIN_SHARED_ARRAY_BYTES or end > base + SHARED_BYTES:
                 return True
             memory[offset:end] = raw
             bounds.extend((offset, end))

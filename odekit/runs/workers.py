@@ -29,9 +29,9 @@ Call = tuple[Callable[..., Any], tuple[Any, ...]]
 Answer = tuple[bool, Any]
 """(True, return value) or (False, exception)."""
 
-SECONDS = 300.0
+CALL_TIME_LIMIT = 300.0
 """Time limit for one call, in seconds; a picture of 100 megapixels takes a few seconds."""
-TOGETHER = 0.02
+GROUP_SECONDS = 0.02
 """Seconds of work that are sent to a worker in one message: this keeps the overhead of small files low, and large
 files are sent one by one."""
 
@@ -40,7 +40,7 @@ class WorkerDied(Exception):
     """A worker died during a call, or was killed because the call exceeded its time limit."""
 
 
-class Workers:
+class WorkerPool:
     """A pool of `count` worker processes that runs calls in order of submission.
 
     Args:
@@ -48,7 +48,7 @@ class Workers:
         seconds: time limit for one call.
     """
 
-    def __init__(self, count: int, seconds: float = SECONDS) -> None:
+    def __init__(self, count: int, seconds: float = CALL_TIME_LIMIT) -> None:
         self.count = count
         self.seconds = seconds
         self.queue: queue.SimpleQueue[tuple[Call, Future[Any]] | None] = queue.SimpleQueue()
@@ -72,7 +72,7 @@ class Workers:
     def _feed(self, worker: _Worker) -> None:
         """Thread of one worker: send it calls and resolve their futures, until the pool closes."""
         seconds_per_call = self.seconds  # of the latest group
-        while group := self._next_group(TOGETHER / seconds_per_call):
+        while group := self._next_group(GROUP_SECONDS / seconds_per_call):
             started = time.perf_counter()
             answers = self._answers(worker, [call for call, _ in group])
             for (_, future), answer in zip(group, answers, strict=True):

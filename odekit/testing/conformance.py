@@ -24,27 +24,27 @@ import torch
 from torch import Tensor, nn
 
 from odekit.chains.chain import Chain
-from odekit.chains.tools import Toolbox
+from odekit.chains.tools import PartTools
 from odekit.core.image import Image
 from odekit.core.interfaces import Enhancer, Inverter, Prior, Solver, Upsampler
-from odekit.core.noise import BatchNoise, ImageNoise, stream
+from odekit.core.noise import BatchNoise, ImageNoise, noise_generator
 from odekit.core.psnr import psnr
 from odekit.errors import OdekitError
 from odekit.parts import builtin
 from odekit.parts.installed import catalog
 from odekit.plugins.catalog import Catalog
 from odekit.plugins.discovery import build
-from odekit.testing.exact import GaussianField, GaussianModel, TwinField, log_grid, points, round_trip, travel
-from odekit.testing.goldens import fill
+from odekit.testing.exact import GaussianField, GaussianModel, MixtureField, log_grid, random_states, round_trip, solve
+from odekit.testing.goldens import synthetic_arrays
 
 
 def observed_order(make: Callable[[], Solver], down: bool = False, n: int = 96) -> float:
     """Order of convergence, from runs with n, 2n and 4n steps on a nonlinear field; needs no reference solution."""
-    field, start = TwinField(), points()
+    field, start = MixtureField(), random_states()
     ends = []
     for steps in (n, 2 * n, 4 * n):
         rhos = log_grid(steps)[::-1] if down else log_grid(steps)
-        ends.append(travel(make(), field, start * (rhos[0] + 1), rhos))
+        ends.append(solve(make(), field, start * (rhos[0] + 1), rhos))
     return math.log2(float((ends[0] - ends[1]).abs().max() / (ends[1] - ends[2]).abs().max()))
 
 
@@ -67,29 +67,29 @@ def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures
             assert abs(seen - solver.order) <= tolerance, f"order {seen:.2f} seen going {way}, {solver.order} declared"
             figures[f"order going {way}"] = seen
         field = GaussianField()
-        travel(solver, field, points(), log_grid(32))
+        solve(solver, field, random_states(), log_grid(32))
         assert field.calls == round(32 * solver.nfe_per_step), (
             f"{field.calls} calls in 32 steps; {solver.nfe_per_step} per step is declared"
         )
         figures["network calls per step"] = solver.nfe_per_step
-    y, rhos = points(), log_grid(64)
+    y, rhos = random_states(), log_grid(64)
     back = psnr(round_trip(make(), GaussianField(lossy=True), y, rhos), y, peak=2.0)
     least = 190.0 if solver.reversible else 20.0
     assert back >= least, f"round trip of {back:.1f} dB, at least {least:.0f} expected"
     figures["round trip, dB"] = back
     figures["response to an edit, dB"] = check_displacement(make)
-    check_other_rows(make)
+    check_row_independence(make)
     field = GaussianField()
-    once, again = (travel(make(), field, y, rhos) for _ in range(2))
+    once, again = (solve(make(), field, y, rhos) for _ in range(2))
     assert torch.equal(once, again), "two runs on the same input differ"
-    alone = torch.cat([travel(make(), field, row[None], rhos) for row in y])
+    alone = torch.cat([solve(make(), field, row[None], rhos) for row in y])
     assert (alone - once).abs().max() <= 1e-12, "the result of a row depends on the other rows of the batch"
     return figures
 
 
 def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> float:
     """After an edit of 0.02 RMS at mid level, the way down responds as the exact ODE does. Returns the PSNR in dB."""
-    field, y = GaussianField(), points()
+    field, y = GaussianField(), random_states()
     rhos = log_grid(64)
     delta = 0.02 * torch.from_numpy(np.random.Generator(np.random.Philox(7)).standard_normal(tuple(y.shape)))
     ends = []
@@ -111,9 +111,9 @@ def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> float
     return seen
 
 
-def check_other_rows(make: Callable[[], Solver]) -> None:
+def check_row_independence(make: Callable[[], Solver]) -> None:
     """Check that an edit of one row (for example by clipping) leaves the bytes of all other rows unchanged."""
-    y, rhos = points(), log_grid(32)
+    y, rhos = random_states(), log_grid(32)
     delta = torch.zeros_like(y)
     delta[1] = 0.1
 
@@ -139,18 +139,18 @@ def check_other_rows(make: Callable[[], Solver]) -> None:
             )
 
 
-def noise(rows: int, seed: int = 0) -> BatchNoise:
+def batch_noise(rows: int, seed: int = 0) -> BatchNoise:
     """Noise of a batch: one keyed stream per row."""
-    return BatchNoise([ImageNoise(stream(seed, f"row {i}", "test")) for i in range(rows)])
+    return BatchNoise([ImageNoise(noise_generator(seed, f"row {i}", "test")) for i in range(rows)])
 
 
 def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> Figures:
     """Shapes, levels, determinism, independence of batch mates, `moved`, and no use of global generators."""
     prior = GaussianModel(side)
-    clean = points(2, side).clamp(-1, 1)
+    clean = random_states(2, side).clamp(-1, 1)
 
     def run(rows: slice, shift: float = 0.0) -> Tensor:
-        inverter, rng = make(prior), BatchNoise(noise(2).rows[rows])
+        inverter, rng = make(prior), BatchNoise(batch_noise(2).rows[rows])
         latent = inverter.invert(clean[rows], rng)
         assert latent.level == len(inverter.levels) - 1, (
             f"inversion ends at level {latent.level}; the last of {len(inverter.levels)} levels is required"
@@ -189,14 +189,14 @@ def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> Figures:
     assert all(0 <= level < steps for level in acting), f"{sorted(acting)} are not all levels of a grid of {steps}"
     change = 0.0
     for level in acting:
-        x = points(2, 8, seed=level) * levels.signal(level) + levels.sigma(level)
-        out = make().enhance(x, level, levels, prior, noise(2))
+        x = random_states(2, 8, seed=level) * levels.signal(level) + levels.sigma(level)
+        out = make().enhance(x, level, levels, prior, batch_noise(2))
         assert out.shape == x.shape and out.dtype == torch.float64, "states must keep their shape and type"
         assert torch.isfinite(out).all(), f"the result at level {level} is not finite"
-        assert torch.equal(out, make().enhance(x, level, levels, prior, noise(2))), (
+        assert torch.equal(out, make().enhance(x, level, levels, prior, batch_noise(2))), (
             "two runs with the same noise differ"
         )
-        alone = make().enhance(x[1:], level, levels, prior, BatchNoise(noise(2).rows[1:]))
+        alone = make().enhance(x[1:], level, levels, prior, BatchNoise(batch_noise(2).rows[1:]))
         assert (out[1:] - alone).abs().max() <= 1e-9, "the result of a row depends on the other rows of the batch"
         change = max(change, float((out - x).pow(2).mean().sqrt()))
     return {f"levels acted on, of {steps}": float(len(acting)), "largest change, RMS": change}
@@ -213,7 +213,7 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> Figures:
     copies = [image.pixels.copy() for image in images]
 
     def streams() -> list[ImageNoise]:
-        return [ImageNoise(stream(0, image.origin, "test")) for image in images]
+        return [ImageNoise(noise_generator(0, image.origin, "test")) for image in images]
 
     out = upsampler.upsample(images, streams())
     assert len(out) == len(images), f"{len(images)} images give {len(out)} results"
@@ -251,7 +251,7 @@ def catalog_with(dist: str, plugin: ModuleType) -> Catalog:
     return made
 
 
-class PlainTools(Toolbox):
+class StandaloneTools(PartTools):
     """Tools for a single part without a chain: precision, device, and an optional prior."""
 
     def __init__(self, precision: str = "float32", device: str = "cpu", prior: Prior | None = None) -> None:
@@ -264,7 +264,7 @@ def synthetic_weights(network: nn.Module, seed: int = 0) -> dict[str, Tensor]:
     Activations keep their magnitude from layer to layer, so that every layer influences the output.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    return {name: torch.from_numpy(value) for name, value in fill(shapes, seed, "B").items()}
+    return {name: torch.from_numpy(value) for name, value in synthetic_arrays(shapes, seed, "B").items()}
 
 
 def check_readme(readme: Path) -> None:
@@ -283,22 +283,22 @@ def check_readme(readme: Path) -> None:
 __all__ = [
     "GaussianField",
     "GaussianModel",
-    "PlainTools",
-    "TwinField",
+    "MixtureField",
+    "StandaloneTools",
+    "batch_noise",
     "catalog_with",
     "check_displacement",
     "check_enhancer",
     "check_inverter",
-    "check_other_rows",
     "check_readme",
+    "check_row_independence",
     "check_solver",
     "check_upsampler",
     "log_grid",
-    "noise",
     "observed_order",
-    "points",
     "psnr",
+    "random_states",
     "round_trip",
+    "solve",
     "synthetic_weights",
-    "travel",
 ]

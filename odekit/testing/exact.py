@@ -38,7 +38,7 @@ class GaussianField:
         return self.mean + (y - self.mean) * ((self.variance + to * to) / (self.variance + rho * rho)).sqrt()
 
 
-class TwinField:
+class MixtureField:
     """The exact eps of an equal mixture of N(-m, s) and N(m, s) for each value: a nonlinear field.
 
     On a single Gaussian some solvers have a higher order than in general: the explicit midpoint rule, for example, is
@@ -67,7 +67,7 @@ class GaussianModel:
         return self.field(x / signal(rho), rho)
 
 
-def points(n: int = 3, side: int = 4, seed: int = 0) -> Tensor:
+def random_states(n: int = 3, side: int = 4, seed: int = 0) -> Tensor:
     """Reproducible float64 states (n, 3, side, side) with the variances of the test Gaussian."""
     draws = np.random.Generator(np.random.Philox(seed)).standard_normal((n, 3, side, side))
     return torch.from_numpy(draws) * torch.tensor(VARIANCES, dtype=torch.float64).view(1, 3, 1, 1).sqrt()
@@ -78,7 +78,7 @@ def log_grid(n: int, low: float = 0.05, high: float = 20.0) -> list[float]:
     return [low * (high / low) ** (i / n) for i in range(n + 1)]
 
 
-def travel(solver: Solver, field: Field, y: Tensor, rhos: Sequence[float]) -> Tensor:
+def solve(solver: Solver, field: Field, y: Tensor, rhos: Sequence[float]) -> Tensor:
     """The solver's solution at the last of `rhos`, from y at the first; `rhos` may rise or fall."""
     carry = solver.start(field, y, rhos[0])
     for rho in rhos[1:]:

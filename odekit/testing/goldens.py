@@ -81,10 +81,10 @@ class Golden:
         Raises:
             InputError: the file is not a golden file, or is damaged.
         """
-        stem, rule = name_of(path)
+        stem, rule = parse_name(path)
         try:
             if path.suffix == ".json":
-                arrays = dict(leaves(json.loads(path.read_text(encoding="utf-8"))))
+                arrays = dict(json_arrays(json.loads(path.read_text(encoding="utf-8"))))
             else:
                 with np.load(path, allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
@@ -94,7 +94,7 @@ class Golden:
 
     def fill(self, shapes: Mapping[str, Sequence[int]]) -> Arrays:
         """Synthetic weights of a network by the stored seed and the rule of the file's name."""
-        return fill(shapes, self.number("seed_weights"), self.rule)
+        return synthetic_arrays(shapes, self.number("seed_weights"), self.rule)
 
     def input(self, shape: Sequence[int]) -> NDArray[np.float32]:
         """The network's input, drawn with the stored seed.
@@ -128,7 +128,7 @@ class Golden:
         return int(self.arrays[name])
 
 
-def name_of(path: Path) -> tuple[str, str]:
+def parse_name(path: Path) -> tuple[str, str]:
     """(stem, rule) of a golden file: `("adm_small", "A")` of `adm_small.A.npz`."""
     stem, _, rule = path.stem.rpartition(".")
     return (stem, rule) if rule in RULES else (path.stem, "")
@@ -146,7 +146,7 @@ def golden_files(folder: Path, stem: str) -> list[Path]:
     Where there is none, the list holds the path `<stem>.npz`, which does not exist: a test that is parametrised over
     the list then fails instead of disappearing.
     """
-    found = sorted(path for path in all_files(folder) if name_of(path)[0] == stem)
+    found = sorted(path for path in all_files(folder) if parse_name(path)[0] == stem)
     return found or [folder / f"{stem}.npz"]
 
 
@@ -164,7 +164,7 @@ def check_golden(
     """Compare what a part computes with every array of a golden file; return the error of each compared array.
 
     A stored array must be computed, match a pattern of `skip`, or state how the golden was made (`INPUTS`, single
-    integers, texts). Floating-point arrays are compared by `deviation`; integers must be equal.
+    integers, texts). Floating-point arrays are compared by `relative_deviation`; integers must be equal.
 
     Args:
         golden: the file.
@@ -188,7 +188,7 @@ def check_golden(
             continue
         limit = _limit(name, tolerance) if stored.dtype.kind == "f" else 0.0
         try:
-            error = deviation(np.asarray(computed[name]), stored)
+            error = relative_deviation(np.asarray(computed[name]), stored)
         except InputError as problem:
             faults.append(f"{name}: {problem}")
             continue
@@ -221,18 +221,18 @@ def _limit(name: str, tolerance: float | Mapping[str, float]) -> float | None:
     return next((limit for pattern, limit in tolerance.items() if fnmatchcase(name, pattern)), None)
 
 
-def leaves(tree: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
+def json_arrays(tree: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
     """(name, array) of every number and every list of numbers in a JSON tree. Strings are comments and are skipped."""
     if isinstance(tree, dict):
         for key, value in tree.items():
-            yield from leaves(value, f"{place}/{key}" if place else str(key))
+            yield from json_arrays(value, f"{place}/{key}" if place else str(key))
         return
     array = np.asarray(tree) if not isinstance(tree, list) or _rectangular(tree) else None
     if array is not None and array.dtype.kind in "biuf":
         yield place, array
     elif isinstance(tree, list):
         for i, value in enumerate(tree):
-            yield from leaves(value, f"{place}/{i}")
+            yield from json_arrays(value, f"{place}/{i}")
 
 
 def _rectangular(rows: list[Any]) -> bool:
@@ -240,7 +240,7 @@ def _rectangular(rows: list[Any]) -> bool:
     return len(lengths) == 1 and all(_rectangular(row) for row in rows if isinstance(row, list))
 
 
-def fill(shapes: Mapping[str, Sequence[int]], seed: int, rule: str) -> Arrays:
+def synthetic_arrays(shapes: Mapping[str, Sequence[int]], seed: int, rule: str) -> Arrays:
     """Synthetic float32 weights by rule `A` or `B`, without derived tensors.
 
     Raises:
@@ -279,7 +279,7 @@ def statistics(values: Any) -> NDArray[np.float64]:
     return np.array([x.mean(), x.std(), np.abs(x).max(), np.abs(x).mean()])
 
 
-def deviation(a: NDArray[Any], b: NDArray[Any]) -> float:
+def relative_deviation(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Relative deviation of `a` from the stored `b`: `max|a-b| / max|b|`, infinite if `a` contains NaN.
 
     If b is all zero, the absolute deviation.

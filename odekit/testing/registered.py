@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from odekit.chains.document import Document, value
+from odekit.chains.document import Document, parse_value
 from odekit.chains.resolve import Resolver
 from odekit.core.options import Part
 from odekit.core.spelling import nearest
@@ -13,7 +13,7 @@ from odekit.errors import ConfigError
 from odekit.parts.installed import catalog
 from odekit.testing.conformance import (
     Figures,
-    PlainTools,
+    StandaloneTools,
     check_enhancer,
     check_inverter,
     check_solver,
@@ -21,10 +21,10 @@ from odekit.testing.conformance import (
 )
 
 CHECKS: dict[str, Callable[[Part], Figures]] = {
-    "solver": lambda part: check_solver(lambda: PlainTools().make(part)),
-    "inverter": lambda part: check_inverter(lambda prior: PlainTools(prior=prior).make(part)),
-    "enhancer": lambda part: check_enhancer(lambda: PlainTools().make(part)),
-    "upsampler": lambda part: check_upsampler(lambda: PlainTools().make(part)),
+    "solver": lambda part: check_solver(lambda: StandaloneTools().make(part)),
+    "inverter": lambda part: check_inverter(lambda prior: StandaloneTools(prior=prior).make(part)),
+    "enhancer": lambda part: check_enhancer(lambda: StandaloneTools().make(part)),
+    "upsampler": lambda part: check_upsampler(lambda: StandaloneTools().make(part)),
 }
 """The check of each kind that has one."""
 
@@ -44,7 +44,7 @@ def find_part(text: str, settings: Iterable[str] = ()) -> Part:
         path, equals, given = setting.partition("=")
         if not equals or not path:
             raise ConfigError(f"--set {setting}: write it as option=value, such as order=2")
-        set_option(document.data, path.split("."), value(given))
+        set_option(document.data, path.split("."), parse_value(given))
         document.overridden[tuple(path.split("."))] = f"--set {setting}"
     return Resolver(catalog(), document).part(kind, document.data, ())
 

@@ -8,19 +8,19 @@ from typing import Any
 
 from odekit.errors import WeightsError
 
-NAME = "checkpoint.pt"
+FILE_NAME = "checkpoint.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values to `folder/checkpoint.pt`: to a temporary file, fsync, then rename."""
     import torch
 
-    temporary = folder / (NAME + ".new")
+    temporary = folder / (FILE_NAME + ".new")
     with temporary.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(folder / NAME)
+    temporary.replace(folder / FILE_NAME)
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def load(folder: Path) -> dict[str, Any]:
     """
     import torch
 
-    path = folder / NAME
+    path = folder / FILE_NAME
     if not path.is_file():
         raise WeightsError(f"{path}: no checkpoint to resume from; leave out --resume to start a new run")
     try:

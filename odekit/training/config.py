@@ -11,12 +11,12 @@ from pydantic import BaseModel, ValidationError
 from odekit.chains import document
 from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
-from odekit.training.options.base import Run
+from odekit.training.options.base import RunOptions
 
-R = TypeVar("R", bound=Run)
+R = TypeVar("R", bound=RunOptions)
 
 
-def options(model: type[R], path: Path | None, overrides: Mapping[str, Any]) -> R:
+def load_options(model: type[R], path: Path | None, overrides: Mapping[str, Any]) -> R:
     """Options of type `model`, read from a YAML file.
 
     Args:
@@ -27,7 +27,7 @@ def options(model: type[R], path: Path | None, overrides: Mapping[str, Any]) -> 
     Raises:
         ConfigError: a missing file, no YAML mapping, an unknown option, a wrong type or an invalid value.
     """
-    parsed = document.parse(_read(path), str(path)) if path else document.Document({}, "options", {})
+    parsed = document.parse_yaml(_read(path), str(path)) if path else document.Document({}, "options", {})
     data = {} if parsed.data is None else parsed.data
     if not isinstance(data, dict):
         raise ConfigError(f"{path}:1:1: a configuration is a mapping of names to values, not {type(data).__name__}")

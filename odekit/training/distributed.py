@@ -112,7 +112,7 @@ class MultiProcess:
         return torch.tensor([value], dtype=torch.float32, device=self.device)
 
 
-def muster(device: str = "auto") -> ProcessGroup:
+def join_process_group(device: str = "auto") -> ProcessGroup:
     """The process group of this run: `MultiProcess` if a launcher set WORLD_SIZE above 1, else `SingleProcess`."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return MultiProcess(cpu=device == "cpu")
@@ -125,12 +125,12 @@ def precision(wanted: str, device: torch.device) -> Precision:
     `auto` is the first that the hardware supports and that is faster than float32: bfloat16, then (on a GPU) float16;
     else float32.
     """
-    from odekit.core.precision import candidates, faster
+    from odekit.core.precision import is_faster, supported_16bit_types
 
     if wanted != "auto":
         return wanted  # type: ignore[return-value]
     name = str(device)
-    fastest: Any = next((kind for kind in candidates(name) if faster(kind, name)), "float32")
+    fastest: Any = next((kind for kind in supported_16bit_types(name) if is_faster(kind, name)), "float32")
     return fastest  # type: ignore[no-any-return]
 
 

@@ -14,7 +14,7 @@ from odekit.core.files import write_atomic
 from odekit.errors import ConfigError
 
 
-class Table:
+class CsvLog:
     """A CSV file with one row per step (or validation); the first column is the step."""
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +49,7 @@ class Table:
             writer.writerow({k: repr(v) for k, v in row.items()})
 
 
-def smoothed(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     """Running mean of `values` (n,): each value is averaged with up to `window - 1` values before it."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     end = np.arange(1, len(values) + 1)
@@ -57,7 +57,7 @@ def smoothed(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     return np.asarray((sums[end] - sums[start]) / (end - start))
 
 
-def plot_losses(log: Table, validation: Table, path: Path) -> None:
+def plot_losses(log: CsvLog, validation: CsvLog, path: Path) -> None:
     """Write a PNG plot of the smoothed training loss, the validation metrics and the learning rate over the steps.
 
     Raises:
@@ -74,7 +74,7 @@ def plot_losses(log: Table, validation: Table, path: Path) -> None:
     if rows:
         steps = np.array([int(r["step"]) for r in rows])
         losses = np.array([float(r["loss"]) for r in rows])
-        top.plot(steps, smoothed(losses, max(1, len(rows) // 50)), lw=1)
+        top.plot(steps, running_mean(losses, max(1, len(rows) // 50)), lw=1)
         bottom.plot(steps, [float(r["lr"]) for r in rows], lw=1)
     top.set(ylabel="training loss (weighted)")
     validations = validation.rows()

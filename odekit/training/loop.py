@@ -16,7 +16,7 @@ from odekit.errors import ConfigError
 from odekit.runs import stop
 from odekit.training import checkpoint, distributed, log, run_folder
 from odekit.training.errors import TrainingError
-from odekit.training.step import Outcome, Stepper
+from odekit.training.step import Stepper, StepResult
 from odekit.training.task import Task
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Watch(Protocol):
         """Training starts after `step` completed steps and ends after `steps`."""
         ...
 
-    def stepped(self, step: int, outcome: Outcome) -> None:
+    def stepped(self, step: int, outcome: StepResult) -> None:
         """`step` steps are completed; `outcome` is the result of the last one."""
         ...
 
@@ -40,13 +40,13 @@ class Watch(Protocol):
         ...
 
 
-class Silent:
+class NoProgress:
     """A progress callback that shows nothing."""
 
     def begin(self, step: int, steps: int) -> None:
         """Ignored."""
 
-    def stepped(self, step: int, outcome: Outcome) -> None:
+    def stepped(self, step: int, outcome: StepResult) -> None:
         """Ignored."""
 
     def say(self, text: str) -> None:
@@ -54,7 +54,7 @@ class Silent:
 
 
 @dataclass(frozen=True)
-class Summary:
+class TrainingResult:
     """The result of a run."""
 
     step: int
@@ -74,7 +74,7 @@ def train(
     resume: bool = False,
     team: distributed.ProcessGroup | None = None,
     watch: Watch | None = None,
-) -> Summary:
+) -> TrainingResult:
     """Train until all steps are taken, validation stops improving, or the user interrupts the run.
 
     Writes `checkpoint.pt`, `log.csv`, `validation.csv`, `plot.png`, `samples/`, and the weights `last/` and `best/`
@@ -94,16 +94,16 @@ def train(
         TrainingError: the loss is not finite, or the folder cannot be written.
         DeviceError: the device is not available, or cannot hold a single picture.
     """
-    group = team or distributed.muster()
+    group = team or distributed.join_process_group()
     if task.options.batch % group.world_size:
         raise ConfigError(
             f"batch {task.options.batch} is not divisible by the {group.world_size} processes; change `batch`"
         )
     has_checkpoint = False
     if group.rank == 0:
-        has_checkpoint = run_folder.prepare(folder, task.options, task.fingerprint, resume)
+        has_checkpoint = run_folder.prepare_run_folder(folder, task.options, task.fingerprint, resume)
     has_checkpoint = bool(group.broadcast(float(has_checkpoint)))
-    loop = Loop(task, folder, group, watch if watch and group.rank == 0 else Silent(), has_checkpoint)
+    loop = Loop(task, folder, group, watch if watch and group.rank == 0 else NoProgress(), has_checkpoint)
     try:
         return loop.run()
     except TrainingError as error:
@@ -135,8 +135,8 @@ class Loop:
         self.previous: dict[str, Any] = {k: previous[k] for k in ("samples_seen", "minutes") if k in previous}
         """Totals of the runs before a warm start."""
         self.history: list[dict[str, float]] = []
-        self.log = log.Table(folder / "log.csv")
-        self.validation_log = log.Table(folder / "validation.csv")
+        self.log = log.CsvLog(folder / "log.csv")
+        self.validation_log = log.CsvLog(folder / "validation.csv")
         if has_checkpoint:
             self._restore()
         elif group.rank == 0:
@@ -148,14 +148,14 @@ class Loop:
         """The validation with the lowest loss."""
         return min(self.history, key=lambda figures: figures["loss"])
 
-    def run(self) -> Summary:
+    def run(self) -> TrainingResult:
         """Continue to the end of the run."""
         if not self.history:
             self._validate()
             self._save()
         self.watch.begin(self.step, self.options.steps)
         reason = "done"
-        with stop.flag(self.group.world_size == 1) as interrupt:
+        with stop.stop_flag(self.group.world_size == 1) as interrupt:
             while self.step < self.options.steps:
                 if self.options.patience is not None and self.since_best >= self.options.patience:
                     reason = "early"
@@ -166,7 +166,7 @@ class Loop:
                     break
         if self.saved != self.step:
             self._save()
-        return Summary(self.step, self.best["loss"], int(self.best["step"]), reason)
+        return TrainingResult(self.step, self.best["loss"], int(self.best["step"]), reason)
 
     def _advance(self) -> None:
         """One step, with its log row, and the validation and checkpoint that are due after it."""
@@ -253,7 +253,7 @@ class Loop:
             self.log.cut(self.step)
             self.validation_log.cut(self.step)
             for name in ("best", "last"):
-                run_folder.mend(self.folder / name)
+                run_folder.repair_replacement(self.folder / name)
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import ConfigError
-from odekit.training.options.base import Optimiser
+from odekit.training.options.base import OptimiserOptions
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,7 +25,7 @@ def ema_decay(step: int, width: float) -> float:
     return float((1.0 - 1.0 / step) ** (1.0 / width))
 
 
-def averaged(model: nn.Module, width: float) -> AveragedModel:
+def averaged_model(model: nn.Module, width: float) -> AveragedModel:
     """The power-function average of a model's weights, in evaluation mode. Buffers are copied from the model."""
     import torch
     from torch.optim.swa_utils import AveragedModel
@@ -36,7 +36,7 @@ def averaged(model: nn.Module, width: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=update).eval().requires_grad_(False)
 
 
-def learning_rate(step: int, steps: int, options: Optimiser) -> float:
+def learning_rate(step: int, steps: int, options: OptimiserOptions) -> float:
     """The rate at step 0 .. steps - 1: linear warm-up, constant, then decay to `final * lr` at the last step."""
     warmup = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
     start = options.decay_from * steps
@@ -47,7 +47,7 @@ def learning_rate(step: int, steps: int, options: Optimiser) -> float:
     return options.lr * warmup * (options.final + (1.0 - options.final) * decay)
 
 
-def build(network: nn.Module, options: Optimiser) -> Any:
+def build_optimiser(network: nn.Module, options: OptimiserOptions) -> Any:
     """A `torch.optim.AdamW` over all weights, or `Muon`."""
     import torch
 
@@ -65,7 +65,7 @@ class Muon:
     gradient scaler use.
     """
 
-    def __init__(self, network: nn.Module, options: Optimiser) -> None:
+    def __init__(self, network: nn.Module, options: OptimiserOptions) -> None:
         import torch
 
         if not hasattr(torch.optim, "Muon"):

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 B = TypeVar("B")
 
 
-class Ahead(Generic[B]):
+class Prefetcher(Generic[B]):
     """Prepares the batch of the next step in a thread.
 
     A batch is a pure function of its step, so prefetching does not change it.

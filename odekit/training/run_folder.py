@@ -11,14 +11,24 @@ from odekit.core.files import write_atomic
 from odekit.errors import ConfigError
 from odekit.training import checkpoint
 from odekit.training.errors import TrainingError
-from odekit.training.options.base import Run
+from odekit.training.options.base import RunOptions
 
-RUN = "run.json"
-FREE = {"steps", "validate_every", "save_every", "patience", "snapshots", "samples", "sample_steps", "skip_bad", "init"}
+RECORD_NAME = "run.json"
+RESUMABLE_CHANGES = {
+    "steps",
+    "validate_every",
+    "save_every",
+    "patience",
+    "snapshots",
+    "samples",
+    "sample_steps",
+    "skip_bad",
+    "init",
+}
 """Options that a resumed run may change: none of them affects the steps already taken."""
 
 
-def prepare(folder: Path, options: Run, fingerprint: str, resume: bool) -> bool:
+def prepare_run_folder(folder: Path, options: RunOptions, fingerprint: str, resume: bool) -> bool:
     """Prepare the folder of a run. Returns whether it holds a checkpoint of this run to continue from.
 
     Args:
@@ -32,7 +42,7 @@ def prepare(folder: Path, options: Run, fingerprint: str, resume: bool) -> bool:
             other pictures.
         TrainingError: the folder cannot be written.
     """
-    record = _read(folder / RUN)
+    record = _read(folder / RECORD_NAME)
     if record is None:
         if folder.is_dir() and any(folder.iterdir()):
             raise ConfigError(f"{folder}: not empty and not a training run; give a new or an empty folder")
@@ -45,23 +55,23 @@ def prepare(folder: Path, options: Run, fingerprint: str, resume: bool) -> bool:
     record = {"odekit": 1, "options": _json_options(options), "pictures": fingerprint}
     text = json.dumps(record, indent=1, sort_keys=True) + "\n"
     try:
-        write_atomic(text.encode(), folder / RUN)
+        write_atomic(text.encode(), folder / RECORD_NAME)
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another folder with -o") from error
-    (folder / (checkpoint.NAME + ".new")).unlink(missing_ok=True)
-    return (folder / checkpoint.NAME).is_file()
+    (folder / (checkpoint.FILE_NAME + ".new")).unlink(missing_ok=True)
+    return (folder / checkpoint.FILE_NAME).is_file()
 
 
-def draft(folder: Path) -> Path:
-    """A new, empty folder next to `folder`. Fill it, then pass it to `publish`."""
-    mend(folder)
+def make_draft(folder: Path) -> Path:
+    """A new, empty folder next to `folder`. Fill it, then pass it to `replace_folder`."""
+    repair_replacement(folder)
     temporary = folder.with_name(folder.name + ".new")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     return temporary
 
 
-def publish(fresh: Path, folder: Path) -> None:
+def replace_folder(fresh: Path, folder: Path) -> None:
     """Replace `folder` by the complete folder `fresh`. `mend` repairs an interruption between the two renames."""
     old = folder.with_name(folder.name + ".old")
     if folder.exists():
@@ -70,15 +80,15 @@ def publish(fresh: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def mend(folder: Path) -> None:
-    """Repair an interrupted `publish`: restore the old folder if the new one is missing, and remove leftovers."""
+def repair_replacement(folder: Path) -> None:
+    """Repair an interrupted `replace_folder`: restore the old folder if the new one is missing; remove leftovers."""
     old = folder.with_name(folder.name + ".old")
     if old.exists() and not folder.exists():
         old.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _json_options(options: Run) -> dict[str, Any]:
+def _json_options(options: RunOptions) -> dict[str, Any]:
     return dict(options.model_dump(mode="json"))
 
 
@@ -91,9 +101,9 @@ def _read(path: Path) -> dict[str, Any] | None:
         raise ConfigError(f"{path}: cannot be read ({error}); start a new run in another folder") from error
 
 
-def _check_same_run(folder: Path, record: dict[str, Any], options: Run, fingerprint: str) -> None:
+def _check_same_run(folder: Path, record: dict[str, Any], options: RunOptions, fingerprint: str) -> None:
     current, recorded = _json_options(options), dict(record.get("options", {}))
-    for name in sorted((current.keys() | recorded.keys()) - FREE):
+    for name in sorted((current.keys() | recorded.keys()) - RESUMABLE_CHANGES):
         if current.get(name) != recorded.get(name):
             raise ConfigError(
                 f"{folder}: the run has {name} = {_shorten(recorded.get(name))}, the configuration has "

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def generator(seed: int, what: str, number: int) -> np.random.Generator:
+def keyed_generator(seed: int, what: str, number: int) -> np.random.Generator:
     """The generator for one purpose (`what`) at one step, epoch or item (`number`)."""
     key = hashlib.sha256(f"odekit-train-1|{seed}|{what}|{number}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
 
 
-def rows(seed: int, step: int, batch: int, count: int) -> NDArray[np.int64]:
+def batch_indices(seed: int, step: int, batch: int, count: int) -> NDArray[np.int64]:
     """Indices (batch,) of the pictures in the batch of this step, out of `count` pictures.
 
     A run reads one endless sequence of shuffled epochs, with each picture once per epoch. Step s reads the positions
@@ -23,13 +23,13 @@ def rows(seed: int, step: int, batch: int, count: int) -> NDArray[np.int64]:
     positions = np.arange(step * batch, (step + 1) * batch)
     indices = np.empty(batch, dtype=np.int64)
     for epoch in np.unique(positions // count):
-        order = generator(seed, "epoch", int(epoch)).permutation(count)
+        order = keyed_generator(seed, "epoch", int(epoch)).permutation(count)
         in_epoch = positions // count == epoch
         indices[in_epoch] = order[positions[in_epoch] % count]
     return indices
 
 
-def timesteps(rng: np.random.Generator, batch: int, total: int) -> NDArray[np.int64]:
+def stratified_timesteps(rng: np.random.Generator, batch: int, total: int) -> NDArray[np.int64]:
     """Uniform timesteps 0 .. total - 1, one in each of `batch` equal bands, in random order.
 
     Their variance is lower than that of independent draws: the low-discrepancy sampler of Variational Diffusion Models

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from odekit.errors import DeviceError
 from odekit.training import distributed, optimiser, seeding
 from odekit.training.errors import TrainingError
-from odekit.training.prefetch import Ahead
+from odekit.training.prefetch import Prefetcher
 from odekit.training.task import Task
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepResult:
     """Loss, gradient norm and learning rate of one step."""
 
     loss: float
@@ -36,22 +36,22 @@ class Stepper:
 
         self.task, self.model, self.group = task, model, group
         self.options = task.options
-        self.averaged = optimiser.averaged(model, self.options.optimiser.ema)
+        self.averaged = optimiser.averaged_model(model, self.options.optimiser.ema)
         self.local_batch = self.options.batch // group.world_size
         """Pictures per step on this rank."""
         self.micro_batch = self.local_batch
         """Pictures per forward and backward pass; halved when memory runs out."""
         self.precision = distributed.precision(self.options.precision, group.device)
-        self.optimiser = optimiser.build(model, self.options.optimiser)
+        self.optimiser = optimiser.build_optimiser(model, self.options.optimiser)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.precision == "float16")
         self.forward: Any = torch.compile(model) if self.options.compile else model
-        self.batches = Ahead(
+        self.batches = Prefetcher(
             lambda step: task.batch(step, group.rank, group.world_size), active=group.device.type != "cpu"
         )
         self.notes: list[str] = []
         """Messages for the user that the loop has not shown yet."""
 
-    def run(self, step: int) -> Outcome:
+    def run(self, step: int) -> StepResult:
         """Take step `step` (0-based): gradients, clipping, update of the weights and of their average.
 
         Raises:
@@ -71,7 +71,7 @@ class Stepper:
         if self.scaler.is_enabled() and self.scaler.get_scale() < 1e-6:
             raise TrainingError(f"step {step}: float16 gradients overflow at every scale; use precision: bfloat16")
         self.averaged.update_parameters(self.model)
-        return Outcome(loss, norm, lr)
+        return StepResult(loss, norm, lr)
 
     @property
     def average(self) -> nn.Module:
@@ -105,7 +105,7 @@ class Stepper:
         self.model.train()
         total = torch.zeros((), device=device)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            rng = seeding.generator(self.options.seed, f"dropout-{self.group.rank}", step)
+            rng = seeding.keyed_generator(self.options.seed, f"dropout-{self.group.rank}", step)
             torch.manual_seed(int(rng.integers(2**62)))
             for start in range(0, self.local_batch, self.micro_batch):
                 rows = slice(start, start + self.micro_batch)

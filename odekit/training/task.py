@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.training.options.base import Run
+from odekit.training.options.base import RunOptions
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -24,7 +24,7 @@ class Task(Protocol):
     """Digest of the pictures. A resumed run must use the same pictures."""
 
     @property
-    def options(self) -> Run:
+    def options(self) -> RunOptions:
         """The options of the run."""
         ...
 

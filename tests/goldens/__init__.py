@@ -8,9 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.testing.goldens import Arrays, Golden, Layout, deviation, fill
+from odekit.testing.goldens import Arrays, Golden, Layout, relative_deviation, synthetic_arrays
 
-__all__ = ["DATA", "Arrays", "Layout", "deviation", "fill", "golden", "golden_input", "layout", "read_golden"]
+__all__ = [
+    "DATA",
+    "Arrays",
+    "Layout",
+    "golden",
+    "golden_input",
+    "layout",
+    "read_golden",
+    "relative_deviation",
+    "synthetic_arrays",
+]
 
 DATA = Path(__file__).parent.parent / "data"
 

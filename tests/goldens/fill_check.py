@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from odekit.testing.goldens import DERIVED, Layout, fill
+from odekit.testing.goldens import DERIVED, Layout, synthetic_arrays
 
 
 def read_fill_check(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -32,7 +32,7 @@ def check_fill(layout: Layout, seed: int, rule: str, entry: dict[str, Any]) -> N
     """Raise AssertionError where the filled weights are not those of the entry."""
     stored = entry["filled_tensors"], entry["filled_elements"]
     assert size(layout) == stored, f"the layout has {size(layout)} tensors and elements, the entry {stored}"
-    filled = fill(layout, seed, rule)
+    filled = synthetic_arrays(layout, seed, rule)
     total = sum(float(value.astype(np.float64).sum()) for value in filled.values())
     squares = sum(float((value.astype(np.float64) ** 2).sum()) for value in filled.values())
     errors = {

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from goldens.golden_nets import small
 from odekit.core.grid import make_grid
 from odekit.core.interfaces import Latent, Prior
-from odekit.core.noise import Replay, SharedNoise
+from odekit.core.noise import ReplayNoise, SharedNoise
 from odekit.core.schedule import NoiseSchedule
 from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer, step_size
-from odekit.parts.inverters.clip import Confidence
+from odekit.parts.inverters.clip import ConfidenceClip
 from odekit.parts.inverters.ode import Ode, OdeInverter
 from odekit.parts.solvers.ddim import Ddim, DdimOptions
 from odekit.testing.goldens import Golden
@@ -28,7 +28,7 @@ Made = Mapping[str, NDArray[Any]]
 STEPS = 50
 SHAPE = (1, 3, 32, 32)
 TOP = {"net": 29, "mix": STEPS - 1}
-CLIP = Confidence(eta=1.7, ways="up")
+CLIP = ConfidenceClip(eta=1.7, ways="up")
 PLAIN = Ode(steps=STEPS, grid="uniform-t", start="noised")
 CLIPPED = Ode(steps=STEPS, grid="uniform-t", start="noised", clip=CLIP)
 LANGEVIN: dict[str, dict[str, Any]] = {
@@ -76,7 +76,7 @@ def climb(prior: Prior, clean: torch.Tensor, options: Ode, label: Any = "source"
     """States of the way up by level."""
     solver = Recorded(DdimOptions(label=label))
     inverter = OdeInverter(options, prior, solver)
-    inverter.invert(clean, SharedNoise(Replay(noise or [])))
+    inverter.invert(clean, SharedNoise(ReplayNoise(noise or [])))
     first = int(options.start != "image")
     return {i: (c.y * inverter.levels.signal(i)).numpy() for i, c in enumerate(solver.states, first)}
 
@@ -84,7 +84,7 @@ def climb(prior: Prior, clean: torch.Tensor, options: Ode, label: Any = "source"
 def descend(prior: Prior, x: torch.Tensor, level: int) -> dict[int, Any]:
     """States of the way down by level; -1 is the image."""
     inverter = OdeInverter(Ode(steps=STEPS, grid="uniform-t"), prior, Ddim())
-    levels, silent = inverter.levels, SharedNoise(Replay([]))
+    levels, silent = inverter.levels, SharedNoise(ReplayNoise([]))
     latent = Latent(x, level, inverter.solver.start(inverter.field, x / levels.signal(level), levels.at(level)))
     seen = {}
     while latent.level >= 0:
@@ -167,10 +167,10 @@ def langevin(golden: Golden, net: Prior, level: int) -> dict[str, NDArray[Any]]:
         noisy = Langevin(levels=[level], iterations=10, temperature=1.0, **rule)
         still = Langevin(levels=[level], iterations=1, temperature=0.0, **rule)
         made[f"langevin_i{level:02}_{name}_a"] = np.array(step_size(noisy, level, levels))
-        x = LangevinEnhancer(noisy).enhance(x, level, levels, net, SharedNoise(Replay(draws(golden, 10))))
+        x = LangevinEnhancer(noisy).enhance(x, level, levels, net, SharedNoise(ReplayNoise(draws(golden, 10))))
         if name == "constant":
             made[f"langevin_i{level:02}_constant_nofinal"] = x.numpy()
-        x = LangevinEnhancer(still).enhance(x, level, levels, net, SharedNoise(Replay([])))
+        x = LangevinEnhancer(still).enhance(x, level, levels, net, SharedNoise(ReplayNoise([])))
         made[f"langevin_i{level:02}_{name}"] = x.numpy()
     return made
 
@@ -183,7 +183,7 @@ def edited(golden: Golden, net: Prior) -> dict[str, NDArray[Any]]:
     )
     sizes = [step_size(options, level, levels) * factor for factor in dict(options.updates)]
     x = tensor(golden, f"net_encode_i{level}")
-    x = LangevinEnhancer(options).enhance(x, level, levels, net, SharedNoise(Replay(draws(golden, 8))))
+    x = LangevinEnhancer(options).enhance(x, level, levels, net, SharedNoise(ReplayNoise(draws(golden, 8))))
     seen = descend(net, x, level)
     return {
         "edit_step_sizes": np.array(sizes),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from goldens import layout
-from odekit.parts.priors.convert import ConvertOptions, convert
+from odekit.parts.priors.convert import ConvertOptions, convert_checkpoint
 from odekit.parts.priors.network import DiffusersPrior
 from odekit.testing.goldens import Golden, statistics
 
@@ -27,7 +27,9 @@ def small(golden: Golden, network: str, **options: Any) -> DiffusersPrior:
     with tempfile.TemporaryDirectory() as place:
         save_file(tensors, Path(place) / "small.safetensors")
         settings = ConvertOptions(image_size=SHAPE[2], **options)
-        return DiffusersPrior.load(convert(Path(place) / "small.safetensors", Path(place) / "out", options=settings))
+        return DiffusersPrior.load(
+            convert_checkpoint(Path(place) / "small.safetensors", Path(place) / "out", options=settings)
+        )
 
 
 def output(golden: Golden, prior: DiffusersPrior) -> Mapping[str, NDArray[Any]]:

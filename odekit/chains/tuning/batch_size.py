@@ -10,28 +10,34 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from odekit.chains.plan import walk
+from odekit.chains.plan import all_parts
 from odekit.chains.resolve import ChainSpec
 from odekit.chains.tuning.cache import machine_key, read_cached, write_cached
-from odekit.chains.tuning.precision import call_seconds, load, prior_digest
-from odekit.core.device import available_bytes, free_share, out_of_memory, peak_bytes, release_unused
+from odekit.chains.tuning.precision import call_seconds, load_prior, prior_digest
+from odekit.core.device import (
+    available_memory_bytes,
+    free_gpu_fraction,
+    is_out_of_memory,
+    peak_memory_bytes,
+    release_gpu_memory,
+)
 from odekit.core.options import Part
 from odekit.errors import ConfigError
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import Catalog
 
 BatchSize = int | Literal["auto"]
-USUAL = 8
+DEFAULT_BATCH_SIZE = 8
 """Default batch size, also used for chains without a prior."""
-MOST = 512
+MAX_BATCH_SIZE = 512
 """Largest batch size that is tried."""
-GAIN = 0.05
+MIN_GAIN = 0.05
 """The search ends if two doublings raise the throughput by less than this; the same tolerance selects the result."""
-SPARE = 0.2
+FREE_MEMORY_SHARE = 0.2
 """Share of memory kept free for pictures, states and other networks."""
-PATIENCE = 5.0
+MAX_CALL_SECONDS = 5.0
 """The search ends after a call that takes longer, in seconds."""
-FILE = "slots.json"
+CACHE_FILE = "slots.json"
 """Name of the cache file."""
 
 
@@ -56,80 +62,85 @@ def choose_batch_size(
         if wanted < 1:
             raise ConfigError(f"--batch-size {wanted}: at least 1")
         return wanted
-    return max(1, min(USUAL if wanted is None else best_batch_size(device, precision, spec, catalog), images))
+    return max(
+        1, min(DEFAULT_BATCH_SIZE if wanted is None else best_batch_size(device, precision, spec, catalog), images)
+    )
 
 
 def best_batch_size(device: str, precision: str, spec: ChainSpec, catalog: Catalog) -> int:
     """The best batch size for a chain: the smallest among its priors."""
-    priors = [part for part in walk(spec) if part.kind == "prior"]
-    return min((best_for_prior(part, device, precision, catalog) for part in priors), default=USUAL)
+    priors = [part for part in all_parts(spec) if part.kind == "prior"]
+    return min((best_for_prior(part, device, precision, catalog) for part in priors), default=DEFAULT_BATCH_SIZE)
 
 
 def best_for_prior(part: Part, device: str, precision: str, catalog: Catalog) -> int:
     """The best batch size for one prior, from the cache if present; concurrent processes measure it only once."""
-    from odekit.plugins.weights.store import exclusive_file
+    from odekit.plugins.weights.store import lock_file
 
     weights = prior_digest(part, catalog) or f"{part.name} {part.options.model_dump_json()}"
-    key = f"{machine_key(device)}; {precision}; weights {weights}; at most {MOST}"
-    with exclusive_file(FILE):
-        entry = read_cached(FILE, key)
+    key = f"{machine_key(device)}; {precision}; weights {weights}; at most {MAX_BATCH_SIZE}"
+    with lock_file(CACHE_FILE):
+        entry = read_cached(CACHE_FILE, key)
         if entry is not None and isinstance(entry.get("slots"), int):
             return int(entry["slots"])
-        rates = measure_rates(call_timer(load(part, device, catalog, precision), device))
+        rates = measure_throughput(call_timer(load_prior(part, device, catalog, precision), device))
         best = smallest_near_best(rates)
         values = {"slots": best, "pictures_per_second": {str(size): round(rate, 3) for size, rate in rates.items()}}
-        write_cached(FILE, key, values, "batch size")
+        write_cached(CACHE_FILE, key, values, "batch size")
     return best
 
 
 def call_timer(prior: BatchedPrior, device: str) -> Callable[[int], float]:
     """A function that returns the seconds of a network call with a batch size.
 
-    It raises MemoryError if less than `SPARE` of the memory would stay free.
+    It raises MemoryError if less than `FREE_MEMORY_SHARE` of the memory would stay free.
     """
-    on_gpu, bytes_before = device.startswith("cuda"), peak_bytes()
+    on_gpu, bytes_before = device.startswith("cuda"), peak_memory_bytes()
     last_size = 0
 
     def seconds(size: int) -> float:
         nonlocal last_size
         if not on_gpu and last_size:
-            expected_bytes = (peak_bytes() - bytes_before) * size / last_size
-            if expected_bytes > (1 - SPARE) * available_bytes():  # the system kills a process that exceeds the memory
+            expected_bytes = (peak_memory_bytes() - bytes_before) * size / last_size
+            if (
+                expected_bytes > (1 - FREE_MEMORY_SHARE) * available_memory_bytes()
+            ):  # the system kills a process that exceeds the memory
                 raise MemoryError(f"a batch size of {size} does not fit into memory")
-        release_unused()
+        release_gpu_memory()
         prior.slots = size
         # On a CPU, processor time: other programs hardly change it.
-        call_time = call_seconds(prior, device, PATIENCE, size, None if on_gpu else time.process_time)
-        if on_gpu and free_share(device) < SPARE:
-            raise MemoryError(f"a batch size of {size} leaves less than {SPARE:.0%} of the GPU memory free")
+        call_time = call_seconds(prior, device, MAX_CALL_SECONDS, size, None if on_gpu else time.process_time)
+        if on_gpu and free_gpu_fraction(device) < FREE_MEMORY_SHARE:
+            raise MemoryError(f"a batch size of {size} leaves less than {FREE_MEMORY_SHARE:.0%} of the GPU memory free")
         last_size = size
         return call_time
 
     return seconds
 
 
-def measure_rates(seconds: Callable[[int], float]) -> dict[int, float]:
+def measure_throughput(seconds: Callable[[int], float]) -> dict[int, float]:
     """Pictures per second for the batch sizes 1, 2, 4 ...
 
-    The search ends if memory runs out, if a call takes longer than `PATIENCE`, or if the throughput stops rising.
+    The search ends if memory runs out, if a call takes longer than `MAX_CALL_SECONDS`, or if the throughput stops
+    rising.
 
     Args:
         seconds: time of a network call with a batch size; raises MemoryError, or torch's error, if memory runs out.
     """
     rates: dict[int, float] = {}
     size = 1
-    while size <= MOST:
+    while size <= MAX_BATCH_SIZE:
         try:
             call_time = seconds(size)
         except Exception as error:
-            if not out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
-            release_unused()
+            release_gpu_memory()
             break
         rates[size] = size / call_time if call_time > 0 else math.inf
         earlier = [rate for smaller, rate in rates.items() if smaller <= size // 4]
-        gained = max(rates[size], rates.get(size // 2, 0.0)) >= (1 + GAIN) * max(earlier, default=0.0)
-        if call_time > PATIENCE or not gained:
+        gained = max(rates[size], rates.get(size // 2, 0.0)) >= (1 + MIN_GAIN) * max(earlier, default=0.0)
+        if call_time > MAX_CALL_SECONDS or not gained:
             break
         size *= 2
     return rates
@@ -138,4 +149,4 @@ def measure_rates(seconds: Callable[[int], float]) -> dict[int, float]:
 def smallest_near_best(rates: Mapping[int, float]) -> int:
     """The smallest batch size within 5 % of the best throughput; 1 if none fitted (the run reports the error then)."""
     best = max(rates.values(), default=0.0)
-    return min((size for size, rate in rates.items() if rate >= (1 - GAIN) * best), default=1)
+    return min((size for size, rate in rates.items() if rate >= (1 - MIN_GAIN) * best), default=1)

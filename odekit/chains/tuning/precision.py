@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from odekit.chains.plan import walk
+from odekit.chains.plan import all_parts
 from odekit.chains.resolve import ChainSpec
 from odekit.chains.tuning.cache import machine_key, read_cached, write_cached
 from odekit.core.abilities import HasWeightsPath
@@ -21,22 +21,22 @@ from odekit.core.device import state_device
 from odekit.core.files import sha256
 from odekit.core.interfaces import Prior
 from odekit.core.options import Part
-from odekit.core.precision import candidates, has_tf32, resolve_precision, switched
+from odekit.core.precision import has_tf32, has_tf32_switches, resolve_precision, supported_16bit_types
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import Catalog, resolve
 
-BOUND = 45.0
+MIN_PSNR = 45.0
 """dB: minimum PSNR of every calibration picture restored in a lower precision against float32."""
-GAIN = 1.1
+MIN_SPEEDUP = 1.1
 """Minimum speed-up over float32: below it, a lower precision is not used."""
-FACES = 8
+CALIBRATION_IMAGES = 8
 """Number of calibration pictures."""
-FILE = "precision.json"
+CACHE_FILE = "precision.json"
 """Name of the cache file."""
 
 
 @dataclass(frozen=True)
-class Tried:
+class Measurement:
     """A precision as measured: seconds of a network call on 8 pictures, lowest PSNR against float32 in dB (or not)."""
 
     seconds: float
@@ -44,11 +44,11 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PrecisionChoice:
     """The chosen precision, and the measurements behind the choice."""
 
     precision: str
-    tried: Mapping[str, Tried] = field(default_factory=dict)
+    tried: Mapping[str, Measurement] = field(default_factory=dict)
 
 
 def choose_precision(wanted: str, device: str, spec: ChainSpec, catalog: Catalog) -> str:
@@ -61,27 +61,29 @@ def choose_precision(wanted: str, device: str, spec: ChainSpec, catalog: Catalog
         return resolve_precision(wanted, device)
     if not reduced_precisions(device):
         return "float32"
-    priors = [part for part in walk(spec) if part.kind == "prior"]
-    choices = {verdict_of(part, device, catalog).precision for part in priors}
+    priors = [part for part in all_parts(spec) if part.kind == "prior"]
+    choices = {precision_choice(part, device, catalog).precision for part in priors}
     return choices.pop() if len(choices) == 1 else "float32"
 
 
 def reduced_precisions(device: str) -> tuple[str, ...]:
     """Precisions below float32 that the hardware supports."""
-    return (*candidates(device), *(("tf32",) if has_tf32(device) else ()))
+    return (*supported_16bit_types(device), *(("tf32",) if has_tf32(device) else ()))
 
 
-def verdict_of(part: Part, device: str, catalog: Catalog) -> Verdict:
+def precision_choice(part: Part, device: str, catalog: Catalog) -> PrecisionChoice:
     """Measured choice for a prior on this machine, from the cache if present; float32 for priors without weights."""
     weights = prior_digest(part, catalog)
     if weights is None:
-        return Verdict("float32")
-    exact = "; exact float32" if switched(device) else ""  # older entries were measured with torch's default switches
-    key = f"{machine_key(device)}; weights {weights}; bound {BOUND:g} dB{exact}"
+        return PrecisionChoice("float32")
+    exact = (
+        "; exact float32" if has_tf32_switches(device) else ""
+    )  # older entries were measured with torch's default switches
+    key = f"{machine_key(device)}; weights {weights}; bound {MIN_PSNR:g} dB{exact}"
     verdict = _cached_verdict(key)
     if verdict is None:
-        verdict = measure(partial(load, part, device, catalog), device, reduced_precisions(device))
-        write_cached(FILE, key, asdict(verdict), "precision")
+        verdict = measure_precisions(partial(load_prior, part, device, catalog), device, reduced_precisions(device))
+        write_cached(CACHE_FILE, key, asdict(verdict), "precision")
     return verdict
 
 
@@ -92,16 +94,18 @@ def prior_digest(part: Part, catalog: Catalog) -> str | None:
     return sha256(spec.weights)[:16] if isinstance(spec, HasWeightsPath) else None
 
 
-def load(part: Part, device: str, catalog: Catalog, precision: str) -> BatchedPrior:
+def load_prior(part: Part, device: str, catalog: Catalog, precision: str) -> BatchedPrior:
     """Load a prior for measurements, not compiled: compiling helps all precisions alike and takes a minute for each."""
-    from odekit.chains.tools import Toolbox
+    from odekit.chains.tools import PartTools
 
     has_compile = "compile" in type(part.options).model_fields
     uncompiled = replace(part, options=part.options.model_copy(update={"compile": False} if has_compile else {}))
-    return BatchedPrior(Toolbox(catalog, device, precision).make(uncompiled), FACES, precision=precision, device=device)
+    return BatchedPrior(
+        PartTools(catalog, device, precision).make(uncompiled), CALIBRATION_IMAGES, precision=precision, device=device
+    )
 
 
-def measure(load: Callable[[str], Prior], device: str, precisions: Sequence[str]) -> Verdict:
+def measure_precisions(load: Callable[[str], Prior], device: str, precisions: Sequence[str]) -> PrecisionChoice:
     """Measure a prior in several precisions: its speed first, and its quality if it is faster than float32.
 
     Calibration: 8 pictures drawn from the prior itself, with noise added, restored with 20 levels of DDIM and 5
@@ -114,28 +118,28 @@ def measure(load: Callable[[str], Prior], device: str, precisions: Sequence[str]
     """
     reference = load("float32")
     reference_seconds = call_seconds(reference, device)
-    tried = {"float32": Tried(reference_seconds)}
+    tried = {"float32": Measurement(reference_seconds)}
     pictures: Any = None
     expected: Any = None
     for precision in precisions:
         prior = load(precision)
         seconds = call_seconds(prior, device, give_up=3 * reference_seconds)
         psnr = None
-        if seconds * GAIN <= reference_seconds:
+        if seconds * MIN_SPEEDUP <= reference_seconds:
             if pictures is None:
-                pictures = calibration(reference, device)
-                expected = restored(reference, pictures)
-            psnr = worst_psnr(restored(prior, pictures), expected)
-        tried[precision] = Tried(seconds, psnr)
-    safe = [name for name, result in tried.items() if result.psnr is not None and result.psnr >= BOUND]
-    return Verdict(min(safe, key=lambda name: tried[name].seconds, default="float32"), tried)
+                pictures = calibration_images(reference, device)
+                expected = restore_images(reference, pictures)
+            psnr = lowest_psnr(restore_images(prior, pictures), expected)
+        tried[precision] = Measurement(seconds, psnr)
+    safe = [name for name, result in tried.items() if result.psnr is not None and result.psnr >= MIN_PSNR]
+    return PrecisionChoice(min(safe, key=lambda name: tried[name].seconds, default="float32"), tried)
 
 
 def call_seconds(
     prior: Prior,
     device: str,
     give_up: float = math.inf,
-    pictures: int = FACES,
+    pictures: int = CALIBRATION_IMAGES,
     clock: Callable[[], float] | None = None,
 ) -> float:
     """Seconds of a network call: the fastest of three after a warm-up call.
@@ -159,7 +163,7 @@ def call_seconds(
     return min(times[1:] or times)
 
 
-def calibration(prior: Prior, device: str) -> Any:
+def calibration_images(prior: Prior, device: str) -> Any:
     """8 pictures (8, 3, H, W) sampled from the prior in 12 steps, plus noise with a standard deviation of 0.2."""
     from odekit.core.interfaces import Latent
     from odekit.core.noise import BatchNoise, ZeroNoise
@@ -168,18 +172,18 @@ def calibration(prior: Prior, device: str) -> Any:
     from odekit.parts.solvers.dpmpp_2m import Dpmpp2m
 
     inverter = OdeInverter(Ode(steps=12, grid="log-snr"), prior, Dpmpp2m())
-    top, noise = len(inverter.levels) - 1, draws(prior, device, "guard sample")
+    top, noise = len(inverter.levels) - 1, fixed_noise(prior, device, "guard sample")
     rho = inverter.levels.at(top)
     x = inverter.levels.sigma(top) * noise
     latent = Latent(x, top, inverter.solver.start(inverter.field, x / signal(rho), rho))
     while latent.level >= 0:
-        latent = inverter.descend(latent, BatchNoise([ZeroNoise()] * FACES))
-    return latent.x.clamp(-1, 1) + 0.2 * draws(prior, device, "guard damage")
+        latent = inverter.descend(latent, BatchNoise([ZeroNoise()] * CALIBRATION_IMAGES))
+    return latent.x.clamp(-1, 1) + 0.2 * fixed_noise(prior, device, "guard damage")
 
 
-def restored(prior: Prior, pictures: Any) -> Any:
+def restore_images(prior: Prior, pictures: Any) -> Any:
     """Restore the pictures; the result is in model space, clipped to [-1, 1]."""
-    from odekit.core.noise import BatchNoise, ImageNoise, stream
+    from odekit.core.noise import BatchNoise, ImageNoise, noise_generator
     from odekit.edit import edit
     from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
     from odekit.parts.inverters.ode import Ode, OdeInverter
@@ -187,32 +191,36 @@ def restored(prior: Prior, pictures: Any) -> Any:
 
     enhancer = LangevinEnhancer(Langevin(levels=[0.0, 0.25], iterations=5))
     inverter = OdeInverter(Ode(steps=20, grid="uniform-t"), prior, Ddim())
-    noise = BatchNoise([ImageNoise(stream(0, f"guard {i}", "guard")) for i in range(len(pictures))])
+    noise = BatchNoise([ImageNoise(noise_generator(0, f"guard {i}", "guard")) for i in range(len(pictures))])
     return edit(pictures, inverter, enhancer, prior, noise).clamp(-1, 1)
 
 
-def draws(prior: Prior, device: str, name: str) -> Any:
+def fixed_noise(prior: Prior, device: str, name: str) -> Any:
     """Standard normal noise (8, 3, H, W); the same values for the same name."""
     import torch
 
-    from odekit.core.noise import BatchNoise, ImageNoise, stream
+    from odekit.core.noise import BatchNoise, ImageNoise, noise_generator
 
-    like = torch.zeros((FACES, *prior.shape), dtype=torch.float64, device=state_device(device))
-    return BatchNoise([ImageNoise(stream(0, f"{name} {i}", "guard")) for i in range(FACES)]).normal_like(like)
+    like = torch.zeros((CALIBRATION_IMAGES, *prior.shape), dtype=torch.float64, device=state_device(device))
+    return BatchNoise(
+        [ImageNoise(noise_generator(0, f"{name} {i}", "guard")) for i in range(CALIBRATION_IMAGES)]
+    ).normal_like(like)
 
 
-def worst_psnr(pictures: Any, reference: Any) -> float:
+def lowest_psnr(pictures: Any, reference: Any) -> float:
     """The lowest PSNR of any picture in dB, for a value range of 2; 0 if one contains NaN."""
     errors = (pictures - reference).flatten(1).pow(2).mean(dim=1).tolist()
     return min(10 * math.log10(4 / max(e, 1e-40)) if math.isfinite(e) else 0.0 for e in errors)
 
 
-def _cached_verdict(key: str) -> Verdict | None:
+def _cached_verdict(key: str) -> PrecisionChoice | None:
     """The cached choice; None if there is none."""
-    entry = read_cached(FILE, key)
+    entry = read_cached(CACHE_FILE, key)
     try:
         if entry is None:
             return None
-        return Verdict(entry["precision"], {name: Tried(**result) for name, result in entry["tried"].items()})
+        return PrecisionChoice(
+            entry["precision"], {name: Measurement(**result) for name, result in entry["tried"].items()}
+        )
     except (KeyError, TypeError, AttributeError):
         return None

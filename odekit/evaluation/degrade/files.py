@@ -13,12 +13,12 @@ from typing import Any
 
 from odekit.core.files import read_json, sha256, write_json
 from odekit.core.image import Image
-from odekit.core.parallel import in_order
+from odekit.core.parallel import map_in_order
 from odekit.errors import ConfigError, OdekitError
 from odekit.evaluation.degrade import manifest
 from odekit.evaluation.degrade.recipe import Recipe, Selection, select
 from odekit.images import io
-from odekit.runs.inputs import Job, collect, part_of
+from odekit.runs.inputs import Job, collect_jobs, select_jobs
 
 CHUNK = 16
 """Images handed to a process at once."""
@@ -99,7 +99,7 @@ def degrade_files(
         processes = min(os.cpu_count() or 1, 8) if len(todo) >= PARALLEL_FROM else 1
     finished = 0
     work = partial(_chunk, out=out, settings=settings, selection=selection)
-    for outcomes in in_order(work, chunks, processes):
+    for outcomes in map_in_order(work, chunks, processes):
         manifest.append(out / manifest.NAME, (entry for _, entries, _ in outcomes for entry in entries))
         for source, entries, error in outcomes:
             summary.written += len(entries)
@@ -121,7 +121,7 @@ def _jobs(inputs: Sequence[str | Path], out: Path, settings: Settings, limit: in
         raise ConfigError(f"format '{settings.format}' is not 'png' or 'same'; choose one")
     targets: set[Path] = set()
     final = []
-    for job in collect(inputs, out, io.SUFFIXES):
+    for job in collect_jobs(inputs, out, io.IMAGE_SUFFIXES):
         target = job.target if settings.format == "same" else job.target.with_suffix(".png")
         if target in targets:  # a.jpg and a.png both become a.png: the second keeps its whole name
             target = target.with_name(job.source.name + target.suffix)
@@ -131,7 +131,7 @@ def _jobs(inputs: Sequence[str | Path], out: Path, settings: Settings, limit: in
     for job in final:
         if (out / job.target).resolve() in sources:
             raise ConfigError(f"the damaged {job.source} would replace an input; choose another folder with -o")
-    return part_of(final, None, limit)
+    return select_jobs(final, None, limit)
 
 
 def _prepare(out: Path, settings: Settings, selection: Selection, resume: bool, overwrite: bool) -> set[str]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from odekit.chains.document import Document, parse
+from odekit.chains.document import Document, parse_yaml
 from odekit.chains.resolve import Resolver
 from odekit.core.abilities import HasSeverity
 from odekit.core.image import Image
-from odekit.core.noise import stream
+from odekit.core.noise import noise_generator
 from odekit.core.options import Part
 from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
@@ -43,7 +43,7 @@ class Recipe:
         for number, part in enumerate(self.parts):
             options: object = part.options
             place = f"degrade:{part.name}:{options.severity if isinstance(options, HasSeverity) else 0}"
-            rng = stream(seed, image.origin, place, image.face, number)
+            rng = noise_generator(seed, image.origin, place, image.face, number)
             image = catalog.get("corruption", part.name).load()(part.options).corrupt(image, rng)
         return image
 
@@ -69,7 +69,7 @@ class Selection:
         """The recipes for this image."""
         if self.mode != "draw":
             return self.recipes
-        number = stream(seed, image.origin, "degrade:random", image.face).integers(len(self.recipes))
+        number = noise_generator(seed, image.origin, "degrade:random", image.face).integers(len(self.recipes))
         return (self.recipes[int(number)],)
 
 
@@ -113,7 +113,7 @@ def select(kind: str, severity: int, table: str = "auto", settings: str = "") ->
         return Selection(tuple(_named(name, severity, table) for name in DRAWN[kind]), "draw")
     if kind.endswith((".yaml", ".yml")):
         return Selection((_from_yaml(Path(kind), severity, table),))
-    return Selection((_named(kind, severity, table, parse(settings, "--set").data if settings else {}),))
+    return Selection((_named(kind, severity, table, parse_yaml(settings, "--set").data if settings else {}),))
 
 
 def _named(kind: str, severity: int, table: str, options: Any = None) -> Recipe:
@@ -125,7 +125,7 @@ def _named(kind: str, severity: int, table: str, options: Any = None) -> Recipe:
 
 def _from_yaml(path: Path, severity: int, table: str) -> Recipe:
     try:
-        document = parse(path.read_text(encoding="utf-8"), str(path))
+        document = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); name a YAML file with a list of kinds") from error
     if not isinstance(document.data, list) or not document.data:

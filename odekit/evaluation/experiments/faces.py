@@ -137,7 +137,7 @@ def find_archive(folder: Path, side: int) -> Path:
     Raises:
         InputError: neither.
     """
-    if any(path.suffix.lower() in face_sets.SUFFIXES for path in folder.rglob("*")):
+    if any(path.suffix.lower() in face_sets.FACE_SUFFIXES for path in folder.rglob("*")):
         return folder
     archives = {
         path: int("".join(letter for letter in path.stem if letter.isdigit()) or 0)

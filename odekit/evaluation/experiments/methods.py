@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from odekit.chains.chain import Chain, find_chain
+from odekit.chains.chain import Chain, find_chain_file
 from odekit.core.files import read_json
 from odekit.core.options import Part
 from odekit.core.spelling import nearest
@@ -21,7 +21,7 @@ from odekit.evaluation.panel import Panel
 from odekit.evaluation.results import Method, Plot, Quote, Results
 from odekit.parts.installed import catalog
 from odekit.parts.stages.options import Upsample
-from odekit.plugins.weights.lookup import require
+from odekit.plugins.weights.lookup import require_weights
 from odekit.runs.runner import Runner
 from odekit.runs.summary import RunOptions
 
@@ -84,7 +84,7 @@ def parse_method(text: str) -> MethodSpec:
         return MethodSpec(text, text, Chain([stage], name=text))
     if text not in parts.chains and not Path(text).suffix and "/" not in text:
         raise ConfigError(f"unknown method '{text}'{nearest(text, [*parts.chains, *parts.names('upsampler')])}")
-    name = find_chain(text, parts).stem
+    name = find_chain_file(text, parts).stem
     return MethodSpec(name, name, Chain.load(text))
 
 
@@ -119,7 +119,7 @@ def open_experiment(
     """
     panel = open_panel(metrics, settings.device)
     for one in methods:
-        require([weights["name"] for weights in one.chain.plan().weights], catalog())
+        require_weights([weights["name"] for weights in one.chain.plan().weights], catalog())
     return panel, prepare_data(out, setting, resume, settings.overwrite)
 
 

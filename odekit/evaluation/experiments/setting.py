@@ -54,7 +54,7 @@ class Setting:
     def describe(self, source: str, count: int) -> str:
         """The setting in one line."""
         kinds = self.kinds[0] if len(self.kinds) == 1 else f"{len(self.kinds)} kinds of damage in turn"
-        chosen = document.parse(self.options, "options").data if self.options else {}
+        chosen = document.parse_yaml(self.options, "options").data if self.options else {}
         options = f" ({', '.join(f'{key}={value}' for key, value in chosen.items())})" if chosen else ""
         large = self.reference_side or self.side
         against = "" if large == self.side else f", held against {large} px"

@@ -13,7 +13,7 @@ from odekit.errors import ConfigError
 from odekit.evaluation.pairing import Case
 from odekit.evaluation.results import Method, Plot, Results
 from odekit.images import io
-from odekit.runs.report.sheet import sheet
+from odekit.runs.report.sheet import contact_sheet as sheet
 
 MOST_ROWS = 12
 """Rows of a contact sheet at most."""

@@ -97,7 +97,7 @@ def load(name: str) -> Sweep:
     if not path.is_file():
         raise ConfigError(f"there is no sweep {name}{nearest(name, shipped())}")
     try:
-        document = yamldoc.parse(path.read_text(encoding="utf-8"), str(path))
+        document = yamldoc.parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the sweep {path} cannot be read: {error}") from error
     return read(document)

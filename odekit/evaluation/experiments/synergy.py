@@ -68,7 +68,7 @@ def parse_upsampler(text: str) -> MethodSpec:
     from odekit.chains import document
     from odekit.errors import ConfigError
 
-    raw = document.parse(text, "--upsamplers").data
+    raw = document.parse_yaml(text, "--upsamplers").data
     name = raw.get("use") if isinstance(raw, dict) else raw
     if not isinstance(name, str):
         raise ConfigError(f"--upsamplers {text}: name upsamplers, with commas between")

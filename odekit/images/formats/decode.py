@@ -16,7 +16,7 @@ from PIL.ImageFile import ImageFile
 from odekit.images.formats import deep
 from odekit.images.formats.colour import Codes
 from odekit.images.formats.deep import Refusal
-from odekit.images.formats.exif import ORIENTATION, carried, exif_from_tiff
+from odekit.images.formats.exif import ORIENTATION, exif_from_tiff, exif_to_write
 
 # Opened by class instead of `PIL.Image.open`, whose size limit is global; ours is an option.
 _OPENERS: dict[str, type[ImageFile]] = {
@@ -74,7 +74,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
         codes=codes,
         alpha=alpha,
         orientation=_orientation(picture),
-        exif=carried(block) if isinstance(block, bytes) else None,
+        exif=exif_to_write(block) if isinstance(block, bytes) else None,
         icc=picture.info.get("icc_profile") or None,
         dpi=_dpi(picture.info.get("dpi")),
     )

@@ -17,7 +17,7 @@ from PIL import Image as Pil
 from PIL import TiffImagePlugin
 
 from odekit.images.formats.colour import Codes
-from odekit.images.formats.exif import PREFIX, add_exif_to_tiff, byte_order, carried
+from odekit.images.formats.exif import PREFIX, add_exif_to_tiff, byte_order, exif_to_write
 
 Deep = NDArray[np.uint16]
 _GREY, _RGB, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6  # colour types of PNG (ISO 15948, 11.2.2)
@@ -124,7 +124,9 @@ def read_tiff(page: Any, data: bytes) -> Deep:
 
 def _read_tiff_with_pillow(data: bytes, samples: int) -> Deep:
     """Decode LZW and other codecs for which tifffile needs imagecodecs: by libtiff, high and low bytes in turn."""
-    unrotated = carried(data)  # orientation reset: Pillow would rotate the image, but the stored samples are needed
+    unrotated = exif_to_write(
+        data
+    )  # orientation reset: Pillow would rotate the image, but the stored samples are needed
     if unrotated is None:
         raise Refusal("is a BigTIFF in a rare compression; save it uncompressed or with Deflate")
     halves = []

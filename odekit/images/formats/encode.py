@@ -13,7 +13,7 @@ from odekit.core.image import Image, Pixels, quantise
 from odekit.errors import ConfigError, OdekitError
 from odekit.images.formats import deep
 from odekit.images.formats.colour import Codes, from_pixels
-from odekit.images.formats.exif import carried
+from odekit.images.formats.exif import exif_to_write
 
 FORMATS = ("same", "png", "jpeg", "webp", "tiff", "bmp")
 _NO_ALPHA = ("JPEG", "BMP")
@@ -65,7 +65,7 @@ def encode(image: Image, format: str = "same", *, quality: int = 95, keep_metada
     planes = quantise(values, bits) if values is not pixels else srgb_codes
     channels = [*planes[: 1 if grey else 3]] + ([] if alpha is None else [quantise(alpha, bits)])
     codes: Codes = np.stack(channels, axis=-1)
-    exif = carried(image.meta.exif) if keep_metadata and image.meta.exif else None
+    exif = exif_to_write(image.meta.exif) if keep_metadata and image.meta.exif else None
     dpi = image.meta.dpi if keep_metadata else None
     if name == "TIFF":
         return deep.write_tiff(codes, icc, exif, dpi)

@@ -66,7 +66,7 @@ def byte_order(block: bytes) -> str:
     return order
 
 
-def carried(block: bytes) -> bytes | None:
+def exif_to_write(block: bytes) -> bytes | None:
     """The EXIF block to write: orientation 1, preview unlinked, otherwise unchanged. None if it is not EXIF."""
     body = bytearray(block.removeprefix(PREFIX))
     try:

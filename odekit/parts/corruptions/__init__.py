@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 
-from odekit.parts.corruptions.damage import SUMMARIES, Damage, options_model
+from odekit.parts.corruptions.damage import SUMMARIES, BuiltinCorruption, options_model
 from odekit.parts.corruptions.kinds import (
     IMAGENET_KINDS,
     KINDS,
@@ -17,10 +17,10 @@ from odekit.parts.corruptions.kinds import (
     SEVERITIES,
     TABLES,
     Table,
-    check,
+    check_corruption,
     corrupt,
     corrupt_chain,
-    options_of,
+    option_names,
 )
 from odekit.parts.corruptions.primitives import Pixels
 from odekit.plugins.catalog import PluginCatalog
@@ -35,10 +35,10 @@ __all__ = [
     "TABLES",
     "Pixels",
     "Table",
-    "check",
+    "check_corruption",
     "corrupt",
     "corrupt_chain",
-    "options_of",
+    "option_names",
     "register",
 ]
 
@@ -46,4 +46,6 @@ __all__ = [
 def register(catalog: PluginCatalog) -> None:
     """Register every built-in kind as a corruption."""
     for kind in KINDS:
-        catalog.part("corruption", kind, functools.partial(Damage, kind), options_model(kind), SUMMARIES[kind])
+        catalog.part(
+            "corruption", kind, functools.partial(BuiltinCorruption, kind), options_model(kind), SUMMARIES[kind]
+        )

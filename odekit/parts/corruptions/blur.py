@@ -7,10 +7,10 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.parts.corruptions.primitives import Pixels, Unit, clipped_zoom, levels, unit
+from odekit.parts.corruptions.primitives import Pixels, Unit, clipped_zoom, to_levels, to_unit
 
 
-def gaussian(values: Unit, sigma: float) -> Unit:
+def smooth_gaussian(values: Unit, sigma: float) -> Unit:
     """Smooth values (H, W) or (H, W, C) over H and W; edge pixels are repeated, the kernel is truncated at 4 sigma."""
     from scipy import ndimage
 
@@ -20,11 +20,11 @@ def gaussian(values: Unit, sigma: float) -> Unit:
 
 def gaussian_blur(pixels: Pixels, rng: np.random.Generator, *, sigma: float) -> Pixels:
     """Convolve with a Gaussian of this standard deviation in pixels."""
-    return levels(gaussian(unit(pixels), sigma), summed=True)
+    return to_levels(smooth_gaussian(to_unit(pixels), sigma), summed=True)
 
 
 @functools.lru_cache(maxsize=32)
-def disk(radius: float, alias: float) -> NDArray[np.float64]:
+def disk_kernel(radius: float, alias: float) -> NDArray[np.float64]:
     """A disk kernel of this radius in pixels, smoothed by a small Gaussian of standard deviation `alias`.
 
     The Gaussian has 3 taps up to radius 8 and 5 beyond. The sum is 1, except if the disk fills its grid (radius 8 and
@@ -48,21 +48,21 @@ def defocus_blur(pixels: Pixels, rng: np.random.Generator, *, radius: float, ali
     """Defocus: convolve with a disk; the picture is mirrored at its edges."""
     from scipy import fft
 
-    kernel = disk(float(radius), float(alias))
+    kernel = disk_kernel(float(radius), float(alias))
     reach = kernel.shape[0] // 2
-    padded = np.pad(unit(pixels), ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    padded = np.pad(to_unit(pixels), ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
     size = tuple(fft.next_fast_len(n, real=True) for n in padded.shape[:2])
     product = fft.rfft2(padded, size, axes=(0, 1)) * fft.rfft2(kernel, size)[..., None]
     full = fft.irfft2(product, size, axes=(0, 1))
     height, width = pixels.shape[:2]
-    return levels(full[2 * reach : 2 * reach + height, 2 * reach : 2 * reach + width], summed=True)
+    return to_levels(full[2 * reach : 2 * reach + height, 2 * reach : 2 * reach + width], summed=True)
 
 
 def zoom_blur(pixels: Pixels, rng: np.random.Generator, *, stop: float, step: float) -> Pixels:
     """The mean of the picture and of its enlargements about the centre, by factors 1, 1 + step, ... below `stop`."""
-    values = unit(pixels)
+    values = to_unit(pixels)
     factors = np.arange(1, stop, step)
     total = values.copy()
     for factor in factors:
         total += clipped_zoom(values, float(factor))
-    return levels(total / (len(factors) + 1), summed=True)
+    return to_levels(total / (len(factors) + 1), summed=True)

@@ -14,10 +14,10 @@ from pydantic import create_model, field_validator
 
 from odekit.core.image import Image
 from odekit.core.options import Options
-from odekit.parts.corruptions.kinds import SEVERITIES, check, corrupt
-from odekit.parts.corruptions.tables import NAMES, WHOLE
+from odekit.parts.corruptions.kinds import SEVERITIES, check_corruption, corrupt
+from odekit.parts.corruptions.tables import INTEGER_PARAMETERS, PARAMETER_NAMES
 
-EXTRAS: dict[str, dict[str, Any]] = {
+EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
     "motion_blur": {"angle": (float | None, None)},
     "frost": {"folder": (str | None, None)},
     "mask_pixels": {"colour": (str | list[int] | None, None), "per_channel": (bool | None, None)},
@@ -39,7 +39,7 @@ SUMMARIES: dict[str, str] = {
 }  # fmt: skip
 
 
-class DegradeOptions(Options):
+class CorruptionOptions(Options):
     """Options that all built-in kinds have."""
 
     severity: int = 4
@@ -57,26 +57,28 @@ class DegradeOptions(Options):
     def given(self) -> dict[str, Any]:
         """The options of the kind itself that are set."""
         options = {
-            name: getattr(self, name) for name in type(self).model_fields if name not in DegradeOptions.model_fields
+            name: getattr(self, name) for name in type(self).model_fields if name not in CorruptionOptions.model_fields
         }
         return {name: value for name, value in options.items() if value is not None}
 
 
 @functools.cache
-def options_model(kind: str) -> type[DegradeOptions]:
-    """The option model of a built-in kind: the parameters of the tables, and its `EXTRAS`."""
-    fields: dict[str, Any] = {name: ((int if name in WHOLE else float) | None, None) for name in NAMES[kind]}
-    model: type[DegradeOptions] = create_model(
-        f"{kind.title().replace('_', '')}Options", __base__=DegradeOptions, **(fields | EXTRAS.get(kind, {}))
+def options_model(kind: str) -> type[CorruptionOptions]:
+    """The option model of a built-in kind: the parameters of the tables, and its `EXTRA_OPTIONS`."""
+    fields: dict[str, Any] = {
+        name: ((int if name in INTEGER_PARAMETERS else float) | None, None) for name in PARAMETER_NAMES[kind]
+    }
+    model: type[CorruptionOptions] = create_model(
+        f"{kind.title().replace('_', '')}Options", __base__=CorruptionOptions, **(fields | EXTRA_OPTIONS.get(kind, {}))
     )
     model.part = kind
     return model
 
 
-class Damage:
+class BuiltinCorruption:
     """A built-in kind with its options; see `odekit.core.interfaces.Corruption`."""
 
-    def __init__(self, kind: str, options: DegradeOptions) -> None:
+    def __init__(self, kind: str, options: CorruptionOptions) -> None:
         """Check the options.
 
         Raises:
@@ -84,7 +86,7 @@ class Damage:
         """
         self.kind = kind
         self.options = options
-        check(kind, options.severity, **options.given())
+        check_corruption(kind, options.severity, **options.given())
 
     def corrupt(self, image: Image, rng: np.random.Generator) -> Image:
         """The damaged picture, with levels of 8 bits; alpha and metadata are unchanged."""

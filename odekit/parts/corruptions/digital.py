@@ -6,32 +6,32 @@ import io
 
 import numpy as np
 
-from odekit.parts.corruptions.primitives import Pixels, levels, unit
+from odekit.parts.corruptions.primitives import Pixels, to_levels, to_unit
 
 
 def contrast(pixels: Pixels, rng: np.random.Generator, *, factor: float) -> Pixels:
     """(x - mean) * factor + mean, where the mean is that of each channel over the picture."""
-    values = unit(pixels)
+    values = to_unit(pixels)
     mean = values.mean(axis=(0, 1))
-    return levels((values - mean) * factor + mean)
+    return to_levels((values - mean) * factor + mean)
 
 
 def brightness(pixels: Pixels, rng: np.random.Generator, *, add: float) -> Pixels:
     """Replace V by V + add in HSV."""
     from skimage.color import hsv2rgb, rgb2hsv
 
-    hsv = rgb2hsv(unit(pixels))
+    hsv = rgb2hsv(to_unit(pixels))
     hsv[..., 2] = np.clip(hsv[..., 2] + add, 0, 1)
-    return levels(hsv2rgb(hsv))
+    return to_levels(hsv2rgb(hsv))
 
 
 def saturate(pixels: Pixels, rng: np.random.Generator, *, factor: float, add: float) -> Pixels:
     """Replace S by S * factor + add in HSV. Greys have no hue and become red if `add` is above 0."""
     from skimage.color import hsv2rgb, rgb2hsv
 
-    hsv = rgb2hsv(unit(pixels))
+    hsv = rgb2hsv(to_unit(pixels))
     hsv[..., 1] = np.clip(hsv[..., 1] * factor + add, 0, 1)
-    return levels(hsv2rgb(hsv))
+    return to_levels(hsv2rgb(hsv))
 
 
 def pixelate(pixels: Pixels, rng: np.random.Generator, *, scale: float) -> Pixels:

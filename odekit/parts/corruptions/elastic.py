@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.parts.corruptions.primitives import Pixels, levels, sample, unit
+from odekit.parts.corruptions.primitives import Pixels, sample_bilinear, to_levels, to_unit
 
 
 def affine_map(height: int, width: int, moved: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -46,8 +46,8 @@ def elastic(pixels: Pixels, rng: np.random.Generator, *, alpha: float, sigma: fl
     height, width = pixels.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     across, down = affine_map(height, width, rng.uniform(-affine, affine, size=(3, 2)))
-    values = sample(
-        unit(pixels), down[0] * x + down[1] * y + down[2], across[0] * x + across[1] * y + across[2], "mirror"
+    values = sample_bilinear(
+        to_unit(pixels), down[0] * x + down[1] * y + down[2], across[0] * x + across[1] * y + across[2], "mirror"
     )
     right, below = displacement(rng, (height, width), alpha, sigma)
-    return levels(sample(values, y + below, x + right, "reflect"), summed=True)
+    return to_levels(sample_bilinear(values, y + below, x + right, "reflect"), summed=True)

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.errors import ConfigError, InputError
-from odekit.parts.corruptions.primitives import Pixels, cloud, levels, unit
+from odekit.parts.corruptions.primitives import Pixels, plasma_crop, to_levels, to_unit
 
 DIRECTIONS = 4
 """Number of directions of the needles in a picture."""
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
 
 def frost(
@@ -44,14 +44,16 @@ def frost(
     """
     height, width = pixels.shape[:2]
     ice = (
-        texture(rng, height, width, scale) if folder is None else _from_folder(rng, Path(folder), height, width, scale)
+        frost_texture(rng, height, width, scale)
+        if folder is None
+        else _from_folder(rng, Path(folder), height, width, scale)
     )
-    return levels(picture * unit(pixels) + frost * ice)
+    return to_levels(picture * to_unit(pixels) + frost * ice)
 
 
-def texture(rng: np.random.Generator, height: int, width: int, scale: float) -> NDArray[np.float64]:
+def frost_texture(rng: np.random.Generator, height: int, width: int, scale: float) -> NDArray[np.float64]:
     """A synthetic frost picture (height, width, 3) in [0, 1]: bluish where thin, white where thick."""
-    haze = cloud(rng, height, width, 1.9)
+    haze = plasma_crop(rng, height, width, 1.9)
     needles = np.zeros((height, width))
     first = rng.uniform(0, np.pi)
     for direction in range(DIRECTIONS):
@@ -80,7 +82,7 @@ def _from_folder(rng: np.random.Generator, folder: Path, height: int, width: int
     resized = np.asarray(picture.resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR))
     top = int(rng.integers(size[1] - height + 1))
     left = int(rng.integers(size[0] - width + 1))
-    return unit(resized[top : top + height, left : left + width])
+    return to_unit(resized[top : top + height, left : left + width])
 
 
 def checked_folder(folder: Path | str) -> Path:
@@ -92,7 +94,7 @@ def checked_folder(folder: Path | str) -> Path:
 
 def _pictures(folder: Path) -> tuple[Path, ...]:
     """The picture files of a folder, sorted by name."""
-    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES)) if folder.is_dir() else ()
+    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)) if folder.is_dir() else ()
 
 
 def _smooth(

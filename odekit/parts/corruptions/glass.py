@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.parts.corruptions.blur import gaussian
-from odekit.parts.corruptions.primitives import Pixels, levels, unit
+from odekit.parts.corruptions.blur import smooth_gaussian
+from odekit.parts.corruptions.primitives import Pixels, to_levels, to_unit
 
 
 def shuffle(pixels: Pixels, down: NDArray[np.intp], right: NDArray[np.intp]) -> Pixels:
@@ -55,10 +55,10 @@ def glass_blur(pixels: Pixels, rng: np.random.Generator, *, sigma: float, shift:
         shift: largest distance in pixels along either axis.
         rounds: number of passes over all pixels.
     """
-    blurred = levels(gaussian(unit(pixels), sigma), summed=True)
+    blurred = to_levels(smooth_gaussian(to_unit(pixels), sigma), summed=True)
     block = (pixels.shape[0] - 2 * shift, pixels.shape[1] - 2 * shift)
     if shift > 0 and min(block) > 0:
         for _ in range(rounds):
             down, right = rng.integers(-shift, shift, size=(2, *block))
             blurred = shuffle(blurred, down, right)
-    return levels(gaussian(unit(blurred), sigma), summed=True)
+    return to_levels(smooth_gaussian(to_unit(blurred), sigma), summed=True)

@@ -85,7 +85,7 @@ def corrupt(
         raise InputError(f"{kind} needs uint8 (H, W, 3), not {getattr(pixels, 'dtype', '')} {shape}; convert it first")
     if pixels.size == 0:
         raise InputError(f"{kind} needs a picture of one pixel or more, not {pixels.shape}")
-    return function(pixels, rng, **(tables.row(kind, severity, is_small(pixels, table)) | arguments))
+    return function(pixels, rng, **(tables.parameters(kind, severity, uses_small_table(pixels, table)) | arguments))
 
 
 def corrupt_chain(
@@ -104,13 +104,13 @@ def corrupt_chain(
     """
     steps = list(steps)
     for kind, severity in steps:
-        check(kind, severity)
+        check_corruption(kind, severity)
     for kind, severity in steps:
         pixels = corrupt(pixels, kind, severity, rng, table)
     return pixels
 
 
-def check(kind: str, severity: int, **options: Any) -> None:
+def check_corruption(kind: str, severity: int, **options: Any) -> None:
     """Check the arguments of `corrupt` before any picture is read.
 
     Raises:
@@ -119,7 +119,7 @@ def check(kind: str, severity: int, **options: Any) -> None:
     _arrange(kind, severity, options)
 
 
-def is_small(pixels: Pixels, table: Table | int) -> bool:
+def uses_small_table(pixels: Pixels, table: Table | int) -> bool:
     """Whether the 64-pixel parameters apply. Raises ConfigError for an unknown table."""
     name = str(table)
     if name not in TABLES:
@@ -128,7 +128,7 @@ def is_small(pixels: Pixels, table: Table | int) -> bool:
 
 
 @functools.cache
-def options_of(kind: str) -> tuple[str, ...]:
+def option_names(kind: str) -> tuple[str, ...]:
     """The names of all options of a kind, the parameters of the tables first."""
     return tuple(
         name
@@ -154,7 +154,7 @@ def _arrange(kind: str, severity: int, options: dict[str, Any]) -> tuple[Callabl
         number = 0
     if number not in SEVERITIES or isinstance(severity, bool):
         raise ConfigError(f"severity {severity!r} of '{kind}' is not a whole number from 1 (mild) to 5 (severe)")
-    names = options_of(kind)
+    names = option_names(kind)
     return function, {name: _value(kind, name, value, names) for name, value in options.items()}
 
 
@@ -175,7 +175,7 @@ def _value(kind: str, name: str, value: Any, names: Iterable[str]) -> Any:
     if name == "angle" and value is None:
         return value
     low, high = tables.LIMITS.get(name, (0.0, 1e4))
-    whole = name in tables.WHOLE
+    whole = name in tables.INTEGER_PARAMETERS
     finite = isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
     if not finite or not low <= value <= high or (whole and value != int(value)):
         expected = "a whole number" if whole else "a number"

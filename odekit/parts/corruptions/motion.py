@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from odekit.parts.corruptions.primitives import Pixels, Unit, levels, unit
+from odekit.parts.corruptions.primitives import Pixels, Unit, to_levels, to_unit
 
 
-def streak(values: Unit, radius: float, sigma: float, angle: float) -> Unit:
+def blur_along_line(values: Unit, radius: float, sigma: float, angle: float) -> Unit:
     """Blur values (H, W, C) along a line at `angle` degrees, to one side; edge pixels are repeated.
 
     Tap i = 0 .. 2 ceil(radius) lies i pixels away, rounded to whole pixels. Its weight is exp(-i^2 / (2 sigma^2)) over
@@ -42,4 +42,6 @@ def motion_blur(
         angle: direction in degrees, 0 is to the right; None: drawn from U(-45, 45).
     """
     random_angle = rng.uniform(-45, 45)
-    return levels(streak(unit(pixels), radius, sigma, random_angle if angle is None else angle), summed=True)
+    return to_levels(
+        blur_along_line(to_unit(pixels), radius, sigma, random_angle if angle is None else angle), summed=True
+    )

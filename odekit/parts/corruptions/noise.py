@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from odekit.parts.corruptions.primitives import Pixels, levels, unit
+from odekit.parts.corruptions.primitives import Pixels, to_levels, to_unit
 
 
 def gaussian_noise(pixels: Pixels, rng: np.random.Generator, *, std: float) -> Pixels:
     """x + n with n ~ N(0, std^2) on every channel; std is in units of the full scale."""
-    return levels(unit(pixels) + std * rng.standard_normal(pixels.shape))
+    return to_levels(to_unit(pixels) + std * rng.standard_normal(pixels.shape))
 
 
 def shot_noise(pixels: Pixels, rng: np.random.Generator, *, photons: float) -> Pixels:
     """Poisson(photons * x) / photons: Poisson noise where white is `photons` counts."""
-    return levels(rng.poisson(unit(pixels) * photons) / photons)
+    return to_levels(rng.poisson(to_unit(pixels) * photons) / photons)
 
 
 def impulse_noise(pixels: Pixels, rng: np.random.Generator, *, fraction: float) -> Pixels:
@@ -25,5 +25,5 @@ def impulse_noise(pixels: Pixels, rng: np.random.Generator, *, fraction: float) 
 
 def speckle_noise(pixels: Pixels, rng: np.random.Generator, *, std: float) -> Pixels:
     """x + x n with n ~ N(0, std^2): noise proportional to intensity."""
-    values = unit(pixels)
-    return levels(values + values * (std * rng.standard_normal(pixels.shape)))
+    values = to_unit(pixels)
+    return to_levels(values + values * (std * rng.standard_normal(pixels.shape)))

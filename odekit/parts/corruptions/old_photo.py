@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.parts.corruptions.primitives import Pixels, cloud, levels, unit
+from odekit.parts.corruptions.primitives import Pixels, plasma_crop, to_levels, to_unit
 
 PAPER = np.array([0.96, 0.93, 0.86])
 """Colour of the paper under the emulsion, RGB."""
@@ -22,13 +22,13 @@ def scratches(pixels: Pixels, rng: np.random.Generator, *, count: int, strength:
         count: number of lines.
         strength: opacity in the middle of a line, 0 to 1.
     """
-    values = unit(pixels)
+    values = to_unit(pixels)
     height, width = pixels.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     for _ in range(count):
         opacity = strength * _line(rng, y, x)[..., None]
         values = values * (1 - opacity) + opacity * (PAPER if rng.random() < 0.75 else 0.12 * PAPER)
-    return levels(values)
+    return to_levels(values)
 
 
 def _line(rng: np.random.Generator, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -58,13 +58,13 @@ def stains(pixels: Pixels, rng: np.random.Generator, *, count: int, strength: fl
         count: number of stains.
         strength: scale of a stain's density, 0 to 1.
     """
-    values = unit(pixels)
+    values = to_unit(pixels)
     height, width = pixels.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     for _ in range(count):
         density = strength * _stain(rng, y, x)[..., None]
         values = values * (1 - density * (1 - RUST))
-    return levels(values)
+    return to_levels(values)
 
 
 def _stain(rng: np.random.Generator, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -76,7 +76,7 @@ def _stain(rng: np.random.Generator, y: NDArray[np.float64], x: NDArray[np.float
         np.hypot(y - rng.uniform(0.1, 0.9) * height, (x - rng.uniform(0.1, 0.9) * width) * rng.uniform(0.7, 1.4))
         / radius
     )
-    distance = distance + 0.9 * (cloud(rng, height, width, 2.2) - 0.5)  # irregular outline
+    distance = distance + 0.9 * (plasma_crop(rng, height, width, 2.2) - 0.5)  # irregular outline
     edge = max(1.5 / radius, 0.04)
     inside = 1 / (1 + np.exp(np.clip((distance - 1) / (0.4 * edge), -40, 40)))
     rim = np.exp(-(((distance - 1 + 1.2 * edge) / (1.2 * edge)) ** 2))

@@ -16,12 +16,12 @@ Grey = NDArray[np.uint8]
 """uint8 (H, W)."""
 
 
-def unit(pixels: Pixels) -> Unit:
+def to_unit(pixels: Pixels) -> Unit:
     """Convert levels 0..255 to numbers in [0, 1]."""
     return pixels / 255.0
 
 
-def levels(values: Unit, *, summed: bool = False) -> Pixels:
+def to_levels(values: Unit, *, summed: bool = False) -> Pixels:
     """Convert numbers to levels: clip to [0, 1], multiply by 255, and truncate.
 
     ImageNet-C and its reference statistics truncate instead of rounding (`np.uint8(method(picture))`), which makes
@@ -119,7 +119,7 @@ def _refine(rng: np.random.Generator, coarse: NDArray[np.float64], jitter: float
     return fine
 
 
-def cloud(rng: np.random.Generator, height: int, width: int, decay: float) -> NDArray[np.float64]:
+def plasma_crop(rng: np.random.Generator, height: int, width: int, decay: float) -> NDArray[np.float64]:
     """Plasma noise (height, width), cropped from a square whose side is the next power of two."""
     side = 1 << (max(height, width) - 1).bit_length()
     return plasma(rng, side, decay)[:height, :width]
@@ -156,7 +156,7 @@ def clipped_zoom(values: NDArray[Any], factor: float) -> NDArray[Any]:
     return values
 
 
-def fold(index: NDArray[np.intp], length: int, border: Literal["mirror", "reflect"]) -> NDArray[np.intp]:
+def fold_index(index: NDArray[np.intp], length: int, border: Literal["mirror", "reflect"]) -> NDArray[np.intp]:
     """Map indices outside 0..length-1 inside: "mirror" does not repeat the edge pixel, "reflect" does."""
     if length == 1:
         return np.zeros_like(index)
@@ -167,15 +167,15 @@ def fold(index: NDArray[np.intp], length: int, border: Literal["mirror", "reflec
     return np.minimum(index, 2 * length - 1 - index)
 
 
-def sample(
+def sample_bilinear(
     values: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64], border: Literal["mirror", "reflect"]
 ) -> NDArray[np.float64]:
     """Sample values (H, W, C) bilinearly at positions y, x (H', W') in pixels; returns (H', W', C)."""
     height, width = values.shape[:2]
     top, left = np.floor(y), np.floor(x)
     down, right = (y - top)[..., None], (x - left)[..., None]
-    rows = [fold(top.astype(np.intp) + i, height, border) * width for i in (0, 1)]
-    columns = [fold(left.astype(np.intp) + i, width, border) for i in (0, 1)]
+    rows = [fold_index(top.astype(np.intp) + i, height, border) * width for i in (0, 1)]
+    columns = [fold_index(left.astype(np.intp) + i, width, border) for i in (0, 1)]
     flat = values.reshape(height * width, -1)
     upper, lower = ((1 - right) * flat[line + columns[0]] + right * flat[line + columns[1]] for line in rows)
     return np.asarray((1 - down) * upper + down * lower)

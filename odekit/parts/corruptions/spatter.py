@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.parts.corruptions.blur import gaussian
-from odekit.parts.corruptions.primitives import Pixels, Unit, canny, equalise, levels, unit
+from odekit.parts.corruptions.blur import smooth_gaussian
+from odekit.parts.corruptions.primitives import Pixels, Unit, canny, equalise, to_levels, to_unit
 
 WATER = np.array([175, 238, 238]) / 255
 """Pale turquoise, RGB."""
@@ -40,21 +40,21 @@ def spatter(
             pixels.
         mud: 0 for water, 1 for mud.
     """
-    liquid = gaussian(loc + scale * rng.standard_normal(pixels.shape[:2]), sigma)
+    liquid = smooth_gaussian(loc + scale * rng.standard_normal(pixels.shape[:2]), sigma)
     liquid = np.where(liquid < threshold, 0.0, liquid)
-    values = unit(pixels)
+    values = to_unit(pixels)
     if mud:
-        opacity = gaussian((liquid > threshold).astype(np.float64), strength)
+        opacity = smooth_gaussian((liquid > threshold).astype(np.float64), strength)
         opacity = np.where(opacity < 0.8, 0.0, opacity)[..., None]
-        return levels(values * (1 - opacity) + MUD * opacity)
-    return levels(values + strength * _highlights(liquid)[..., None] * WATER)
+        return to_levels(values * (1 - opacity) + MUD * opacity)
+    return to_levels(values + strength * _highlights(liquid)[..., None] * WATER)
 
 
 def _highlights(liquid: Unit) -> NDArray[np.float64]:
     """Light added by water, (H, W) in [0, 1]: the liquid times a lit relief of the distance to the drops' rims."""
     from scipy import ndimage
 
-    depth = levels(liquid)
+    depth = to_levels(liquid)
     edges = canny(depth, 50, 150)
     distance = ndimage.distance_transform_edt(~edges) if edges.any() else np.full(depth.shape, 20.0)
     smooth = ndimage.uniform_filter(np.minimum(distance, 20.0), 3, mode="mirror")

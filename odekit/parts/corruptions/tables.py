@@ -12,7 +12,7 @@ from collections.abc import Iterable
 Row = tuple[float, ...]
 Rows = tuple[Row, ...]
 
-NAMES: dict[str, tuple[str, ...]] = {
+PARAMETER_NAMES: dict[str, tuple[str, ...]] = {
     "gaussian_noise": ("std",),
     "shot_noise": ("photons",),
     "impulse_noise": ("fraction",),
@@ -62,7 +62,7 @@ _SAME: dict[str, Rows] = {
     "stains": ((1, 0.35), (2, 0.45), (3, 0.55), (4, 0.7), (6, 0.85)),
 }
 
-SMALL: dict[str, Rows] = _SAME | {
+SMALL_TABLE: dict[str, Rows] = _SAME | {
     "gaussian_noise": _column(0.04, 0.08, 0.12, 0.15, 0.18),
     "shot_noise": _column(250, 100, 50, 30, 15),
     "impulse_noise": _column(0.01, 0.02, 0.05, 0.08, 0.14),
@@ -94,7 +94,7 @@ SMALL: dict[str, Rows] = _SAME | {
     "jpeg": _column(65, 58, 50, 40, 25),
 }
 
-LARGE: dict[str, Rows] = _SAME | {
+LARGE_TABLE: dict[str, Rows] = _SAME | {
     "gaussian_noise": _column(0.08, 0.12, 0.18, 0.26, 0.38),
     "shot_noise": _column(60, 25, 12, 5, 3),
     "impulse_noise": _column(0.03, 0.06, 0.09, 0.17, 0.27),
@@ -146,11 +146,11 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 """Range of a parameter given by name; the default is [0, 10000]."""
 
-WHOLE: frozenset[str] = frozenset({"quality", "shift", "rounds", "mud", "count"})
+INTEGER_PARAMETERS: frozenset[str] = frozenset({"quality", "shift", "rounds", "mud", "count"})
 """Parameters that are whole numbers."""
 
 
-def row(kind: str, severity: int, small: bool) -> dict[str, float]:
+def parameters(kind: str, severity: int, small: bool) -> dict[str, float]:
     """The published parameters of a kind by name, for small (64-pixel) or large (224-pixel) pictures."""
-    values: Iterable[float] = (SMALL if small else LARGE)[kind][severity - 1]
-    return dict(zip(NAMES[kind], values, strict=True))
+    values: Iterable[float] = (SMALL_TABLE if small else LARGE_TABLE)[kind][severity - 1]
+    return dict(zip(PARAMETER_NAMES[kind], values, strict=True))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from odekit.images.colour import LUMA
-from odekit.parts.corruptions.motion import streak
-from odekit.parts.corruptions.primitives import Pixels, clipped_zoom, cloud, levels, unit
+from odekit.images.colour import LUMA_WEIGHTS
+from odekit.parts.corruptions.motion import blur_along_line
+from odekit.parts.corruptions.primitives import Pixels, clipped_zoom, plasma_crop, to_levels, to_unit
 
 
 def fog(pixels: Pixels, rng: np.random.Generator, *, strength: float, decay: float) -> Pixels:
@@ -14,10 +14,10 @@ def fog(pixels: Pixels, rng: np.random.Generator, *, strength: float, decay: flo
 
     The cloud is a plasma in [0, 1]; it is rough for a `decay` near 1 and smooth for larger ones.
     """
-    values = unit(pixels)
+    values = to_unit(pixels)
     largest = values.max()
-    haze = strength * cloud(rng, pixels.shape[0], pixels.shape[1], decay)[..., None]
-    return levels((values + haze) * largest / max(largest + strength, 1e-9))
+    haze = strength * plasma_crop(rng, pixels.shape[0], pixels.shape[1], decay)[..., None]
+    return to_levels((values + haze) * largest / max(largest + strength, 1e-9))
 
 
 def snow(
@@ -47,7 +47,7 @@ def snow(
     """
     layer = clipped_zoom(loc + scale * rng.standard_normal(pixels.shape[:2]), zoom)
     layer = np.where(layer < threshold, 0.0, layer)
-    flakes = streak(unit(levels(layer))[..., None], radius, sigma, rng.uniform(-135, -45))
-    values = unit(pixels)
-    white = np.maximum(values, (values @ LUMA)[..., None] * 1.5 + 0.5)
-    return levels(mix * values + (1 - mix) * white + flakes + flakes[::-1, ::-1])
+    flakes = blur_along_line(to_unit(to_levels(layer))[..., None], radius, sigma, rng.uniform(-135, -45))
+    values = to_unit(pixels)
+    white = np.maximum(values, (values @ LUMA_WEIGHTS)[..., None] * 1.5 + 0.5)
+    return to_levels(mix * values + (1 - mix) * white + flakes + flakes[::-1, ::-1])

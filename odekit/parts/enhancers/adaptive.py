@@ -10,14 +10,14 @@ import numpy as np
 
 from odekit.core.grid import Levels
 from odekit.core.interfaces import Enhancer, Latent, Prior, State
-from odekit.core.noise import Rng, to_device_of, to_tensor_like
+from odekit.core.noise import Rng, array_to_device_of, array_to_tensor_like
 from odekit.errors import ConfigError
-from odekit.parts.enhancers.calibration import Decision, Strength
-from odekit.parts.enhancers.damage_meter import read_latents
+from odekit.parts.enhancers.calibration import Strength, StrengthDecision
+from odekit.parts.enhancers.damage_meter import batch_damage_readings
 from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer, step_size
 
 
-def make(options: Langevin) -> Enhancer:
+def make_langevin(options: Langevin) -> Enhancer:
     """Factory of `langevin`."""
     return AutoLangevin(options) if options.auto else LangevinEnhancer(options)
 
@@ -36,7 +36,7 @@ class AutoLangevin:
 
     def fitted(self, clean: State, latent: Latent, levels: Levels) -> FittedLangevin:
         """The enhancer for the images of a batch; the decision for an image does not depend on the others."""
-        decisions = [self.calibration.decide(readings) for readings in read_latents(clean, latent.x)]
+        decisions = [self.calibration.decide(readings) for readings in batch_damage_readings(clean, latent.x)]
         return FittedLangevin(self.options, decisions)
 
     def belongs(self, digest: str | None) -> None:
@@ -53,7 +53,7 @@ class AutoLangevin:
 class FittedLangevin:
     """Langevin updates with a strength for each row. An update calls the prior only for rows that still need it."""
 
-    def __init__(self, options: Langevin, decisions: Sequence[Decision]) -> None:
+    def __init__(self, options: Langevin, decisions: Sequence[StrengthDecision]) -> None:
         self.decisions = list(decisions)
         self.strengths = [self._strength(options, decision.strength) for decision in decisions]
         self.options = options
@@ -88,8 +88,8 @@ class FittedLangevin:
             strengths = [self.strengths[row] for row in rows]
             steps = [strength.rate * sigma**2 if fixed is None else fixed for strength in strengths]
             stds = [math.sqrt(2 * a * strength.temperature) for a, strength in zip(steps, strengths, strict=True)]
-            a, std = (to_tensor_like(np.array(values), x).view(-1, 1, 1, 1) for values in (steps, stds))
-            index, noise = to_device_of(np.array(rows, np.int64), x), rng.pick(rows)
+            a, std = (array_to_tensor_like(np.array(values), x).view(-1, 1, 1, 1) for values in (steps, stds))
+            index, noise = array_to_device_of(np.array(rows, np.int64), x), rng.pick(rows)
             active = x.index_select(0, index)
             for _ in range(done, count):
                 active = active - a / sigma * prior.eps(active, t) + std * noise.normal_like(active)

@@ -36,7 +36,7 @@ UNTREATED = Strength("none")
 
 
 @dataclass(frozen=True)
-class Decision:
+class StrengthDecision:
     """The strength chosen for an image, with the predicted gains and the readings behind them."""
 
     strength: Strength
@@ -59,7 +59,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class StrengthCalibration:
     """A linear model, fitted on images of known damage, that predicts the gain of each strength from the readings.
 
     The predicted gain of a strength is `bias + weights . (r - centre) / scale`; standardised readings are clamped to
@@ -102,7 +102,7 @@ class Calibration:
                 "--chain ... --data ...' and set the enhancer's option meter to that file"
             )
 
-    def decide(self, readings: Mapping[str, float]) -> Decision:
+    def decide(self, readings: Mapping[str, float]) -> StrengthDecision:
         """The strength with the largest predicted gain if that exceeds the threshold `caution`, otherwise none."""
         z = [
             max(-3.0, min(3.0, (readings[name] - centre) / scale))
@@ -119,14 +119,14 @@ class Calibration:
         reasons = dict(
             sorted(((name, weight * value) for name, weight, value in terms), key=lambda term: -abs(term[1]))
         )
-        return Decision(chosen, expected, dict(readings), reasons)
+        return StrengthDecision(chosen, expected, dict(readings), reasons)
 
     def tree(self) -> dict[str, Any]:
         """The calibration as plain data, for its file."""
         return {"schema": SCHEMA} | asdict(self)
 
     @classmethod
-    def from_tree(cls, data: Mapping[str, Any]) -> Calibration:
+    def from_tree(cls, data: Mapping[str, Any]) -> StrengthCalibration:
         """From the plain data of a file. Raises ValueError or KeyError if that is not a calibration."""
         if data["schema"] != SCHEMA:
             raise ValueError(f"this odekit reads schema {SCHEMA}, not {data['schema']}")
@@ -158,7 +158,7 @@ def finite(values: Sequence[float]) -> tuple[float, ...]:
 
 
 @cache
-def load_calibration(path: Path | None = None) -> Calibration:
+def load_calibration(path: Path | None = None) -> StrengthCalibration:
     """The calibration in a file; that of the built-in prior if None.
 
     Raises:
@@ -166,7 +166,7 @@ def load_calibration(path: Path | None = None) -> Calibration:
     """
     file = path or BUILT_IN_CALIBRATION
     try:
-        return Calibration.from_tree(json.loads(file.read_text(encoding="utf-8")))
+        return StrengthCalibration.from_tree(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"the meter's calibration {file} cannot be used: {error}; write one with 'odekit calibrate meter'"

@@ -22,7 +22,7 @@ BANDS = 6
 """Radial octave bands of the DCT: 0-1/32, -1/16, -1/8, -1/4, -1/2, -1 of the highest frequency."""
 
 
-def read_latents(clean: State, latent: State) -> list[dict[str, float]]:
+def batch_damage_readings(clean: State, latent: State) -> list[dict[str, float]]:
     """The readings of each row.
 
     Args:
@@ -30,10 +30,10 @@ def read_latents(clean: State, latent: State) -> list[dict[str, float]]:
         latent: their latents (N, 3, H, W), with an expected variance of 1.
     """
     pairs = zip(clean.detach().cpu().numpy(), latent.detach().cpu().numpy(), strict=True)
-    return [read_latent(np.asarray(x0, np.float64), np.asarray(x, np.float64)) for x0, x in pairs]
+    return [damage_readings(np.asarray(x0, np.float64), np.asarray(x, np.float64)) for x0, x in pairs]
 
 
-def read_latent(clean: Array, latent: Array) -> dict[str, float]:
+def damage_readings(clean: Array, latent: Array) -> dict[str, float]:
     """The readings of one image (3, H, W): natural logarithms of powers (expected: 0), means, tails."""
     luma, chroma = luma_and_chroma(latent)
     readings = {"std": log_power(latent.var()) / 2, "tail": log_kurtosis_ratio(latent), "distance": squared_w2(latent)}

@@ -14,7 +14,7 @@ from odekit.core.interfaces import Prior, State
 from odekit.core.noise import Rng
 from odekit.core.options import Options
 from odekit.errors import ConfigError
-from odekit.parts.enhancers.calibration import Calibration, load_calibration
+from odekit.parts.enhancers.calibration import StrengthCalibration, load_calibration
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,7 @@ class Langevin(Options):
         return self.iterations == "auto"
 
     @property
-    def calibration(self) -> Calibration:
+    def calibration(self) -> StrengthCalibration:
         """The calibration of the damage meter. Raises ConfigError if it cannot be read."""
         return load_calibration(None if self.meter is None else Path(self.meter))
 

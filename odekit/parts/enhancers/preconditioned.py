@@ -9,14 +9,14 @@ from pydantic import Field as Limits
 
 from odekit.core.grid import Levels
 from odekit.core.interfaces import Prior, State
-from odekit.core.noise import Rng, to_tensor_like
+from odekit.core.noise import Rng, array_to_tensor_like
 from odekit.core.options import Options
 from odekit.errors import ConfigError
-from odekit.images.colour import LUMA_CHROMA
-from odekit.parts.enhancers.spectrum import Spectrum, cosines, load_spectrum
+from odekit.images.colour import LUMA_CHROMA_AXES
+from odekit.parts.enhancers.spectrum import Spectrum, dct_matrix, load_spectrum
 
 
-class Preconditioned(Options):
+class PreconditionedOptions(Options):
     """Options of the enhancer `preconditioned`."""
 
     part = "preconditioned"
@@ -79,8 +79,8 @@ class PreconditionedEnhancer:
     process with coefficient `1 - M/v` (at power 1 that is 1 - rate) and stationary variance `T v / (1 - M / (2 v))`.
     """
 
-    def __init__(self, options: Preconditioned | None = None) -> None:
-        self.options = options or Preconditioned()
+    def __init__(self, options: PreconditionedOptions | None = None) -> None:
+        self.options = options or PreconditionedOptions()
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
         """The levels of the options.
@@ -99,7 +99,7 @@ class PreconditionedEnhancer:
         height, width = x.shape[2:]
         face_variance = options.face_spectrum().variances(height, width)
         dct_rows, dct_columns, luma_chroma, variance = (
-            to_tensor_like(m, x) for m in (cosines(height), cosines(width), LUMA_CHROMA, face_variance)
+            array_to_tensor_like(m, x) for m in (dct_matrix(height), dct_matrix(width), LUMA_CHROMA_AXES, face_variance)
         )
         steps = options.rate * sigma**2 * options.growth(variance, level, levels)
 

@@ -14,7 +14,7 @@ DAMPING = 0.05
 """eta of the paper: keeps the scheme strictly stable inside its stability interval."""
 
 
-class SkRock(Options):
+class SkRockOptions(Options):
     """Options of the enhancer `sk-rock`."""
 
     part = "sk-rock"
@@ -44,10 +44,10 @@ class SkRock(Options):
             ConfigError: a level outside the grid, or an unstable step.
         """
         self.acts_on(levels)
-        if self.rate >= bound(self.stages):
+        if self.rate >= stability_limit(self.stages):
             raise ConfigError(
                 f"rate {self.rate:g} is unstable with {self.stages} stages, which need a step below "
-                f"{bound(self.stages):.4g} sigma^2; use more stages, or a lower rate"
+                f"{stability_limit(self.stages):.4g} sigma^2; use more stages, or a lower rate"
             )
 
 
@@ -63,8 +63,8 @@ class SkRockEnhancer:
     `B = (1 + omega1 p / 2) U_{s-1}(w) / U_{s-1}(omega0)`: stationary variance `2 h T B^2 / (1 - A^2)`.
     """
 
-    def __init__(self, options: SkRock | None = None) -> None:
-        self.options = options or SkRock()
+    def __init__(self, options: SkRockOptions | None = None) -> None:
+        self.options = options or SkRockOptions()
 
     def acts_on(self, levels: Levels) -> frozenset[int]:
         """The levels of the options.
@@ -107,7 +107,7 @@ def constants(stages: int) -> tuple[float, float, list[float]]:
     return omega0, values[stages] / derivatives[stages], values
 
 
-def bound(stages: int) -> float:
+def stability_limit(stages: int) -> float:
     """Limit of stable steps over sigma^2, 2 omega0 / omega1: the curvature of log p_t is at most 1 / sigma^2."""
     omega0, omega1, _ = constants(stages)
     return 2 * omega0 / omega1

@@ -29,20 +29,20 @@ class Spectrum:
 
     def variances(self, height: int, width: int) -> Array:
         """(3, H, W): variances of luma and the two chroma axes at each DCT coefficient of images of this size."""
-        log_radius = np.log(np.maximum(radius(height, width), self.radii[0]))
+        log_radius = np.log(np.maximum(dct_radius(height, width), self.radii[0]))
         tables = (self.luma, self.chroma, self.chroma)
         planes = [np.interp(log_radius, np.log(self.radii), np.log(power)) for power in tables]
         variances: Array = np.exp(np.stack(planes)) * height * width
         return variances
 
 
-def radius(height: int, width: int) -> Array:
+def dct_radius(height: int, width: int) -> Array:
     """(H, W): the frequency of each DCT coefficient, in half periods across the image."""
     frequencies: Array = np.hypot(*np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
     return frequencies
 
 
-def cosines(n: int) -> Array:
+def dct_matrix(n: int) -> Array:
     """The orthonormal DCT-II matrix (n, n); rows are frequencies."""
     k, i = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
     matrix: Array = np.sqrt(2 / n) * np.cos(np.pi * (i + 0.5) * k / n)

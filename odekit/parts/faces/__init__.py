@@ -14,7 +14,10 @@ def register(catalog: PluginCatalog) -> None:
     """Register the built-in detector, the paste masks, and the aligner's weights."""
     package = f"{__name__}."
     catalog.detector(
-        "builtin", package + "detector:Builtin", BuiltinDetector, "OpenCV's cascades, checked by a learned aligner"
+        "builtin",
+        package + "detector:BuiltinFaceDetector",
+        BuiltinDetector,
+        "OpenCV's cascades, checked by a learned aligner",
     )
     catalog.mask("ellipse", package + "masks:EllipseMask", Ellipse, "an ellipse around the face")
     catalog.mask("square", package + "masks:SquareMask", Square, "the whole crop")

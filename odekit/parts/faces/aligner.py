@@ -14,24 +14,24 @@ from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
 from odekit.errors import WeightsError
 from odekit.parts.faces.geometry import TEMPLATES, Frame
-from odekit.parts.faces.warp import cut
+from odekit.parts.faces.warp import crop_face
 from odekit.plugins.weights.lookup import network_file
 
 if TYPE_CHECKING:
     from torch import nn
 
 WEIGHTS = "model.safetensors"
-LOOKS = 2
+ITERATIONS = 2
 """Number of refinement iterations."""
-SLOTS = 8
+BATCH_SIZE = 8
 """Batch size of a network call. Batches are padded, so that a result does not depend on the other faces."""
-WANDER = 0.08
-"""Mean displacement of the landmarks, in fractions of the crop, at which `steady` is 1/e."""
-BOX = (0.5026, 0.5417, 0.669)
+STABILITY_SCALE = 0.08
+"""Mean displacement of the landmarks, in fractions of the crop, at which `stability` is 1/e."""
+FRONTAL_BOX = (0.5026, 0.5417, 0.669)
 """Position of a frontal cascade's box in the aligned crop: centre (x, y) and width, medians over training faces."""
 
 
-class Shape(BaseModel):
+class AlignerConfig(BaseModel):
     """Architecture of the network, as stored in `odekit.json` of an aligner folder."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -54,16 +54,16 @@ class Aligner:
 
         file = network_file(weights, tools)
         try:
-            shape = Shape.model_validate(read_json_object(file.parent / "odekit.json"))
+            shape = AlignerConfig.model_validate(read_json_object(file.parent / "odekit.json"))
         except ValidationError as error:
             raise WeightsError(
                 f"{file.parent / 'odekit.json'}: not an aligner; give a folder written by 'odekit train aligner'"
             ) from error
         self.network = AlignerNet(tuple(shape.widths), shape.dense)
-        load(self.network, file)
+        load_aligner(self.network, file)
         self.network.eval().requires_grad_(False)
 
-    def refine(self, pixels: Pixels, frames: Sequence[Frame], looks: int = LOOKS) -> list[tuple[Frame, float]]:
+    def refine(self, pixels: Pixels, frames: Sequence[Frame], looks: int = ITERATIONS) -> list[tuple[Frame, float]]:
         """Refine rough frames of a photograph (3, H, W).
 
         Args:
@@ -78,10 +78,10 @@ class Aligner:
 
         frames = list(frames)
         for _ in range(looks):
-            predictions = self.look(np.stack([cut(pixels, frame, SIDE) for frame in frames])) if frames else []
+            predictions = self.look(np.stack([crop_face(pixels, frame, SIDE) for frame in frames])) if frames else []
             frames = [frame.then(inner) for frame, (inner, _) in zip(frames, predictions, strict=True)]
-        predictions = self.look(np.stack([cut(pixels, frame, SIDE) for frame in frames])) if frames else []
-        return [(frame, score * steady(inner)) for frame, (inner, score) in zip(frames, predictions, strict=True)]
+        predictions = self.look(np.stack([crop_face(pixels, frame, SIDE) for frame in frames])) if frames else []
+        return [(frame, score * stability(inner)) for frame, (inner, score) in zip(frames, predictions, strict=True)]
 
     def look(self, crops: Pixels | np.ndarray[Any, Any]) -> list[tuple[Frame, float]]:
         """Run the network on crops (N, 3, 64, 64).
@@ -93,9 +93,9 @@ class Aligner:
 
         outputs = []
         with torch.inference_mode():
-            for start in range(0, len(crops), SLOTS):
-                batch = crops[start : start + SLOTS]
-                padded = np.zeros((SLOTS, *batch.shape[1:]), np.float32)
+            for start in range(0, len(crops), BATCH_SIZE):
+                batch = crops[start : start + BATCH_SIZE]
+                padded = np.zeros((BATCH_SIZE, *batch.shape[1:]), np.float32)
                 padded[: len(batch)] = batch
                 outputs.append(self.network(torch.from_numpy(padded)).double().numpy()[: len(batch)])
         return [(inner_frame(row[:4]), float(1 / (1 + np.exp(-row[4])))) for row in np.concatenate(outputs)]
@@ -111,24 +111,24 @@ def inner_frame(numbers: Sequence[float]) -> Frame:
     return Frame(a, b, (1 + x - (a - b)) / 2, (1 + y - (a + b)) / 2)
 
 
-def steady(inner: Frame) -> float:
+def stability(inner: Frame) -> float:
     """Stability of a refined frame: 1 if a further iteration does not move the landmarks, towards 0 if it does.
 
     Where there is no face, the iteration does not converge.
     """
     template = TEMPLATES["ffhq-5"]
     displacement = float(np.hypot(*(inner.place(template) - template).T).mean())
-    return float(np.exp(-((displacement / WANDER) ** 2)))
+    return float(np.exp(-((displacement / STABILITY_SCALE) ** 2)))
 
 
-def from_box(box: Sequence[float], shape: tuple[float, float, float] = BOX) -> Frame:
+def frame_from_box(box: Sequence[float], shape: tuple[float, float, float] = FRONTAL_BOX) -> Frame:
     """The upright frame of a detector's box; `shape` is the position of such boxes in aligned crops (see `BOX`)."""
     x0, y0, x1, y1 = box
     side = max(x1 - x0, y1 - y0, 1e-3) / shape[2]
     return Frame.around(((x0 + x1) / 2 + (0.5 - shape[0]) * side, (y0 + y1) / 2 + (0.5 - shape[1]) * side), side)
 
 
-def load(network: nn.Module, file: Path) -> None:
+def load_aligner(network: nn.Module, file: Path) -> None:
     """Load an aligner's weights (float16 or float32) into its network.
 
     Raises:

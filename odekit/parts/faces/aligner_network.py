@@ -21,7 +21,7 @@ class AlignerNet(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [*_conv(3, widths[0], 5, 2)]
         for i, (before, after) in enumerate(itertools.pairwise(widths)):
-            layers += [*_conv(before, after, 3, 2), *[Again(after) for _ in range(2 if i == 1 else 1)]]
+            layers += [*_conv(before, after, 3, 2), *[ResidualBlock(after) for _ in range(2 if i == 1 else 1)]]
         self.body = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Linear(widths[-1] * (SIDE // 2 ** len(widths)) ** 2, dense), nn.ReLU())
         self.where = nn.Linear(dense, 4)
@@ -37,7 +37,7 @@ class AlignerNet(nn.Module):
         return cat([self.where(features), self.score(features)], 1)
 
 
-class Again(nn.Module):
+class ResidualBlock(nn.Module):
     """Residual block: a convolution added to its input."""
 
     def __init__(self, width: int) -> None:

@@ -12,16 +12,16 @@ import PIL.ImageFont
 from odekit.core.image import Image
 from odekit.core.interfaces import Face
 
-TAKEN, LEFT = (60, 220, 60), (235, 70, 50)
+SELECTED_COLOUR, LEFT_OUT_COLOUR = (60, 220, 60), (235, 70, 50)
 
 
-def drawn(photo: Image, faces: Sequence[Face], out: Mapping[int, str]) -> Image:
+def draw_faces(photo: Image, faces: Sequence[Face], out: Mapping[int, str]) -> Image:
     """The upright photograph with box, number and landmarks of every face; faces in `out` are red, the others green."""
     picture = PIL.Image.fromarray(photo.to_uint8())
     draw = PIL.ImageDraw.Draw(picture)
     width = max(1, round(max(picture.size) / 500))
     for number, face in enumerate(faces, 1):
-        colour = LEFT if number in out else TAKEN
+        colour = LEFT_OUT_COLOUR if number in out else SELECTED_COLOUR
         draw.rectangle(face.box, outline=colour, width=width)
         size = max(11.0, min(0.35 * (face.box[2] - face.box[0]), max(picture.size) / 25))
         font = PIL.ImageFont.load_default(size)

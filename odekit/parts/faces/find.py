@@ -12,7 +12,7 @@ from odekit.parts.faces.options import BuiltinDetector, Faces
 
 
 @dataclass
-class Found:
+class PhotoFaces:
     """The faces of one photograph, numbered from 1, and the reasons why some are left out."""
 
     photo: Image
@@ -38,32 +38,32 @@ class Found:
         ]
 
 
-class Finder:
+class FaceFinder:
     """Detects and selects faces, for the stage `faces` and the command `odekit faces`."""
 
     def __init__(self, options: Faces, tools: Tools) -> None:
         """Make the detector, so that a missing part fails before any work. Given boxes need no detector."""
-        from odekit.parts.faces.detector import Builtin
+        from odekit.parts.faces.detector import BuiltinFaceDetector
 
         self.options = options
         self.given = options.select.boxes
         self.detector: FaceDetector | None = None if self.given is not None else tools.make(options.detect)
-        builtin = isinstance(self.detector, Builtin)
-        self.points: Any = self.detector if builtin else Builtin(BuiltinDetector(), tools)
+        builtin = isinstance(self.detector, BuiltinFaceDetector)
+        self.points: Any = self.detector if builtin else BuiltinFaceDetector(BuiltinDetector(), tools)
         """Finds the landmarks of boxes that come without."""
 
-    def find(self, photo: Image) -> Found:
+    def find(self, photo: Image) -> PhotoFaces:
         """The faces of a photograph, numbered in reading order, with a reason for each that is left out."""
         options = self.options.select
         if self.given is not None:
             faces = [self.points.given(photo, box) for box in select.boxes_for(photo, self.given)]
-            return Found(photo, faces, select.choose(faces, options, photo.width, photo.height))
+            return PhotoFaces(photo, faces, select.left_out(faces, options, photo.width, photo.height))
         assert self.detector is not None
-        kept, duplicates = select.distinct(self.detector.detect(photo), options.overlap)
+        kept, duplicates = select.suppress_duplicates(self.detector.detect(photo), options.overlap)
         kept = [face if face.points else self.points.given(photo, face.box) for face in kept]
-        faces = select.numbered(kept)
-        out = select.choose(faces, options, photo.width, photo.height)
+        faces = select.reading_order(kept)
+        out = select.left_out(faces, options, photo.width, photo.height)
         for face, reason in duplicates:
             faces.append(face)
             out[len(faces)] = reason
-        return Found(photo, faces, out)
+        return PhotoFaces(photo, faces, out)

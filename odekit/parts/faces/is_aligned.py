@@ -15,10 +15,10 @@ import numpy as np
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.errors import PluginError
-from odekit.images.resize import area_resized
-from odekit.parts.faces.aligner import Aligner, steady
+from odekit.images.resize import area_resize_image
+from odekit.parts.faces.aligner import Aligner, stability
 from odekit.parts.faces.aligner_network import SIDE
-from odekit.parts.faces.detector import Builtin
+from odekit.parts.faces.detector import BuiltinFaceDetector
 from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.options import BuiltinDetector
 
@@ -26,9 +26,9 @@ MIN_SIDE = 160
 """Smaller pictures are not checked: they contain no face large enough to be cropped."""
 SEARCH_SIDE = 480
 """Side at which the detector searches, in pixels."""
-PLAIN = 0.4
+MIN_SCORE = 0.4
 """Smallest score of the whole picture (face score times landmark agreement) for which it is an aligned face."""
-LARGE = 0.66
+MIN_FACE_FRACTION = 0.66
 """A picture is accepted if it contains a face whose aligned crop has more than this fraction of the picture's side."""
 
 
@@ -44,9 +44,9 @@ class AlignedFaceCheck:
         return Aligner("aligner", self.tools)
 
     @cached_property
-    def detector(self) -> Builtin:
+    def detector(self) -> BuiltinFaceDetector:
         """Searches the picture for smaller faces."""
-        return Builtin(BuiltinDetector(turned=False), self.tools)
+        return BuiltinFaceDetector(BuiltinDetector(turned=False), self.tools)
 
     def why_not(self, images: Sequence[Image]) -> list[str]:
         """For each picture, the reason why it is not an aligned face; '' if it is one, or if that is unknown.
@@ -58,21 +58,21 @@ class AlignedFaceCheck:
         reasons = [""] * len(images)
         if not large:
             return reasons
-        crops = np.stack([area_resized(images[i], SIDE, SIDE).pixels for i in large])
+        crops = np.stack([area_resize_image(images[i], SIDE, SIDE).pixels for i in large])
         for i, (inner, score) in zip(large, self.aligner.look(crops), strict=True):
-            reasons[i] = "" if score * steady(inner) >= PLAIN else self._faces_within(images[i])
+            reasons[i] = "" if score * stability(inner) >= MIN_SCORE else self._faces_within(images[i])
         return reasons
 
     def _faces_within(self, image: Image) -> str:
         """Describe the faces in a picture that does not score as one; '' if a face fills it or none is detected."""
         side = min(SEARCH_SIDE, image.height, image.width)
-        small = area_resized(image, side, side)
+        small = area_resize_image(image, side, side)
         try:
             faces = self.detector.detect(small)
         except PluginError:
             return ""
         sides = [Frame.fit(face.points, TEMPLATES["ffhq-5"]).side / side for face in faces if face.points]
-        if not sides or max(sides) > LARGE:
+        if not sides or max(sides) > MIN_FACE_FRACTION:
             return ""
         faces_text = "a face was found in it" if len(sides) == 1 else f"{len(sides)} faces were found in it"
         return f"{faces_text}, {max(sides):.0%} as wide as an aligned one"

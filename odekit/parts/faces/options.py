@@ -26,7 +26,7 @@ class BuiltinDetector(Options):
     """Weights of the aligner: a registered name, or (with a slash in it) a folder written by `odekit train aligner`."""
 
 
-class Select(Options):
+class FaceSelection(Options):
     """Which of the detected faces are restored."""
 
     which: Literal["all", "largest", "centre", "index"] = "all"
@@ -56,7 +56,7 @@ class Select(Options):
         return value
 
     @model_validator(mode="after")
-    def _numbers(self) -> Select:
+    def _numbers(self) -> FaceSelection:
         if (self.which == "index") != bool(self.index):
             raise ValueError("'which: index' and 'index: [1, ...]' belong together")
         if any(number < 1 for number in [*self.index, *self.skip]):
@@ -64,7 +64,7 @@ class Select(Options):
         return self
 
 
-class Align(Options):
+class Alignment(Options):
     """How a face is aligned and cropped."""
 
     template: Literal["ffhq-5"] = "ffhq-5"
@@ -74,7 +74,7 @@ class Align(Options):
     """How the crop is filled beyond the border of the photograph."""
 
 
-class Paste(Options):
+class PasteOptions(Options):
     """How a restored face is pasted back."""
 
     mask: MaskRef = "ellipse"
@@ -108,14 +108,14 @@ class Faces(Options):
 
     part = "faces"
     detect: DetectorRef = "builtin"
-    select: Select = Select()
-    align: Align | Literal["none"] = Align()
+    select: FaceSelection = FaceSelection()
+    align: Alignment | Literal["none"] = Alignment()
     """`none`: the picture is an aligned face already; there is no detection, cropping or pasting."""
     each: ChainRef
     """Stages for every face; the faces of all photographs in progress share network batches."""
     background: ChainRef = None
     """Stages for the photograph itself; None leaves its pixels unchanged."""
-    paste: Paste = Paste()
+    paste: PasteOptions = PasteOptions()
     tone: Literal["keep", "free"] = "keep"
     """`keep`: faces of a monochrome, toned or faded photograph get the tone of the photograph."""
     failed: Literal["fail", "keep"] = "fail"

@@ -11,12 +11,12 @@ from typing import Any
 from odekit.core.image import Image
 from odekit.core.interfaces import Face
 from odekit.errors import ConfigError
-from odekit.parts.faces.options import Select
+from odekit.parts.faces.options import FaceSelection
 
 Box = tuple[float, float, float, float]
 
 
-def overlap(a: Box, b: Box) -> float:
+def intersection_over_union(a: Box, b: Box) -> float:
     """Intersection over union of two boxes."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
@@ -31,7 +31,7 @@ def area(box: Box) -> float:
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
 
 
-def distinct(faces: Sequence[Face], limit: float) -> tuple[list[Face], list[tuple[Face, str]]]:
+def suppress_duplicates(faces: Sequence[Face], limit: float) -> tuple[list[Face], list[tuple[Face, str]]]:
     """Non-maximum suppression by score; faces with the same centre count as duplicates too (see `same`).
 
     Returns:
@@ -40,22 +40,22 @@ def distinct(faces: Sequence[Face], limit: float) -> tuple[list[Face], list[tupl
     kept: list[Face] = []
     out: list[tuple[Face, str]] = []
     for face in sorted(faces, key=lambda f: (-f.score, f.box)):
-        if any(same(face.box, better.box, limit) for better in kept):
+        if any(is_same_face(face.box, better.box, limit) for better in kept):
             out.append((face, "overlaps a better one"))
         else:
             kept.append(face)
     return kept, out
 
 
-def same(a: Box, b: Box, limit: float) -> bool:
+def is_same_face(a: Box, b: Box, limit: float) -> bool:
     """Whether two boxes are of one face: they overlap by more than the limit, or have nearly the same centre."""
-    if overlap(a, b) > limit:
+    if intersection_over_union(a, b) > limit:
         return True
     distance = math.dist(((a[0] + a[2]) / 2, (a[1] + a[3]) / 2), ((b[0] + b[2]) / 2, (b[1] + b[3]) / 2))
     return distance < 0.35 * math.sqrt(min(area(a), area(b)))
 
 
-def numbered(faces: Sequence[Face]) -> list[Face]:
+def reading_order(faces: Sequence[Face]) -> list[Face]:
     """Faces in reading order: rows of about one face's height from top to bottom, each from left to right."""
     remaining = sorted(faces, key=lambda f: (f.box[1] + f.box[3], f.box[0]))
     ordered: list[Face] = []
@@ -68,7 +68,7 @@ def numbered(faces: Sequence[Face]) -> list[Face]:
     return ordered
 
 
-def choose(faces: Sequence[Face], options: Select, width: int, height: int) -> dict[int, str]:
+def left_out(faces: Sequence[Face], options: FaceSelection, width: int, height: int) -> dict[int, str]:
     """The faces that are left out, as number (from 1) -> reason. The others are restored.
 
     Args:
@@ -92,7 +92,7 @@ def choose(faces: Sequence[Face], options: Select, width: int, height: int) -> d
     if options.which in ("largest", "centre") and selected:
         best = max(selected, key=lambda n: area(faces[n - 1].box))
         if options.which == "centre":
-            best = min(selected, key=lambda n: far(faces[n - 1].box, width, height))
+            best = min(selected, key=lambda n: centre_distance(faces[n - 1].box, width, height))
         out |= {number: f"not the one of 'which: {options.which}'" for number in selected if number != best}
         selected = [best]
     if options.max_faces is not None:
@@ -101,7 +101,7 @@ def choose(faces: Sequence[Face], options: Select, width: int, height: int) -> d
     return out
 
 
-def far(box: Box, width: int, height: int) -> float:
+def centre_distance(box: Box, width: int, height: int) -> float:
     """Distance from the centre of a box to that of the photograph, in pixels."""
     return math.dist(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), (width / 2, height / 2))
 

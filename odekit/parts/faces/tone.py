@@ -6,39 +6,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
-from odekit.images.colour import from_lab, to_lab
+from odekit.images.colour import lab_to_srgb, srgb_to_lab
 
 Weights = NDArray[np.float32]
 """(H, W)."""
-COLOURLESS = 3.5
+MAX_TONE_RESIDUAL = 3.5
 """A photograph is monochrome or toned if its chroma deviates less than this from a function of lightness (Lab units,
 root mean square, at THUMBNAIL pixels). The test needs the whole photograph: skin alone is nearly such a function."""
 THUMBNAIL = 48
 KNOTS = 9
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+ChromaCurve = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Chroma as a function of lightness: lightness at K knots, and (a, b) there: (K,) and (2, K)."""
 
 
-def matched(face: Pixels, original: Pixels, ring: Weights) -> Pixels:
+def match_mean(face: Pixels, original: Pixels, ring: Weights) -> Pixels:
     """Shift a face in Lab by one vector, so that its mean over the ring equals that of the original."""
     if ring.sum() < 1e-6:
         return face
-    face_lab, original_lab = to_lab(face), to_lab(original)
+    face_lab, original_lab = srgb_to_lab(face), srgb_to_lab(original)
     shift = ((original_lab - face_lab) * ring).sum((1, 2)) / ring.sum()
-    return from_lab(face_lab + shift[:, None, None])
+    return lab_to_srgb(face_lab + shift[:, None, None])
 
 
-def photo_curve(pixels: Pixels) -> Curve | None:
+def photo_curve(pixels: Pixels) -> ChromaCurve | None:
     """Chroma as a function of lightness, if the photograph is monochrome or toned; else None."""
     factor = max(1, max(pixels.shape[1:]) // THUMBNAIL)
     height, width = (size // factor * factor for size in pixels.shape[1:])
     if not height or not width:
         return None
     blocks = pixels[:, :height, :width].reshape(3, height // factor, factor, width // factor, factor)
-    return chroma_curve(to_lab(blocks.mean((2, 4))).reshape(3, -1))
+    return chroma_curve(srgb_to_lab(blocks.mean((2, 4))).reshape(3, -1))
 
 
-def toned(face: Pixels, original: Pixels, weight: Weights, curve: Curve | None = None) -> Pixels:
+def match_tone(face: Pixels, original: Pixels, weight: Weights, curve: ChromaCurve | None = None) -> Pixels:
     """Give a face the tone of its photograph.
 
     In a monochrome or toned photograph, the face gets the photograph's chroma for each lightness. In a faded one, which
@@ -50,7 +50,7 @@ def toned(face: Pixels, original: Pixels, weight: Weights, curve: Curve | None =
         weight: (H, W); pixels above 0.5 are used for the statistics.
         curve: the photograph's (see `photo_curve`).
     """
-    face_lab, original_lab = to_lab(face), to_lab(original)
+    face_lab, original_lab = srgb_to_lab(face), srgb_to_lab(original)
     used = weight > 0.5
     if used.sum() < 16:
         return face
@@ -58,20 +58,22 @@ def toned(face: Pixels, original: Pixels, weight: Weights, curve: Curve | None =
         knots, chroma = curve
         face_lab[1], face_lab[2] = (np.interp(face_lab[0], knots, values) for values in chroma)
     for axis in (0, 1, 2) if curve is None else (0,):
-        face_spread, original_spread = spread(face_lab[axis][used]), spread(original_lab[axis][used])
+        face_spread, original_spread = robust_std(face_lab[axis][used]), robust_std(original_lab[axis][used])
         if face_spread > 1e-3 and original_spread < 0.7 * face_spread:  # the photograph is faded
             centred = face_lab[axis] - np.median(face_lab[axis][used])
             face_lab[axis] = centred * original_spread / face_spread + np.median(original_lab[axis][used])
-    return from_lab(face_lab)
+    return lab_to_srgb(face_lab)
 
 
-def chroma_curve(lab: NDArray[np.float64]) -> Curve | None:
+def chroma_curve(lab: NDArray[np.float64]) -> ChromaCurve | None:
     """Fit chroma as a function of lightness to `lab` (3, N); None if the residual is not below COLOURLESS."""
     knots = np.unique(np.quantile(lab[0], np.linspace(0.02, 0.98, KNOTS)))
     if len(knots) < 2:  # constant lightness
         median = np.median(lab[1:], axis=1)
         deviation = np.abs(lab[1:] - median[:, None])
-        return (np.array([0.0, 100.0]), np.repeat(median[:, None], 2, 1)) if deviation.mean() < COLOURLESS else None
+        return (
+            (np.array([0.0, 100.0]), np.repeat(median[:, None], 2, 1)) if deviation.mean() < MAX_TONE_RESIDUAL else None
+        )
     bins = np.clip(np.searchsorted((knots[1:] + knots[:-1]) / 2, lab[0]), 0, len(knots) - 1)
     chroma = np.stack([[np.median(plane[bins == k]) if (bins == k).any() else 0.0 for k in range(len(knots))]
                        for plane in lab[1:]])  # fmt: skip
@@ -79,10 +81,10 @@ def chroma_curve(lab: NDArray[np.float64]) -> Curve | None:
         np.sqrt(np.mean((plane - np.interp(lab[0], knots, values)) ** 2))
         for plane, values in zip(lab[1:], chroma, strict=True)
     ]
-    return (knots, chroma) if max(residuals) < COLOURLESS else None
+    return (knots, chroma) if max(residuals) < MAX_TONE_RESIDUAL else None
 
 
-def spread(values: NDArray[np.float64]) -> float:
+def robust_std(values: NDArray[np.float64]) -> float:
     """Half the distance between the 16th and the 84th percentile: a robust standard deviation."""
     low, high = np.quantile(values, [0.16, 0.84])
     return float(high - low) / 2

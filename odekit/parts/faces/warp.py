@@ -19,18 +19,18 @@ _FINE = 3
 """If the crop is reduced by at least twice this factor, whole blocks are averaged before the warp."""
 
 
-def cut(pixels: Pixels, frame: Frame, side: int, border: Border = "reflect") -> Pixels:
+def crop_face(pixels: Pixels, frame: Frame, side: int, border: Border = "reflect") -> Pixels:
     """Crop a frame as a picture (3, side, side): cubic interpolation with integer oversampling, then area averaging.
 
     The training faces of the built-in prior were cropped in the same way. Values are clipped to [0, 1].
     """
     height, width = pixels.shape[1:]
-    x0, y0, x1, y1 = patch(frame, width, height, 4)
+    x0, y0, x1, y1 = covered_box(frame, width, height, 4)
     region = pixels[:, y0:y1, x0:x1]
     frame = Frame(frame.a, frame.b, frame.x - x0, frame.y - y0)
     shrink = math.floor(frame.side / side / _FINE)
     if shrink > 1 and min(region.shape[1:]) >= shrink:
-        region = reduced(region, shrink)
+        region = block_means(region, shrink)
         frame = Frame(frame.a / shrink, frame.b / shrink, frame.x / shrink, frame.y / shrink)
     oversampling = max(1, math.ceil(frame.side / side - 0.05))
     u, v = pixel_centres(side * oversampling, side * oversampling)
@@ -39,7 +39,7 @@ def cut(pixels: Pixels, frame: Frame, side: int, border: Border = "reflect") -> 
     return np.clip(small, 0, 1).astype(np.float32)
 
 
-def reduced(pixels: Pixels, factor: int) -> Pixels:
+def block_means(pixels: Pixels, factor: int) -> Pixels:
     """Average factor x factor blocks. Incomplete blocks at the right and bottom repeat the last pixel."""
     height, width = pixels.shape[1:]
     padded = np.pad(pixels, ((0, 0), (0, -height % factor), (0, -width % factor)), mode="edge")
@@ -48,7 +48,7 @@ def reduced(pixels: Pixels, factor: int) -> Pixels:
     return out
 
 
-def patch(frame: Frame, width: int, height: int, margin: int = 0) -> Patch:
+def covered_box(frame: Frame, width: int, height: int, margin: int = 0) -> Patch:
     """The part of a picture covered by a frame, in whole pixels, enlarged by `margin`; never empty."""
     x0, y0, x1, y1 = frame.box()
     left, top = (min(max(0, math.floor(v) - margin), size - 1) for v, size in ((x0, width), (y0, height)))
@@ -58,7 +58,7 @@ def patch(frame: Frame, width: int, height: int, margin: int = 0) -> Patch:
     return left, top, right, bottom
 
 
-def fractions(frame: Frame, where: Patch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def crop_coordinates(frame: Frame, where: Patch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Map the pixel centres of a patch to the crop: two (H, W) arrays of fractions of its side."""
     x0, y0, x1, y1 = where
     x, y = np.meshgrid(np.arange(x0, x1) + 0.5 - frame.x, np.arange(y0, y1) + 0.5 - frame.y)
@@ -66,7 +66,7 @@ def fractions(frame: Frame, where: Patch) -> tuple[NDArray[np.float64], NDArray[
     return (frame.a * x + frame.b * y) / square, (frame.a * y - frame.b * x) / square
 
 
-def placed(crop: NDArray[np.float32], frame: Frame, u: Any, v: Any) -> NDArray[np.float32]:
+def sample_crop(crop: NDArray[np.float32], frame: Frame, u: Any, v: Any) -> NDArray[np.float32]:
     """Sample a crop (C, S, S) at fractions (u, v); it is first reduced by area averaging if it is much finer.
 
     `frame` gives the resolution of the photograph.
@@ -74,12 +74,12 @@ def placed(crop: NDArray[np.float32], frame: Frame, u: Any, v: Any) -> NDArray[n
     side = crop.shape[1]
     target = max(1, round(frame.side))
     if side >= 2 * target:
-        crop = shrunk(crop, target)
+        crop = reduce_square(crop, target)
         side = crop.shape[1]
     return sample(crop, u * side, v * side, "edge")
 
 
-def shrunk(crop: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def reduce_square(crop: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """Reduce a square picture (C, S, S) to a smaller side by area averaging; values are not clipped."""
     import torch
     from torch.nn import functional

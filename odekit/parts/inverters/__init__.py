@@ -8,4 +8,6 @@ from odekit.plugins.catalog import PluginCatalog
 
 def register(catalog: PluginCatalog) -> None:
     """Register the built-in inverters."""
-    catalog.inverter("ode", f"{__name__}.ode:make", Ode, "probability-flow ODE: inversion and decoding on one grid")
+    catalog.inverter(
+        "ode", f"{__name__}.ode:make_ode_inverter", Ode, "probability-flow ODE: inversion and decoding on one grid"
+    )

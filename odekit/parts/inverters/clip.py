@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Confidence(Options):
+class ConfidenceClip(Options):
     """Before a step, x is clipped to +-(sqrt(abar) + eta sigma), the interval of the noise around pixels in [-1, 1].
 
     CODE, section 3.3 (confidence-based clipping). abar and sigma are those at the timestep of x. The image and level 0
@@ -33,7 +33,7 @@ class Confidence(Options):
         return y.clamp(-bound, bound)
 
 
-class Dynamic(Options):
+class DynamicThreshold(Options):
     """In every network call of inversion and decoding, the denoised image is rescaled into [-1, 1].
 
     Dynamic thresholding (Imagen, arXiv:2205.11487, section 2.3): s is a quantile of |x0| over each image,
@@ -53,7 +53,7 @@ class Dynamic(Options):
 class ThresholdedField:
     """A field whose eps corresponds to thresholded denoised images."""
 
-    def __init__(self, field: Field, clip: Dynamic) -> None:
+    def __init__(self, field: Field, clip: DynamicThreshold) -> None:
         self.field = field
         self.clip = clip
 
@@ -72,14 +72,20 @@ def _normalised(raw: Any) -> Any:
 
 def _kind(raw: Any) -> str:
     """The discriminator for pydantic: none, confidence or dynamic."""
-    kind = raw.get("use") if isinstance(raw, dict) else raw.use if isinstance(raw, (Confidence, Dynamic)) else raw
+    kind = (
+        raw.get("use")
+        if isinstance(raw, dict)
+        else raw.use
+        if isinstance(raw, (ConfidenceClip, DynamicThreshold))
+        else raw
+    )
     return kind if isinstance(kind, str) else ""
 
 
 Clip: TypeAlias = Annotated[
     Annotated[Literal["none"], Tag("none")]
-    | Annotated[Confidence, Tag("confidence")]
-    | Annotated[Dynamic, Tag("dynamic")],
+    | Annotated[ConfidenceClip, Tag("confidence")]
+    | Annotated[DynamicThreshold, Tag("dynamic")],
     Discriminator(
         _kind,
         custom_error_type="clip",

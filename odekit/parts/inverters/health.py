@@ -18,14 +18,14 @@ from odekit.core.interfaces import Latent, State
 if TYPE_CHECKING:
     from torch import Tensor
 
-PLAUSIBLE = 100.0
+MAX_PLAUSIBLE_RMS = 100.0
 """Largest plausible RMS of x: a latent's is about 1, that of a badly damaged image a few."""
 PHASES = ("during inversion", "after an edit", "during decoding")
 INVERSION, EDIT, DECODING = range(len(PHASES))
 
 
 @dataclass(frozen=True)
-class Health:
+class LatentHealth:
     """The RMS of each row after every step so far, and the rows that the solver reported as failed."""
 
     history: tuple[tuple[int, Tensor], ...]
@@ -34,13 +34,13 @@ class Health:
     """Row -> location and reason, for rows that the solver reported as failed."""
 
     @classmethod
-    def initial(cls, x: State) -> Health:
+    def initial(cls, x: State) -> LatentHealth:
         """No failure yet in any row of x."""
         import torch
 
         return cls(((-1, torch.zeros(len(x), dtype=torch.float64, device=x.device)),))
 
-    def after(self, y: State, signal: float, level: int, phase: int, carry: Any = None) -> Health:
+    def after(self, y: State, signal: float, level: int, phase: int, carry: Any = None) -> LatentHealth:
         """With a step that ended at x = signal y, (N, 3, H, W), at a level; `carry` may report failed rows."""
         import torch
 
@@ -54,10 +54,10 @@ class Health:
 
     @cached_property
     def implausible(self) -> Tensor:
-        """bool (steps, N): where the RMS of a row is NaN, infinite or above `PLAUSIBLE`."""
+        """bool (steps, N): where the RMS of a row is NaN, infinite or above `MAX_PLAUSIBLE_RMS`."""
         import torch
 
-        return ~(torch.stack([rms for _, rms in self.history]) <= PLAUSIBLE)
+        return ~(torch.stack([rms for _, rms in self.history]) <= MAX_PLAUSIBLE_RMS)
 
     @property
     def failed(self) -> Tensor:
@@ -77,10 +77,10 @@ class Health:
 
 
 @dataclass(frozen=True)
-class Watched(Latent):
+class MonitoredLatent(Latent):
     """A latent with the health of its rows; failed rows of the decoded image are NaN."""
 
-    health: Health | None = None
+    health: LatentHealth | None = None
     levels: int = 0
     """Number of levels of the grid."""
 

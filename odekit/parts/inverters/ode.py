@@ -15,8 +15,8 @@ from odekit.core.noise import Rng
 from odekit.core.options import Options, Part, SolverRef
 from odekit.core.schedule import NoiseSchedule, signal
 from odekit.errors import PluginError
-from odekit.parts.inverters.clip import Clip, Confidence, Dynamic, ThresholdedField
-from odekit.parts.inverters.health import DECODING, EDIT, INVERSION, Health, Watched
+from odekit.parts.inverters.clip import Clip, ConfidenceClip, DynamicThreshold, ThresholdedField
+from odekit.parts.inverters.health import DECODING, EDIT, INVERSION, LatentHealth, MonitoredLatent
 
 
 class Ode(Options):
@@ -62,7 +62,7 @@ class Ode(Options):
         solver = solver_options(self)
         if not isinstance(solver, HasSolverEditCalls):
             return 0
-        if isinstance(self.clip, Confidence):
+        if isinstance(self.clip, ConfidenceClip):
             return math.nan
         return float(solver.edit_calls(levels, self.steps - 1, -(self.start == "image")))
 
@@ -123,7 +123,7 @@ class OdeInverter:
         self.edits_add_calls = isinstance(resolved, HasSolverEditCalls)
         """Edits may add network calls."""
         self.field: Field = PriorField(prior)
-        if isinstance(options.clip, Dynamic):
+        if isinstance(options.clip, DynamicThreshold):
             self.field = ThresholdedField(self.field, options.clip)
 
     def invert(self, clean: State, rng: Rng) -> Latent:
@@ -132,7 +132,7 @@ class OdeInverter:
         if self.options.start == "noised":
             clean = clean + self.levels.sigma(0) * rng.normal_like(clean)
         carry = self.solver.start(self.field, clean / self.levels.signal(first), self.levels.at(first))
-        health = Health.initial(clean)
+        health = LatentHealth.initial(clean)
         for level in range(first + 1, len(self.levels)):
             carry = self.solver.step(self.field, self._clipped(carry, level - 1), self.levels.at(level))
             health = health.after(carry.y, self.levels.signal(level), level, INVERSION, carry)
@@ -141,7 +141,7 @@ class OdeInverter:
     def descend(self, latent: Latent, rng: Rng) -> Latent:
         """One decoding step to the next lower level; from level 0 to the image."""
         carry, level = latent.carry, latent.level - 1
-        if not (isinstance(self.options.clip, Confidence) and self.options.clip.ways == "up"):
+        if not (isinstance(self.options.clip, ConfidenceClip) and self.options.clip.ways == "up"):
             carry = self._clipped(carry, latent.level)
         carry = self.solver.step(self.field, carry, self.levels.at(level))
         health = health_of(latent).after(carry.y, self.levels.signal(level), level, DECODING, carry)
@@ -154,11 +154,11 @@ class OdeInverter:
         # Exactly zero, without the rounding error of x / signal: a row that was not moved keeps its history.
         carry = self.solver.displace(latent.carry, (y - latent.carry.y).masked_fill(unmoved, 0.0))
         health = health_of(latent).after(x, 1.0, latent.level, EDIT)
-        return Watched(x, latent.level, carry, health, len(self.levels))
+        return MonitoredLatent(x, latent.level, carry, health, len(self.levels))
 
     def _clipped(self, carry: Any, level: int) -> Any:
         clip = self.options.clip
-        if not isinstance(clip, Confidence) or level < 1:
+        if not isinstance(clip, ConfidenceClip) or level < 1:
             return carry
         delta = clip.held(carry.y, self.levels.at(level)) - carry.y
         # Checking for clipped values synchronises with the device: done only where a displacement adds network calls.
@@ -166,19 +166,19 @@ class OdeInverter:
             return carry
         return self.solver.displace(carry, delta)
 
-    def _latent(self, carry: Any, level: int, health: Health) -> Watched:
+    def _latent(self, carry: Any, level: int, health: LatentHealth) -> MonitoredLatent:
         x = carry.y * self.levels.signal(level)
         if level < 0:  # so that a caller who does not read `trouble` cannot mistake a failed row for a result
             x = x.masked_fill(health.failed, math.nan)
-        return Watched(x, level, carry, health, len(self.levels))
+        return MonitoredLatent(x, level, carry, health, len(self.levels))
 
 
-def health_of(latent: Latent) -> Health:
+def health_of(latent: Latent) -> LatentHealth:
     """The health of a latent's rows; a new one where the latent has none."""
-    health = latent.health if isinstance(latent, Watched) else None
-    return Health.initial(latent.x) if health is None else health
+    health = latent.health if isinstance(latent, MonitoredLatent) else None
+    return LatentHealth.initial(latent.x) if health is None else health
 
 
-def make(options: Ode, tools: Tools) -> OdeInverter:
+def make_ode_inverter(options: Ode, tools: Tools) -> OdeInverter:
     """The factory of `ode`."""
     return OdeInverter(options, tools.prior(), tools.make(options.solver))

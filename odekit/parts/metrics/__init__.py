@@ -29,10 +29,10 @@ def register(catalog: PluginCatalog) -> None:
     catalog.metric(
         "fd-pca", package + "fd_pca:FdPcaMetric", FdPcaOptions, "of sets: Frechet distance of 32 principal components"
     )
-    learned(catalog)
+    register_learned(catalog)
 
 
-def learned(catalog: PluginCatalog) -> None:
+def register_learned(catalog: PluginCatalog) -> None:
     """Register the metrics with networks, and their weights."""
     package = f"{__name__}."
     catalog.metric("lpips", package + "lpips:LpipsMetric", Lpips, "perceptual distance in AlexNet's features")

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-HELD_BYTES = 64 << 20
+SAMPLE_BYTES = 64 << 20
 """Memory for the pictures that a set metric keeps, for each of the two sets, in bytes."""
-HELD_LEAST, HELD_MOST = 16, 1024
+MIN_SAMPLE, MAX_SAMPLE = 16, 1024
 """Smallest and largest number of pictures that it keeps."""
-KEPT = 2048
+CACHE_SIZE = 2048
 """Number of cached feature vectors. Reference pictures recur for every method."""
 Vector = NDArray[np.float32]
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class About:
+class MetricInfo:
     """Description of a metric, for tables and reports."""
 
     name: str
@@ -46,11 +46,11 @@ class About:
     meaning: str = ""
 
 
-def about(name: str, metric: Any, meaning: str = "") -> About:
+def describe_metric(name: str, metric: Any, meaning: str = "") -> MetricInfo:
     """Describe a metric by its class attributes `label`, `unit`, `lower_is_better` and `best`, if it has them."""
     best = metric.best if isinstance(metric, HasBest) else None
     better: Literal["higher", "lower", "nearest"] = "lower" if metric.lower_is_better else "higher"
-    return About(
+    return MetricInfo(
         name,
         metric.label if isinstance(metric, HasLabel) else name,
         metric.unit if isinstance(metric, HasUnit) else "",
@@ -76,7 +76,7 @@ def same_size(restored: Image, reference: Image) -> tuple[NDArray[np.float64], N
 
 
 @dataclass(frozen=True)
-class Distance:
+class SetDistance:
     """Distance between two sets of pictures."""
 
     value: float
@@ -88,19 +88,19 @@ class Distance:
     note: str = ""
 
     @classmethod
-    def unknown(cls, count: int, note: str) -> Distance:
+    def unknown(cls, count: int, note: str) -> SetDistance:
         """A distance without a value, with the reason in `note`."""
         return cls(math.nan, None, count, note)
 
 
-class Collection(Protocol):
+class PairCollection(Protocol):
     """Accumulates two sets of pictures."""
 
     def add(self, restored: Sequence[Image], reference: Sequence[Image]) -> None:
         """Add pairs of pictures, one picture to each set."""
         ...
 
-    def distance(self) -> Distance:
+    def distance(self) -> SetDistance:
         """The distance between the sets."""
         ...
 
@@ -111,7 +111,7 @@ class SetMetric(Protocol):
 
     lower_is_better: bool
 
-    def collect(self, part: bool = False) -> Collection:
+    def collect(self, part: bool = False) -> PairCollection:
         """An empty collection.
 
         Args:
@@ -120,7 +120,7 @@ class SetMetric(Protocol):
         ...
 
 
-class Sample:
+class ReservoirSample:
     """Reservoir sampling of pairs of pictures (Vitter 1985, algorithm R): each pair is kept with equal probability."""
 
     def __init__(self, seed: int, share: int = 1) -> None:
@@ -137,7 +137,9 @@ class Sample:
 
     def add(self, restored: Image, reference: Image) -> None:
         """Add a pair; if it is kept, it is kept as uint8."""
-        capacity = min(HELD_MOST // self.share, max(HELD_LEAST, HELD_BYTES // (restored.height * restored.width * 3)))
+        capacity = min(
+            MAX_SAMPLE // self.share, max(MIN_SAMPLE, SAMPLE_BYTES // (restored.height * restored.width * 3))
+        )
         self.seen += 1
         index = len(self.pairs) if len(self.pairs) < capacity else int(self.rng.integers(self.seen))
         if index < capacity:
@@ -148,7 +150,7 @@ class Sample:
         return {picture.shape for pair in self.pairs for picture in pair}
 
 
-def files(tools: Tools | None, metric: str, names: Sequence[str]) -> list[Path]:
+def weight_files(tools: Tools | None, metric: str, names: Sequence[str]) -> list[Path]:
     """The local files of a metric's weights.
 
     Raises:
@@ -174,7 +176,7 @@ def unit_batch(images: Sequence[Image], device: str) -> Tensor:
     return torch.from_numpy(_stacked([image.pixels for image in images])).to(device)
 
 
-def levels_batch(images: Sequence[Image], device: str) -> Tensor:
+def uint8_batch(images: Sequence[Image], device: str) -> Tensor:
     """Pictures of one size as uint8 (N, 3, H, W).
 
     Raises:
@@ -191,7 +193,7 @@ def _stacked(arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
     return np.stack(arrays)
 
 
-class Remembered:
+class CachedFeatures:
     """A feature network with a cache, keyed by the content of the pictures."""
 
     def __init__(self, network: Callable[[Sequence[Image]], Vector]) -> None:
@@ -204,12 +206,12 @@ class Remembered:
         computed = dict(zip((image.origin for image in new), self.network(new), strict=True)) if new else {}
         rows = np.stack([computed[o] if (o := image.origin) in computed else self._cache[o] for image in images])
         self._cache.update(computed)
-        while len(self._cache) > KEPT:
+        while len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
         return np.asarray(rows)
 
 
-class Moments:
+class RunningMoments:
     """Running mean and covariance of vectors, in constant memory."""
 
     def __init__(self) -> None:

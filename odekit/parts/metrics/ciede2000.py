@@ -7,7 +7,7 @@ from typing import ClassVar
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
-from odekit.images.colour import scikit_image_color, to_lab
+from odekit.images.colour import scikit_image_color, srgb_to_lab
 from odekit.parts.metrics.base import same_size
 
 
@@ -32,5 +32,5 @@ class Ciede2000Metric:
 
     def measure(self, restored: Image, reference: Image) -> float:
         """The mean difference. Raises InputError if the sizes differ, PluginError without scikit-image."""
-        a, b = (to_lab(pixels) for pixels in same_size(restored, reference))
+        a, b = (srgb_to_lab(pixels) for pixels in same_size(restored, reference))
         return float(scikit_image_color().deltaE_ciede2000(a, b, channel_axis=0).mean())

@@ -17,7 +17,7 @@ from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
 from odekit.errors import InputError
-from odekit.parts.metrics.base import Distance, Moments
+from odekit.parts.metrics.base import RunningMoments, SetDistance
 
 SIDE = 16
 """Side of the thumbnails in pixels."""
@@ -56,7 +56,7 @@ class FdPca:
     def distance(self, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
         """The squared Frechet distance of two sets, for pixels in [0, 1]. Meaningful from 33 pictures per set."""
         features_a, features_b = self.features(a), self.features(b)
-        return frechet(features_a.mean(0), np.cov(features_a.T), features_b.mean(0), np.cov(features_b.T))
+        return frechet_distance(features_a.mean(0), np.cov(features_a.T), features_b.mean(0), np.cov(features_b.T))
 
 
 def thumbnails(pictures: NDArray[np.uint8]) -> Array:
@@ -73,7 +73,7 @@ def thumbnails(pictures: NDArray[np.uint8]) -> Array:
     return np.asarray(blocks.mean((2, 4), dtype=np.float64).reshape(count, -1) / 255)
 
 
-def frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
+def frechet_distance(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
     """`|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a^1/2 C_b C_a^1/2)^1/2)`: means (d,), covariances (d, d)."""
     root = _root(cov_a)
     eigenvalues = np.linalg.eigvalsh(root @ cov_b @ root)
@@ -115,7 +115,7 @@ class FdPcaCollection:
     """Means and covariances of the thumbnails of two sets."""
 
     def __init__(self) -> None:
-        self.sets = (Moments(), Moments())
+        self.sets = (RunningMoments(), RunningMoments())
         self.problem = ""
 
     def add(self, restored: Sequence[Image], reference: Sequence[Image]) -> None:
@@ -129,15 +129,15 @@ class FdPcaCollection:
         except InputError as error:
             self.problem = str(error)
 
-    def distance(self) -> Distance:
+    def distance(self) -> SetDistance:
         """The distance; unknown for fewer than 33 pairs."""
         restored, reference = self.sets
         if self.problem:
-            return Distance.unknown(reference.count, self.problem)
+            return SetDistance.unknown(reference.count, self.problem)
         if min(restored.count, reference.count) <= COMPONENTS:
-            return Distance.unknown(reference.count, f"FD-PCA needs more than {COMPONENTS} pairs")
+            return SetDistance.unknown(reference.count, f"FD-PCA needs more than {COMPONENTS} pairs")
         _, vectors = np.linalg.eigh(reference.covariance)
         axes = vectors[:, -COMPONENTS:]
         cov = [axes.T @ moments.covariance @ axes for moments in self.sets]
-        value = frechet(restored.mean @ axes, cov[0], reference.mean @ axes, cov[1])
-        return Distance(value, None, reference.count)
+        value = frechet_distance(restored.mean @ axes, cov[0], reference.mean @ axes, cov[1])
+        return SetDistance(value, None, reference.count)

@@ -13,11 +13,11 @@ from odekit.core.interfaces import Tools
 from odekit.core.options import Options
 from odekit.core.precision import precision
 from odekit.errors import InputError, WeightsError
-from odekit.parts.metrics.base import Remembered, Vector, files, same_size
+from odekit.parts.metrics.base import CachedFeatures, Vector, same_size, weight_files
 
-FFHQ = np.array([[0.3769, 0.4686], [0.6229, 0.4691], [0.5023, 0.7252]])
+FFHQ_POINTS = np.array([[0.3769, 0.4686], [0.6229, 0.4691], [0.5023, 0.7252]])
 """Eyes and centre of the mouth of an aligned face, in fractions of the side (the FFHQ template)."""
-ARCFACE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.1396, 92.2848]])
+ARCFACE_POINTS = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.1396, 92.2848]])
 """The same points in the network's 112 px crop."""
 
 
@@ -51,7 +51,7 @@ class IdentityMetric:
         from odekit.plugins.weights.load import load_tensors
 
         self.options = options or Identity()
-        (path,) = files(tools, "identity", ["arcface-ir-se50"])
+        (path,) = weight_files(tools, "identity", ["arcface-ir-se50"])
         with torch.device("meta"):  # skips the random initialisation of weights that are replaced
             network = IrSe50()
         try:
@@ -60,7 +60,7 @@ class IdentityMetric:
             raise WeightsError(f"{path} does not hold the weights of IR-SE50 ({str(error).splitlines()[0]})") from error
         self.device = tools.device if tools is not None else "cpu"
         self.network = network.eval().requires_grad_(False).to(self.device)
-        self.embedding = Remembered(self._embed)
+        self.embedding = CachedFeatures(self._embed)
 
     def measure(self, restored: Image, reference: Image) -> float:
         """The cosine of one pair. Raises InputError if the sizes differ or the pictures are not square."""
@@ -77,12 +77,12 @@ class IdentityMetric:
         """Embeddings (N, 512) of length 1."""
         import torch
 
-        faces = torch.from_numpy(np.stack([crop(image) for image in images])).to(self.device)
+        faces = torch.from_numpy(np.stack([recognition_crop(image) for image in images])).to(self.device)
         with torch.inference_mode(), precision("float32", self.device):
             return np.asarray(self.network(2 * faces - 1).cpu().numpy())
 
 
-def crop(image: Image, side: int = 112) -> Vector:
+def recognition_crop(image: Image, side: int = 112) -> Vector:
     """The network's crop of an aligned face (FFHQ template), float32 (3, 112, 112) in [0, 1].
 
     Raises:
@@ -90,19 +90,19 @@ def crop(image: Image, side: int = 112) -> Vector:
     """
     if image.height != image.width:
         raise InputError(f"{image.width}x{image.height} is not an aligned square face")
-    scale, offset = placement(image.height)
+    scale, offset = crop_position(image.height)
     box = (offset[0], offset[1], offset[0] + side * scale, offset[1] + side * scale)
     resample = PIL.Image.Resampling.BICUBIC if scale < 1 else PIL.Image.Resampling.BOX
     planes = [np.asarray(PIL.Image.fromarray(plane).resize((side, side), resample, box=box)) for plane in image.pixels]
     return np.asarray(np.clip(np.stack(planes), 0, 1), np.float32)
 
 
-def placement(side: int) -> tuple[float, np.ndarray]:
+def crop_position(side: int) -> tuple[float, np.ndarray]:
     """Position of the crop in an aligned face of `side` pixels: pixels per pixel of the crop, and its top left corner.
 
     Least squares over the three points, without rotation, because both templates are upright.
     """
-    face_points, crop_points = FFHQ * side, ARCFACE
+    face_points, crop_points = FFHQ_POINTS * side, ARCFACE_POINTS
     a, b = face_points - face_points.mean(0), crop_points - crop_points.mean(0)
     scale = float((a * b).sum() / (b * b).sum())
     return scale, face_points.mean(0) - scale * crop_points.mean(0)

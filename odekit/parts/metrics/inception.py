@@ -15,14 +15,22 @@ from odekit.core.interfaces import Tools
 from odekit.core.options import Options
 from odekit.core.precision import precision
 from odekit.errors import ConfigError, InputError, WeightsError
-from odekit.parts.metrics.base import Collection, Distance, Moments, Remembered, Vector, files, levels_batch
-from odekit.parts.metrics.fd_pca import frechet
+from odekit.parts.metrics.base import (
+    CachedFeatures,
+    PairCollection,
+    RunningMoments,
+    SetDistance,
+    Vector,
+    uint8_batch,
+    weight_files,
+)
+from odekit.parts.metrics.fd_pca import frechet_distance
 
 FEATURES = 2048
 """Length of a feature vector."""
-FEW = 10_000
+MIN_UNBIASED = 10_000
 """Number of pictures below which the bias dominates an FID."""
-MOST = 1000
+MAX_KID_PAIRS = 1000
 """Largest number of feature vectors of each set for a KID."""
 
 
@@ -52,14 +60,14 @@ class _Inception(ABC):
             ConfigError: torch-fidelity is not installed.
         """
         self.options = options
-        self.features = Remembered(network(tools, self.name))
+        self.features = CachedFeatures(inception_features(tools, self.name))
 
-    def collect(self, part: bool = False) -> Collection:
+    def collect(self, part: bool = False) -> PairCollection:
         """Two empty sets. A part of the pictures is too small a set, and gets no distance."""
-        return Nothing(self.name) if part else self._collect()
+        return NoDistance(self.name) if part else self._collect()
 
     @abstractmethod
-    def _collect(self) -> Collection: ...
+    def _collect(self) -> PairCollection: ...
 
 
 class FidMetric(_Inception):
@@ -68,7 +76,7 @@ class FidMetric(_Inception):
     label: ClassVar[str] = "FID"
     name: ClassVar[str] = "fid"
 
-    def _collect(self) -> Collection:
+    def _collect(self) -> PairCollection:
         return FidCollection(self.features)
 
 
@@ -82,11 +90,11 @@ class KidMetric(_Inception):
     unit: ClassVar[str] = "x 1e-3"
     name: ClassVar[str] = "kid"
 
-    def _collect(self) -> Collection:
+    def _collect(self) -> PairCollection:
         return KidCollection(self.features)
 
 
-class Nothing:
+class NoDistance:
     """Collection without a distance, for sets that are too small."""
 
     def __init__(self, name: str) -> None:
@@ -96,16 +104,16 @@ class Nothing:
         """Count the pairs."""
         self.count += len(reference)
 
-    def distance(self) -> Distance:
+    def distance(self) -> SetDistance:
         """Always unknown."""
-        return Distance.unknown(self.count, f"{self.name} is given over all pictures only")
+        return SetDistance.unknown(self.count, f"{self.name} is given over all pictures only")
 
 
 class FidCollection:
     """Means and covariances of two sets."""
 
-    def __init__(self, features: Remembered) -> None:
-        self.features, self.sets = features, (Moments(), Moments())
+    def __init__(self, features: CachedFeatures) -> None:
+        self.features, self.sets = features, (RunningMoments(), RunningMoments())
 
     def add(self, restored: Sequence[Image], reference: Sequence[Image]) -> None:
         """Add pairs of pictures."""
@@ -113,21 +121,21 @@ class FidCollection:
             if images:
                 moments.add(self.features(images))
 
-    def distance(self) -> Distance:
+    def distance(self) -> SetDistance:
         """The distance; unknown for one picture."""
         restored, reference = self.sets
         count = reference.count
         if min(restored.count, count) < 2:
-            return Distance.unknown(count, "a distance of sets needs two pictures or more")
-        value = frechet(restored.mean, restored.covariance, reference.mean, reference.covariance)
-        note = f"of {count} pictures: mostly bias, compare only with equal numbers" if count < FEW else ""
-        return Distance(value, None, count, note)
+            return SetDistance.unknown(count, "a distance of sets needs two pictures or more")
+        value = frechet_distance(restored.mean, restored.covariance, reference.mean, reference.covariance)
+        note = f"of {count} pictures: mostly bias, compare only with equal numbers" if count < MIN_UNBIASED else ""
+        return SetDistance(value, None, count, note)
 
 
 class KidCollection:
     """Features of at most MOST pairs, chosen by reservoir sampling."""
 
-    def __init__(self, features: Remembered) -> None:
+    def __init__(self, features: CachedFeatures) -> None:
         self.features, self.seen = features, 0
         self.rng = np.random.Generator(np.random.Philox(0))
         self.pairs: list[tuple[Vector, Vector]] = []
@@ -138,17 +146,17 @@ class KidCollection:
             return
         for a, b in zip(self.features(restored), self.features(reference), strict=True):
             self.seen += 1
-            index = len(self.pairs) if len(self.pairs) < MOST else int(self.rng.integers(self.seen))
-            if index < MOST:
+            index = len(self.pairs) if len(self.pairs) < MAX_KID_PAIRS else int(self.rng.integers(self.seen))
+            if index < MAX_KID_PAIRS:
                 self.pairs[index : index + 1] = [(a, b)]
 
-    def distance(self) -> Distance:
+    def distance(self) -> SetDistance:
         """The distance; unknown for one picture."""
         if len(self.pairs) < 2:
-            return Distance.unknown(self.seen, "a distance of sets needs two pictures or more")
+            return SetDistance.unknown(self.seen, "a distance of sets needs two pictures or more")
         a, b = (np.stack([pair[i] for pair in self.pairs]).astype(np.float64) for i in (0, 1))
         note = f"of {len(self.pairs)} pairs drawn from {self.seen}" if self.seen > len(self.pairs) else ""
-        return Distance(1000 * mmd2(a, b), None, self.seen, note)
+        return SetDistance(1000 * mmd2(a, b), None, self.seen, note)
 
 
 def mmd2(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
@@ -165,7 +173,7 @@ def mmd2(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(within - 2 * kernel(a, b).mean())
 
 
-def network(tools: Tools | None, metric: str) -> Any:
+def inception_features(tools: Tools | None, metric: str) -> Any:
     """A function from pictures to Inception's features (N, 2048).
 
     Raises:
@@ -176,7 +184,7 @@ def network(tools: Tools | None, metric: str) -> Any:
 
     from odekit.plugins.weights.load import load_tensors
 
-    (path,) = files(tools, metric, ["inception-fid"])
+    (path,) = weight_files(tools, metric, ["inception-fid"])
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
@@ -199,7 +207,7 @@ def network(tools: Tools | None, metric: str) -> Any:
         if len(sizes) > 1:
             raise InputError("FID and KID need pictures of one size")
         with torch.inference_mode(), precision("float32", device):
-            (vectors,) = extractor(levels_batch(images, device))
+            (vectors,) = extractor(uint8_batch(images, device))
         return np.asarray(vectors.cpu().numpy(), np.float32)
 
     return features

@@ -15,7 +15,7 @@ SIDE = 112
 """Side of the input in pixels."""
 
 
-class Excitation(nn.Module):
+class SqueezeExcitation(nn.Module):
     """Squeeze and excitation: scales channels by a function of their means."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
@@ -29,7 +29,7 @@ class Excitation(nn.Module):
         return x * weights
 
 
-class Unit(nn.Module):
+class ResidualUnit(nn.Module):
     """One residual unit, which may reduce the side by `stride`."""
 
     def __init__(self, inside: int, outside: int, stride: int) -> None:
@@ -45,7 +45,7 @@ class Unit(nn.Module):
             nn.PReLU(outside),
             nn.Conv2d(outside, outside, 3, stride, 1, bias=False),
             nn.BatchNorm2d(outside),
-            Excitation(outside),
+            SqueezeExcitation(outside),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class IrSe50(nn.Module):
         self.input_layer = nn.Sequential(nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64))
         units = []
         for inside, outside, count in STAGES:
-            units += [Unit(inside, outside, 2), *(Unit(outside, outside, 1) for _ in range(count - 1))]
+            units += [ResidualUnit(inside, outside, 2), *(ResidualUnit(outside, outside, 1) for _ in range(count - 1))]
         self.body = nn.Sequential(*units)
         self.output_layer = nn.Sequential(
             nn.BatchNorm2d(512), nn.Dropout(), nn.Flatten(), nn.Linear(512 * 7 * 7, 512), nn.BatchNorm1d(512)

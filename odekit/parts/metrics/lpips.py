@@ -10,16 +10,16 @@ from odekit.core.interfaces import Tools
 from odekit.core.options import Options
 from odekit.core.precision import precision
 from odekit.errors import WeightsError
-from odekit.parts.metrics.base import files, same_size, unit_batch
+from odekit.parts.metrics.base import same_size, unit_batch, weight_files
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """Normalisation of pictures in [-1, 1] for AlexNet."""
-TAPS = (1, 4, 7, 9, 11)
+FEATURE_LAYERS = (1, 4, 7, 9, 11)
 """Indices of the five ReLUs in torchvision's `features`."""
-NAMES = ("alexnet", "lpips-alex")
+WEIGHT_NAMES = ("alexnet", "lpips-alex")
 
 
 class Lpips(Options):
@@ -52,7 +52,7 @@ class LpipsMetric:
         from odekit.plugins.weights.load import load_tensors
 
         self.options = options or Lpips()
-        backbone, linear = files(tools, "lpips", NAMES)
+        backbone, linear = weight_files(tools, "lpips", WEIGHT_NAMES)
         with torch.device("meta"):  # skips the random initialisation of 61 million weights
             network: Any = alexnet(weights=None).features
         tensors = load_tensors(backbone)
@@ -60,7 +60,7 @@ class LpipsMetric:
         stored = load_tensors(linear)
         try:
             network.load_state_dict(features, assign=True)
-            self.weights = [stored[f"lin{i}.model.1.weight"].float() for i in range(len(TAPS))]
+            self.weights = [stored[f"lin{i}.model.1.weight"].float() for i in range(len(FEATURE_LAYERS))]
         except (KeyError, RuntimeError) as error:
             raise WeightsError(
                 f"{backbone} and {linear} are not AlexNet and LPIPS's weights for it ({error})"
@@ -94,9 +94,9 @@ class LpipsMetric:
         x = (2 * unit_batch(images, self.device) - 1 - self.shift) / self.scale
         features = []
         for number, layer in enumerate(self.network):
-            x = layer(x.clone() if number in TAPS else x)  # torchvision's ReLUs work in place
-            if number in TAPS:
+            x = layer(x.clone() if number in FEATURE_LAYERS else x)  # torchvision's ReLUs work in place
+            if number in FEATURE_LAYERS:
                 features.append(x / (x.pow(2).sum(1, keepdim=True) + 1e-8).sqrt())
-            if number == TAPS[-1]:
+            if number == FEATURE_LAYERS[-1]:
                 break
         return features

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
-from odekit.images.colour import LUMA
+from odekit.images.colour import LUMA_WEIGHTS
 from odekit.parts.metrics.base import same_size
 
 
@@ -47,5 +47,5 @@ class SharpnessMetric:
 
 def gradient_energy(pixels: NDArray[np.float64]) -> float:
     """Mean squared difference of neighbouring luma values of (3, H, W), vertical plus horizontal."""
-    luma = np.tensordot(LUMA, pixels, 1)
+    luma = np.tensordot(LUMA_WEIGHTS, pixels, 1)
     return float(np.mean(np.diff(luma, axis=0) ** 2) + np.mean(np.diff(luma, axis=1) ** 2))

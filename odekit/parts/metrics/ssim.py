@@ -14,7 +14,7 @@ from odekit.core.options import Options
 from odekit.parts.metrics.base import same_size
 
 K1, K2 = 0.01, 0.03
-SIGMA, REACH = 1.5, 5
+SIGMA, RADIUS = 1.5, 5
 
 
 class Ssim(Options):
@@ -46,7 +46,7 @@ class SsimMetric:
         if min(x.shape[1:]) < len(weights):
             return math.nan
         unbiased = len(weights) ** 2 / (len(weights) ** 2 - 1) if self.options.window == "uniform" else 1.0
-        return float(similarity(x, y, weights, unbiased).mean())
+        return float(ssim_map(x, y, weights, unbiased).mean())
 
     @property
     def least_side(self) -> int:
@@ -57,11 +57,11 @@ class SsimMetric:
         """The window along one axis; the sum is 1."""
         if self.options.window == "uniform":
             return np.full(7, 1 / 7)
-        bell = np.exp(-0.5 * (np.arange(-REACH, REACH + 1) / SIGMA) ** 2)
+        bell = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
         return np.asarray(bell / bell.sum())
 
 
-def similarity(
+def ssim_map(
     x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64], unbiased: float
 ) -> NDArray[np.float64]:
     """SSIM of every window inside the images x and y (C, H, W).

@@ -24,27 +24,27 @@ from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
 from odekit.errors import InputError
-from odekit.parts.metrics.base import Distance, Sample
+from odekit.parts.metrics.base import ReservoirSample, SetDistance
 
-SMALLEST = 16
+MIN_SIDE = 16
 """Side of the smallest level of the pyramid."""
-PATCH = 7
+PATCH_SIDE = 7
 """Side of the patches."""
 KERNEL = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-UNIT = 1000.0
+SCALE = 1000.0
 """Factor on distances."""
-BLOCK = 16
+PYRAMID_BATCH = 16
 """Number of pictures whose pyramids are computed at once, so that they fit the processor's cache."""
-DESCRIPTORS = {False: 16384, True: 4096}
+MAX_PATCHES = {False: 16384, True: 4096}
 """Largest number of patches per set and level, for all pictures (False) and for a part of them (True). With more
 pictures, fewer patches are drawn from each."""
-SHARE = {False: 1, True: 2}
+SAMPLE_DIVISOR = {False: 1, True: 2}
 """Divisor of the number of pairs that are kept: a part keeps half as many, because it uses fewer patches."""
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Swd:
+class SwdResult:
     """Sliced Wasserstein distance of two sets."""
 
     levels: dict[int, float]
@@ -56,17 +56,19 @@ class Swd:
         return float(np.mean(list(self.levels.values())))
 
 
-def swd(a: NDArray[np.uint8], b: NDArray[np.uint8], seed: int = 0, patches: int = 128, directions: int = 512) -> Swd:
+def sliced_wasserstein(
+    a: NDArray[np.uint8], b: NDArray[np.uint8], seed: int = 0, patches: int = 128, directions: int = 512
+) -> SwdResult:
     """The distance between two sets of equal size, uint8 (N, S, S, 3), S = 16 times a power of two.
 
     Raises:
         InputError: the sets have different numbers or sides, or there is no pyramid for the side.
     """
-    check(a, b)
-    return between(pyramids(a), pyramids(b), seed, patches, directions)
+    check_sets(a, b)
+    return pyramid_distance(pyramids(a), pyramids(b), seed, patches, directions)
 
 
-def check(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
+def check_sets(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
     """Check that two sets are valid for `swd`.
 
     Raises:
@@ -75,11 +77,13 @@ def check(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
     if a.shape != b.shape:
         raise InputError(f"sets of shapes {a.shape} and {b.shape}: SWD needs equal numbers of pictures of one side")
     side = a.shape[1]
-    if a.ndim != 4 or a.shape[3] != 3 or a.shape[2] != side or side < SMALLEST or side & (side - 1) or not len(a):
+    if a.ndim != 4 or a.shape[3] != 3 or a.shape[2] != side or side < MIN_SIDE or side & (side - 1) or not len(a):
         raise InputError(f"SWD needs square colour pictures of 16, 32, 64, ... pixels, not a set of shape {a.shape}")
 
 
-def between(a: Sequence[Array], b: Sequence[Array], seed: int = 0, patches: int = 128, directions: int = 512) -> Swd:
+def pyramid_distance(
+    a: Sequence[Array], b: Sequence[Array], seed: int = 0, patches: int = 128, directions: int = 512
+) -> SwdResult:
     """The distance between the pyramids of two sets; allows several draws without new pyramids."""
     rng = np.random.Generator(np.random.Philox(seed))
     levels = {}
@@ -87,11 +91,11 @@ def between(a: Sequence[Array], b: Sequence[Array], seed: int = 0, patches: int 
         # Positions are drawn for each set: with equal positions, the similarity of patches at one position would make
         # the distance too small.
         descriptors_a, descriptors_b = (descriptors(level, patches, rng) for level in (level_a, level_b))
-        levels[level_a.shape[-1]] = UNIT * sliced(descriptors_a, descriptors_b, directions, rng)
-    return Swd(levels)
+        levels[level_a.shape[-1]] = SCALE * sliced_distance(descriptors_a, descriptors_b, directions, rng)
+    return SwdResult(levels)
 
 
-def planes(pictures: NDArray[np.uint8]) -> Array:
+def to_planes(pictures: NDArray[np.uint8]) -> Array:
     """uint8 (N, S, S, 3) as float64 (N, 3, S, S) in [0, 1]."""
     return pictures.transpose(0, 3, 1, 2).astype(np.float64) / 255
 
@@ -100,31 +104,31 @@ def pyramids(pictures: NDArray[np.uint8]) -> list[Array]:
     """`pyramid` of uint8 (N, S, S, 3), computed in blocks to save memory."""
     count, side = pictures.shape[:2]
     sides = [side]
-    while sides[-1] > SMALLEST:
+    while sides[-1] > MIN_SIDE:
         sides.append(sides[-1] // 2)
     levels = [np.empty((count, 3, s, s)) for s in sides]
-    for start in range(0, count, BLOCK):
-        for level, part in zip(levels, pyramid(planes(pictures[start : start + BLOCK])), strict=True):
-            level[start : start + BLOCK] = part
+    for start in range(0, count, PYRAMID_BATCH):
+        for level, part in zip(levels, pyramid(to_planes(pictures[start : start + PYRAMID_BATCH])), strict=True):
+            level[start : start + PYRAMID_BATCH] = part
     return levels
 
 
 def pyramid(pictures: Array) -> list[Array]:
     """Laplacian pyramid of (N, 3, S, S), largest level first; the last level, of 16 pixels, is Gaussian."""
     levels = [pictures]
-    while levels[-1].shape[-1] > SMALLEST:
-        small = reduce(levels[-1])
-        levels[-1] = levels[-1] - expand(small)
+    while levels[-1].shape[-1] > MIN_SIDE:
+        small = reduce_half(levels[-1])
+        levels[-1] = levels[-1] - expand_double(small)
         levels.append(small)
     return levels
 
 
-def reduce(pictures: Array) -> Array:
+def reduce_half(pictures: Array) -> Array:
     """Half the side: every second pixel of the smoothed pictures."""
     return smooth(pictures)[..., ::2, ::2]
 
 
-def expand(pictures: Array) -> Array:
+def expand_double(pictures: Array) -> Array:
     """Twice the side: zeros are inserted, and the result is smoothed and multiplied by 4."""
     *outer, height, width = pictures.shape
     upsampled = np.zeros((*outer, 2 * height, 2 * width))
@@ -148,8 +152,8 @@ def smooth(pictures: Array) -> Array:
 
 def descriptors(level: Array, patches: int, rng: np.random.Generator) -> Array:
     """Patches (N * patches, 147) at random positions, normalised to mean 0 and standard deviation 1 per colour."""
-    positions = level.shape[-1] - PATCH + 1
-    windows = np.lib.stride_tricks.sliding_window_view(level, (PATCH, PATCH), axis=(2, 3))
+    positions = level.shape[-1] - PATCH_SIDE + 1
+    windows = np.lib.stride_tricks.sliding_window_view(level, (PATCH_SIDE, PATCH_SIDE), axis=(2, 3))
     picture = np.repeat(np.arange(len(level)), patches)
     y, x = rng.integers(0, positions, (2, len(picture)))
     rows: Array = windows[picture, :, y, x]
@@ -159,7 +163,7 @@ def descriptors(level: Array, patches: int, rng: np.random.Generator) -> Array:
     return rows.reshape(len(picture), -1)
 
 
-def sliced(a: Array, b: Array, directions: int, rng: np.random.Generator, at_once: int = 64) -> float:
+def sliced_distance(a: Array, b: Array, directions: int, rng: np.random.Generator, at_once: int = 64) -> float:
     """Mean over random directions of the Wasserstein-1 distance between the projected sets (n, d) and (n, d)."""
     total = 0.0
     for start in range(0, directions, at_once):
@@ -169,13 +173,15 @@ def sliced(a: Array, b: Array, directions: int, rng: np.random.Generator, at_onc
     return total / directions
 
 
-def repeated(a: NDArray[np.uint8], b: NDArray[np.uint8], draws: int = 8, seed: int = 0) -> Sequence[Swd]:
+def repeated_distances(
+    a: NDArray[np.uint8], b: NDArray[np.uint8], draws: int = 8, seed: int = 0
+) -> Sequence[SwdResult]:
     """Several distances, each with its own random positions, directions, and subset of b if b is larger than a."""
     out = []
     for draw in range(draws):
         rng = np.random.Generator(np.random.Philox(key=[seed, draw + 1]))
         part = b if len(b) == len(a) else b[np.sort(rng.permutation(len(b))[: len(a)])]
-        out.append(swd(a, part, seed=int(rng.integers(2**31))))
+        out.append(sliced_wasserstein(a, part, seed=int(rng.integers(2**31))))
     return out
 
 
@@ -210,7 +216,7 @@ class SwdMetric:
 
     def collect(self, part: bool = False) -> SwdCollection:
         """Two empty sets."""
-        return SwdCollection(self.options, DESCRIPTORS[part], SHARE[part])
+        return SwdCollection(self.options, MAX_PATCHES[part], SAMPLE_DIVISOR[part])
 
 
 class SwdCollection:
@@ -225,28 +231,30 @@ class SwdCollection:
             share: divisor of the number of pairs that are kept.
         """
         self.options, self.most = options, most
-        self.sample = Sample(options.seed, share)
+        self.sample = ReservoirSample(options.seed, share)
 
     def add(self, restored: Sequence[Image], reference: Sequence[Image]) -> None:
         """Add pairs of pictures."""
         for a, b in zip(restored, reference, strict=True):
             self.sample.add(a, b)
 
-    def distance(self) -> Distance:
+    def distance(self) -> SetDistance:
         """The mean over the draws; unknown for one picture, and for pictures without a pyramid."""
         pairs, seen = self.sample.pairs, self.sample.seen
         if len(pairs) < 2:
-            return Distance.unknown(seen, "a distance of sets needs two pictures or more")
+            return SetDistance.unknown(seen, "a distance of sets needs two pictures or more")
         if len(self.sample.sides()) > 1:
-            return Distance.unknown(seen, "SWD needs pictures of one size")
+            return SetDistance.unknown(seen, "SWD needs pictures of one size")
         a, b = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
         try:
-            check(a, b)
+            check_sets(a, b)
         except InputError as error:
-            return Distance.unknown(seen, str(error))
+            return SetDistance.unknown(seen, str(error))
         options, sets = self.options, [pyramids(pictures) for pictures in (a, b)]
         patches = min(options.patches, max(1, self.most // len(pairs)))
         seeds = range(options.seed, options.seed + options.draws)
-        values = [between(sets[0], sets[1], seed, patches, options.directions).mean for seed in seeds]
+        values = [pyramid_distance(sets[0], sets[1], seed, patches, options.directions).mean for seed in seeds]
         note = f"of {len(pairs)} pairs drawn from {seen}" if seen > len(pairs) else ""
-        return Distance(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, seen, note)
+        return SetDistance(
+            float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, seen, note
+        )

@@ -13,20 +13,24 @@ def register(catalog: PluginCatalog) -> None:
     """Register the built-in priors: networks, and exact models for tests."""
     factories, specs = f"{__name__}.factories:", f"{__name__}.options:"
     catalog.prior(
-        "face64", factories + "face64", options.Face64, "built-in face prior, 64 px, 11.3 M parameters",
+        "face64", factories + "face64", options.Face64Options, "built-in face prior, 64 px, 11.3 M parameters",
         spec=specs + "face64_spec",
     )  # fmt: skip
     catalog.prior(
-        "diffusers", factories + "diffusers", options.Diffusers, "any UNet2DModel folder, by path",
+        "diffusers", factories + "diffusers", options.DiffusersOptions, "any UNet2DModel folder, by path",
         spec=specs + "diffusers_spec", licence="of the weights",
     )  # fmt: skip
     catalog.prior(
-        "gaussian", factories + "gaussian", options.Gaussian, "exact Gaussian, for tests", spec=specs + "exact_spec"
+        "gaussian",
+        factories + "gaussian",
+        options.GaussianOptions,
+        "exact Gaussian, for tests",
+        spec=specs + "exact_spec",
     )
     catalog.prior(
         "mixture",
         factories + "mixture",
-        options.Mixture,
+        options.MixtureOptions,
         "exact mixture of Gaussians, for tests",
         spec=specs + "exact_spec",
     )

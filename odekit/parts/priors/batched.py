@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from odekit.core.abilities import HasWeightsDigest
-from odekit.core.counter import Counter
+from odekit.core.counter import CallCounter
 from odekit.core.interfaces import Prior, State
 from odekit.core.precision import precision
 from odekit.core.schedule import NoiseSchedule
@@ -21,7 +21,7 @@ class BatchedPrior:
         self,
         prior: Prior,
         slots: int,
-        counter: Counter | None = None,
+        counter: CallCounter | None = None,
         precision: str = "float32",
         device: str = "cpu",
     ) -> None:
@@ -29,7 +29,7 @@ class BatchedPrior:
         self.shape: tuple[int, int, int] = prior.shape
         self.schedule: NoiseSchedule = prior.schedule
         self.slots = slots
-        self.counter = counter or Counter()
+        self.counter = counter or CallCounter()
         self.precision = precision
         self.device = device
         self.rows = 0

@@ -6,27 +6,27 @@ from pathlib import Path
 
 from odekit.core.interfaces import Prior, Tools
 from odekit.parts.priors.network import DiffusersPrior
-from odekit.parts.priors.options import Diffusers, Face64, Gaussian, Mixture
+from odekit.parts.priors.options import DiffusersOptions, Face64Options, GaussianOptions, MixtureOptions
 
 
-def face64(options: Face64, tools: Tools) -> Prior:
+def face64(options: Face64Options, tools: Tools) -> Prior:
     """The built-in face prior, whose weights are in the package."""
     return DiffusersPrior.load(tools.weights("face64"), tools.device, tools.precision, compile=options.compile)
 
 
-def diffusers(options: Diffusers, tools: Tools) -> Prior:
+def diffusers(options: DiffusersOptions, tools: Tools) -> Prior:
     """A UNet2DModel folder, by path."""
     return DiffusersPrior.load(Path(options.path), tools.device, tools.precision, compile=options.compile)
 
 
-def gaussian(options: Gaussian, tools: Tools) -> Prior:
+def gaussian(options: GaussianOptions, tools: Tools) -> Prior:
     """An exact Gaussian prior."""
     from odekit.parts.priors.exact import GaussianPrior
 
     return GaussianPrior(mean=options.mean, variance=options.variance, shape=(3, options.side, options.side))
 
 
-def mixture(options: Mixture, tools: Tools) -> Prior:
+def mixture(options: MixtureOptions, tools: Tools) -> Prior:
     """The exact example mixture."""
     from odekit.parts.priors.exact import example_mixture
 

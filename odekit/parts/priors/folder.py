@@ -21,13 +21,13 @@ from odekit.core.files import read_json_object
 from odekit.core.schedule import NoiseSchedule
 from odekit.errors import WeightsError
 from odekit.parts.priors.metadata import (
-    METADATA,
+    METADATA_FILE,
     Metadata,
     Prediction,
-    prediction_of,
+    noise_schedule,
+    prediction_type,
     read_metadata,
     read_scheduler,
-    schedule_of,
 )
 
 WEIGHT_FILES = (
@@ -59,7 +59,7 @@ class PriorSpec:
     """Where the weights come from."""
 
 
-def read_spec(folder: Path) -> PriorSpec:
+def read_prior_folder(folder: Path) -> PriorSpec:
     """Read a prior folder: model files at its root, or a pipeline with `unet/` and `scheduler/`.
 
     Raises:
@@ -76,9 +76,9 @@ def read_spec(folder: Path) -> PriorSpec:
     shape, learned = _shape(config, meta, unet / "config.json")
     return PriorSpec(
         shape=shape,
-        schedule=schedule_of(meta, scheduler, folder),
+        schedule=noise_schedule(meta, scheduler, folder),
         patch=meta.patch,
-        prediction=prediction_of(meta, scheduler, folder),
+        prediction=prediction_type(meta, scheduler, folder),
         config=config,
         weights=_weights_file(unet),
         learned_sigma=learned,
@@ -139,7 +139,8 @@ def _shape(config: Mapping[str, Any], meta: Metadata, where: Path) -> tuple[tupl
     shape = meta.shape or configured
     if shape is None or shape[0] != 3 or (configured and shape != configured):
         raise WeightsError(
-            f"{where}: sample_size {size} times patch {meta.patch} and the shape {meta.shape} of {METADATA} must agree "
+            f"{where}: sample_size {size} times patch {meta.patch} and the shape {meta.shape} of {METADATA_FILE} "
+            "must agree "
             "on one image size (3, H, W)"
         )
     return shape, outputs == 2 * channels

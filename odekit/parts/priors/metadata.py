@@ -16,7 +16,7 @@ from odekit.core.spelling import nearest
 from odekit.errors import WeightsError
 
 Prediction = Literal["epsilon", "v", "sample"]
-METADATA = "odekit.json"
+METADATA_FILE = "odekit.json"
 
 
 class Betas(BaseModel):
@@ -77,7 +77,7 @@ def read_metadata(folder: Path, unet: Path) -> Metadata:
     Raises:
         WeightsError: an unknown key (the message names the nearest valid one), a wrong type, or data outside [-1, 1].
     """
-    path = next((parent / METADATA for parent in (folder, unet) if (parent / METADATA).is_file()), None)
+    path = next((parent / METADATA_FILE for parent in (folder, unet) if (parent / METADATA_FILE).is_file()), None)
     if path is None:
         return Metadata()
     try:
@@ -109,7 +109,7 @@ def read_scheduler(folder: Path, unet: Path) -> dict[str, Any]:
     return read_json_object(nested) if nested.is_file() else {}
 
 
-def prediction_of(meta: Metadata, scheduler: Mapping[str, Any], where: Path) -> Prediction:
+def prediction_type(meta: Metadata, scheduler: Mapping[str, Any], where: Path) -> Prediction:
     """What the network predicts: from `odekit.json`, else from the scheduler, else epsilon.
 
     Raises:
@@ -122,7 +122,7 @@ def prediction_of(meta: Metadata, scheduler: Mapping[str, Any], where: Path) -> 
     return meta.prediction or predictions[name]
 
 
-def schedule_of(meta: Metadata, scheduler: Mapping[str, Any], where: Path) -> NoiseSchedule:
+def noise_schedule(meta: Metadata, scheduler: Mapping[str, Any], where: Path) -> NoiseSchedule:
     """The noise schedule: from `odekit.json`, else from the scheduler, else DDPM's.
 
     Raises:

@@ -18,11 +18,11 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from odekit.core.device import resolve_device
 from odekit.core.files import sha256
-from odekit.core.precision import resolve_precision, stored
+from odekit.core.precision import resolve_precision, storage_type
 from odekit.errors import WeightsError
-from odekit.parts.priors.fast.blocks import TimestepCache, lean
-from odekit.parts.priors.fast.unet import UNet, knows
-from odekit.parts.priors.folder import PriorSpec, read_spec
+from odekit.parts.priors.fast.blocks import TimestepCache, use_fast_blocks
+from odekit.parts.priors.fast.unet import UNet, supports
+from odekit.parts.priors.folder import PriorSpec, read_prior_folder
 from odekit.plugins.weights.fit import fit
 from odekit.plugins.weights.load import load_tensors
 
@@ -56,7 +56,7 @@ class DiffusersPrior:
         """Load the prior of a folder.
 
         Args:
-            folder: see `odekit.parts.priors.folder.read_spec` for the layouts.
+            folder: see `odekit.parts.priors.folder.read_prior_folder` for the layouts.
             device: where the network runs; states may be on another device.
             precision: of the weights: float32, bfloat16 or float16 (`auto` and `tf32` mean float32).
             compile: compile the network with `torch.compile` (see `odekit.parts.priors.fast.compiled`).
@@ -67,13 +67,13 @@ class DiffusersPrior:
         """
         device = resolve_device(device)
         precision = resolve_precision(precision, device)
-        spec = read_spec(Path(folder))
-        network = build(spec, load_tensors(spec.weights), DTYPES[stored(precision)])
-        network = lean(network.to(device), pack=not compile)
+        spec = read_prior_folder(Path(folder))
+        network = build_network(spec, load_tensors(spec.weights), DTYPES[storage_type(precision)])
+        network = use_fast_blocks(network.to(device), pack=not compile)
         if compile:
-            from odekit.parts.priors.fast.compiled import Compiled
+            from odekit.parts.priors.fast.compiled import CompiledNetwork
 
-            network = Compiled(network, device)
+            network = CompiledNetwork(network, device)
         return cls(spec, network)
 
     def raw(self, x: Tensor, t: float) -> Tensor:
@@ -130,7 +130,7 @@ class DiffusersPrior:
         return sha256(self.spec.weights)
 
 
-def build(spec: PriorSpec, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> nn.Module:
+def build_network(spec: PriorSpec, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> nn.Module:
     """Build the network of a spec with these weights, in `dtype` and channels_last, for inference.
 
     Raises:
@@ -138,7 +138,7 @@ def build(spec: PriorSpec, tensors: Mapping[str, Tensor], dtype: torch.dtype) ->
     """
     try:
         with torch.device("meta"):
-            network = UNet(spec.config) if knows(spec.config) else diffusers_network(spec.config)
+            network = UNet(spec.config) if supports(spec.config) else diffusers_network(spec.config)
     except (ValueError, TypeError, KeyError, ZeroDivisionError, RuntimeError) as error:
         raise WeightsError(
             f"{spec.weights.parent / 'config.json'}: no UNet2DModel can be built from it: {error}"

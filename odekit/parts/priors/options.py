@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from odekit.parts.priors.folder import PriorSpec
 
 
-class Network(Options):
+class NetworkOptions(Options):
     """Options of every prior that is a network."""
 
     compile: bool = False
@@ -24,13 +24,13 @@ class Network(Options):
     fails, the run continues uncompiled with a warning."""
 
 
-class Face64(Network):
+class Face64Options(NetworkOptions):
     """Options of the built-in face prior."""
 
     part = "face64"
 
 
-class Diffusers(Network):
+class DiffusersOptions(NetworkOptions):
     """Options of the prior `diffusers`."""
 
     part = "diffusers"
@@ -38,7 +38,7 @@ class Diffusers(Network):
     """Folder of a diffusers `UNet2DModel`, or of a pipeline with `unet/`: config.json and safetensors."""
 
 
-class Gaussian(Options):
+class GaussianOptions(Options):
     """Options of the prior `gaussian`: the same Gaussian for every pixel; its eps is exact."""
 
     part = "gaussian"
@@ -47,7 +47,7 @@ class Gaussian(Options):
     variance: float = Limits(default=0.25, gt=0)
 
 
-class Mixture(Options):
+class MixtureOptions(Options):
     """Options of the prior `mixture`: the example mixture of Gaussians; its eps is exact."""
 
     part = "mixture"
@@ -65,20 +65,20 @@ class ExactSpec(NamedTuple):
     schedule: NoiseSchedule
 
 
-def exact_spec(options: Gaussian | Mixture) -> ExactSpec:
+def exact_spec(options: GaussianOptions | MixtureOptions) -> ExactSpec:
     """Shape and schedule (linear betas over 1,000 steps) of an exact prior."""
     return ExactSpec((3, options.side, options.side), NoiseSchedule.linear())
 
 
-def face64_spec(options: Face64) -> PriorSpec:
+def face64_spec(options: Face64Options) -> PriorSpec:
     """The spec of the built-in prior's folder."""
-    from odekit.parts.priors.folder import read_spec
+    from odekit.parts.priors.folder import read_prior_folder
 
-    return read_spec(ASSETS / "face64")
+    return read_prior_folder(ASSETS / "face64")
 
 
-def diffusers_spec(options: Diffusers) -> PriorSpec:
+def diffusers_spec(options: DiffusersOptions) -> PriorSpec:
     """The spec of the folder in the options."""
-    from odekit.parts.priors.folder import read_spec
+    from odekit.parts.priors.folder import read_prior_folder
 
-    return read_spec(Path(options.path))
+    return read_prior_folder(Path(options.path))

@@ -6,7 +6,7 @@ from odekit.core.files import ASSETS
 from odekit.parts.repair.options import Denoise, Mend
 from odekit.plugins.catalog import PluginCatalog
 
-MEND_SHA256 = "e166b43db114651f04b1d0e6e6ae49a9f4d4aae100bb3274567ed72bbbb2eb20"
+SCRATCH_NETWORK_SHA256 = "e166b43db114651f04b1d0e6e6ae49a9f4d4aae100bb3274567ed72bbbb2eb20"
 
 
 def register(catalog: PluginCatalog) -> None:
@@ -21,6 +21,7 @@ def register(catalog: PluginCatalog) -> None:
         "remove JPEG blocks, scratches and blur from a photograph; an undamaged one stays unchanged",
     )  # fmt: skip
     catalog.weights(
-        "mend", path=ASSETS / "mend" / "model.safetensors", sha256=MEND_SHA256, licence="MIT", commercial_use=True,
+        "mend", path=ASSETS / "mend" / "model.safetensors", sha256=SCRATCH_NETWORK_SHA256, licence="MIT",
+        commercial_use=True,
         summary="detects scratches in photographs, and predicts the pixels under them",
     )  # fmt: skip

@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from odekit.core.files import ASSETS
 from odekit.core.image import Image
 from odekit.errors import ConfigError
-from odekit.images.colour import LUMA_CHROMA
+from odekit.images.colour import LUMA_CHROMA_AXES
 
 Array = NDArray[np.float64]
-BUILT_IN = ASSETS / "face64" / "balance.npz"
-LOW = 8
+BUILTIN_FILE = ASSETS / "face64" / "balance.npz"
+LOW_FREQUENCIES = 8
 """Side of the block of DCT coefficients that are estimated for fog."""
-NUMBERS = ("mean", "spread", "tint 1", "tint 2", "colour")
+ESTIMATES = ("mean", "spread", "tint 1", "tint 2", "colour")
 """Names of the five estimated numbers: mean and spread of luma, the two means and the spread of chroma."""
-FIELDS = (
+STATISTICS = (
     "mean", "spread", "low", "tenth", "middle", "ninetieth", "high", "chroma 1", "chroma 2", "chroma spread",
     "saturation", "saturation spread", "black", "white", "detail",
 )  # fmt: skip
@@ -37,8 +37,8 @@ FIELDS = (
 
 
 def statistics(pixels: NDArray[np.float32]) -> Array:
-    """The statistics of a picture (3, H, W) in [0, 1], in the order of `FIELDS`."""
-    axes = np.einsum("ij,jhw->ihw", LUMA_CHROMA, pixels.astype(np.float64))
+    """The statistics of a picture (3, H, W) in [0, 1], in the order of `STATISTICS`."""
+    axes = np.einsum("ij,jhw->ihw", LUMA_CHROMA_AXES, pixels.astype(np.float64))
     luma, chroma = axes[0] / np.sqrt(3), axes[1:]
     quantiles = np.quantile(luma, [0.01, 0.1, 0.5, 0.9, 0.99])
     saturation = pixels.max(0) - pixels.min(0)
@@ -52,7 +52,7 @@ def statistics(pixels: NDArray[np.float32]) -> Array:
     )  # fmt: skip
 
 
-def powers(standardised: Array) -> Array:
+def quadratic_features(standardised: Array) -> Array:
     """Quadratic features of statistics (n, d): 1, the values, and their products in pairs.
 
     Values are clipped to 4 standard deviations. The shape is (n, 1 + d + d (d + 1) / 2).
@@ -64,14 +64,14 @@ def powers(standardised: Array) -> Array:
 
 @dataclass(frozen=True)
 class ColourCorrection:
-    """Fitted coefficients of the colour correction; p is the number of `powers`."""
+    """Fitted coefficients of the colour correction; p is the number of `quadratic_features`."""
 
     centre: Array
     """(15,): means of the statistics."""
     scale: Array
     """(15,): standard deviations of the statistics."""
     numbers: Array
-    """(5, p): weights for each of `NUMBERS`."""
+    """(5, p): weights for each of `ESTIMATES`."""
     gate: Array
     """(p,): weights for the logit of damaged colours."""
     threshold: Array
@@ -92,7 +92,7 @@ class ColourCorrection:
             The corrected picture, or the same one if its colours are not damaged or it is smaller than 8 pixels; and
             the decision for the record.
         """
-        if min(image.pixels.shape[1:]) < LOW:
+        if min(image.pixels.shape[1:]) < LOW_FREQUENCIES:
             return image, {"damaged": False, "certainty": 0.0}
         terms = self.terms(statistics(image.pixels)[None])
         margin = float(terms[0] @ self.gate - self.threshold[0])
@@ -101,16 +101,18 @@ class ColourCorrection:
             return image, facts
         facts["fog"] = bool(terms[0] @ self.fog_gate > 0)
         if facts["fog"]:
-            corrected = defogged(image.pixels, self.fog @ self.with_low(terms, low(image.pixels)[None])[0])
+            corrected = remove_fog(
+                image.pixels, self.fog @ self.with_low(terms, low_coefficients(image.pixels)[None])[0]
+            )
         else:
             estimates = self.numbers @ terms[0]
-            corrected = transformed(image.pixels, estimates)
-            facts |= {name: round(float(value), 4) for name, value in zip(NUMBERS, estimates, strict=True)}
+            corrected = match_moments(image.pixels, estimates)
+            facts |= {name: round(float(value), 4) for name, value in zip(ESTIMATES, estimates, strict=True)}
         return image.with_pixels(np.clip(corrected, 0, 1).astype(np.float32)), facts
 
     def terms(self, raw: Array) -> Array:
         """The quadratic features (n, p) of raw statistics (n, d)."""
-        return powers((raw - self.centre) / self.scale)
+        return quadratic_features((raw - self.centre) / self.scale)
 
     def with_low(self, terms: Array, coefficients: Array) -> Array:
         """Append the standardised low coefficients (n, 64) to the features (n, p): (n, p + 64)."""
@@ -118,34 +120,34 @@ class ColourCorrection:
         return np.concatenate([terms, clipped], axis=1)
 
 
-def coefficients(pixels: NDArray[np.float32]) -> Array:
+def dct_coefficients(pixels: NDArray[np.float32]) -> Array:
     """Orthonormal DCT of luma and chroma (3, H, W)."""
     from scipy.fft import dctn  # its import takes a third of a second, and few pictures are foggy
 
-    axes = LUMA_CHROMA @ pixels.reshape(3, -1).astype(np.float64)
+    axes = LUMA_CHROMA_AXES @ pixels.reshape(3, -1).astype(np.float64)
     dct: Array = dctn(axes.reshape(pixels.shape), axes=(1, 2), norm="ortho")
     return dct
 
 
-def low(pixels: NDArray[np.float32]) -> Array:
+def low_coefficients(pixels: NDArray[np.float32]) -> Array:
     """The 64 lowest DCT coefficients of luma, over the picture's side, so that they do not depend on its size."""
     side = float(np.sqrt(pixels.shape[1] * pixels.shape[2]))
-    return coefficients(pixels)[0, :LOW, :LOW].ravel() / side
+    return dct_coefficients(pixels)[0, :LOW_FREQUENCIES, :LOW_FREQUENCIES].ravel() / side
 
 
-def rest(found: Array) -> tuple[Array, Array]:
+def other_coefficients(found: Array) -> tuple[Array, Array]:
     """The other coefficients: luma (1, H, W) with its low block set to 0, and chroma (2, H, W)."""
     luma = found[:1].copy()
-    luma[:, :LOW, :LOW] = 0
+    luma[:, :LOW_FREQUENCIES, :LOW_FREQUENCIES] = 0
     return luma, found[1:]
 
 
-def size(part: Array) -> float:
+def coefficient_norm(part: Array) -> float:
     """Norm of coefficients over the picture's side: the square root of the sum of squares per pixel."""
     return float(np.sqrt(max(float((part**2).sum()), 1e-8) / (part.shape[1] * part.shape[2])))
 
 
-def defogged(pixels: NDArray[np.float32], wanted: Array) -> Array:
+def remove_fog(pixels: NDArray[np.float32], wanted: Array) -> Array:
     """Replace the low coefficients of luma, and scale the others of luma and of chroma to given norms.
 
     Args:
@@ -154,13 +156,16 @@ def defogged(pixels: NDArray[np.float32], wanted: Array) -> Array:
     """
     from scipy.fft import idctn
 
-    luma, chroma = rest(coefficients(pixels))
+    luma, chroma = other_coefficients(dct_coefficients(pixels))
     luma, chroma = (
-        part * (max(float(target), 0.0) / size(part)) for part, target in zip((luma, chroma), wanted[-2:], strict=True)
+        part * (max(float(target), 0.0) / coefficient_norm(part))
+        for part, target in zip((luma, chroma), wanted[-2:], strict=True)
     )
-    luma[0, :LOW, :LOW] = wanted[:-2].reshape(LOW, LOW) * np.sqrt(pixels.shape[1] * pixels.shape[2])
+    luma[0, :LOW_FREQUENCIES, :LOW_FREQUENCIES] = wanted[:-2].reshape(LOW_FREQUENCIES, LOW_FREQUENCIES) * np.sqrt(
+        pixels.shape[1] * pixels.shape[2]
+    )
     axes = idctn(np.concatenate([luma, chroma]), axes=(1, 2), norm="ortho")
-    rgb: Array = LUMA_CHROMA.T @ axes.reshape(3, -1)
+    rgb: Array = LUMA_CHROMA_AXES.T @ axes.reshape(3, -1)
     return rgb.reshape(pixels.shape)
 
 
@@ -171,14 +176,14 @@ def moments(axes: Array) -> tuple[Array, Array]:
     return means, np.sqrt(np.maximum([variances[0], variances[1:].mean()], 1e-8))
 
 
-def transformed(pixels: NDArray[np.float32], numbers: Array) -> Array:
-    """Shift and scale luma and chroma to the means and spreads of `NUMBERS`; a negative estimate of a spread is 0."""
+def match_moments(pixels: NDArray[np.float32], numbers: Array) -> Array:
+    """Shift and scale luma and chroma to the means and spreads of `ESTIMATES`; a negative estimate of a spread is 0."""
     mean, spread, *tint, colour = (float(number) for number in numbers)
-    axes = LUMA_CHROMA @ pixels.reshape(3, -1).astype(np.float64)
+    axes = LUMA_CHROMA_AXES @ pixels.reshape(3, -1).astype(np.float64)
     means, deviations = moments(axes)
     factors = np.maximum([spread, colour], 0) / deviations
     scaled = (axes - means) * np.array([[factors[0]], [factors[1]], [factors[1]]])
-    rgb: Array = LUMA_CHROMA.T @ (scaled + np.array([[mean], [tint[0]], [tint[1]]]))
+    rgb: Array = LUMA_CHROMA_AXES.T @ (scaled + np.array([[mean], [tint[0]], [tint[1]]]))
     return rgb.reshape(pixels.shape)
 
 
@@ -189,7 +194,7 @@ def load_colour_correction(path: Path | None = None) -> ColourCorrection:
     Raises:
         ConfigError: no such file, or it is not a colour correction.
     """
-    file = path or BUILT_IN
+    file = path or BUILTIN_FILE
     try:
         with np.load(file, allow_pickle=False) as stored:
             correction = ColourCorrection(

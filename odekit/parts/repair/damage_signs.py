@@ -13,20 +13,20 @@ from odekit.errors import PluginError
 from odekit.images.colour import luma
 
 BLOCK = 8
-HIGHER = 1 / 512
+MIN_STEP_EXCESS = 1 / 512
 """A step at a block border counts if it exceeds its neighbours by half an 8-bit level."""
-LINE, DIRECTIONS = 41, 32
+LINE_LENGTH, DIRECTIONS = 41, 32
 """Length in pixels over which a scratch is assumed to be straight, and number of directions tested."""
-FAINT = 0.2
+MIN_PROBABILITY = 0.2
 """Smallest probability of a scratched pixel."""
-LONG = 0.15
+MIN_LENGTH = 0.15
 """Shortest length of a scratch, as a fraction of the photograph's shorter side."""
-SLENDER = 12
+MIN_ASPECT_RATIO = 12
 """Smallest ratio of length to width of a scratch; excludes the light between two legs or a gap between boards."""
 
 
 @dataclass(frozen=True)
-class Blocks:
+class BlockMeasurement:
     """Visibility and position of JPEG blocks."""
 
     strength: float
@@ -35,7 +35,7 @@ class Blocks:
     """Row and column, 0 to 7, of the first block's corner."""
 
 
-def blocks(pixels: Pixels) -> Blocks:
+def measure_blocks(pixels: Pixels) -> BlockMeasurement:
     """Measure the visibility of JPEG blocks in a photograph (3, H, W) in [0, 1].
 
     JPEG leaves steps at every eighth pixel, with an unknown offset. The strength is a product of two factors, as the
@@ -45,9 +45,9 @@ def blocks(pixels: Pixels) -> Blocks:
     """
     y = luma(pixels)
     if min(y.shape) <= 2 * BLOCK:
-        return Blocks(1.0, (0, 0))
+        return BlockMeasurement(1.0, (0, 0))
     (down, row), (across, column) = _along(y.T), _along(y)
-    return Blocks((down + across) / 2, (row, column))
+    return BlockMeasurement((down + across) / 2, (row, column))
 
 
 def _along(plane: NDArray[np.float32]) -> tuple[float, int]:
@@ -61,12 +61,12 @@ def _along(plane: NDArray[np.float32]) -> tuple[float, int]:
     count = (steps.shape[1] - start) // BLOCK
     windows = steps[:, start : start + count * BLOCK].reshape(len(steps), count, BLOCK)
     neighbours = np.maximum(windows[..., : BLOCK // 2].max(2), windows[..., BLOCK // 2 + 1 :].max(2))
-    frequency = float((windows[..., BLOCK // 2] > neighbours + HIGHER).mean())
+    frequency = float((windows[..., BLOCK // 2] > neighbours + MIN_STEP_EXCESS).mean())
     return ratio * frequency * BLOCK, (border + 1) % BLOCK
 
 
 @dataclass(frozen=True)
-class Scratches:
+class DetectedScratches:
     """Detected scratches."""
 
     mask: NDArray[np.bool_]
@@ -76,38 +76,38 @@ class Scratches:
     count: int
 
 
-def scratches(
+def detect_scratches(
     probability: NDArray[np.float32], straight: NDArray[np.float32], sure: float, peak: float = 0
-) -> Scratches:
+) -> DetectedScratches:
     """Detect long thin connected components of scratched pixels.
 
     Args:
         probability: (H, W), the network's probability of "scratched".
         straight: (H, W), `along_lines(probability)`.
-        sure: a pixel of probability `FAINT` or more belongs to a scratch if its mean along the best line is at least
-            this. Faint scratches reach it; edges of objects with scattered responses do not.
+        sure: a pixel of probability `MIN_PROBABILITY` or more belongs to a scratch if its mean along the best line is
+            at least this. Faint scratches reach it; edges of objects with scattered responses do not.
         peak: a component is a scratch if that mean reaches this value somewhere. Pipes and stairs, with an even medium
             response, do not.
 
     Raises:
         PluginError: scipy is not installed.
     """
-    label, find_objects = tools()
-    labels, _ = label((probability > FAINT) & (straight >= sure), structure=np.ones((3, 3), bool))
+    label, find_objects = import_ndimage()
+    labels, _ = label((probability > MIN_PROBABILITY) & (straight >= sure), structure=np.ones((3, 3), bool))
     side = min(probability.shape)
     kept = {}
     for number, (rows, columns) in enumerate(find_objects(labels), 1):
         length = float(np.hypot(rows.stop - rows.start, columns.stop - columns.start))
-        if length < LONG * side:
+        if length < MIN_LENGTH * side:
             continue
         component = labels[rows, columns] == number
-        if length >= SLENDER * width(component) and straight[rows, columns][component].max() >= peak:
+        if length >= MIN_ASPECT_RATIO * mean_width(component) and straight[rows, columns][component].max() >= peak:
             kept[number] = length
     mask: NDArray[np.bool_] = np.isin(labels, list(kept))
-    return Scratches(mask, sum(kept.values()) / side, len(kept))
+    return DetectedScratches(mask, sum(kept.values()) / side, len(kept))
 
 
-def width(component: NDArray[np.bool_]) -> float:
+def mean_width(component: NDArray[np.bool_]) -> float:
     """Mean width of a component, from the mean distance of its pixels to its border.
 
     That distance is (w + 2) / 4 for a strip of width w. It holds for two crossing strips too, where area over length
@@ -119,7 +119,7 @@ def width(component: NDArray[np.bool_]) -> float:
     return 4 * float(distance[component].mean()) - 2
 
 
-def along_lines(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+def best_line_means(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     """For every pixel of (H, W), the largest mean over the lines of `LINE` pixels through it.
 
     It is computed on the maxima of 2 x 2 pixels: this tolerates a displacement by one pixel and costs a sixteenth.
@@ -127,7 +127,7 @@ def along_lines(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     import torch
     from torch.nn import functional
 
-    reach = LINE // 4
+    reach = LINE_LENGTH // 4
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
     angles = np.pi * np.arange(DIRECTIONS, dtype=np.float32)[:, None, None] / DIRECTIONS
     along, across = x * np.cos(angles) + y * np.sin(angles), y * np.cos(angles) - x * np.sin(angles)
@@ -144,7 +144,7 @@ def along_lines(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     return best.repeat(2, 0).repeat(2, 1)[: probability.shape[0], : probability.shape[1]]
 
 
-def tools() -> tuple[Any, Any]:
+def import_ndimage() -> tuple[Any, Any]:
     """scipy's `label` and `find_objects`.
 
     Raises:

@@ -24,17 +24,17 @@ which is twice as large if chroma has half the resolution."""
 TILE = 1024
 MARGIN = 32
 """Pixels around a tile that are compressed with it. Both are multiples of 16, so that all tiles have one block grid."""
-LOOK = 384
+QUALITY_SIDE = 384
 """Side of the central part from which the quality is estimated."""
 QUALITIES = range(5, 96)
-DIP = 0.8
+MAX_CHANGE_RATIO = 0.8
 """Recompression at the original quality must change a picture by less than this fraction of the change at neighbouring
 qualities."""
-UNKNOWN = 30
+DEFAULT_QUALITY = 30
 """Default quality if the estimate fails, because the photograph was scaled or edited after its compression."""
 
 
-def deblocked(image: Image, origin: tuple[int, int], quality: int | None = None) -> Pixels:
+def remove_blocks(image: Image, origin: tuple[int, int], quality: int | None = None) -> Pixels:
     """The pixels with JPEG blocks removed. A grey photograph stays exactly grey.
 
     Args:
@@ -43,13 +43,15 @@ def deblocked(image: Image, origin: tuple[int, int], quality: int | None = None)
         quality: of the compression, as in libjpeg; None estimates it.
     """
     planes = image.pixels[:1] if image.meta.grey else image.pixels
-    quality = quality or guess(image.pixels, origin) or UNKNOWN
-    sampling = -1 if image.meta.grey else chroma(planes, origin, quality)
-    out = apply_in_tiles(lambda tile: mean(tile, origin, quality, sampling), planes, TILE, MARGIN)
+    quality = quality or estimate_quality(image.pixels, origin) or DEFAULT_QUALITY
+    sampling = -1 if image.meta.grey else estimate_subsampling(planes, origin, quality)
+    out = apply_in_tiles(lambda tile: mean_of_shifts(tile, origin, quality, sampling), planes, TILE, MARGIN)
     return np.repeat(out, 3, axis=0) if image.meta.grey else out
 
 
-def mean(planes: NDArray[np.float32], origin: tuple[int, int], quality: int, sampling: int) -> NDArray[np.float32]:
+def mean_of_shifts(
+    planes: NDArray[np.float32], origin: tuple[int, int], quality: int, sampling: int
+) -> NDArray[np.float32]:
     """Recompress planes (1 or 3, H, W) in [0, 1] at every shift of `SHIFTS`, counted from `origin`, and average."""
     height, width = planes.shape[1:]
     levels = _bytes(planes)
@@ -58,13 +60,13 @@ def mean(planes: NDArray[np.float32], origin: tuple[int, int], quality: int, sam
     for shift in SHIFTS:
         down, right = ((by - start) % (2 * BLOCK) for by, start in zip(shift, origin, strict=True))
         padded = np.pad(levels, ((down, 2 * BLOCK), (right, 2 * BLOCK), (0, 0)), mode="edge")
-        total += again(padded, quality, sampling)[down : down + height, right : right + width]
+        total += recompress(padded, quality, sampling)[down : down + height, right : right + width]
     out = total.transpose(2, 0, 1).astype(np.float32) / np.float32(255 * len(SHIFTS)) + rounding
     clipped: NDArray[np.float32] = np.clip(out, 0, 1).astype(np.float32)
     return clipped
 
 
-def guess(pixels: Pixels, origin: tuple[int, int]) -> int | None:
+def estimate_quality(pixels: Pixels, origin: tuple[int, int]) -> int | None:
     """Estimate the quality (as in libjpeg) at which a photograph (3, H, W) was compressed; None if unknown.
 
     Recompression at the original quality changes a picture least ("JPEG ghosts": H. Farid, IEEE Transactions on
@@ -72,27 +74,28 @@ def guess(pixels: Pixels, origin: tuple[int, int]) -> int | None:
     """
     y = luma(pixels)
     corner = [
-        (max(0, (side - LOOK) // 2) // BLOCK) * BLOCK + start for side, start in zip(y.shape, origin, strict=True)
+        (max(0, (side - QUALITY_SIDE) // 2) // BLOCK) * BLOCK + start
+        for side, start in zip(y.shape, origin, strict=True)
     ]
-    part = y[corner[0] : corner[0] + LOOK, corner[1] : corner[1] + LOOK]
+    part = y[corner[0] : corner[0] + QUALITY_SIDE, corner[1] : corner[1] + QUALITY_SIDE]
     part = part[: part.shape[0] // BLOCK * BLOCK, : part.shape[1] // BLOCK * BLOCK]
     if not part.size:
         return None
     levels = _bytes(part[None])
-    change = {q: float(np.abs(again(levels, q, -1).astype(np.int16) - levels).mean()) for q in QUALITIES}
+    change = {q: float(np.abs(recompress(levels, q, -1).astype(np.int16) - levels).mean()) for q in QUALITIES}
     best = min(list(QUALITIES)[2:-2], key=lambda q: change[q] / max(1e-3, min(change[q - 2], change[q + 2])))
-    return best if change[best] < DIP * min(change[best - 2], change[best + 2]) else None
+    return best if change[best] < MAX_CHANGE_RATIO * min(change[best - 2], change[best + 2]) else None
 
 
-def chroma(planes: NDArray[np.float32], origin: tuple[int, int], quality: int) -> int:
+def estimate_subsampling(planes: NDArray[np.float32], origin: tuple[int, int], quality: int) -> int:
     """Estimate the chroma subsampling, as Pillow numbers it: 2 for half resolution, 0 for full resolution.
 
     Recompression with the original subsampling changes the picture less.
     """
 
     def change(y: int, x: int, sampling: int) -> float:
-        part = _bytes(planes[:, origin[0] + y :, origin[1] + x :][:, :LOOK, :LOOK])
-        return float(np.abs(again(part, quality, sampling).astype(np.int16) - part).mean())
+        part = _bytes(planes[:, origin[0] + y :, origin[1] + x :][:, :QUALITY_SIDE, :QUALITY_SIDE])
+        return float(np.abs(recompress(part, quality, sampling).astype(np.int16) - part).mean())
 
     if min(planes.shape[1:]) <= 2 * BLOCK + max(origin):
         return 2
@@ -100,7 +103,7 @@ def chroma(planes: NDArray[np.float32], origin: tuple[int, int], quality: int) -
     return 2 if halved <= change(0, 0, 0) + 0.1 else 0
 
 
-def again(levels: NDArray[np.uint8], quality: int, sampling: int) -> NDArray[np.uint8]:
+def recompress(levels: NDArray[np.uint8], quality: int, sampling: int) -> NDArray[np.uint8]:
     """Compress and decode levels (H, W, 1 or 3) as JPEG; `sampling` as Pillow numbers it."""
     file = io.BytesIO()
     picture = PIL.Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)

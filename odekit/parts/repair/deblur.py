@@ -19,37 +19,37 @@ from numpy.typing import NDArray
 from odekit.core.image import Image, Pixels
 from odekit.images.colour import luma
 
-LOOK, LOOKS = 512, 3
+PART_SIDE, MAX_PARTS = 512, 3
 """Side of the parts whose spectra are averaged, and largest number of parts along an axis."""
-EDGES = np.linspace(0.02, 0.5, 49)
+RING_EDGES = np.linspace(0.02, 0.5, 49)
 """Borders of the frequency rings, in periods per pixel."""
-NOISY = 0.55
+NOISE_FREQUENCY = 0.55
 """Frequency above which the spectrum is dominated by noise (its corners)."""
-ROUNDED = 1 / 36 / 255**2
+MIN_NOISE = 1 / 36 / 255**2
 """Smallest noise variance assumed: a third of that of rounding to 8 bits."""
-CLEAR = 8.0
+MIN_SIGNAL_TO_NOISE = 8.0
 """A ring is used if its power is at least this many times the noise."""
-FEWEST = 6
+MIN_RINGS = 6
 """Smallest number of rings for a fit."""
-SLOPES = (1.6, 3.4)
+SLOPE_RANGE = (1.6, 3.4)
 """Range of the slope; a fit outside is repeated with the slope fixed at the nearer end."""
-MISFIT = 0.4
+MAX_MISFIT = 0.4
 """Largest root mean square error of the fit in log power, after subtraction of the statistical error."""
-WAVES = 5.0
+CORRELATED_FREQUENCIES = 5.0
 """Correlated frequencies per independent one: a window correlates neighbours, and both signs have equal power."""
-UNEVEN = 0.25
+MAX_ANISOTROPY = 0.25
 """Largest relative difference between the blur in one direction and in all."""
 RADII = np.arange(1.5, 12, 0.1)
 """Disc radii tested, in pixels."""
-NEVER = 1e-3
+MIN_RESPONSE = 1e-3
 """Lower bound of a disc's power response at its zeros, because frequency rings have a finite width."""
 TILE, MARGIN = 1024, 96
 Floats = NDArray[np.float64]
 
-FACE_LEAST, FACE_NOISE = 0.6, 8 * ROUNDED
+FACE_MIN_SIGMA, FACE_MAX_NOISE = 0.6, 8 * MIN_NOISE
 """Smallest blur and largest noise variance of an aligned face of 64 pixels that counts as blurred. Of 17 kinds of
 damage, only zoom and elastic were sometimes confused with blur."""
-FACE_MISFIT = 0.16
+FACE_MIN_MISFIT = 0.16
 """Lower bound of the misfit for faces, whose blur is estimated less accurately than that of photographs."""
 
 
@@ -72,37 +72,37 @@ class Blur:
     """Root mean square error of the fit in log power, after subtraction of the statistical error."""
 
 
-SHARP = Blur(0, False, 0, 0, 0, 0)
+NO_BLUR = Blur(0, False, 0, 0, 0, 0)
 """No blur."""
 
 
-def measured(pixels: Pixels) -> Blur:
+def estimate_blur(pixels: Pixels) -> Blur:
     """Estimate the blur of a photograph (3, H, W) in [0, 1]; none for pictures under 64 pixels."""
     y = luma(pixels)
     if min(y.shape) < 64:
-        return SHARP
-    spectra = [spectrum(part) for part in parts(y)]
+        return NO_BLUR
+    spectra = [power_spectrum(part) for part in sample_parts(y)]
     power, count = np.mean(spectra, axis=0), len(spectra)
     down, across = (np.abs(np.fft.fftfreq(n)) for n in power.shape)
     frequency, angle = np.hypot(down[:, None], across), np.arctan2(down[:, None], across)
-    corners = power[frequency > NOISY]
-    noise = max(float(corners.mean()), ROUNDED)
-    blur = best(power, frequency, noise, count)
-    if blur is None or blur.sigma <= 0 or blur.misfit > MISFIT:
-        return SHARP
+    corners = power[frequency > NOISE_FREQUENCY]
+    noise = max(float(corners.mean()), MIN_NOISE)
+    blur = fit_blur(power, frequency, noise, count)
+    if blur is None or blur.sigma <= 0 or blur.misfit > MAX_MISFIT:
+        return NO_BLUR
     for direction in (np.pi / 16, np.pi / 4, 7 * np.pi / 16):
         sector = np.abs(angle - direction) < np.pi / 8
-        directional = best(power[sector], frequency[sector], noise, count, (blur.disc,))
-        if directional is not None and abs(directional.sigma - blur.sigma) > UNEVEN * blur.sigma:
-            return SHARP
+        directional = fit_blur(power[sector], frequency[sector], noise, count, (blur.disc,))
+        if directional is not None and abs(directional.sigma - blur.sigma) > MAX_ANISOTROPY * blur.sigma:
+            return NO_BLUR
     return blur
 
 
-def parts(y: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+def sample_parts(y: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
     """Parts of equal size, evenly spread over a picture (H, W)."""
-    height, width = (min(n, LOOK) for n in y.shape)
+    height, width = (min(n, PART_SIDE) for n in y.shape)
     tops, lefts = (
-        np.linspace(0, n - size, min(LOOKS, max(1, n // LOOK))).astype(int)
+        np.linspace(0, n - size, min(MAX_PARTS, max(1, n // PART_SIDE))).astype(int)
         for n, size in zip(y.shape, (height, width), strict=True)
     )
     for top in tops:
@@ -110,7 +110,7 @@ def parts(y: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
             yield y[top : top + height, left : left + width]
 
 
-def spectrum(y: NDArray[np.float32]) -> Floats:
+def power_spectrum(y: NDArray[np.float32]) -> Floats:
     """Power spectrum with a Hann window, scaled so that it equals the variance for white noise."""
     window = np.hanning(y.shape[0])[:, None] * np.hanning(y.shape[1])
     transform = np.fft.fft2((y - y.mean(dtype=np.float64)) * window)
@@ -118,7 +118,7 @@ def spectrum(y: NDArray[np.float32]) -> Floats:
     return power
 
 
-def best(
+def fit_blur(
     power: Floats, frequency: Floats, noise: float, looks: int = 1, discs: Sequence[bool] = (False, True)
 ) -> Blur | None:
     """Fit a Gaussian and a disc to a power spectrum; returns the better one, or None if too few rings are usable.
@@ -133,14 +133,14 @@ def best(
     Returns:
         The blur. Its standard deviation is negative if the picture is sharper than the power law.
     """
-    ring = np.digitize(frequency.ravel(), EDGES)
-    count = np.bincount(ring, minlength=len(EDGES) + 1)[1:-1]
-    mean = np.bincount(ring, power.ravel(), minlength=len(EDGES) + 1)[1:-1] / np.maximum(count, 1)
-    clear = (mean > CLEAR * noise) & (count > 0)
-    if clear.sum() < FEWEST:
+    ring = np.digitize(frequency.ravel(), RING_EDGES)
+    count = np.bincount(ring, minlength=len(RING_EDGES) + 1)[1:-1]
+    mean = np.bincount(ring, power.ravel(), minlength=len(RING_EDGES) + 1)[1:-1] / np.maximum(count, 1)
+    clear = (mean > MIN_SIGNAL_TO_NOISE * noise) & (count > 0)
+    if clear.sum() < MIN_RINGS:
         return None
-    f, log_power = ((EDGES[1:] + EDGES[:-1]) / 2)[clear], np.log(mean[clear] - noise)
-    statistical_error = WAVES * float(np.mean(1 / count[clear])) / looks
+    f, log_power = ((RING_EDGES[1:] + RING_EDGES[:-1]) / 2)[clear], np.log(mean[clear] - noise)
+    statistical_error = CORRELATED_FREQUENCIES * float(np.mean(1 / count[clear])) / looks
 
     def blur(sigma: float, disc: bool, law: tuple[float, float, float]) -> Blur:
         level, slope, error = law
@@ -150,19 +150,21 @@ def best(
     # A Gaussian is linear in log power: columns of the level, the slope, and the variance sigma^2.
     columns = np.stack([np.ones(len(f)), -np.log(f), -4 * np.pi**2 * f**2], axis=1)
     variance = float(np.linalg.lstsq(columns, log_power, rcond=None)[0][2])
-    law = photograph(f, log_power + 4 * np.pi**2 * variance * f**2)
-    if not SLOPES[0] < law[1] < SLOPES[1]:
+    law = fit_power_law(f, log_power + 4 * np.pi**2 * variance * f**2)
+    if not SLOPE_RANGE[0] < law[1] < SLOPE_RANGE[1]:
         solution = np.linalg.lstsq(columns[:, ::2], log_power - law[1] * columns[:, 1], rcond=None)[0]
         variance = float(solution[1])
-        law = photograph(f, log_power + 4 * np.pi**2 * variance * f**2)
+        law = fit_power_law(f, log_power + 4 * np.pi**2 * variance * f**2)
     fits = [(float(np.sign(variance) * np.sqrt(abs(variance))), False, law)]
     if True in discs:
-        disc_fits = [(r / 2, True, photograph(f, log_power - np.log(disc(r, f) ** 2 + NEVER))) for r in RADII]
+        disc_fits = [
+            (r / 2, True, fit_power_law(f, log_power - np.log(disc_response(r, f) ** 2 + MIN_RESPONSE))) for r in RADII
+        ]
         fits = [*fits, *disc_fits] if False in discs else disc_fits
     return blur(*min(fits, key=lambda fit: fit[2][2]))
 
 
-def photograph(f: Floats, log_power: Floats) -> tuple[float, float, float]:
+def fit_power_law(f: Floats, log_power: Floats) -> tuple[float, float, float]:
     """Fit the power law of sharp photographs to the log power at frequencies f.
 
     Returns:
@@ -170,12 +172,12 @@ def photograph(f: Floats, log_power: Floats) -> tuple[float, float, float]:
     """
     columns = np.stack([np.ones(len(f)), -np.log(f)], axis=1)
     solution = np.linalg.lstsq(columns, log_power, rcond=None)[0]
-    slope = float(np.clip(solution[1], *SLOPES))
+    slope = float(np.clip(solution[1], *SLOPE_RANGE))
     level = float(np.mean(log_power + slope * np.log(f)))
     return level, slope, float(np.sqrt(np.mean((log_power - level + slope * np.log(f)) ** 2)))
 
 
-def disc(radius: float, f: Floats) -> Floats:
+def disc_response(radius: float, f: Floats) -> Floats:
     """Frequency response of a disc: 2 J1(x) / x at x = 2 pi radius f, with Bessel's integral for J1."""
     x = 2 * np.pi * radius * np.maximum(np.asarray(f, np.float64), 1e-9)
     theta = (np.arange(64) + 0.5) * (np.pi / 64)
@@ -184,20 +186,20 @@ def disc(radius: float, f: Floats) -> Floats:
     return response
 
 
-def undone(image: Image) -> tuple[Image, dict[str, float]]:
+def deblur_face(image: Image) -> tuple[Image, dict[str, float]]:
     """Remove the blur of an aligned face.
 
     Returns:
         The sharpened face and facts for the record; the face itself and no facts if it is not blurred.
     """
-    blur = measured(image.pixels)
-    if blur.sigma < FACE_LEAST or blur.noise > FACE_NOISE:
+    blur = estimate_blur(image.pixels)
+    if blur.sigma < FACE_MIN_SIGMA or blur.noise > FACE_MAX_NOISE:
         return image, {}
-    cautious = replace(blur, misfit=max(blur.misfit, FACE_MISFIT))
-    return image.with_pixels(deblurred(image, cautious)), {"sigma": round(blur.sigma, 2), "lens": float(blur.disc)}
+    cautious = replace(blur, misfit=max(blur.misfit, FACE_MIN_MISFIT))
+    return image.with_pixels(remove_blur(image, cautious)), {"sigma": round(blur.sigma, 2), "lens": float(blur.disc)}
 
 
-def deblurred(image: Image, blur: Blur) -> Pixels:
+def remove_blur(image: Image, blur: Blur) -> Pixels:
     """The pixels with this blur removed. Only luma is filtered: chroma needs less sharpness and has more noise."""
     if blur.sigma <= 0:
         return image.pixels
@@ -207,7 +209,7 @@ def deblurred(image: Image, blur: Blur) -> Pixels:
         for left in range(0, image.width, TILE):
             part = y[max(0, top - MARGIN) : top + TILE + MARGIN, max(0, left - MARGIN) : left + TILE + MARGIN]
             padded = np.pad(part, MARGIN, mode="symmetric")
-            added = np.fft.irfft2(np.fft.rfft2(padded) * (gain(padded.shape, blur) - 1), padded.shape)
+            added = np.fft.irfft2(np.fft.rfft2(padded) * (wiener_filter(padded.shape, blur) - 1), padded.shape)
             down, right = MARGIN + min(top, MARGIN), MARGIN + min(left, MARGIN)
             rows, columns = (slice(top, top + TILE), slice(left, left + TILE))
             height, width = change[rows, columns].shape
@@ -216,14 +218,16 @@ def deblurred(image: Image, blur: Blur) -> Pixels:
     return sharp
 
 
-def gain(shape: tuple[int, ...], blur: Blur) -> Floats:
+def wiener_filter(shape: tuple[int, ...], blur: Blur) -> Floats:
     """Wiener filter at the frequencies of `rfft2`. The noise is scaled up, the more so the larger the misfit.
 
     With the scaled noise a disc is sharpened without ringing, although its response has zeros.
     """
     down, across = np.fft.fftfreq(shape[0]), np.fft.rfftfreq(shape[1])
-    square = np.maximum(down[:, None] ** 2 + across**2, (EDGES[0] / 2) ** 2)
-    response = disc(2 * blur.sigma, np.sqrt(square)) if blur.disc else np.exp(-2 * np.pi**2 * blur.sigma**2 * square)
+    square = np.maximum(down[:, None] ** 2 + across**2, (RING_EDGES[0] / 2) ** 2)
+    response = (
+        disc_response(2 * blur.sigma, np.sqrt(square)) if blur.disc else np.exp(-2 * np.pi**2 * blur.sigma**2 * square)
+    )
     signal = blur.power * square ** (-blur.slope / 2)
     noise_factor = 4 ** (1 + max(0.0, blur.misfit - 0.06) / 0.08)
     wiener: Floats = response * signal / (response**2 * signal + noise_factor * blur.noise)

@@ -9,7 +9,7 @@ from pydantic import field_validator
 
 from odekit.core.options import Options
 
-Sign = Literal["auto"] | bool
+Switch = Literal["auto"] | bool
 """`auto`: repair damage above a threshold; true: always repair; false: never."""
 
 
@@ -17,18 +17,18 @@ class Mend(Options):
     """The stage `mend`: detect JPEG blocks, scratches and blur in a photograph, and repair those that are detected."""
 
     part = "mend"
-    blocks: Sign = "auto"
+    blocks: Switch = "auto"
     """Remove JPEG blocks; `auto`: if their strength is at least `least_blocks`."""
     least_blocks: float = Limits(default=2.6, ge=0)
-    """Threshold of the blocks' strength (see `odekit.parts.repair.damage_signs.blocks`); 1 is no visible blocks."""
-    scratches: Sign = "auto"
+    """Threshold of the blocks' strength; 1 is no visible blocks (`odekit.parts.repair.damage_signs.measure_blocks`)."""
+    scratches: Switch = "auto"
     """Inpaint scratches; `auto`: if their total length is at least `least_scratches`; true: if any is detected."""
     least_scratches: float = Limits(default=0.6, ge=0)
     """Threshold of the total length of the scratches, over the photograph's shorter side."""
     sure: float = Limits(default=0.7, gt=0, lt=1)
     """Threshold of the network's probability of "scratched", as a mean along a scratch. If scratches are detected,
     slightly fainter ones are inpainted too. The largest mean along each scratch must reach (1 + sure) / 2 (0.85)."""
-    blur: Sign = "auto"
+    blur: Switch = "auto"
     """Sharpen a uniformly blurred photograph; `auto`: if the blur is at least `least_blur` and no JPEG blocks were
     removed, because their remains would be sharpened too; true: for any measurable blur."""
     least_blur: float = Limits(default=1.2, gt=0)

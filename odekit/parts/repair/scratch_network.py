@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDE = 8
+SIDE_MULTIPLE = 8
 """Sides of the input must be multiples of this."""
-RARE = -4.0
+INITIAL_LOGIT = -4.0
 """Initial logit of "scratched". Scratches are rare: training from 0 spoiled the other outputs while it learnt that."""
-SLOPE = 0.1
+NEGATIVE_SLOPE = 0.1
 """Negative slope of the leaky rectifiers."""
 
 
-class MendNet(nn.Module):
+class ScratchNet(nn.Module):
     """A U-Net without normalisation, so that an output depends only on a neighbourhood of the input.
 
     A pixel unshuffle by 2 (the inverse of ESPCN's shuffle, arXiv:1609.05158), then three scales, each half of the
@@ -47,7 +47,7 @@ class MendNet(nn.Module):
             nn.init.zeros_(outer.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.last.weight)
         with torch.no_grad():
-            self.last.bias.copy_(torch.tensor([0.0] * 12 + [RARE] * 4))  # type: ignore[union-attr]
+            self.last.bias.copy_(torch.tensor([0.0] * 12 + [INITIAL_LOGIT] * 4))  # type: ignore[union-attr]
 
     def forward(self, x: Tensor) -> Tensor:
         """Photographs (N, 3, H, W) in [0, 1], sides multiples of 8, to (N, 4, H, W): RGB correction and logit."""
@@ -59,14 +59,14 @@ class MendNet(nn.Module):
         return functional.pixel_shuffle(self.last(a), 2)
 
 
-class Pair(nn.Module):
+class ResidualPair(nn.Module):
     """Residual block: two convolutions added to their input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.one = nn.Conv2d(width, width, 3, padding=1)
         self.two = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.kaiming_normal_(self.one.weight, a=SLOPE)
+        nn.init.kaiming_normal_(self.one.weight, a=NEGATIVE_SLOPE)
         nn.init.zeros_(self.one.bias)  # type: ignore[arg-type]
         nn.init.kaiming_normal_(self.two.weight, nonlinearity="linear")
         with torch.no_grad():
@@ -75,9 +75,9 @@ class Pair(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, H, W) to the same shape."""
-        out: Tensor = x + self.two(functional.leaky_relu(self.one(x), SLOPE, inplace=True))
+        out: Tensor = x + self.two(functional.leaky_relu(self.one(x), NEGATIVE_SLOPE, inplace=True))
         return out
 
 
 def _pairs(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*[Pair(width) for _ in range(count)])
+    return nn.Sequential(*[ResidualPair(width) for _ in range(count)])

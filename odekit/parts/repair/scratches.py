@@ -27,7 +27,7 @@ MARGIN = 64
 WEIGHTS = "model.safetensors"
 
 
-class Shape(BaseModel):
+class ScratchNetConfig(BaseModel):
     """Architecture of the network, as stored in `odekit.json` of its folder."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -37,7 +37,7 @@ class Shape(BaseModel):
     pairs: list[int] = Field(min_length=3, max_length=3)
 
 
-class Mender:
+class ScratchInpainter:
     """Predicts for every pixel the correction of its colour, and the logit that it is scratched."""
 
     def __init__(self, weights: str, tools: Tools) -> None:
@@ -48,19 +48,19 @@ class Mender:
         """
         import torch
 
-        from odekit.parts.repair.scratch_network import MendNet
+        from odekit.parts.repair.scratch_network import ScratchNet
 
         file = network_file(weights, tools)
         try:
-            shape = Shape.model_validate(read_json_object(file.parent / "odekit.json"))
+            shape = ScratchNetConfig.model_validate(read_json_object(file.parent / "odekit.json"))
         except ValidationError as error:
             raise WeightsError(
                 f"{file.parent / 'odekit.json'}: not a scratch network; give a folder written by 'odekit train mender'"
             ) from error
         width1, width2, width3 = shape.widths
         pairs1, pairs2, pairs3 = shape.pairs
-        network = MendNet((width1, width2, width3), (pairs1, pairs2, pairs3))
-        fill(network, file)
+        network = ScratchNet((width1, width2, width3), (pairs1, pairs2, pairs3))
+        load_scratch_network(network, file)
         self.device = tools.device
         self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -76,10 +76,10 @@ class Mender:
         """The network's output for one tile; its sides are padded to multiples of 8 by mirroring."""
         import torch
 
-        from odekit.parts.repair.scratch_network import STRIDE
+        from odekit.parts.repair.scratch_network import SIDE_MULTIPLE
 
         height, width = pixels.shape[1:]
-        padding = (-height % STRIDE, -width % STRIDE)
+        padding = (-height % SIDE_MULTIPLE, -width % SIDE_MULTIPLE)
         padded = np.pad(pixels, ((0, 0), (0, padding[0]), (0, padding[1])), mode="symmetric")
         tensor = torch.from_numpy(padded)[None].to(self.device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), precision("float32", self.device):
@@ -87,7 +87,7 @@ class Mender:
         return output[:, :height, :width]
 
 
-def fill(network: nn.Module, file: Path) -> None:
+def load_scratch_network(network: nn.Module, file: Path) -> None:
     """Load the weights (float16 or float32) into a scratch network.
 
     Raises:

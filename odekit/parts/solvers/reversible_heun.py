@@ -27,7 +27,7 @@ class ReversibleHeunOptions(Options):
 
 
 @dataclass(frozen=True)
-class Pair(Carry):
+class ReversibleHeunCarry(Carry):
     """The state y, its companion state c, and eps at the companion."""
 
     companion: State | None = None
@@ -58,29 +58,29 @@ class ReversibleHeun:
     def __init__(self, options: ReversibleHeunOptions | None = None) -> None:
         self.options = options or ReversibleHeunOptions()
 
-    def start(self, field: Field, y: State, rho: float) -> Pair:
+    def start(self, field: Field, y: State, rho: float) -> ReversibleHeunCarry:
         """The state alone: the first step makes the companion."""
-        return Pair(y, rho)
+        return ReversibleHeunCarry(y, rho)
 
-    def step(self, field: Field, carry: Pair, rho: float) -> Pair:
+    def step(self, field: Field, carry: ReversibleHeunCarry, rho: float) -> ReversibleHeunCarry:
         """One step in either direction."""
         y, h = carry.y, rho - carry.rho
         if carry.companion is None and h > 0:
             eps = field(y, rho)
-            return Pair(y + h * eps, rho, y, eps, carry.rho)
+            return ReversibleHeunCarry(y + h * eps, rho, y, eps, carry.rho)
         companion = y if carry.companion is None else carry.companion
         eps = field(companion, carry.rho) if carry.eps is None else carry.eps
         if rho == carry.base or rho == 0:
-            return Pair(y + h * eps, rho)
+            return ReversibleHeunCarry(y + h * eps, rho)
         companion = 2 * y - companion + h * eps
         new_eps = field(companion, rho)
-        return Pair(y + h / 2 * (eps + new_eps), rho, companion, new_eps, carry.base)
+        return ReversibleHeunCarry(y + h / 2 * (eps + new_eps), rho, companion, new_eps, carry.base)
 
-    def turn(self, carry: Pair) -> Pair:
+    def turn(self, carry: ReversibleHeunCarry) -> ReversibleHeunCarry:
         """Unchanged: decoding needs the companion and its eps."""
         return carry
 
-    def displace(self, carry: Pair, delta: State) -> Pair:
+    def displace(self, carry: ReversibleHeunCarry, delta: State) -> ReversibleHeunCarry:
         """Move state and companion together; the next step evaluates eps again (one call)."""
         companion = None if carry.companion is None else carry.companion + delta
-        return Pair(carry.y + delta, carry.rho, companion, None, carry.base)
+        return ReversibleHeunCarry(carry.y + delta, carry.rho, companion, None, carry.base)

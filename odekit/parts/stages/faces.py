@@ -13,11 +13,11 @@ from odekit.core.image import Image, Metadata, Pixels, is_square
 from odekit.core.interfaces import FaceMask, StageContext, Tools
 from odekit.errors import ConfigError, InputError, OdekitWarning
 from odekit.images.resize import resized
-from odekit.parts.faces.find import Finder, Found
+from odekit.parts.faces.find import FaceFinder, PhotoFaces
 from odekit.parts.faces.geometry import TEMPLATES, Frame
-from odekit.parts.faces.options import Align, Faces
-from odekit.parts.faces.paste import Restored, Tones, put
-from odekit.parts.faces.warp import cut
+from odekit.parts.faces.options import Alignment, Faces
+from odekit.parts.faces.paste import PhotoTone, RestoredFace, paste_face
+from odekit.parts.faces.warp import crop_face
 
 if TYPE_CHECKING:
     from odekit.core.result import Result
@@ -29,7 +29,7 @@ class FacesStage:
     def __init__(self, options: Faces, tools: Tools) -> None:
         """Make detector, mask and sub-chains, so that missing parts fail before any work."""
         self.options = options
-        self.finder = None if options.align == "none" else Finder(options, tools)
+        self.finder = None if options.align == "none" else FaceFinder(options, tools)
         self.mask: FaceMask = tools.make(options.paste.mask)
         self.each = tools.chain(options.each, aligned=True)
         self.background = None if options.background is None else tools.chain(options.background)
@@ -39,14 +39,14 @@ class FacesStage:
         if self.finder is None:
             return self._aligned(batch, context)
         align = self.options.align
-        assert isinstance(align, Align)
+        assert isinstance(align, Alignment)
         detections = [self.finder.find(photo) for photo in batch]
         crops: list[Image] = []
         sources: list[tuple[int, int, Frame]] = []
         for i, detection in enumerate(detections):
             for number in detection.chosen():
                 frame = Frame.fit(detection.faces[number - 1].points, TEMPLATES[align.template])
-                pixels = cut(detection.photo.pixels, frame, align.side, align.border)
+                pixels = crop_face(detection.photo.pixels, frame, align.side, align.border)
                 crops.append(
                     Image(
                         pixels,
@@ -57,7 +57,7 @@ class FacesStage:
                 )
                 sources.append((i, number, frame))
         results = self.each.run(crops, f"{context.place}.each") if crops else []
-        faces: dict[int, list[Restored]] = {i: [] for i in range(len(batch))}
+        faces: dict[int, list[RestoredFace]] = {i: [] for i in range(len(batch))}
         facts: dict[int, dict[int, dict[str, Any]]] = {i: {} for i in range(len(batch))}
         for (i, number, frame), crop, result in zip(sources, crops, results, strict=True):
             facts[i][number] = self._collect(i, number, frame, crop, result, faces, context)
@@ -65,7 +65,7 @@ class FacesStage:
 
     def _collect(
         self, i: int, number: int, frame: Frame, crop: Image, result: Result,
-        faces: dict[int, list[Restored]], context: StageContext,
+        faces: dict[int, list[RestoredFace]], context: StageContext,
     ) -> dict[str, Any]:  # fmt: skip
         """Add the result of one face to `faces`, or report its failure; returns the face's facts for the record."""
         for name, picture in result.stages:
@@ -89,13 +89,13 @@ class FacesStage:
             decision["strength"] for stage in result.record["stages"] for decision in stage.get("strength", ())
         ]
         undamaged = bool(strengths) and set(strengths) == {"none"}
-        faces[i].append(Restored(number, frame, crop, after, min([crop.width, *sides]), undamaged))
+        faces[i].append(RestoredFace(number, frame, crop, after, min([crop.width, *sides]), undamaged))
         return facts
 
     def _photos(
         self,
-        detections: list[Found],
-        faces: dict[int, list[Restored]],
+        detections: list[PhotoFaces],
+        faces: dict[int, list[RestoredFace]],
         facts: dict[int, dict[int, dict[str, Any]]],
         context: StageContext,
     ) -> list[Image]:
@@ -111,22 +111,22 @@ class FacesStage:
             reference = background.pixels if same_size else photo  # the faces keep its detail, colour and tone
             copy = (faces[i] and same_size) or not background.pixels.flags.writeable
             pixels = background.pixels.copy() if copy else background.pixels
-            tones = Tones.of(detection.photo) if self.options.tone == "keep" else None
+            tones = PhotoTone.of(detection.photo) if self.options.tone == "keep" else None
             for face in sorted(faces[i], key=lambda f: (f.frame.side, f.number)):
                 if reference is not photo:
                     face = self._with_cleaned_original(face, reference)
-                facts[i][face.number] |= put(pixels, reference, face, self.mask, self.options.paste, tones)
+                facts[i][face.number] |= paste_face(pixels, reference, face, self.mask, self.options.paste, tones)
             context.note(i, faces=detection.tree(facts[i]))
             out.append(replace(background, pixels=np.ascontiguousarray(pixels)))
         return out
 
-    def _with_cleaned_original(self, face: Restored, photo: Pixels) -> Restored:
+    def _with_cleaned_original(self, face: RestoredFace, photo: Pixels) -> RestoredFace:
         """The face with its original cut from the photograph after the background's chain."""
-        assert isinstance(self.options.align, Align)
-        crop = cut(photo, face.frame, face.original.width, self.options.align.border)
+        assert isinstance(self.options.align, Alignment)
+        crop = crop_face(photo, face.frame, face.original.width, self.options.align.border)
         return replace(face, original=face.original.with_pixels(crop), cleaned=True)
 
-    def _report_no_face(self, i: int, detection: Found, context: StageContext) -> None:
+    def _report_no_face(self, i: int, detection: PhotoFaces, context: StageContext) -> None:
         """No face was restored in this photograph: warn, or fail with `require_face`."""
         if i in context.failures:
             return
@@ -139,7 +139,7 @@ class FacesStage:
             context.note(i, message=message)
             warnings.warn(f"{name}: {message}; only its background went through the chain", OdekitWarning, stacklevel=2)
 
-    def _backgrounds(self, detections: list[Found], context: StageContext) -> list[Image]:
+    def _backgrounds(self, detections: list[PhotoFaces], context: StageContext) -> list[Image]:
         """The photographs after the background's chain, scaled by `paste.upscale`."""
         photos = [detection.photo for detection in detections]
         out = photos

@@ -23,7 +23,7 @@ from odekit.core.grid import Levels
 from odekit.core.options import EnhancerRef, InverterRef, Options, Part, PriorName, UpsamplerRef
 from odekit.errors import ConfigError
 
-COLDEST, HOTTEST = 0.3, 0.8
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.3, 0.8
 """Temperatures at fidelity 0 and 1. Below this range PSNR drops too; above it realism does not improve
 (docs/strength.md)."""
 
@@ -77,7 +77,7 @@ class Restore(Options):
             return part
         if "temperature" not in type(part.options).model_fields:
             raise ConfigError(f"fidelity sets the enhancer's temperature, but '{part.name}' has none; remove fidelity")
-        temperature = COLDEST + (HOTTEST - COLDEST) * self.fidelity
+        temperature = MIN_TEMPERATURE + (MAX_TEMPERATURE - MIN_TEMPERATURE) * self.fidelity
         return replace(part, options=part.options.model_copy(update={"temperature": temperature}))
 
     def cost(self, chain: CostContext) -> Cost:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from odekit.core.abilities import HasTrouble
 from odekit.core.image import Image, Metadata, is_square
 from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, StageContext, Tools
-from odekit.core.noise import BatchNoise, Noise, ZeroNoise, batch_noise
+from odekit.core.noise import BatchNoise, Noise, ZeroNoise, make_batch_noise
 from odekit.errors import ConfigError, InputError
-from odekit.images.resize import area_resized
+from odekit.images.resize import area_resize_image
 from odekit.parts.faces.is_aligned import AlignedFaceCheck
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.repair.colour import load_colour_correction
-from odekit.parts.repair.deblur import undone
+from odekit.parts.repair.deblur import deblur_face
 from odekit.parts.stages.options import Restore
-from odekit.parts.stages.spread import spread_of
+from odekit.parts.stages.spread import sample_spread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,7 +83,7 @@ class RestoreStage:
             if len(variants) > 1:
                 for number, variant in enumerate(variants[1:], 2):
                     context.extra(i, f"sample{number}", variant)
-                context.extra(i, "spread", spread_of(variants))
+                context.extra(i, "spread", sample_spread(variants))
             images[i] = variants[0]
         return images
 
@@ -117,7 +117,7 @@ class RestoreStage:
         image = fit(image, self.prior.shape)
         corrections: dict[str, Any] = {}
         if self.options.blur == "undo":
-            image, corrections["blur"] = undone(image)
+            image, corrections["blur"] = deblur_face(image)
         if self.options.colour == "undo":
             image, corrections["colour"] = load_colour_correction().undo(image)
         return image, {name: facts for name, facts in corrections.items() if facts}
@@ -155,7 +155,7 @@ class RestoreStage:
 
         with torch.inference_mode():
             result = edit(
-                clean, self.inverter, self.enhancer, self.prior, batch_noise(noise, context.state_device), watch,
+                clean, self.inverter, self.enhancer, self.prior, make_batch_noise(noise, context.state_device), watch,
                 repeats=self.options.repeats, keep=None if self.keep is None else self.keep.to(clean.device),
                 decided=decisions.append,
             )  # fmt: skip
@@ -237,7 +237,7 @@ def fit(image: Image, shape: tuple[int, int, int]) -> Image:
         raise InputError(
             f"{image.width}x{image.height} is not an aligned square face; for a whole photograph use 'odekit run photo'"
         )
-    return area_resized(image, shape[1], shape[2])
+    return area_resize_image(image, shape[1], shape[2])
 
 
 def latent_picture(image: Image, x: Tensor) -> Image:
@@ -252,5 +252,5 @@ def read_mask(path: str, height: int, width: int) -> Tensor:
 
     from odekit.images.io import read
 
-    image = area_resized(read(Path(path)), height, width)
+    image = area_resize_image(read(Path(path)), height, width)
     return torch.from_numpy((image.pixels.mean(axis=0) > 0.5).astype("float64"))[None, None]

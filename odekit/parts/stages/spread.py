@@ -12,7 +12,7 @@ SCALE = 4.0
 """The map is white where the standard deviation of the samples is 1/4 of the pixel range."""
 
 
-def spread_of(variants: Sequence[Image]) -> Image:
+def sample_spread(variants: Sequence[Image]) -> Image:
     """Standard deviation of the samples at each pixel (root of the mean variance over R, G, B), times `SCALE`.
 
     The variance is averaged over 3 x 3 pixels, because a few samples give a noisy estimate at a single pixel.

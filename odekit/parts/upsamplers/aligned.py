@@ -20,7 +20,7 @@ from odekit.images.resize import resample
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAST = 16
+MIN_SIDE = 16
 """Smallest side of an input in pixels; a smaller picture has too little of a face."""
 
 
@@ -86,9 +86,9 @@ class AlignedUpsampler(ABC):
     def _framed(self, image: Image) -> Pixels:
         """The input of the network: (3, side, side)."""
         short, long = sorted((image.height, image.width))
-        if short < LEAST:
+        if short < MIN_SIDE:
             raise InputError(
-                f"{image.width}x{image.height} px is too small for {self.name}; it needs {LEAST} px or more"
+                f"{image.width}x{image.height} px is too small for {self.name}; it needs {MIN_SIDE} px or more"
             )
         pixels = image.pixels
         if not is_square(image):
@@ -102,7 +102,7 @@ class AlignedUpsampler(ABC):
             self._warned = True
             padding = (long - image.height, long - image.width)
             pixels = np.pad(pixels, ((0, 0), *((p // 2, p - p // 2) for p in padding)), mode="symmetric")
-        return np.stack([bilinear(plane, self.side) for plane in pixels])
+        return np.stack([resize_plane(plane, self.side) for plane in pixels])
 
     def _finished(self, image: Image, pixels: Pixels) -> Image:
         """The result for an image: the network's output without the padding, and the resized alpha."""
@@ -116,7 +116,7 @@ class AlignedUpsampler(ABC):
         return replace(image, pixels=np.ascontiguousarray(pixels), alpha=alpha)
 
 
-def bilinear(plane: Pixels, side: int) -> Pixels:
+def resize_plane(plane: Pixels, side: int) -> Pixels:
     """Resize a float32 plane (H, W) to side x side: linear interpolation, with a triangle filter when reduced."""
     resized = PIL.Image.fromarray(np.ascontiguousarray(plane)).resize((side, side), PIL.Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.float32)

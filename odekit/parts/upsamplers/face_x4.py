@@ -40,7 +40,7 @@ class FaceX4(Options):
     where larger batches gain nothing, else 8."""
 
 
-class Shape(BaseModel):
+class CompactConfig(BaseModel):
     """Architecture of the network, as stored in `odekit.json` of an upsampler folder."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -75,7 +75,7 @@ class FaceX4Upsampler:
         device = tools.device
         self.dtype: torch.dtype = getattr(torch, tools.precision)
         file = network_file(self.options.weights, tools)
-        shape = read_shape(file.parent)
+        shape = read_config(file.parent)
         with torch.device("meta"):
             network = Compact(shape.features, shape.convs, shape.scale)
         fit(network, {name: tensor.to(self.dtype, copy=True) for name, tensor in load_tensors(file).items()}, file)
@@ -127,14 +127,14 @@ class FaceX4Upsampler:
         return large
 
 
-def read_shape(folder: Path) -> Shape:
+def read_config(folder: Path) -> CompactConfig:
     """Read `odekit.json` beside the weights.
 
     Raises:
         WeightsError: the file is missing, or it does not describe an upsampler.
     """
     try:
-        return Shape.model_validate(read_json_object(folder / "odekit.json"))
+        return CompactConfig.model_validate(read_json_object(folder / "odekit.json"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -23,9 +23,9 @@ from odekit.plugins.weights.store import check_free_space
 
 BLOCK = 1 << 20
 """Bytes read at a time."""
-TRIES = 4
+MAX_FAILURES = 4
 """Number of consecutive connections without new data after which a URL is given up."""
-PAUSE = 1.0
+RETRY_DELAY = 1.0
 """Seconds before the second connection; doubled for each further one."""
 TIMEOUT = 30.0
 """Seconds without an answer after which a connection fails."""
@@ -75,9 +75,9 @@ class Download:
                 return
             except ConnectionInterrupted as error:
                 failures = 1 if self._received() > before else failures + 1
-                if failures >= TRIES:
+                if failures >= MAX_FAILURES:
                     raise Unavailable(str(error)) from error
-                time.sleep(PAUSE * 2 ** (failures - 1))
+                time.sleep(RETRY_DELAY * 2 ** (failures - 1))
 
     def drop(self) -> None:
         """Delete the partial file."""

@@ -16,13 +16,13 @@ from odekit.plugins.weights.download import BLOCK, Download, ProgressCallback, U
 from odekit.plugins.weights.load import check_complete
 from odekit.plugins.weights.store import (
     check_free_space,
-    exclusive_folder,
-    folder,
+    is_offline,
+    lock_folder,
     make_folder,
-    offline,
     size_text,
     storage_error,
-    stored,
+    stored_path,
+    weights_folder,
 )
 
 Verify = Callable[[Weights], object]
@@ -35,11 +35,11 @@ def allows_commercial_use(weights: Weights) -> bool:
 
 
 @dataclass
-class Pull:
+class WeightsDownloader:
     """Downloads weights into the store."""
 
     verify: Verify
-    """Checks a stored file (`odekit.plugins.weights.lookup.verify`)."""
+    """Checks a stored file (`odekit.plugins.weights.lookup.verify_weights`)."""
     accept: Callable[[Weights], bool] = allows_commercial_use
     """Called before a download: whether the licence of the weights is accepted."""
     offline: bool = False
@@ -62,19 +62,19 @@ class Pull:
         if weights.path is not None:
             return weights.path
         if not self.again and self._is_valid(weights):
-            return stored(weights)
+            return stored_path(weights)
         urls = [*self.places, *weights.urls]
         self._check_allowed(weights, urls)
-        target = folder(weights)
+        target = weights_folder(weights)
         make_folder(target)
-        with exclusive_folder(target, self.say):
+        with lock_folder(target, self.say):
             if self.again or not self._is_valid(weights):  # another process may have downloaded it meanwhile
                 self._download(weights, urls, target)
-        return stored(weights)
+        return stored_path(weights)
 
     def _is_valid(self, weights: Weights) -> bool:
         """Whether the store has a valid file of the weights."""
-        file = stored(weights)
+        file = stored_path(weights)
         if not file.exists():
             return False
         try:
@@ -92,7 +92,7 @@ class Pull:
         for url in urls:
             if not url.lower().startswith(("https://", "http://")):
                 raise WeightsError(f"{url}: weights are fetched over http and https only; for a local file: {by_hand}")
-        if self.offline or offline():
+        if self.offline or is_offline():
             raise WeightsError(
                 f"the weights '{weights.name}' are not on this machine, and the network is switched off (--offline or "
                 f"ODEKIT_OFFLINE); fetch them elsewhere from {urls[0]} and: {by_hand}"
@@ -149,7 +149,7 @@ class Pull:
         return digest
 
 
-def add(weights: Weights, file: Path, link: bool = False, allow_other: bool = False) -> store.Receipt:
+def add_weights(weights: Weights, file: Path, link: bool = False, allow_other: bool = False) -> store.Receipt:
     """Copy or link a local file into the store as the file of named weights, after verification.
 
     Args:
@@ -171,11 +171,11 @@ def add(weights: Weights, file: Path, link: bool = False, allow_other: bool = Fa
     except OSError as error:
         if error.filename is not None and Path(error.filename) == file.resolve():
             raise WeightsError(f"{file}: cannot be read ({error.strerror})") from error
-        raise storage_error(error, folder(weights)) from error
+        raise storage_error(error, weights_folder(weights)) from error
 
 
 def _add(weights: Weights, file: Path, link: bool, allow_other: bool) -> store.Receipt:
-    target, final = folder(weights), stored(weights)
+    target, final = weights_folder(weights), stored_path(weights)
     check_complete(file, weights.file)
     digest, other = sha256(file), False
     if weights.sha256 is not None:
@@ -189,7 +189,7 @@ def _add(weights: Weights, file: Path, link: bool, allow_other: bool) -> store.R
         )
     make_folder(target)
     temporary = target / f".{weights.file}.new"
-    with exclusive_folder(target):
+    with lock_folder(target):
         try:
             if link:
                 temporary.unlink(missing_ok=True)

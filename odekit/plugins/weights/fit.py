@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from odekit.errors import WeightsError
-from odekit.plugins.weights.systems import known_system, system_of
+from odekit.plugins.weights.systems import system_from_names, system_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,8 +47,8 @@ def check_layout(expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, 
             f"{expected[name]})"
         )
     if faults:
-        system = known_system(tensors)
-        is_other_system = system is not None and system != known_system(expected)
+        system = system_from_names(tensors)
+        is_other_system = system is not None and system != system_from_names(expected)
         reason = f"they look like {system}'s" if is_other_system else "config and weights disagree"
         raise WeightsError(f"{source}: not the weights of this network: {'; '.join(faults)}; {reason}")
 

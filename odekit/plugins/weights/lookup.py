@@ -13,13 +13,13 @@ from odekit.errors import WeightsError
 from odekit.plugins.catalog import Catalog, Weights
 from odekit.plugins.weights import store
 from odekit.plugins.weights.load import PICKLE_SUFFIXES, check_complete
-from odekit.plugins.weights.store import folder, size_text, stored
+from odekit.plugins.weights.store import size_text, stored_path, weights_folder
 
 SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 """Endings of weights files."""
 
 
-def find(name: str, catalog: Catalog) -> Weights:
+def find_weights(name: str, catalog: Catalog) -> Weights:
     """Registered weights by name. Raises WeightsError with the nearest name."""
     if name not in catalog.stores:
         raise WeightsError(f"unknown weights '{name}'{nearest(name, catalog.stores)}")
@@ -33,10 +33,10 @@ def is_path(weights: str) -> bool:
 
 def is_present(weights: Weights) -> bool:
     """Whether the file of named weights exists on this machine. The file is not read."""
-    return stored(weights).exists()
+    return stored_path(weights).exists()
 
 
-def path_of(name: str, catalog: Catalog) -> Path:
+def verified_path(name: str, catalog: Catalog) -> Path:
     """The local file or folder of named weights, verified.
 
     The SHA-256 of a file in the store is computed when it is added, and again if its size or time has changed.
@@ -45,12 +45,12 @@ def path_of(name: str, catalog: Catalog) -> Path:
         WeightsError: the name is unknown, or the file is missing or is not the registered or recorded one. The message
             contains the command that solves it.
     """
-    weights = find(name, catalog)
-    path = stored(weights)
+    weights = find_weights(name, catalog)
+    path = stored_path(weights)
     if not path.exists():
         raise WeightsError(missing_text([weights]))
     if weights.path is None:
-        verify(weights, again=False)
+        verify_weights(weights, again=False)
     elif weights.sha256 is not None and sha256(tensors_file(path)) != weights.sha256:
         raise WeightsError(
             f"{tensors_file(path)} is not the registered file of '{name}' (its SHA-256 differs); "
@@ -59,7 +59,7 @@ def path_of(name: str, catalog: Catalog) -> Path:
     return path
 
 
-def verify(weights: Weights, again: bool = True) -> store.Receipt:
+def verify_weights(weights: Weights, again: bool = True) -> store.Receipt:
     """Check a file of the store against its published SHA-256, or else against its receipt.
 
     A file without a receipt (copied there by hand) gets one.
@@ -71,7 +71,7 @@ def verify(weights: Weights, again: bool = True) -> store.Receipt:
     Raises:
         WeightsError: it is another file.
     """
-    file, directory = stored(weights), folder(weights)
+    file, directory = stored_path(weights), weights_folder(weights)
     receipt = store.read_receipt(directory)
     if receipt is not None and not receipt.other and weights.sha256 not in (None, receipt.sha256):
         raise WeightsError(f"{file} is an older file than {weights.dist} needs; {how_to_get([weights])}")
@@ -97,14 +97,14 @@ def verify(weights: Weights, again: bool = True) -> store.Receipt:
     return receipt
 
 
-def digest_of(name: str, catalog: Catalog) -> str:
-    """SHA-256 of the file returned by `path_of`: from the receipt, else the registered one, else computed."""
-    weights = find(name, catalog)
-    receipt = None if weights.path is not None else store.read_receipt(folder(weights))
-    return receipt.sha256 if receipt is not None else weights.sha256 or sha256(tensors_file(stored(weights)))
+def digest_of_weights(name: str, catalog: Catalog) -> str:
+    """SHA-256 of the file returned by `verified_path`: from the receipt, else the registered one, else computed."""
+    weights = find_weights(name, catalog)
+    receipt = None if weights.path is not None else store.read_receipt(weights_folder(weights))
+    return receipt.sha256 if receipt is not None else weights.sha256 or sha256(tensors_file(stored_path(weights)))
 
 
-def require(names: Iterable[str], catalog: Catalog) -> None:
+def require_weights(names: Iterable[str], catalog: Catalog) -> None:
     """Check that all these weights are on this machine, before any work is done.
 
     Args:
@@ -118,7 +118,7 @@ def require(names: Iterable[str], catalog: Catalog) -> None:
     for name in unique_names:
         if is_path(name) and not Path(name).expanduser().exists():
             raise WeightsError(f"{name}: there is no such weights file; check the path")
-    named = [find(name, catalog) for name in unique_names if not is_path(name)]
+    named = [find_weights(name, catalog) for name in unique_names if not is_path(name)]
     missing = [weights for weights in named if not is_present(weights)]
     if missing:
         raise WeightsError(missing_text(missing))

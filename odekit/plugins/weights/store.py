@@ -34,23 +34,23 @@ def home() -> Path:
     return user_cache_path("odekit", appauthor=False)
 
 
-def folder(weights: Weights) -> Path:
+def weights_folder(weights: Weights) -> Path:
     """The folder of named weights in the store."""
     return home() / "weights" / weights.name
 
 
-def stored(weights: Weights) -> Path:
+def stored_path(weights: Weights) -> Path:
     """The path of named weights: in the store, or in the distribution that ships them."""
-    return weights.path if weights.path is not None else folder(weights) / weights.file
+    return weights.path if weights.path is not None else weights_folder(weights) / weights.file
 
 
-def offline() -> bool:
+def is_offline() -> bool:
     """Whether `ODEKIT_OFFLINE` switches the network off."""
     return os.environ.get("ODEKIT_OFFLINE", "").strip().lower() in TRUE_VALUES
 
 
 @contextlib.contextmanager
-def exclusive_file(file: str) -> Iterator[None]:
+def lock_file(file: str) -> Iterator[None]:
     """Lock a file of odekit's folder against other processes; without a lock if the folder is not writable."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
@@ -60,7 +60,7 @@ def exclusive_file(file: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def exclusive_folder(folder: Path, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+def lock_folder(folder: Path, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
     """Lock a folder against other processes. A killed process releases its lock.
 
     Args:

@@ -26,7 +26,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
 """Names of tensors that identify each system; the first match is used."""
 
 
-def known_system(names: Container[str]) -> str | None:
+def system_from_names(names: Container[str]) -> str | None:
     """The system with these tensor names according to `SYSTEMS`; None if unknown."""
     for system, required in SYSTEMS.items():
         if all(name in names for name in required):
@@ -36,7 +36,7 @@ def known_system(names: Container[str]) -> str | None:
 
 def system_of(tensors: Mapping[str, object]) -> str | None:
     """The system with these tensors according to `SYSTEMS`, or else to spandrel if installed; None if unknown."""
-    system = known_system(tensors)
+    system = system_from_names(tensors)
     if system is not None:
         return system
     try:

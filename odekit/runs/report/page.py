@@ -40,7 +40,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Pair:
+class BeforeAfter:
     """A picture before and after, one on top of the other, with a slider that moves the border between them."""
 
     name: str
@@ -74,13 +74,13 @@ class Page:
     problems: Sequence[str] = ()
     tables: Sequence[Table] = ()
     figures: Sequence[Figure] = ()
-    pairs: Sequence[Pair] = ()
+    pairs: Sequence[BeforeAfter] = ()
     pairs_note: str = ""
     details: Sequence[Table] = field(default_factory=tuple)
     """Long tables, placed below the pictures."""
 
 
-def render(page: Page) -> str:
+def render_page(page: Page) -> str:
     """The page as HTML text. All content is escaped."""
     import jinja2
 
@@ -93,5 +93,5 @@ def write(page: Page, path: Path) -> Path:
     """Write the page to a file atomically; returns the path."""
     from odekit.core.files import write_atomic
 
-    write_atomic(render(page).encode(errors="backslashreplace"), path)
+    write_atomic(render_page(page).encode(errors="backslashreplace"), path)
     return path

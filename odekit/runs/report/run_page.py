@@ -10,9 +10,9 @@ from odekit.core.files import read_json
 from odekit.errors import InputError, OdekitError
 from odekit.images.io import read
 from odekit.runs.report import embed
-from odekit.runs.report.page import Cell, Figure, Page, Pair, Table
+from odekit.runs.report.page import BeforeAfter, Cell, Figure, Page, Table
 
-SHOWN = 100
+MAX_PICTURES = 100
 """Maximum number of pictures on the page."""
 
 
@@ -23,14 +23,14 @@ def run_page(out: Path) -> Page:
         InputError: no run has written to the folder.
     """
     run = read_json(out / "run.json")
-    records = restored(out)
+    records = result_records(out)
     if not isinstance(run, dict) and not records:
         raise InputError(f"{out}: no run has written here; name the folder given to -o")
     run = run if isinstance(run, dict) else {}
     failures = [row for path in sorted(out.glob("failures*.json")) for row in read_json(path) or []]
-    pairs = [pair for name, record in records[:SHOWN] if (pair := _pair(out, name, record)) is not None]
+    pairs = [pair for name, record in records[:MAX_PICTURES] if (pair := _pair(out, name, record)) is not None]
     anchors = {pair.name: pair.anchor for pair in pairs}
-    note = "" if len(records) <= SHOWN else f"The first {SHOWN} of {len(records)} pictures are shown."
+    note = "" if len(records) <= MAX_PICTURES else f"The first {MAX_PICTURES} of {len(records)} pictures are shown."
     chain = run.get("chain", {}).get("name") or "a chain"
     return Page(
         title=f"Restored with {chain}",
@@ -44,7 +44,7 @@ def run_page(out: Path) -> Page:
     )
 
 
-def restored(out: Path) -> list[tuple[str, dict[str, Any]]]:
+def result_records(out: Path) -> list[tuple[str, dict[str, Any]]]:
     """Name and record of every result in a folder, sorted by name; event logs lack the last results of killed runs."""
     results = {}
     for path in out.rglob("*.json"):
@@ -65,15 +65,15 @@ def _settings(run: dict[str, Any]) -> list[tuple[str, str]]:
     return [*settings, ("versions", versions), ("chain", chain)]
 
 
-def _pair(out: Path, name: str, record: dict[str, Any]) -> Pair | None:
+def _pair(out: Path, name: str, record: dict[str, Any]) -> BeforeAfter | None:
     """Before and after of one result; None if a picture is missing or cannot be read."""
     try:
-        before, after = embed.pair(read(Path(record["input"]["path"])), read(out / name))
+        before, after = embed.picture_pair_uris(read(Path(record["input"]["path"])), read(out / name))
         caption = f"{record['calls']} network calls, {record['seconds']:.2f} s"
     except (OdekitError, KeyError, TypeError, ValueError):
         return None
     text = json.dumps(record, indent=1, ensure_ascii=False)
-    return Pair(name, before, after, caption, anchor=f"picture-{name}", record=text)
+    return BeforeAfter(name, before, after, caption, anchor=f"picture-{name}", record=text)
 
 
 def _figures(records: list[tuple[str, dict[str, Any]]]) -> list[Figure]:
@@ -86,7 +86,7 @@ def _figures(records: list[tuple[str, dict[str, Any]]]) -> list[Figure]:
     axes = canvas.subplots()
     axes.hist(seconds, bins=min(30, len(seconds)), color="#1a5fb4")
     axes.set(xlabel="seconds per picture", ylabel="pictures")
-    return [Figure("Time per picture", embed.plot(canvas))]
+    return [Figure("Time per picture", embed.plot_uri(canvas))]
 
 
 def _table(records: list[tuple[str, dict[str, Any]]], anchors: dict[str, str]) -> Table:

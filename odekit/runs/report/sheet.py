@@ -26,11 +26,11 @@ def write_stages(folder: Path, stages: Sequence[tuple[str, Image]]) -> Path:
     for number, (name, image) in enumerate(stages):
         write(image, folder / f"{number}-{name}.png", format="png")
     path = folder / "sheet.png"
-    write(Image.from_uint8(np.asarray(sheet([list(stages)]))), path, format="png")
+    write(Image.from_uint8(np.asarray(contact_sheet([list(stages)]))), path, format="png")
     return path
 
 
-def sheet(rows: Sequence[Sequence[tuple[str, Image]]]) -> PIL.Image.Image:
+def contact_sheet(rows: Sequence[Sequence[tuple[str, Image]]]) -> PIL.Image.Image:
     """Rows of captioned pictures of equal height on white. Small pictures are enlarged without smoothing."""
     tiles = [[(name, tile(image)) for name, image in row] for row in rows]
     width = max(sum(picture.width + MARGIN for _, picture in row) for row in tiles) + MARGIN

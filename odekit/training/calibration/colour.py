@@ -12,9 +12,17 @@ from numpy.typing import NDArray
 from odekit.core.image import Image
 from odekit.evaluation.degrade.recipe import damage
 from odekit.evaluation.experiments.faces import Pictures
-from odekit.images.colour import LUMA_CHROMA
+from odekit.images.colour import LUMA_CHROMA_AXES
 from odekit.parts.corruptions.kinds import KINDS
-from odekit.parts.repair.colour import ColourCorrection, coefficients, low, moments, rest, size, statistics
+from odekit.parts.repair.colour import (
+    ColourCorrection,
+    coefficient_norm,
+    dct_coefficients,
+    moments,
+    other_coefficients,
+    statistics,
+)
+from odekit.parts.repair.colour import low_coefficients as low
 
 Array = NDArray[np.float64]
 COLOUR_KINDS, SEVERITY = ("brightness", "contrast", "fog", "saturate"), 4
@@ -77,7 +85,7 @@ def choose_faces(train: Pictures, limit: int) -> Pictures:
 
 def best_numbers(damaged: NDArray[np.float32], clean: NDArray[np.float32]) -> Array:
     """The five numbers that bring a damaged image closest to the clean one (least squares over pixels)."""
-    a, b = (LUMA_CHROMA @ p.reshape(3, -1).astype(np.float64) for p in (damaged, clean))
+    a, b = (LUMA_CHROMA_AXES @ p.reshape(3, -1).astype(np.float64) for p in (damaged, clean))
     means, deviations = moments(a)
     wanted = b.mean(1)
     products = ((a - means) * (b - wanted[:, None])).mean(1)
@@ -88,8 +96,10 @@ def best_numbers(damaged: NDArray[np.float32], clean: NDArray[np.float32]) -> Ar
 def best_fog(damaged: NDArray[np.float32], clean: NDArray[np.float32]) -> Array:
     """The argument of `defogged` that brings a damaged image closest to the clean one."""
     targets = [low(clean)]
-    for part, goal in zip(rest(coefficients(damaged)), rest(coefficients(clean)), strict=True):
-        targets.append(np.array([(part * goal).sum() / size(part) / (part.shape[1] * part.shape[2])]))
+    for part, goal in zip(
+        other_coefficients(dct_coefficients(damaged)), other_coefficients(dct_coefficients(clean)), strict=True
+    ):
+        targets.append(np.array([(part * goal).sum() / coefficient_norm(part) / (part.shape[1] * part.shape[2])]))
     return np.concatenate(targets)
 
 

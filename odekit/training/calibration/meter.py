@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.evaluation.experiments.faces import Pictures, train_faces
-from odekit.parts.enhancers.calibration import Calibration, Strength
+from odekit.parts.enhancers.calibration import Strength, StrengthCalibration
 from odekit.training.calibration.treated import STRENGTHS, Treated, open_restore, plain_and_prepared_cases, treat
 
 Array = NDArray[np.float64]
@@ -30,7 +30,7 @@ def calibrate(
     seed: int = 0,
     keep: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
-) -> Calibration:
+) -> StrengthCalibration:
     """Fit the meter of a chain on training faces with known damage.
 
     Args:
@@ -79,7 +79,7 @@ def fit(
     about: Mapping[str, Any] | None = None,
     level: float | None = None,
     digest: str | None = None,
-) -> Calibration:
+) -> StrengthCalibration:
     """Ridge regression of every gain on the standardised readings.
 
     The penalty is the one of `RIDGES` with the smallest mean squared leave-one-out error (closed form: residual over
@@ -101,7 +101,7 @@ def fit(
     left = {ridge: leave_one_out(z, wanted, ridge) for ridge in RIDGES}
     ridge = min(left, key=lambda r: float(np.mean((wanted - left[r]) ** 2)))
     bias, weights = solve(z, wanted, ridge)
-    return Calibration(
+    return StrengthCalibration(
         tuple(strengths), names, tuple(centre.tolist()), tuple(scale.tolist()), tuple(bias.tolist()),
         tuple(map(tuple, weights.T.tolist())), fit_threshold(left[ridge], wanted), level, digest,
         {**(about or {}), "ridge": ridge},

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from odekit.evaluation.experiments.faces import Pictures
-from odekit.images.colour import LUMA_CHROMA
-from odekit.parts.enhancers.spectrum import Spectrum, radius
+from odekit.images.colour import LUMA_CHROMA_AXES
+from odekit.parts.enhancers.spectrum import Spectrum, dct_radius
 
 RADII = tuple(round(0.5 * 2 ** (k / 2), 4) for k in range(15))
 """Frequencies of the spectrum in half periods across the image: 0.5 (which stands for the mean value) to 64."""
@@ -21,9 +21,9 @@ def calibrate(pictures: Pictures) -> Spectrum:
     from scipy.fft import dctn
 
     clean = pictures.astype(np.float64) / 127.5 - 1
-    coefficients = dctn(np.einsum("ij,nhwj->nihw", LUMA_CHROMA, clean), axes=(2, 3), norm="ortho")
+    coefficients = dctn(np.einsum("ij,nhwj->nihw", LUMA_CHROMA_AXES, clean), axes=(2, 3), norm="ortho")
     power = coefficients.var(axis=0) / (clean.shape[1] * clean.shape[2])
-    ring = np.log2(np.maximum(radius(*power.shape[1:]), RADII[0]) / RADII[0]) * 2
+    ring = np.log2(np.maximum(dct_radius(*power.shape[1:]), RADII[0]) / RADII[0]) * 2
     rows = []
     for plane in (power[:1], power[1:]):
         near = [np.abs(ring - k) <= 0.5 for k in range(len(RADII))]

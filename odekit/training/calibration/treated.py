@@ -144,7 +144,7 @@ def treat(
     """
     import torch
 
-    from odekit.parts.enhancers.damage_meter import read_latents
+    from odekit.parts.enhancers.damage_meter import batch_damage_readings
 
     outputs: dict[str, list[Pictures]] = {one.name: [] for one in strengths}
     readings: list[Mapping[str, float]] = []
@@ -161,7 +161,7 @@ def treat(
             if file is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 np.savez_compressed(file, clean=clean, latent=latent, **pictures)  # type: ignore[arg-type]
-        readings += read_latents(torch.from_numpy(clean), torch.from_numpy(latent))
+        readings += batch_damage_readings(torch.from_numpy(clean), torch.from_numpy(latent))
         for name, decoded in pictures.items():
             outputs[name].append(decoded)
         progress(f"{min(start + batch, len(cases.damaged))} of {len(cases.damaged)} pictures")
@@ -198,7 +198,7 @@ def decode_with_each(
     import torch
 
     from odekit.core.image import from_state, stack
-    from odekit.core.noise import BatchNoise, ImageNoise, stream
+    from odekit.core.noise import BatchNoise, ImageNoise, noise_generator
     from odekit.edit import decode
 
     with torch.inference_mode():
@@ -206,7 +206,7 @@ def decode_with_each(
         latent = inverter.invert(clean, BatchNoise([]))
         decoded = {}
         for name, enhancer in enhancers.items():
-            rng = BatchNoise([ImageNoise(stream(seed, image.origin, "0", image.face, 0)) for image in images])
+            rng = BatchNoise([ImageNoise(noise_generator(seed, image.origin, "0", image.face, 0)) for image in images])
             x = decode(latent, inverter, enhancer, enhancer.acts_on(inverter.levels), prior, rng).x
             decoded[name] = np.stack([Image(pixels).to_uint8() for pixels in from_state(x)])
     return clean.numpy(), latent.x.numpy(), decoded

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.training.options.base import Augment
+from odekit.training.options.base import AugmentOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Plan:
+class Transforms:
     """Parameters of the transforms of N pictures; neutral values leave a picture unchanged."""
 
     flip: NDArray[np.bool_]
@@ -27,12 +27,12 @@ class Plan:
     gain: NDArray[np.float32]
     contrast: NDArray[np.float32]
 
-    def part(self, which: slice) -> Plan:
+    def part(self, which: slice) -> Transforms:
         """The parameters of some of the pictures."""
-        return Plan(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+        return Transforms(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
 
-def plan(rng: np.random.Generator, count: int, options: Augment, active: bool) -> Plan:
+def draw_transforms(rng: np.random.Generator, count: int, options: AugmentOptions, active: bool) -> Transforms:
     """Random parameters for `count` pictures; flips only if not `active`. The number of draws is the same."""
     flip = rng.random(count) < options.flip
     augmented = (rng.random(count) < options.share) & active
@@ -41,7 +41,7 @@ def plan(rng: np.random.Generator, count: int, options: Augment, active: bool) -
         draw = rng.uniform(-half_width, half_width, (count, *shape))
         return (centre + np.where(augmented.reshape(-1, *[1] * len(shape)), draw, 0.0)).astype(np.float32)
 
-    return Plan(
+    return Transforms(
         flip=flip,
         angle=uniform(0.0, np.deg2rad(options.angle)),
         zoom=uniform(1.0, options.zoom),
@@ -51,7 +51,7 @@ def plan(rng: np.random.Generator, count: int, options: Augment, active: bool) -
     )
 
 
-def apply(pictures: Tensor, parameters: Plan, side: int) -> Tensor:
+def apply(pictures: Tensor, parameters: Transforms, side: int) -> Tensor:
     """Augmented pictures (N, 3, side, side) in [0, 1].
 
     Pictures larger than `side` are warped before they are area-reduced, so that warping does not soften them. Beyond
@@ -73,20 +73,20 @@ def apply(pictures: Tensor, parameters: Plan, side: int) -> Tensor:
         grid = functional.affine_grid(theta, [len(index), *x.shape[1:]], align_corners=False)
         warped = functional.grid_sample(x[index], grid, "bicubic", "reflection", align_corners=False)
         x = x.index_copy(0, index, warped)
-    x = reduce(x, side)
+    x = area_reduce(x, side)
     mean = x.mean((1, 2, 3), keepdim=True)
     gain, contrast = (torch.from_numpy(v).view(-1, 1, 1, 1) for v in (parameters.gain, parameters.contrast))
     return ((x - mean) * contrast + mean * gain).clamp(0.0, 1.0)
 
 
-def reduce(x: Tensor, side: int) -> Tensor:
+def area_reduce(x: Tensor, side: int) -> Tensor:
     """Area-downsample (N, 3, S, S) to `side`; unchanged if S equals `side`."""
     from torch.nn import functional
 
     return x if x.shape[-1] == side else functional.interpolate(x, size=(side, side), mode="area")
 
 
-def _affine(parameters: Plan) -> NDArray[np.float32]:
+def _affine(parameters: Transforms) -> NDArray[np.float32]:
     """(N, 2, 3) affine maps from output to input positions, in the coordinates of `affine_grid` (-1 to 1)."""
     cos, sin = np.cos(parameters.angle) / parameters.zoom, np.sin(parameters.angle) / parameters.zoom
     rows = np.stack([cos, -sin, -2 * parameters.shift[:, 0], sin, cos, -2 * parameters.shift[:, 1]], axis=1)

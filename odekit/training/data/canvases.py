@@ -10,27 +10,31 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from odekit.errors import InputError
-from odekit.images.colour import LUMA
-from odekit.images.face_sets import SUFFIXES
+from odekit.images.colour import LUMA_WEIGHTS
+from odekit.images.face_sets import FACE_SUFFIXES
 from odekit.parts.corruptions.kinds import KINDS, corrupt
-from odekit.training.options.aligner import Canvas
+from odekit.training.options.aligner import CanvasOptions
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
-SIZE = 160
+CANVAS_SIDE = 160
 """Side of a canvas in pixels."""
-FACE = 72
+FACE_SIDE = 72
 """Side of the aligned face in its centre, in pixels."""
-SPARE = ("coffee.png", "chelsea.png", "motorcycle_left.png", "rocket.jpg", "coins.png", "hubble_deep_field.jpg",
-         "brick.png", "grass.png", "gravel.png", "page.png", "ihc.png")  # fmt: skip
+SKIMAGE_PICTURES = (
+    "coffee.png", "chelsea.png", "motorcycle_left.png", "rocket.jpg", "coins.png",
+    "hubble_deep_field.jpg", "brick.png", "grass.png", "gravel.png", "page.png", "ihc.png",
+)  # fmt: skip
 """Pictures without people in the wheel of scikit-image."""
-FREE = ("coffee.png", "chelsea.png", "motorcycle_left.png", "rocket.jpg", "coins.png", "hubble_deep_field.jpg",
-        "brick.png", "grass.png", "gravel.png")  # fmt: skip
+SKIMAGE_FREE_PHOTOGRAPHS = (
+    "coffee.png", "chelsea.png", "motorcycle_left.png", "rocket.jpg", "coins.png", "hubble_deep_field.jpg",
+    "brick.png", "grass.png", "gravel.png",
+)  # fmt: skip
 """Those of them that are photographs and free to use (CC0, or no known copyright restrictions)."""
 
 
-def backgrounds(folder: Path | None, names: Sequence[str] = SPARE) -> list[Picture]:
+def load_backgrounds(folder: Path | None, names: Sequence[str] = SKIMAGE_PICTURES) -> list[Picture]:
     """Photographs without faces, reduced to at most 512 pixels; those below 32 pixels are skipped.
 
     Args:
@@ -46,7 +50,7 @@ def backgrounds(folder: Path | None, names: Sequence[str] = SPARE) -> list[Pictu
         data = Path(skimage.__file__).parent / "data"
         files = [data / name for name in names if (data / name).is_file()]
     else:
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in FACE_SUFFIXES)
     pictures = []
     for path in files:
         with PIL.Image.open(path) as file:
@@ -55,16 +59,18 @@ def backgrounds(folder: Path | None, names: Sequence[str] = SPARE) -> list[Pictu
         if min(picture.size) >= 32:
             pictures.append(np.asarray(picture))
     if not pictures:
-        raise InputError(f"{folder or 'scikit-image'}: no background pictures there; set `backgrounds` to a folder")
+        raise InputError(
+            f"{folder or 'scikit-image'}: no background pictures there; set `load_backgrounds` to a folder"
+        )
     return pictures
 
 
-def canvas(
+def compose_canvas(
     face: Picture | None,
     scenes: Sequence[Picture],
     others: Sequence[Picture] | Picture,
     rng: np.random.Generator,
-    options: Canvas,
+    options: CanvasOptions,
     kinds: Sequence[tuple[str, int]] | None = None,
 ) -> Picture:
     """One canvas (SIZE, SIZE, 3), with the face (if any) upright in its centre, FACE pixels wide.
@@ -78,11 +84,11 @@ def canvas(
         kinds: corruptions to apply, (kind, severity) in order; None draws them.
     """
     side = round(np.exp(rng.uniform(np.log(options.smallest), np.log(options.largest))))
-    width = int(np.ceil(side * SIZE / FACE))
-    background = surroundings(width, scenes, others, rng)
+    width = int(np.ceil(side * CANVAS_SIDE / FACE_SIDE))
+    background = random_surroundings(width, scenes, others, rng)
     picture = background
     if face is not None:
-        small_face = shrunk(face, side)
+        small_face = resize_square(face, side)
         before = (width - side) // 2
         after = width - side - before
         keep = rng.integers(int(0.36 * side), side // 2 + 1, 4)
@@ -92,39 +98,39 @@ def canvas(
         if rng.random() < options.mirrored:
             picture = mirrored
         else:
-            mask = blob(width, before + side / 2, side, rng)[..., None]
+            mask = superellipse_mask(width, before + side / 2, side, rng)[..., None]
             picture = (background + mask * (mirrored.astype(np.float32) - background)).astype(np.uint8)
-    picture = light(picture, rng, options.colourless)
-    for kind, severity in drawn(rng, options.damaged) if kinds is None else kinds:
+    picture = random_light(picture, rng, options.colourless)
+    for kind, severity in draw_corruptions(rng, options.damaged) if kinds is None else kinds:
         picture = corrupt(picture, kind, severity, rng, "64")
-    return np.asarray(PIL.Image.fromarray(picture).resize((SIZE, SIZE), PIL.Image.Resampling.BICUBIC))
+    return np.asarray(PIL.Image.fromarray(picture).resize((CANVAS_SIDE, CANVAS_SIDE), PIL.Image.Resampling.BICUBIC))
 
 
-def surroundings(
+def random_surroundings(
     width: int, scenes: Sequence[Picture], others: Sequence[Picture] | Picture, rng: np.random.Generator
 ) -> Picture:
     """A picture (width, width, 3) without a face: part of a scene, enlarged margin of a portrait, or texture."""
     draw = rng.random()
     if draw < 0.45:
-        return part(scenes[int(rng.integers(len(scenes)))], width, rng)
+        return random_part(scenes[int(rng.integers(len(scenes)))], width, rng)
     if draw < 0.85:
         portrait = others[int(rng.integers(len(others)))]
         side = len(portrait)
         margins = (portrait[: side // 4], portrait[:, : side // 4], portrait[:, -side // 4 :], portrait[-side // 8 :])
-        return part(margins[int(rng.integers(4))], width, rng)
-    return texture(width, rng)
+        return random_part(margins[int(rng.integers(4))], width, rng)
+    return random_texture(width, rng)
 
 
-def part(scene: Picture, out_width: int, rng: np.random.Generator) -> Picture:
+def random_part(scene: Picture, out_width: int, rng: np.random.Generator) -> Picture:
     """A random square of a picture, rotated, mirrored and resized to (out_width, out_width, 3)."""
     height, width = scene.shape[:2]
     side = max(8, int(min(height, width) * np.exp(rng.uniform(np.log(0.25), 0))))
     y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
     crop = np.rot90(scene[y : y + side, x : x + side], int(rng.integers(4)))
-    return shrunk(np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop), out_width)
+    return resize_square(np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop), out_width)
 
 
-def texture(width: int, rng: np.random.Generator) -> Picture:
+def random_texture(width: int, rng: np.random.Generator) -> Picture:
     """Noise of five octaves between two colours, or bars: (width, width, 3)."""
     if rng.random() < 0.3:
         angle, pitch = rng.uniform(0, np.pi), rng.uniform(3, width)
@@ -142,7 +148,7 @@ def texture(width: int, rng: np.random.Generator) -> Picture:
     return out
 
 
-def blob(width: int, middle: float, side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def superellipse_mask(width: int, middle: float, side: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """A random soft-edged superellipse around a face of this side centred at `middle`: (width, width) in [0, 1]."""
     radius = rng.uniform(0.36, 0.62, 2) * side
     centre = middle + rng.uniform(-0.06, 0.06, 2) * side + np.array([0.0, 0.06 * side])
@@ -153,11 +159,11 @@ def blob(width: int, middle: float, side: int, rng: np.random.Generator) -> NDAr
     return mask
 
 
-def light(picture: Picture, rng: np.random.Generator, colourless: float) -> Picture:
+def random_light(picture: Picture, rng: np.random.Generator, colourless: float) -> Picture:
     """Random gamma, colour cast, contrast and brightness; a share `colourless` of the pictures becomes grey."""
     x = (picture.astype(np.float32) + 0.5) / 256
     if rng.random() < colourless:
-        x = np.repeat((x @ LUMA.astype(np.float32))[..., None], 3, axis=2)
+        x = np.repeat((x @ LUMA_WEIGHTS.astype(np.float32))[..., None], 3, axis=2)
     x = x ** np.exp(rng.normal(0, 0.3)) * np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
     contrast = np.exp(rng.normal(-0.1, 0.3))
     x = (x - 0.5) * contrast + 0.5 + rng.normal(0, 0.06)
@@ -165,13 +171,13 @@ def light(picture: Picture, rng: np.random.Generator, colourless: float) -> Pict
     return out
 
 
-def drawn(rng: np.random.Generator, share: float) -> list[tuple[str, int]]:
+def draw_corruptions(rng: np.random.Generator, share: float) -> list[tuple[str, int]]:
     """Random corruptions of one canvas, (kind, severity): none, one or two; `share` is the probability of any."""
     count = 0 if rng.random() >= share else 1 + int(rng.random() < 1 / 3)
     return [(KINDS[rng.integers(len(KINDS))], int(rng.integers(1, 6))) for _ in range(count)]
 
 
-def shrunk(picture: Picture, side: int) -> Picture:
+def resize_square(picture: Picture, side: int) -> Picture:
     """A square picture resized to `side`: area means to reduce, bicubic to enlarge."""
     if len(picture) == side:
         return picture

@@ -9,17 +9,17 @@ import PIL.Image
 import PIL.ImageDraw
 from numpy.typing import NDArray
 
-from odekit.images.colour import LUMA
-from odekit.training.options.scratches import MenderOptions
+from odekit.images.colour import LUMA_WEIGHTS
+from odekit.training.options.scratches import ScratchOptions
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
-GREY = LUMA.astype(np.float32)
+LUMA_WEIGHTS = LUMA_WEIGHTS.astype(np.float32)
 """Luma weights, float32."""
-WORDS = "The quick brown fox jumps over the lazy dog 0123456789 AEFHIKLMNTVWXYZ"
+TEXT = "The quick brown fox jumps over the lazy dog 0123456789 AEFHIKLMNTVWXYZ"
 
 
-def view(picture: Picture, size: int, rng: np.random.Generator, options: MenderOptions) -> NDArray[np.float32]:
+def random_crop(picture: Picture, size: int, rng: np.random.Generator, options: ScratchOptions) -> NDArray[np.float32]:
     """A random crop, rescaled, rotated, mirrored and relit: (size, size, 3) in [0, 1]."""
     height, width = picture.shape[:2]
     short = min(height, width)
@@ -35,17 +35,17 @@ def view(picture: Picture, size: int, rng: np.random.Generator, options: MenderO
     filter_ = filters[0 if enlarge else int(rng.integers(3))]
     crop = PIL.Image.fromarray(picture).resize((size, size), filter_, (x, y, x + window, y + window))
     if rng.random() < options.drawn:
-        draw_things(crop, rng)
+        draw_distractors(crop, rng)
     rotated = np.rot90(np.asarray(crop), int(rng.integers(4)))
-    return lit(rotated[:, ::-1] if rng.random() < 0.5 else rotated, rng, options.colourless)
+    return random_light(rotated[:, ::-1] if rng.random() < 0.5 else rotated, rng, options.colourless)
 
 
-def lit(picture: NDArray[np.uint8], rng: np.random.Generator, colourless: float) -> NDArray[np.float32]:
+def random_light(picture: NDArray[np.uint8], rng: np.random.Generator, colourless: float) -> NDArray[np.float32]:
     """Random gamma, contrast and colour cast; a share `colourless` becomes grey, and half of these are toned."""
     out = picture.astype(np.float32) / 255
     grey = rng.random() < colourless
     if grey:
-        out = np.repeat((out @ GREY)[..., None], 3, axis=2)
+        out = np.repeat((out @ LUMA_WEIGHTS)[..., None], 3, axis=2)
     if not grey or rng.random() < 0.5:
         out = out * np.exp(rng.normal(0, 0.06 + 0.1 * grey, 3)).astype(np.float32)
     out = np.clip(out, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.2)))
@@ -53,7 +53,7 @@ def lit(picture: NDArray[np.uint8], rng: np.random.Generator, colourless: float)
     return np.clip((out - 0.5) * contrast + np.float32(0.5 + rng.normal(0, 0.05)), 0, 1)
 
 
-def draw_things(picture: PIL.Image.Image, rng: np.random.Generator) -> None:
+def draw_distractors(picture: PIL.Image.Image, rng: np.random.Generator) -> None:
     """Draw letters, parallel bars or filled polygons: hard edges and thin lines that are not scratches."""
     import PIL.ImageFont
 
@@ -62,8 +62,8 @@ def draw_things(picture: PIL.Image.Image, rng: np.random.Generator) -> None:
     ink = tuple(int(v) for v in rng.integers(0, 256, 3))
     if kind < 0.45:
         font = PIL.ImageFont.load_default(float(rng.uniform(8, 40)))
-        start = int(rng.integers(len(WORDS) - 12))
-        draw.text(tuple(rng.uniform(-10, size * 0.6, 2)), WORDS[start : start + 12], fill=ink, font=font)
+        start = int(rng.integers(len(TEXT) - 12))
+        draw.text(tuple(rng.uniform(-10, size * 0.6, 2)), TEXT[start : start + 12], fill=ink, font=font)
     elif kind < 0.7:
         pitch, width = rng.uniform(4, 16), int(rng.integers(1, 5))
         y0, y1 = np.sort(rng.uniform(-5, size + 5, 2))
@@ -77,6 +77,6 @@ def draw_things(picture: PIL.Image.Image, rng: np.random.Generator) -> None:
             draw.polygon([(float(px), float(py)) for px, py in corners], fill=shade)
 
 
-def scenes(pictures: Sequence[Picture]) -> list[Picture]:
+def large_enough(pictures: Sequence[Picture]) -> list[Picture]:
     """The pictures whose shorter side has at least 128 pixels."""
     return [picture for picture in pictures if min(picture.shape[:2]) >= 128]

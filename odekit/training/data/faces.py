@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Pictures = NDArray[np.uint8]
 """(N, S, S, 3) RGB."""
 
-FEWEST = 16
+MIN_TRAINING_PICTURES = 16
 """Smallest number of training pictures."""
 
 
@@ -81,10 +81,10 @@ def load(path: Path, side: int, skip_bad: bool = False) -> Faces:
     train, val = data.images[keep], data.images[data.split == "val"]
     if dropped:
         notes.append(f"left out {dropped} training pictures that are also held out")
-    if len(train) < FEWEST or not len(val):
+    if len(train) < MIN_TRAINING_PICTURES or not len(val):
         raise InputError(
             f"{path}: {len(train)} training and {len(val)} validation pictures; "
-            f"at least {FEWEST} and 1 are needed; add aligned faces or correct the split"
+            f"at least {MIN_TRAINING_PICTURES} and 1 are needed; add aligned faces or correct the split"
         )
     if not data.names:
         return Faces(train, val, tuple(notes))
@@ -100,7 +100,7 @@ def to_tensor(pictures: Pictures | Sequence[Pictures]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
-def _check_people(path: Path, data: face_sets.Found) -> None:
+def _check_people(path: Path, data: face_sets.ImageSet) -> None:
     if data.identity is None:
         return
     train = set(data.identity[data.split == "train"])
@@ -111,7 +111,7 @@ def _check_people(path: Path, data: face_sets.Found) -> None:
         )
 
 
-def _without_copies(data: face_sets.Found) -> tuple[NDArray[np.bool_], int]:
+def _without_copies(data: face_sets.ImageSet) -> tuple[NDArray[np.bool_], int]:
     """A mask of the training pictures without copies (mirrored ones too) of held-out ones, and the number of copies."""
     held_out: set[bytes] = set()
     for picture in data.images[data.split != "train"]:

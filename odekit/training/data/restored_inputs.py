@@ -20,7 +20,7 @@ def read(folder: Path, names: Sequence[str], side: int) -> dict[int, NDArray[np.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of restored faces")
-    paths = {path.stem: path for path in sorted(folder.glob("*")) if path.suffix.lower() in io.SUFFIXES}
+    paths = {path.stem: path for path in sorted(folder.glob("*")) if path.suffix.lower() in io.IMAGE_SUFFIXES}
     restored: dict[int, NDArray[np.uint8]] = {}
     for index, name in enumerate(names):
         path = paths.get(Path(name).stem)

@@ -10,29 +10,35 @@ import PIL.ImageDraw
 from numpy.typing import NDArray
 
 from odekit.parts.corruptions.old_photo import PAPER
-from odekit.training.options.scratches import Damage
+from odekit.training.options.scratches import ScratchDamageOptions
 
-Plane = NDArray[np.float32]
+Coverage = NDArray[np.float32]
 """(S, S) in [0, 1]."""
-FINE = 3
+SUPERSAMPLING = 3
 """Supersampling factor: strokes are drawn this many times larger and reduced, for soft edges."""
 
 
-def scratched(picture: NDArray[np.float32], rng: np.random.Generator, options: Damage) -> NDArray[np.float32]:
+def add_marks(
+    picture: NDArray[np.float32], rng: np.random.Generator, options: ScratchDamageOptions
+) -> NDArray[np.float32]:
     """A crop (S, S, 3) in [0, 1] with 1 to `options.marks` bright, dark or coloured marks, mostly of one kind."""
     size = len(picture)
     main_kind = rng.random()
     for _ in range(int(rng.integers(1, options.marks + 1))):
         kind = main_kind if rng.random() < 0.7 else rng.random()
         cover = (
-            wave(rng, size, options.largest) if kind < 0.55 else stroke(rng, size) if kind < 0.9 else dust(rng, size)
+            wavy_scratch(rng, size, options.largest)
+            if kind < 0.55
+            else stroke(rng, size)
+            if kind < 0.9
+            else dust(rng, size)
         )
         cover = (cover * rng.uniform(0.35, 1.0))[..., None]
-        picture = picture * (1 - cover) + cover * shade(rng, options.dark)
+        picture = picture * (1 - cover) + cover * mark_colour(rng, options.dark)
     return picture
 
 
-def shade(rng: np.random.Generator, dark: float) -> NDArray[np.float32]:
+def mark_colour(rng: np.random.Generator, dark: float) -> NDArray[np.float32]:
     """Colour of a mark (3,): bare paper, dirt (a share `dark`) or any colour (an eighth)."""
     draw = rng.random()
     if draw < 0.88 - dark:
@@ -44,7 +50,7 @@ def shade(rng: np.random.Generator, dark: float) -> NDArray[np.float32]:
     return colour.astype(np.float32)
 
 
-def wave(rng: np.random.Generator, size: int, largest: int) -> Plane:
+def wavy_scratch(rng: np.random.Generator, size: int, largest: int) -> Coverage:
     """Coverage (size, size) of one wavy scratch, as `odekit.parts.corruptions.old_photo.scratches` draws them.
 
     The width is that in a photograph whose shorter side is random, from 96 to `largest`. The formulas are those of
@@ -65,22 +71,22 @@ def wave(rng: np.random.Generator, size: int, largest: int) -> Plane:
     half = rng.uniform(0.1, 0.5) * max(1.0, side / 96)
     reach = max(abs(float(start)) * 1.05, rng.uniform(0.15, 0.8) * side)
     ends = np.clip((reach - np.abs(along)) / (0.15 * reach), 0, 1)
-    cover: Plane = (np.clip(half + 0.5 - across, 0, min(1.0, 2 * half + 0.3)) * ends).astype(np.float32)
+    cover: Coverage = (np.clip(half + 0.5 - across, 0, min(1.0, 2 * half + 0.3)) * ends).astype(np.float32)
     return cover
 
 
-def stroke(rng: np.random.Generator, size: int) -> Plane:
+def stroke(rng: np.random.Generator, size: int) -> Coverage:
     """Coverage (size, size) of one stroke: a straight scratch, an arc or a curled hair, solid or broken."""
     steps = int(rng.integers(2, 40))
     turn, curl = rng.normal(0, 0.15), rng.normal(0, 0.12)
     direction = rng.uniform(0, 2 * np.pi) + np.cumsum(turn * rng.standard_normal(steps) + curl * rng.random())
-    step_length = FINE * rng.uniform(2, 10)
-    path = rng.uniform(-0.1, 1.1, 2) * size * FINE + np.cumsum(
+    step_length = SUPERSAMPLING * rng.uniform(2, 10)
+    path = rng.uniform(-0.1, 1.1, 2) * size * SUPERSAMPLING + np.cumsum(
         step_length * np.stack([np.cos(direction), np.sin(direction)], 1), 0
     )
-    plane = PIL.Image.new("L", (size * FINE, size * FINE))
+    plane = PIL.Image.new("L", (size * SUPERSAMPLING, size * SUPERSAMPLING))
     draw = PIL.ImageDraw.Draw(plane)
-    width = max(1, round(FINE * float(np.exp(rng.uniform(np.log(0.6), np.log(9))))))
+    width = max(1, round(SUPERSAMPLING * float(np.exp(rng.uniform(np.log(0.6), np.log(9))))))
     broken = rng.random() < 0.2
     points = [(float(px), float(py)) for px, py in path]
     for a, b in itertools.pairwise(points):
@@ -92,13 +98,13 @@ def stroke(rng: np.random.Generator, size: int) -> Plane:
     return _reduced(plane)
 
 
-def dust(rng: np.random.Generator, size: int) -> Plane:
+def dust(rng: np.random.Generator, size: int) -> Coverage:
     """Coverage (size, size) of 1 to 25 specks: random polygons."""
-    plane = PIL.Image.new("L", (size * FINE, size * FINE))
+    plane = PIL.Image.new("L", (size * SUPERSAMPLING, size * SUPERSAMPLING))
     draw = PIL.ImageDraw.Draw(plane)
-    scale = float(np.exp(rng.uniform(np.log(0.7), np.log(5)))) * FINE
+    scale = float(np.exp(rng.uniform(np.log(0.7), np.log(5)))) * SUPERSAMPLING
     for _ in range(int(np.exp(rng.uniform(0, np.log(25))))):
-        centre = rng.uniform(0, size * FINE, 2)
+        centre = rng.uniform(0, size * SUPERSAMPLING, 2)
         corners = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(4, 9))))
         radius = scale * np.exp(rng.normal(0, 0.4)) * rng.uniform(0.4, 1, len(corners))
         outline = centre + radius[:, None] * np.stack([np.cos(corners), np.sin(corners)], 1)
@@ -106,5 +112,5 @@ def dust(rng: np.random.Generator, size: int) -> Plane:
     return _reduced(plane)
 
 
-def _reduced(plane: PIL.Image.Image) -> Plane:
-    return np.asarray(plane.reduce(FINE), dtype=np.float32) / np.float32(255)
+def _reduced(plane: PIL.Image.Image) -> Coverage:
+    return np.asarray(plane.reduce(SUPERSAMPLING), dtype=np.float32) / np.float32(255)

@@ -9,16 +9,16 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from odekit.training.data import scratch_marks
-from odekit.training.options.scratches import Damage
+from odekit.training.options.scratches import ScratchDamageOptions
 
 Crop = NDArray[np.float32]
 """(S, S, 3) in [0, 1]."""
-VISIBLE = 0.04
+VISIBLE_THRESHOLD = 0.04
 """Threshold of the mask: a scratch is visible where it changes a value by more than ten of 255 levels."""
 
 
-def spoiled(
-    picture: Crop, rng: np.random.Generator, options: Damage, scratched: bool | None = None
+def damaged_pair(
+    picture: Crop, rng: np.random.Generator, options: ScratchDamageOptions, scratched: bool | None = None
 ) -> tuple[Crop, Crop, NDArray[np.bool_]]:
     """A crop with scratches, the same crop without them, and the mask (S, S) of visible scratches.
 
@@ -31,18 +31,18 @@ def spoiled(
         scratched: whether there are scratches; None draws it with `options.clean`.
     """
     if rng.random() < options.blurred:
-        picture = blurred(picture, rng, options.blur * float(rng.random()))
+        picture = random_blur(picture, rng, options.blur * float(rng.random()))
     if rng.random() < options.grainy:
-        picture = noisy(picture, rng, options.noise * float(rng.random()))
+        picture = random_noise(picture, rng, options.noise * float(rng.random()))
     quality = int(rng.integers(options.jpeg, 96))
     compress, compress_last = rng.random() < options.compressed, rng.random() < 0.4
     if compress and not compress_last:
-        picture = compressed(picture, rng, quality)
+        picture = compress_jpeg(picture, rng, quality)
     clean = rng.random() < options.clean if scratched is None else not scratched
-    damaged = picture if clean else scratch_marks.scratched(picture, rng, options)
-    mask = np.abs(damaged - picture).max(2) > VISIBLE
+    damaged = picture if clean else scratch_marks.add_marks(picture, rng, options)
+    mask = np.abs(damaged - picture).max(2) > VISIBLE_THRESHOLD
     if rng.random() < options.soft:  # a scanner softens scratches too
-        both = blurred(np.concatenate([damaged, picture], 2), rng, float(rng.uniform(0.3, 0.8)))
+        both = random_blur(np.concatenate([damaged, picture], 2), rng, float(rng.uniform(0.3, 0.8)))
         damaged, picture = both[..., :3], both[..., 3:]
     if compress and compress_last:
         sampling = int(rng.random() < 0.7) * 2
@@ -50,7 +50,7 @@ def spoiled(
     return _rounded(damaged), _rounded(picture), mask
 
 
-def blurred(picture: Crop, rng: np.random.Generator, sigma: float) -> Crop:
+def random_blur(picture: Crop, rng: np.random.Generator, sigma: float) -> Crop:
     """Gaussian, disc or linear motion blur with this standard deviation; unchanged below 0.2."""
     if sigma < 0.2:
         return picture
@@ -80,7 +80,7 @@ def _convolve(padded: Crop, kernel: NDArray[np.float32]) -> Crop:
     return result
 
 
-def noisy(picture: Crop, rng: np.random.Generator, sigma: float) -> Crop:
+def random_noise(picture: Crop, rng: np.random.Generator, sigma: float) -> Crop:
     """Noise of about this standard deviation: mostly Gaussian, else grey, coarse, shot, speckle or impulse noise."""
     draw, shape = rng.random(), picture.shape
     if draw < 0.1:
@@ -99,7 +99,7 @@ def noisy(picture: Crop, rng: np.random.Generator, sigma: float) -> Crop:
     return np.clip(picture + scale * grain, 0, 1).astype(np.float32)
 
 
-def compressed(picture: Crop, rng: np.random.Generator, quality: int) -> Crop:
+def compress_jpeg(picture: Crop, rng: np.random.Generator, quality: int) -> Crop:
     """JPEG compression at this quality, with or without chroma subsampling."""
     return _jpeg(picture, quality, 2 if rng.random() < 0.7 else 0)
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.training.options.base import Inputs
+from odekit.training.options.base import SmallInputOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def worsen(small: Tensor, rng: np.random.Generator, options: Inputs) -> Tensor:
+def degrade(small: Tensor, rng: np.random.Generator, options: SmallInputOptions) -> Tensor:
     """Degrade pictures (N, 3, H, W) in [0, 1] as in `options`; a share of them stays unchanged."""
     import torch
 
@@ -25,13 +25,13 @@ def worsen(small: Tensor, rng: np.random.Generator, options: Inputs) -> Tensor:
         compressed, quality = rng.random() < 0.5, int(rng.integers(options.jpeg, 101))
         grain = rng.standard_normal(tuple(picture.shape), dtype=np.float32)
         if not clean:
-            picture = (blur(picture, sigma) + float(level) * torch.from_numpy(grain)).clamp(0, 1)
-            picture = jpeg(picture, quality) if compressed else picture
+            picture = (gaussian_blur(picture, sigma) + float(level) * torch.from_numpy(grain)).clamp(0, 1)
+            picture = compress_jpeg(picture, quality) if compressed else picture
         out.append(picture)
     return torch.stack(out)
 
 
-def blur(picture: Tensor, sigma: float) -> Tensor:
+def gaussian_blur(picture: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of a picture (3, H, W), with the kernel cut at 3 sigma and mirrored edges; unchanged at 0."""
     import torch
     from torch.nn import functional
@@ -46,7 +46,7 @@ def blur(picture: Tensor, sigma: float) -> Tensor:
     return functional.conv2d(horizontal, kernel.view(1, 1, -1, 1))[:, 0]
 
 
-def jpeg(picture: Tensor, quality: int) -> Tensor:
+def compress_jpeg(picture: Tensor, quality: int) -> Tensor:
     """JPEG compression (Pillow, 4:2:0) of a picture (3, H, W) in [0, 1] at this quality."""
     import torch
     from PIL import Image
@@ -58,7 +58,7 @@ def jpeg(picture: Tensor, quality: int) -> Tensor:
     return torch.from_numpy(decoded).permute(2, 0, 1).float() / 255
 
 
-def lanczos(small: Tensor, scale: int) -> Tensor:
+def enlarge_lanczos(small: Tensor, scale: int) -> Tensor:
     """Pillow's Lanczos enlargement in float, clipped to [0, 1]: the baseline of a learned upsampler."""
     import torch
     from PIL import Image

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from odekit.training.options.base import Count, Fraction, NonNegative, Optimiser, SyntheticRun, TrainingOptions
+from odekit.training.options.base import (
+    ComposedRunOptions,
+    Count,
+    Fraction,
+    NonNegative,
+    OptimiserOptions,
+    TrainingOptions,
+)
 
 
-class Placing(TrainingOptions):
+class PlacementOptions(TrainingOptions):
     """Offsets between the crop that the network sees and the aligned face."""
 
     shift: float = Field(default=0.2, ge=0, le=0.5)
@@ -20,7 +27,7 @@ class Placing(TrainingOptions):
     """Share of crops with a fifth of these offsets: typical inputs of a second pass."""
 
 
-class Canvas(TrainingOptions):
+class CanvasOptions(TrainingOptions):
     """Composition and degradation of the pictures that faces are placed in."""
 
     smallest: int = Field(default=28, ge=8)
@@ -36,7 +43,7 @@ class Canvas(TrainingOptions):
     background."""
 
 
-class AlignerOptions(SyntheticRun):
+class AlignerOptions(ComposedRunOptions):
     """All options of `odekit train aligner`. Example: `configs/train/aligner.yaml`."""
 
     side: int = Field(default=128, ge=64)
@@ -52,11 +59,13 @@ class AlignerOptions(SyntheticRun):
     hard: int = Field(default=0, ge=0)
     """Hard negatives: canvases in which the network of `init` searches for false positives. Every second negative is
     then one of them. 0 searches none."""
-    placing: Placing = Placing()
-    canvas: Canvas = Canvas()
+    placing: PlacementOptions = PlacementOptions()
+    canvas: CanvasOptions = CanvasOptions()
     score: NonNegative = 0.1
     """Weight of the cross entropy of the score next to the mean distance of the five points (fractions of the side)."""
-    optimiser: Optimiser = Optimiser(lr=2e-3, weight_decay=0.02, warmup=200, decay="cosine", decay_from=0.1)
+    optimiser: OptimiserOptions = OptimiserOptions(
+        lr=2e-3, weight_decay=0.02, warmup=200, decay="cosine", decay_from=0.1
+    )
     samples: int = Field(default=16, ge=0)
     """Crops on a sample sheet, with predicted and true points; 0 draws none."""
 

@@ -28,7 +28,7 @@ class TrainingOptions(Options):
     model_config = ConfigDict(strict=False)
 
 
-class Network(TrainingOptions):
+class UNetOptions(TrainingOptions):
     """Shape of the `diffusers.UNet2DModel`. Weights fit one shape only."""
 
     patch: Count = 2
@@ -46,7 +46,7 @@ class Network(TrainingOptions):
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
     @model_validator(mode="after")
-    def _fits(self) -> Network:
+    def _fits(self) -> UNetOptions:
         if len(self.attention) != len(self.channels):
             raise ValueError(f"attention needs {len(self.channels)} entries, one per width, not {len(self.attention)}")
         for width in self.channels:
@@ -58,7 +58,7 @@ class Network(TrainingOptions):
         return self
 
 
-class Diffusion(TrainingOptions):
+class DiffusionOptions(TrainingOptions):
     """Prediction target, noise schedule and loss weighting."""
 
     prediction: Literal["v", "epsilon"] = "v"
@@ -72,7 +72,7 @@ class Diffusion(TrainingOptions):
     """gamma of min-SNR weighting (arXiv:2303.09556); null weights all timesteps equally."""
 
 
-class Augment(TrainingOptions):
+class AugmentOptions(TrainingOptions):
     """Augmentation. Every transform but the flip is applied to a share of the pictures, and stops before the run ends.
 
     Both keep augmented looks (shifted, turned, brighter faces) out of the samples of the prior.
@@ -96,7 +96,7 @@ class Augment(TrainingOptions):
     """Fraction of the run after which only flips remain."""
 
 
-class Optimiser(TrainingOptions):
+class OptimiserOptions(TrainingOptions):
     """Optimiser, learning rate schedule and weight averaging."""
 
     kind: Literal["adamw", "muon"] = "adamw"
@@ -117,7 +117,7 @@ class Optimiser(TrainingOptions):
     """Mean age of the weight average, as a fraction of the steps so far."""
 
 
-class Run(TrainingOptions):
+class RunOptions(TrainingOptions):
     """Options of every run: length, batch, precision, and the intervals of validation and checkpoints."""
 
     side: int = Field(default=64, ge=8)
@@ -136,7 +136,7 @@ class Run(TrainingOptions):
     """Skip unusable pictures, with a message, instead of stopping."""
     init: Path | None = None
     """Folder of weights to start from (warm start). The network must have the same shape."""
-    optimiser: Optimiser = Optimiser()
+    optimiser: OptimiserOptions = OptimiserOptions()
     validate_every: Count = 500
     """Steps between validations (and sample sheets)."""
     save_every: Count = 100
@@ -147,7 +147,7 @@ class Run(TrainingOptions):
     """Keep the averaged weights of every validation, not only of the best and the last one."""
 
 
-class SyntheticRun(Run):
+class ComposedRunOptions(RunOptions):
     """Options of runs that compose their training pictures from faces and photographs, and reuse each several times."""
 
     backgrounds: Path | None = None
@@ -158,12 +158,12 @@ class SyntheticRun(Run):
     """New pictures per step; each replaces an old one of the pool."""
 
 
-class PriorOptions(Run):
+class PriorOptions(RunOptions):
     """All options of `odekit train prior`. Example: `configs/train/face64.yaml`."""
 
-    network: Network = Network()
-    diffusion: Diffusion = Diffusion()
-    augment: Augment = Augment()
+    network: UNetOptions = UNetOptions()
+    diffusion: DiffusionOptions = DiffusionOptions()
+    augment: AugmentOptions = AugmentOptions()
     validation_levels: Count = 10
     """Bands of timesteps with a separate validation loss."""
     samples: int = Field(default=16, ge=0)
@@ -179,7 +179,7 @@ class PriorOptions(Run):
         return self
 
 
-class Inputs(TrainingOptions):
+class SmallInputOptions(TrainingOptions):
     """Small input pictures of an upsampler in training: similar to restored faces."""
 
     flip: Fraction = 0.5
@@ -198,7 +198,7 @@ class Inputs(TrainingOptions):
     """Share of inputs that are restored faces, among the pictures that have one."""
 
 
-class UpsamplerOptions(Run):
+class UpsamplerOptions(RunOptions):
     """All options of `odekit train upsampler`. Example: `configs/train/face-x4.yaml`."""
 
     batch: Count = 16
@@ -213,8 +213,8 @@ class UpsamplerOptions(Run):
     """Side of a training crop of the small picture."""
     ssim: NonNegative = 0.2
     """Weight of `1 - SSIM` next to the mean absolute error (arXiv:1511.08861 combines them in the same way)."""
-    inputs: Inputs = Inputs()
-    optimiser: Optimiser = Optimiser(lr=1e-3, weight_decay=0.0, warmup=100, decay_from=0.5)
+    inputs: SmallInputOptions = SmallInputOptions()
+    optimiser: OptimiserOptions = OptimiserOptions(lr=1e-3, weight_decay=0.0, warmup=100, decay_from=0.5)
     validation: Count = 32
     """Number of validation pictures (the first ones)."""
     samples: int = Field(default=4, ge=0)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from odekit.training.options.base import (
+    ComposedRunOptions,
     Count,
     Fraction,
     NonNegative,
-    Optimiser,
+    OptimiserOptions,
     Positive,
-    SyntheticRun,
     TrainingOptions,
 )
 
-EIGHT = 8
+SIDE_MULTIPLE = 8
 """Sides of crops are multiples of this: the network has three levels of downsampling."""
 
 
-class Damage(TrainingOptions):
+class ScratchDamageOptions(TrainingOptions):
     """Scratches that the network learns to detect and fill, and other degradations of the crops."""
 
     clean: Fraction = 0.2
@@ -46,7 +46,7 @@ class Damage(TrainingOptions):
     """Largest standard deviation of a Gaussian blur in pixels; disc and motion blur have the same spread."""
 
 
-class MenderOptions(SyntheticRun):
+class ScratchOptions(ComposedRunOptions):
     """All options of `odekit train mender`. Example: `configs/train/mender.yaml`."""
 
     side: int = Field(default=256, ge=64)
@@ -70,21 +70,23 @@ class MenderOptions(SyntheticRun):
     """Share of crops with drawn letters, bars and edges, which belong to the picture and must stay."""
     colourless: Fraction = 0.2
     """Share of grey pictures; half of them are toned."""
-    damage: Damage = Damage()
+    damage: ScratchDamageOptions = ScratchDamageOptions()
     scratched: NonNegative = 9.0
     """Additional loss weight of scratched pixels; the weight of all other pixels is 1."""
     mask: NonNegative = 0.5
     """Weight of the cross entropy of the scratch mask next to the absolute error of the colours."""
-    optimiser: Optimiser = Optimiser(lr=2e-3, weight_decay=0.0, clip=0.5, warmup=100, decay="cosine", decay_from=0.05)
+    optimiser: OptimiserOptions = OptimiserOptions(
+        lr=2e-3, weight_decay=0.0, clip=0.5, warmup=100, decay="cosine", decay_from=0.05
+    )
     validation: Count = 16
     """Number of validation pictures (the first ones), each used clean, scratched, and scratched and compressed."""
     samples: int = Field(default=3, ge=0)
     """Pictures on a sample sheet, for each kind of damage: input, output, mask, ground truth; 0 draws none."""
 
     @model_validator(mode="after")
-    def _crops(self) -> MenderOptions:
-        if self.crop % EIGHT or self.side % EIGHT:
-            raise ValueError(f"crop {self.crop} and side {self.side} must be multiples of {EIGHT}")
-        if self.crop + EIGHT > self.side:
+    def _crops(self) -> ScratchOptions:
+        if self.crop % SIDE_MULTIPLE or self.side % SIDE_MULTIPLE:
+            raise ValueError(f"crop {self.crop} and side {self.side} must be multiples of {SIDE_MULTIPLE}")
+        if self.crop + SIDE_MULTIPLE > self.side:
             raise ValueError(f"crop {self.crop} is too large for pictures of {self.side}")
         return self

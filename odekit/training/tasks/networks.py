@@ -60,7 +60,7 @@ def write(
     import torch
     from safetensors.torch import save_file
 
-    draft = run_folder.draft(folder)
+    draft = run_folder.make_draft(folder)
     state = {
         name: tensor.detach().to("cpu", torch.float16).contiguous()
         for name, tensor in network.state_dict().items()
@@ -69,7 +69,7 @@ def write(
     save_file(state, draft / weights_name)
     for name, content in documents.items():
         (draft / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    run_folder.publish(draft, folder)
+    run_folder.replace_folder(draft, folder)
 
 
 def outputs(network: nn.Module, inputs: Tensor, batch: int) -> Tensor:

@@ -35,11 +35,11 @@ class PriorTask:
 
         self.faces, self.options = faces, options
         self.fingerprint = faces.fingerprint
-        schedule = prior_loss.schedule_of(options.diffusion)
+        schedule = prior_loss.noise_schedule(options.diffusion)
         d = options.diffusion
         self.abar = torch.from_numpy(schedule.abar).float()
-        self.weight = torch.from_numpy(prior_loss.weights(schedule, d.prediction, d.min_snr)).float()
-        self.validator = Validator(augment.reduce(to_tensor(faces.val), options.side) * 2 - 1, options)
+        self.weight = torch.from_numpy(prior_loss.loss_weights(schedule, d.prediction, d.min_snr)).float()
+        self.validator = Validator(augment.area_reduce(to_tensor(faces.val), options.side) * 2 - 1, options)
 
     def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
         """A new network, random by the seed, or the one of `init`."""
@@ -56,12 +56,12 @@ class PriorTask:
         import torch
 
         o = self.options
-        rng = seeding.generator(o.seed, "step", step)
+        rng = seeding.keyed_generator(o.seed, "step", step)
         local = slice(rank, None, world_size)
-        index = seeding.rows(o.seed, step, o.batch, len(self.faces.train))
-        plan = augment.plan(rng, o.batch, o.augment, step < o.augment.until * o.steps)
+        index = seeding.batch_indices(o.seed, step, o.batch, len(self.faces.train))
+        plan = augment.draw_transforms(rng, o.batch, o.augment, step < o.augment.until * o.steps)
         clean = augment.apply(to_tensor(self.faces.train[index[local]]), plan.part(local), o.side) * 2 - 1
-        t = seeding.timesteps(rng, o.batch, o.diffusion.timesteps)
+        t = seeding.stratified_timesteps(rng, o.batch, o.diffusion.timesteps)
         noise = rng.standard_normal((o.batch, *clean.shape[1:]), dtype=np.float32)
         return clean, torch.from_numpy(noise[local]), torch.from_numpy(t[local])
 
@@ -72,7 +72,7 @@ class PriorTask:
         clean, noise, t = rows
         o = self.options
         abar = self.abar.to(clean.device)[t]
-        x = prior_loss.noised(clean, noise, abar)
+        x = prior_loss.add_noise(clean, noise, abar)
         if o.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         output = prior_network.predict(network, x, t, o.network.patch).float()
@@ -91,8 +91,8 @@ class PriorTask:
         """Samples from fixed noise."""
         if not self.options.samples:
             return None
-        samples = sheet.samples(average, self.options, cast)
-        return sheet.tile(sheet.to_bytes(samples), math.ceil(math.sqrt(len(samples))))
+        samples = sheet.draw_samples(average, self.options, cast)
+        return sheet.tile(sheet.to_uint8(samples), math.ceil(math.sqrt(len(samples))))
 
     def write(self, folder: Path, average: nn.Module, facts: Mapping[str, Any]) -> None:
         """A diffusers folder that odekit loads by path."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.schedule import NoiseSchedule
-from odekit.training.options.base import Diffusion
+from odekit.training.options.base import DiffusionOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Prediction = Literal["v", "epsilon"]
 
 
-def schedule_of(options: Diffusion) -> NoiseSchedule:
+def noise_schedule(options: DiffusionOptions) -> NoiseSchedule:
     """The noise schedule of the options."""
     if options.kind == "cosine":
         return NoiseSchedule.cosine(options.timesteps)
@@ -29,7 +29,7 @@ def schedule_of(options: Diffusion) -> NoiseSchedule:
     return schedule(options.start, options.end, options.timesteps)
 
 
-def weights(schedule: NoiseSchedule, prediction: Prediction, gamma: float | None) -> NDArray[np.float64]:
+def loss_weights(schedule: NoiseSchedule, prediction: Prediction, gamma: float | None) -> NDArray[np.float64]:
     """Loss weight of each timestep, (T,); 1 everywhere if gamma is None."""
     if gamma is None:
         return np.ones(len(schedule))
@@ -37,7 +37,7 @@ def weights(schedule: NoiseSchedule, prediction: Prediction, gamma: float | None
     return np.minimum(snr, gamma) / (snr + 1.0 if prediction == "v" else snr)
 
 
-def noised(x0: Tensor, eps: Tensor, abar: Tensor) -> Tensor:
+def add_noise(x0: Tensor, eps: Tensor, abar: Tensor) -> Tensor:
     """`x_t` for clean x0 (N, ...) in [-1, 1], noise of the same shape and abar (N,)."""
     a = abar.view(-1, *[1] * (x0.ndim - 1))
     return a.sqrt() * x0 + (1.0 - a).sqrt() * eps

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-SEED = 20_260_101
+VALIDATION_SEED = 20_260_101
 """Seed of all validation data: the same in every run, whatever the `seed` option."""
 
 
 @dataclass(frozen=True)
-class Score:
+class ValidationLoss:
     """Unweighted mean squared error of the prediction."""
 
     bands: tuple[float, ...]
@@ -41,22 +41,22 @@ class Validator:
         """`pictures` are float32 (N, 3, S, S) in [-1, 1] on the CPU; `batch` is the batch size of network calls."""
         self.pictures, self.options, self.batch = pictures, options, batch
         bands, count = options.validation_levels, len(pictures)
-        u = seeding.generator(SEED, "validation-t", bands).random((bands, count))
+        u = seeding.keyed_generator(VALIDATION_SEED, "validation-t", bands).random((bands, count))
         total = options.diffusion.timesteps
         self.t: NDArray[np.int64] = ((np.arange(bands)[:, None] + u) / bands * total).astype(np.int64)
 
-    def score(self, average: nn.Module, autocast: AbstractContextManager[object]) -> Score:
+    def score(self, average: nn.Module, autocast: AbstractContextManager[object]) -> ValidationLoss:
         """The losses of `average`, computed on the device of its weights."""
         import torch
 
         device = next(average.parameters()).device
         options = self.options
-        alphas_bar = torch.from_numpy(prior_loss.schedule_of(options.diffusion).abar).float()
+        alphas_bar = torch.from_numpy(prior_loss.noise_schedule(options.diffusion).abar).float()
         bands = []
         average.eval()
         with torch.no_grad(), autocast:
             for band, times in enumerate(self.t):
-                noise = seeding.generator(SEED, "validation-noise", band).standard_normal(
+                noise = seeding.keyed_generator(VALIDATION_SEED, "validation-noise", band).standard_normal(
                     tuple(self.pictures.shape), dtype=np.float32
                 )
                 total = 0.0
@@ -64,9 +64,9 @@ class Validator:
                     rows = slice(start, start + self.batch)
                     t = torch.from_numpy(times[rows])
                     x0, eps, abar = self.pictures[rows], torch.from_numpy(noise[rows]), alphas_bar[t]
-                    x = prior_loss.noised(x0, eps, abar).to(device)
+                    x = prior_loss.add_noise(x0, eps, abar).to(device)
                     output = prior_network.predict(average, x, t.to(device), options.network.patch).float().cpu()
                     target = prior_loss.target(x0, eps, abar, options.diffusion.prediction)
                     total += float(((output - target) ** 2).mean((1, 2, 3)).sum())
                 bands.append(total / len(times))
-        return Score(tuple(bands))
+        return ValidationLoss(tuple(bands))

@@ -14,51 +14,53 @@ from odekit.core.psnr import psnr_of
 from odekit.training import seeding
 from odekit.training.data import canvases, crops, scratched
 from odekit.training.data.faces import Faces
-from odekit.training.options.scratches import EIGHT, Damage, MenderOptions
+from odekit.training.options.scratches import SIDE_MULTIPLE, ScratchDamageOptions, ScratchOptions
 from odekit.training.tasks import networks, sheet
-from odekit.training.tasks.prior_validation import SEED
+from odekit.training.tasks.prior_validation import VALIDATION_SEED
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
-QUESTIONS = {
-    "clean": Damage(grainy=0, compressed=0, blurred=0, soft=0, clean=1),
-    "scratches": Damage(grainy=0, compressed=0, blurred=0, soft=0, clean=0),
-    "compressed": Damage(grainy=0, compressed=1, blurred=0, soft=0, clean=0, jpeg=40),
+VALIDATION_DAMAGE = {
+    "clean": ScratchDamageOptions(grainy=0, compressed=0, blurred=0, soft=0, clean=1),
+    "scratches": ScratchDamageOptions(grainy=0, compressed=0, blurred=0, soft=0, clean=0),
+    "compressed": ScratchDamageOptions(grainy=0, compressed=1, blurred=0, soft=0, clean=0, jpeg=40),
 }
 """Damage of the validation pictures, the same in every run."""
-SMOOTH = 1e-3
+CHARBONNIER_EPSILON = 1e-3
 """epsilon of the Charbonnier loss: smaller errors are penalised quadratically."""
 
 
-class MenderTask:
+class ScratchTask:
     """See `odekit.training.task.Task`.
 
     A batch is: scratched crops (n, 3, S, S) and the same without scratches, both in [0, 1]; masks (n, S, S), 1 where
     a scratch is visible, else 0.
     """
 
-    def __init__(self, faces: Faces, options: MenderOptions) -> None:
+    def __init__(self, faces: Faces, options: ScratchOptions) -> None:
         self.faces, self.options = faces, options
         self.fingerprint = faces.fingerprint
-        photographs = canvases.backgrounds(options.backgrounds, canvases.FREE) if options.scenes else []
-        self.scenes = crops.scenes(photographs)
+        photographs = (
+            canvases.load_backgrounds(options.backgrounds, canvases.SKIMAGE_FREE_PHOTOGRAPHS) if options.scenes else []
+        )
+        self.scenes = crops.large_enough(photographs)
         self._crop = functools.lru_cache(2 * options.pool)(self._make_crop)
-        self.validation = {kind: self._validation_batch(kind) for kind in QUESTIONS}
+        self.validation = {kind: self._validation_batch(kind) for kind in VALIDATION_DAMAGE}
 
     def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
         """A new network, random by the seed, or the one of `init`."""
-        from odekit.parts.repair.scratch_network import MendNet
+        from odekit.parts.repair.scratch_network import ScratchNet
 
         o = self.options
-        return networks.create(lambda: MendNet(o.widths, o.pairs), o.seed, o.init if start else None, read)
+        return networks.create(lambda: ScratchNet(o.widths, o.pairs), o.seed, o.init if start else None, read)
 
     def batch(self, step: int, rank: int, world_size: int) -> tuple[Tensor, ...]:
         """Scratched crops, target crops and masks, rotated by multiples of 90 degrees and mirrored at random."""
         o = self.options
-        rng = seeding.generator(o.seed, "mender", step)
+        rng = seeding.keyed_generator(o.seed, "mender", step)
         numbers = step * o.fresh + rng.integers(0, o.pool, o.batch)
         turns, flips = rng.integers(0, 4, o.batch), rng.random(o.batch) < 0.5
         rows = []
@@ -76,7 +78,7 @@ class MenderTask:
         if self.options.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         output = network(inputs).float()
-        error = ((inputs + output[:, :3] - target) ** 2 + SMOOTH**2).sqrt().mean(1)
+        error = ((inputs + output[:, :3] - target) ** 2 + CHARBONNIER_EPSILON**2).sqrt().mean(1)
         weight = 1 + self.options.scratched * mask
         entropy = functional.binary_cross_entropy_with_logits(output[:, 3], mask, reduction="none")
         loss: Tensor = (error * weight).mean((1, 2)) + self.options.mask * entropy.mean((1, 2))
@@ -121,7 +123,7 @@ class MenderTask:
             output = self._outputs(average, inputs, cast)
             mask = output[:, 3:].sigmoid().expand(-1, 3, -1, -1)
             rows.append(torch.stack([inputs, inputs + output[:, :3], mask, target], 1).flatten(0, 1))
-        return sheet.tile(sheet.to_bytes(torch.cat(rows) * 2 - 1), 4 * self.options.samples)
+        return sheet.tile(sheet.to_uint8(torch.cat(rows) * 2 - 1), 4 * self.options.samples)
 
     def write(self, folder: Path, average: nn.Module, facts: Mapping[str, Any]) -> None:
         """`model.safetensors` (float16), odekit.json and train.json."""
@@ -139,22 +141,22 @@ class MenderTask:
     def _make_crop(self, number: int) -> tuple[NDArray[np.float32], ...]:
         """Crop `number`: input (S, S, 3), target (S, S, 3) and mask (S, S). Cached by `_crop`."""
         o = self.options
-        rng = seeding.generator(o.seed, "crop", number)
+        rng = seeding.keyed_generator(o.seed, "crop", number)
         use_scene = self.scenes and rng.random() < o.scenes
         pictures: Any = self.scenes if use_scene else self.faces.train
-        clean = crops.view(pictures[int(rng.integers(len(pictures)))], o.crop + EIGHT, rng, o)
-        inputs, target, mask = scratched.spoiled(clean, rng, o.damage)
-        y, x = rng.integers(0, EIGHT, 2)  # a random offset of the JPEG block grid
+        clean = crops.random_crop(pictures[int(rng.integers(len(pictures)))], o.crop + SIDE_MULTIPLE, rng, o)
+        inputs, target, mask = scratched.damaged_pair(clean, rng, o.damage)
+        y, x = rng.integers(0, SIDE_MULTIPLE, 2)  # a random offset of the JPEG block grid
         window = np.s_[y : y + o.crop, x : x + o.crop]
         return inputs[window], target[window], mask[window].astype(np.float32)
 
     def _validation_batch(self, kind: str) -> tuple[Tensor, ...]:
         """The same pictures in every run, whatever the `damage` option: each validation face, damaged by `kind`."""
-        rng = seeding.generator(SEED, f"mender-{kind}", 0)
+        rng = seeding.keyed_generator(VALIDATION_SEED, f"mender-{kind}", 0)
         rows = []
         for face in self.faces.val[: self.options.validation]:
             picture = face.astype(np.float32) / np.float32(255)
-            inputs, target, mask = scratched.spoiled(picture, rng, QUESTIONS[kind])
+            inputs, target, mask = scratched.damaged_pair(picture, rng, VALIDATION_DAMAGE[kind])
             rows.append([inputs, target, mask.astype(np.float32)])
         return _stack(rows)
 
@@ -165,9 +167,9 @@ def read(network: nn.Module, folder: Path) -> dict[str, Any]:
     Raises:
         WeightsError: the folder has no weights, or weights of another shape.
     """
-    from odekit.parts.repair.scratches import fill
+    from odekit.parts.repair.scratches import load_scratch_network
 
-    return networks.load(network, folder, "mender", fill)
+    return networks.load(network, folder, "mender", load_scratch_network)
 
 
 def _stack(rows: list[list[NDArray[np.float32]]]) -> tuple[Tensor, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def samples(average: nn.Module, options: PriorOptions, cast: AbstractContextManager[object]) -> Tensor:
+def draw_samples(average: nn.Module, options: PriorOptions, cast: AbstractContextManager[object]) -> Tensor:
     """`options.samples` pictures, float32 (n, 3, S, S) in [-1, 1] on the CPU, from the same noise every time.
 
     DDIM (arXiv:2010.02502, eq. 12, eta = 0) on evenly spaced timesteps, with x0 clipped to [-1, 1] at every step.
@@ -26,10 +26,10 @@ def samples(average: nn.Module, options: PriorOptions, cast: AbstractContextMana
     import torch
 
     device = next(average.parameters()).device
-    abar = prior_loss.schedule_of(options.diffusion).abar
+    abar = prior_loss.noise_schedule(options.diffusion).abar
     times = np.linspace(len(abar) - 1, 0, min(options.sample_steps, len(abar))).round().astype(int)
     shape = (options.samples, 3, options.side, options.side)
-    x = torch.from_numpy(seeding.generator(0, "samples", 0).standard_normal(shape, dtype=np.float32)).to(device)
+    x = torch.from_numpy(seeding.keyed_generator(0, "samples", 0).standard_normal(shape, dtype=np.float32)).to(device)
     average.eval()
     with torch.no_grad(), cast:
         for t, t_next in zip(times, [*times[1:], None], strict=True):
@@ -54,7 +54,7 @@ def tile(pictures: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.
     return out
 
 
-def to_bytes(x: Tensor) -> NDArray[np.uint8]:
+def to_uint8(x: Tensor) -> NDArray[np.uint8]:
     """Pictures (N, 3, H, W) in [-1, 1] as uint8 (N, H, W, 3), clipped and rounded."""
     scaled = ((x.float() + 1) * 127.5).clamp(0, 255).round()
     return np.asarray(scaled.byte().permute(0, 2, 3, 1).contiguous().cpu().numpy())

@@ -15,20 +15,20 @@ from odekit.errors import InputError, WeightsError
 from odekit.training import seeding
 from odekit.training.data import augment, restored_inputs, small_inputs
 from odekit.training.data.faces import Faces, to_tensor
-from odekit.training.options.base import Inputs, UpsamplerOptions
+from odekit.training.options.base import SmallInputOptions, UpsamplerOptions
 from odekit.training.tasks import networks, sheet
-from odekit.training.tasks.prior_validation import SEED
+from odekit.training.tasks.prior_validation import VALIDATION_SEED
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
-KINDS = {
-    "clean": Inputs(clean=1),
-    "blurred": Inputs(clean=0, noise=0, jpeg=100),
-    "noisy": Inputs(clean=0, blur=0, jpeg=100),
-    "damaged": Inputs(clean=0),
+VALIDATION_INPUTS = {
+    "clean": SmallInputOptions(clean=1),
+    "blurred": SmallInputOptions(clean=0, noise=0, jpeg=100),
+    "noisy": SmallInputOptions(clean=0, blur=0, jpeg=100),
+    "damaged": SmallInputOptions(clean=0),
 }
 """Degradations of the validation inputs; each is applied to every validation picture."""
 
@@ -42,10 +42,11 @@ class UpsamplerTask:
     def __init__(self, faces: Faces, options: UpsamplerOptions) -> None:
         self.faces, self.options = faces, options
         self.fingerprint = faces.fingerprint
-        self.large = augment.reduce(to_tensor(faces.val[: options.validation]), options.side)
-        small = augment.reduce(self.large, options.side // options.scale)
+        self.large = augment.area_reduce(to_tensor(faces.val[: options.validation]), options.side)
+        small = augment.area_reduce(self.large, options.side // options.scale)
         self.small = {
-            kind: small_inputs.worsen(small, seeding.generator(SEED, kind, 0), inputs) for kind, inputs in KINDS.items()
+            kind: small_inputs.degrade(small, seeding.keyed_generator(VALIDATION_SEED, kind, 0), inputs)
+            for kind, inputs in VALIDATION_INPUTS.items()
         }
         """Validation inputs by kind of degradation."""
         self.truth = dict.fromkeys(self.small, self.large)
@@ -54,7 +55,7 @@ class UpsamplerTask:
         if options.inputs.restored is not None:
             self._read_restored(options.inputs.restored)
         self.lanczos_error = {
-            kind: _squared_error(small_inputs.lanczos(x, options.scale), self.truth[kind])
+            kind: _squared_error(small_inputs.enlarge_lanczos(x, options.scale), self.truth[kind])
             for kind, x in self.small.items()
         }
 
@@ -85,21 +86,21 @@ class UpsamplerTask:
         import torch
 
         o = self.options
-        index = seeding.rows(o.seed, step, o.batch, len(self.faces.train))
+        index = seeding.batch_indices(o.seed, step, o.batch, len(self.faces.train))
         offsets_end = o.side // o.scale - o.crop + 1
-        offsets = seeding.generator(o.seed, "crops", step).integers(0, offsets_end, (o.batch, 2)) * o.scale
-        flips = seeding.generator(o.seed, "flips", step).random(o.batch) < o.inputs.flip
+        offsets = seeding.keyed_generator(o.seed, "crops", step).integers(0, offsets_end, (o.batch, 2)) * o.scale
+        flips = seeding.keyed_generator(o.seed, "flips", step).random(o.batch) < o.inputs.flip
         large_side = o.crop * o.scale
         crops = []
         for i in range(rank, o.batch, world_size):
-            picture = augment.reduce(to_tensor(self.faces.train[index[i]][None]), o.side)[0]
+            picture = augment.area_reduce(to_tensor(self.faces.train[index[i]][None]), o.side)[0]
             y, x = offsets[i]
             crop = picture[:, y : y + large_side, x : x + large_side]
             crops.append(crop.flip(2) if flips[i] else crop)
         large = torch.stack(crops)
-        rng = seeding.generator(o.seed, f"inputs-{rank}-of-{world_size}", step)
-        small = small_inputs.worsen(augment.reduce(large, o.crop), rng, o.inputs)
-        use_restored = seeding.generator(o.seed, "restored", step).random(o.batch) < o.inputs.share
+        rng = seeding.keyed_generator(o.seed, f"inputs-{rank}-of-{world_size}", step)
+        small = small_inputs.degrade(augment.area_reduce(large, o.crop), rng, o.inputs)
+        use_restored = seeding.keyed_generator(o.seed, "restored", step).random(o.batch) < o.inputs.share
         for row, i in enumerate(range(rank, o.batch, world_size)):
             face = self.restored.get(int(index[i])) if use_restored[i] else None
             if face is not None:
@@ -146,9 +147,9 @@ class UpsamplerTask:
             for kind in sorted(self.small.keys() & {"clean", "damaged", "restored"}):
                 small, truth = self.small[kind][: o.samples], self.truth[kind][: o.samples]
                 repeated = small.repeat_interleave(o.scale, 2).repeat_interleave(o.scale, 3)
-                columns = [repeated, small_inputs.lanczos(small, o.scale), _enlarge(average, small), truth]
+                columns = [repeated, small_inputs.enlarge_lanczos(small, o.scale), _enlarge(average, small), truth]
                 rows.append(torch.stack(columns, 1).flatten(0, 1))
-        return sheet.tile(sheet.to_bytes(torch.cat(rows) * 2 - 1), 4)
+        return sheet.tile(sheet.to_uint8(torch.cat(rows) * 2 - 1), 4)
 
     def write(self, folder: Path, average: nn.Module, facts: Mapping[str, Any]) -> None:
         """`model.safetensors` (float16, Compact), odekit.json and train.json."""

@@ -16,7 +16,7 @@ import odekit
 from odekit.core.image import Image
 from odekit.errors import OdekitWarning, WeightsError
 from odekit.parts.installed import catalog
-from odekit.testing import PlainTools, check_readme, check_upsampler, synthetic_weights
+from odekit.testing import StandaloneTools, check_readme, check_upsampler, synthetic_weights
 
 SIDE = 64
 
@@ -53,7 +53,7 @@ def file(tmp_path):
 
 
 def make(file, precision="float32", **options):
-    return CodeformerUpsampler(Codeformer(weights=str(file), **options), PlainTools(precision))
+    return CodeformerUpsampler(Codeformer(weights=str(file), **options), StandaloneTools(precision))
 
 
 def faces(n, side=SIDE):

@@ -14,9 +14,9 @@ from odekit_diffbir.shapes import TINY
 from safetensors.torch import save_file
 
 from odekit.core.image import Image
-from odekit.core.noise import ImageNoise, stream
-from odekit.testing import PlainTools
-from odekit.testing.goldens import fill
+from odekit.core.noise import ImageNoise, noise_generator
+from odekit.testing import StandaloneTools
+from odekit.testing.goldens import synthetic_arrays
 
 TINY_SWINIR = {
     "img_size": 64, "embed_dim": 12, "depths": [2], "num_heads": [2], "window_size": 8, "mlp_ratio": 2.0,
@@ -29,7 +29,7 @@ WORDS = 49408
 def official(network: str) -> dict[str, torch.Tensor]:
     """A tiny network of stage 2, filled, by its official names."""
     shapes = layout(build(network, TINY), Names(network, TINY), network)
-    return {name: torch.from_numpy(value) for name, value in fill(shapes, seed=1, rule="B").items()}
+    return {name: torch.from_numpy(value) for name, value in synthetic_arrays(shapes, seed=1, rule="B").items()}
 
 
 def text_encoder() -> dict[str, torch.Tensor]:
@@ -54,7 +54,9 @@ def text_encoder() -> dict[str, torch.Tensor]:
             shapes[place + name + ("_bias" if joint else ".bias")] = (outer,)
         for name in ("ln_1", "ln_2"):
             shapes[f"{place}{name}.weight"] = shapes[f"{place}{name}.bias"] = (width,)
-    filled = {name: torch.from_numpy(np.asarray(value)) for name, value in fill(shapes, seed=2, rule="B").items()}
+    filled = {
+        name: torch.from_numpy(np.asarray(value)) for name, value in synthetic_arrays(shapes, seed=2, rule="B").items()
+    }
     # Rule B scales a table by its width, which leaves words too faint to tell apart.
     filled["token_embedding.weight"] *= 8
     return filled
@@ -116,7 +118,7 @@ def make(weights):
         return kept[network, file]
 
     def made(precision="float32", **options):
-        return upsampler.DiffbirUpsampler(Diffbir(**(QUICK | weights | options)), PlainTools(precision))
+        return upsampler.DiffbirUpsampler(Diffbir(**(QUICK | weights | options)), StandaloneTools(precision))
 
     patch.setattr(shelf.Shelf, "_load", once)
     yield made
@@ -146,7 +148,7 @@ def run():
 
 
 def noise(image: Image, seed: int = 0) -> ImageNoise:
-    return ImageNoise(stream(seed, image.origin, "test"))
+    return ImageNoise(noise_generator(seed, image.origin, "test"))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from odekit_diffbir.samplers import ddim, guided, spaced
 from odekit_diffbir.schedule import LatentSchedule, ddim_rule, guidance, spaced_rule
 from torch import Tensor
 
-from odekit.core.noise import ImageNoise, Replay, SharedNoise
+from odekit.core.noise import ImageNoise, ReplayNoise, SharedNoise
 from odekit.testing.goldens import Golden
 
 Found = dict[str, NDArray[Any]]
@@ -148,6 +148,6 @@ def k_diffusion(golden: Golden) -> Mapping[str, NDArray[Any]]:
     denoiser, start = StoredDenoiser(golden.arrays["sigmas"]), torch.from_numpy(golden.arrays["start"])
     found: Found = {"dpmpp_2m": edm.dpmpp_2m(denoiser, start).numpy()}
     for eta in (0.0, 0.5, 1.0):
-        noise = SharedNoise(Replay(golden.arrays["noise"]))
+        noise = SharedNoise(ReplayNoise(golden.arrays["noise"]))
         found[f"dpmpp_3m_sde_eta{eta:g}"] = edm.dpmpp_3m_sde(denoiser, start, noise, eta).numpy()
     return found

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from odekit.errors import WeightsError
 from odekit.plugins import load_tensors
-from odekit.testing import PlainTools
+from odekit.testing import StandaloneTools
 
 
 @pytest.fixture
@@ -112,6 +112,6 @@ def test_the_text_encoder_may_come_from_a_file_of_its_own(parts, make, run, pict
 
 def test_a_missing_weight_is_said_before_anything_is_read(weights):
     with pytest.raises(WeightsError, match=r"nowhere/base.ckpt: there is no such weights file"):
-        DiffbirUpsampler(Diffbir(**(weights | {"base_weights": "nowhere/base.ckpt"})), PlainTools())
+        DiffbirUpsampler(Diffbir(**(weights | {"base_weights": "nowhere/base.ckpt"})), StandaloneTools())
     with pytest.raises(WeightsError, match="diffbir-swinir-face"):
-        DiffbirUpsampler(Diffbir(), PlainTools())
+        DiffbirUpsampler(Diffbir(), StandaloneTools())

@@ -17,7 +17,7 @@ from odekit_diffbir.upsampler import DiffbirUpsampler
 from safetensors.torch import save_file
 
 from odekit.core.image import Image
-from odekit.testing import PlainTools
+from odekit.testing import StandaloneTools
 
 DATA = Path(__file__).parents[3] / "tests" / "data"
 BLOCK = torch.randn(1 << 20, generator=torch.Generator().manual_seed(0)).half()
@@ -77,7 +77,7 @@ def published(tmp_path):
 
 @pytest.mark.long
 def test_two_steps_at_512_px_with_networks_of_the_published_size(published, run):
-    upsampler = DiffbirUpsampler(Diffbir(steps=2, scale=8.0, **published), PlainTools())
+    upsampler = DiffbirUpsampler(Diffbir(steps=2, scale=8.0, **published), StandaloneTools())
     with np.load(DATA / "faces" / "faces64_test.npz") as file:
         face = Image.from_uint8(file["images"][0])
     (out,) = run(upsampler, face)

@@ -10,7 +10,7 @@ from odekit_diffbir.options import Diffbir
 from odekit_diffbir.samplers import ddim, guided, sample, spaced
 from odekit_diffbir.schedule import LatentSchedule, ddim_timesteps, guidance, spaced_timesteps
 
-from odekit.core.noise import ImageNoise, Replay, SharedNoise, ZeroNoise, stream
+from odekit.core.noise import ImageNoise, ReplayNoise, SharedNoise, ZeroNoise, noise_generator
 from odekit.errors import ConfigError
 
 from .parity_samplers import MEAN, VARIANCE, Gaussian
@@ -19,7 +19,7 @@ MU, VAR = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (MEAN
 
 
 def noise(seed=0):
-    return SharedNoise(ImageNoise(stream(seed, "samplers", "test")))
+    return SharedNoise(ImageNoise(noise_generator(seed, "samplers", "test")))
 
 
 def start(n=1, seed=1):
@@ -88,8 +88,8 @@ def test_ddim_ends_at_a_clean_latent_unless_told_the_official_end():
 def test_the_last_step_of_the_spaced_sampler_adds_no_noise():
     schedule, x = LatentSchedule("v"), start()
     draws = [np.zeros(x.shape, dtype=np.float32)] * 4
-    quiet = spaced(Gaussian(schedule, MEAN), schedule, x, 5, SharedNoise(Replay([*draws, np.zeros(x.shape)])))
-    loud = spaced(Gaussian(schedule, MEAN), schedule, x, 5, SharedNoise(Replay([*draws, np.ones(x.shape)])))
+    quiet = spaced(Gaussian(schedule, MEAN), schedule, x, 5, SharedNoise(ReplayNoise([*draws, np.zeros(x.shape)])))
+    loud = spaced(Gaussian(schedule, MEAN), schedule, x, 5, SharedNoise(ReplayNoise([*draws, np.ones(x.shape)])))
     assert torch.equal(quiet, loud)
 
 

@@ -149,7 +149,7 @@ def test_stage_1_for_faces_is_not_for_commercial_use(make):
 def test_options_that_cannot_be_meant_are_refused_before_anything_is_loaded(text, words):
     chain = f"odekit: 1\nchain:\n  - upsample: {{use: diffbir, {text}}}\n"
     with pytest.raises(ConfigError, match=words):
-        odekit.Chain.from_document(document.parse(chain, "chain.yaml"))
+        odekit.Chain.from_document(document.parse_yaml(chain, "chain.yaml"))
 
 
 def test_the_defaults_name_the_published_weights():
@@ -163,7 +163,7 @@ def test_the_defaults_name_the_published_weights():
 def test_odedit_and_diffbir_make_a_chain(weights, picture):
     options = json.dumps({"use": "diffbir", "size": "tiny", "steps": 2, "scale": 4.0, **weights})
     text = f"odekit: 1\npriors: {{face: {{use: mixture, side: 16}}}}\nchain:\n  - restore: {{enhancer: none}}\n  - upsample: {options}\n"
-    chain = odekit.Chain.from_document(document.parse(text, "chain.yaml"), ["restore.inverter.steps=5"])
+    chain = odekit.Chain.from_document(document.parse_yaml(text, "chain.yaml"), ["restore.inverter.steps=5"])
     (result,) = chain.run([picture(16, 16)])
     assert result.image.pixels.shape == (3, 64, 64)
     assert np.array_equal(chain.run([picture(16, 16)])[0].image.pixels, result.image.pixels)

@@ -24,7 +24,7 @@ from odekit_facexlib.options import CLASSES, ParsenetMask, Retinaface
 from odekit.core.image import Image
 from odekit.errors import PluginError, WeightsError
 from odekit.plugins.weights import fit, load
-from odekit.testing import PlainTools
+from odekit.testing import StandaloneTools
 from odekit.testing.goldens import Golden
 
 from . import parity
@@ -139,9 +139,9 @@ def test_without_facexlib_the_error_says_what_to_install(monkeypatch):
 def test_absent_weights_name_the_command_that_fetches_them(monkeypatch, tmp_path):
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match="odekit weights pull retinaface-resnet50"):
-        RetinafaceDetector(Retinaface(), PlainTools())
+        RetinafaceDetector(Retinaface(), StandaloneTools())
     with pytest.raises(WeightsError, match="odekit weights pull parsenet"):
-        ParsenetMasker(ParsenetMask(), PlainTools())
+        ParsenetMasker(ParsenetMask(), StandaloneTools())
 
 
 # Anchors

@@ -12,10 +12,10 @@ from odekit_gfpgan.upsampler import GfpganUpsampler
 
 import odekit
 from odekit.core.image import Image
-from odekit.core.noise import ImageNoise, stream
+from odekit.core.noise import ImageNoise, noise_generator
 from odekit.errors import OdekitWarning, WeightsError
 from odekit.parts.installed import catalog
-from odekit.testing import PlainTools, check_readme, check_upsampler, synthetic_weights
+from odekit.testing import StandaloneTools, check_readme, check_upsampler, synthetic_weights
 
 SIDE = 64
 
@@ -43,7 +43,7 @@ def file(tmp_path):
 
 
 def make(file, precision="float32", **options):
-    return GfpganUpsampler(Gfpgan(weights=str(file), **options), PlainTools(precision))
+    return GfpganUpsampler(Gfpgan(weights=str(file), **options), StandaloneTools(precision))
 
 
 def faces(n, side=SIDE):
@@ -51,7 +51,7 @@ def faces(n, side=SIDE):
 
 
 def streams(images, seed=0):
-    return [ImageNoise(stream(seed, image.origin, "here")) for image in images]
+    return [ImageNoise(noise_generator(seed, image.origin, "here")) for image in images]
 
 
 def out(upsampler, images, seed=0):
@@ -92,7 +92,7 @@ def test_every_noise_input_gets_standard_normal_draws_of_its_own_picture():
             Counted.drawn += int(np.prod(shape))
             return super().normal(shape)
 
-    noise = room.draw(small(), [Counted(stream(0, "a", "here")), Counted(stream(0, "b", "here"))])
+    noise = room.draw(small(), [Counted(noise_generator(0, "a", "here")), Counted(noise_generator(0, "b", "here"))])
     assert [tuple(n.shape) for n in noise] == [(2, 1, s, s) for s in (4, 8, 8, 16, 16, 32, 32, 64, 64)]
     assert Counted.drawn == sum(n.numel() for n in noise)
     every = torch.cat([n.flatten() for n in noise])

@@ -21,7 +21,7 @@ from odekit.errors import InputError, OdekitWarning, WeightsError
 from odekit.images.resize import resample
 from odekit.parts.installed import catalog
 from odekit.parts.upsamplers.face_x4 import FaceX4, FaceX4Upsampler
-from odekit.testing import PlainTools, check_readme, check_upsampler
+from odekit.testing import StandaloneTools, check_readme, check_upsampler
 
 DATA = ROOT / "tests" / "data"
 FACE_X4 = ROOT / "odekit" / "assets" / "face-x4" / "model.safetensors"
@@ -37,11 +37,11 @@ def save(tmp_path):
 
 
 def make(weights, precision="float32", **options):
-    return realesrgan(Realesrgan(weights=weights, **options), PlainTools(precision))
+    return realesrgan(Realesrgan(weights=weights, **options), StandaloneTools(precision))
 
 
 def general(weights, precision="float32", **options):
-    return spandrel(Spandrel(weights=weights, **options), PlainTools(precision))
+    return spandrel(Spandrel(weights=weights, **options), StandaloneTools(precision))
 
 
 def images(n, side=24):
@@ -204,7 +204,7 @@ def test_the_built_in_face_x4_loads_and_gives_the_cores_own_result():
     upsampler = general(str(FACE_X4))
     assert upsampler.guarded.network.architecture.id == "Compact"
     assert upsampler.spec.scale == 4
-    (own,) = FaceX4Upsampler(FaceX4(mirror=False), PlainTools()).upsample([image], [])
+    (own,) = FaceX4Upsampler(FaceX4(mirror=False), StandaloneTools()).upsample([image], [])
     assert np.abs(one(upsampler, image) - own.pixels).max() < 1e-5
 
 

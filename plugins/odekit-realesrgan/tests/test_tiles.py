@@ -14,7 +14,7 @@ from odekit_realesrgan.upsampler import spandrel
 from small_rrdb import random
 
 from odekit.core.image import Image
-from odekit.testing import PlainTools
+from odekit.testing import StandaloneTools
 from odekit.testing.goldens import Golden
 
 
@@ -63,7 +63,7 @@ def test_the_outer_three_eighths_of_an_overlap_are_dropped():
 def upsampler(tmp_path, tensors, **options):
     path = tmp_path / "net.pth"
     torch.save(tensors, path)
-    return spandrel(Spandrel(weights=str(path), **options), PlainTools())
+    return spandrel(Spandrel(weights=str(path), **options), StandaloneTools())
 
 
 @pytest.mark.parametrize("inputs", [3, 12], ids=["x4", "x2"])
@@ -79,9 +79,9 @@ def test_an_overlap_that_is_too_small_shows():
     """What the overlap is for: without any, the cut is seen; the more of it, the less."""
     image = Image.from_uint8(picture(0, 48, 128))
     folder = ROOT / "odekit" / "assets" / "face-x4" / "model.safetensors"
-    (whole,) = spandrel(Spandrel(weights=str(folder), tile=0), PlainTools()).upsample([image], [])
+    (whole,) = spandrel(Spandrel(weights=str(folder), tile=0), StandaloneTools()).upsample([image], [])
     errors = [
-        np.abs(spandrel(Spandrel(weights=str(folder), tile=96, overlap=overlap), PlainTools()).upsample([image], [])[0].pixels - whole.pixels).max()
+        np.abs(spandrel(Spandrel(weights=str(folder), tile=96, overlap=overlap), StandaloneTools()).upsample([image], [])[0].pixels - whole.pixels).max()
         for overlap in (0, 8, 48)
     ]  # fmt: skip
     assert errors[0] > errors[1] > 0.003

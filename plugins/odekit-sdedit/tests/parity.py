@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from odekit_sdedit.inverter import SdeditInverter
 from odekit_sdedit.options import Sdedit
 
-from odekit.chains.tools import Toolbox
+from odekit.chains.tools import PartTools
 from odekit.core.interfaces import Latent, Prior
-from odekit.core.noise import Replay, SharedNoise
+from odekit.core.noise import ReplayNoise, SharedNoise
 from odekit.edit import edit
 from odekit.parts.enhancers.none import NoEnhancer
 from odekit.parts.installed import catalog
@@ -49,10 +49,10 @@ def states(golden: Golden, prior: Prior, variance: Any, keep: Any = None) -> Sta
     # The official program's noise: one generator, draws of the whole batch in call order.
     rng = np.random.Generator(np.random.PCG64(golden.number("seed_noise")))
     count = golden.number("draws_per_repeat") * rounds
-    noise = SharedNoise(Replay(rng.standard_normal(pair).astype(np.float32) for _ in range(count)))
+    noise = SharedNoise(ReplayNoise(rng.standard_normal(pair).astype(np.float32) for _ in range(count)))
     clean = torch.from_numpy(2 * golden.arrays["image"].astype(np.float64) - 1).expand(pair).clone()
     inverter = SdeditInverter(
-        Sdedit(t0=golden.number("t0"), variance=variance), Toolbox(catalog(), "cpu", "float32", prior)
+        Sdedit(t0=golden.number("t0"), variance=variance), PartTools(catalog(), "cpu", "float32", prior)
     )
     seen: States = {}
     begun = [0]

@@ -10,11 +10,11 @@ from odekit_sdedit.options import Sdedit
 
 import odekit
 from odekit.core.image import Image
-from odekit.core.noise import Replay, SharedNoise
+from odekit.core.noise import ReplayNoise, SharedNoise
 from odekit.edit import edit
 from odekit.errors import ConfigError
 from odekit.parts.enhancers.none import NoEnhancer
-from odekit.testing import PlainTools, check_inverter
+from odekit.testing import StandaloneTools, check_inverter
 
 GOLDEN = read_golden("sdedit_small.B").arrays
 
@@ -25,15 +25,15 @@ def test_kept_pixels_come_back_clean():
     prior, noise = small(golden, "ddim_small"), np.random.Generator(np.random.PCG64(1))
     clean = torch.from_numpy(2 * GOLDEN["image"].astype(np.float64) - 1)[None]
     keep = torch.from_numpy(GOLDEN["mask_half"].astype(np.float64))[None, None]
-    inverter = SdeditInverter(Sdedit(t0=5), PlainTools(prior=prior))
-    draws = SharedNoise(Replay(noise.standard_normal(clean.shape).astype(np.float32) for _ in range(6)))
+    inverter = SdeditInverter(Sdedit(t0=5), StandaloneTools(prior=prior))
+    draws = SharedNoise(ReplayNoise(noise.standard_normal(clean.shape).astype(np.float32) for _ in range(6)))
     out = edit(clean, inverter, NoEnhancer(), prior, draws, keep=keep)
     assert torch.equal(out[..., :8], clean[..., :8])
     assert not torch.equal(out[..., 8:], clean[..., 8:])
 
 
 def test_sdedit_keeps_the_rules_of_inverters():
-    check_inverter(lambda prior: SdeditInverter(Sdedit(t0=20), PlainTools(prior=prior)))
+    check_inverter(lambda prior: SdeditInverter(Sdedit(t0=20), StandaloneTools(prior=prior)))
 
 
 def chain(**options):

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from odekit.parts.priors.convert.options import ConvertOptions
-from odekit.parts.priors.convert.run import convert, detect
+from odekit.parts.priors.convert.run import convert_checkpoint, detect_kind
 
-__all__ = ["ConvertOptions", "convert", "detect"]
+__all__ = ["ConvertOptions", "convert_checkpoint", "detect_kind"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from odekit.errors import WeightsError
-from odekit.parts.priors.convert.renaming import Converted, Renaming, config, time_width
+from odekit.parts.priors.convert.renaming import ConvertedNetwork, TensorRenaming, time_embedding_setting, unet_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ def convert_adm(
     num_heads: int | None = None,
     num_head_channels: int | None = None,
     qkv_order: Literal["legacy", "new"] = "legacy",
-) -> Converted:
+) -> ConvertedNetwork:
     """Convert an ADM state dict to a `UNet2DModel`.
 
     Widths, depth, attention levels, learned sigma, scale-shift and the kind of resampling are read from the tensors.
@@ -54,14 +54,14 @@ def convert_adm(
     if num_heads is None and num_head_channels is None:
         raise WeightsError("attention heads cannot be read from ADM weights; give num_heads or num_head_channels")
     layout = _layout(tensors)
-    renaming = Renaming(dict(tensors))
+    renaming = TensorRenaming(dict(tensors))
     heads = _Heads(num_heads, num_head_channels, qkv_order)
     base = renaming.shape("input_blocks.0.0.weight")[0]
     inputs, outputs = renaming.shape("input_blocks.0.0.weight")[1], renaming.shape("out.2.weight")[0]
     emb = renaming.shape("middle_block.0.emb_layers.1.weight")[0]
     channels = renaming.shape("middle_block.0.in_layers.2.weight")[0]
     widths = [renaming.shape(f"{name}.0.in_layers.2.weight")[0] for name in layout.first]
-    settings = config(
+    settings = unet_config(
         widths,
         layout.blocks,
         sample_size=image_size,
@@ -77,11 +77,11 @@ def convert_adm(
         norm_eps=1e-5,
         attn_norm_num_groups=32,
         resnet_time_scale_shift="scale_shift" if emb == 2 * channels else "default",
-        **time_width(renaming, "time_embed.0.weight", base),
+        **time_embedding_setting(renaming, "time_embed.0.weight", base),
     )
     _rename(renaming, layout, heads)
     head_dim, head_count = heads.setting()
-    return Converted(settings | {"attention_head_dim": head_dim}, renaming.finish(), head_count)
+    return ConvertedNetwork(settings | {"attention_head_dim": head_dim}, renaming.finish(), head_count)
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class _Heads:
         return math.gcd(*head_dims), None if len(head_dims) == 1 else self.count
 
 
-def _rename(renaming: Renaming, layout: _Layout, heads: _Heads) -> None:
+def _rename(renaming: TensorRenaming, layout: _Layout, heads: _Heads) -> None:
     per_level, levels = layout.blocks + 1, len(layout.first)
     renaming.layers("time_embed", "time_embedding", {"0": "linear_1", "2": "linear_2"})
     renaming.layer("input_blocks.0.0", "conv_in")
@@ -233,7 +233,7 @@ def _rename(renaming: Renaming, layout: _Layout, heads: _Heads) -> None:
     renaming.layer("out.2", "conv_out")
 
 
-def _rename_attention(renaming: Renaming, old: str, new: str, heads: _Heads) -> None:
+def _rename_attention(renaming: TensorRenaming, old: str, new: str, heads: _Heads) -> None:
     renaming.layer(f"{old}.norm", f"{new}.group_norm")
     for parameter in ("weight", "bias"):
         qkv = renaming.take(f"{old}.qkv.{parameter}")

@@ -12,7 +12,7 @@ from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
 from odekit.errors import WeightsError
-from odekit.parts.priors.convert.renaming import Converted, Renaming, config, time_width
+from odekit.parts.priors.convert.renaming import ConvertedNetwork, TensorRenaming, time_embedding_setting, unet_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,13 +27,13 @@ RESNET = {
 }
 
 
-def convert_ddim(tensors: Mapping[str, Tensor], *, image_size: int) -> Converted:
+def convert_ddim(tensors: Mapping[str, Tensor], *, image_size: int) -> ConvertedNetwork:
     """Convert a DDIM state dict to a `UNet2DModel`; everything but the image size is read from the tensors.
 
     Raises:
         WeightsError: the network has parts that UNet2DModel does not support, or tensors are missing.
     """
-    renaming = Renaming(dict(tensors))
+    renaming = TensorRenaming(dict(tensors))
     levels = _count(renaming, "down.{}.block")
     blocks = _count(renaming, "down.0.block.{}")
     if not levels or not blocks:
@@ -42,7 +42,7 @@ def convert_ddim(tensors: Mapping[str, Tensor], *, image_size: int) -> Converted
     inputs, outputs = renaming.shape("conv_in.weight")[1], renaming.shape("conv_out.weight")[0]
     down = [_attention(renaming, f"down.{level}", blocks) for level in range(levels)]
     up = [_attention(renaming, f"up.{level}", blocks + 1) for level in reversed(range(levels))]
-    settings = config(
+    settings = unet_config(
         widths,
         blocks,
         sample_size=image_size,
@@ -55,18 +55,18 @@ def convert_ddim(tensors: Mapping[str, Tensor], *, image_size: int) -> Converted
         flip_sin_to_cos=False,
         freq_shift=1,
         norm_eps=1e-6,
-        **time_width(renaming, "temb.dense.0.weight", renaming.shape("conv_in.weight")[0]),
+        **time_embedding_setting(renaming, "temb.dense.0.weight", renaming.shape("conv_in.weight")[0]),
     )
     _rename(renaming, levels, blocks, down, up)
-    return Converted(settings, renaming.finish())
+    return ConvertedNetwork(settings, renaming.finish())
 
 
-def _count(renaming: Renaming, pattern: str) -> int:
+def _count(renaming: TensorRenaming, pattern: str) -> int:
     """Number of modules with the names `pattern`.format(0), `pattern`.format(1), ..."""
     return sum(1 for _ in takewhile(lambda i: renaming.has(pattern.format(i)), count()))
 
 
-def _attention(renaming: Renaming, level: str, blocks: int) -> bool:
+def _attention(renaming: TensorRenaming, level: str, blocks: int) -> bool:
     """Whether the blocks of a level have attention. Raises WeightsError if only some have."""
     has = {renaming.has(f"{level}.attn.{block}") for block in range(blocks)}
     if len(has) != 1:
@@ -74,7 +74,7 @@ def _attention(renaming: Renaming, level: str, blocks: int) -> bool:
     return has.pop()
 
 
-def _rename(renaming: Renaming, levels: int, blocks: int, down: list[bool], up: list[bool]) -> None:
+def _rename(renaming: TensorRenaming, levels: int, blocks: int, down: list[bool], up: list[bool]) -> None:
     renaming.layers("temb.dense", "time_embedding", {"0": "linear_1", "1": "linear_2"})
     renaming.layer("conv_in", "conv_in")
     for level in range(levels):
@@ -94,14 +94,14 @@ def _rename(renaming: Renaming, levels: int, blocks: int, down: list[bool], up: 
     renaming.layer("conv_out", "conv_out")
 
 
-def _rename_level(renaming: Renaming, old: str, new: str, blocks: int, attention: bool) -> None:
+def _rename_level(renaming: TensorRenaming, old: str, new: str, blocks: int, attention: bool) -> None:
     for block in range(blocks):
         renaming.layers(f"{old}.block.{block}", f"{new}.resnets.{block}", RESNET)
         if attention:
             _rename_attention(renaming, f"{old}.attn.{block}", f"{new}.attentions.{block}")
 
 
-def _rename_attention(renaming: Renaming, old: str, new: str) -> None:
+def _rename_attention(renaming: TensorRenaming, old: str, new: str) -> None:
     renaming.layer(f"{old}.norm", f"{new}.group_norm")
     for old_name, new_name in {"q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}.items():
         renaming.matrix(f"{old}.{old_name}", f"{new}.{new_name}")

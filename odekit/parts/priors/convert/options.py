@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from odekit.parts.priors.metadata import Betas, Prediction
 
-Kind = Literal["adm", "ddim"]
+CheckpointKind = Literal["adm", "ddim"]
 
 
 class ConvertOptions(BaseModel):

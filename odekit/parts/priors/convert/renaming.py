@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Converted:
+class ConvertedNetwork:
     """A converted network: diffusers' configuration and tensor names."""
 
     config: dict[str, Any]
@@ -21,11 +21,11 @@ class Converted:
     tensors: dict[str, Tensor]
     """Under diffusers' names."""
     heads: int | None = None
-    """Number of heads of every attention, where `config` cannot express it (see `odekit.parts.priors.metadata`)."""
+    """Number of heads of every attention, where `unet_config` cannot express it; see `odekit.parts.priors.metadata`."""
 
 
 @dataclass
-class Renaming:
+class TensorRenaming:
     """One conversion: its methods move tensors from `source` to `result`."""
 
     source: dict[str, Tensor]
@@ -80,7 +80,7 @@ class Renaming:
         return self.result
 
 
-def config(channels: list[int], blocks: int, **rest: Any) -> dict[str, Any]:
+def unet_config(channels: list[int], blocks: int, **rest: Any) -> dict[str, Any]:
     """A `UNet2DModel` configuration: the settings that all converted networks share, and `rest`."""
     return {
         "_class_name": "UNet2DModel",
@@ -94,7 +94,7 @@ def config(channels: list[int], blocks: int, **rest: Any) -> dict[str, Any]:
     } | rest
 
 
-def time_width(renaming: Renaming, name: str, base: int) -> dict[str, int]:
+def time_embedding_setting(renaming: TensorRenaming, name: str, base: int) -> dict[str, int]:
     """The `time_embedding_dim` setting, where the width is not four times the first block's channels.
 
     Raises:

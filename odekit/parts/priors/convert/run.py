@@ -13,23 +13,23 @@ from odekit.core.files import sha256
 from odekit.errors import WeightsError
 from odekit.parts.priors.convert.adm import convert_adm
 from odekit.parts.priors.convert.ddim import convert_ddim
-from odekit.parts.priors.convert.options import ConvertOptions, Kind
-from odekit.parts.priors.convert.renaming import Converted
+from odekit.parts.priors.convert.options import CheckpointKind, ConvertOptions
+from odekit.parts.priors.convert.renaming import ConvertedNetwork
 from odekit.plugins.weights.load import load_tensors
-from odekit.plugins.weights.systems import known_system
+from odekit.plugins.weights.systems import system_from_names
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-IDENTIFYING_TENSORS: dict[Kind, tuple[str, ...]] = {
+IDENTIFYING_TENSORS: dict[CheckpointKind, tuple[str, ...]] = {
     "adm": ("input_blocks.0.0.weight", "time_embed.0.weight", "middle_block.1.qkv.weight"),
     "ddim": ("conv_in.weight", "temb.dense.0.weight", "down.0.block.0.conv1.weight"),
 }
 """Tensors that identify the program of a state dict."""
 
 
-def convert(
-    path: Path | str, out_folder: Path | str, kind: Kind | None = None, options: ConvertOptions | None = None
+def convert_checkpoint(
+    path: Path | str, out_folder: Path | str, kind: CheckpointKind | None = None, options: ConvertOptions | None = None
 ) -> Path:
     """Write the prior folder of a checkpoint: config.json, diffusion_pytorch_model.safetensors and odekit.json.
 
@@ -53,16 +53,16 @@ def convert(
         raise WeightsError(f"{path}: the image size cannot be read from weights; give image_size")
     tensors = load_tensors(path)
     try:
-        kind = kind or detect(tensors)
+        kind = kind or detect_kind(tensors)
         converted = to_diffusers(tensors, kind, options)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    check(converted, path)
+    check_converted(converted, path)
     _write(out, converted, _metadata(converted, path, kind, options), options.half)
     return out
 
 
-def detect(tensors: Mapping[str, Tensor]) -> Kind:
+def detect_kind(tensors: Mapping[str, Tensor]) -> CheckpointKind:
     """The program that a state dict belongs to.
 
     Raises:
@@ -71,12 +71,12 @@ def detect(tensors: Mapping[str, Tensor]) -> Kind:
     for kind, names in IDENTIFYING_TENSORS.items():
         if all(name in tensors for name in names):
             return kind
-    system = known_system(tensors)
+    system = system_from_names(tensors)
     hint = f"it looks like {system}'s" if system else f"first tensor: {next(iter(tensors))}"
     raise WeightsError(f"neither an ADM nor a DDIM network ({hint}); a diffusers folder needs no conversion")
 
 
-def to_diffusers(tensors: Mapping[str, Tensor], kind: Kind, options: ConvertOptions) -> Converted:
+def to_diffusers(tensors: Mapping[str, Tensor], kind: CheckpointKind, options: ConvertOptions) -> ConvertedNetwork:
     """Convert a state dict to a diffusers network; `options.image_size` is required.
 
     Raises:
@@ -95,7 +95,7 @@ def to_diffusers(tensors: Mapping[str, Tensor], kind: Kind, options: ConvertOpti
     )
 
 
-def check(converted: Converted, where: object) -> None:
+def check_converted(converted: ConvertedNetwork, where: object) -> None:
     """Check every tensor name and shape against the network of the configuration, built without memory.
 
     Raises:
@@ -111,7 +111,7 @@ def check(converted: Converted, where: object) -> None:
     fit(network, {name: tensor.to("meta") for name, tensor in converted.tensors.items()}, where)
 
 
-def _metadata(converted: Converted, path: Path, kind: Kind, options: ConvertOptions) -> dict[str, Any]:
+def _metadata(converted: ConvertedNetwork, path: Path, kind: CheckpointKind, options: ConvertOptions) -> dict[str, Any]:
     side = options.image_size
     facts: dict[str, Any] = {
         "shape": [3, side, side],
@@ -123,7 +123,7 @@ def _metadata(converted: Converted, path: Path, kind: Kind, options: ConvertOpti
     return facts | ({} if converted.heads is None else {"heads": converted.heads})
 
 
-def _write(out: Path, converted: Converted, metadata: dict[str, Any], half: bool) -> None:
+def _write(out: Path, converted: ConvertedNetwork, metadata: dict[str, Any], half: bool) -> None:
     import torch
     from safetensors.torch import save_file
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from odekit.parts.priors.fast.kernels import attended, normalised, scales
-from odekit.parts.priors.fast.packed import Convolution, Product, convolution
+from odekit.parts.priors.fast.kernels import affine_parameter, group_norm_silu, softmax_attention
+from odekit.parts.priors.fast.packed import PackedConvolution, PackedLinear, packed_convolution
 
 Forward = Callable[..., Tensor]
-KEPT = 256
+MAX_CACHED_TIMESTEPS = 256
 """Largest number of timesteps in the cache of scales and shifts; the paper's grid has 100."""
 
 
@@ -47,7 +47,7 @@ class TimestepCache:
         """The result of `compute`, cached per timestep: Langevin updates make many calls at the same timestep."""
         if self.key is None:
             return compute()
-        if self.key not in self.values and len(self.values) >= KEPT:
+        if self.key not in self.values and len(self.values) >= MAX_CACHED_TIMESTEPS:
             self.values.clear()
         cached = self.values.setdefault(self.key, {})
         if owner not in cached:
@@ -55,7 +55,7 @@ class TimestepCache:
         return cached[owner]
 
 
-def lean(network: nn.Module, pack: bool = True) -> nn.Module:
+def use_fast_blocks(network: nn.Module, pack: bool = True) -> nn.Module:
     """Replace the forward functions of supported blocks, in place; a second call does nothing.
 
     The network must be on its device and in its dtype already, and must not be trained afterwards. Blocks are
@@ -105,7 +105,7 @@ def lean(network: nn.Module, pack: bool = True) -> nn.Module:
 
 def standalone_convolution(module: nn.Module, pack: bool) -> Forward | None:
     """A convolution outside of the other blocks; None if it is not to be packed."""
-    conv = convolution(module, pack) if pack else None
+    conv = packed_convolution(module, pack) if pack else None
     bias: Any = getattr(module, "bias", None)
     return None if conv is None or not conv.packed else lambda x: conv(x, bias)
 
@@ -118,34 +118,34 @@ def residual_block(block: Any, cache: TimestepCache, pack: bool) -> Forward | No
         return None
     norm1, norm2, shortcut = block.norm1, block.norm2, block.conv_shortcut
     bias1, bias2, shortcut_weight = block.conv1.bias, block.conv2.bias, None
-    conv1, conv2 = convolution(block.conv1, pack), convolution(block.conv2, pack)
+    conv1, conv2 = packed_convolution(block.conv1, pack), packed_convolution(block.conv2, pack)
     if conv1 is None or conv2 is None:
         return None
     if shortcut is not None:
         shortcut_weight = shortcut.weight.flatten(1).t()
         bias2 = bias2 if shortcut.bias is None else bias2 + shortcut.bias
     scale_shift = block.time_embedding_norm == "scale_shift"
-    affine1 = (scales(norm1.weight), scales(norm1.bias))
-    affine2 = (scales(norm2.weight), scales(norm2.bias))
+    affine1 = (affine_parameter(norm1.weight), affine_parameter(norm1.bias))
+    affine2 = (affine_parameter(norm2.weight), affine_parameter(norm2.bias))
 
     def conditioned(temb: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """For one timestep: bias (C,) of the first convolution; scale and shift (C,) of the second normalisation."""
         time = block.time_emb_proj(functional.silu(temb[:1]))[0]
         if not scale_shift:
             return bias1 + time, affine2
-        scale, shift = scales(time).chunk(2)
+        scale, shift = affine_parameter(time).chunk(2)
         return bias1, (affine2[0] * (1 + scale), affine2[1] * (1 + scale) + shift)
 
     def forward(x: Tensor, temb: Tensor, *_: Any, **__: Any) -> Tensor:
-        y = normalised(x, norm1.num_groups, *affine1, norm1.eps)
+        y = group_norm_silu(x, norm1.num_groups, *affine1, norm1.eps)
         if cache.one_timestep:
             affine: tuple[Tensor, Tensor]
             bias, affine = cache.get(block, lambda: conditioned(temb))
-            y = normalised(conv1(y, bias), norm2.num_groups, *affine, norm2.eps)
+            y = group_norm_silu(conv1(y, bias), norm2.num_groups, *affine, norm2.eps)
         else:
             time, y = block.time_emb_proj(functional.silu(temb))[:, :, None, None], conv1(y, bias1)
             y = y if scale_shift else y + time
-            y = normalised(y, norm2.num_groups, *affine2, norm2.eps, silu=not scale_shift)
+            y = group_norm_silu(y, norm2.num_groups, *affine2, norm2.eps, silu=not scale_shift)
             if scale_shift:
                 scale, shift = time.chunk(2, dim=1)
                 y = functional.silu(torch.addcmul(shift, y, 1 + scale), inplace=True)
@@ -167,16 +167,23 @@ def attention_block(block: Any, pack: bool) -> Forward | None:
     if len({layer.weight.shape for layer in to_qkv}) > 1 or any(layer.bias is None for layer in to_qkv):
         return None
     weight, bias = torch.cat([layer.weight for layer in to_qkv]), torch.cat([layer.bias for layer in to_qkv])
-    qkv_product, out_product = Product(weight, bias, pack=pack), Product(to_out.weight, to_out.bias, pack=pack)
-    affine: Any = None if norm is None else (norm.num_groups, scales(norm.weight), scales(norm.bias), norm.eps)
+    qkv_product, out_product = (
+        PackedLinear(weight, bias, pack=pack),
+        PackedLinear(to_out.weight, to_out.bias, pack=pack),
+    )
+    affine: Any = (
+        None
+        if norm is None
+        else (norm.num_groups, affine_parameter(norm.weight), affine_parameter(norm.bias), norm.eps)
+    )
 
     def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
         rows, pixels = x.shape[0], x.shape[2] * x.shape[3]
         flat = tokens(x)
-        normed = flat if affine is None else tokens(normalised(x, *affine, silu=False))
+        normed = flat if affine is None else tokens(group_norm_silu(x, *affine, silu=False))
         qkv = qkv_product(normed).view(rows, pixels, 3, heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        output = attended(query, key, value).reshape(rows * pixels, -1)
+        output = softmax_attention(query, key, value).reshape(rows * pixels, -1)
         return from_tokens(out_product(output, flat), x.shape)
 
     return forward
@@ -193,7 +200,7 @@ def upsampling_block(block: Any, pack: bool) -> Forward | None:
     if conv is None or conv.kernel_size != (3, 3) or conv.padding != (1, 1) or conv.stride != (1, 1):
         return None
     original = type(block).forward
-    upsample = (transposed if conv.weight.device.type == "cpu" else fourfold)(conv, pack)
+    upsample = (as_transposed_convolution if conv.weight.device.type == "cpu" else as_four_convolutions)(conv, pack)
 
     def forward(x: Tensor, output_size: Any = None, *_: Any, **__: Any) -> Tensor:
         output: Tensor = upsample(x) if output_size is None else original(block, x, output_size)
@@ -209,15 +216,15 @@ def summed_weights(conv: Any) -> Tensor:
     return torch.einsum("yaj,xbk,oijk->yxoiab", sums, sums, conv.weight.cpu().double())
 
 
-def transposed(conv: Any, pack: bool) -> Forward:
+def as_transposed_convolution(conv: Any, pack: bool) -> Forward:
     """One transposed convolution of stride 2: kernel row 3 - y - 2a takes input row a to the output row of parity y."""
     weights = summed_weights(conv).permute(3, 2, 4, 0, 5, 1).flip(2, 3, 4, 5).flatten(4, 5).flatten(2, 3)
     weight = weights.to(conv.weight).contiguous(memory_format=torch.channels_last)
-    product = Convolution(weight, 2, 1, transposed=True, pack=pack)
+    product = PackedConvolution(weight, 2, 1, transposed=True, pack=pack)
     return lambda x: product(x, conv.bias)
 
 
-def fourfold(conv: Any, pack: bool) -> Forward:
+def as_four_convolutions(conv: Any, pack: bool) -> Forward:
     """Four 2 x 2 convolutions with interleaved outputs; for GPUs."""
     weight = summed_weights(conv).flatten(0, 2).to(conv.weight).contiguous(memory_format=torch.channels_last)
     bias = None if conv.bias is None else conv.bias.repeat(4)

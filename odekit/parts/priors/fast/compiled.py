@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from odekit.core.device import out_of_memory
+from odekit.core.device import is_out_of_memory
 from odekit.errors import OdekitWarning
 from odekit.plugins.weights.store import home
 
-CACHE = "TORCHINDUCTOR_CACHE_DIR"
+INDUCTOR_CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 
-class Compiled(nn.Module):
+class CompiledNetwork(nn.Module):
     """Calls the compiled form of a network; on a CUDA GPU calls are recorded as CUDA graphs and replayed.
 
     The first call with each batch size compiles, which takes up to a minute; the compiled code is kept in odekit's
@@ -28,7 +28,7 @@ class Compiled(nn.Module):
     def __init__(self, network: nn.Module, device: str) -> None:
         super().__init__()
         self.plain = network
-        keep_cache()
+        set_inductor_cache()
         self.graphs = device.startswith("cuda")
         # The function is compiled, because a compiled module would list every weight twice.
         self.compiled: Callable[..., Any] | None = torch.compile(
@@ -45,7 +45,7 @@ class Compiled(nn.Module):
                 # Cloned, because a replayed graph writes into the same memory every time.
                 return tuple(output.clone() for output in outputs) if self.graphs else tuple(outputs)
             except Exception as error:
-                if out_of_memory(error):
+                if is_out_of_memory(error):
                     raise
                 self.compiled = None
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
@@ -55,9 +55,9 @@ class Compiled(nn.Module):
         return plain
 
 
-def keep_cache() -> None:
+def set_inductor_cache() -> None:
     """Keep compiled code in odekit's cache folder, unless TORCHINDUCTOR_CACHE_DIR names another one."""
-    if CACHE in os.environ:
+    if INDUCTOR_CACHE_VARIABLE in os.environ:
         return
     folder = home() / "compiled"
     try:
@@ -68,4 +68,4 @@ def keep_cache() -> None:
         message = f"compiled networks cannot be kept in {folder}: {error.strerror or error}"
         warnings.warn(f"{message}; set ODEKIT_HOME to a writable folder", OdekitWarning, stacklevel=2)
         return
-    os.environ[CACHE] = str(folder)
+    os.environ[INDUCTOR_CACHE_VARIABLE] = str(folder)

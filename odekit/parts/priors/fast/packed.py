@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def packs(weight: Tensor) -> bool:
+def can_prepack(weight: Tensor) -> bool:
     """Whether weights on this device and of this dtype can be prepacked."""
     ops = torch.ops.mkldnn
     available = all(hasattr(ops, name) for name in ("_reorder_convolution_weight", "_reorder_linear_weight"))
@@ -24,7 +24,7 @@ def packs(weight: Tensor) -> bool:
     return bool(dtypes.get(weight.dtype, False))
 
 
-class Convolution:
+class PackedConvolution:
     """A zero-padded convolution or a transposed one, with weights packed for the shape of its input.
 
     For an input of another shape they are packed again: with a layout that oneDNN does not expect, a convolution takes
@@ -37,7 +37,7 @@ class Convolution:
         """`weight` is (out, in, k, k), or (in, out, k, k) if transposed."""
         self.weight = weight
         self.stride, self.padding, self.transposed = [stride] * 2, [padding] * 2, transposed
-        self.packed = pack and packs(weight)
+        self.packed = pack and can_prepack(weight)
         self.packed_shape: torch.Size | None = None
 
     def __call__(self, x: Tensor, bias: Tensor | None) -> Tensor:
@@ -68,13 +68,13 @@ class Convolution:
         self.packed_shape = shape
 
 
-class Product:
+class PackedLinear:
     """`x @ weight.T + bias + plus`. Weights are packed below float32; in float32 torch's own layer is as fast."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, *, pack: bool = True) -> None:
         """`weight` is (out, in)."""
         self.weight, self.bias = weight, bias
-        self.packed = pack and weight.dtype != torch.float32 and packs(weight)
+        self.packed = pack and weight.dtype != torch.float32 and can_prepack(weight)
         self.packed_rows = 0
 
     def __call__(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
@@ -91,8 +91,8 @@ class Product:
         return linear.binary(x, plus, self.weight, self.bias, "add")  # type: ignore[no-any-return]
 
 
-def convolution(module: Any, pack: bool) -> Convolution | None:
-    """The `Convolution` of a module; None if the module is not a convolution that `Convolution` supports.
+def packed_convolution(module: Any, pack: bool) -> PackedConvolution | None:
+    """The `PackedConvolution` of a module; None if the module is not a convolution that `PackedConvolution` supports.
 
     If the weights are packed, the module's own are deleted, so that memory holds them once.
     """
@@ -102,7 +102,7 @@ def convolution(module: Any, pack: bool) -> Convolution | None:
         return None
     if len(set(module.stride)) > 1 or len(set(module.padding)) > 1:
         return None
-    packed = Convolution(module.weight.detach(), module.stride[0], module.padding[0], pack=pack)
+    packed = PackedConvolution(module.weight.detach(), module.stride[0], module.padding[0], pack=pack)
     if packed.packed:
         module.weight = None  # type: ignore[assignment]
     return packed

@@ -2,7 +2,7 @@
 
 The architecture is that of DDPM (arXiv:2006.11239, appendix B) with the scale and shift of arXiv:2105.05233, section 3.
 Modules have diffusers' names, so that its weights fit. Blocks hold parameters only; their forward functions come from
-`odekit.parts.priors.fast.blocks`, as for diffusers' own. Configurations that `knows` rejects are built by diffusers.
+`odekit.parts.priors.fast.blocks`, as for diffusers' own. Configurations that `supports` rejects are built by diffusers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WITHOUT_EFFECT = {"sample_size", "dropout", "num_train_timesteps"}
 BLOCK_TYPES = {"DownBlock2D", "AttnDownBlock2D", "UpBlock2D", "AttnUpBlock2D"}
 
 
-def knows(config: Mapping[str, Any]) -> bool:
+def supports(config: Mapping[str, Any]) -> bool:
     """Whether `UNet` computes the same as diffusers' network of this configuration."""
     options = {key: value for key, value in config.items() if not key.startswith("_")}
     if not options.keys() <= DEFAULTS.keys() | SUPPORTED_VALUES.keys() | WITHOUT_EFFECT:
@@ -134,7 +134,7 @@ class Level(nn.Module):
 
 
 class UNet(nn.Module):
-    """A U-Net of a configuration that this module `knows`; callable only after `lean` has set its forward functions."""
+    """A U-Net of a supported configuration; callable only after `use_fast_blocks` has set its forward functions."""
 
     mid_block: Level
 
