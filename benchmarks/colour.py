@@ -60,7 +60,7 @@ def evaluate(faces: Pictures, correction: ColourCorrection, kinds: Sequence[str]
     rows: list[Row] = []
     for kind in ("clean", *kinds):
         damaged = damaged_faces(clean, kind, seed)
-        corrected, reports = zip(*(correction.undo(one) for one in damaged), strict=True)
+        corrected, reports = zip(*(correction.correct(one) for one in damaged), strict=True)
         touched = [report["damaged"] for report in reports]
         rows.append(gain_row(kind, clean, damaged, corrected, touched))
     how = f"{len(faces)} faces, severity {SEVERITY}, colours undone and nothing else; PSNR up to {CEILING:g} dB"

@@ -99,14 +99,14 @@ def enhancers(
     """
     damaged = damage_in_turn(clean, seed)
     session, stage = open_restore(chain, seed=seed, batch_size=batch)
-    parts = {part.short(): part for part in (stage.options.enhancer, *(parse_enhancer(chain, arm) for arm in arms))}
+    parts = {part.one_line(): part for part in (stage.options.enhancer, *(parse_enhancer(chain, arm) for arm in arms))}
     own = next(iter(parts))
     outputs: dict[str, list[Pictures]] = {name: [] for name in parts}
     for start in range(0, len(damaged), batch):
         file = None if keep is None else keep / f"{start}.npz"
         decoded = read_decoded(file)
         if missing := [name for name in parts if name not in decoded]:
-            images = [stage.taken(Image.from_uint8(one))[0] for one in damaged[start : start + batch]]
+            images = [stage.preprocess(Image.from_uint8(one))[0] for one in damaged[start : start + batch]]
             instances = {name: ChainTools(session).make(parts[name]) for name in missing}
             decoded |= decode_with_each(images, stage.inverter, stage.prior, instances, session.seed)[2]
             if file is not None:

@@ -55,7 +55,7 @@ def command(
     # Every strength is decoded first, without the chain's enhancer; the decision is evaluated afterwards.
     _, stage = open_restore(chain, batch_size=8, enhancer="none")
     pictures = face_set(data, stage.prior.shape[1]).test_or_val[:limit]
-    cases = damaged_cases(pictures, seed, lambda image: stage.taken(image)[0])
+    cases = damaged_cases(pictures, seed, lambda image: stage.preprocess(image)[0])
     calibration = load_calibration(meter)
     treated = treat(
         cases, stage.inverter, stage.prior, calibration.strengths, seed=seed, keep=keep, progress=print_progress

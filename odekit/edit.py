@@ -54,8 +54,8 @@ def edit(
         latent, untouched = inverter.invert(clean, rng), None
         watch("inverted", latent)
         if isinstance(enhancer, Adaptive):
-            active_enhancer = fitted = enhancer.fitted(clean, latent, inverter.levels)
-            acting, untouched = fitted.acts_on(inverter.levels), fitted.untouched
+            active_enhancer = fitted = enhancer.adapt(clean, latent, inverter.levels)
+            acting, untouched = fitted.acts_on(inverter.levels), fitted.unchanged_rows
             decided(fitted)
         latent = decode(latent, inverter, active_enhancer, acting, prior, rng, watch, keep)
         if untouched:  # the exact ODE maps these rows back to the input, so the input is taken

@@ -19,7 +19,7 @@ def taken(noise, script):
     """All draws of a sequence of picks and sizes."""
     found = []
     for some, side in script:
-        here = noise if some is None else noise.pick(some)
+        here = noise if some is None else noise.select(some)
         found.append(here.normal_like(torch.zeros((len(here.rows), 3, side, side), dtype=torch.float64)))
     return found
 
@@ -41,7 +41,7 @@ def test_the_numbers_are_those_of_the_streams(script):
 
 def test_one_pick_that_is_asked_again_goes_on_in_its_streams():
     x = torch.zeros((2, 3, 8, 8))
-    early, plain = (noise.pick([3, 0]) for noise in (PrefetchedNoise(rows()), BatchNoise(rows())))
+    early, plain = (noise.select([3, 0]) for noise in (PrefetchedNoise(rows()), BatchNoise(rows())))
     for _ in range(3):
         assert torch.equal(early.normal_like(x), plain.normal_like(x))
 

@@ -63,7 +63,7 @@ def test_colour_damage_is_undone_by_decibels(kind):
     gains = []
     for i in range(4):
         hurt = damage(image(i), kind, 0, 4)
-        mended, facts = load_colour_correction().undo(hurt)
+        mended, facts = load_colour_correction().correct(hurt)
         gains.append(PsnrMetric().measure(mended, image(i)) - PsnrMetric().measure(hurt, image(i)))
         assert not facts["damaged"] or facts["fog"] == (kind == "fog")
     assert np.mean(gains) > 3
@@ -73,7 +73,7 @@ def test_colour_damage_is_undone_by_decibels(kind):
 def test_whole_colours_stay_to_the_last_bit(kind):
     for i in range(8):
         hurt = image(i) if kind == "clean" else damage(image(i), kind, 0, 4)
-        same, facts = load_colour_correction().undo(hurt)
+        same, facts = load_colour_correction().correct(hurt)
         assert same is hurt and not facts["damaged"]
 
 
@@ -85,7 +85,7 @@ def test_a_calibration_is_made_written_and_judged_by_commands(tmp_path, cli, ben
     common = ("colour", "--data", data, "--kind", "brightness", "--json")
     table = json.loads(bench(*common, "--estimates", out).out)
     assert [row["kind"] for row in table["rows"]] == ["clean", "brightness"]
-    facts = load_colour_correction(out).undo(damage(image(13), "brightness", 0, 4))[1]
+    facts = load_colour_correction(out).correct(damage(image(13), "brightness", 0, 4))[1]
     row = evaluate(FACES[13:14], load_colour_correction(out), ["brightness"]).rows[1]
     assert row["touched"] == facts["damaged"]
     assert calibrate(FACES[:12]).numbers.shape == load_colour_correction(out).numbers.shape
@@ -134,7 +134,7 @@ def test_a_broken_estimate_is_refused_with_what_mends_it(tmp_path):
 
 def test_pictures_too_small_to_judge_stay_as_they_are():
     tiny = Image(np.full((3, 4, 4), 0.9, np.float32))
-    assert load_colour_correction().undo(tiny)[0] is tiny
+    assert load_colour_correction().correct(tiny)[0] is tiny
 
 
 @pytest.mark.parametrize("what", ["colour", "blur"])
@@ -154,7 +154,7 @@ def test_a_round_trip_returns_damaged_colours_where_they_are_kept_and_says_what_
     assert np.array_equal(kept.image.to_uint8(), hurt.to_uint8())
     undone = Chain.load("odedit", toy).run([hurt])[0]
     assert undone.record["stages"][0]["colour"]["damaged"]
-    assert np.array_equal(undone.image.to_uint8(), load_colour_correction().undo(hurt)[0].to_uint8())
+    assert np.array_equal(undone.image.to_uint8(), load_colour_correction().correct(hurt)[0].to_uint8())
 
 
 @pytest.mark.parametrize("setting", ["restore.inverter.solver=belm", "restore.inverter.solver=reversible-heun", "restore.enhancer=none", "priors.face={use: gaussian, side: 32}"])  # fmt: skip

@@ -167,7 +167,7 @@ def test_ctrl_c_keeps_what_is_finished_and_writes_no_table(cli, chain, tmp_path,
     assert done.code == 130
     assert not (tmp_path / "out" / "results.json").exists()
     assert len(list((tmp_path / "out" / "methods" / "small").glob("*.png"))) == 1
-    monkeypatch.undo()
+    monkeypatch.correct()
     assert table(cli, chain, tmp_path / "out", "--resume").code == 0
 
 

@@ -149,7 +149,7 @@ def test_a_cards_goal_is_five_times_the_plain_loop():
 def test_the_loop_as_a_user_writes_it_is_measured_against_what_its_convolutions_run_in(monkeypatch):
     """torch lets convolutions of float32 run in TF32 where a card has it."""
     monkeypatch.setattr(speed_methods, "has_tf32", lambda device: True)
-    monkeypatch.setattr(speed_module.machine, "peak_memory", lambda: 1.0)
+    monkeypatch.setattr(speed_module.machine, "peak_memory_gb", lambda: 1.0)
     task = speed_methods.Task(1, 2, 1, "cpu")
     written, exact = (speed_methods.plain_method(task, name) for name in ("float32", "bfloat16"))
     assert (written.peak, exact.peak) == ("tf32", "bfloat16")

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from goldens import cases
 from goldens.cases import Case, golden_params
 
 from odekit.errors import InputError
@@ -162,7 +163,7 @@ def test_files_of_a_stem_are_found_by_name(tmp_path):
 @pytest.mark.parametrize("folder", ["", "absent"])
 def test_a_missing_file_fails_instead_of_disappearing(tmp_path, folder, monkeypatch):
     assert golden_files(tmp_path / folder, "toy") == [tmp_path / folder / "toy.npz"]
-    monkeypatch.setattr("goldens.cases.FOLDER", tmp_path / folder)
+    monkeypatch.setattr(cases, "FOLDER", tmp_path / folder)
     (param,) = golden_params([Case("toy", network)])
     case, path = param.values
     assert param.id == "toy.npz"
@@ -173,7 +174,7 @@ def test_a_missing_file_fails_instead_of_disappearing(tmp_path, folder, monkeypa
 def test_a_plugins_own_file_is_used_where_the_folder_has_none(tmp_path, monkeypatch, write):
     write()
     case = Case("toy", network, own=tmp_path)
-    monkeypatch.setattr("goldens.cases.FOLDER", tmp_path / "empty")
+    monkeypatch.setattr(cases, "FOLDER", tmp_path / "empty")
     assert case.files() == [tmp_path / "toy.B.npz"]
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "toy.A.npz").touch()
@@ -184,7 +185,7 @@ def test_the_repositorys_files_have_the_tighter_tolerance(tmp_path, monkeypatch,
     write(output=lambda true: true["output"] * np.float32(1 + 3e-5))
     case = Case("toy", network, repository_tolerance=2e-5)
     case.check(tmp_path / "toy.B.npz")
-    monkeypatch.setattr("goldens.cases.REPOSITORY", tmp_path)
+    monkeypatch.setattr(cases, "REPOSITORY", tmp_path)
     with pytest.raises(AssertionError, match="tolerance 2e-05"):
         case.check(tmp_path / "toy.B.npz")
 

@@ -286,7 +286,7 @@ def test_explain_counts_calls_per_face(cli, tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(EXACT.replace("  - restore:\n      inverter", "  - faces:\n      each:\n        - restore:\n            inverter").replace("      enhancer", "            enhancer"))  # fmt: skip
     explained = cli("explain", path)
-    assert explained.code == 0 and "28 network calls per face found" in explained.out
+    assert explained.code == 0 and "28 network calls per detected face" in explained.out
     plan = json.loads(cli("explain", path, "--json").out)
     assert [(s["place"], s["per"], s["calls"]) for s in plan["stages"]] == [("0", "image", 0), ("0.each.0", "face", 28)]
     assert plan["calls_per_image"] is None

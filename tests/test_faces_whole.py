@@ -35,39 +35,39 @@ def damaged(image, kind):
 @pytest.mark.parametrize("kind", [None, "gaussian_noise", "jpeg", "scratches"])
 def test_a_square_photograph_is_one_although_damaged(astronaut, kind):
     photo = astronaut if kind is None else damaged(astronaut, kind)
-    (reason,) = AlignedFaceCheck(StandaloneTools()).why_not([photo])
+    (reason,) = AlignedFaceCheck(StandaloneTools()).reasons([photo])
     assert reason.startswith("a face was found in it")
 
 
 def test_aligned_faces_are_faces_although_damaged():
     large = [resized(Image.from_uint8(face), 192, 192, "bicubic") for face in FACES[::4]]
     bad = [damaged(face, KINDS[i % len(KINDS)]) for i, face in enumerate(large)]
-    assert AlignedFaceCheck(StandaloneTools()).why_not(large + bad) == [""] * (len(large) + len(bad))
+    assert AlignedFaceCheck(StandaloneTools()).reasons(large + bad) == [""] * (len(large) + len(bad))
 
 
 def test_a_face_that_is_cut_out_of_the_photograph_passes(astronaut):
 
     face = BuiltinFaceDetector(BuiltinDetector(), StandaloneTools()).detect(astronaut)[0]
     frame = Frame.fit(face.points, TEMPLATES["ffhq-5"])
-    assert AlignedFaceCheck(StandaloneTools()).why_not([Image(crop_face(astronaut.pixels, frame, 256))]) == [""]
+    assert AlignedFaceCheck(StandaloneTools()).reasons([Image(crop_face(astronaut.pixels, frame, 256))]) == [""]
 
 
 def test_what_is_too_small_to_hold_other_faces_passes_unseen(astronaut, monkeypatch):
     monkeypatch.setattr(
         AlignedFaceCheck, "aligner", property(lambda self: pytest.fail("a small picture was looked at"))
     )
-    assert AlignedFaceCheck(StandaloneTools()).why_not([resized(astronaut, 128, 128, "box")]) == [""]
+    assert AlignedFaceCheck(StandaloneTools()).reasons([resized(astronaut, 128, 128, "box")]) == [""]
 
 
 def test_where_no_face_is_found_or_opencv_is_missing_the_picture_passes(astronaut, monkeypatch):
     noise = np.random.Generator(np.random.Philox(1)).random((3, 256, 256), dtype=np.float32)
-    assert AlignedFaceCheck(StandaloneTools()).why_not([Image(noise)]) == [""]
+    assert AlignedFaceCheck(StandaloneTools()).reasons([Image(noise)]) == [""]
 
     def absent(self):
         raise PluginError("OpenCV is not installed")
 
     monkeypatch.setattr(AlignedFaceCheck, "detector", property(absent))
-    assert AlignedFaceCheck(StandaloneTools()).why_not([astronaut]) == [""]
+    assert AlignedFaceCheck(StandaloneTools()).reasons([astronaut]) == [""]
 
 
 def test_a_chain_of_aligned_faces_refuses_it_and_restores_the_others(astronaut):
@@ -91,7 +91,7 @@ def test_a_decision_is_refused_likewise(astronaut):
 
 
 def test_what_a_person_calls_aligned_is_not_looked_at(astronaut, monkeypatch):
-    monkeypatch.setattr(AlignedFaceCheck, "why_not", lambda self, images: pytest.fail("was looked at"))
+    monkeypatch.setattr(AlignedFaceCheck, "reasons", lambda self, images: pytest.fail("was looked at"))
     chain = Chain([{"faces": {"align": "none", "each": [{"restore": {"inverter": {"steps": 2}, "enhancer": "none"}}]}}])
     assert chain.run([astronaut], precision="float32")[0].error is None
 

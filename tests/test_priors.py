@@ -257,7 +257,7 @@ def test_our_metadata_wins_over_the_scheduler(folder):
 
 
 def test_reading_a_spec_loads_no_torch():
-    use = f"from odekit.parts.priors.folder import read_spec; read_spec({str(FACE64)!r})"
+    use = f"from odekit.parts.priors.folder import read_prior_folder; read_prior_folder({str(FACE64)!r})"
     code = f"import sys; {use}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -275,13 +275,13 @@ def test_a_store_that_cannot_be_written_is_said(server, monkeypatch, tmp_path):
 SCRIPT = """
 import sys
 from odekit.plugins.catalog import Weights
-from odekit.plugins.weights.fetch import Pull
-from odekit.plugins.weights.lookup import verify
+from odekit.plugins.weights.fetch import WeightsDownloader
+from odekit.plugins.weights.lookup import verify_weights
 url, sha256, size = sys.argv[1:]
 what = Weights("net", "somebody", "MIT", True, sha256, int(size), [url], "net.safetensors")
 print("ready", flush=True)
 sys.stdin.readline()
-print(Pull(verify, say=lambda text: print(text, flush=True)).run(what), flush=True)
+print(WeightsDownloader(verify_weights, say=lambda text: print(text, flush=True)).run(what), flush=True)
 """
 
 

@@ -133,7 +133,7 @@ def test_each_picture_gets_what_a_fixed_setting_of_its_strength_gives(meter):
             levels=list(one.levels), iterations=one.iterations, step=one.rate * PRIOR.schedule.sigma_ref**2,
             temperature=one.temperature,
         )  # fmt: skip
-        alone = restored(clean[row : row + 1], PRIOR, LangevinEnhancer(fixed), noises(4).pick([row]))
+        alone = restored(clean[row : row + 1], PRIOR, LangevinEnhancer(fixed), noises(4).select([row]))
         torch.testing.assert_close(mixed[row : row + 1], alone, rtol=1e-9, atol=1e-9)
 
 
@@ -155,7 +155,7 @@ def test_untouched_pictures_come_back_as_they_were(tmp_path):
     path.write_text(json.dumps(calibration(caution=0.25).tree()))
     clean, decided = pictures(), []
     back = restored(clean, PRIOR, auto(path), noises(4), decided=decided.append)
-    rows = list(decided[0].untouched)
+    rows = list(decided[0].unchanged_rows)
     assert rows and len(rows) < 4
     assert torch.equal(back[rows], clean[rows])
 
@@ -166,7 +166,7 @@ def test_rows_are_packed_and_do_not_depend_on_their_mates(meter):
     together = restored(clean, prior, auto(meter), noises(7))
     assert 0.7 < prior.fill <= 1
     for rows in ([1], [5, 1, 2]):
-        part = restored(clean[rows], BatchedPrior(PRIOR, 4), auto(meter), noises(7).pick(rows))
+        part = restored(clean[rows], BatchedPrior(PRIOR, 4), auto(meter), noises(7).select(rows))
         torch.testing.assert_close(part, together[rows], rtol=1e-12, atol=1e-12)
 
 

@@ -53,7 +53,7 @@ class Killed(Exception):
 
 
 class Killer(loop.NoProgress):
-    def stepped(self, step, outcome):
+    def step_done(self, step, outcome):
         if step == 8:
             raise Killed
 

@@ -235,7 +235,7 @@ class Dies(loop.NoProgress):
     def __init__(self, step):
         self.at = step
 
-    def stepped(self, step, outcome):
+    def step_done(self, step, outcome):
         if step == self.at:
             raise Stop
 

@@ -174,7 +174,7 @@ def interrupted(faces, folder, after, **changes):
     """A run that is killed after this many steps, without saving anything."""
 
     class Dies(loop.NoProgress):
-        def stepped(self, step, outcome):
+        def step_done(self, step, outcome):
             if step == after:
                 raise KeyboardInterrupt
 
@@ -224,7 +224,7 @@ def test_a_killed_process_takes_the_same_steps(npz, faces, tmp_path, whole):
 
 def test_a_signal_stops_after_the_step_in_hand(faces, tmp_path):
     class Asks(loop.NoProgress):
-        def stepped(self, step, outcome):
+        def step_done(self, step, outcome):
             if step == 3:
                 os.kill(os.getpid(), signal.SIGTERM)
 

@@ -239,7 +239,7 @@ def test_a_tiny_run_beats_lanczos_where_it_can_be_beaten(faces, whole):
 
 def test_an_interrupted_run_takes_the_same_steps(faces, tmp_path):
     class Dies(loop.NoProgress):
-        def stepped(self, step, outcome):
+        def step_done(self, step, outcome):
             if step == 11:
                 raise KeyboardInterrupt
 

@@ -158,4 +158,4 @@ def all_parts(spec: ChainSpec) -> list[Part]:
 
 def describe_stage(item: Part) -> str:
     """Short description of a stage: `options.describe()`, or its name and options."""
-    return item.options.describe() if isinstance(item.options, HasDescription) else item.short()
+    return item.options.describe() if isinstance(item.options, HasDescription) else item.one_line()

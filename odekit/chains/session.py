@@ -66,9 +66,9 @@ class Session:
         """Loaded priors by their names in the chain."""
         self.used: dict[str, str] = {}
         """SHA-256 of the weights requested by parts, by name or path."""
-        self.stages = self.made(spec.items)
+        self.stages = self.make_stages(spec.items)
 
-    def made(self, items: Sequence[Part], aligned: bool = False) -> list[tuple[str, Stage]]:
+    def make_stages(self, items: Sequence[Part], aligned: bool = False) -> list[tuple[str, Stage]]:
         """Build stages that share the loaded networks. `aligned`: all their inputs are aligned faces."""
         tools = ChainTools(self, aligned)
         return [(item.name, tools.make(item)) for item in items]
@@ -130,10 +130,10 @@ class Session:
         if self.keep_stages:
             for result in results:
                 result.stages.append(("input", result.source))
-        self.through(self.stages, results)
+        self.run_stages(self.stages, results)
         return results
 
-    def through(self, stages: Sequence[tuple[str, Stage]], results: Sequence[Result], place: str = "") -> None:
+    def run_stages(self, stages: Sequence[tuple[str, Stage]], results: Sequence[Result], place: str = "") -> None:
         """Run stages on results that have not failed and update them; `place` is the prefix of each stage's index."""
         for number, (name, stage) in enumerate(stages):
             live = [result for result in results if result.error is None]
@@ -205,10 +205,10 @@ class SessionChain:
 
     def __init__(self, session: Session, items: Sequence[Part], aligned: bool = False) -> None:
         self.session = session
-        self.stages = session.made(items, aligned)
+        self.stages = session.make_stages(items, aligned)
 
     def run(self, images: Sequence[Image], place: str) -> list[Result]:
         """Run a batch; one result per image, in order. An image that fails does not stop the others."""
         results = [Result(image, image, {"stages": []}) for image in images]
-        self.session.through(self.stages, results, f"{place}.")
+        self.session.run_stages(self.stages, results, f"{place}.")
         return results

@@ -162,7 +162,7 @@ class TrainingBar:
         self.progress.start()
         self.bar = self.progress.add_task("training", completed=step, total=steps)
 
-    def stepped(self, step: int, outcome: StepResult) -> None:
+    def step_done(self, step: int, outcome: StepResult) -> None:
         """Update the bar; the displayed loss is a running mean."""
         self.mean = outcome.loss if self.mean is None else 0.98 * self.mean + 0.02 * outcome.loss
         self.progress.update(self.bar, completed=step, description=f"loss {self.mean:.4f}")

@@ -47,7 +47,6 @@ RENAMED = {
     "SUFFIXES": "IMAGE_SUFFIXES",
     "Shape": "CompactConfig",
     "Silence": "ZeroNoise",
-    "SubChain": "SessionChain",
     "Toolbox": "PartTools",
     "USUAL": "DEFAULT_SUFFIXES",
     "Uses": "RefersTo",

@@ -147,11 +147,11 @@ class Enhancer(Protocol):
 class Adaptive(Protocol):
     """An enhancer that chooses its settings for each image from the inverted latent (optional)."""
 
-    def fitted(self, clean: State, latent: Latent, levels: Levels) -> Fitted:
+    def adapt(self, clean: State, latent: Latent, levels: Levels) -> Fitted:
         """The enhancer for these images; the decision for row i depends on row i alone."""
         ...
 
-    def belongs(self, digest: str | None) -> None:
+    def check_prior(self, digest: str | None) -> None:
         """Check that the enhancer was calibrated for a prior whose weights have this SHA-256 (None: it has none).
 
         Raises:
@@ -167,7 +167,7 @@ class Fitted(Enhancer, Protocol):
     """One per row; `tree()` returns it as plain data for the record."""
 
     @property
-    def untouched(self) -> Sequence[int]:
+    def unchanged_rows(self) -> Sequence[int]:
         """Rows that are not enhanced; their output is their input."""
         ...
 

@@ -39,7 +39,7 @@ class Rng(Protocol):
         """Standard normal noise of x's shape, type and device."""
         ...
 
-    def pick(self, rows: Sequence[int]) -> Rng:
+    def select(self, rows: Sequence[int]) -> Rng:
         """The noise source of these rows, in this order."""
         ...
 
@@ -114,7 +114,7 @@ class BatchNoise:
             raise ValueError(f"{x.shape[0]} rows requested from {len(self.rows)} noise streams")
         return array_to_tensor_like(np.stack([row.normal(x.shape[1:]) for row in self.rows]), x)
 
-    def pick(self, rows: Sequence[int]) -> BatchNoise:
+    def select(self, rows: Sequence[int]) -> BatchNoise:
         """The streams of these rows, in this order; each continues at its current position."""
         return BatchNoise([self.rows[row] for row in rows])
 
@@ -129,7 +129,7 @@ class SharedNoise:
         """Standard normal noise of x's shape from the shared stream."""
         return array_to_tensor_like(self.source.normal(x.shape), x)
 
-    def pick(self, rows: Sequence[int]) -> SharedNoise:
+    def select(self, rows: Sequence[int]) -> SharedNoise:
         """The same shared stream, which draws for any number of rows."""
         return self
 
@@ -181,7 +181,7 @@ class PrefetchedNoise(BatchNoise):
                 row.pending = pending
         return noise
 
-    def pick(self, rows: Sequence[int]) -> PrefetchedNoise:
+    def select(self, rows: Sequence[int]) -> PrefetchedNoise:
         """The streams of these rows, in this order, with their prefetched draws."""
         return PrefetchedNoise([self.rows[row] for row in rows])
 

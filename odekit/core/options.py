@@ -64,7 +64,7 @@ class Part:
         inline = self.options.inline
         return {self.name: tree[inline] if inline else tree}
 
-    def short(self) -> str:
+    def one_line(self) -> str:
         """`name(option=value, ...)` in one line: parts by their names, without options that are None."""
         tree = option_tree(self.options)
         inner = {k: v["use"] if isinstance(v, dict) and "use" in v else v for k, v in tree.items()}

@@ -28,5 +28,5 @@ def restore(picture: Image | str | Path, *, seed: int = 0, device: str = "auto")
     """
     image = picture if isinstance(picture, Image) else read(picture)
     check = AlignedFaceCheck(PartTools(catalog(), "cpu", "float32"))
-    name = "odedit-plus" if is_square(image) and not check.why_not([image])[0] else "photo"
+    name = "odedit-plus" if is_square(image) and not check.reasons([image])[0] else "photo"
     return Chain.load(name).run([image], seed=seed, device=device)[0].image

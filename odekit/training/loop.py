@@ -31,7 +31,7 @@ class Watch(Protocol):
         """Training starts after `step` completed steps and ends after `steps`."""
         ...
 
-    def stepped(self, step: int, outcome: StepResult) -> None:
+    def step_done(self, step: int, outcome: StepResult) -> None:
         """`step` steps are completed; `outcome` is the result of the last one."""
         ...
 
@@ -46,7 +46,7 @@ class NoProgress:
     def begin(self, step: int, steps: int) -> None:
         """Ignored."""
 
-    def stepped(self, step: int, outcome: StepResult) -> None:
+    def step_done(self, step: int, outcome: StepResult) -> None:
         """Ignored."""
 
     def say(self, text: str) -> None:
@@ -179,7 +179,7 @@ class Loop:
         if self.group.rank == 0:
             row = {"step": self.step, "loss": outcome.loss, "norm": outcome.norm, "lr": outcome.lr}
             self.log.add({**row, "pictures": self.step * self.options.batch, "seconds": round(self.seconds, 3)})
-        self.watch.stepped(self.step, outcome)
+        self.watch.step_done(self.step, outcome)
         if self.step % self.options.validate_every == 0 or self.step == self.options.steps:
             self._validate()
             self._save()

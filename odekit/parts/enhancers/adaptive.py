@@ -23,7 +23,7 @@ def make_langevin(options: Langevin) -> Enhancer:
 
 
 class AutoLangevin:
-    """Langevin updates whose number, levels and temperature are chosen for each image (see `fitted`)."""
+    """Langevin updates whose number, levels and temperature are chosen for each image (see `adapt`)."""
 
     def __init__(self, options: Langevin | None = None) -> None:
         self.options = options or Langevin(iterations="auto")
@@ -34,20 +34,18 @@ class AutoLangevin:
         self.options.check(levels)
         return self.options.acts_on(levels)
 
-    def fitted(self, clean: State, latent: Latent, levels: Levels) -> FittedLangevin:
+    def adapt(self, clean: State, latent: Latent, levels: Levels) -> FittedLangevin:
         """The enhancer for the images of a batch; the decision for an image does not depend on the others."""
         decisions = [self.calibration.decide(readings) for readings in batch_damage_readings(clean, latent.x)]
         return FittedLangevin(self.options, decisions)
 
-    def belongs(self, digest: str | None) -> None:
+    def check_prior(self, digest: str | None) -> None:
         """Check that the calibration was made for the prior with these weights. Raises ConfigError if not."""
-        self.calibration.belongs(digest)
+        self.calibration.check_prior(digest)
 
     def enhance(self, x: State, level: int, levels: Levels, prior: Prior, rng: Rng) -> State:
-        """Raises ConfigError: the strength is not chosen yet; call `enhance` of the enhancer that `fitted` returns."""
-        raise ConfigError(
-            "iterations: auto chooses after the inversion; use 'odekit.edit.edit', or call 'fitted' first"
-        )
+        """Raises ConfigError: the strength is not chosen yet; call `enhance` of the enhancer that `adapt` returns."""
+        raise ConfigError("iterations: auto chooses after the inversion; use 'odekit.edit.edit', or call 'adapt' first")
 
 
 class FittedLangevin:
@@ -59,7 +57,7 @@ class FittedLangevin:
         self.options = options
 
     @property
-    def untouched(self) -> list[int]:
+    def unchanged_rows(self) -> list[int]:
         """Rows without updates, whose decoding would only undo the inversion."""
         return [row for row, strength in enumerate(self.strengths) if not strength.iterations]
 
@@ -89,7 +87,7 @@ class FittedLangevin:
             steps = [strength.rate * sigma**2 if fixed is None else fixed for strength in strengths]
             stds = [math.sqrt(2 * a * strength.temperature) for a, strength in zip(steps, strengths, strict=True)]
             a, std = (array_to_tensor_like(np.array(values), x).view(-1, 1, 1, 1) for values in (steps, stds))
-            index, noise = array_to_device_of(np.array(rows, np.int64), x), rng.pick(rows)
+            index, noise = array_to_device_of(np.array(rows, np.int64), x), rng.select(rows)
             active = x.index_select(0, index)
             for _ in range(done, count):
                 active = active - a / sigma * prior.eps(active, t) + std * noise.normal_like(active)

@@ -93,7 +93,7 @@ class StrengthCalibration:
                 f"grid ends at {level:.3f}; set its top to {self.level:.3f}, as in the chain odedit-auto, or calibrate"
             )
 
-    def belongs(self, digest: str | None) -> None:
+    def check_prior(self, digest: str | None) -> None:
         """Check that the calibration was made for the prior with these weights. Raises ConfigError if not."""
         if self.weights_digest is not None and self.weights_digest != digest:
             raise ConfigError(

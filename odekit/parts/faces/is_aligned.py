@@ -48,7 +48,7 @@ class AlignedFaceCheck:
         """Searches the picture for smaller faces."""
         return BuiltinFaceDetector(BuiltinDetector(turned=False), self.tools)
 
-    def why_not(self, images: Sequence[Image]) -> list[str]:
+    def reasons(self, images: Sequence[Image]) -> list[str]:
         """For each picture, the reason why it is not an aligned face; '' if it is one, or if that is unknown.
 
         It is unknown if the picture is smaller than 160 pixels, if no face is detected (heavy damage), or if OpenCV is

@@ -135,8 +135,8 @@ class Faces(Options):
 
     def describe(self) -> str:
         """Detector, selection and paste mask."""
-        detector = self.detect.short() if self.select.boxes is None else "boxes given"
-        return f"{detector}; select {self.select.which}; paste {self.paste.mask.short()}"
+        detector = self.detect.one_line() if self.select.boxes is None else "boxes given"
+        return f"{detector}; select {self.select.which}; paste {self.paste.mask.one_line()}"
 
     def per_face(self, key: str) -> bool:
         """Whether a sub-chain runs once per detected face: `each` does, unless `align: none`."""

@@ -85,7 +85,7 @@ class ColourCorrection:
     fog: Array
     """(66, p + 64): weights for the low coefficients of luma, and for the norms of the others of luma and of chroma."""
 
-    def undo(self, image: Image) -> tuple[Image, dict[str, Any]]:
+    def correct(self, image: Image) -> tuple[Image, dict[str, Any]]:
         """Correct the colours of a picture.
 
         Returns:
@@ -200,7 +200,7 @@ def load_colour_correction(path: Path | None = None) -> ColourCorrection:
             correction = ColourCorrection(
                 **{field.name: stored[field.name].astype(np.float64) for field in fields(ColourCorrection)}
             )
-        correction.undo(Image(np.full((3, 16, 16), 0.5, np.float32)))
+        correction.correct(Image(np.full((3, 16, 16), 0.5, np.float32)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"the colour correction {file} cannot be used: {error}; write one with 'odekit calibrate colour'"

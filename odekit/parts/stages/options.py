@@ -66,7 +66,7 @@ class Restore(Options):
         """Names of the extra outputs."""
         return [*(f"sample{i + 1}" for i in range(1, self.samples)), "spread"] if self.samples > 1 else []
 
-    def tempered(self) -> Part:
+    def enhancer_with_temperature(self) -> Part:
         """The enhancer with the temperature set by `fidelity`.
 
         Raises:
@@ -85,7 +85,7 @@ class Restore(Options):
         schedule, inverter = chain.schedule(self.prior), self.inverter.options
         if schedule is None or not isinstance(inverter, HasLevels):
             return Cost(None)
-        levels, enhancer = inverter.levels(schedule), self.tempered().options
+        levels, enhancer = inverter.levels(schedule), self.enhancer_with_temperature().options
         if isinstance(enhancer, HasCheck):
             enhancer.check(levels)
         per_step = chain.calls_per_step(self.inverter)
@@ -106,7 +106,9 @@ class Restore(Options):
     def describe(self) -> str:
         """The corrections before the inversion, then inverter and enhancer."""
         undone = [name for name, option in (("blur", self.blur), ("colours", self.colour)) if option == "undo"]
-        return "".join(f"{name} undone, " for name in undone) + f"{self.inverter.short()}, {self.enhancer.short()}"
+        return (
+            "".join(f"{name} undone, " for name in undone) + f"{self.inverter.one_line()}, {self.enhancer.one_line()}"
+        )
 
 
 class Upsample(Options):
@@ -127,7 +129,7 @@ class Upsample(Options):
         """The upsampler, with its number of network calls if it is iterative."""
         part: Part = self.upsampler
         calls = part.options.calls() if isinstance(part.options, HasUpsamplerCalls) else 0
-        return part.short() + (f"; {calls} calls of its own network" if calls else "")
+        return part.one_line() + (f"; {calls} calls of its own network" if calls else "")
 
 
 class Save(Options):

@@ -40,12 +40,12 @@ class RestoreStage:
         self.options = options
         prior = tools.prior(options.prior)
         self.prior = prior if isinstance(prior, BatchedPrior) else BatchedPrior(prior, 1)
-        self.enhancer: Enhancer = tools.make(options.tempered())
+        self.enhancer: Enhancer = tools.make(options.enhancer_with_temperature())
         self.inverter: Inverter = tools.make(options.inverter, prior=self.prior)
         self.adaptive = isinstance(self.enhancer, Adaptive)
         """The enhancer chooses its updates for each picture; all pictures run in one `edit`."""
         if isinstance(self.enhancer, Adaptive):
-            self.enhancer.belongs(self.prior.weights_digest)
+            self.enhancer.check_prior(self.prior.weights_digest)
         self.enhancer.acts_on(self.inverter.levels)
         check_alignment = options.aligned == "check" and not tools.aligned
         self.check = AlignedFaceCheck(tools) if check_alignment else None
@@ -64,7 +64,7 @@ class RestoreStage:
             try:
                 if reason:
                     raise not_aligned_error(image, reason)
-                images[i], corrections = self.taken(image)
+                images[i], corrections = self.preprocess(image)
                 context.note(i, **corrections)
                 ready.append(i)
             except InputError as error:
@@ -92,20 +92,20 @@ class RestoreStage:
         if self.check is None:
             return [""] * len(batch)
         checked = [i for i, image in enumerate(batch) if is_square(image)]
-        reasons = dict(zip(checked, self.check.why_not([batch[i] for i in checked]), strict=True)) if checked else {}
+        reasons = dict(zip(checked, self.check.reasons([batch[i] for i in checked]), strict=True)) if checked else {}
         return [reasons.get(i, "") for i in range(len(batch))]
 
     def prepare(self, image: Image) -> tuple[Image, dict[str, Any]]:
-        """Check that a picture is an aligned face, then preprocess it as `taken` does.
+        """Check that a picture is an aligned face, then preprocess it as `preprocess` does.
 
         Raises:
             InputError: not an aligned face.
         """
         if reason := self.why_not_aligned([image])[0]:
             raise not_aligned_error(image, reason)
-        return self.taken(image)
+        return self.preprocess(image)
 
-    def taken(self, image: Image) -> tuple[Image, dict[str, Any]]:
+    def preprocess(self, image: Image) -> tuple[Image, dict[str, Any]]:
         """Preprocess a picture for the inversion: resize it, and correct blur and colour where the options say so.
 
         Returns:
@@ -119,7 +119,7 @@ class RestoreStage:
         if self.options.blur == "undo":
             image, corrections["blur"] = deblur_face(image)
         if self.options.colour == "undo":
-            image, corrections["colour"] = load_colour_correction().undo(image)
+            image, corrections["colour"] = load_colour_correction().correct(image)
         return image, {name: facts for name, facts in corrections.items() if facts}
 
     def _rows(
@@ -193,7 +193,7 @@ class RestoreStage:
         rows_before = self.prior.rows
         with torch.inference_mode():
             latent = self.inverter.invert(clean, BatchNoise([ZeroNoise()]))
-            fitted = self.enhancer.fitted(clean, latent, self.inverter.levels)
+            fitted = self.enhancer.adapt(clean, latent, self.inverter.levels)
         decision: dict[str, Any] = fitted.decisions[0].tree()
         # The decoding takes as many calls as the inversion.
         return decision | {"calls": 2 * (self.prior.rows - rows_before) + fitted.calls(0, self.inverter.levels)}

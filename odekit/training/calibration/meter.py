@@ -47,7 +47,7 @@ def calibrate(
     """
     session, stage = open_restore(chain, batch_size=8, enhancer="none")
     pictures = choose_faces(train_faces(data, stage.prior.shape[1]), limit)
-    cases = plain_and_prepared_cases(pictures, seed, lambda image: stage.taken(image)[0])
+    cases = plain_and_prepared_cases(pictures, seed, lambda image: stage.preprocess(image)[0])
     treated = treat(cases, stage.inverter, stage.prior, seed=seed, keep=keep, progress=progress)
     gains = {one.name: combined_gain(treated, one.name) for one in STRENGTHS}
     levels, digests = stage.inverter.levels, list(session.weights().values())
