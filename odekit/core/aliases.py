@@ -48,7 +48,6 @@ RENAMED = {
     "Shape": "CompactConfig",
     "Silence": "ZeroNoise",
     "Toolbox": "PartTools",
-    "USUAL": "DEFAULT_SUFFIXES",
     "Uses": "RefersTo",
     "WINDOW": "WINDOW_BATCHES",
     "WRAPPERS": "WRAPPER_KEYS",
