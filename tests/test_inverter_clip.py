@@ -124,7 +124,7 @@ def test_dynamic_thresholding_acts_both_ways_and_keeps_the_calls():
     assert (ends[0] - ends[1]).abs().max() > 0.01
     inverter = OdeInverter(Ode(steps=10, clip=DynamicThreshold()), prior, Ddim())
     inverter.invert(clean, batch_noise(3))
-    assert prior.field.calls == 10
+    assert prior.calls == 10
 
 
 def test_eps_of_a_thresholded_picture_belongs_to_it():

@@ -91,7 +91,7 @@ def test_a_file_that_changes_after_reading_is_restored_again_by_a_resume(cli, ex
 
     monkeypatch.setattr(io, "read_with_digest", changed)
     cli("run", exact, faces, "-o", tmp_path / "out")
-    monkeypatch.correct()
+    monkeypatch.undo()
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json")
     assert [name.rpartition("/")[2] for name in json.loads(done.out)["restored"]] == ["face2.png"]
 
@@ -303,6 +303,6 @@ def test_a_clock_that_is_set_back_stops_nothing(cli, exact, faces, tmp_path, mon
     monkeypatch.setattr(time, "time", iter(range(10**9, 0, -3600)).__next__)
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--time-limit", "1h", "--json")
     assert len(json.loads(done.out)["restored"]) == 7
-    monkeypatch.correct()
+    monkeypatch.undo()
     (run,) = json.loads(cli("status", tmp_path / "out", "--json").out)
     assert (run["state"], run["done"], run["rate"]) == ("finished", 7, None)

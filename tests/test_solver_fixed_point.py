@@ -15,7 +15,7 @@ def round_trip(steps, **options):
     latent = inverter.invert(clean, batch_noise(3))
     while latent.level >= 0:
         latent = inverter.descend(latent, batch_noise(3))
-    return psnr(latent.x, clean, peak=2.0), prior.field.calls
+    return psnr(latent.x, clean, peak=2.0), prior.calls
 
 
 def test_a_step_up_is_the_closed_form_of_the_implicit_step():

@@ -341,8 +341,11 @@ def test_shipped_configuration_is_the_default():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("batsh: 8", r"c.yaml:1:1: batsh: no such option; did you mean 'batch'\?"),
-        ("side: 64\noptimiser:\n  lrr: 1", r"c.yaml:3:3: optimiser.lrr: no such option; did you mean 'lr'\?"),
+        ("batsh: 8", r"c.yaml:1:1: batsh: unknown option of the configuration; did you mean 'batch'\?"),
+        (
+            "side: 64\noptimiser:\n  lrr: 1",
+            r"c.yaml:3:3: optimiser.lrr: unknown option of the configuration; did you mean 'lr'\?",
+        ),
         ("batch: many", r"c.yaml:1:1: batch: .*integer"),
         ("side: 70", r"must be a multiple of 8"),
         ("network: {channels: [64, 100], attention: [false, true]}", r"groups 16 does not divide the width 100"),

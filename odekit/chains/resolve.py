@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
@@ -18,6 +18,7 @@ from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
 from odekit.plugins.catalog import Catalog
 
+Checked = TypeVar("Checked", bound=Options)
 CHAIN_SCHEMA = 1
 """Version of the chain format."""
 TOP_LEVEL_KEYS = ("odekit", "name", "summary", "seed", "priors", "chain")
@@ -48,6 +49,35 @@ class ChainSpec:
 def prior_of(spec: ChainSpec, name: str | None) -> Part:
     """The prior of a chain by its name in the chain; its only prior if `name` is None."""
     return spec.priors[name] if name else next(iter(spec.priors.values()))
+
+
+def validated(
+    model: type[Checked], values: dict[str, Any], label: str, document: Document, path: DataPath = ()
+) -> Checked:
+    """Options of type `model` from plain data that stands at `path` of a document.
+
+    Raises:
+        ConfigError: the first error, with file:line:column, and the nearest name for an unknown option of `label`.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        first = errors[0]
+        option_path, option_value = data_location(first["loc"], values)
+        # pydantic reports one error per type of a union, all at the same location.
+        reasons = list(dict.fromkeys(e["msg"] for e in errors if data_location(e["loc"], values)[0] == option_path))
+        if first["type"] == "extra_forbidden":
+            *outer, last = map(str, first["loc"])
+            fields = model_at(model, outer).model_fields
+            message = f"unknown option of {label}{nearest(last, [info.alias or key for key, info in fields.items()])}"
+        elif first["type"] == "missing":
+            message = f"the option '{first['loc'][-1]}' of {label} is missing"
+        else:
+            choices = [reasons[0], *(reason.removeprefix("Input should be ") for reason in reasons[1:])]
+            message = f"{', or '.join(choices)} (given: {format_value(option_value)})".removeprefix("Value error, ")
+        where = document.where((*path, *option_path))
+        raise ConfigError(f"{where}: {message}" if where else message) from error
 
 
 class Resolver:
@@ -173,21 +203,7 @@ class Resolver:
             raise self.error(path, str(error)) from error
 
     def _validate(self, model: type[Options], values: dict[str, Any], label: str, path: DataPath) -> Options:
-        try:
-            return model.model_validate(values)
-        except ValidationError as error:
-            errors = error.errors(include_url=False)
-            first = errors[0]
-            option_path, option_value = data_location(first["loc"], values)
-            # pydantic reports one error per type of a union, all at the same location.
-            reasons = list(dict.fromkeys(e["msg"] for e in errors if data_location(e["loc"], values)[0] == option_path))
-            if first["type"] == "extra_forbidden":
-                *outer, last = map(str, first["loc"])
-                message = f"unknown option of {label}{nearest(last, model_at(model, outer).model_fields)}"
-            else:
-                choices = [reasons[0], *(reason.removeprefix("Input should be ") for reason in reasons[1:])]
-                message = f"{', or '.join(choices)} (given: {format_value(option_value)})".removeprefix("Value error, ")
-            raise self.error((*path, *option_path), message) from error
+        return validated(model, values, label, self.document, path)
 
     def _check_prior_names(self, spec: ChainSpec) -> None:
         """Check that every prior named by a stage exists, and that no stage has to choose between several."""

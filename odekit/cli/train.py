@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -30,86 +31,74 @@ Init = Annotated[Path | None, typer.Option("--init", help="Folder of weights to 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 
 
-@app.command()
-def prior(
-    data: Data,
-    output: Out,
-    config: Config = None,
-    resume: Resume = False,
-    steps: Steps = None,
-    init: Init = None,
-    device: Device = "auto",
-) -> None:
-    """Train a face prior. After Ctrl-C, SIGTERM or a kill, --resume continues exactly.
+class TrainCommand(NamedTuple):
+    """A command of `odekit train`: its help, and the option model and task that it runs, as module:attribute."""
 
-    Example: odekit train prior faces/ -o runs/face64 --config configs/train/face64.yaml
-
-    Several GPUs: accelerate launch --no_python odekit train prior ...
-    """
-    from odekit.training.options.base import PriorOptions
-    from odekit.training.tasks.prior import PriorTask
-
-    _run(PriorOptions, PriorTask, data, output, config, resume, {"steps": steps, "init": init}, device)
+    help: str
+    options: str
+    task: str
 
 
-@app.command()
-def upsampler(
-    data: Data,
-    output: Out,
-    config: Config = None,
-    resume: Resume = False,
-    steps: Steps = None,
-    init: Init = None,
-    device: Device = "auto",
-) -> None:
-    """Train a face upsampler on large aligned faces; the small inputs are computed from them.
+COMMANDS = {
+    "prior": TrainCommand(
+        """Train a face prior. After Ctrl-C, SIGTERM or a kill, --resume continues exactly.
 
-    Example: odekit train upsampler faces256.tar -o runs/face-x4 --config configs/train/face-x4.yaml
-    """
-    from odekit.training.options.base import UpsamplerOptions
-    from odekit.training.tasks.upsampler import UpsamplerTask
+        Example: odekit train prior faces/ -o runs/face64 --config configs/train/face64.yaml
 
-    _run(UpsamplerOptions, UpsamplerTask, data, output, config, resume, {"steps": steps, "init": init}, device)
+        Several GPUs: accelerate launch --no_python odekit train prior ...
+        """,
+        "odekit.training.options.base:PriorOptions",
+        "odekit.training.tasks.prior:PriorTask",
+    ),
+    "upsampler": TrainCommand(
+        """Train a face upsampler on large aligned faces; the small inputs are computed from them.
 
+        Example: odekit train upsampler faces256.tar -o runs/face-x4 --config configs/train/face-x4.yaml
+        """,
+        "odekit.training.options.base:UpsamplerOptions",
+        "odekit.training.tasks.upsampler:UpsamplerTask",
+    ),
+    "aligner": TrainCommand(
+        """Train the aligner, which locates facial landmarks in a box, on aligned faces, displaced and damaged.
 
-@app.command()
-def aligner(
-    data: Data,
-    output: Out,
-    config: Config = None,
-    resume: Resume = False,
-    steps: Steps = None,
-    init: Init = None,
-    device: Device = "auto",
-) -> None:
-    """Train the aligner, which locates facial landmarks in a box, on aligned faces that are displaced and damaged.
+        Example: odekit train aligner faces128.tar -o runs/aligner --config configs/train/aligner.yaml
+        """,
+        "odekit.training.options.aligner:AlignerOptions",
+        "odekit.training.tasks.aligner:AlignerTask",
+    ),
+    "mender": TrainCommand(
+        """Train the scratch-inpainting network for whole photographs, on crops of faces and scenes with random damage.
 
-    Example: odekit train aligner faces128.tar -o runs/aligner --config configs/train/aligner.yaml
-    """
-    from odekit.training.options.aligner import AlignerOptions
-    from odekit.training.tasks.aligner import AlignerTask
-
-    _run(AlignerOptions, AlignerTask, data, output, config, resume, {"steps": steps, "init": init}, device)
+        Example: odekit train mender faces256.tar -o runs/mend --config configs/train/mender.yaml
+        """,
+        "odekit.training.options.scratches:ScratchOptions",
+        "odekit.training.tasks.scratches:ScratchTask",
+    ),
+}
 
 
-@app.command()
-def mender(
-    data: Data,
-    output: Out,
-    config: Config = None,
-    resume: Resume = False,
-    steps: Steps = None,
-    init: Init = None,
-    device: Device = "auto",
-) -> None:
-    """Train the scratch-inpainting network for whole photographs, on crops of faces and scenes with random damage.
+def add_command(name: str, command: TrainCommand) -> None:
+    """Add a command to `odekit train`; its modules are imported when it runs."""
 
-    Example: odekit train mender faces256.tar -o runs/mend --config configs/train/mender.yaml
-    """
-    from odekit.training.options.scratches import ScratchOptions
-    from odekit.training.tasks.scratches import ScratchTask
+    def train_network(
+        data: Data,
+        output: Out,
+        config: Config = None,
+        resume: Resume = False,
+        steps: Steps = None,
+        init: Init = None,
+        device: Device = "auto",
+    ) -> None:
+        from odekit.plugins.catalog import resolve
 
-    _run(ScratchOptions, ScratchTask, data, output, config, resume, {"steps": steps, "init": init}, device)
+        options, task = (resolve(target, f"odekit train {name}") for target in (command.options, command.task))
+        _run(options, task, data, output, config, resume, {"steps": steps, "init": init}, device)
+
+    app.command(name, help=inspect.cleandoc(command.help))(train_network)
+
+
+for command_name, train_command in COMMANDS.items():
+    add_command(command_name, train_command)
 
 
 def _run(

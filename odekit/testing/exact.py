@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from odekit.core.interfaces import Field, Solver
-from odekit.core.schedule import NoiseSchedule, signal
+from odekit.parts.priors.exact import GaussianPrior
 
 VARIANCES = (0.05, 0.5, 2.0)
 MEANS = (0.3, -0.5, 0.1)
@@ -53,18 +53,17 @@ class MixtureField:
         return rho * (y - self.m * torch.tanh(self.m * y / v)) / v
 
 
-class GaussianModel:
-    """The Gaussian of `GaussianField` as a `Prior`."""
+class GaussianModel(GaussianPrior):
+    """The Gaussian of `GaussianField` as a `Prior`; `calls` counts the calls."""
 
     def __init__(self, side: int = 8) -> None:
-        self.shape = (3, side, side)
-        self.schedule = NoiseSchedule.linear()
-        self.field = GaussianField()
+        super().__init__(MEANS, VARIANCES, (3, side, side))
+        self.calls = 0
 
     def eps(self, x: Tensor, t: float) -> Tensor:
         """Exact eps at timestep t."""
-        rho = self.schedule.rho(t)
-        return self.field(x / signal(rho), rho)
+        self.calls += 1
+        return super().eps(x, t)
 
 
 def random_states(n: int = 3, side: int = 4, seed: int = 0) -> Tensor:
@@ -74,7 +73,7 @@ def random_states(n: int = 3, side: int = 4, seed: int = 0) -> Tensor:
 
 
 def log_grid(n: int, low: float = 0.05, high: float = 20.0) -> list[float]:
-    """n + 1 values of rho from `low` to `high`, uniform in log rho."""
+    """N + 1 values of rho from `low` to `high`, uniform in log rho."""
     return [low * (high / low) ** (i / n) for i in range(n + 1)]
 
 

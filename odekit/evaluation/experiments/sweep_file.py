@@ -7,26 +7,50 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field as Limits
+from pydantic import field_validator
 
 from odekit.chains import document as yamldoc
 from odekit.chains.chain import Chain
+from odekit.chains.resolve import validated
+from odekit.core.options import Options
 from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
 from odekit.evaluation.experiments.methods import MethodSpec
 from odekit.parts.installed import catalog
 
 SCHEMA = 1
-KEYS = ("odekit-sweep", "name", "summary", "chain", "set", "fixed", "damage", "severity", "lines", "x", "y")
-TYPES: dict[str, tuple[type, str]] = {
-    "name": (str, "a text"),
-    "summary": (str, "a text"),
-    "chain": (str, "the name of a chain"),
-    "lines": (str, "one of the options in 'set'"),
-    "x": (str, "a metric"),
-    "y": (str, "a metric"),
-    "severity": (int, "1 to 5"),
-}
+
+
+class SweepOptions(Options):
+    """The content of a sweep file."""
+
+    schema_version: Literal[1] = Limits(alias="odekit-sweep")
+    name: str = ""
+    summary: str = ""
+    chain: str = "odedit"
+    crossed: dict[str, list[Any]] = Limits(alias="set")
+    """Options to cross, such as {restore.enhancer.iterations: [25, 50, 100]}."""
+    fixed: dict[str, Any] = Limits(default_factory=dict)
+    """Settings of all points, such as {restore.inverter.steps: 50}."""
+    damage: Any = "paper"
+    """A kind of damage, a list of kinds, or a mapping with `use:`."""
+    severity: int = 4
+    lines: str = ""
+    """The option in `set` whose values are separate lines of the plot."""
+    x: str = "psnr"
+    y: str = "swd"
+
+    @field_validator("crossed")
+    @classmethod
+    def _not_empty(cls, value: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        if not value:
+            raise ValueError("options to cross are needed, such as {restore.enhancer.iterations: [25, 50, 100]}")
+        if empty := [path for path, values in value.items() if not values]:
+            raise ValueError(f"'{empty[0]}' needs a list of at least one value")
+        return value
 
 
 @dataclass(frozen=True)
@@ -105,42 +129,22 @@ def load(name: str) -> Sweep:
 
 def read(document: yamldoc.Document) -> Sweep:
     """A sweep from a parsed document. Raises ConfigError."""
-
-    def error(key: str, message: str) -> ConfigError:
-        return ConfigError(f"{document.where((key,) if key else ())}: {message}")
-
     data = document.data
     if not isinstance(data, dict):
-        raise error("", "a sweep is a mapping with 'odekit-sweep: 1', 'chain:' and 'set:'")
-    for key in data:
-        if key not in KEYS:
-            raise error(key, f"unknown key{nearest(str(key), KEYS)}")
-    if data.get("odekit-sweep") != SCHEMA:
-        raise error("odekit-sweep", f"the key 'odekit-sweep: {SCHEMA}' (the schema's version) is missing or another")
-    crossed = data.get("set")
-    if not isinstance(crossed, dict) or not crossed:
-        raise error("set", "options to cross, such as {restore.enhancer.iterations: [25, 50, 100]}")
-    for path, values in crossed.items():
-        if not isinstance(values, list) or not values:
-            raise ConfigError(f"{document.where(('set', path))}: a list of values")
-    fixed = data.get("fixed", {})
-    if not isinstance(fixed, dict):
-        raise error("fixed", "settings of all points, such as {restore.inverter.steps: 50}")
-    for key, (kind, words) in TYPES.items():
-        if key in data and not isinstance(data[key], kind):
-            raise error(key, f"this is {words}")
-    if data.get("lines", "") and data["lines"] not in crossed:
-        raise error("lines", f"'{data['lines']}' is not in 'set'{nearest(data['lines'], crossed)}")
-    for key in ("x", "y"):
-        if key in data and data[key] not in catalog().names("metric"):
-            raise error(key, f"unknown metric '{data[key]}'{nearest(data[key], catalog().names('metric'))}")
-    kinds, options = damage(document, data.get("damage", "paper"))
-    texts = tuple(f"{path}={json.dumps(value)}" for path, value in fixed.items())
-    name = data.get("name", Path(document.name).stem)
+        raise ConfigError(f"{document.where(())}: a sweep is a mapping with 'odekit-sweep: 1', 'chain:' and 'set:'")
+    sweep = validated(SweepOptions, data, "the sweep", document)
+    if sweep.lines and sweep.lines not in sweep.crossed:
+        hint = nearest(sweep.lines, sweep.crossed)
+        raise ConfigError(f"{document.where(('lines',))}: '{sweep.lines}' is not in 'set'{hint}")
+    metrics = catalog().names("metric")
+    for key, metric in (("x", sweep.x), ("y", sweep.y)):
+        if metric not in metrics:
+            raise ConfigError(f"{document.where((key,))}: unknown metric '{metric}'{nearest(metric, metrics)}")
+    kinds, options = damage(document, sweep.damage)
+    fixed = tuple(f"{path}={json.dumps(value)}" for path, value in sweep.fixed.items())
     return Sweep(
-        name, data.get("summary", ""), data.get("chain", "odedit"), crossed, texts, kinds,
-        options, data.get("severity", 4), data.get("lines", ""), data.get("x", "psnr"), data.get("y", "swd"),
-        document,
+        sweep.name or Path(document.name).stem, sweep.summary, sweep.chain, sweep.crossed, fixed, kinds, options,
+        sweep.severity, sweep.lines, sweep.x, sweep.y, document,
     )  # fmt: skip
 
 
