@@ -18,10 +18,12 @@ MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 def imported(path):
     """Modules of odekit, and top-level names of other distributions' `odekit_*` packages, that a file imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        if isinstance(node, ast.ImportFrom):
+            home = ".".join(module_name(path).split(".")[: -node.level or None]) if node.level else ""
+            module = ".".join(part for part in (home, node.module) if part)
             for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                yield inner if inner in MODULES else node.module
+                inner = f"{module}.{alias.name}"
+                yield inner if inner in MODULES else module
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 

@@ -11,6 +11,7 @@ from odekit.chains.tuning import precision as guard
 from odekit.chains.tuning.precision import Measurement, PrecisionChoice, measure_precisions
 from odekit.core.precision import supported_16bit_types
 from odekit.errors import OdekitWarning
+from odekit.parts.stages import precision_check
 from odekit.testing import GaussianModel
 
 
@@ -53,10 +54,10 @@ def test_what_is_not_faster_is_not_even_compared():
 
 def test_the_same_precision_restores_the_same_pictures():
     prior = GaussianModel(8)
-    pictures = guard.calibration_images(prior, "cpu")
-    assert torch.equal(pictures, guard.calibration_images(prior, "cpu")) and pictures.std() > 0.1
-    assert torch.equal(guard.restore_images(prior, pictures), guard.restore_images(prior, pictures))
-    assert not torch.equal(guard.restore_images(prior, pictures), pictures)
+    pictures = precision_check.calibration_images(prior, "cpu")
+    assert torch.equal(pictures, precision_check.calibration_images(prior, "cpu")) and pictures.std() > 0.1
+    assert torch.equal(precision_check.restore_images(prior, pictures), precision_check.restore_images(prior, pictures))
+    assert not torch.equal(precision_check.restore_images(prior, pictures), pictures)
 
 
 @pytest.fixture

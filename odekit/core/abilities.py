@@ -323,3 +323,17 @@ class MeasuresMany(Protocol):
     def measure_many(self, restored: Sequence[Image], reference: Sequence[Image]) -> Sequence[float]:
         """One value per pair, in order."""
         ...
+
+
+@runtime_checkable
+class HasCompile(Protocol):
+    """Options of a prior that may be compiled, which takes a minute at the first call."""
+
+    compile: bool
+
+
+@runtime_checkable
+class HasTemperature(Protocol):
+    """Options of an enhancer with a temperature of its noise."""
+
+    temperature: float | None

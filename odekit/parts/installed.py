@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 
 import pluggy
 
@@ -14,7 +13,8 @@ from odekit.plugins.discovery import build, discover
 @functools.cache
 def installed_parts() -> tuple[Catalog, pluggy.PluginManager]:
     """The process-wide catalogue and plugin manager: built-in parts first, then installed plugins."""
-    builtin = importlib.import_module("odekit.parts.builtin")
+    from odekit.parts import builtin
+
     return build([("odekit", builtin), *discover()])
 
 

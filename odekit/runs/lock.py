@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from odekit.core.files import exclusive
 from odekit.errors import ConfigError
 from odekit.runs.events import read_events
 from odekit.runs.inputs import shard_tag
@@ -28,25 +27,26 @@ def lock_output_folder(out: Path, shard: str | None = None) -> Iterator[None]:
         ConfigError: another run is writing to the folder; the message identifies it.
     """
     path = out / lock_name(shard)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0.5, poll_interval=0.05)  # `held` in another process acquires it for a moment
-    except Timeout:
-        raise ConfigError(busy_message(path)) from None
-    except OSError as error:
-        raise ConfigError(f"the output folder {out} cannot be written: {error.strerror or error}") from error
-    try:
-        others = (
-            out.glob("run-*-of-*.lock") if shard is None else [out / lock_name(None), *_other_divisions(out, shard)]
-        )
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(path, timeout=0.5))  # `is_locked` in another process holds it for a moment
+        except TimeoutError:
+            raise ConfigError(busy_message(path)) from None
+        except OSError as error:
+            raise ConfigError(f"the output folder {out} cannot be written: {error.strerror or error}") from error
+        stack.callback(remove_lock_file, path)
+        whole_run = [out / lock_name(None)]
+        others = out.glob("run-*-of-*.lock") if shard is None else [*whole_run, *_other_divisions(out, shard)]
         for other in others:
             if is_locked(other):
                 raise ConfigError(busy_message(other))
         yield
-    finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        lock.release()
+
+
+def remove_lock_file(path: Path) -> None:
+    """Remove a lock file; it stays where the folder does not allow it."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _other_divisions(out: Path, shard: str) -> list[Path]:
@@ -58,13 +58,11 @@ def is_locked(path: Path) -> bool:
     """Whether a running process holds this lock file."""
     if not path.exists():
         return False
-    lock = FileLock(path)
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
+        with exclusive(path, timeout=0):
+            return False
+    except TimeoutError:
         return True
-    lock.release()
-    return False
 
 
 def busy_message(path: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from odekit.chains.plan import all_parts
 from odekit.chains.resolve import ChainSpec
 from odekit.chains.tuning.cache import machine_key, read_cached, write_cached
-from odekit.core.abilities import HasWeightsPath
+from odekit.core.abilities import HasCompile, HasWeightsPath
 from odekit.core.device import state_device
 from odekit.core.files import sha256
 from odekit.core.interfaces import Prior
@@ -76,15 +76,14 @@ def precision_choice(part: Part, device: str, catalog: Catalog) -> PrecisionChoi
     weights = prior_digest(part, catalog)
     if weights is None:
         return PrecisionChoice("float32")
-    exact = (
-        "; exact float32" if has_tf32_switches(device) else ""
-    )  # older entries were measured with torch's default switches
+    # Older entries were measured with torch's default switches.
+    exact = "; exact float32" if has_tf32_switches(device) else ""
     key = f"{machine_key(device)}; weights {weights}; bound {MIN_PSNR:g} dB{exact}"
-    verdict = _cached_verdict(key)
-    if verdict is None:
-        verdict = measure_precisions(partial(load_prior, part, device, catalog), device, reduced_precisions(device))
-        write_cached(CACHE_FILE, key, asdict(verdict), "precision")
-    return verdict
+    choice = _cached_choice(key)
+    if choice is None:
+        choice = measure_precisions(partial(load_prior, part, device, catalog), device, reduced_precisions(device))
+        write_cached(CACHE_FILE, key, asdict(choice), "precision")
+    return choice
 
 
 def prior_digest(part: Part, catalog: Catalog) -> str | None:
@@ -98,8 +97,8 @@ def load_prior(part: Part, device: str, catalog: Catalog, precision: str) -> Bat
     """Load a prior for measurements, not compiled: compiling helps all precisions alike and takes a minute for each."""
     from odekit.chains.tools import PartTools
 
-    has_compile = "compile" in type(part.options).model_fields
-    uncompiled = replace(part, options=part.options.model_copy(update={"compile": False} if has_compile else {}))
+    compiles = isinstance(part.options, HasCompile)
+    uncompiled = replace(part, options=part.options.model_copy(update={"compile": False} if compiles else {}))
     return BatchedPrior(
         PartTools(catalog, device, precision).make(uncompiled), CALIBRATION_IMAGES, precision=precision, device=device
     )
@@ -108,14 +107,15 @@ def load_prior(part: Part, device: str, catalog: Catalog, precision: str) -> Bat
 def measure_precisions(load: Callable[[str], Prior], device: str, precisions: Sequence[str]) -> PrecisionChoice:
     """Measure a prior in several precisions: its speed first, and its quality if it is faster than float32.
 
-    Calibration: 8 pictures drawn from the prior itself, with noise added, restored with 20 levels of DDIM and 5
-    Langevin updates at each of two levels, with the same noise in both precisions.
+    The quality is that of a short fixed restoration; see `odekit.parts.stages.precision_check`.
 
     Args:
         load: loads the prior in a precision.
         device: of the prior.
         precisions: to compare with float32.
     """
+    from odekit.parts.stages.precision_check import calibration_images, lowest_psnr, restore_images
+
     reference = load("float32")
     reference_seconds = call_seconds(reference, device)
     tried = {"float32": Measurement(reference_seconds)}
@@ -163,57 +163,7 @@ def call_seconds(
     return min(times[1:] or times)
 
 
-def calibration_images(prior: Prior, device: str) -> Any:
-    """8 pictures (8, 3, H, W) sampled from the prior in 12 steps, plus noise with a standard deviation of 0.2."""
-    from odekit.core.interfaces import Latent
-    from odekit.core.noise import BatchNoise, ZeroNoise
-    from odekit.core.schedule import signal
-    from odekit.parts.inverters.ode import Ode, OdeInverter
-    from odekit.parts.solvers.dpmpp_2m import Dpmpp2m
-
-    inverter = OdeInverter(Ode(steps=12, grid="log-snr"), prior, Dpmpp2m())
-    top, noise = len(inverter.levels) - 1, fixed_noise(prior, device, "guard sample")
-    rho = inverter.levels.at(top)
-    x = inverter.levels.sigma(top) * noise
-    latent = Latent(x, top, inverter.solver.start(inverter.field, x / signal(rho), rho))
-    while latent.level >= 0:
-        latent = inverter.descend(latent, BatchNoise([ZeroNoise()] * CALIBRATION_IMAGES))
-    return latent.x.clamp(-1, 1) + 0.2 * fixed_noise(prior, device, "guard damage")
-
-
-def restore_images(prior: Prior, pictures: Any) -> Any:
-    """Restore the pictures; the result is in model space, clipped to [-1, 1]."""
-    from odekit.core.noise import BatchNoise, ImageNoise, noise_generator
-    from odekit.edit import edit
-    from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
-    from odekit.parts.inverters.ode import Ode, OdeInverter
-    from odekit.parts.solvers.ddim import Ddim
-
-    enhancer = LangevinEnhancer(Langevin(levels=[0.0, 0.25], iterations=5))
-    inverter = OdeInverter(Ode(steps=20, grid="uniform-t"), prior, Ddim())
-    noise = BatchNoise([ImageNoise(noise_generator(0, f"guard {i}", "guard")) for i in range(len(pictures))])
-    return edit(pictures, inverter, enhancer, prior, noise).clamp(-1, 1)
-
-
-def fixed_noise(prior: Prior, device: str, name: str) -> Any:
-    """Standard normal noise (8, 3, H, W); the same values for the same name."""
-    import torch
-
-    from odekit.core.noise import BatchNoise, ImageNoise, noise_generator
-
-    like = torch.zeros((CALIBRATION_IMAGES, *prior.shape), dtype=torch.float64, device=state_device(device))
-    return BatchNoise(
-        [ImageNoise(noise_generator(0, f"{name} {i}", "guard")) for i in range(CALIBRATION_IMAGES)]
-    ).normal_like(like)
-
-
-def lowest_psnr(pictures: Any, reference: Any) -> float:
-    """The lowest PSNR of any picture in dB, for a value range of 2; 0 if one contains NaN."""
-    errors = (pictures - reference).flatten(1).pow(2).mean(dim=1).tolist()
-    return min(10 * math.log10(4 / max(e, 1e-40)) if math.isfinite(e) else 0.0 for e in errors)
-
-
-def _cached_verdict(key: str) -> PrecisionChoice | None:
+def _cached_choice(key: str) -> PrecisionChoice | None:
     """The cached choice; None if there is none."""
     entry = read_cached(CACHE_FILE, key)
     try:

@@ -17,6 +17,7 @@ from odekit.core.abilities import (
     HasEnhancerCalls,
     HasInverterCalls,
     HasLevels,
+    HasTemperature,
     HasUpsamplerCalls,
 )
 from odekit.core.grid import Levels
@@ -75,7 +76,7 @@ class Restore(Options):
         part: Part = self.enhancer
         if self.fidelity is None:
             return part
-        if "temperature" not in type(part.options).model_fields:
+        if not isinstance(part.options, HasTemperature):
             raise ConfigError(f"fidelity sets the enhancer's temperature, but '{part.name}' has none; remove fidelity")
         temperature = MIN_TEMPERATURE + (MAX_TEMPERATURE - MIN_TEMPERATURE) * self.fidelity
         return replace(part, options=part.options.model_copy(update={"temperature": temperature}))
