@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from odekit.core.files import ASSETS
 from odekit.parts.metrics.ciede2000 import Ciede2000
+from odekit.parts.metrics.face_distance import FaceDistance
 from odekit.parts.metrics.fd_pca import FdPcaOptions
 from odekit.parts.metrics.identity import Identity
 from odekit.parts.metrics.inception import Fid, Kid
@@ -12,6 +14,8 @@ from odekit.parts.metrics.sharpness import Sharpness
 from odekit.parts.metrics.ssim import Ssim
 from odekit.parts.metrics.swd import SwdOptions
 from odekit.plugins.catalog import PluginCatalog
+
+FACE_DESCRIPTOR_SHA256 = "b11e822bfabbf9c52d24b6e6b7a645a90e581993eb7b822184a46df26ff34640"
 
 
 def register(catalog: PluginCatalog) -> None:
@@ -41,6 +45,14 @@ def register_learned(catalog: PluginCatalog) -> None:
     catalog.metric(
         "identity", package + "identity:IdentityMetric", Identity, "cosine of a face recogniser's embeddings (ArcFace)",
         licence="MIT; data for research", commercial_use=False,
+    )  # fmt: skip
+    catalog.metric(
+        "face-distance", package + "face_distance:FaceDistanceMetric", FaceDistance,
+        "distance of face descriptors (dlib): the same person below 0.45",
+    )  # fmt: skip
+    catalog.weights(
+        "face-descriptor", path=ASSETS / "face-descriptor" / "model.safetensors", sha256=FACE_DESCRIPTOR_SHA256,
+        licence="MIT", commercial_use=True, summary="dlib's face descriptor, for face-distance",
     )  # fmt: skip
     catalog.weights(
         "alexnet", licence="BSD-3-Clause", commercial_use=True, summary="torchvision's AlexNet (ImageNet), for lpips",
