@@ -132,7 +132,7 @@ class ReservoirSample:
         """
         self.share = share
         self.rng = np.random.Generator(np.random.Philox(seed))
-        self.seen = 0
+        self.count = 0
         self.pairs: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(self, restored: Image, reference: Image) -> None:
@@ -140,8 +140,8 @@ class ReservoirSample:
         capacity = min(
             MAX_SAMPLE // self.share, max(MIN_SAMPLE, SAMPLE_BYTES // (restored.height * restored.width * 3))
         )
-        self.seen += 1
-        index = len(self.pairs) if len(self.pairs) < capacity else int(self.rng.integers(self.seen))
+        self.count += 1
+        index = len(self.pairs) if len(self.pairs) < capacity else int(self.rng.integers(self.count))
         if index < capacity:
             self.pairs[index : index + 1] = [(restored.to_uint8(), reference.to_uint8())]
 

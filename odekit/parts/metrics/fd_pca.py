@@ -96,8 +96,8 @@ class FdPcaOptions(Options):
 class FdPcaMetric:
     """Frechet distance in the space of the reference set's own 32 principal components. It is not an FID.
 
-    It needs 33 pairs or more, of a side that is a multiple of 16. The benchmark `prior` uses the components of training
-    faces instead, so its values cannot be compared with these.
+    It needs 33 pairs or more, of a side that is a multiple of 16. The benchmark of priors
+    (`benchmarks/prior.py`) uses the components of training faces instead, so its values cannot be compared with these.
     """
 
     lower_is_better = True

@@ -135,11 +135,11 @@ def low_coefficients(pixels: NDArray[np.float32]) -> Array:
     return dct_coefficients(pixels)[0, :LOW_FREQUENCIES, :LOW_FREQUENCIES].ravel() / side
 
 
-def other_coefficients(found: Array) -> tuple[Array, Array]:
+def other_coefficients(coefficients: Array) -> tuple[Array, Array]:
     """The other coefficients: luma (1, H, W) with its low block set to 0, and chroma (2, H, W)."""
-    luma = found[:1].copy()
+    luma = coefficients[:1].copy()
     luma[:, :LOW_FREQUENCIES, :LOW_FREQUENCIES] = 0
-    return luma, found[1:]
+    return luma, coefficients[1:]
 
 
 def coefficient_norm(part: Array) -> float:
@@ -147,21 +147,21 @@ def coefficient_norm(part: Array) -> float:
     return float(np.sqrt(max(float((part**2).sum()), 1e-8) / (part.shape[1] * part.shape[2])))
 
 
-def remove_fog(pixels: NDArray[np.float32], wanted: Array) -> Array:
+def remove_fog(pixels: NDArray[np.float32], targets: Array) -> Array:
     """Replace the low coefficients of luma, and scale the others of luma and of chroma to given norms.
 
     Args:
         pixels: (3, H, W).
-        wanted: (66,): the 64 low coefficients, and the two norms.
+        targets: (66,): the 64 low coefficients, and the two norms.
     """
     from scipy.fft import idctn
 
     luma, chroma = other_coefficients(dct_coefficients(pixels))
     luma, chroma = (
         part * (max(float(target), 0.0) / coefficient_norm(part))
-        for part, target in zip((luma, chroma), wanted[-2:], strict=True)
+        for part, target in zip((luma, chroma), targets[-2:], strict=True)
     )
-    luma[0, :LOW_FREQUENCIES, :LOW_FREQUENCIES] = wanted[:-2].reshape(LOW_FREQUENCIES, LOW_FREQUENCIES) * np.sqrt(
+    luma[0, :LOW_FREQUENCIES, :LOW_FREQUENCIES] = targets[:-2].reshape(LOW_FREQUENCIES, LOW_FREQUENCIES) * np.sqrt(
         pixels.shape[1] * pixels.shape[2]
     )
     axes = idctn(np.concatenate([luma, chroma]), axes=(1, 2), norm="ortho")

@@ -64,7 +64,7 @@ class ScratchInpainter:
         self.device = tools.device
         self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def look(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def predict(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Predict the correction to add to a photograph (3, H, W), and the logit of "scratched" (H, W).
 
         Every tile gets the same margin, so that a prediction does not depend on the size of the photograph.
