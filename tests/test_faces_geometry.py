@@ -9,9 +9,10 @@ from skimage.transform import SimilarityTransform
 from benchmarks.paste import seam, shift
 from odekit import read
 from odekit.core.image import Image
+from odekit.images.resize import block_means
 from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.masks import EllipseMask, SquareMask
-from odekit.parts.faces.warp import block_means, covered_box, crop_coordinates, crop_face
+from odekit.parts.faces.warp import covered_box, crop_coordinates, crop_face
 
 TEMPLATE = TEMPLATES["ffhq-5"]
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
 from odekit.images.colour import lab_to_srgb, srgb_to_lab
+from odekit.images.resize import block_means
 
 Weights = NDArray[np.float32]
 """(H, W)."""
@@ -34,8 +35,7 @@ def photo_curve(pixels: Pixels) -> ChromaCurve | None:
     height, width = (size // factor * factor for size in pixels.shape[1:])
     if not height or not width:
         return None
-    blocks = pixels[:, :height, :width].reshape(3, height // factor, factor, width // factor, factor)
-    return chroma_curve(srgb_to_lab(blocks.mean((2, 4))).reshape(3, -1))
+    return chroma_curve(srgb_to_lab(block_means(pixels[:, :height, :width], factor)).reshape(3, -1))
 
 
 def match_tone(face: Pixels, original: Pixels, weight: Weights, curve: ChromaCurve | None = None) -> Pixels:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools
 from odekit.errors import InputError
+from odekit.images.resize import block_means
 from odekit.parts.repair import damage_signs, deblock, deblur
 from odekit.parts.repair.options import Mend, Switch
 from odekit.parts.repair.scratches import ScratchInpainter
@@ -128,11 +129,7 @@ def detection_copy(image: Image) -> Image:
     factor = min(image.height, image.width) // DETECTION_SIDE
     if factor < 2:
         return image
-    height, width = (-(-n // factor) for n in (image.height, image.width))
-    padding = (height * factor - image.height, width * factor - image.width)
-    padded = np.pad(image.pixels, ((0, 0), (0, padding[0]), (0, padding[1])), mode="edge")
-    small = padded.reshape(3, height, factor, width, factor).mean((2, 4), dtype=np.float32)
-    return replace(image, pixels=np.ascontiguousarray(small), alpha=None)
+    return replace(image, pixels=np.ascontiguousarray(block_means(image.pixels, factor)), alpha=None)
 
 
 def inpaint_telea(pixels: Pixels, mask: NDArray[np.bool_]) -> Pixels:
