@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from odekit.core.files import read_json_object
 from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
 from odekit.errors import WeightsError
 from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.warp import crop_face
-from odekit.plugins.weights.lookup import network_file
+from odekit.plugins.weights.lookup import network_file, read_network_config
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,13 +52,8 @@ class Aligner:
         from odekit.parts.faces.aligner_network import AlignerNet
 
         file = network_file(weights, tools)
-        try:
-            shape = AlignerConfig.model_validate(read_json_object(file.parent / "odekit.json"))
-        except ValidationError as error:
-            raise WeightsError(
-                f"{file.parent / 'odekit.json'}: not an aligner; give a folder written by 'odekit train aligner'"
-            ) from error
-        self.network = AlignerNet(tuple(shape.widths), shape.dense)
+        config = read_network_config(file, AlignerConfig, "an aligner", "aligner")
+        self.network = AlignerNet(tuple(config.widths), config.dense)
         load_aligner(self.network, file)
         self.network.eval().requires_grad_(False)
 
