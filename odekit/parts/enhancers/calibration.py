@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from odekit.core.files import ASSETS
+from odekit.core.files import ASSETS, calibration_errors
 from odekit.errors import ConfigError
 
 BUILT_IN_CALIBRATION = ASSETS / "face64" / "strength.json"
@@ -166,9 +166,5 @@ def load_calibration(path: Path | None = None) -> StrengthCalibration:
         ConfigError: the file does not exist, or is not a calibration.
     """
     file = path or BUILT_IN_CALIBRATION
-    try:
+    with calibration_errors("the meter's calibration", file, "meter"):
         return StrengthCalibration.from_tree(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"the meter's calibration {file} cannot be used: {error}; write one with 'odekit calibrate meter'"
-        ) from error

@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.files import ASSETS
+from odekit.core.files import ASSETS, calibration_errors
 from odekit.core.image import Image
-from odekit.errors import ConfigError
 from odekit.images.colour import LUMA_CHROMA_AXES
 
 Array = NDArray[np.float64]
@@ -195,14 +194,10 @@ def load_colour_correction(path: Path | None = None) -> ColourCorrection:
         ConfigError: no such file, or it is not a colour correction.
     """
     file = path or BUILTIN_FILE
-    try:
+    with calibration_errors("the colour correction", file, "colour"):
         with np.load(file, allow_pickle=False) as stored:
             correction = ColourCorrection(
                 **{field.name: stored[field.name].astype(np.float64) for field in fields(ColourCorrection)}
             )
         correction.correct(Image(np.full((3, 16, 16), 0.5, np.float32)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"the colour correction {file} cannot be used: {error}; write one with 'odekit calibrate colour'"
-        ) from error
-    return correction
+        return correction
