@@ -112,5 +112,5 @@ def examples(faces: Picture, scenes: list[Picture], kind: str) -> Iterator[tuple
         picture = canvases.compose_canvas(faces[number] if real else None, scenes, list(faces), rng, how, damage)
         x, y = CANVAS_SIDE / 2 + FACE_SIDE * rng.uniform(-SHIFT, SHIFT, 2)
         side = FACE_SIDE * np.exp(rng.uniform(-1, 1) * np.log(ZOOM))
-        start = Frame.around((x, y), side, float(np.deg2rad(rng.uniform(-ANGLE, ANGLE))))
+        start = Frame.from_centre((x, y), side, float(np.deg2rad(rng.uniform(-ANGLE, ANGLE))))
         yield picture.transpose(2, 0, 1).astype(np.float32) / np.float32(255), start, real

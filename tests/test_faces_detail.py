@@ -16,7 +16,7 @@ from odekit.parts.faces.paste import PhotoTone, RestoredFace, paste_face
 from odekit.parts.faces.warp import crop_face
 
 PHOTO = read(PHOTOS / "portrait.jpg")
-FRAME = Frame.around((366.0, 316.0), 500.0)
+FRAME = Frame.from_centre((366.0, 316.0), 500.0)
 CROP = crop_face(PHOTO.pixels, FRAME, 256)
 
 
@@ -115,11 +115,11 @@ def test_where_the_chain_found_damage_the_original_is_not_trusted():
 # --- what stays as it is
 
 
-def pasted(photo, side, restored, narrow=64, idle=True, cleaned=False, **options):
+def pasted(photo, side, restored, narrow=64, without_updates=True, cleaned=False, **options):
     """Paste a lighter face of this side: the mean change at its centre, and the facts for the record."""
-    frame = Frame.around((366.0, 316.0), side)
+    frame = Frame.from_centre((366.0, 316.0), side)
     face = RestoredFace(
-        1, frame, Image(crop_face(photo, frame, 256)), Image(restored(photo, frame)), narrow, idle, cleaned
+        1, frame, Image(crop_face(photo, frame, 256)), Image(restored(photo, frame)), narrow, without_updates, cleaned
     )
     canvas = photo.copy()
     facts = paste_face(
@@ -139,7 +139,7 @@ def crisp(photo, frame):
 @pytest.mark.parametrize("side", [60.0, 300.0])
 def test_a_face_that_its_chain_found_undamaged_stays_bit_for_bit(side):
     assert pasted(PHOTO.pixels, side, smooth) == (0, {"kept": "undamaged"})
-    assert pasted(PHOTO.pixels, side, smooth, idle=False)[0] > 0.05
+    assert pasted(PHOTO.pixels, side, smooth, without_updates=False)[0] > 0.05
     assert pasted(PHOTO.pixels, side, smooth, undamaged="replace")[0] > 0.05
 
 
@@ -150,7 +150,7 @@ def test_but_a_blurred_one_larger_than_its_chain_could_see_does_not():
 
 
 def test_nothing_stays_where_the_photograph_is_enlarged():
-    frame = Frame.around((366.0, 316.0), 300.0)
+    frame = Frame.from_centre((366.0, 316.0), 300.0)
     face = RestoredFace(
         1, frame, Image(crop_face(PHOTO.pixels, frame, 256)), Image(smooth(PHOTO.pixels, frame)), 64, True
     )
@@ -160,6 +160,8 @@ def test_nothing_stays_where_the_photograph_is_enlarged():
 
 
 def test_in_a_cleaned_photograph_large_faces_stay_as_they_were_cleaned():
-    small, middle, large = (pasted(PHOTO.pixels, s, smooth, idle=False, cleaned=True)[0] for s in (100.0, 160.0, 200.0))
+    small, middle, large = (
+        pasted(PHOTO.pixels, s, smooth, without_updates=False, cleaned=True)[0] for s in (100.0, 160.0, 200.0)
+    )
     assert small > 1.2 * middle > 0 and large == 0
-    assert pasted(PHOTO.pixels, 200.0, smooth, idle=False, cleaned=True, detail=0.0)[0] > 0.05
+    assert pasted(PHOTO.pixels, 200.0, smooth, without_updates=False, cleaned=True, detail=0.0)[0] > 0.05

@@ -48,7 +48,7 @@ def test_its_points_are_those_of_a_landmark_model(detector):
 
 def test_a_turned_face_is_found_with_turned_copies():
     photo = read(PHOTOS / "astronaut.jpg")
-    pixels = crop_face(photo.pixels, Frame.around((256.0, 200.0), 400.0, np.deg2rad(30)), 400)
+    pixels = crop_face(photo.pixels, Frame.from_centre((256.0, 200.0), 400.0, np.deg2rad(30)), 400)
     assert len(BuiltinFaceDetector(BuiltinDetector(), StandaloneTools()).detect(Image(pixels))) == 1
 
 
@@ -96,7 +96,7 @@ def test_two_looks_find_the_face_in_boxes_that_are_off():
         for kind, pixels in (("clean", face), ("damaged", corrupt(face, ("gaussian_noise", "glass_blur", "mask_pixels", "jpeg")[number % 4], 4, rng))):  # fmt: skip
             wide = np.pad(pixels, ((40, 40), (40, 40), (0, 0)), mode="symmetric").transpose(2, 0, 1)
             off = rng.uniform(-0.15, 0.15, 2) * 64
-            start = Frame.around(
+            start = Frame.from_centre(
                 tuple(72 + off), 64 * np.exp(rng.uniform(-0.14, 0.14)), np.deg2rad(rng.uniform(-20, 20))
             )
             frame, score = aligner.refine(wide.astype(np.float32) / 255, [start])[0]
@@ -115,7 +115,7 @@ def test_the_networks_numbers_are_a_frame():
 
 
 def test_a_drawn_box_is_refined(detector):
-    face = detector.given(read(PHOTOS / "astronaut.jpg"), BOXES["astronaut.jpg"][0])
+    face = detector.face_in_box(read(PHOTOS / "astronaut.jpg"), BOXES["astronaut.jpg"][0])
     truth = np.array(POINTS["astronaut.jpg"])
     assert np.hypot(*(np.array(face.points) - truth).T).mean() < 0.05 * Frame.fit(truth, TEMPLATE).side
 

@@ -188,15 +188,15 @@ def network():
 
 def test_tiles_leave_no_trace(network, monkeypatch):
     pixels = bad(PHOTO, "scratches", 3).pixels
-    added, logit = network.look(pixels)
+    added, logit = network.predict(pixels)
     monkeypatch.setattr(scratches, "TILE", 64)
-    again = network.look(pixels)
+    again = network.predict(pixels)
     assert np.abs(again[0] - added).max() < 1e-4 and np.abs(again[1] - logit).max() < 1e-2
 
 
 def test_a_pixel_does_not_depend_on_the_size_of_the_photograph(network, monkeypatch):
     monkeypatch.setattr(scratches, "TILE", 64)
-    large, small = (network.look(PHOTO.pixels[:, :s, :s])[0] for s in (320, 256))
+    large, small = (network.predict(PHOTO.pixels[:, :s, :s])[0] for s in (320, 256))
     assert np.abs(large[:, :128, :128] - small[:, :128, :128]).max() < 1e-5
 
 
@@ -323,7 +323,7 @@ def test_weights_that_are_no_menders_are_refused(tmp_path):
 
 def test_values_that_are_no_numbers_are_told(network, monkeypatch):
     stage = MendStage(Mend(), StandaloneTools())
-    monkeypatch.setattr(stage.mender, "_tile", lambda pixels: np.full((4, *pixels.shape[1:]), np.nan, np.float32))
+    monkeypatch.setattr(stage.inpainter, "_tile", lambda pixels: np.full((4, *pixels.shape[1:]), np.nan, np.float32))
 
     class Context:
         def note(self, i, **facts):

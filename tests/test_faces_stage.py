@@ -19,7 +19,7 @@ from odekit.parts.faces.masks import EllipseMask
 from odekit.parts.faces.warp import crop_coordinates
 from odekit.plugins.discovery import build
 
-LEFT, RIGHT = Frame.around((60.0, 70.0), 80.0, 0.1), Frame.around((150.0, 70.0), 70.0)
+LEFT, RIGHT = Frame.from_centre((60.0, 70.0), 80.0, 0.1), Frame.from_centre((150.0, 70.0), 70.0)
 
 
 class Lighter:
@@ -136,7 +136,7 @@ def test_the_ring_of_the_photograph_sets_the_colour(parts):
 
 
 def test_of_two_overlapping_faces_the_larger_lies_on_top_whatever_the_order(parts, monkeypatch):
-    near, behind = Frame.around((100.0, 70.0), 90.0), Frame.around((130.0, 70.0), 60.0)
+    near, behind = Frame.from_centre((100.0, 70.0), 90.0), Frame.from_centre((130.0, 70.0), 60.0)
     outs = []
     for frames in ([near, behind], [behind, near]):
         monkeypatch.setattr(At, "frames", frames)
@@ -236,20 +236,20 @@ def test_a_grey_photograph_stays_grey(parts):
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 400), (8, 8)])
 def test_tiny_and_long_pictures(parts, monkeypatch, shape):
-    monkeypatch.setattr(At, "frames", [Frame.around((0.5, 0.5), 30.0)])
+    monkeypatch.setattr(At, "frames", [Frame.from_centre((0.5, 0.5), 30.0)])
     photo = noise(*shape)
     assert chain(parts, select={"min_side": 0.0}).run([photo])[0].image.pixels.shape == (3, *shape)
 
 
 def test_a_face_cut_by_the_border(parts, monkeypatch):
-    monkeypatch.setattr(At, "frames", [Frame.around((5.0, 70.0), 80.0)])
+    monkeypatch.setattr(At, "frames", [Frame.from_centre((5.0, 70.0), 80.0)])
     photo = noise(140, 210)
     out = chain(parts).run([photo])[0].image.pixels
     assert (out - photo.pixels)[:, 60:80, :10].mean() > 0.1
 
 
 def test_hundreds_of_faces(parts, monkeypatch):
-    frames = [Frame.around((20.0 + 40 * x, 20.0 + 40 * y), 38.0) for y in range(15) for x in range(15)]
+    frames = [Frame.from_centre((20.0 + 40 * x, 20.0 + 40 * y), 38.0) for y in range(15) for x in range(15)]
     monkeypatch.setattr(At, "frames", frames)
     record = chain(parts, select={"min_side": 0.0}, align={"side": 32}).run([noise(620, 620)])[0].record
     assert [face["number"] for face in record["stages"][0]["faces"]] == list(range(1, 226))

@@ -46,7 +46,7 @@ def test_clipping_looks_its_bounds_up_by_timestep(clipped, model):
 def test_the_clipping_interval_is_that_of_the_timestep(models):
     levels = make_grid("uniform-t", 50, models["net"].schedule)
     far = torch.full((1, 3, 1, 1), 1e6, dtype=torch.float64)
-    bounds = [float(flow.CLIP.held(far, levels.at(i)).max()) * levels.signal(i) for i in range(50)]
+    bounds = [float(flow.CLIP.clip(far, levels.at(i)).max()) * levels.signal(i) for i in range(50)]
     assert np.allclose(bounds, CODE.arrays["cbc_bounds_by_timestep"], rtol=1e-6)
     assert not np.allclose(bounds, CODE.arrays["cbc_bounds_by_stepindex_BAD"], rtol=0.1)
 

@@ -112,7 +112,7 @@ def test_dynamic_thresholding_holds_the_denoised_picture():
     """s is the quantile of |x0| of each picture between 1 and max; x0 is clipped to +-s and divided by s."""
     x0 = torch.tensor([0.1, 0.2, 0.3, 5.0], dtype=torch.float64).view(1, 1, 2, 2)
     x0 = torch.cat([x0, x0 / 5, -x0 * 10])
-    out = DynamicThreshold(quantile=0.75, max=1.3).thresholded(x0)
+    out = DynamicThreshold(quantile=0.75, max=1.3).threshold(x0)
     assert torch.equal(out[1], x0[1])  # all inside: s = 1
     assert out[0].max() == 1 and out[0, 0, 0, 0] == pytest.approx(0.1 / 1.3)
     assert out[2].min() == -1 and out[2, 0, 0, 0] == pytest.approx(-1 / 1.3)
@@ -132,7 +132,7 @@ def test_eps_of_a_thresholded_picture_belongs_to_it():
 
     field, y, rho = GaussianField(), 5 * random_states(), 0.7
     eps = ThresholdedField(field, DynamicThreshold())(y, rho)
-    assert torch.allclose(y - rho * eps, DynamicThreshold().thresholded(y - rho * field(y, rho)))
+    assert torch.allclose(y - rho * eps, DynamicThreshold().threshold(y - rho * field(y, rho)))
     assert torch.equal(ThresholdedField(field, DynamicThreshold())(y, 0.0), field(y, 0.0))
 
 

@@ -1,4 +1,4 @@
-"""Plugins: a stranger's project used from YAML, a generated project, clashes, failures, discovery."""
+"""Plugins: an example plugin used from YAML, a generated project, clashes, failures, discovery."""
 
 import importlib
 import json
@@ -49,24 +49,24 @@ def run(*command, extra=None, cwd=None):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The folder that the stranger's project is installed into."""
+    """The folder that the example plugin is installed into."""
     return tmp_path_factory.mktemp("site")
 
 
 @pytest.fixture(scope="module")
-def stranger(site):
-    return install(ROOT / "tests" / "third_party" / "stranger-parts", site)
+def example_plugin(site):
+    return install(ROOT / "tests" / "third_party" / "example-plugin", site)
 
 
 @pytest.fixture
-def theirs(site, stranger, monkeypatch):
-    """A catalogue in this process with the built-in and the stranger's parts."""
+def example_catalog(site, example_plugin, monkeypatch):
+    """A catalogue in this process with the built-in parts and those of the example plugin."""
     monkeypatch.syspath_prepend(str(site))
-    return catalog_with("stranger-parts", importlib.import_module("stranger_parts"))
+    return catalog_with("example-plugin", importlib.import_module("example_parts"))
 
 
-def test_a_strangers_solver_and_upsampler_are_used_from_yaml(stranger, tmp_path):
-    chain = tmp_path / "theirs.yaml"
+def test_a_plugins_solver_and_upsampler_are_used_from_yaml(example_plugin, tmp_path):
+    chain = tmp_path / "chain.yaml"
     chain.write_text(
         EXACT.replace("steps: 10}", "steps: 10, solver: {use: ralston, at: 1.0}}")
         + "  - upsample: {use: nearest, scale: 3}\n"
@@ -83,7 +83,7 @@ def test_a_strangers_solver_and_upsampler_are_used_from_yaml(stranger, tmp_path)
         "-o",
         tmp_path / "out",
         "--json",
-        extra=stranger,
+        extra=example_plugin,
     )
     assert done.returncode == 0, done.stderr
     assert odekit.read(tmp_path / "out" / "face.png").width == 24
@@ -91,18 +91,18 @@ def test_a_strangers_solver_and_upsampler_are_used_from_yaml(stranger, tmp_path)
     assert json.loads(done.stdout)["calls_per_image"] == 48
     measured = run(
         sys.executable, "-c", program, "check", "--conformance", "solver:ralston", "--set", "at=0.75", "--json",
-        extra=stranger,
+        extra=example_plugin,
     )  # fmt: skip
     figures = json.loads(measured.stdout)["figures"]
     assert figures["order going up"] == pytest.approx(2, abs=0.1) and figures["network calls per step"] == 2
-    listed = run(sys.executable, "-c", program, "plugins", "--json", extra=stranger)
+    listed = run(sys.executable, "-c", program, "plugins", "--json", extra=example_plugin)
     rows = {(row["kind"], row["name"]): row for row in json.loads(listed.stdout)["parts"]}
-    assert rows["solver", "ralston"]["distribution"] == "stranger-parts"
+    assert rows["solver", "ralston"]["distribution"] == "example-plugin"
     assert rows["upsampler", "nearest"]["licence"] == "BSD-3-Clause"
 
 
-def test_a_strangers_parts_pass_the_conformance_kit(theirs):
-    from stranger_parts.parts import Nearest, Ralston
+def test_a_plugins_parts_pass_the_conformance_kit(example_catalog):
+    from example_parts.parts import Nearest, Ralston
 
     check_solver(Ralston)
     check_upsampler(Nearest)
@@ -119,9 +119,9 @@ chain:
 """
 
 
-def test_a_strangers_stage_holds_a_sub_chain_and_another_names_a_prior(theirs, tmp_path):
+def test_a_plugins_stage_holds_a_sub_chain_and_another_names_a_prior(example_catalog, tmp_path):
     (tmp_path / "mirror.yaml").write_text(MIRROR)
-    chain = odekit.Chain.load(tmp_path / "mirror.yaml", parts=theirs)
+    chain = odekit.Chain.load(tmp_path / "mirror.yaml", parts=example_catalog)
     plan = chain.plan()
     assert [(s.place, s.name, s.calls) for s in plan.stages] == [
         ("0", "mirror", 0), ("0.each.0", "restore", 40), ("0.each.1", "estimate", 2),
@@ -141,18 +141,20 @@ def test_a_strangers_stage_holds_a_sub_chain_and_another_names_a_prior(theirs, t
     assert np.array_equal(one.image.pixels, results[0].image.pixels), "no picture depends on its batch mates"
 
 
-def test_a_mirrored_chain_of_no_noise_is_the_mean_of_both_ways(theirs):
+def test_a_mirrored_chain_of_no_noise_is_the_mean_of_both_ways(example_catalog):
     restore = odekit.Restore(inverter={"steps": 4}, enhancer="none", aligned="trust")
     priors = {"face": {"use": "mixture", "side": 8}}
     image = Image.from_uint8(picture(0))
     turned = image.with_pixels(np.ascontiguousarray(image.pixels[:, :, ::-1]))
-    plain = odekit.Chain([restore], priors=priors, parts=theirs).run([image, turned], batch_size=2)
-    both = odekit.Chain([{"mirror": {"each": [restore]}}], priors=priors, parts=theirs).run([image], batch_size=2)
+    plain = odekit.Chain([restore], priors=priors, parts=example_catalog).run([image, turned], batch_size=2)
+    both = odekit.Chain([{"mirror": {"each": [restore]}}], priors=priors, parts=example_catalog).run(
+        [image], batch_size=2
+    )
     wanted = (plain[0].image.pixels + plain[1].image.pixels[:, :, ::-1]) / 2
     assert np.array_equal(both[0].image.pixels, wanted)
 
 
-def test_a_strangers_stage_stands_inside_faces_and_shares_the_networks(theirs, tmp_path):
+def test_a_plugins_stage_stands_inside_faces_and_shares_the_networks(example_catalog, tmp_path):
     face = "{use: mixture, side: 64}"
     (tmp_path / "photo.yaml").write_text(
         f"""\
@@ -166,7 +168,7 @@ chain:
         - mirror: {{each: [{{restore: {{inverter: {{steps: 3}}, enhancer: none}}}}, {{estimate: {{timestep: 5}}}}]}}
 """
     )
-    chain = odekit.Chain.load(tmp_path / "photo.yaml", parts=theirs)
+    chain = odekit.Chain.load(tmp_path / "photo.yaml", parts=example_catalog)
     plan = chain.plan()
     assert [(s.place, s.name, s.calls, s.per) for s in plan.stages] == [
         ("0", "faces", 0, "image"), ("0.each.0", "mirror", 0, "face"), ("0.each.0.each.0", "restore", 12, "face"),
@@ -181,41 +183,41 @@ chain:
     assert record["faces"][0]["stages"][0]["each"][0]["place"] == "0.each.0.each.0"
 
 
-def test_explain_shows_a_strangers_sub_chain(stranger, tmp_path):
+def test_explain_shows_a_plugins_sub_chain(example_plugin, tmp_path):
     (tmp_path / "mirror.yaml").write_text(MIRROR)
     program = "from odekit.cli import main; main()"
-    done = run(sys.executable, "-c", program, "explain", tmp_path / "mirror.yaml", extra=stranger)
+    done = run(sys.executable, "-c", program, "explain", tmp_path / "mirror.yaml", extra=example_plugin)
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert "0 │ mirror │ 'each' on the picture and on its mirror image, averaged │ 0" in lines
     assert "0.each.1 │ estimate │ estimate(prior=other, timestep=50) │ 2" in lines
     assert lines[-1] == "42 network calls per image"
 
 
-def test_a_prior_that_a_strangers_stage_names_must_exist(theirs, tmp_path):
+def test_a_prior_that_a_plugins_stage_names_must_exist(example_catalog, tmp_path):
     (tmp_path / "mirror.yaml").write_text(MIRROR.replace("prior: other", "prior: othr"))
     with pytest.raises(ConfigError, match=r"mirror\.yaml:7:22: .*no prior is named 'othr'; did you mean 'other'"):
-        odekit.Chain.load(tmp_path / "mirror.yaml", parts=theirs)
+        odekit.Chain.load(tmp_path / "mirror.yaml", parts=example_catalog)
 
 
-def test_smaller_batches_after_memory_ran_out_reach_a_strangers_prior(theirs):
+def test_smaller_batches_after_memory_ran_out_reach_a_plugins_prior(example_catalog):
     priors = {"face": {"use": "mixture", "side": 8}}
-    chain = odekit.Chain(["estimate"], priors=priors, parts=theirs)
+    chain = odekit.Chain(["estimate"], priors=priors, parts=example_catalog)
     session = chain.open(images=4, device="cpu", precision="float32", batch_size=4)
     session.slots = 2
     session.run([Image.from_uint8(picture(0))])
-    assert session.views[0].room == 2
+    assert session.views[0].capacity == 2
 
 
-def test_a_strangers_command_is_listed_and_runs(stranger, tmp_path):
+def test_a_plugins_command_is_listed_and_runs(example_plugin, tmp_path):
     odekit.write(Image.from_uint8(picture(0, 8, 12)), tmp_path / "face.png", format="png")
     program = "from odekit.cli import main; main()"
-    listed = run(sys.executable, "-c", program, "--help", extra=stranger | {"COLUMNS": "100"}).stdout
-    assert "Commands of plugins" in listed and "From stranger-parts." in listed
-    done = run(sys.executable, "-c", program, "sizes", tmp_path / "face.png", "--json", extra=stranger)
+    listed = run(sys.executable, "-c", program, "--help", extra=example_plugin | {"COLUMNS": "100"}).stdout
+    assert "Commands of plugins" in listed and "From example-plugin." in listed
+    done = run(sys.executable, "-c", program, "sizes", tmp_path / "face.png", "--json", extra=example_plugin)
     assert json.loads(done.stdout) == {str(tmp_path / "face.png"): [12, 8]}, done.stderr
-    told = run(sys.executable, "-c", program, "sizes", "--help", extra=stranger).stdout
-    assert "odekit sizes" in told.replace("-c sizes", "odekit sizes") and "Print width and height" in told
-    failed = run(sys.executable, "-c", program, "sizes", tmp_path / "absent.png", extra=stranger)
+    help_text = run(sys.executable, "-c", program, "sizes", "--help", extra=example_plugin).stdout
+    assert "odekit sizes" in help_text.replace("-c sizes", "odekit sizes") and "Print width and height" in help_text
+    failed = run(sys.executable, "-c", program, "sizes", tmp_path / "absent.png", extra=example_plugin)
     assert failed.returncode == 2 and failed.stderr.startswith("odekit: ") and failed.stderr.count("\n") == 1
 
 
@@ -327,18 +329,18 @@ def test_an_environment_variable_limits_discovery(monkeypatch, value, found):
 
 
 def test_whoever_implements_the_hook_is_told_of_every_stage(monkeypatch):
-    told = []
+    help_text = []
 
     class Listener:
         @hookimpl
         def odekit_stage_done(self, stage, before, after, context):
-            told.append((stage, len(before), len(after), context.place))
+            help_text.append((stage, len(before), len(after), context.place))
 
     catalog, manager = build([("odekit", builtin), ("listener", Listener())])
     monkeypatch.setattr("odekit.parts.installed.installed_parts", lambda: (catalog, manager))
     chain = odekit.Chain([odekit.Upsample("resize"), odekit.Save()])
     chain.run([Image.from_uint8(picture(0))])
-    assert told == [("upsample", 1, 1, "0"), ("save", 1, 1, "1")]
+    assert help_text == [("upsample", 1, 1, "0"), ("save", 1, 1, "1")]
 
 
 def test_a_part_that_fails_on_one_picture_does_not_stop_the_others():

@@ -30,9 +30,9 @@ LIGHT = Strength("light", (0.1,), 2, 0.2, 0.5)
 HEAVY = Strength("heavy", (0.1, 0.3), 3, 0.3, 1.0)
 
 
-def calibration(caution=0.1):
+def calibration(threshold=0.1):
     """Light promises 0.2 dB always; heavy one decibel for each e-fold of the latent's standard deviation."""
-    return StrengthCalibration((LIGHT, HEAVY), ("std",), (0.0,), (1.0,), (0.2, 0.0), ((0.0,), (1.0,)), caution)
+    return StrengthCalibration((LIGHT, HEAVY), ("std",), (0.0,), (1.0,), (0.2, 0.0), ((0.0,), (1.0,)), threshold)
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def test_the_largest_promise_is_taken(std, name):
 
 
 def test_a_promise_below_the_caution_leaves_the_picture_alone():
-    assert calibration(caution=0.25).decide({"std": 0.0}).strength.name == "none"
-    assert calibration(caution=0.25).decide({"std": 9.0}).expected["heavy"] == 3.0, "held within three deviations"
+    assert calibration(threshold=0.25).decide({"std": 0.0}).strength.name == "none"
+    assert calibration(threshold=0.25).decide({"std": 9.0}).expected["heavy"] == 3.0, "held within three deviations"
 
 
 def test_a_calibration_comes_back_from_its_file(meter):
@@ -152,7 +152,7 @@ def test_what_is_set_stays_as_it_is(meter):
 
 def test_untouched_pictures_come_back_as_they_were(tmp_path):
     path = tmp_path / "shy.json"
-    path.write_text(json.dumps(calibration(caution=0.25).tree()))
+    path.write_text(json.dumps(calibration(threshold=0.25).tree()))
     clean, decided = pictures(), []
     back = restored(clean, PRIOR, auto(path), noises(4), decided=decided.append)
     rows = list(decided[0].unchanged_rows)

@@ -122,7 +122,7 @@ def test_a_run_learns_resumes_exactly_and_its_weights_work(faces, tmp_path):
     assert one == two
     folder = tmp_path / "whole" / "best"
     assert json.loads((folder / "odekit.json").read_text()) == {"dense": 16, "kind": "aligner", "widths": [4, 4, 8, 8]}
-    frame, score = Aligner(f"{folder}/", StandaloneTools()).look(np.zeros((1, 3, 64, 64), np.float32))[0]
+    frame, score = Aligner(f"{folder}/", StandaloneTools()).predict(np.zeros((1, 3, 64, 64), np.float32))[0]
     assert frame.side > 0 and 0 <= score <= 1
     warm = run(faces, tmp_path / "warm", init=folder, hard=2, steps=2)
     assert warm.step == 2

@@ -52,7 +52,7 @@ def meter(
         print_json(calibration.tree())
         return
     faces = (calibration.about or {}).get("faces", "")
-    print_line(f"{out}: {len(calibration.strengths)} strengths, threshold {calibration.caution:.1f} dB; {faces}")
+    print_line(f"{out}: {len(calibration.strengths)} strengths, threshold {calibration.threshold:.1f} dB; {faces}")
 
 
 @app.command()

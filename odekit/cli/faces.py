@@ -51,7 +51,9 @@ def faces(
             continue
         path = write(draw_faces(photo, found.faces, found.out), out / job.target, format="png", keep_metadata=False)
         rows = [(str(number), *cells) for number, cells in enumerate(face_rows(found), 1)]
-        print_table(f"{job.source}: {len(found.chosen())} of {len(found.faces)} faces", ("#", "box", "score", ""), rows)
+        print_table(
+            f"{job.source}: {len(found.selected())} of {len(found.faces)} faces", ("#", "box", "score", ""), rows
+        )
         print_line(f"drawn in {path}")
     if as_json:
         print_json(results)

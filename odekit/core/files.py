@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from odekit.errors import WeightsError
+from odekit.errors import ConfigError, WeightsError
 
 ASSETS = Path(__file__).parents[1] / "assets"
 """Weights that ship with the package."""
@@ -138,3 +138,20 @@ def read_json_object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WeightsError(f"{path}: must hold one JSON object, holds a {type(content).__name__}")
     return content
+
+
+@contextlib.contextmanager
+def calibration_errors(kind: str, file: Path, command: str) -> Iterator[None]:
+    """Convert the errors of reading a file of `odekit calibrate` to a ConfigError.
+
+    Args:
+        kind: of the file's content, with its article.
+        file: the file that is read.
+        command: the subcommand of `odekit calibrate` that writes such files.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{kind} {file} cannot be used: {error}; write one with 'odekit calibrate {command}'"
+        ) from error

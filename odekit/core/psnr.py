@@ -16,4 +16,4 @@ def psnr(a: Any, b: Any, peak: float = 1.0) -> float:
 
 def psnr_of(mse: float, peak: float = 1.0) -> float:
     """The PSNR in dB of a mean squared error; infinite for 0."""
-    return math.inf if mse == 0 else 10 * math.log10(peak**2 / mse)
+    return math.inf if mse == 0 else -10 * math.log10(mse / peak**2)

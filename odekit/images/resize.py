@@ -1,4 +1,4 @@
-"""Resizing of images with Pillow, in float32."""
+"""Resizing of images: with Pillow in float32, and area means by integer factors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from odekit.core.image import Image
+from odekit.core.image import Image, Pixels
 
 Filter = Literal["lanczos", "bicubic", "box"]
 
@@ -38,3 +38,20 @@ def area_resize_image(image: Image, height: int, width: int) -> Image:
         return image
     shrinks = height <= image.height and width <= image.width
     return resized(image, height, width, "box" if shrinks else "bicubic")
+
+
+def block_means(pixels: Pixels, factor: int) -> Pixels:
+    """Average factor x factor blocks of (3, H, W). Incomplete blocks at the right and bottom repeat the last pixel."""
+    height, width = pixels.shape[1:]
+    padded = np.pad(pixels, ((0, 0), (0, -height % factor), (0, -width % factor)), mode="edge")
+    shape = (3, padded.shape[1] // factor, factor, padded.shape[2] // factor, factor)
+    out: Pixels = padded.reshape(shape).mean((2, 4), dtype=np.float32)
+    return out
+
+
+def square_block_means(pictures: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
+    """Reduce square pictures (N, S, S, 3) to `side` pixels, a divisor of S, by the means of blocks of pixels."""
+    count, factor = len(pictures), pictures.shape[1] // side
+    blocks = pictures.reshape(count, side, factor, side, factor, 3)
+    out: NDArray[np.float64] = blocks.mean((2, 4), dtype=np.float64)
+    return out

@@ -144,7 +144,7 @@ def code(golden: Golden) -> Made:
     far = torch.full((1, 1, 1, 1), 1e9, dtype=torch.float64)
     made["grid"] = np.array(levels.t)
     made["cbc_bounds_by_timestep"] = np.array(
-        [float(CLIP.held(far, levels.at(i)).max()) * levels.signal(i) for i in range(STEPS)]
+        [float(CLIP.clip(far, levels.at(i)).max()) * levels.signal(i) for i in range(STEPS)]
     )
     geometric = Langevin(levels=[0], rule="code", step=1.0)
     made["geometric_factors"] = np.array([step_size(geometric, i, levels) for i in range(STEPS)])

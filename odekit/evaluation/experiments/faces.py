@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from odekit.errors import InputError
 from odekit.images import face_sets
+from odekit.images.resize import square_block_means
 
 Pictures = NDArray[np.uint8]
 TEST_FACES = Path(__file__).parents[3] / "tests" / "data" / "faces" / "faces64_test.npz"
@@ -170,10 +171,8 @@ def at_side(pictures: Pictures, side: int) -> Pictures:
     Raises:
         InputError: the images' side is no multiple of `side`.
     """
-    count, large = pictures.shape[:2]
+    large = pictures.shape[1]
     if large % side:
         raise InputError(f"faces of {large} px cannot be reduced to {side} px evenly")
-    factor = large // side
-    blocks = pictures.reshape(count, side, factor, side, factor, 3)
-    out: Pictures = np.rint(blocks.mean((2, 4), dtype=np.float64)).astype(np.uint8)
+    out: Pictures = np.rint(square_block_means(pictures, side)).astype(np.uint8)
     return out

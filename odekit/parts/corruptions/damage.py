@@ -54,7 +54,7 @@ class CorruptionOptions(Options):
             raise ValueError("a severity is a whole number from 1 (mild) to 5 (severe)")
         return value
 
-    def given(self) -> dict[str, Any]:
+    def explicit_options(self) -> dict[str, Any]:
         """The options of the kind itself that are set."""
         options = {
             name: getattr(self, name) for name in type(self).model_fields if name not in CorruptionOptions.model_fields
@@ -86,10 +86,12 @@ class BuiltinCorruption:
         """
         self.kind = kind
         self.options = options
-        check_corruption(kind, options.severity, **options.given())
+        check_corruption(kind, options.severity, **options.explicit_options())
 
     def corrupt(self, image: Image, rng: np.random.Generator) -> Image:
         """The damaged picture, with levels of 8 bits; alpha and metadata are unchanged."""
         options = self.options
-        pixels = corrupt(image.to_uint8(), self.kind, options.severity, rng, options.table, **options.given())
+        pixels = corrupt(
+            image.to_uint8(), self.kind, options.severity, rng, options.table, **options.explicit_options()
+        )
         return image.with_pixels(Image.from_uint8(pixels).pixels)

@@ -69,8 +69,8 @@ def corrupt(
         severity: 1 (mild) to 5 (severe).
         rng: the picture's generator; the same state gives the same damage. No other generator is used.
         table: which published parameters; see `Table`.
-        options: parameters by name that replace those of the table (see `tables.NAMES`), and further options of the
-            kind's function, such as `colour` of the masks or `folder` of frost.
+        options: parameters by name that replace those of the table (see `tables.PARAMETER_NAMES`), and further
+            options of the kind's function, such as `colour` of the masks or `folder` of frost.
 
     Returns:
         uint8 (H, W, 3), a new array.
@@ -79,7 +79,7 @@ def corrupt(
         ConfigError: unknown kind or option (the message suggests the nearest name); severity or value out of range.
         InputError: pixels are not uint8 (H, W, 3), or there are none.
     """
-    function, arguments = _arrange(kind, severity, options)
+    function, arguments = _function_and_options(kind, severity, options)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         shape = getattr(pixels, "shape", type(pixels).__name__)
         raise InputError(f"{kind} needs uint8 (H, W, 3), not {getattr(pixels, 'dtype', '')} {shape}; convert it first")
@@ -116,7 +116,7 @@ def check_corruption(kind: str, severity: int, **options: Any) -> None:
     Raises:
         ConfigError: they are not valid.
     """
-    _arrange(kind, severity, options)
+    _function_and_options(kind, severity, options)
 
 
 def uses_small_table(pixels: Pixels, table: Table | int) -> bool:
@@ -145,8 +145,10 @@ def _function(kind: str) -> Callable[..., Pixels]:
     return function
 
 
-def _arrange(kind: str, severity: int, options: dict[str, Any]) -> tuple[Callable[..., Pixels], dict[str, Any]]:
-    """The function of a kind, and the given options after their checks."""
+def _function_and_options(
+    kind: str, severity: int, options: dict[str, Any]
+) -> tuple[Callable[..., Pixels], dict[str, Any]]:
+    """The function of a kind, and its options after their checks."""
     function = _function(kind)
     try:
         number = operator.index(severity)

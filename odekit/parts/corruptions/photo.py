@@ -34,23 +34,23 @@ MEDIUM = PhotoDamage((1.2, 3.2), (2, 4), (3, 10), (45, 75))
 HEAVY = PhotoDamage((2.4, 5.0), (4, 8), (6, 18), (25, 55))
 
 
-def between(one: PhotoDamage, two: PhotoDamage) -> PhotoDamage:
+def midpoint(one: PhotoDamage, two: PhotoDamage) -> PhotoDamage:
     """The middle of two strengths, end by end."""
     pairs = zip(vars(one).values(), vars(two).values(), strict=True)
     return PhotoDamage(*(((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairs))
 
 
-STRENGTHS = {1: MILD, 2: between(MILD, MEDIUM), 3: MEDIUM, 4: between(MEDIUM, HEAVY), 5: HEAVY}
+STRENGTHS = {1: MILD, 2: midpoint(MILD, MEDIUM), 3: MEDIUM, 4: midpoint(MEDIUM, HEAVY), 5: HEAVY}
 """By severity."""
 REDUCE = (PIL.Image.Resampling.BILINEAR, PIL.Image.Resampling.BOX, PIL.Image.Resampling.BICUBIC)
 
 
 def photo(pixels: NDArray[np.uint8], severity: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A picture (H, W, 3) damaged as photographs are; severity 1 (mild), 3 (medium), 5 (heavy)."""
-    return damaged(pixels, STRENGTHS[severity], rng)
+    return damage(pixels, STRENGTHS[severity], rng)
 
 
-def damaged(pixels: NDArray[np.uint8], ranges: PhotoDamage, rng: np.random.Generator) -> NDArray[np.uint8]:
+def damage(pixels: NDArray[np.uint8], ranges: PhotoDamage, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A picture (H, W, 3) with parameters drawn from these ranges."""
     from scipy.ndimage import gaussian_filter
 

@@ -76,7 +76,7 @@ class FittedLangevin:
         return frozenset(level for row in range(len(self.strengths)) for level in self._levels(row, levels))
 
     def enhance(self, x: State, level: int, levels: Levels, prior: Prior, rng: Rng) -> State:
-        """The updates at a level: as many for each row as were decided for it."""
+        """The updates at one level. Each row gets its own number of updates."""
         updated = [row for row in range(len(self.strengths)) if level in self._levels(row, levels)]
         t, sigma, x = levels.t[level], levels.sigma(level), x.clone()
         fixed = None if self.options.step is None else step_size(self.options, level, levels)

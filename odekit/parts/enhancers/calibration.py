@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from odekit.core.files import ASSETS
+from odekit.core.files import ASSETS, calibration_errors
 from odekit.errors import ConfigError
 
 BUILT_IN_CALIBRATION = ASSETS / "face64" / "strength.json"
@@ -72,7 +72,7 @@ class StrengthCalibration:
     scale: tuple[float, ...]
     bias: tuple[float, ...]
     weights: tuple[tuple[float, ...], ...]
-    caution: float = 0.0
+    threshold: float = 0.0
     """Threshold in dB: the image is treated only if the largest predicted gain exceeds it."""
     level: float | None = None
     """Level of the latents, as a fraction of the schedule; any level if None."""
@@ -103,7 +103,7 @@ class StrengthCalibration:
             )
 
     def decide(self, readings: Mapping[str, float]) -> StrengthDecision:
-        """The strength with the largest predicted gain if that exceeds the threshold `caution`, otherwise none."""
+        """The strength with the largest predicted gain if that exceeds `threshold`, otherwise none."""
         z = [
             max(-3.0, min(3.0, (readings[name] - centre) / scale))
             for name, centre, scale in zip(self.readings, self.centre, self.scale, strict=True)
@@ -113,7 +113,7 @@ class StrengthCalibration:
             for bias, row in zip(self.bias, self.weights, strict=True)
         ]
         best = max(range(len(gains)), key=gains.__getitem__)
-        chosen = self.strengths[best] if gains[best] > self.caution else UNTREATED
+        chosen = self.strengths[best] if gains[best] > self.threshold else UNTREATED
         expected = {strength.name: gain for strength, gain in zip(self.strengths, gains, strict=True)}
         terms = zip(self.readings, self.weights[best], z, strict=True)
         reasons = dict(
@@ -123,7 +123,8 @@ class StrengthCalibration:
 
     def tree(self) -> dict[str, Any]:
         """The calibration as plain data, for its file."""
-        return {"schema": SCHEMA} | asdict(self)
+        fields = {"caution" if name == "threshold" else name: value for name, value in asdict(self).items()}
+        return {"schema": SCHEMA} | fields
 
     @classmethod
     def from_tree(cls, data: Mapping[str, Any]) -> StrengthCalibration:
@@ -165,9 +166,5 @@ def load_calibration(path: Path | None = None) -> StrengthCalibration:
         ConfigError: the file does not exist, or is not a calibration.
     """
     file = path or BUILT_IN_CALIBRATION
-    try:
+    with calibration_errors("the meter's calibration", file, "meter"):
         return StrengthCalibration.from_tree(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"the meter's calibration {file} cannot be used: {error}; write one with 'odekit calibrate meter'"
-        ) from error

@@ -140,8 +140,9 @@ class Langevin(Options):
 
 
 def step_size(options: Langevin, level: int, levels: Levels) -> float:
-    """The step a at a level; sigma_ref is the schedule's sigma at its lowest trained timestep, whatever the grid.
+    """The step a at a level.
 
+    sigma_ref is the schedule's sigma at its lowest trained timestep; it is the same for every grid.
     For rule `snr` see `snr_step`.
     """
     ratio, step = levels.sigma(level) / levels.schedule.sigma_ref, options.step or 0.0

@@ -86,7 +86,7 @@ class PreconditionedEnhancer:
         """The levels of the options.
 
         Raises:
-            ConfigError: see `Preconditioned.check`.
+            ConfigError: see `PreconditionedOptions.check`.
         """
         self.options.check(levels)
         return self.options.acts_on(levels)

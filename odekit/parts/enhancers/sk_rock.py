@@ -70,7 +70,7 @@ class SkRockEnhancer:
         """The levels of the options.
 
         Raises:
-            ConfigError: see `SkRock.check`.
+            ConfigError: see `SkRockOptions.check`.
         """
         self.options.check(levels)
         return self.options.acts_on(levels)

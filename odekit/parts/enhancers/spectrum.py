@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.files import ASSETS
-from odekit.errors import ConfigError
+from odekit.core.files import ASSETS, calibration_errors
 
 Array = NDArray[np.float64]
 BUILT_IN = ASSETS / "face64" / "spectrum.json"
@@ -58,18 +57,14 @@ def load_spectrum(path: Path | None = None) -> Spectrum:
         ConfigError: the file does not exist, or is not a spectrum.
     """
     file = path or BUILT_IN
-    try:
+    with calibration_errors("the spectrum", file, "spectrum"):
         data = json.loads(file.read_text(encoding="utf-8"))
         spectrum = Spectrum(*(positive(data[key]) for key in ("radii", "luma", "chroma")))
         if not len(spectrum.radii) == len(spectrum.luma) == len(spectrum.chroma) or sorted(spectrum.radii) != list(
             spectrum.radii
         ):
             raise ValueError("radii must increase, and luma and chroma need one variance per radius")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"the spectrum {file} cannot be used: {error}; write one with 'odekit calibrate spectrum'"
-        ) from error
-    return spectrum
+        return spectrum
 
 
 def positive(values: Sequence[float]) -> tuple[float, ...]:

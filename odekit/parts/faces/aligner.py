@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from odekit.core.files import read_json_object
 from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
 from odekit.errors import WeightsError
 from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.warp import crop_face
-from odekit.plugins.weights.lookup import network_file
+from odekit.plugins.weights.lookup import network_file, read_network_config
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,23 +52,20 @@ class Aligner:
         from odekit.parts.faces.aligner_network import AlignerNet
 
         file = network_file(weights, tools)
-        try:
-            shape = AlignerConfig.model_validate(read_json_object(file.parent / "odekit.json"))
-        except ValidationError as error:
-            raise WeightsError(
-                f"{file.parent / 'odekit.json'}: not an aligner; give a folder written by 'odekit train aligner'"
-            ) from error
-        self.network = AlignerNet(tuple(shape.widths), shape.dense)
+        config = read_network_config(file, AlignerConfig, "an aligner", "aligner")
+        self.network = AlignerNet(tuple(config.widths), config.dense)
         load_aligner(self.network, file)
         self.network.eval().requires_grad_(False)
 
-    def refine(self, pixels: Pixels, frames: Sequence[Frame], looks: int = ITERATIONS) -> list[tuple[Frame, float]]:
+    def refine(
+        self, pixels: Pixels, frames: Sequence[Frame], iterations: int = ITERATIONS
+    ) -> list[tuple[Frame, float]]:
         """Refine rough frames of a photograph (3, H, W).
 
         Args:
             pixels: the photograph.
             frames: rough frames of faces.
-            looks: number of iterations.
+            iterations: number of iterations.
 
         Returns:
             For each frame, the refined frame and its score in [0, 1].
@@ -77,13 +73,13 @@ class Aligner:
         from odekit.parts.faces.aligner_network import SIDE
 
         frames = list(frames)
-        for _ in range(looks):
-            predictions = self.look(np.stack([crop_face(pixels, frame, SIDE) for frame in frames])) if frames else []
-            frames = [frame.then(inner) for frame, (inner, _) in zip(frames, predictions, strict=True)]
-        predictions = self.look(np.stack([crop_face(pixels, frame, SIDE) for frame in frames])) if frames else []
+        for _ in range(iterations):
+            predictions = self.predict(np.stack([crop_face(pixels, frame, SIDE) for frame in frames])) if frames else []
+            frames = [frame.compose(inner) for frame, (inner, _) in zip(frames, predictions, strict=True)]
+        predictions = self.predict(np.stack([crop_face(pixels, frame, SIDE) for frame in frames])) if frames else []
         return [(frame, score * stability(inner)) for frame, (inner, score) in zip(frames, predictions, strict=True)]
 
-    def look(self, crops: Pixels | np.ndarray[Any, Any]) -> list[tuple[Frame, float]]:
+    def predict(self, crops: Pixels | np.ndarray[Any, Any]) -> list[tuple[Frame, float]]:
         """Run the network on crops (N, 3, 64, 64).
 
         Returns:
@@ -122,10 +118,15 @@ def stability(inner: Frame) -> float:
 
 
 def frame_from_box(box: Sequence[float], shape: tuple[float, float, float] = FRONTAL_BOX) -> Frame:
-    """The upright frame of a detector's box; `shape` is the position of such boxes in aligned crops (see `BOX`)."""
+    """The upright frame of a detector's box.
+
+    Args:
+        box: x0, y0, x1, y1 in pixels.
+        shape: position of such boxes in aligned crops, see `FRONTAL_BOX`.
+    """
     x0, y0, x1, y1 = box
     side = max(x1 - x0, y1 - y0, 1e-3) / shape[2]
-    return Frame.around(((x0 + x1) / 2 + (0.5 - shape[0]) * side, (y0 + y1) / 2 + (0.5 - shape[1]) * side), side)
+    return Frame.from_centre(((x0 + x1) / 2 + (0.5 - shape[0]) * side, (y0 + y1) / 2 + (0.5 - shape[1]) * side), side)
 
 
 def load_aligner(network: nn.Module, file: Path) -> None:

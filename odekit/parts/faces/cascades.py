@@ -21,7 +21,7 @@ from odekit.parts.faces.geometry import Frame
 Grey = NDArray[np.uint8]
 """(H, W)."""
 PROFILE_BOX = (0.628, 0.5234, 0.797)
-"""Like `aligner.BOX`, for the profile cascade (a face looking to the left of the picture)."""
+"""Like `aligner.FRONTAL_BOX`, for the profile cascade (a face looking to the left of the picture)."""
 ROTATION = math.radians(25)
 """Rotation of the rotated copies."""
 SCALE_STEP = 1.1
@@ -49,7 +49,7 @@ def search_images(pixels: Pixels, largest: int, turned: bool) -> Iterator[Search
     Args:
         pixels: the photograph, (3, H, W).
         largest: greatest side of the first copy.
-        turned: add the copies rotated by `TURN` in both directions.
+        turned: add the copies rotated by `ROTATION` in both directions.
     """
     cv = import_opencv()
     grey = eight_bit_luma(pixels)
@@ -90,7 +90,7 @@ def proposals(copy: SearchImage, smallest: float, neighbours: int = 1) -> list[F
         frames.append(frame_from_box(box, PROFILE_BOX))
     for x0, y0, x1, y1 in detect_boxes("haarcascade_profileface", mirrored, least, neighbours):
         frames.append(frame_from_box((width - x1, y0, width - x0, y1), (1 - PROFILE_BOX[0], *PROFILE_BOX[1:])))
-    return [copy.back.then(frame) for frame in frames]
+    return [copy.back.compose(frame) for frame in frames]
 
 
 def detect_boxes(name: str, grey: Grey, least: int, neighbours: int) -> list[tuple[float, float, float, float]]:

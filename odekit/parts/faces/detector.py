@@ -20,7 +20,7 @@ TEMPLATE = TEMPLATES["ffhq-5"]
 HEAD_BOX = np.array([[0.22, 0.266], [0.78, 0.917]])
 """The box of a face, ear to ear and brows to chin, in fractions of the aligned crop: top left and bottom right."""
 HEAD_BOX_POSITION = (0.5, 0.5915, 0.651)
-"""Position of that box in the aligned crop: centre (x, y) and longer side (see `aligner.BOX`)."""
+"""Position of that box in the aligned crop: centre (x, y) and longer side (see `aligner.FRONTAL_BOX`)."""
 
 MIN_PROPOSAL_SCORE = 0.2
 """Proposals with a lower aligner score are dropped."""
@@ -50,9 +50,9 @@ class BuiltinFaceDetector:
         frames = [
             f for copy in search_images(image.pixels, o.largest_side, o.turned) for f in proposals(copy, o.smallest)
         ]
-        return self.judged(image, frames, o.score, 0.4)
+        return self.score_frames(image, frames, o.score, 0.4)
 
-    def judged(self, image: Image, frames: Sequence[Frame], score: float, limit: float) -> list[Face]:
+    def score_frames(self, image: Image, frames: Sequence[Frame], score: float, limit: float) -> list[Face]:
         """Refine and score rough frames of a photograph.
 
         Args:
@@ -76,7 +76,7 @@ class BuiltinFaceDetector:
         ]
         return sorted((face for face in kept if face.score >= score), key=lambda face: -face.score)
 
-    def given(self, image: Image, box: Sequence[float]) -> Face:
+    def face_in_box(self, image: Image, box: Sequence[float]) -> Face:
         """The face in a box given by the user (ear to ear, brows to chin), whatever its score.
 
         The box itself is used if the aligner moves too far from it.

@@ -20,7 +20,7 @@ class PhotoFaces:
     out: dict[int, str] = field(default_factory=dict)
     """Number of a face that is left out -> reason."""
 
-    def chosen(self) -> list[int]:
+    def selected(self) -> list[int]:
         """Numbers of the faces to restore."""
         return [number for number in range(1, len(self.faces) + 1) if number not in self.out]
 
@@ -42,12 +42,12 @@ class FaceFinder:
     """Detects and selects faces, for the stage `faces` and the command `odekit faces`."""
 
     def __init__(self, options: Faces, tools: Tools) -> None:
-        """Make the detector, so that a missing part fails before any work. Given boxes need no detector."""
+        """Make the detector, so that a missing part fails before any work. Boxes of the options need no detector."""
         from odekit.parts.faces.detector import BuiltinFaceDetector
 
         self.options = options
-        self.given = options.select.boxes
-        self.detector: FaceDetector | None = None if self.given is not None else tools.make(options.detect)
+        self.boxes = options.select.boxes
+        self.detector: FaceDetector | None = None if self.boxes is not None else tools.make(options.detect)
         builtin = isinstance(self.detector, BuiltinFaceDetector)
         self.points: Any = self.detector if builtin else BuiltinFaceDetector(BuiltinDetector(), tools)
         """Finds the landmarks of boxes that come without."""
@@ -55,12 +55,12 @@ class FaceFinder:
     def find(self, photo: Image) -> PhotoFaces:
         """The faces of a photograph, numbered in reading order, with a reason for each that is left out."""
         options = self.options.select
-        if self.given is not None:
-            faces = [self.points.given(photo, box) for box in select.boxes_for(photo, self.given)]
+        if self.boxes is not None:
+            faces = [self.points.face_in_box(photo, box) for box in select.boxes_for(photo, self.boxes)]
             return PhotoFaces(photo, faces, select.left_out(faces, options, photo.width, photo.height))
         assert self.detector is not None
         kept, duplicates = select.suppress_duplicates(self.detector.detect(photo), options.overlap)
-        kept = [face if face.points else self.points.given(photo, face.box) for face in kept]
+        kept = [face if face.points else self.points.face_in_box(photo, face.box) for face in kept]
         faces = select.reading_order(kept)
         out = select.left_out(faces, options, photo.width, photo.height)
         for face, reason in duplicates:

@@ -51,7 +51,7 @@ class Frame:
     y: float
 
     @classmethod
-    def around(cls, centre: tuple[float, float], side: float, angle: float = 0.0) -> Frame:
+    def from_centre(cls, centre: tuple[float, float], side: float, angle: float = 0.0) -> Frame:
         """A square of this side (pixels) around a centre, rotated clockwise by `angle` (radians)."""
         a, b = side * math.cos(angle), side * math.sin(angle)
         return cls(a, b, centre[0] - (a - b) / 2, centre[1] - (a + b) / 2)
@@ -99,8 +99,8 @@ class Frame:
         fractions: Points = (np.asarray(points) - np.array([self.x, self.y])) @ inverse
         return fractions
 
-    def then(self, inner: Frame) -> Frame:
-        """Compose two frames: `inner`, given in fractions of this crop, as a frame of the photograph."""
+    def compose(self, inner: Frame) -> Frame:
+        """Compose two frames: `inner`, in fractions of this crop, as a frame of the photograph."""
         factor = complex(self.a, self.b) * complex(inner.a, inner.b)
         x, y = self.place(np.array([[inner.x, inner.y]]))[0]
         return Frame(factor.real, factor.imag, float(x), float(y))

@@ -59,7 +59,7 @@ class AlignedFaceCheck:
         if not large:
             return reasons
         crops = np.stack([area_resize_image(images[i], SIDE, SIDE).pixels for i in large])
-        for i, (inner, score) in zip(large, self.aligner.look(crops), strict=True):
+        for i, (inner, score) in zip(large, self.aligner.predict(crops), strict=True):
             reasons[i] = "" if score * stability(inner) >= MIN_SCORE else self._faces_within(images[i])
         return reasons
 

@@ -36,7 +36,7 @@ class RestoredFace:
     """The aligned crop after restoration."""
     narrow: int
     """Smallest side of a picture in the face's chain, in pixels."""
-    idle: bool = False
+    without_updates: bool = False
     """The chain chose no update for this face (`iterations: auto`)."""
     cleaned: bool = False
     """`original` is cut from the photograph after the background's chain."""
@@ -73,7 +73,7 @@ def paste_face(
         Facts for the record: how much of the original's detail was kept, and the measurements behind it.
     """
     factor = canvas.shape[2] / photo.shape[2]
-    if face.idle and factor == 1 and options.undamaged == "keep" and keeps_original(face, photo):
+    if face.without_updates and factor == 1 and options.undamaged == "keep" and keeps_original(face, photo):
         return {"kept": "undamaged"}
     frame = Frame(*(v * factor for v in (face.frame.a, face.frame.b, face.frame.x, face.frame.y)))
     box = covered_box(frame, canvas.shape[2], canvas.shape[1])

@@ -32,7 +32,7 @@ def area(box: Box) -> float:
 
 
 def suppress_duplicates(faces: Sequence[Face], limit: float) -> tuple[list[Face], list[tuple[Face, str]]]:
-    """Non-maximum suppression by score; faces with the same centre count as duplicates too (see `same`).
+    """Non-maximum suppression by score; faces with the same centre count as duplicates too (see `is_same_face`).
 
     Returns:
         The faces that are kept, best first, and the duplicates with the reason.

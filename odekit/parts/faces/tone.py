@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
 from odekit.images.colour import lab_to_srgb, srgb_to_lab
+from odekit.images.resize import block_means
 
 Weights = NDArray[np.float32]
 """(H, W)."""
 MAX_TONE_RESIDUAL = 3.5
 """A photograph is monochrome or toned if its chroma deviates less than this from a function of lightness (Lab units,
-root mean square, at THUMBNAIL pixels). The test needs the whole photograph: skin alone is nearly such a function."""
+root mean square, at `THUMBNAIL` pixels). The test needs the whole photograph: skin alone is nearly such a function."""
 THUMBNAIL = 48
 KNOTS = 9
 ChromaCurve = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -34,8 +35,7 @@ def photo_curve(pixels: Pixels) -> ChromaCurve | None:
     height, width = (size // factor * factor for size in pixels.shape[1:])
     if not height or not width:
         return None
-    blocks = pixels[:, :height, :width].reshape(3, height // factor, factor, width // factor, factor)
-    return chroma_curve(srgb_to_lab(blocks.mean((2, 4))).reshape(3, -1))
+    return chroma_curve(srgb_to_lab(block_means(pixels[:, :height, :width], factor)).reshape(3, -1))
 
 
 def match_tone(face: Pixels, original: Pixels, weight: Weights, curve: ChromaCurve | None = None) -> Pixels:
@@ -66,7 +66,7 @@ def match_tone(face: Pixels, original: Pixels, weight: Weights, curve: ChromaCur
 
 
 def chroma_curve(lab: NDArray[np.float64]) -> ChromaCurve | None:
-    """Fit chroma as a function of lightness to `lab` (3, N); None if the residual is not below COLOURLESS."""
+    """Fit chroma as a function of lightness to `lab` (3, N); None if the residual is not below `MAX_TONE_RESIDUAL`."""
     knots = np.unique(np.quantile(lab[0], np.linspace(0.02, 0.98, KNOTS)))
     if len(knots) < 2:  # constant lightness
         median = np.median(lab[1:], axis=1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
+from odekit.images.resize import block_means
 from odekit.parts.faces.geometry import Frame, pixel_centres
 
 Border = Literal["reflect", "edge", "black"]
@@ -37,15 +38,6 @@ def crop_face(pixels: Pixels, frame: Frame, side: int, border: Border = "reflect
     large = sample(region, frame.a * u - frame.b * v + frame.x, frame.b * u + frame.a * v + frame.y, border)
     small = large.reshape(3, side, oversampling, side, oversampling).mean((2, 4)) if oversampling > 1 else large
     return np.clip(small, 0, 1).astype(np.float32)
-
-
-def block_means(pixels: Pixels, factor: int) -> Pixels:
-    """Average factor x factor blocks. Incomplete blocks at the right and bottom repeat the last pixel."""
-    height, width = pixels.shape[1:]
-    padded = np.pad(pixels, ((0, 0), (0, -height % factor), (0, -width % factor)), mode="edge")
-    shape = (3, padded.shape[1] // factor, factor, padded.shape[2] // factor, factor)
-    out: Pixels = padded.reshape(shape).mean((2, 4), dtype=np.float32)
-    return out
 
 
 def covered_box(frame: Frame, width: int, height: int, margin: int = 0) -> Patch:

@@ -27,7 +27,7 @@ class ConfidenceClip(Options):
     ways: Literal["both", "up"] = "both"
     """`both`: during inversion and decoding. `up`: during inversion only (as CODE does)."""
 
-    def held(self, y: State, rho: float) -> State:
+    def clip(self, y: State, rho: float) -> State:
         """y clipped to the interval at rho (in y the bound is 1 + eta rho)."""
         bound = 1.0 + self.eta * rho
         return y.clamp(-bound, bound)
@@ -44,7 +44,7 @@ class DynamicThreshold(Options):
     quantile: float = Limits(default=0.98, gt=0, le=1)
     max: float = Limits(default=1.3, ge=1)
 
-    def thresholded(self, denoised: Tensor) -> Tensor:
+    def threshold(self, denoised: Tensor) -> Tensor:
         """x0 (N, 3, H, W) rescaled into [-1, 1]."""
         s = denoised.abs().flatten(1).quantile(self.quantile, dim=1).clamp(1.0, self.max).view(-1, 1, 1, 1)
         return denoised.clamp(-s, s) / s
@@ -60,7 +60,7 @@ class ThresholdedField:
     def __call__(self, y: State, rho: float, label: float | None = None) -> State:
         """`eps = (y - x0) / rho` with x0 = y - rho eps thresholded; eps itself at rho = 0."""
         eps = self.field(y, rho, label)
-        return eps if rho == 0 else (y - self.clip.thresholded(y - rho * eps)) / rho
+        return eps if rho == 0 else (y - self.clip.threshold(y - rho * eps)) / rho
 
 
 def _normalised(raw: Any) -> Any:

@@ -1,7 +1,7 @@
 """Monitors latents: which row became NaN or left the plausible range, and at which level.
 
 Measurements stay on the latents' own device as tensors, so that a GPU is not synchronised at every step. They become
-text only when `Watched.trouble` is read.
+text only when `MonitoredLatent.trouble` is read.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class LatentHealth:
 
         return cls(((-1, torch.zeros(len(x), dtype=torch.float64, device=x.device)),))
 
-    def after(self, y: State, signal: float, level: int, phase: int, carry: Any = None) -> LatentHealth:
+    def with_step(self, y: State, signal: float, level: int, phase: int, carry: Any = None) -> LatentHealth:
         """With a step that ended at x = signal y, (N, 3, H, W), at a level; `carry` may report failed rows."""
         import torch
 

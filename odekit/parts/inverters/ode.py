@@ -135,7 +135,7 @@ class OdeInverter:
         health = LatentHealth.initial(clean)
         for level in range(first + 1, len(self.levels)):
             carry = self.solver.step(self.field, self._clipped(carry, level - 1), self.levels.at(level))
-            health = health.after(carry.y, self.levels.signal(level), level, INVERSION, carry)
+            health = health.with_step(carry.y, self.levels.signal(level), level, INVERSION, carry)
         return self._latent(self.solver.turn(carry), len(self.levels) - 1, health)
 
     def descend(self, latent: Latent, rng: Rng) -> Latent:
@@ -144,7 +144,7 @@ class OdeInverter:
         if not (isinstance(self.options.clip, ConfidenceClip) and self.options.clip.ways == "up"):
             carry = self._clipped(carry, latent.level)
         carry = self.solver.step(self.field, carry, self.levels.at(level))
-        health = health_of(latent).after(carry.y, self.levels.signal(level), level, DECODING, carry)
+        health = health_of(latent).with_step(carry.y, self.levels.signal(level), level, DECODING, carry)
         return self._latent(carry, level, health)
 
     def moved(self, latent: Latent, x: State) -> Latent:
@@ -153,14 +153,14 @@ class OdeInverter:
         unmoved = (x == latent.x).flatten(1).all(dim=1).view(-1, 1, 1, 1)
         # Exactly zero, without the rounding error of x / signal: a row that was not moved keeps its history.
         carry = self.solver.displace(latent.carry, (y - latent.carry.y).masked_fill(unmoved, 0.0))
-        health = health_of(latent).after(x, 1.0, latent.level, EDIT)
+        health = health_of(latent).with_step(x, 1.0, latent.level, EDIT)
         return MonitoredLatent(x, latent.level, carry, health, len(self.levels))
 
     def _clipped(self, carry: Any, level: int) -> Any:
         clip = self.options.clip
         if not isinstance(clip, ConfidenceClip) or level < 1:
             return carry
-        delta = clip.held(carry.y, self.levels.at(level)) - carry.y
+        delta = clip.clip(carry.y, self.levels.at(level)) - carry.y
         # Checking for clipped values synchronises with the device: done only where a displacement adds network calls.
         if self.edits_add_calls and not bool((delta != 0).any()):
             return carry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -18,7 +18,7 @@ from odekit.core.interfaces import Tools
 from odekit.errors import InputError, WeightsError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 SAMPLE_BYTES = 64 << 20
@@ -132,7 +132,7 @@ class ReservoirSample:
         """
         self.share = share
         self.rng = np.random.Generator(np.random.Philox(seed))
-        self.seen = 0
+        self.count = 0
         self.pairs: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(self, restored: Image, reference: Image) -> None:
@@ -140,8 +140,8 @@ class ReservoirSample:
         capacity = min(
             MAX_SAMPLE // self.share, max(MIN_SAMPLE, SAMPLE_BYTES // (restored.height * restored.width * 3))
         )
-        self.seen += 1
-        index = len(self.pairs) if len(self.pairs) < capacity else int(self.rng.integers(self.seen))
+        self.count += 1
+        index = len(self.pairs) if len(self.pairs) < capacity else int(self.rng.integers(self.count))
         if index < capacity:
             self.pairs[index : index + 1] = [(restored.to_uint8(), reference.to_uint8())]
 
@@ -163,6 +163,25 @@ def weight_files(tools: Tools | None, metric: str, names: Sequence[str]) -> list
         return [Path(tools.weights(name)) for name in names]
     except WeightsError as error:
         raise WeightsError(f"the metric '{metric}' cannot be measured: {error}") from error
+
+
+def load_frozen(network: nn.Module, tensors: Mapping[str, Tensor], device: str, message: str) -> nn.Module:
+    """Load tensors into a network, and return it on a device in evaluation mode, without gradients.
+
+    Args:
+        network: may be on the meta device; the tensors replace its parameters.
+        tensors: by name.
+        device: where it runs.
+        message: of the error.
+
+    Raises:
+        WeightsError: the tensors belong to another network.
+    """
+    try:
+        network.load_state_dict(dict(tensors), assign=True)
+    except RuntimeError as error:
+        raise WeightsError(f"{message} ({str(error).splitlines()[0]})") from error
+    return network.eval().requires_grad_(False).to(device)
 
 
 def unit_batch(images: Sequence[Image], device: str) -> Tensor:

@@ -17,6 +17,7 @@ from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
 from odekit.errors import InputError
+from odekit.images.resize import square_block_means
 from odekit.parts.metrics.base import RunningMoments, SetDistance
 
 SIDE = 16
@@ -68,9 +69,7 @@ def thumbnails(pictures: NDArray[np.uint8]) -> Array:
     count, side = pictures.shape[:2]
     if side % SIDE:
         raise InputError(f"thumbnails of {SIDE} px need a side that is a multiple of it, not {side}")
-    factor = side // SIDE
-    blocks = pictures.reshape(count, SIDE, factor, SIDE, factor, 3)
-    return np.asarray(blocks.mean((2, 4), dtype=np.float64).reshape(count, -1) / 255)
+    return np.asarray(square_block_means(pictures, SIDE).reshape(count, -1) / 255)
 
 
 def frechet_distance(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
@@ -96,8 +95,8 @@ class FdPcaOptions(Options):
 class FdPcaMetric:
     """Frechet distance in the space of the reference set's own 32 principal components. It is not an FID.
 
-    It needs 33 pairs or more, of a side that is a multiple of 16. The benchmark `prior` uses the components of training
-    faces instead, so its values cannot be compared with these.
+    It needs 33 pairs or more, of a side that is a multiple of 16. The benchmark of priors
+    (`benchmarks/prior.py`) uses the components of training faces instead, so its values cannot be compared with these.
     """
 
     lower_is_better = True

@@ -12,8 +12,8 @@ from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
 from odekit.core.precision import precision
-from odekit.errors import InputError, WeightsError
-from odekit.parts.metrics.base import CachedFeatures, Vector, same_size, weight_files
+from odekit.errors import InputError
+from odekit.parts.metrics.base import CachedFeatures, Vector, load_frozen, same_size, weight_files
 
 FFHQ_POINTS = np.array([[0.3769, 0.4686], [0.6229, 0.4691], [0.5023, 0.7252]])
 """Eyes and centre of the mouth of an aligned face, in fractions of the side (the FFHQ template)."""
@@ -54,12 +54,9 @@ class IdentityMetric:
         (path,) = weight_files(tools, "identity", ["arcface-ir-se50"])
         with torch.device("meta"):  # skips the random initialisation of weights that are replaced
             network = IrSe50()
-        try:
-            network.load_state_dict(load_tensors(path), assign=True)
-        except RuntimeError as error:
-            raise WeightsError(f"{path} does not hold the weights of IR-SE50 ({str(error).splitlines()[0]})") from error
         self.device = tools.device if tools is not None else "cpu"
-        self.network = network.eval().requires_grad_(False).to(self.device)
+        message = f"{path} does not hold the weights of IR-SE50"
+        self.network = load_frozen(network, load_tensors(path), self.device, message)
         self.embedding = CachedFeatures(self._embed)
 
     def measure(self, restored: Image, reference: Image) -> float:

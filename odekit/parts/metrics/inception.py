@@ -133,10 +133,10 @@ class FidCollection:
 
 
 class KidCollection:
-    """Features of at most MOST pairs, chosen by reservoir sampling."""
+    """Features of at most `MAX_KID_PAIRS` pairs, chosen by reservoir sampling."""
 
     def __init__(self, features: CachedFeatures) -> None:
-        self.features, self.seen = features, 0
+        self.features, self.count = features, 0
         self.rng = np.random.Generator(np.random.Philox(0))
         self.pairs: list[tuple[Vector, Vector]] = []
 
@@ -145,18 +145,18 @@ class KidCollection:
         if not restored:
             return
         for a, b in zip(self.features(restored), self.features(reference), strict=True):
-            self.seen += 1
-            index = len(self.pairs) if len(self.pairs) < MAX_KID_PAIRS else int(self.rng.integers(self.seen))
+            self.count += 1
+            index = len(self.pairs) if len(self.pairs) < MAX_KID_PAIRS else int(self.rng.integers(self.count))
             if index < MAX_KID_PAIRS:
                 self.pairs[index : index + 1] = [(a, b)]
 
     def distance(self) -> SetDistance:
         """The distance; unknown for one picture."""
         if len(self.pairs) < 2:
-            return SetDistance.unknown(self.seen, "a distance of sets needs two pictures or more")
+            return SetDistance.unknown(self.count, "a distance of sets needs two pictures or more")
         a, b = (np.stack([pair[i] for pair in self.pairs]).astype(np.float64) for i in (0, 1))
-        note = f"of {len(self.pairs)} pairs drawn from {self.seen}" if self.seen > len(self.pairs) else ""
-        return SetDistance(1000 * mmd2(a, b), None, self.seen, note)
+        note = f"of {len(self.pairs)} pairs drawn from {self.count}" if self.count > len(self.pairs) else ""
+        return SetDistance(1000 * mmd2(a, b), None, self.count, note)
 
 
 def mmd2(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -10,7 +10,7 @@ from odekit.core.interfaces import Tools
 from odekit.core.options import Options
 from odekit.core.precision import precision
 from odekit.errors import WeightsError
-from odekit.parts.metrics.base import same_size, unit_batch, weight_files
+from odekit.parts.metrics.base import load_frozen, same_size, unit_batch, weight_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,15 +58,13 @@ class LpipsMetric:
         tensors = load_tensors(backbone)
         features = {name.removeprefix("features."): t for name, t in tensors.items() if name.startswith("features.")}
         stored = load_tensors(linear)
-        try:
-            network.load_state_dict(features, assign=True)
-            self.weights = [stored[f"lin{i}.model.1.weight"].float() for i in range(len(FEATURE_LAYERS))]
-        except (KeyError, RuntimeError) as error:
-            raise WeightsError(
-                f"{backbone} and {linear} are not AlexNet and LPIPS's weights for it ({error})"
-            ) from error
+        message = f"{backbone} and {linear} are not AlexNet and LPIPS's weights for it"
         self.device = tools.device if tools is not None else "cpu"
-        self.network = network.eval().requires_grad_(False).to(self.device)
+        self.network: Any = load_frozen(network, features, self.device, message)
+        try:
+            self.weights = [stored[f"lin{i}.model.1.weight"].float() for i in range(len(FEATURE_LAYERS))]
+        except KeyError as error:
+            raise WeightsError(f"{message} (there is no tensor {error})") from error
         self.weights = [weight.to(self.device) for weight in self.weights]
         self.shift = torch.tensor(SHIFT, device=self.device).view(1, 3, 1, 1)
         self.scale = torch.tensor(SCALE, device=self.device).view(1, 3, 1, 1)

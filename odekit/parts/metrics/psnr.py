@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
-
-import numpy as np
 
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
+from odekit.core.psnr import psnr
 from odekit.parts.metrics.base import same_size
 
 
@@ -32,6 +30,4 @@ class PsnrMetric:
 
     def measure(self, restored: Image, reference: Image) -> float:
         """PSNR in dB. Raises InputError if the sizes differ."""
-        a, b = same_size(restored, reference)
-        error = float(np.mean((a - b) ** 2))
-        return math.inf if error == 0 else -10 * math.log10(error)
+        return psnr(*same_size(restored, reference))

@@ -69,7 +69,7 @@ def sliced_wasserstein(
 
 
 def check_sets(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
-    """Check that two sets are valid for `swd`.
+    """Check that two sets are valid for `sliced_wasserstein`.
 
     Raises:
         InputError: they are not.
@@ -240,7 +240,7 @@ class SwdCollection:
 
     def distance(self) -> SetDistance:
         """The mean over the draws; unknown for one picture, and for pictures without a pyramid."""
-        pairs, seen = self.sample.pairs, self.sample.seen
+        pairs, seen = self.sample.pairs, self.sample.count
         if len(pairs) < 2:
             return SetDistance.unknown(seen, "a distance of sets needs two pictures or more")
         if len(self.sample.sides()) > 1:

@@ -13,8 +13,9 @@ class BatchedPrior:
     """Splits any number of rows into network calls of a fixed batch size (`slots` rows), padded with zeros.
 
     Images that need different numbers of updates can be processed together: each update packs the rows that still need
-    it into as few calls as possible. Every call has the same shape, so that no row depends on its batch mates. The
-    precision of float32 products (`tf32` or exact) is set here, and nowhere else.
+    it into as few calls as possible. Every call has the same shape, so that no row depends on the other rows of its
+    batch. The precision of float32 products (`tf32` or exact) is set for these calls only; upsamplers, metrics and the
+    scratch network set it for their own calls.
     """
 
     def __init__(
@@ -34,8 +35,8 @@ class BatchedPrior:
         self.device = device
         self.rows = 0
         """Rows evaluated so far."""
-        self.room = 0
-        """Batch sizes of all calls so far, summed; `rows / room` is the fill rate."""
+        self.capacity = 0
+        """Batch sizes of all calls so far, summed; `rows / capacity` is the fill rate."""
 
     def eps(self, x: State, t: float) -> State:
         """The prior's eps at x (N, 3, H, W), in ceil(N / slots) calls; padding rows are zero (mid-grey)."""
@@ -45,7 +46,7 @@ class BatchedPrior:
         for start in range(0, len(x), self.slots):
             batch = x[start : start + self.slots]
             self.rows += len(batch)
-            self.room += self.slots
+            self.capacity += self.slots
             if len(batch) == self.slots:
                 batches.append(self._call(batch, t))
                 continue
@@ -61,7 +62,7 @@ class BatchedPrior:
     @property
     def fill(self) -> float:
         """Fraction of batch rows that were not padding; 0 before the first call."""
-        return self.rows / self.room if self.room else 0.0
+        return self.rows / self.capacity if self.capacity else 0.0
 
     @property
     def weights_digest(self) -> str | None:

@@ -1,6 +1,6 @@
 """Reads the description of a prior folder, without torch.
 
-A prior is a diffusers `UNet2DModel` folder. Three files describe it; where they overlap, the later one wins:
+A prior is a diffusers `UNet2DModel` folder. Three files describe it; where they overlap, later ones take precedence:
 
 1. `config.json`: the network (diffusers).
 2. `scheduler_config.json` beside it, or `scheduler/scheduler_config.json`: noise levels, kind of prediction.

@@ -51,7 +51,7 @@ class Betas(BaseModel):
 
 
 class Metadata(BaseModel):
-    """`odekit.json`: facts that diffusers' files have no place for. Every key is optional; unknown keys are errors."""
+    """`odekit.json`: properties that diffusers' files do not contain. Keys are optional; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

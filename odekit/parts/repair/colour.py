@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.files import ASSETS
+from odekit.core.files import ASSETS, calibration_errors
 from odekit.core.image import Image
-from odekit.errors import ConfigError
 from odekit.images.colour import LUMA_CHROMA_AXES
 
 Array = NDArray[np.float64]
@@ -135,11 +134,11 @@ def low_coefficients(pixels: NDArray[np.float32]) -> Array:
     return dct_coefficients(pixels)[0, :LOW_FREQUENCIES, :LOW_FREQUENCIES].ravel() / side
 
 
-def other_coefficients(found: Array) -> tuple[Array, Array]:
+def other_coefficients(coefficients: Array) -> tuple[Array, Array]:
     """The other coefficients: luma (1, H, W) with its low block set to 0, and chroma (2, H, W)."""
-    luma = found[:1].copy()
+    luma = coefficients[:1].copy()
     luma[:, :LOW_FREQUENCIES, :LOW_FREQUENCIES] = 0
-    return luma, found[1:]
+    return luma, coefficients[1:]
 
 
 def coefficient_norm(part: Array) -> float:
@@ -147,21 +146,21 @@ def coefficient_norm(part: Array) -> float:
     return float(np.sqrt(max(float((part**2).sum()), 1e-8) / (part.shape[1] * part.shape[2])))
 
 
-def remove_fog(pixels: NDArray[np.float32], wanted: Array) -> Array:
+def remove_fog(pixels: NDArray[np.float32], targets: Array) -> Array:
     """Replace the low coefficients of luma, and scale the others of luma and of chroma to given norms.
 
     Args:
         pixels: (3, H, W).
-        wanted: (66,): the 64 low coefficients, and the two norms.
+        targets: (66,): the 64 low coefficients, and the two norms.
     """
     from scipy.fft import idctn
 
     luma, chroma = other_coefficients(dct_coefficients(pixels))
     luma, chroma = (
         part * (max(float(target), 0.0) / coefficient_norm(part))
-        for part, target in zip((luma, chroma), wanted[-2:], strict=True)
+        for part, target in zip((luma, chroma), targets[-2:], strict=True)
     )
-    luma[0, :LOW_FREQUENCIES, :LOW_FREQUENCIES] = wanted[:-2].reshape(LOW_FREQUENCIES, LOW_FREQUENCIES) * np.sqrt(
+    luma[0, :LOW_FREQUENCIES, :LOW_FREQUENCIES] = targets[:-2].reshape(LOW_FREQUENCIES, LOW_FREQUENCIES) * np.sqrt(
         pixels.shape[1] * pixels.shape[2]
     )
     axes = idctn(np.concatenate([luma, chroma]), axes=(1, 2), norm="ortho")
@@ -195,14 +194,10 @@ def load_colour_correction(path: Path | None = None) -> ColourCorrection:
         ConfigError: no such file, or it is not a colour correction.
     """
     file = path or BUILTIN_FILE
-    try:
+    with calibration_errors("the colour correction", file, "colour"):
         with np.load(file, allow_pickle=False) as stored:
             correction = ColourCorrection(
                 **{field.name: stored[field.name].astype(np.float64) for field in fields(ColourCorrection)}
             )
         correction.correct(Image(np.full((3, 16, 16), 0.5, np.float32)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"the colour correction {file} cannot be used: {error}; write one with 'odekit calibrate colour'"
-        ) from error
-    return correction
+        return correction

@@ -83,7 +83,7 @@ def detect_scratches(
 
     Args:
         probability: (H, W), the network's probability of "scratched".
-        straight: (H, W), `along_lines(probability)`.
+        straight: (H, W), `best_line_means(probability)`.
         sure: a pixel of probability `MIN_PROBABILITY` or more belongs to a scratch if its mean along the best line is
             at least this. Faint scratches reach it; edges of objects with scattered responses do not.
         peak: a component is a scratch if that mean reaches this value somewhere. Pipes and stairs, with an even medium
@@ -120,7 +120,7 @@ def mean_width(component: NDArray[np.bool_]) -> float:
 
 
 def best_line_means(probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    """For every pixel of (H, W), the largest mean over the lines of `LINE` pixels through it.
+    """For every pixel of (H, W), the largest mean over the lines of `LINE_LENGTH` pixels through it.
 
     It is computed on the maxima of 2 x 2 pixels: this tolerates a displacement by one pixel and costs a sixteenth.
     """

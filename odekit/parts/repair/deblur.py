@@ -119,7 +119,7 @@ def power_spectrum(y: NDArray[np.float32]) -> Floats:
 
 
 def fit_blur(
-    power: Floats, frequency: Floats, noise: float, looks: int = 1, discs: Sequence[bool] = (False, True)
+    power: Floats, frequency: Floats, noise: float, spectra: int = 1, discs: Sequence[bool] = (False, True)
 ) -> Blur | None:
     """Fit a Gaussian and a disc to a power spectrum; returns the better one, or None if too few rings are usable.
 
@@ -127,7 +127,7 @@ def fit_blur(
         power: of each frequency.
         frequency: in periods per pixel, of the same shape.
         noise: its variance.
-        looks: number of spectra that `power` is the mean of.
+        spectra: number of spectra that `power` is the mean of.
         discs: which models to fit: False is the Gaussian, True the disc.
 
     Returns:
@@ -140,7 +140,7 @@ def fit_blur(
     if clear.sum() < MIN_RINGS:
         return None
     f, log_power = ((RING_EDGES[1:] + RING_EDGES[:-1]) / 2)[clear], np.log(mean[clear] - noise)
-    statistical_error = CORRELATED_FREQUENCIES * float(np.mean(1 / count[clear])) / looks
+    statistical_error = CORRELATED_FREQUENCIES * float(np.mean(1 / count[clear])) / spectra
 
     def blur(sigma: float, disc: bool, law: tuple[float, float, float]) -> Blur:
         level, slope, error = law

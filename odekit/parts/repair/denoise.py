@@ -1,4 +1,4 @@
-"""The stage `denoise`: measures the noise of a whole photograph and removes it; a clean one stays byte for byte.
+"""The stage `denoise`: measures the noise of a whole photograph and removes it. A clean photograph is not changed.
 
 Non-local means (Buades, Coll, Morel 2005, doi:10.1109/CVPR.2005.38) from scikit-image, in tiles, so that memory does
 not grow with the photograph.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools
 from odekit.errors import InputError
+from odekit.images.resize import block_means
 from odekit.parts.repair import damage_signs, deblock, deblur
 from odekit.parts.repair.options import Mend, Switch
 from odekit.parts.repair.scratches import ScratchInpainter
@@ -36,15 +37,15 @@ class MendStage:
     """See `odekit.parts.repair.options.Mend`."""
 
     def __init__(self, options: Mend, tools: Tools) -> None:
-        """Load the scratch network, unless scratches are not repaired.
+        """Load the scratch network if scratches are to be repaired.
 
         Raises:
             WeightsError: no such weights, or a folder that is not a scratch network's.
             PluginError: OpenCV or scipy is not installed.
         """
         self.options = o = options
-        self.mender = None if o.scratches is False else ScratchInpainter(o.weights, tools)
-        if self.mender is not None:
+        self.inpainter = None if o.scratches is False else ScratchInpainter(o.weights, tools)
+        if self.inpainter is not None:
             damage_signs.import_ndimage()
 
     def run(self, batch: Sequence[Image], context: Any) -> list[Image]:
@@ -56,7 +57,7 @@ class MendStage:
             repaired: list[str] = []
             for name, repair in (("blocks", self._blocks), ("scratches", self._scratches), ("blur", self._blur)):
                 if name == "blur" and self.options.blur == "auto" and "blocks" in repaired:
-                    continue  # the remains of the blocks would be sharpened too
+                    continue  # sharpening would amplify the block artefacts that are left
                 pixels = repair(after, facts)
                 if pixels is not None:
                     after, repaired = after.with_pixels(pixels), [*repaired, name]
@@ -93,10 +94,10 @@ class MendStage:
             InputError: the network returned NaN or infinite values.
         """
         o = self.options
-        if self.mender is None:
+        if self.inpainter is None:
             return None
         small = detection_copy(image)
-        added, logit = self.mender.look(small.pixels)
+        added, logit = self.inpainter.predict(small.pixels)
         if not (np.isfinite(added).all() and np.isfinite(logit).all()):
             raise InputError("the scratch network returned NaN or infinite values; set mend.scratches=false")
         probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
@@ -124,15 +125,11 @@ def should_repair(option: Switch, value: float, least: float) -> bool:
 
 
 def detection_copy(image: Image) -> Image:
-    """The photograph, reduced by area averaging if its shorter side is twice `SIDE` or more."""
+    """The photograph, reduced by area averaging if its shorter side is twice `DETECTION_SIDE` or more."""
     factor = min(image.height, image.width) // DETECTION_SIDE
     if factor < 2:
         return image
-    height, width = (-(-n // factor) for n in (image.height, image.width))
-    padding = (height * factor - image.height, width * factor - image.width)
-    padded = np.pad(image.pixels, ((0, 0), (0, padding[0]), (0, padding[1])), mode="edge")
-    small = padded.reshape(3, height, factor, width, factor).mean((2, 4), dtype=np.float32)
-    return replace(image, pixels=np.ascontiguousarray(small), alpha=None)
+    return replace(image, pixels=np.ascontiguousarray(block_means(image.pixels, factor)), alpha=None)
 
 
 def inpaint_telea(pixels: Pixels, mask: NDArray[np.bool_]) -> Pixels:

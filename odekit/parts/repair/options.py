@@ -30,7 +30,7 @@ class Mend(Options):
     slightly fainter ones are inpainted too. The largest mean along each scratch must reach (1 + sure) / 2 (0.85)."""
     blur: Switch = "auto"
     """Sharpen a uniformly blurred photograph; `auto`: if the blur is at least `least_blur` and no JPEG blocks were
-    removed, because their remains would be sharpened too; true: for any measurable blur."""
+    removed, because sharpening amplifies the artefacts that are left; true: for any measurable blur."""
     least_blur: float = Limits(default=1.2, gt=0)
     """Threshold of the blur's standard deviation in pixels (for defocus: half the radius of the disc)."""
     weights: str = Limits(default="mend", min_length=1)
@@ -57,7 +57,7 @@ class Denoise(Options):
 
     @field_validator("noise")
     @classmethod
-    def _known(cls, value: float | str) -> float | str:
+    def _check_range(cls, value: float | str) -> float | str:
         if isinstance(value, float) and not 0 < value <= 1:
             raise ValueError("must be 'auto' or a number above 0 and up to 1")
         return value

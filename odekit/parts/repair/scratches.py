@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from odekit.core.files import read_json_object
 from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
 from odekit.core.precision import precision
-from odekit.errors import WeightsError
 from odekit.parts.repair.tiles import apply_in_tiles
-from odekit.plugins.weights.lookup import network_file
+from odekit.plugins.weights.lookup import network_file, read_network_config
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,20 +49,15 @@ class ScratchInpainter:
         from odekit.parts.repair.scratch_network import ScratchNet
 
         file = network_file(weights, tools)
-        try:
-            shape = ScratchNetConfig.model_validate(read_json_object(file.parent / "odekit.json"))
-        except ValidationError as error:
-            raise WeightsError(
-                f"{file.parent / 'odekit.json'}: not a scratch network; give a folder written by 'odekit train mender'"
-            ) from error
-        width1, width2, width3 = shape.widths
-        pairs1, pairs2, pairs3 = shape.pairs
+        config = read_network_config(file, ScratchNetConfig, "a scratch network", "mender")
+        width1, width2, width3 = config.widths
+        pairs1, pairs2, pairs3 = config.pairs
         network = ScratchNet((width1, width2, width3), (pairs1, pairs2, pairs3))
         load_scratch_network(network, file)
         self.device = tools.device
         self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def look(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def predict(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Predict the correction to add to a photograph (3, H, W), and the logit of "scratched" (H, W).
 
         Every tile gets the same margin, so that a prediction does not depend on the size of the photograph.

@@ -1,4 +1,4 @@
-"""Dormand-Prince 5(4): adaptive, with step sizes of their own for each image. The reference for the other solvers."""
+"""Dormand-Prince 5(4): adaptive, with separate step sizes for each image. The reference for the other solvers."""
 
 from __future__ import annotations
 

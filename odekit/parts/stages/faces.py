@@ -44,7 +44,7 @@ class FacesStage:
         crops: list[Image] = []
         sources: list[tuple[int, int, Frame]] = []
         for i, detection in enumerate(detections):
-            for number in detection.chosen():
+            for number in detection.selected():
                 frame = Frame.fit(detection.faces[number - 1].points, TEMPLATES[align.template])
                 pixels = crop_face(detection.photo.pixels, frame, align.side, align.border)
                 crops.append(

@@ -48,13 +48,12 @@ class Restore(Options):
     are written as extras."""
     colour: Literal["keep", "undo"] = "keep"
     """`undo`: damage to brightness, contrast, saturation or tint, and fog, are detected and corrected before the
-    inversion, independent of inverter and enhancer (see `odekit.parts.repair.colour`); the record says what was
-    corrected. The correction is fitted to faces, not to a network; use `keep` for other pictures and for a round
-    trip."""
+    inversion, independent of inverter and enhancer (see `odekit.parts.repair.colour`). The correction is recorded.
+    It is fitted to faces, not to a network; use `keep` for other pictures and for a round trip."""
     blur: Literal["keep", "undo"] = "keep"
     """`undo`: a face with uniform blur (Gaussian or defocus) and hardly any noise is sharpened before the inversion
-    with a Wiener filter, for the blur width estimated from its spectrum (see `odekit.parts.repair.deblur`); the record
-    says so. Other faces stay unchanged, bit for bit."""
+    with a Wiener filter, for the blur width estimated from its spectrum (see `odekit.parts.repair.deblur`). The
+    blur width is recorded. Other faces stay unchanged, bit for bit."""
     aligned: Literal["check", "trust"] = "check"
     """`check`: a square picture of 160 pixels or more that contains smaller faces is refused as a whole photograph (see
     `odekit.parts.faces.is_aligned`); crops of the stage `faces` are not checked. `trust`: every square picture is taken

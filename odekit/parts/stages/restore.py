@@ -54,7 +54,7 @@ class RestoreStage:
     @property
     def packed(self) -> tuple[int, int] | None:
         """Rows evaluated and batch places used so far, for an adaptive enhancer; else None. See `PacksRows`."""
-        return (self.prior.rows, self.prior.room) if self.adaptive else None
+        return (self.prior.rows, self.prior.capacity) if self.adaptive else None
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Restored faces at the prior's side. Pictures that are not aligned faces fail; the others are processed."""
@@ -139,7 +139,7 @@ class RestoreStage:
         noise: list[Noise] = [context.noise(images[i], sample) for i in members]
         noise += [ZeroNoise() for _ in range(rows - len(members))]
         calls = context.counter.calls
-        used_before = (self.prior.rows, self.prior.room)
+        used_before = (self.prior.rows, self.prior.capacity)
         problems: dict[int, str] = {}
         decisions: list[Fitted] = []
 
@@ -205,7 +205,7 @@ class RestoreStage:
             rounds: the decisions, one entry per round.
             before: rows and batch places of the prior before the edit.
         """
-        rows, places = self.prior.rows - before[0], self.prior.room - before[1]
+        rows, places = self.prior.rows - before[0], self.prior.capacity - before[1]
         count = len(rounds[0].decisions)
         updates = [sum(fitted.calls(row, self.inverter.levels) for fitted in rounds) for row in range(count)]
         shared = (rows - sum(updates)) // count

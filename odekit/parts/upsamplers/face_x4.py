@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from odekit.core.files import read_json_object
 from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools, UpsamplerSpec
 from odekit.core.noise import Noise
 from odekit.core.options import Options
-from odekit.errors import InputError, WeightsError
+from odekit.errors import InputError
 from odekit.images.resize import resample
-from odekit.plugins.weights.lookup import network_file
+from odekit.plugins.weights.lookup import network_file, read_network_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,14 +74,14 @@ class FaceX4Upsampler:
         device = tools.device
         self.dtype: torch.dtype = getattr(torch, tools.precision)
         file = network_file(self.options.weights, tools)
-        shape = read_config(file.parent)
+        config = read_config(file.parent)
         with torch.device("meta"):
-            network = Compact(shape.features, shape.convs, shape.scale)
+            network = Compact(config.features, config.convs, config.scale)
         fit(network, {name: tensor.to(self.dtype, copy=True) for name, tensor in load_tensors(file).items()}, file)
         self.network = network.eval().requires_grad_(False).to(device)
         self.device = device
         self.slots = self.options.batch or (1 if device == "cpu" else 8)
-        self.spec = UpsamplerSpec(scale=float(shape.scale), aligned_faces_only=True)
+        self.spec = UpsamplerSpec(scale=float(config.scale), aligned_faces_only=True)
 
     def upsample(self, images: Sequence[Image], rng: Sequence[Noise]) -> list[Image]:
         """One enlarged image per image, in order; alpha is enlarged by Lanczos. No noise is drawn.
@@ -128,20 +127,8 @@ class FaceX4Upsampler:
 
 
 def read_config(folder: Path) -> CompactConfig:
-    """Read `odekit.json` beside the weights.
-
-    Raises:
-        WeightsError: the file is missing, or it does not describe an upsampler.
-    """
-    try:
-        return CompactConfig.model_validate(read_json_object(folder / "odekit.json"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise WeightsError(
-            f"{folder / 'odekit.json'}: not an upsampler of odekit ({where}: {first['msg']}); "
-            "give a folder written by 'odekit train upsampler'"
-        ) from error
+    """Read `odekit.json` of an upsampler folder. Raises WeightsError if there is none, or it is another network's."""
+    return read_network_config(folder / WEIGHTS, CompactConfig, "an upsampler", "upsampler")
 
 
 def _finished(image: Image, pixels: Pixels) -> Image:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
-from odekit.core.files import sha256
+from pydantic import BaseModel, ValidationError
+
+from odekit.core.files import read_json_object, sha256
 from odekit.core.interfaces import Tools
 from odekit.core.spelling import nearest
 from odekit.errors import WeightsError
@@ -15,6 +18,7 @@ from odekit.plugins.weights import store
 from odekit.plugins.weights.load import PICKLE_SUFFIXES, check_complete
 from odekit.plugins.weights.store import size_text, stored_path, weights_folder
 
+Config = TypeVar("Config", bound=BaseModel)
 SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 """Endings of weights files."""
 
@@ -180,3 +184,27 @@ def network_file(weights: str, tools: Tools, name: str = "model.safetensors") ->
         return folder / name
     path = Path(tools.weights(weights))
     return path / name if path.is_dir() else path
+
+
+def read_network_config(file: Path, model: type[Config], network: str, command: str) -> Config:
+    """Read the architecture of a network from `odekit.json` beside its weights file.
+
+    Args:
+        file: the weights file.
+        model: of the content of `odekit.json`.
+        network: the kind of network with its article, for error messages.
+        command: the subcommand of `odekit train` that writes such folders, for error messages.
+
+    Raises:
+        WeightsError: the file is missing, or it describes another network.
+    """
+    path = file.parent / "odekit.json"
+    try:
+        return model.model_validate(read_json_object(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise WeightsError(
+            f"{path}: not {network} of odekit ({key}: {first['msg']}); "
+            f"give a folder written by 'odekit train {command}'"
+        ) from error

@@ -41,7 +41,7 @@ def find_hard_negatives(
         pixels = np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
         sides = FACE_SIDE * np.exp(rng.uniform(-0.7, 0.7, WINDOWS_PER_CANVAS))
         centres = rng.uniform(0.2 * CANVAS_SIDE, 0.8 * CANVAS_SIDE, (WINDOWS_PER_CANVAS, 2))
-        windows = [Frame.around((x, y), side) for (x, y), side in zip(centres, sides, strict=True)]
+        windows = [Frame.from_centre((x, y), side) for (x, y), side in zip(centres, sides, strict=True)]
         for frame, score in aligner.refine(pixels, windows):
             if score > SCORE_THRESHOLD and (face is None or misses_face(frame)):
                 crop = crop_face(pixels, frame, SIDE).transpose(1, 2, 0)

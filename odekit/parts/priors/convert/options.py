@@ -1,4 +1,4 @@
-"""Facts about a checkpoint that its tensors do not contain. Loads no torch."""
+"""Properties of a checkpoint that its tensors do not contain. Loads no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CheckpointKind = Literal["adm", "ddim"]
 
 
 class ConvertOptions(BaseModel):
-    """Facts that the converter cannot read from the tensors."""
+    """Properties that the converter cannot read from the tensors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -38,7 +38,7 @@ def convert_checkpoint(
             DDIM training checkpoint the EMA weights are used.
         out_folder: a folder that does not exist, or is empty.
         kind: `adm` or `ddim`; detected from the tensors if None.
-        options: facts that the tensors do not contain.
+        options: properties that the tensors do not contain.
 
     Returns:
         The folder.

@@ -1,4 +1,4 @@
-"""Two stages: one that holds a sub-chain, and one that asks a prior of the chain."""
+"""Two stages: one that holds a sub-chain, and one that uses a prior of the chain."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from example_parts import EstimateOptions, MirrorOptions
 from odekit.errors import InputError
 from odekit.plugins import BatchNoise, Image, StageContext, Tools, from_state, sigma, signal, stack
-from stranger_parts import EstimateOptions, MirrorOptions
 
 
 class Mirror:
@@ -20,8 +20,8 @@ class Mirror:
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         out = list(batch)
         straight = self.each.run(batch, f"{context.place}.each")
-        turned = self.each.run([mirrored(image) for image in batch], f"{context.place}.mirrored")
-        for i, (one, two) in enumerate(zip(straight, turned, strict=True)):
+        mirrored_results = self.each.run([mirrored(image) for image in batch], f"{context.place}.mirrored")
+        for i, (one, two) in enumerate(zip(straight, mirrored_results, strict=True)):
             stages = one.record["stages"] + two.record["stages"]
             context.note(i, calls=sum(stage.get("calls", 0) for stage in stages), each=stages)
             if one.error is not None or two.error is not None:
@@ -42,7 +42,7 @@ class Estimate:
         out = list(batch)
         fits = [i for i, image in enumerate(batch) if image.pixels.shape == tuple(self.prior.shape)]
         for i in set(range(len(batch))) - set(fits):
-            context.fail(i, InputError(f"the prior knows pictures of {self.prior.shape[2]}x{self.prior.shape[1]} px"))
+            context.fail(i, InputError(f"the prior takes pictures of {self.prior.shape[2]}x{self.prior.shape[1]} px"))
         if not fits:
             return out
         rho = self.prior.schedule.rho(self.t)

@@ -1,4 +1,4 @@
-"""A stranger's parts, written against the public interfaces alone."""
+"""Parts of an example plugin. They use only the public interfaces."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class EstimateOptions(Options):
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
     catalog.solver(
-        "ralston", "stranger_parts.parts:Ralston", options=RalstonOptions, summary="Runge-Kutta, 2 calls per step"
+        "ralston", "example_parts.parts:Ralston", options=RalstonOptions, summary="Runge-Kutta, 2 calls per step"
     )
     catalog.upsampler(
         "nearest",
-        "stranger_parts.parts:Nearest",
+        "example_parts.parts:Nearest",
         options=NearestOptions,
         summary="repeats pixels",
         licence="BSD-3-Clause",
     )
-    catalog.stage("mirror", "stranger_parts.stages:Mirror", MirrorOptions, "a chain on a picture and its mirror image")
-    catalog.stage("estimate", "stranger_parts.stages:Estimate", EstimateOptions, "noise, and one estimate without it")
+    catalog.stage("mirror", "example_parts.stages:Mirror", MirrorOptions, "a chain on a picture and its mirror image")
+    catalog.stage("estimate", "example_parts.stages:Estimate", EstimateOptions, "noise, and one estimate without it")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from example_parts import NearestOptions, RalstonOptions
 from odekit.plugins import Carry, UpsamplerSpec
-from stranger_parts import NearestOptions, RalstonOptions
 
 
 class Ralston:

@@ -19,9 +19,9 @@ def sizes(
 
     Example: odekit sizes face.png
     """
-    found = {str(path): (image.width, image.height) for path in pictures for image in [odekit.read(path)]}
+    sizes_by_path = {str(path): (image.width, image.height) for path in pictures for image in [odekit.read(path)]}
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(sizes_by_path))
         return
-    for path, (width, height) in found.items():
+    for path, (width, height) in sizes_by_path.items():
         typer.echo(f"{path}: {width}x{height}")
