@@ -263,7 +263,7 @@ NESTED = "chain:\n  - faces:\n      each:\n        - faces: {each: [restore]}\n"
     [
         (NESTED, "a face stage inside a face stage"),
         ("chain: [{faces: {each: [restore, save]}}]", "'save' belongs at the end of the chain"),
-        ("chain: [faces]", "Field required"),
+        ("chain: [faces]", "the option 'each' of stage 'faces' is missing"),
         ("chain: [{faces: {each: [restore], paste: {fether: 1.0}}}]", "did you mean 'feather'"),
         ("chain: [{faces: {each: [restore], select: {boxes: [[3, 0, 1, 1]]}}}]", "x0 < x1"),
         ("chain: [{faces: {each: [restore], select: {which: index}}}]", "belong together"),

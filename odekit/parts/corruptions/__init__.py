@@ -22,6 +22,7 @@ from odekit.parts.corruptions.kinds import (
     corrupt_chain,
     option_names,
 )
+from odekit.parts.corruptions.photo import Photo
 from odekit.parts.corruptions.primitives import Pixels
 from odekit.plugins.catalog import PluginCatalog
 
@@ -49,3 +50,6 @@ def register(catalog: PluginCatalog) -> None:
         catalog.part(
             "corruption", kind, functools.partial(BuiltinCorruption, kind), options_model(kind), SUMMARIES[kind]
         )
+    catalog.corruption(
+        "photo", f"{__name__}.photo:PhotoCorruption", Photo, "blur, reduction, noise and JPEG, as in real photographs"
+    )

@@ -6,11 +6,16 @@ Parameters are drawn uniformly from ranges that belong to a face of 256 pixels; 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
+from pydantic import Field as Limits
+from pydantic import model_validator
+
+from odekit.core.image import Image
+from odekit.core.options import Options
 
 Range = tuple[float, float]
 
@@ -42,12 +47,49 @@ def midpoint(one: PhotoDamage, two: PhotoDamage) -> PhotoDamage:
 
 STRENGTHS = {1: MILD, 2: midpoint(MILD, MEDIUM), 3: MEDIUM, 4: midpoint(MEDIUM, HEAVY), 5: HEAVY}
 """By severity."""
+LIMITS = {"blur": (0, 50), "factor": (1, 64), "noise": (0, 255), "quality": (1, 100)}
+"""Lowest and highest value of each range."""
 REDUCE = (PIL.Image.Resampling.BILINEAR, PIL.Image.Resampling.BOX, PIL.Image.Resampling.BICUBIC)
 
 
-def photo(pixels: NDArray[np.uint8], severity: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) damaged as photographs are; severity 1 (mild), 3 (medium), 5 (heavy)."""
-    return damage(pixels, STRENGTHS[severity], rng)
+class Photo(Options):
+    """Options of the corruption `photo`: a severity, and ranges that replace those of the severity."""
+
+    part = "photo"
+    severity: int = Limits(default=3, ge=1, le=5)
+    """1 is mild, 3 medium, 5 heavy; 2 and 4 lie in the middle."""
+    blur: list[float] | None = Limits(default=None, min_length=2, max_length=2)
+    """Lowest and highest standard deviation of the blur, in pixels of a face of 256."""
+    factor: list[float] | None = Limits(default=None, min_length=2, max_length=2)
+    """Lowest and highest reduction of the side."""
+    noise: list[float] | None = Limits(default=None, min_length=2, max_length=2)
+    """Lowest and highest standard deviation of the noise, in grey levels of 255."""
+    quality: list[float] | None = Limits(default=None, min_length=2, max_length=2)
+    """Lowest and highest JPEG quality, 1 to 100."""
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> Photo:
+        for name, (least, most) in LIMITS.items():
+            low, high = getattr(self, name) or (least, least)
+            if not least <= low <= high <= most:
+                raise ValueError(f"{name}: two numbers from {least:g} to {most:g}, the lower one first")
+        return self
+
+    def ranges(self) -> PhotoDamage:
+        """The ranges of the severity, with those that are set."""
+        given = {name: (low, high) for name in LIMITS if (pair := getattr(self, name)) for low, high in [pair]}
+        return replace(STRENGTHS[self.severity], **given)
+
+
+class PhotoCorruption:
+    """Damages images as real photographs are damaged; see `odekit.core.interfaces.Corruption`."""
+
+    def __init__(self, options: Photo) -> None:
+        self.ranges = options.ranges()
+
+    def corrupt(self, image: Image, rng: np.random.Generator) -> Image:
+        """The damaged image, with levels of 8 bits; alpha and metadata are unchanged."""
+        return image.with_pixels(Image.from_uint8(damage(image.to_uint8(), self.ranges, rng)).pixels)
 
 
 def damage(pixels: NDArray[np.uint8], ranges: PhotoDamage, rng: np.random.Generator) -> NDArray[np.uint8]:
