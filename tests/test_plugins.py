@@ -138,7 +138,7 @@ def test_a_strangers_stage_holds_a_sub_chain_and_another_names_a_prior(theirs, t
         ("0.each.0", 20), ("0.each.1", 1), ("0.mirrored.0", 20), ("0.mirrored.1", 1),
     ]  # fmt: skip
     (one,) = chain.run(images[:1], device="cpu", precision="float32", batch_size=4)
-    assert np.array_equal(one.image.pixels, results[0].image.pixels), "no picture depends on its batch mates"
+    assert np.array_equal(one.image.pixels, results[0].image.pixels), "no picture depends on the rest of its batch"
 
 
 def test_a_mirrored_chain_of_no_noise_is_the_mean_of_both_ways(theirs):
@@ -201,9 +201,9 @@ def test_smaller_batches_after_memory_ran_out_reach_a_strangers_prior(theirs):
     priors = {"face": {"use": "mixture", "side": 8}}
     chain = odekit.Chain(["estimate"], priors=priors, parts=theirs)
     session = chain.open(images=4, device="cpu", precision="float32", batch_size=4)
-    session.slots = 2
+    session.batch_size = 2
     session.run([Image.from_uint8(picture(0))])
-    assert session.views[0].room == 2
+    assert session.views[0].capacity == 2
 
 
 def test_a_strangers_command_is_listed_and_runs(stranger, tmp_path):

@@ -96,7 +96,7 @@ def test_what_is_read_and_not_yet_written_stays_below_the_room(files, small, mon
 
 
 class Slots:
-    slots = 8
+    batch_size = 8
     window = 8
 
 

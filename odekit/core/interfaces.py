@@ -161,7 +161,7 @@ class Adaptive(Protocol):
 
 
 class Fitted(Enhancer, Protocol):
-    """An enhancer with the decisions of an adaptive enhancer for one batch."""
+    """An enhancer with the settings that an adaptive enhancer chose for one batch."""
 
     decisions: Sequence[Any]
     """One per row; `tree()` returns it as plain data for the record."""
@@ -305,13 +305,13 @@ class Tools(Protocol):
 
 
 class StageContext(Protocol):
-    """The run as seen by a running stage."""
+    """What a running stage reads from the run and reports to it."""
 
     seed: int
     place: str
     """Position of the stage in the chain, such as '0' or '1.each.0'."""
-    slots: int
-    """Batch size: the number of rows of every network call; smaller batches are padded."""
+    batch_size: int
+    """The number of rows of every network call; smaller batches are padded."""
     state_device: str
     """Device of float64 states: the run's device, or the CPU if that device has no float64."""
     counter: CallCounter
@@ -324,7 +324,7 @@ class StageContext(Protocol):
 
     @property
     def notes(self) -> Mapping[int, Mapping[str, Any]]:
-        """Facts passed to `note`, by image index."""
+        """Record entries passed to `note`, by image index."""
         ...
 
     def noise(self, image: Image, sample: int = 0) -> Noise:
@@ -335,8 +335,8 @@ class StageContext(Protocol):
         """Report that image `index` of the batch cannot be restored; the others continue."""
         ...
 
-    def note(self, index: int, **facts: Any) -> None:
-        """Add facts to the record of image `index` (network calls, decisions)."""
+    def note(self, index: int, **entries: Any) -> None:
+        """Add entries to the record of image `index` (network calls, decisions)."""
         ...
 
     def extra(self, index: int, name: str, image: Image) -> None:

@@ -22,7 +22,7 @@ from odekit.core.abilities import HasSeverity as HasSeverity
 from odekit.core.abilities import HasSolver as HasSolver
 from odekit.core.abilities import HasSolverCalls as HasSolverCalls
 from odekit.core.abilities import HasSolverEditCalls as HasSolverEditCalls
-from odekit.core.abilities import HasTrouble as HasTrouble
+from odekit.core.abilities import HasRowFailures as HasRowFailures
 from odekit.core.abilities import HasUnit as HasUnit
 from odekit.core.abilities import HasUpsamplerCalls as HasUpsamplerCalls
 from odekit.core.abilities import HasWeightNames as HasWeightNames

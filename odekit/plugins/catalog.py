@@ -92,7 +92,7 @@ KINDS = (
     "prior", "inverter", "solver", "enhancer", "upsampler", "detector", "mask", "corruption", "metric", "stage",
 )  # fmt: skip
 
-OURS = {
+OWN_PARTS = {
     ("inverter", "sdedit"): "odekit-sdedit",
     ("upsampler", "codeformer"): "odekit-codeformer",
     ("upsampler", "gfpgan"): "odekit-gfpgan",
@@ -106,7 +106,7 @@ OURS = {
 }
 """Parts of the project's own plugins, so that a chain that needs one can say which distribution to install."""
 
-OUR_CHAINS = {
+OWN_CHAINS = {
     "sdedit": "odekit-sdedit",
     "codeformer": "odekit-codeformer",
     "odedit-codeformer": "odekit-codeformer",
@@ -135,7 +135,7 @@ class Catalog:
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, str], list[Entry]] = {}
-        self.stores: dict[str, Weights] = {}
+        self.weights: dict[str, Weights] = {}
         self.chains: dict[str, Path] = {}
         self.stage_done: Callable[..., Any] = _no_hook
         """Calls the hook `odekit_stage_done` of the plugins of this catalogue."""
@@ -166,10 +166,10 @@ class Catalog:
             raise ConfigError(
                 f"two plugins offer the {kind} '{name}': {owners}; write '{found[-1].dist}:{name}' to choose one"
             )
-        if (kind, bare) in OURS and not dist:
+        if (kind, bare) in OWN_PARTS and not dist:
             raise ConfigError(
-                f"the {kind} '{bare}' comes with the plugin {OURS[kind, bare]}, which is not installed; "
-                f"pip install {OURS[kind, bare]}"
+                f"the {kind} '{bare}' comes with the plugin {OWN_PARTS[kind, bare]}, which is not installed; "
+                f"pip install {OWN_PARTS[kind, bare]}"
             )
         failures = "".join(f"; plugin {plugin} failed: {reason}" for plugin, reason in self.broken.items())
         raise ConfigError(f"unknown {kind} '{name}'{nearest(bare, self.names(kind))}{failures}")
@@ -216,10 +216,10 @@ class PluginCatalog:
     def weights(self, name: str, *, licence: str, commercial_use: bool, **more: Any) -> None:
         """Register named weights: `urls`, `sha256`, `size`, `filename`, `notice`, or the `path` of what ships."""
         store = Weights(name, self.dist, licence, commercial_use, **more)
-        if name in self.catalog.stores:
-            other = self.catalog.stores[name].dist
+        if name in self.catalog.weights:
+            other = self.catalog.weights[name].dist
             raise PluginError(f"weights '{name}' are registered by {other} and by {self.dist}")
-        self.catalog.stores[name] = store
+        self.catalog.weights[name] = store
 
     def chain(self, name: str, path: Path | str) -> None:
         """Register a ready chain, run by name."""

@@ -55,11 +55,11 @@ class StopRequest:
         self.reason = INTERRUPTED if number == signal.SIGINT else TERMINATED
         self.say("finishing the current batch; press Ctrl-C again to stop at once")
 
-    def took(self, seconds: float) -> None:
+    def record_batch_time(self, seconds: float) -> None:
         """Register the time that a batch took, as an estimate for the next one."""
         self.longest = max(self.longest, seconds)
 
-    def asked(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether to stop now: after a signal, or if another batch would exceed the time limit."""
         if not self.reason and self.deadline is not None and time.monotonic() + self.longest > self.deadline:
             self.reason = TIME_LIMIT

@@ -67,7 +67,7 @@ class Golden:
     arrays: Mapping[str, NDArray[Any]]
     """The stored arrays. In a JSON file: numbers and lists of numbers, named by their keys joined with `/`."""
     folder: Path
-    """Where the file lies."""
+    """Folder of the file."""
 
     @property
     def name(self) -> str:

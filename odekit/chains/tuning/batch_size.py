@@ -107,7 +107,7 @@ def call_timer(prior: BatchedPrior, device: str) -> Callable[[int], float]:
             ):  # the system kills a process that exceeds the memory
                 raise MemoryError(f"a batch size of {size} does not fit into memory")
         release_gpu_memory()
-        prior.slots = size
+        prior.batch_size = size
         # On a CPU, processor time: other programs hardly change it.
         call_time = call_seconds(prior, device, MAX_CALL_SECONDS, size, None if on_gpu else time.process_time)
         if on_gpu and free_gpu_fraction(device) < FREE_MEMORY_SHARE:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odekit.core.abilities import HasTrouble
+from odekit.core.abilities import HasRowFailures
 from odekit.core.image import Image, Metadata, is_square
 from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, StageContext, Tools
 from odekit.core.noise import BatchNoise, Noise, ZeroNoise, make_batch_noise
@@ -53,8 +53,8 @@ class RestoreStage:
 
     @property
     def packed(self) -> tuple[int, int] | None:
-        """Rows evaluated and batch places used so far, for an adaptive enhancer; else None. See `PacksRows`."""
-        return (self.prior.rows, self.prior.room) if self.adaptive else None
+        """Rows requested and rows evaluated (padding included) so far, for an adaptive enhancer; else None. See `PacksRows`."""
+        return (self.prior.rows, self.prior.capacity) if self.adaptive else None
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Restored faces at the prior's side. Pictures that are not aligned faces fail; the others are processed."""
@@ -69,8 +69,8 @@ class RestoreStage:
                 ready.append(i)
             except InputError as error:
                 context.fail(i, error)
-        self.prior.slots = context.slots
-        rows = max(1, len(ready)) if self.adaptive else context.slots
+        self.prior.batch_size = context.batch_size
+        rows = max(1, len(ready)) if self.adaptive else context.batch_size
         samples: dict[int, list[Image]] = {i: [] for i in ready}
         for sample in range(self.options.samples):
             for start in range(0, len(ready), rows):
@@ -139,15 +139,15 @@ class RestoreStage:
         noise: list[Noise] = [context.noise(images[i], sample) for i in members]
         noise += [ZeroNoise() for _ in range(rows - len(members))]
         calls = context.counter.calls
-        used_before = (self.prior.rows, self.prior.room)
+        used_before = (self.prior.rows, self.prior.capacity)
         problems: dict[int, str] = {}
         decisions: list[Fitted] = []
 
         def watch(event: str, latent: Latent) -> None:
             if event == "restored" and isinstance(
-                latent, HasTrouble
+                latent, HasRowFailures
             ):  # once per round: reading it synchronises the device
-                for row, reason in latent.trouble.items():
+                for row, reason in latent.row_failures.items():
                     problems.setdefault(row, reason)
             if event == "inverted" and sample == 0:
                 for row, i in enumerate(members):
@@ -203,9 +203,9 @@ class RestoreStage:
 
         Args:
             rounds: the decisions, one entry per round.
-            before: rows and batch places of the prior before the edit.
+            before: requested and evaluated rows of the prior before the edit.
         """
-        rows, places = self.prior.rows - before[0], self.prior.room - before[1]
+        rows, capacity = self.prior.rows - before[0], self.prior.capacity - before[1]
         count = len(rounds[0].decisions)
         updates = [sum(fitted.calls(row, self.inverter.levels) for fitted in rounds) for row in range(count)]
         shared = (rows - sum(updates)) // count

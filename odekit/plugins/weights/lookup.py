@@ -21,9 +21,9 @@ SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 
 def find_weights(name: str, catalog: Catalog) -> Weights:
     """Registered weights by name. Raises WeightsError with the nearest name."""
-    if name not in catalog.stores:
-        raise WeightsError(f"unknown weights '{name}'{nearest(name, catalog.stores)}")
-    return catalog.stores[name]
+    if name not in catalog.weights:
+        raise WeightsError(f"unknown weights '{name}'{nearest(name, catalog.weights)}")
+    return catalog.weights[name]
 
 
 def is_path(weights: str) -> bool:
