@@ -240,7 +240,7 @@ def test_a_generated_project_passes_its_own_tests(cli, tmp_path):
 
 @pytest.mark.parametrize("name", ["Bad", "../up", "a b", "", "-x"])
 def test_a_project_needs_a_proper_name(cli, tmp_path, name):
-    assert "is no name for a project" in cli("new-plugin", "--folder", tmp_path, "--", name).err
+    assert "is not a valid project name" in cli("new-plugin", "--folder", tmp_path, "--", name).err
 
 
 def test_an_existing_folder_is_not_overwritten(cli, tmp_path):

@@ -91,7 +91,7 @@ def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures
 
 
 def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> float:
-    """Compare the response of decoding to an edit (0.02 RMS at mid level) with the exact ODE's; return the PSNR in dB."""
+    """Compare the response to an edit (0.02 RMS at mid level) with that of the exact ODE; return the PSNR in dB."""
     field, y = GaussianField(), random_states()
     rhos = log_grid(64)
     delta = 0.02 * torch.from_numpy(np.random.Generator(np.random.Philox(7)).standard_normal(tuple(y.shape)))

@@ -53,7 +53,7 @@ class RestoreStage:
 
     @property
     def packed(self) -> tuple[int, int] | None:
-        """Rows requested and rows evaluated (padding included) so far, for an adaptive enhancer; else None. See `PacksRows`."""
+        """Rows requested and evaluated (padding included) so far; None without an adaptive enhancer. See `PacksRows`."""
         return (self.prior.rows, self.prior.capacity) if self.adaptive else None
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
@@ -212,7 +212,7 @@ class RestoreStage:
         return [
             {
                 "calls": shared + updates[row],
-                "fill": round(rows / places, 4),
+                "fill": round(rows / capacity, 4),
                 "strength": [fitted.decisions[row].tree() for fitted in rounds],
             }
             for row in range(count)
