@@ -1,4 +1,4 @@
-"""An open chain: weights loaded, device, precision and batch size resolved, ready to run batches of images."""
+"""An open chain: weights loaded, device, precision and batch size resolved, for running batches of images."""
 
 from __future__ import annotations
 
@@ -162,7 +162,9 @@ class Session:
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            if len(live) > 1:  # retry one by one to isolate the failure; padded batches give the same bytes
+            if (
+                len(live) > 1
+            ):  # retry one by one to isolate the failure; the bytes do not change, because batches are padded
                 for result in live:
                     self._run_stage(place, name, stage, [result])
                 return
@@ -201,7 +203,7 @@ class ChainTools(PartTools):
 
 
 class SessionChain:
-    """A sub-chain of an open chain, such as `each` and `background` of `faces`; stages of plugins may hold some too."""
+    """A sub-chain of an open chain, such as `each` and `background` of `faces`, or of a plugin's stage."""
 
     def __init__(self, session: Session, items: Sequence[Part], aligned: bool = False) -> None:
         self.session = session

@@ -188,7 +188,7 @@ class HasCheck(Protocol):
 
 @runtime_checkable
 class HasUpsamplerCalls(Protocol):
-    """Options of an upsampler that calls its own network several times."""
+    """Options of an upsampler that calls its network several times."""
 
     def calls(self) -> int:
         """Calls of the upsampler's network per image."""

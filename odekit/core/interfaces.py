@@ -41,7 +41,7 @@ class Prior(Protocol):
     def eps(self, x: State, t: float) -> State:
         """The predicted noise in x (N, 3, H, W) at timestep t in [0, T-1] (fractions allowed).
 
-        Networks that predict v or x0 are converted here and nowhere else. The result is float64 on x's device.
+        Networks that predict v or x0 are converted by this method only. The result is float64 on x's device.
         """
         ...
 
@@ -124,7 +124,7 @@ class Inverter(Protocol):
 
 @runtime_checkable
 class Pins(Protocol):
-    """An inverter that can hold the pixels kept by a mask fixed during decoding (optional)."""
+    """An inverter that can fix the pixels kept by a mask during decoding (optional)."""
 
     def pin(self, latent: Latent, keep: Tensor) -> Latent:
         """The latent with the input's pixels, noised to the latent's level, where keep (N, 1, H, W) is 1."""
@@ -148,7 +148,7 @@ class Adaptive(Protocol):
     """An enhancer that chooses its settings for each image from the inverted latent (optional)."""
 
     def adapt(self, clean: State, latent: Latent, levels: Levels) -> Fitted:
-        """The enhancer for these images; the decision for row i depends on row i alone."""
+        """The enhancer for these images; the decision for row i depends on row i only."""
         ...
 
     def check_prior(self, digest: str | None) -> None:
@@ -186,14 +186,14 @@ class Watch(Protocol):
 
 @dataclass(frozen=True)
 class UpsamplerSpec:
-    """Output sizes and purpose of an upsampler. Its licence is stated where it is registered."""
+    """Output sizes and purpose of an upsampler. Its licence is set at registration."""
 
     scale: float | None = None
     """Output side divided by input side, or None if the output side is fixed."""
     side: int | None = None
     """Fixed output side in pixels, or None."""
     aligned_faces_only: bool = False
-    """It expects aligned square faces; `odekit.testing.check_upsampler` tries a wide picture if this is False."""
+    """It expects aligned square faces; `odekit.testing.check_upsampler` checks a wide picture if this is False."""
 
 
 class Upsampler(Protocol):
@@ -229,7 +229,7 @@ class FaceMask(Protocol):
     """Selects the pixels of an aligned face that are pasted back into the photograph."""
 
     def __call__(self, face: Image) -> NDArray[np.float32]:
-        """float32 (H, W) in [0, 1], of the face's size: 1 where it is pasted, soft at the edge, 0 at the border."""
+        """float32 (H, W) in [0, 1], of the face's size: 1 in the pasted region, soft at its edge, 0 at the border."""
         ...
 
 
@@ -252,7 +252,7 @@ class Metric(Protocol):
 
 
 class SubChain(Protocol):
-    """A chain inside a stage, ready to run."""
+    """A chain inside a stage, with its parts created."""
 
     def run(self, images: Sequence[Image], place: str) -> list[Result]:
         """One result per image, in order; an image that fails does not stop the others.
@@ -288,7 +288,7 @@ class Tools(Protocol):
     def prior(self, name: str | None = None) -> Prior:
         """The prior passed to `make`, else the chain's prior of this name (None: its only prior).
 
-        In a chain it is a `BatchedPrior`: a view of the loaded network with its own call counts.
+        In a chain it is a `BatchedPrior`: a view of the loaded network with separate call counts.
 
         Raises:
             ConfigError: no such prior, or these tools belong to no chain.

@@ -41,15 +41,15 @@ class Engine:
 
     Args:
         session: runs the batches.
-        say: receives messages for the user.
+        on_message: receives messages for the user.
     """
 
-    def __init__(self, session: BatchRunner, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, session: BatchRunner, on_message: Callable[[str], None] = lambda text: None) -> None:
         self.session = session
-        self.say = say
-        self.full = session.batch_size
+        self.on_message = on_message
+        self.initial_batch_size = session.batch_size
         """Batch size at the start."""
-        self.busy = 0.0
+        self.seconds = 0.0
         """Seconds spent in the chain so far."""
         self.images = 0
         """Pictures so far."""
@@ -70,13 +70,13 @@ class Engine:
         """Run pictures; one result per image, in order. Each record states the batch size under the key `slots`.
 
         After an out-of-memory error the batch size is halved and stays so; this may change the last bits of results. A
-        picture that does not fit into memory alone fails; the batch size is then reset for the others.
+        picture that does not fit into memory on its own fails; the batch size is then reset for the others.
         """
         started = time.perf_counter()
         results: list[Result] = []
         while len(results) < len(images):
             results += self._run_window(images[len(results) : len(results) + self.window])
-        self.busy += time.perf_counter() - started
+        self.seconds += time.perf_counter() - started
         self.images += len(images)
         return results
 
@@ -91,12 +91,12 @@ class Engine:
                     raise
                 release_gpu_memory()
             if self.batch_size == 1:
-                self.session.batch_size = self.full  # the picture is too large, not the batch
+                self.session.batch_size = self.initial_batch_size  # the picture is too large, not the batch
                 self.capacity += 1
                 reason = "does not fit into memory, even alone; make the picture smaller, or use tiles"
                 return [Result(images[0], None, {"stages": [], "slots": 1}, InputError(reason))]
             self.session.batch_size = self.batch_size // 2
-            self.say(f"out of memory: the batch size is now {self.batch_size} instead of {self.batch_size * 2}")
+            self.on_message(f"out of memory: the batch size is now {self.batch_size} instead of {self.batch_size * 2}")
         for result in results:
             result.record["slots"] = self.batch_size
         self.capacity += self.batch_size * -(-len(results) // self.batch_size)

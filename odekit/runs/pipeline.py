@@ -66,7 +66,7 @@ class Pipeline:
             for (job, (_, file_entries)), result in zip(batch, results, strict=True):
                 self._submit_write(job, file_entries, result)
             del batch, results, result  # free their memory before the next batch is restored
-            self._collect_written(stop, keep=2 * self.engine.full)
+            self._collect_written(stop, keep=2 * self.engine.initial_batch_size)
             self.accounts.flush()
         self._collect_written(stop, keep=0)
 
@@ -74,7 +74,7 @@ class Pipeline:
         """The next full batch of readable pictures; smaller only at the end or if `MAX_PIXELS` is reached."""
         batch: list[tuple[Job, InputPicture]] = []
         batch_pixels = 0
-        full, count = self.engine.full, self.workers.count
+        full, count = self.engine.initial_batch_size, self.workers.count
         # Prefetch up to `most` inputs, starting again at `least`: inputs requested together share a message.
         most, least = (2 * full + 2 * count, full + 2 * count) if count else (1, 0)
         while len(batch) < self.engine.window and batch_pixels < MAX_PIXELS:
@@ -110,7 +110,11 @@ class Pipeline:
     def _shared_text(self, batch_size: int) -> str:
         """Shared part of the records of results with this batch size."""
         if batch_size not in self.shared_texts:
-            memory = {} if batch_size == self.engine.full else {"memory": f"ran out with {self.engine.full} slots"}
+            memory = (
+                {}
+                if batch_size == self.engine.initial_batch_size
+                else {"memory": f"ran out with {self.engine.initial_batch_size} slots"}
+            )
             self.shared_texts[batch_size] = shared_text(self.shared | {"slots": batch_size} | memory)
         return self.shared_texts[batch_size]
 
@@ -131,7 +135,7 @@ class Pipeline:
             except Exception as error:
                 self._fail(job, error)
             else:
-                self.accounts.restored(job, name, finished.own["calls"], finished.own["seconds"])
+                self.accounts.restored(job, name, finished.entries["calls"], finished.entries["seconds"])
                 self.accounted += 1
 
     def _unwritten_pixels(self) -> int:
@@ -150,7 +154,7 @@ class PrefetchQueue:
         self.jobs = deque(jobs)
 
     def next(self, count: int, prefetched: int) -> Iterator[tuple[Job, int]]:
-        """At most `count` jobs with their numbers of pixels, as many as fit into `MAX_PIXELS` beside `prefetched` pixels.
+        """At most `count` jobs with their numbers of pixels, at most `MAX_PIXELS` including `prefetched` pixels.
 
         If `prefetched` is 0, at least one job is returned.
         """

@@ -89,7 +89,7 @@ class Runner:
                 runs.
         """
         started = time.perf_counter()
-        stop = StopRequest(self.options.time_limit, self.progress.say)
+        stop = StopRequest(self.options.time_limit, self.progress.message)
         all_jobs = self._all_jobs(inputs)
         jobs = select_jobs(all_jobs, self.options.shard, self.options.limit)
         self._create_output_folder()
@@ -142,7 +142,7 @@ class Runner:
         workers = self.options.workers
         if workers is None:
             workers = min(4, os.cpu_count() or 1) if count >= MIN_FILES_FOR_WORKERS else 0
-        engine = Engine(session, self.progress.say)
+        engine = Engine(session, self.progress.message)
         return Pipeline(engine, WorkerPool(workers), accounts, self.output, shared, self.options.max_megapixels)
 
     def _restore(self, pipeline: Pipeline, todo: list[Job], stop: StopRequest) -> None:
@@ -155,7 +155,7 @@ class Runner:
         finally:
             pipeline.workers.close()
             self.summary.stopped = stop.reason
-            self.summary.fill, self.summary.busy = pipeline.engine.fill, pipeline.engine.busy
+            self.summary.fill, self.summary.busy = pipeline.engine.fill, pipeline.engine.seconds
 
     def _create_output_folder(self) -> None:
         try:

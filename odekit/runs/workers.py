@@ -184,7 +184,7 @@ class _Worker:
 
 
 def _start() -> tuple[subprocess.Popen[bytes], Channel]:
-    # In a session of its own: Ctrl-C reaches the whole process group of the terminal, but only the run handles it.
+    # In a new session, because Ctrl-C reaches the process group of the terminal, and only the run handles it.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     memory = shared_memory()
     try:

@@ -7,7 +7,7 @@ def test_solver(): check_solver(lambda: MySolver(MyOptions()))
 def test_upsampler(): check_upsampler(lambda: MyUpsampler(MyOptions()))
 ```
 
-Each check raises AssertionError with the expected and the measured value, and returns the figures that it measured.
+Each check raises AssertionError with the expected and the measured value, and returns the measured values.
 `odekit check --conformance solver:my-solver` runs them on a registered part (see `odekit.testing.registered`).
 """
 
@@ -83,10 +83,10 @@ def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures
     figures["response to an edit, dB"] = check_displacement(make)
     check_row_independence(make)
     field = GaussianField()
-    once, again = (solve(make(), field, y, rhos) for _ in range(2))
-    assert torch.equal(once, again), "two runs on the same input differ"
+    first, second = (solve(make(), field, y, rhos) for _ in range(2))
+    assert torch.equal(first, second), "two runs on the same input differ"
     alone = torch.cat([solve(make(), field, row[None], rhos) for row in y])
-    assert (alone - once).abs().max() <= 1e-12, "the result of a row depends on the other rows of the batch"
+    assert (alone - first).abs().max() <= 1e-12, "the result of a row depends on the other rows of the batch"
     return figures
 
 
@@ -227,12 +227,12 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> Figures:
         return [ImageNoise(noise_generator(0, image.origin, "test")) for image in images]
 
     out = upsampler.upsample(images, streams())
-    assert len(out) == len(images), f"{len(images)} images give {len(out)} results"
+    assert len(out) == len(images), f"{len(images)} images have {len(out)} results"
     spec = upsampler.spec
     expected = spec.side if spec.side is not None else round(side * (spec.scale or 1))
     for image in out:
         size = (image.height, image.width)
-        assert size == (expected, expected), f"{side} px give {size}; the spec declares {expected}"
+        assert size == (expected, expected), f"{side} px become {size}; the spec declares {expected}"
         assert image.pixels.min() >= 0 and image.pixels.max() <= 1, "values are outside [0, 1]"
     second = upsampler.upsample(images, streams())
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(out, second, strict=True)), "two runs differ"
@@ -246,16 +246,16 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> Figures:
     if spec.scale is not None and not spec.aligned_faces_only:
         wide = images[0].with_pixels(np.concatenate([images[0].pixels, images[1].pixels], axis=2))
         big = upsampler.upsample([wide], streams()[:1])[0]
-        size, wanted = (big.height, big.width), (round(side * spec.scale), round(2 * side * spec.scale))
-        assert size == wanted, f"{size} from {side} x {2 * side} px, {wanted} expected"
+        size, expected_size = (big.height, big.width), (round(side * spec.scale), round(2 * side * spec.scale))
+        assert size == expected_size, f"{size} from {side} x {2 * side} px, {expected_size} expected"
     return {f"output side of {side} px": float(expected), "largest difference without batch mates": difference}
 
 
 def catalog_with(dist: str, plugin: ModuleType) -> Catalog:
-    """The built-in parts and those of one plugin, installed or not, as `parts=` of a chain.
+    """A catalogue of the built-in parts and those of a plugin (installed or not), for the `parts` argument of `Chain`.
 
     Raises:
-        AssertionError: the plugin does not register.
+        AssertionError: the plugin cannot be registered.
     """
     extended, _ = build([("odekit", builtin), (dist, plugin)])
     assert not extended.broken, f"{dist} cannot be registered: {extended.broken[dist]}"

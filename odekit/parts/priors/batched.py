@@ -13,8 +13,8 @@ class BatchedPrior:
     """Splits any number of rows into network calls of a fixed batch size (`batch_size` rows), padded with zeros.
 
     Images that need different numbers of updates can be processed together: each update packs the rows that still need
-    it into as few calls as possible. Every call has the same shape, so that no row depends on the other rows of its batch. The
-    precision of float32 products (`tf32` or exact) is set here, and nowhere else.
+    it into as few calls as possible. Every call has the same shape, so that rows do not depend on each other.
+    Only this class sets the precision of float32 products (`tf32` or exact).
     """
 
     def __init__(

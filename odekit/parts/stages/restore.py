@@ -53,7 +53,7 @@ class RestoreStage:
 
     @property
     def packed(self) -> tuple[int, int] | None:
-        """Rows requested and evaluated (padding included) so far; None without an adaptive enhancer. See `PacksRows`."""
+        """Rows requested and evaluated (with padding) so far; None without an adaptive enhancer. See `PacksRows`."""
         return (self.prior.rows, self.prior.capacity) if self.adaptive else None
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:

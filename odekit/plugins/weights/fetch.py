@@ -86,16 +86,20 @@ class WeightsDownloader:
 
     def _check_allowed(self, weights: Weights, urls: Sequence[str]) -> None:
         """Raise WeightsError if a download is not possible or not permitted."""
-        by_hand = f"odekit weights add {weights.name} FILE"
+        add_command = f"odekit weights add {weights.name} FILE"
         if not urls:
-            raise WeightsError(f"no URL is registered for the weights '{weights.name}'; get the file and: {by_hand}")
+            raise WeightsError(
+                f"no URL is registered for the weights '{weights.name}'; get the file and: {add_command}"
+            )
         for url in urls:
             if not url.lower().startswith(("https://", "http://")):
-                raise WeightsError(f"{url}: weights are fetched over http and https only; for a local file: {by_hand}")
+                raise WeightsError(
+                    f"{url}: weights are fetched over http and https only; for a local file: {add_command}"
+                )
         if self.offline or is_offline():
             raise WeightsError(
                 f"the weights '{weights.name}' are not on this machine, and the network is switched off (--offline or "
-                f"ODEKIT_OFFLINE); fetch them elsewhere from {urls[0]} and: {by_hand}"
+                f"ODEKIT_OFFLINE); fetch them elsewhere from {urls[0]} and: {add_command}"
             )
         if not self.accept(weights):
             raise WeightsError(

@@ -62,7 +62,7 @@ def verified_path(name: str, catalog: Catalog) -> Path:
 def verify_weights(weights: Weights, rehash: bool = True) -> store.Receipt:
     """Check a file of the store against its published SHA-256, or else against its receipt.
 
-    A file without a receipt (copied there by hand) gets one.
+    A file without a receipt (copied there by the user) gets one.
 
     Args:
         weights: named weights whose file is in the store.
@@ -148,7 +148,7 @@ def how_to_get(missing: list[Weights]) -> str:
 
 
 def tensors_file(path: Path) -> Path:
-    """The file that holds the tensors: the path itself, or the safetensors file in a folder."""
+    """The file with the tensors: the path itself, or the safetensors file in a folder."""
     return path if path.is_file() else path / "diffusion_pytorch_model.safetensors"
 
 
