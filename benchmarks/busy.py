@@ -93,7 +93,7 @@ class NoProgress:
     def images(self, count: int) -> None:
         """Nothing."""
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Nothing."""
 
 

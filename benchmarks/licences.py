@@ -55,7 +55,7 @@ def part_lines(parts: Catalog) -> list[str]:
 def weights_lines(parts: Catalog) -> list[str]:
     """The table of named weights."""
     lines = ["| weights | file | licence | commercial use | SHA-256 known | notice |", "|---|---|---|---|---|---|"]
-    for name, store in sorted(parts.stores.items()):
+    for name, store in sorted(parts.weights.items()):
         file = "in the package" if store.path is not None else f"`{store.file}`"
         digest = "yes" if store.sha256 else "no"
         lines.append(

@@ -25,7 +25,7 @@ from benchmarks.subjects import (
     subject_from_options,
 )
 from benchmarks.table import Goal, Row, Table
-from odekit.core.abilities import HasTrouble
+from odekit.core.abilities import HasRowFailures
 
 COLUMNS = {
     "solver": "solver",
@@ -93,7 +93,7 @@ def roundtrip_row(subject: Subject, solver: str, steps: int, grid: str) -> Row:
         errors.append(float(gap.flatten(1).pow(2).mean(dim=1).sqrt().max()) * inverter.levels.signal(latent.level))
     values = psnrs(latent.x, subject.clean)
     lost = next((steps - 2 - i for i, error in enumerate(errors) if not error <= LOST), None)
-    trouble = latent.trouble if isinstance(latent, HasTrouble) else {}
+    trouble = latent.row_failures if isinstance(latent, HasRowFailures) else {}
     return {
         "solver": solver,
         "grid": inverter.options.grid,

@@ -58,7 +58,7 @@ def edit(
             acting, untouched = fitted.acts_on(inverter.levels), fitted.unchanged_rows
             decided(fitted)
         latent = decode(latent, inverter, active_enhancer, acting, prior, rng, watch, keep)
-        if untouched:  # the exact ODE maps these rows back to the input, so the input is taken
+        if untouched:  # the exact ODE maps these rows back to the input, so the input is used
             latent = replace(latent, x=replace_rows(latent.x, clean, untouched))
         clean = latent.x if keep is None else keep * clean + (1 - keep) * latent.x
         watch("restored", latent)
@@ -89,7 +89,7 @@ def decode(
 
 
 def replace_rows(x: State, clean: State, rows: Sequence[int]) -> State:
-    """A copy of x with these rows taken from `clean`."""
+    """A copy of x with these rows replaced by those of `clean`."""
     x = x.clone()
     x[list(rows)] = clean[list(rows)]
     return x

@@ -213,7 +213,7 @@ def test_a_run_writes_the_number_down_and_a_resume_keeps_it(measured, monkeypatc
 
 def test_a_chain_opens_and_runs_with_it(measured, exact):
     chain = Chain.load(exact)
-    assert chain.open(device="cpu", batch_size="auto").slots == 4
+    assert chain.open(device="cpu", batch_size="auto").batch_size == 4
     from test_chain import images
 
     results = chain.run(images(6), device="cpu", batch_size="auto")
@@ -221,7 +221,7 @@ def test_a_chain_opens_and_runs_with_it(measured, exact):
 
 
 def test_a_forecast_says_the_number(measured, exact, cli):
-    assert forecast(Chain.load(exact), 100, "auto", "cpu").slots == 4
+    assert forecast(Chain.load(exact), 100, "auto", "cpu").batch_size == 4
     assert "25 batch(es) of 4" in " ".join(cli("explain", exact, "--images", 100, "--batch-size", "auto").out.split())
 
 

@@ -202,7 +202,7 @@ def test_a_chain_that_fails_on_a_picture_is_counted_listed_and_not_averaged_away
 
 def test_weights_that_are_missing_stop_it_before_the_first_method_runs(cli, fragile, tmp_path, monkeypatch):
     found = catalog()
-    monkeypatch.setattr(found, "stores", dict(found.stores))
+    monkeypatch.setattr(found, "weights", dict(found.weights))
     PluginCatalog(found, "stranger").weights(
         "fragile", licence="MIT", commercial_use=True, urls=["https://nowhere/f.pth"]
     )

@@ -41,7 +41,7 @@ def test_the_record_says_the_calls_that_really_happened():
 
 @pytest.mark.parametrize("size", [8, 3])
 def test_alone_among_others_or_in_another_order_the_bytes_are_the_same(size):
-    """At equal slots a picture does not know its batch mates."""
+    """At equal batch size the result of a picture does not depend on the rest of the batch."""
     all_seven = pixels(exact().run(images(), batch_size=size))
     alone = pixels(exact().run(images()[4:5], batch_size=size))
     turned = pixels(exact().run(images()[::-1], batch_size=size))[::-1]

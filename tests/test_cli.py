@@ -57,7 +57,7 @@ def test_weights_are_listed_and_found(cli):
 def test_weights_that_are_not_the_registered_file_are_refused(cli, monkeypatch, tmp_path):
     import dataclasses
 
-    stores = odekit.catalog().stores
+    stores = odekit.catalog().weights
     (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(b"other")
     monkeypatch.setitem(stores, "face64", dataclasses.replace(stores["face64"], path=tmp_path))
     assert "is not the registered file of 'face64' (its SHA-256 differs)" in cli("weights", "path", "face64").err

@@ -13,21 +13,21 @@ def images(count, side=4):
 
 
 class Small:
-    """A session whose memory holds `room` slots, and of large pictures none."""
+    """A session whose memory holds batches of `room` rows, and of large pictures none."""
 
-    def __init__(self, slots, room, error=MemoryError):
-        self.slots, self.room, self.error = slots, room, error
+    def __init__(self, batch_size, room, error=MemoryError):
+        self.batch_size, self.room, self.error = batch_size, room, error
         self.tried = []
 
     @property
     def window(self):
-        return self.slots
+        return self.batch_size
 
     fill = None
 
     def run(self, pictures):
-        self.tried.append((self.slots, len(pictures)))
-        if self.slots > self.room or any(p.width > 4 for p in pictures):
+        self.tried.append((self.batch_size, len(pictures)))
+        if self.batch_size > self.room or any(p.width > 4 for p in pictures):
             raise self.error("CUDA out of memory. Tried to allocate")
         return [Result(p, p, {"stages": []}) for p in pictures]
 
@@ -53,7 +53,7 @@ def test_a_picture_that_does_not_fit_alone_fails_and_the_rest_goes_on_with_all_s
     results = engine.run(batch)
     assert [r.error is None for r in results] == [True, True, False, True, True, True]
     assert "does not fit into memory" in str(results[2].error)
-    assert engine.slots == 4
+    assert engine.batch_size == 4
 
 
 def test_other_errors_are_not_taken_for_memory():

@@ -30,7 +30,7 @@ def wanted(text):
 
 
 def test_there_are_plugins():
-    assert {folder.name for folder in PLUGINS} >= set(catalog.OURS.values())
+    assert {folder.name for folder in PLUGINS} >= set(catalog.OWN_PARTS.values())
 
 
 def test_odekit_plugins_lists_every_plugin_of_the_project_and_none_failed(cli):
@@ -39,9 +39,9 @@ def test_odekit_plugins_lists_every_plugin_of_the_project_and_none_failed(cli):
     assert {folder.name for folder in PLUGINS} <= {row["distribution"] for row in listed["parts"]}
 
 
-@pytest.mark.parametrize(("kind", "name"), catalog.OURS, ids="-".join)
+@pytest.mark.parametrize(("kind", "name"), catalog.OWN_PARTS, ids="-".join)
 def test_a_promised_part_comes_from_the_distribution_that_is_named(kind, name):
-    assert installed.catalog().get(kind, name).dist == catalog.OURS[kind, name]
+    assert installed.catalog().get(kind, name).dist == catalog.OWN_PARTS[kind, name]
 
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)

@@ -62,7 +62,7 @@ def test_its_spec_says_what_it_is():
     spec = make().spec
     assert (spec.scale, spec.side, spec.aligned_faces_only) == (4, None, True)
     assert catalog().get("upsampler", "face-x4").licence == "MIT"
-    assert catalog().stores["face-x4"].licence == "MIT"
+    assert catalog().weights["face-x4"].licence == "MIT"
 
 
 def test_the_examples_enlarged_from_16_px_are_nearer_to_the_originals_than_lanczos():

@@ -30,7 +30,7 @@ def chain(tmp_path, monkeypatch):
 
 
 def test_a_job_takes_as_long_as_was_said(chain):
-    """5 pictures in slots of 2 are 3 batches."""
+    """5 pictures in batches of at most 2 are 3 batches."""
     loaded = Chain.load(chain)
     said = forecast(loaded, 5, batch_size=2, device="cpu")
     assert said.calls == loaded.plan().calls and CALL <= said.call_seconds < 2 * CALL
@@ -58,7 +58,7 @@ def test_explain_says_it_in_words_and_as_data(chain, cli):
 
 def test_on_a_busy_machine_it_says_what_others_take_and_how_long_it_would_take_without_them():
     busy = Forecast(100, 8, 50, 1.0, 0.0, 0.7, "cpu, float32, 2 thread(s)", share=0.25)
-    assert busy.seconds == 650 and busy.at_rest == 162.5
+    assert busy.seconds == 650 and busy.idle_seconds == 162.5
     assert busy.lines()[0].endswith(
         "at the current load (other programs leave 25% of the processors; about 3 min without them)"
     )

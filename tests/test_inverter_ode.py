@@ -128,10 +128,11 @@ def test_pictures_that_go_wrong_are_told_with_level_and_way_and_the_others_go_on
     inverter = OdeInverter(Ode(steps=10), prior, Blow(at))
     sound = OdeInverter(Ode(steps=10), prior, Ddim())
     latent, whole = inverter.invert(clean, batch_noise(4)), sound.invert(clean, batch_noise(4))
-    assert set(latent.trouble) == {1, 2} and not whole.trouble
-    assert "became NaN or infinite at level 6 of 10 during inversion" in latent.trouble[1]
+    assert set(latent.row_failures) == {1, 2} and not whole.row_failures
+    assert "became NaN or infinite at level 6 of 10 during inversion" in latent.row_failures[1]
     assert (
-        "left the plausible range (RMS" in latent.trouble[2] and "level 6 of 10 during inversion" in latent.trouble[2]
+        "left the plausible range (RMS" in latent.row_failures[2]
+        and "level 6 of 10 during inversion" in latent.row_failures[2]
     )
     while latent.level >= 0:
         latent, whole = inverter.descend(latent, batch_noise(4)), sound.descend(whole, batch_noise(4))
@@ -144,8 +145,8 @@ def test_an_edit_that_goes_wrong_is_told_at_its_level():
     latent = inverter.descend(inverter.invert(random_states(), batch_noise(3)), batch_noise(3))
     far = latent.x.clone()
     far[0] = 2 * MAX_PLAUSIBLE_RMS
-    assert "level 8 of 10 after an edit" in inverter.moved(latent, far).trouble[0]
-    assert not inverter.moved(latent, latent.x + 1).trouble
+    assert "level 8 of 10 after an edit" in inverter.moved(latent, far).row_failures[0]
+    assert not inverter.moved(latent, latent.x + 1).row_failures
 
 
 def test_only_the_first_thing_that_went_wrong_is_told():
@@ -154,9 +155,9 @@ def test_only_the_first_thing_that_went_wrong_is_told():
     far = torch.full_like(latent.x, 1e6)
     wrong = inverter.descend(inverter.moved(latent, far), batch_noise(3))
     again = inverter.moved(wrong, torch.full_like(far, math.nan))
-    assert set(again.trouble) == {0, 1, 2}
-    assert all("(RMS 1e+06) at level 9 of 10 after an edit" in said for said in again.trouble.values())
-    assert not latent.trouble
+    assert set(again.row_failures) == {0, 1, 2}
+    assert all("(RMS 1e+06) at level 9 of 10 after an edit" in said for said in again.row_failures.values())
+    assert not latent.row_failures
 
 
 @pytest.mark.parametrize("clip", ["none", DynamicThreshold()], ids=["unclipped", "clipped"])
@@ -171,14 +172,17 @@ def test_no_step_waits_for_the_device(solver, clip):
     edit(clean, inverter, enhancer, prior, batch_noise(3), lambda event, latent: told.append(latent))
     assert len(told) == 1 + 2 + 10 + 1 and told[-1].level == -1
     with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
-        told[-1].trouble  # noqa: B018
+        told[-1].row_failures  # noqa: B018
 
 
 def test_the_reason_of_a_solver_that_gives_up_reaches_the_latent():
     inverter = OdeInverter(Ode(steps=4, grid="log-snr"), GaussianModel(4), Rk45(Rk45Options(max_calls=20)))
     latent = inverter.invert(random_states(), batch_noise(3))
-    assert len(latent.trouble) == 3
-    assert "more than max_calls = 20 network calls" in latent.trouble[0] and "during inversion" in latent.trouble[0]
+    assert len(latent.row_failures) == 3
+    assert (
+        "more than max_calls = 20 network calls" in latent.row_failures[0]
+        and "during inversion" in latent.row_failures[0]
+    )
 
 
 def test_a_lower_top_ends_the_grid_there_and_levels_above_it_are_refused():

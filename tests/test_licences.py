@@ -33,9 +33,9 @@ def test_parts_that_the_page_does_not_list_are_mit_and_free():
 
 
 def test_what_the_s_lab_licence_covers_is_refused_commercially():
-    slab = {name for name, store in catalog().stores.items() if "S-Lab" in store.licence}
+    slab = {name for name, store in catalog().weights.items() if "S-Lab" in store.licence}
     assert slab == FORBIDDEN
-    assert not any(catalog().stores[name].commercial_use for name in slab)
+    assert not any(catalog().weights[name].commercial_use for name in slab)
     terms = {
         entry.name: usage_with_defaults(entry, catalog()) for entry in catalog().all() if entry.kind == "upsampler"
     }
@@ -43,9 +43,9 @@ def test_what_the_s_lab_licence_covers_is_refused_commercially():
     assert "diffbir-swinir-face" in terms["diffbir"].forbids
 
 
-@pytest.mark.parametrize("name", sorted(catalog().stores))
+@pytest.mark.parametrize("name", sorted(catalog().weights))
 def test_weights_say_where_they_come_from(name):
-    store = catalog().stores[name]
+    store = catalog().weights[name]
     assert store.licence and store.summary
     if store.path is None:
         assert store.urls and all(url.startswith("https://") for url in store.urls)

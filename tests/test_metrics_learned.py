@@ -142,7 +142,7 @@ def test_absent_weights_are_told_with_the_command_that_mends_it(name, needs, cli
         entry.load()(entry.options(), PartTools(catalog(), "cpu", "float32"))
     assert f"odekit weights pull {' '.join(needs)}" in str(raised.value)
     for weights in needs:
-        assert catalog().stores[weights].sha256 and catalog().stores[weights].urls
+        assert catalog().weights[weights].sha256 and catalog().weights[weights].urls
 
 
 # --- FID and KID

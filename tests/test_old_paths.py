@@ -1,4 +1,4 @@
-"""Module paths of before the package had rooms: each warns once and works, for plugins that were written then."""
+"""Module paths used before version 0.2: each works and warns once, for older plugins."""
 
 import importlib
 import subprocess
@@ -7,9 +7,12 @@ import sys
 import pytest
 
 import odekit
+from odekit import testing
 from odekit.core.aliases import MOVED, RENAMED
+from odekit.plugins.discovery import build
 
 NAMES = {
+    "builtin": "odekit_parts",
     "interfaces": "Prior Field Carry Solver Latent Inverter Pins Enhancer Adaptive Fitted Watch UpsamplerSpec Upsampler"
     " Face FaceDetector FaceMask Corruption Metric Tools StageContext Stage State",
     "options": "Options Uses Part option_tree plain nested inner_models PriorRef SolverRef InverterRef EnhancerRef UpsamplerRef",
@@ -59,7 +62,7 @@ def test_an_old_path_warns_once_where_it_is_imported_and_has_its_names(old):
 
 def test_all_moved_paths_are_tried_and_the_real_modules_stay():
     assert set(NAMES) | {"upsamplers"} == set(MOVED)
-    assert len({old.split(".")[0] for old in MOVED}) == 17
+    assert len({old.split(".")[0] for old in MOVED}) == 18
     code = "import odekit.errors, odekit.core.noise, odekit.chains.session, odekit.parts.upsamplers.aligned"
     done = subprocess.run([sys.executable, "-W", "error::FutureWarning", "-c", code], check=False)
     assert done.returncode == 0
@@ -95,6 +98,22 @@ def test_lines_of_an_old_plugin_run_and_each_module_warns_on_its_line(tmp_path):
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stderr.splitlines() if "FutureWarning" in line]
     assert len(said) == 12 and all(str(tmp_path / "plugin.py") in line for line in said)
+
+
+@pytest.mark.parametrize("old", sorted(testing.RENAMED))
+def test_an_old_name_of_the_conformance_kit_warns_once(old):
+    vars(testing).pop(old, None)
+    with pytest.warns(FutureWarning, match=f"'odekit.testing.{old}' is now '{testing.RENAMED[old]}'") as warned:
+        current = [getattr(testing, old) for _ in range(2)]
+    assert current == 2 * [getattr(testing, testing.RENAMED[old])] and len(warned) == 1
+    vars(testing).pop(old)
+
+
+def test_the_tests_of_an_older_generated_plugin_find_the_built_in_parts():
+    with pytest.warns(FutureWarning, match="'odekit.builtin' has moved"):
+        from odekit import builtin
+    parts, _ = build([("odekit", builtin)])
+    assert parts.get("solver", "ddim").dist == "odekit"
 
 
 def test_a_name_that_is_gone_says_where_to_look():

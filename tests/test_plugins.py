@@ -138,7 +138,7 @@ def test_a_plugins_stage_holds_a_sub_chain_and_another_names_a_prior(example_cat
         ("0.each.0", 20), ("0.each.1", 1), ("0.mirrored.0", 20), ("0.mirrored.1", 1),
     ]  # fmt: skip
     (one,) = chain.run(images[:1], device="cpu", precision="float32", batch_size=4)
-    assert np.array_equal(one.image.pixels, results[0].image.pixels), "no picture depends on its batch mates"
+    assert np.array_equal(one.image.pixels, results[0].image.pixels), "no picture depends on the rest of its batch"
 
 
 def test_a_mirrored_chain_of_no_noise_is_the_mean_of_both_ways(example_catalog):
@@ -203,7 +203,7 @@ def test_smaller_batches_after_memory_ran_out_reach_a_plugins_prior(example_cata
     priors = {"face": {"use": "mixture", "side": 8}}
     chain = odekit.Chain(["estimate"], priors=priors, parts=example_catalog)
     session = chain.open(images=4, device="cpu", precision="float32", batch_size=4)
-    session.slots = 2
+    session.batch_size = 2
     session.run([Image.from_uint8(picture(0))])
     assert session.views[0].capacity == 2
 
@@ -242,7 +242,7 @@ def test_a_generated_project_passes_its_own_tests(cli, tmp_path):
 
 @pytest.mark.parametrize("name", ["Bad", "../up", "a b", "", "-x"])
 def test_a_project_needs_a_proper_name(cli, tmp_path, name):
-    assert "is no name for a project" in cli("new-plugin", "--folder", tmp_path, "--", name).err
+    assert "is not a valid project name" in cli("new-plugin", "--folder", tmp_path, "--", name).err
 
 
 def test_an_existing_folder_is_not_overwritten(cli, tmp_path):

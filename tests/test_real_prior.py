@@ -21,7 +21,7 @@ def psnr(a, b):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_through_the_network_too_bytes_do_not_depend_on_batch_mates(precision):
-    """At four slots: alone, among five (a second batch), in another order."""
+    """At a batch size of four: alone, among five (a second batch), in another order."""
     chain, images = Chain.load("odedit", SHORT), faces(5)
     together = [r.image.pixels for r in chain.run(images, batch_size=4, precision=precision)]
     alone = chain.run(images[2:3], batch_size=4, precision=precision)[0].image.pixels

@@ -51,15 +51,15 @@ def test_a_picture_of_24_megapixels_is_never_a_light_file(tmp_path):
 
 def test_jobs_come_in_order_while_there_is_room_and_at_least_one(files, small):
     waiting = PrefetchQueue(Job(file, f"{i}.png") for i, file in enumerate(files))
-    assert [job.name for job, _ in waiting.next(9, held=0)] == ["0.png"]
-    assert list(waiting.next(9, held=40_000)) == []
-    assert [job.name for job, _ in waiting.next(9, held=10_000)] == ["1.png"]
+    assert [job.name for job, _ in waiting.next(9, prefetched=0)] == ["0.png"]
+    assert list(waiting.next(9, prefetched=40_000)) == []
+    assert [job.name for job, _ in waiting.next(9, prefetched=10_000)] == ["1.png"]
 
 
 def test_as_many_as_asked_where_they_are_small(tmp_path):
     waiting = PrefetchQueue(Job(rough(tmp_path / f"{i}.png", 9, 9), str(i)) for i in range(9))
-    assert [job.name for job, _ in waiting.next(4, held=0)] == ["0", "1", "2", "3"]
-    assert len(list(waiting.next(9, held=10**9))) == 0
+    assert [job.name for job, _ in waiting.next(4, prefetched=0)] == ["0", "1", "2", "3"]
+    assert len(list(waiting.next(9, prefetched=10**9))) == 0
 
 
 def run(cli, tmp_path, name, *options):
@@ -96,7 +96,7 @@ def test_what_is_read_and_not_yet_written_stays_below_the_room(files, small, mon
 
 
 class Slots:
-    slots = 8
+    batch_size = 8
     window = 8
 
 

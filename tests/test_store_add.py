@@ -40,7 +40,7 @@ def weights(name="net", known=True, **more):
 
 def catalog(*stores):
     found = Catalog()
-    found.stores = {store.name: store for store in stores}
+    found.weights = {store.name: store for store in stores}
     return found
 
 

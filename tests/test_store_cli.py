@@ -203,7 +203,7 @@ def test_verify_reads_everything_that_is_here(cli, server, tmp_path):
     cli("weights", "pull", "open")
     rows = {row["name"]: row for row in json.loads(cli("weights", "verify", "--json").out)}
     assert rows["open"]["ok"] and rows["open"]["sha256"] == sha256(FILE) and rows["face64"]["ok"]
-    shipped = {name for name, store in installed.catalog().stores.items() if store.path is not None}
+    shipped = {name for name, store in installed.catalog().weights.items() if store.path is not None}
     assert set(rows) == {"open"} | shipped
     (tmp_path / "home" / "weights" / "open" / "net.safetensors").write_bytes(FILE[:-1])
     done = cli("weights", "verify", "open")

@@ -53,7 +53,7 @@ def weights(*urls, known=True, **more):
 
 def pull(what, **how):
     lines = []
-    path = WeightsDownloader(verify_weights, say=lines.append, **how).run(what)
+    path = WeightsDownloader(verify_weights, on_message=lines.append, **how).run(what)
     return path, lines
 
 
@@ -76,7 +76,7 @@ def rest(what):
 def test_a_file_is_fetched_verified_and_written_down(server):
     what = weights(server.put("net", FILE))
     told = []
-    path, _ = pull(what, tell=lambda here, total: told.append((here, total)))
+    path, _ = pull(what, on_progress=lambda here, total: told.append((here, total)))
     assert path.read_bytes() == FILE and path == stored_path(what)
     assert rest(what) == ["net.safetensors", "odekit.json"]
     known = store.read_receipt(weights_folder(what))
@@ -115,7 +115,7 @@ def test_a_file_that_changed_meanwhile_is_not_pieced_together(server):
     server.put("net", other, etag='"two"')
     assert pull(what)[0].read_bytes() == other
     server.put("bare", FILE, etag=None, cuts=[30_000])
-    assert pull(weights(f"{server.address}/bare", known=False), again=True)[0].read_bytes() == FILE
+    assert pull(weights(f"{server.address}/bare", known=False), force=True)[0].read_bytes() == FILE
     assert server.asked[-1] == ("bare", None), "without a validator of the server it starts over"
 
 
@@ -125,7 +125,7 @@ def test_a_part_of_another_file_does_not_spoil_the_download(server):
     part = weights_folder(what) / "net.safetensors.part"
     for content in (b"x" * 50, b"x" * len(FILE), b"x" * (len(FILE) + 9)):
         part.write_bytes(content)
-        assert pull(what, again=True)[0].read_bytes() == FILE
+        assert pull(what, force=True)[0].read_bytes() == FILE
 
 
 def test_the_next_place_is_tried_after_404_wrong_file_and_no_answer(server):
@@ -149,7 +149,7 @@ def test_the_next_place_is_tried_after_404_wrong_file_and_no_answer(server):
         "web page",
     ):
         assert any(reason in line for line in lines), reason
-    message = fault(weights(*places[:-1]), again=True)
+    message = fault(weights(*places[:-1]), force=True)
     assert all(place in message for place in places[:-1]) and "odekit weights add net FILE" in message
 
 
@@ -159,7 +159,7 @@ def test_half_a_file_of_one_place_and_half_of_the_next_make_one(server):
     assert server.asked[-1] == ("two", "bytes=30000-")
     wrong = b"x" * len(FILE)
     what = weights(server.put("one", wrong, cuts=[30_000] + [0] * download.MAX_FAILURES), server.put("two", FILE))
-    assert pull(what, again=True)[0].read_bytes() == FILE
+    assert pull(what, force=True)[0].read_bytes() == FILE
     assert server.asked[-1] == ("two", None), "the mixture was dropped and fetched anew"
 
 
@@ -186,7 +186,7 @@ def test_a_wrong_file_never_gets_the_name(server):
 def test_a_busy_server_is_asked_again(server):
     assert pull(weights(server.put("net", FILE, status=[503, 429])))[0].read_bytes() == FILE
     what = weights(server.put("gone", FILE, status=[503] * 9))
-    assert "503" in fault(what, again=True)
+    assert "503" in fault(what, force=True)
     assert [name for name, _ in server.asked].count("gone") == download.MAX_FAILURES
 
 
@@ -233,10 +233,10 @@ def test_offline_nothing_is_asked_of_the_network(server, monkeypatch):
 
 def test_own_places_come_first_and_only_the_web_is_a_place(server):
     what = weights(f"{server.address}/absent")
-    assert pull(what, places=[server.put("mine", FILE)])[0].read_bytes() == FILE
+    assert pull(what, extra_urls=[server.put("mine", FILE)])[0].read_bytes() == FILE
     assert [name for name, _ in server.asked] == ["mine"]
-    assert "http" in fault(what, places=["file:///etc/passwd"], again=True)
-    assert "no URL is registered" in fault(weights(), again=True)
+    assert "http" in fault(what, extra_urls=["file:///etc/passwd"], force=True)
+    assert "no URL is registered" in fault(weights(), force=True)
 
 
 def test_a_full_disk_is_said_and_what_was_fetched_goes_on_later(server, monkeypatch):
@@ -281,7 +281,7 @@ url, sha256, size = sys.argv[1:]
 what = Weights("net", "somebody", "MIT", True, sha256, int(size), [url], "net.safetensors")
 print("ready", flush=True)
 sys.stdin.readline()
-print(WeightsDownloader(verify_weights, say=lambda text: print(text, flush=True)).run(what), flush=True)
+print(WeightsDownloader(verify_weights, on_message=lambda text: print(text, flush=True)).run(what), flush=True)
 """
 
 

@@ -67,12 +67,12 @@ def test_what_is_not_finite_in_float32_is_an_error():
 class Darker(AlignedUpsampler):
     """Halves model space, keeps what it was given, and adds its noise to the first pixel."""
 
-    def __init__(self, slots=1, side=32):
-        super().__init__("the network", side, slots, UpsamplerSpec(side=side, aligned_faces_only=True), "cpu")
+    def __init__(self, batch_size=1, side=32):
+        super().__init__("the network", side, batch_size, UpsamplerSpec(side=side, aligned_faces_only=True), "cpu")
         self.seen = []
 
     def restore(self, faces, count, noise):
-        assert faces.shape == (self.slots, 3, self.side, self.side) and len(noise) == self.slots
+        assert faces.shape == (self.batch_size, 3, self.side, self.side) and len(noise) == self.batch_size
         self.seen.append(faces.clone())
         out = faces[:count] / 2
         out[:, 0, 0, 0] += torch.tensor([float(n.normal((1,))[0]) for n in noise[:count]]) / 100
@@ -83,9 +83,9 @@ def noise(images):
     return [ImageNoise(noise_generator(0, image.origin, "here")) for image in images]
 
 
-@pytest.mark.parametrize("slots", [1, 2])
-def test_it_keeps_what_upsamplers_promise(slots):
-    check_upsampler(lambda: Darker(slots))
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_it_keeps_what_upsamplers_promise(batch_size):
+    check_upsampler(lambda: Darker(batch_size))
 
 
 def test_the_network_sees_rgb_between_minus_one_and_one():
@@ -98,11 +98,11 @@ def test_the_network_sees_rgb_between_minus_one_and_one():
 
 def test_faces_of_any_size_share_calls_and_every_one_has_its_own_noise():
     faces = [Image.from_uint8(picture(i, side, side)) for i, side in enumerate((20, 64, 33))]
-    upsampler = Darker(slots=2)
+    upsampler = Darker(batch_size=2)
     together = upsampler.upsample(faces, noise(faces))
     assert [len(x) for x in upsampler.seen] == [2, 2]
     for face, out in zip(faces, together, strict=True):
-        (alone,) = Darker(slots=2).upsample([face], noise([face]))
+        (alone,) = Darker(batch_size=2).upsample([face], noise([face]))
         assert np.array_equal(alone.pixels, out.pixels)
         assert (out.height, out.width) == (32, 32)
 

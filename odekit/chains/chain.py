@@ -15,7 +15,7 @@ from odekit.core.result import Result
 from odekit.core.spelling import did_you_mean, nearest
 from odekit.errors import ConfigError
 from odekit.parts.installed import catalog
-from odekit.plugins.catalog import OUR_CHAINS, Catalog
+from odekit.plugins.catalog import OWN_CHAINS, Catalog
 
 if TYPE_CHECKING:
     from odekit.chains.execution import Execution
@@ -193,8 +193,8 @@ def find_chain_file(name: str, parts: Catalog) -> Path:
         raise ConfigError(f"'{name}' is a folder; a chain is a YAML file or a name{nearest(name, parts.chains)}")
     if path.suffix in (".yaml", ".yml") or "/" in name:
         raise ConfigError(f"there is no chain file {name}{did_you_mean(path.stem, parts.chains)}")
-    if name in OUR_CHAINS:
+    if name in OWN_CHAINS:
         raise ConfigError(
-            f"the chain '{name}' comes with the plugin {OUR_CHAINS[name]}; pip install {OUR_CHAINS[name]}"
+            f"the chain '{name}' comes with the plugin {OWN_CHAINS[name]}; pip install {OWN_CHAINS[name]}"
         )
     raise ConfigError(f"unknown chain '{name}'{nearest(name, parts.chains)}")

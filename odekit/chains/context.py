@@ -17,8 +17,8 @@ class RunContext:
     seed: int
     place: str
     """Index of the stage in the chain, such as `0`, or `0.each.1` in a sub-chain."""
-    slots: int
-    """Batch size of network calls."""
+    batch_size: int
+    """Number of rows of every network call."""
     state_device: str
     """Device of float64 states."""
     counter: CallCounter

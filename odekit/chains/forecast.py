@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROUNDS = 3
 """Timed rounds of each measurement."""
 BUSY_BELOW = 0.8
-"""Other programs are mentioned if this process gets less than this share of the processors."""
+"""If this process gets less than this share of the processors, the estimate mentions other programs."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Forecast:
     """Times and memory measured on this machine, and the estimate for a job with `images` images."""
 
     images: int
-    slots: int
-    """Batch size of network calls."""
+    batch_size: int
+    """Of network calls."""
     calls: int | None
     """Network calls per batch; None if they depend on the pictures."""
     call_seconds: float
@@ -53,11 +53,13 @@ class Forecast:
         """Estimated time of the whole job, without reading and writing; None if the calls depend on the pictures."""
         if self.calls is None:
             return None
-        return math.ceil(self.images / self.slots) * self.calls * self.call_seconds + self.images * self.other_seconds
+        return (
+            math.ceil(self.images / self.batch_size) * self.calls * self.call_seconds + self.images * self.other_seconds
+        )
 
     @property
-    def at_rest(self) -> float | None:
-        """`seconds` on an idle machine."""
+    def idle_seconds(self) -> float | None:
+        """Estimated time of the whole job on an idle machine."""
         return None if self.seconds is None else self.seconds * self.share
 
     def lines(self) -> list[str]:
@@ -67,26 +69,27 @@ class Forecast:
         if self.seconds is None:
             time_text = (
                 f"the time for {self.images} image(s) depends on the images: "
-                f"a network call for {self.slots} of them takes {per_call}"
+                f"a network call for {self.batch_size} of them takes {per_call}"
             )
         else:
-            batches = math.ceil(self.images / self.slots)
+            batches = math.ceil(self.images / self.batch_size)
             time_text = (
                 f"{self.images} image(s) take about {format_duration(self.seconds)}: "
-                f"{batches} batch(es) of {self.slots} x {self.calls} calls x {per_call}"
+                f"{batches} batch(es) of {self.batch_size} x {self.calls} calls x {per_call}"
             )
         load = ""
         if self.share < BUSY_BELOW:
             load = f" (other programs leave {self.share:.0%} of the processors"
-            load += ")" if self.at_rest is None else f"; about {format_duration(self.at_rest)} without them)"
+            load += ")" if self.idle_seconds is None else f"; about {format_duration(self.idle_seconds)} without them)"
         return [
             f"{time_text}{other}, on {self.how}, at the current load{load}",
             f"memory: about {self.memory:.1f} GB",
         ]
 
     def tree(self) -> dict[str, Any]:
-        """The estimate as plain data, for --json."""
-        return asdict(self) | {"seconds": self.seconds, "at_rest": self.at_rest}
+        """The estimate as plain data, for --json; the batch size has the key `slots`."""
+        tree = {"slots" if key == "batch_size" else key: value for key, value in asdict(self).items()}
+        return tree | {"seconds": self.seconds, "at_rest": self.idle_seconds}
 
 
 def forecast(chain: Chain, images: int, batch_size: BatchSize | None = None, device: str = "auto") -> Forecast:
@@ -114,7 +117,7 @@ def forecast(chain: Chain, images: int, batch_size: BatchSize | None = None, dev
     share = 1.0
     if session.execution.device == "cpu" and timing.processor:
         share = min(1.0, timing.processor / torch.get_num_threads() / timing.wall)
-    return Forecast(images, session.slots, calls, timing.wall, other, memory, how, share)
+    return Forecast(images, session.batch_size, calls, timing.wall, other, memory, how, share)
 
 
 def network_call(prior: Any, session: Session) -> None:
@@ -123,7 +126,9 @@ def network_call(prior: Any, session: Session) -> None:
 
     from odekit.core.device import state_device
 
-    x = torch.zeros((session.slots, *prior.shape), dtype=torch.float64, device=state_device(session.execution.device))
+    x = torch.zeros(
+        (session.batch_size, *prior.shape), dtype=torch.float64, device=state_device(session.execution.device)
+    )
     prior.eps(x, 500.0).sum().item()
 
 

@@ -38,7 +38,7 @@ def weight_names_of(part: Part, catalog: Catalog) -> list[str]:
         return list(options.weight_names())
     if isinstance(options, HasWeights) and isinstance(options.weights, str):
         return [options.weights]
-    return [part.name] if part.name in catalog.stores else []
+    return [part.name] if part.name in catalog.weights else []
 
 
 def describe_weights(name: str, catalog: Catalog) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def usage_of(entry: Entry, weights: Sequence[str], catalog: Catalog) -> UsedPart
     """Licence and commercial use of a part together with the weights it requires."""
     non_commercial = [] if entry.commercial_use else [entry.licence]
     for name in weights:
-        store = catalog.stores.get(name)
+        store = catalog.weights.get(name)
         if entry.commercial_use and store is not None and not store.commercial_use:
             non_commercial.append(f"weights '{name}': {store.licence}")
     return UsedPart(

@@ -1,4 +1,4 @@
-"""An open chain: weights loaded, device, precision and batch size resolved, ready to run batches of images."""
+"""An open chain: weights loaded, device, precision and batch size resolved, for running batches of images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from odekit.plugins.catalog import Catalog
 from odekit.plugins.weights.lookup import require_weights
 
 WINDOW_BATCHES = 8
-"""Batches held at once if the pictures of a batch may need different numbers of network calls."""
+"""Batches in memory at once if the pictures of a batch may need different numbers of network calls."""
 
 
 class Session:
@@ -56,12 +56,12 @@ class Session:
         self.catalog = catalog
         self.seed = seed
         self.execution = execution
-        self.slots = execution.batch_size
+        self.batch_size = execution.batch_size
         """Current batch size of network calls; smaller than that of `execution` after an out-of-memory error."""
         self.keep_stages = keep_stages
         self.counter = CallCounter(on_calls)
         self.views: list[BatchedPrior] = []
-        """The priors passed to stages; `slots` sets the batch size of their calls."""
+        """The priors passed to stages; `batch_size` sets the number of rows of their calls."""
         self.networks: dict[str, Prior] = {}
         """Loaded priors by their names in the chain."""
         self.used: dict[str, str] = {}
@@ -85,7 +85,7 @@ class Session:
         execution = self.execution
         if name not in self.networks:
             self.networks[name] = ChainTools(self).make(prior_of(self.spec, name))
-        view = BatchedPrior(self.networks[name], self.slots, self.counter, execution.precision, execution.device)
+        view = BatchedPrior(self.networks[name], self.batch_size, self.counter, execution.precision, execution.device)
         self.views.append(view)
         return view
 
@@ -98,7 +98,7 @@ class Session:
     @property
     def window(self) -> int:
         """Number of pictures to pass at once: several batches if a stage packs rows, else one batch."""
-        return WINDOW_BATCHES * self.slots if self._packed_rows else self.slots
+        return WINDOW_BATCHES * self.batch_size if self._packed_rows else self.batch_size
 
     @property
     def fill(self) -> float | None:
@@ -147,13 +147,13 @@ class Session:
     def context(self, place: str) -> RunContext:
         """The context of the stage at this index."""
         device = state_device(self.execution.device)
-        return RunContext(self.seed, place, self.slots, device, self.counter, keep_pictures=self.keep_stages)
+        return RunContext(self.seed, place, self.batch_size, device, self.counter, keep_pictures=self.keep_stages)
 
     def _run_stage(self, place: str, name: str, stage: Stage, live: list[Result]) -> None:
         before = [result.image for result in live]
         context = self.context(place)
         for prior in self.views:
-            prior.slots = self.slots
+            prior.batch_size = self.batch_size
         started = time.perf_counter()
         try:
             after = stage.run(before, context)
@@ -162,7 +162,9 @@ class Session:
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            if len(live) > 1:  # retry one by one to isolate the failure; padded batches give the same bytes
+            if (
+                len(live) > 1
+            ):  # retry one by one to isolate the failure; the bytes do not change, because batches are padded
                 for result in live:
                     self._run_stage(place, name, stage, [result])
                 return
@@ -201,7 +203,7 @@ class ChainTools(PartTools):
 
 
 class SessionChain:
-    """A sub-chain of an open chain, such as `each` and `background` of `faces`; stages of plugins may hold some too."""
+    """A sub-chain of an open chain, such as `each` and `background` of `faces`, or of a plugin's stage."""
 
     def __init__(self, session: Session, items: Sequence[Part], aligned: bool = False) -> None:
         self.session = session

@@ -200,7 +200,7 @@ class ProgressBar:
             rate_text = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
             self.progress.update(self.image_task, advance=count, rate=rate_text)
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Print a line on stderr, above the bar if it is shown."""
         if self.progress is not None:
             self.progress.console.print(f"odekit: {text}", highlight=False, markup=False)

@@ -29,7 +29,7 @@ def list_weights(as_json: AsJson = False) -> None:
     from odekit.plugins.weights.lookup import is_present
     from odekit.plugins.weights.store import size_text, stored_path
 
-    stores = [weights for _, weights in sorted(catalog().stores.items())]
+    stores = [weights for _, weights in sorted(catalog().weights.items())]
     if as_json:
         keys = ("name", "licence", "commercial_use", "sha256", "size", "summary", "notice")
         print_json(

@@ -95,7 +95,7 @@ def verify(
 
     parts = catalog()
     stores = (
-        [find_weights(name, parts) for name in names] if names else [w for w in parts.stores.values() if is_present(w)]
+        [find_weights(name, parts) for name in names] if names else [w for w in parts.weights.values() if is_present(w)]
     )
     rows = [verify_row(weights) for weights in sorted(stores, key=lambda w: w.name)]
     if as_json:

@@ -188,7 +188,7 @@ class HasCheck(Protocol):
 
 @runtime_checkable
 class HasUpsamplerCalls(Protocol):
-    """Options of an upsampler that calls its own network several times."""
+    """Options of an upsampler that calls its network several times."""
 
     def calls(self) -> int:
         """Calls of the upsampler's network per image."""
@@ -207,7 +207,7 @@ class HasSolverCalls(Protocol):
     """Options of a solver whose cost is not the number of steps times the calls per step."""
 
     def calls(self, up: int, down: int, image: int) -> float:
-        """Network calls of `up` steps up and `down` steps down; `image` of these steps touch rho = 0."""
+        """Network calls of `up` steps up and `down` steps down; `image` of these steps start or end at rho = 0."""
         ...
 
 
@@ -238,11 +238,11 @@ class Configured(Protocol):
 
 
 @runtime_checkable
-class HasTrouble(Protocol):
+class HasRowFailures(Protocol):
     """A latent that reports which of its rows failed."""
 
     @property
-    def trouble(self) -> Mapping[int, str]:
+    def row_failures(self) -> Mapping[int, str]:
         """The first failure of each failed row, by row index. Reading it synchronises with the device."""
         ...
 

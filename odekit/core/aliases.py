@@ -1,4 +1,4 @@
-"""Module paths of before the package had rooms: they work for one more minor version, with one warning each."""
+"""Aliases of module paths used before version 0.2. Each warns once; they will be removed in the next minor version."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    "builtin": ("odekit.parts", "parts.builtin"),
     "interfaces": ("odekit.plugins", "core.interfaces"),
     "options": ("odekit.plugins", "core.options"),
     "image": ("odekit.plugins", "core.image"),
@@ -34,12 +35,14 @@ MOVED = {
     "upsamplers.recognise": ("odekit.plugins", "plugins.weights.fit plugins.weights.systems"),
     "upsamplers.resize": ("odekit.plugins", "parts.upsamplers.resize images.resize"),
 }
-"""Old path: (what to import from now, the modules that hold its names)."""
+"""Old path: (module to import from instead, modules that define its names)."""
 RENAMED = {
     "Batches": "BatchRunner",
     "Finished": "PendingResult",
     "LEAST": "MIN_SIDE",
     "Output": "OutputSettings",
+    "OURS": "OWN_PARTS",
+    "OUR_CHAINS": "OWN_CHAINS",
     "PICKLED": "PICKLE_SUFFIXES",
     "Read": "InputPicture",
     "Replay": "ReplayNoise",
@@ -76,41 +79,43 @@ RENAMED = {
     "stream": "noise_generator",
     "switched": "has_tf32_switches",
 }
+"""Old name of a function, class or constant: its current name."""
 
 
 class MovedModules:
-    """Finds and makes the old modules: they hold nothing and look every name up in the new ones."""
+    """Import finder and loader for the old paths: empty modules that forward every name to its current module."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """The specification of an old path; None for every other name."""
         old = name.removeprefix("odekit.")
-        known = name.startswith("odekit.") and old in MOVED
-        return ModuleSpec(name, self, is_package=old == "upsamplers") if known else None  # type: ignore[arg-type]
+        is_moved = name.startswith("odekit.") and old in MOVED
+        return ModuleSpec(name, self, is_package=old == "upsamplers") if is_moved else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Python's own kind of module."""
+        """None: Python creates an ordinary module."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Warn, and let the module look names up."""
-        use, homes = MOVED[module.__name__.removeprefix("odekit.")]
+        """Warn, and give the module a `__getattr__` that returns the current objects."""
+        replacement, modules = MOVED[module.__name__.removeprefix("odekit.")]
 
-        def look_up(name: str) -> object:
-            found = [importlib.import_module(f"odekit.{home}") for home in homes.split()]
+        def forward(name: str) -> object:
+            targets = [importlib.import_module(f"odekit.{module}") for module in modules.split()]
             if name == "__all__":
-                return sorted({public for home in found for public in vars(home) if not public.startswith("_")})
-            for home in found:
-                for known in (name, RENAMED.get(name, name)):
-                    if not name.startswith("__") and known in vars(home):
-                        return vars(home)[known]
-            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}; import from {use!r}")
+                return sorted({public for target in targets for public in vars(target) if not public.startswith("_")})
+            for target in targets:
+                for current in (name, RENAMED.get(name, name)):
+                    if not name.startswith("__") and current in vars(target):
+                        return vars(target)[current]
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}; import from {replacement!r}")
 
-        module.__getattr__ = look_up  # type: ignore[method-assign]
-        if homes:
-            message = f"'{module.__name__}' has moved: write 'from {use} import ...'"
-            warnings.warn(f"{message} (the old path goes with the next minor version)", FutureWarning, stacklevel=2)
+        module.__getattr__ = forward  # type: ignore[method-assign]
+        if modules:
+            message = f"'{module.__name__}' has moved: write 'from {replacement} import ...'"
+            message += " (the old path will be removed in the next minor version)"
+            warnings.warn(message, FutureWarning, stacklevel=2)
 
 
 def install() -> None:
-    """Let old paths be imported; real modules are found first."""
+    """Make the old paths importable. Existing modules take precedence."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
         sys.meta_path.append(MovedModules())

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 
 class CallCounter:
-    """The number of network calls of a run. The callback `tell` receives 1 at each call."""
+    """The number of network calls of a run. The callback `on_calls` receives 1 at each call."""
 
-    def __init__(self, tell: Callable[[int], None] | None = None) -> None:
+    def __init__(self, on_calls: Callable[[int], None] | None = None) -> None:
         self.calls = 0
-        self.tell = tell
+        self.on_calls = on_calls
 
     def count(self) -> None:
         """Add one call."""
         self.calls += 1
-        if self.tell is not None:
-            self.tell(1)
+        if self.on_calls is not None:
+            self.on_calls(1)

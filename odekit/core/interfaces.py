@@ -41,7 +41,7 @@ class Prior(Protocol):
     def eps(self, x: State, t: float) -> State:
         """The predicted noise in x (N, 3, H, W) at timestep t in [0, T-1] (fractions allowed).
 
-        Networks that predict v or x0 are converted here and nowhere else. The result is float64 on x's device.
+        Networks that predict v or x0 are converted by this method only. The result is float64 on x's device.
         """
         ...
 
@@ -124,7 +124,7 @@ class Inverter(Protocol):
 
 @runtime_checkable
 class Pins(Protocol):
-    """An inverter that can hold the pixels kept by a mask fixed during decoding (optional)."""
+    """An inverter that can fix the pixels kept by a mask during decoding (optional)."""
 
     def pin(self, latent: Latent, keep: Tensor) -> Latent:
         """The latent with the input's pixels, noised to the latent's level, where keep (N, 1, H, W) is 1."""
@@ -148,7 +148,7 @@ class Adaptive(Protocol):
     """An enhancer that chooses its settings for each image from the inverted latent (optional)."""
 
     def adapt(self, clean: State, latent: Latent, levels: Levels) -> Fitted:
-        """The enhancer for these images; the decision for row i depends on row i alone."""
+        """The enhancer for these images; the decision for row i depends on row i only."""
         ...
 
     def check_prior(self, digest: str | None) -> None:
@@ -161,7 +161,7 @@ class Adaptive(Protocol):
 
 
 class Fitted(Enhancer, Protocol):
-    """An enhancer with the decisions of an adaptive enhancer for one batch."""
+    """An enhancer with the settings that an adaptive enhancer chose for one batch."""
 
     decisions: Sequence[Any]
     """One per row; `tree()` returns it as plain data for the record."""
@@ -186,14 +186,14 @@ class Watch(Protocol):
 
 @dataclass(frozen=True)
 class UpsamplerSpec:
-    """Output sizes and purpose of an upsampler. Its licence is stated where it is registered."""
+    """Output sizes and purpose of an upsampler. Its licence is set at registration."""
 
     scale: float | None = None
     """Output side divided by input side, or None if the output side is fixed."""
     side: int | None = None
     """Fixed output side in pixels, or None."""
     aligned_faces_only: bool = False
-    """It expects aligned square faces; `odekit.testing.check_upsampler` tries a wide picture if this is False."""
+    """It expects aligned square faces; `odekit.testing.check_upsampler` checks a wide picture if this is False."""
 
 
 class Upsampler(Protocol):
@@ -229,7 +229,7 @@ class FaceMask(Protocol):
     """Selects the pixels of an aligned face that are pasted back into the photograph."""
 
     def __call__(self, face: Image) -> NDArray[np.float32]:
-        """float32 (H, W) in [0, 1], of the face's size: 1 where it is pasted, soft at the edge, 0 at the border."""
+        """float32 (H, W) in [0, 1], of the face's size: 1 in the pasted region, soft at its edge, 0 at the border."""
         ...
 
 
@@ -252,7 +252,7 @@ class Metric(Protocol):
 
 
 class SubChain(Protocol):
-    """A chain inside a stage, ready to run."""
+    """A chain inside a stage, with its parts created."""
 
     def run(self, images: Sequence[Image], place: str) -> list[Result]:
         """One result per image, in order; an image that fails does not stop the others.
@@ -288,7 +288,7 @@ class Tools(Protocol):
     def prior(self, name: str | None = None) -> Prior:
         """The prior passed to `make`, else the chain's prior of this name (None: its only prior).
 
-        In a chain it is a `BatchedPrior`: a view of the loaded network with its own call counts.
+        In a chain it is a `BatchedPrior`: a view of the loaded network with separate call counts.
 
         Raises:
             ConfigError: no such prior, or these tools belong to no chain.
@@ -305,13 +305,13 @@ class Tools(Protocol):
 
 
 class StageContext(Protocol):
-    """The run as seen by a running stage."""
+    """What a running stage reads from the run and reports to it."""
 
     seed: int
     place: str
     """Position of the stage in the chain, such as '0' or '1.each.0'."""
-    slots: int
-    """Batch size: the number of rows of every network call; smaller batches are padded."""
+    batch_size: int
+    """The number of rows of every network call; smaller batches are padded."""
     state_device: str
     """Device of float64 states: the run's device, or the CPU if that device has no float64."""
     counter: CallCounter
@@ -324,7 +324,7 @@ class StageContext(Protocol):
 
     @property
     def notes(self) -> Mapping[int, Mapping[str, Any]]:
-        """Facts passed to `note`, by image index."""
+        """Record entries passed to `note`, by image index."""
         ...
 
     def noise(self, image: Image, sample: int = 0) -> Noise:
@@ -335,8 +335,8 @@ class StageContext(Protocol):
         """Report that image `index` of the batch cannot be restored; the others continue."""
         ...
 
-    def note(self, index: int, **facts: Any) -> None:
-        """Add facts to the record of image `index` (network calls, decisions)."""
+    def note(self, index: int, **entries: Any) -> None:
+        """Add entries to the record of image `index` (network calls, decisions)."""
         ...
 
     def extra(self, index: int, name: str, image: Image) -> None:

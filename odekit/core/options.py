@@ -19,7 +19,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
     part: ClassVar[str] = ""
     inline: ClassVar[str | None] = None
-    """For a stage that wraps one part: the option that holds the part. A chain writes it in place of the options."""
+    """For a stage that wraps one part: the option with this part. In a chain file it replaces the options."""
     last: ClassVar[bool] = False
     """The stage may only be the last of a chain."""
 

@@ -92,7 +92,7 @@ def _set_new_switches(mode: str, torch: Any) -> Callable[[], None]:
     old_cuda, old_global = cuda.fp32_precision, torch.backends.fp32_precision
     old_legacy = _legacy_matmul_precision(torch)
     cuda.fp32_precision = mode
-    # A kind that does not follow the CUDA switch has a setting of its own, which has to be restored.
+    # A kind that does not follow the CUDA switch has a separate setting, which has to be restored.
     overrides = [(kind, value) for kind in (matmul, cuda.conv) if (value := kind.fp32_precision) != mode]
     matmul_follows = all(kind is not matmul for kind, _ in overrides)
     legacy_differs = old_legacy is not None and (old_legacy == "highest") != (mode == "ieee")

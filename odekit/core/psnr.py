@@ -9,7 +9,7 @@ from typing import Any
 def psnr(a: Any, b: Any, peak: float = 1.0) -> float:
     """`10 log10(peak^2 / mean((a - b)^2))` in dB, over all values of two arrays or tensors of one shape.
 
-    Infinite where they are equal. `peak` is the width of the range of values: 1 for pixels in [0, 1], 2 for states.
+    Infinite if they are equal. `peak` is the width of the range of values: 1 for pixels in [0, 1], 2 for states.
     """
     return psnr_of(float(((a - b) ** 2).mean()), peak)
 

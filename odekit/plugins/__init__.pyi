@@ -18,11 +18,11 @@ from odekit.core.abilities import HasLabel as HasLabel
 from odekit.core.abilities import HasLeastSide as HasLeastSide
 from odekit.core.abilities import HasLevels as HasLevels
 from odekit.core.abilities import HasMaskAt as HasMaskAt
+from odekit.core.abilities import HasRowFailures as HasRowFailures
 from odekit.core.abilities import HasSeverity as HasSeverity
 from odekit.core.abilities import HasSolver as HasSolver
 from odekit.core.abilities import HasSolverCalls as HasSolverCalls
 from odekit.core.abilities import HasSolverEditCalls as HasSolverEditCalls
-from odekit.core.abilities import HasTrouble as HasTrouble
 from odekit.core.abilities import HasUnit as HasUnit
 from odekit.core.abilities import HasUpsamplerCalls as HasUpsamplerCalls
 from odekit.core.abilities import HasWeightNames as HasWeightNames

@@ -24,7 +24,7 @@ class Entry:
     kind: str
     name: str
     factory: Factory | str
-    """What makes the part: a callable, or "module:attribute", imported when first needed."""
+    """Callable that creates the part, or "module:attribute", which is imported on first use."""
     options: type[Options]
     summary: str
     dist: str
@@ -35,38 +35,40 @@ class Entry:
     """Priors: options -> PriorSpec, without loading weights or torch."""
 
     def load(self) -> Factory:
-        """The factory itself."""
+        """The factory, imported if it is given as text. Raises PluginError if the import fails."""
         factory: Factory = resolve(self.factory, f"{self.kind} '{self.name}' of {self.dist}")
         return factory
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Named weights: where they come from and what may be done with them."""
+    """Named weights: their source, digest and licence."""
 
     name: str
     dist: str
     licence: str
     commercial_use: bool
     sha256: str | None = None
-    """Of the published file; None where nobody publishes it: then the first file that comes in is remembered."""
+    """Of the published file. None if unknown: the digest of the first added file is stored."""
     size: int | None = None
     """Of the published file in bytes."""
     urls: Sequence[str] = ()
-    """Where the file can be had, tried in this order."""
+    """URLs of the file, tried in this order."""
     filename: str | None = None
-    """Its name in the store; the last part of the first URL where none is given."""
+    """Name of the file in the store; None: the last part of the first URL."""
     path: Path | None = None
     """A file or folder that ships with the distribution."""
     summary: str = ""
     notice: str = ""
-    """What else must be known before a download: notices of others in the file, how it may be used."""
+    """Notices to show before a download: third-party licences and conditions of use."""
 
     def __post_init__(self) -> None:
-        """Raise PluginError for names that are no plain file names."""
+        """Raise PluginError for names that are not plain file names."""
         for name in (self.name, self.file):
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
-                raise PluginError(f"{self.dist} registers weights as '{name}': letters, digits and . _ + - only")
+                raise PluginError(
+                    f"{self.dist} registers weights as '{name}': a name may contain only letters, digits and . _ + -"
+                )
 
     @property
     def file(self) -> str:
@@ -78,7 +80,7 @@ class Weights:
 
 
 def resolve(target: Any, owner: str) -> Any:
-    """A callable as it is; "module:attribute" imported. Raises PluginError where that fails."""
+    """The callable itself, or the object that "module:attribute" names. Raises PluginError if the import fails."""
     if not isinstance(target, str):
         return target
     module, _, attribute = target.partition(":")
@@ -92,7 +94,7 @@ KINDS = (
     "prior", "inverter", "solver", "enhancer", "upsampler", "detector", "mask", "corruption", "metric", "stage",
 )  # fmt: skip
 
-OURS = {
+OWN_PARTS = {
     ("inverter", "sdedit"): "odekit-sdedit",
     ("upsampler", "codeformer"): "odekit-codeformer",
     ("upsampler", "gfpgan"): "odekit-gfpgan",
@@ -104,9 +106,9 @@ OURS = {
     ("corruption", "bfr"): "odekit-basicsr",
     ("metric", "niqe"): "odekit-basicsr",
 }
-"""Parts of the project's own plugins, so that a chain that needs one can say which distribution to install."""
+"""Parts of the project's own plugins, with their distributions: an error message names the one to install."""
 
-OUR_CHAINS = {
+OWN_CHAINS = {
     "sdedit": "odekit-sdedit",
     "codeformer": "odekit-codeformer",
     "odedit-codeformer": "odekit-codeformer",
@@ -119,7 +121,7 @@ OUR_CHAINS = {
     "odedit-gfpgan": "odekit-gfpgan",
     "realesrgan": "odekit-realesrgan",
 }
-"""Likewise the chains of the project's own plugins."""
+"""Chains of the project's own plugins, with their distributions."""
 
 
 def _no_hook(**arguments: Any) -> None:
@@ -129,13 +131,13 @@ def _no_hook(**arguments: Any) -> None:
 class Catalog:
     """All parts by kind and name, weights by name, chains by name.
 
-    Two parts with one name are both kept: the bare name is then refused with both distributions named, and
-    `distribution:name` resolves it.
+    Two distributions may register parts of the same name. The name alone is then ambiguous, and `get` raises an error
+    that lists both; `distribution:name` selects one.
     """
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, str], list[Entry]] = {}
-        self.stores: dict[str, Weights] = {}
+        self.weights: dict[str, Weights] = {}
         self.chains: dict[str, Path] = {}
         self.stage_done: Callable[..., Any] = _no_hook
         """Calls the hook `odekit_stage_done` of the plugins of this catalogue."""
@@ -143,33 +145,33 @@ class Catalog:
         """Plugins that failed to import or register, with the reason."""
 
     def add(self, entry: Entry) -> None:
-        """Take in a part. Raises PluginError where the same distribution registers the name twice."""
+        """Add a part. Raises PluginError if the same distribution registers the name twice."""
         if entry.kind not in KINDS:
             raise PluginError(f"{entry.dist} registers '{entry.name}' as a '{entry.kind}'{nearest(entry.kind, KINDS)}")
-        rivals = self.entries.setdefault((entry.kind, entry.name), [])
-        if any(rival.dist == entry.dist for rival in rivals):
+        same_name = self.entries.setdefault((entry.kind, entry.name), [])
+        if any(other.dist == entry.dist for other in same_name):
             raise PluginError(f"{entry.dist} registers the {entry.kind} '{entry.name}' twice")
-        rivals.append(entry)
+        same_name.append(entry)
 
     def get(self, kind: str, name: str) -> Entry:
         """The part of this kind by `name` or `distribution:name`.
 
         Raises:
-            ConfigError: unknown (with the nearest name, or the distribution to install), or claimed twice.
+            ConfigError: unknown (with the nearest name, or the distribution to install), or registered twice.
         """
         dist, _, bare = name.rpartition(":")
-        found = [e for e in self.entries.get((kind, bare), []) if not dist or e.dist == dist]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            owners = " and ".join(e.dist for e in found)
+        matches = [e for e in self.entries.get((kind, bare), []) if not dist or e.dist == dist]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            owners = " and ".join(e.dist for e in matches)
             raise ConfigError(
-                f"two plugins offer the {kind} '{name}': {owners}; write '{found[-1].dist}:{name}' to choose one"
+                f"two plugins offer the {kind} '{name}': {owners}; write '{matches[-1].dist}:{name}' to choose one"
             )
-        if (kind, bare) in OURS and not dist:
+        if (kind, bare) in OWN_PARTS and not dist:
             raise ConfigError(
-                f"the {kind} '{bare}' comes with the plugin {OURS[kind, bare]}, which is not installed; "
-                f"pip install {OURS[kind, bare]}"
+                f"the {kind} '{bare}' comes with the plugin {OWN_PARTS[kind, bare]}, which is not installed; "
+                f"pip install {OWN_PARTS[kind, bare]}"
             )
         failures = "".join(f"; plugin {plugin} failed: {reason}" for plugin, reason in self.broken.items())
         raise ConfigError(f"unknown {kind} '{name}'{nearest(bare, self.names(kind))}{failures}")
@@ -185,7 +187,7 @@ class Catalog:
 
 
 class PluginCatalog:
-    """A catalogue as one distribution sees it: what plugins are handed in `odekit_parts`."""
+    """The argument of the hook `odekit_parts`: registers parts, weights and chains of one distribution."""
 
     def __init__(self, catalog: Catalog, dist: str) -> None:
         self.catalog = catalog
@@ -202,7 +204,7 @@ class PluginCatalog:
     ) -> None:
         """Register a part of any kind; the methods named after the kinds are shorthands.
 
-        `factory` is a callable or "module:attribute". Solvers, enhancers and corruptions are made by
+        `factory` is a callable or "module:attribute". Solvers, enhancers and corruptions are created by
         `factory(options)`; priors, inverters, upsamplers, detectors, masks, metrics and stages by
         `factory(options, tools)`. `more`: `licence`, `commercial_use`, and a prior's `spec`.
         """
@@ -214,15 +216,15 @@ class PluginCatalog:
         raise AttributeError(f"a catalogue has no '{kind}'{nearest(kind, KINDS)}")
 
     def weights(self, name: str, *, licence: str, commercial_use: bool, **more: Any) -> None:
-        """Register named weights: `urls`, `sha256`, `size`, `filename`, `notice`, or the `path` of what ships."""
-        store = Weights(name, self.dist, licence, commercial_use, **more)
-        if name in self.catalog.stores:
-            other = self.catalog.stores[name].dist
+        """Register named weights: `urls`, `sha256`, `size`, `filename`, `notice`, or `path` (shipped files)."""
+        entry = Weights(name, self.dist, licence, commercial_use, **more)
+        if name in self.catalog.weights:
+            other = self.catalog.weights[name].dist
             raise PluginError(f"weights '{name}' are registered by {other} and by {self.dist}")
-        self.catalog.stores[name] = store
+        self.catalog.weights[name] = entry
 
     def chain(self, name: str, path: Path | str) -> None:
-        """Register a ready chain, run by name."""
+        """Register a chain file under a name."""
         if name in self.catalog.chains:
             raise PluginError(f"{self.dist} registers the chain '{name}', which exists already")
         self.catalog.chains[name] = Path(path)

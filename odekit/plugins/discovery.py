@@ -1,6 +1,6 @@
-"""Finds installed plugins by their entry points and builds a catalogue from them.
+"""Find installed plugins by their entry points, and build a catalogue from them.
 
-Reading the entry points imports no plugin and no catalogue, so that `odekit --help` is quick.
+Reading the entry points does not import the plugins, so that `odekit --help` is fast.
 """
 
 from __future__ import annotations
@@ -17,41 +17,46 @@ if TYPE_CHECKING:
     from odekit.plugins.catalog import Catalog
 
 PARTS, COMMANDS = "odekit", "odekit.commands"
-"""Groups of entry points: modules that register parts, and commands beside those of `odekit` itself."""
+"""Groups of entry points: modules that register parts, and additional commands."""
 
 
 def discover() -> list[tuple[str, EntryPoint]]:
-    """(distribution, entry point) of installed plugins that ODEKIT_PLUGINS ("none" or "a,b") does not leave out."""
-    names = wanted_names()
+    """(distribution, entry point) of the installed plugins that ODEKIT_PLUGINS ("none" or "a,b") selects."""
+    names = selected_names()
     return [(dist, point) for dist, point in entry_points(PARTS) if names is None or {dist, point.name} & names]
 
 
 def discover_commands() -> list[tuple[str, EntryPoint]]:
-    """(distribution, entry point) of the commands of plugins that ODEKIT_PLUGINS does not leave out.
+    """(distribution, entry point) of the commands that ODEKIT_PLUGINS selects.
 
-    A plugin is named there by its distribution or by the name of its parts' entry point; a command by its own name too.
+    ODEKIT_PLUGINS lists distributions, names of entry points of parts, or names of commands.
     """
-    names = wanted_names()
+    names = selected_names()
     if names is None:
         return entry_points(COMMANDS)
     plugins = {dist for dist, _ in discover()} | names
     return [(dist, point) for dist, point in entry_points(COMMANDS) if dist in plugins or point.name in names]
 
 
-def wanted_names() -> set[str] | None:
-    """What ODEKIT_PLUGINS names; None where it is not set."""
-    wanted = os.environ.get("ODEKIT_PLUGINS")
-    return None if wanted is None else {w.strip() for w in wanted.split(",") if w.strip() not in ("", "none")}
+def selected_names() -> set[str] | None:
+    """The names in ODEKIT_PLUGINS; None if it is not set."""
+    setting = os.environ.get("ODEKIT_PLUGINS")
+    return (
+        None if setting is None else {name.strip() for name in setting.split(",") if name.strip() not in ("", "none")}
+    )
 
 
 def entry_points(group: str) -> list[tuple[str, EntryPoint]]:
-    """(distribution, entry point) of all installed distributions, sorted; nothing is imported."""
-    found = [(p.dist.name if p.dist is not None else p.name, p) for p in importlib.metadata.entry_points(group=group)]
-    return sorted(found, key=lambda pair: (pair[0], pair[1].name))
+    """(distribution, entry point) of all installed distributions, sorted; imports no plugin."""
+    points = [(p.dist.name if p.dist is not None else p.name, p) for p in importlib.metadata.entry_points(group=group)]
+    return sorted(points, key=lambda pair: (pair[0], pair[1].name))
 
 
 def build(plugins: Iterable[tuple[str, Any]]) -> tuple[Catalog, pluggy.PluginManager]:
-    """A catalogue and a manager from (distribution, module) pairs; entry points are loaded, failures noted by name."""
+    """A catalogue and a plugin manager from (distribution, module or entry point) pairs.
+
+    Entry points are loaded. `Catalog.broken` lists the plugins that fail.
+    """
     import pluggy
 
     from odekit.plugins import hooks
@@ -67,7 +72,7 @@ def build(plugins: Iterable[tuple[str, Any]]) -> tuple[Catalog, pluggy.PluginMan
             register = getattr(module, "odekit_parts", None)
             if register is not None:
                 register(catalog=PluginCatalog(catalog, dist))
-        except Exception as error:  # a stranger's import may raise anything; it must not break the others
+        except Exception as error:  # importing a plugin may raise any exception; the other plugins stay usable
             if dist == "odekit":
                 raise
             catalog.broken[dist] = f"{type(error).__name__}: {error}".splitlines()[0]

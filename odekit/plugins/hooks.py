@@ -1,4 +1,4 @@
-"""The two extension points. A plugin implements them and names its module in the entry-point group "odekit".
+"""The two hooks. A plugin implements them and lists its module in the entry-point group "odekit".
 
 ```toml
 [project.entry-points.odekit]
@@ -21,12 +21,12 @@ hookimpl = pluggy.HookimplMarker("odekit")
 
 @hookspec
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """Register parts: `catalog.solver(...)`, `catalog.upsampler(...)`, `catalog.weights(...)` and the like.
+    """Register parts: `catalog.solver(...)`, `catalog.upsampler(...)`, `catalog.weights(...)` and so on.
 
-    Called once, when the first chain is read. Import nothing heavy here: name factories as "module:attribute".
+    Called once, when the first chain is read. Import no large library here: give factories as "module:attribute".
     """
 
 
 @hookspec
 def odekit_stage_done(stage: str, before: Any, after: Any, context: Any) -> None:
-    """A stage finished a batch: `before` and `after` are lists of `Image`, `stage` is its name. Change nothing."""
+    """Called when the stage named `stage` has finished a batch. Do not change the images in `before` and `after`."""

@@ -1,6 +1,6 @@
 """The engine runs batches of decoded pictures through a chain, in smaller batches after an out-of-memory error.
 
-It is the boundary between files and networks: `odekit run` feeds it from files, another program may feed it otherwise.
+It does not access files: `odekit run` passes it pictures from files, and other programs may use other sources.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from odekit.errors import InputError
 class BatchRunner(Protocol):
     """The interface of a `Session` that an engine uses."""
 
-    slots: int
-    """Batch size of network calls; the engine lowers it after an out-of-memory error."""
+    batch_size: int
+    """Of network calls; the engine lowers it after an out-of-memory error."""
 
     @property
     def window(self) -> int:
@@ -37,46 +37,46 @@ class BatchRunner(Protocol):
 
 
 class Engine:
-    """Runs pictures through a session in batches, and measures how full the batches are and how long they take.
+    """Runs pictures through a session in batches, and measures their fill rate and time.
 
     Args:
         session: runs the batches.
-        say: receives messages for the user.
+        on_message: receives messages for the user.
     """
 
-    def __init__(self, session: BatchRunner, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, session: BatchRunner, on_message: Callable[[str], None] = lambda text: None) -> None:
         self.session = session
-        self.say = say
-        self.full = session.slots
+        self.on_message = on_message
+        self.initial_batch_size = session.batch_size
         """Batch size at the start."""
-        self.busy = 0.0
+        self.seconds = 0.0
         """Seconds spent in the chain so far."""
         self.images = 0
         """Pictures so far."""
-        self.room = 0
+        self.capacity = 0
         """Rows of all batches so far, occupied or not."""
 
     @property
-    def slots(self) -> int:
+    def batch_size(self) -> int:
         """Current batch size."""
-        return self.session.slots
+        return self.session.batch_size
 
     @property
     def window(self) -> int:
         """Preferred number of pictures to pass at once: several batches if a stage packs rows of different batches."""
-        return max(self.slots, self.session.window)
+        return max(self.batch_size, self.session.window)
 
     def run(self, images: Sequence[Image]) -> list[Result]:
-        """Run pictures; one result per image, in order. Each record states its batch size as `slots`.
+        """Run pictures; one result per image, in order. Each record states the batch size under the key `slots`.
 
         After an out-of-memory error the batch size is halved and stays so; this may change the last bits of results. A
-        picture that does not fit into memory alone fails; the batch size is then reset for the others.
+        picture that does not fit into memory on its own fails; the batch size is then reset for the others.
         """
         started = time.perf_counter()
         results: list[Result] = []
         while len(results) < len(images):
             results += self._run_window(images[len(results) : len(results) + self.window])
-        self.busy += time.perf_counter() - started
+        self.seconds += time.perf_counter() - started
         self.images += len(images)
         return results
 
@@ -90,16 +90,16 @@ class Engine:
                 if not is_out_of_memory(error):
                     raise
                 release_gpu_memory()
-            if self.slots == 1:
-                self.session.slots = self.full  # the picture is too large, not the batch
-                self.room += 1
+            if self.batch_size == 1:
+                self.session.batch_size = self.initial_batch_size  # the picture is too large, not the batch
+                self.capacity += 1
                 reason = "does not fit into memory, even alone; make the picture smaller, or use tiles"
                 return [Result(images[0], None, {"stages": [], "slots": 1}, InputError(reason))]
-            self.session.slots = self.slots // 2
-            self.say(f"out of memory: the batch size is now {self.slots} instead of {self.slots * 2}")
+            self.session.batch_size = self.batch_size // 2
+            self.on_message(f"out of memory: the batch size is now {self.batch_size} instead of {self.batch_size * 2}")
         for result in results:
-            result.record["slots"] = self.slots
-        self.room += self.slots * -(-len(results) // self.slots)
+            result.record["slots"] = self.batch_size
+        self.capacity += self.batch_size * -(-len(results) // self.batch_size)
         return results
 
     @property
@@ -108,4 +108,4 @@ class Engine:
         packed = self.session.fill
         if packed is not None:
             return packed
-        return self.images / self.room if self.room else 0.0
+        return self.images / self.capacity if self.capacity else 0.0

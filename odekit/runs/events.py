@@ -1,6 +1,6 @@
 """The event log of a run, `run.jsonl`: one line for the start, one for each picture, and one for the end.
 
-It is meant for monitoring. A resume relies on the records, not on this log.
+It is for monitoring only: `--resume` reads the records, not this log.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def log_name(shard: str | None) -> str:
-    """File name of the log; every shard has its own."""
+    """File name of the log; each shard writes a separate log."""
     return f"run{shard_tag(shard)}.jsonl"
 
 

@@ -52,8 +52,8 @@ class PendingResult:
     """One result to be written."""
 
     image: Image
-    own: dict[str, Any]
-    """Entries of the record for this file; `write_result` adds `output`."""
+    entries: dict[str, Any]
+    """Entries of the record for this file only; `write_result` adds `output`."""
     shared: str
     """Part of the record that is the same for all files: `record.shared_text`."""
     stages: Sequence[tuple[str, Image]] = ()
@@ -80,7 +80,9 @@ def write_result(name: str, result: PendingResult, output: OutputSettings) -> st
     with contextlib.suppress(FileNotFoundError):
         os.unlink(record)  # an older record must not remain beside the new picture if the process is killed here
     files.write_atomic(data, target, output.scratch)
-    entries = result.own | {"output": {"path": target, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
+    entries = result.entries | {
+        "output": {"path": target, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    }
     for extra, image in result.extras:
         extra_name = f"{os.path.splitext(written)[0]}.{extra}.png"
         files.write_atomic(encode.encode(image, "png"), os.path.join(folder, extra_name), output.scratch)

@@ -1,6 +1,6 @@
 """Input files, folders and globs expanded to a list of jobs, one per picture.
 
-Names are strings: an archive has hundreds of thousands of files, and a `Path` takes several times the memory.
+Names are strings: an archive has hundreds of thousands of files, and a `Path` needs several times as much memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Job:
     name: str
     """Path of the result, relative to the output folder; it has the suffix of the input if no format is set."""
     error: InputError | None = None
-    """Why the input cannot be read, if known already."""
+    """Error of an input that cannot be listed; None for other inputs."""
     link: bool = False
     """The input is a symbolic link."""
 
@@ -44,8 +44,8 @@ def collect_jobs(inputs: Sequence[str | Path], out: Path, suffixes: frozenset[st
     """Jobs for all pictures in the inputs, in a stable order.
 
     A folder contributes all pictures below it except those in the output folder, and its structure is kept. Globs are
-    expanded. A file is taken whatever its suffix. If two results would have the same name, all results keep the folder
-    structure of the inputs.
+    expanded. A file given by name may have any suffix. If two results would have the same name, all results keep
+    the folder structure of the inputs.
 
     Args:
         inputs: files, folders and globs.
@@ -84,7 +84,7 @@ def _expand(item: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job]:
 def _scan_folder(folder: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job]:
     """Jobs for all pictures below a folder; links to folders are not followed.
 
-    A folder that cannot be listed gives a job with an error.
+    A folder that cannot be listed becomes a job with an error.
     """
     out_path = os.path.abspath(out)
     out_stat = os.stat(out) if os.path.isdir(out) else None
@@ -183,7 +183,7 @@ def _name_hash(name: str) -> int:
 
 
 def shard_tag(shard: str | None) -> str:
-    """Suffix for the names of files that every shard has for itself: `-1-of-8` for "1/8", empty for a whole run."""
+    """Suffix for the names of files that each shard writes separately: `-1-of-8` for "1/8", empty for a whole run."""
     return "" if shard is None else f"-{shard.replace('/', '-of-')}"
 
 

@@ -24,11 +24,11 @@ def with_final_names(
         corrections: suffixes that `write_result` may append to a name whose suffix does not match its format.
         extras: names of the pictures written beside each result, as NAME.EXTRA.png.
     """
-    taken = AssignedNames(() if suffix else corrections, extras)
+    assigned = AssignedNames(() if suffix else corrections, extras)
     named_jobs = []
     for job in jobs:
         name = os.path.splitext(job.name)[0] + suffix if suffix else job.name
-        unique = taken.claim(name, job.file)
+        unique = assigned.assign(name, job.file)
         error = job.error
         if len(unique) * 4 > MAX_NAME_BYTES and len(os.fsencode(os.path.basename(unique))) > MAX_NAME_BYTES:
             error = error or InputError(f"{job.file}: its name is too long for a record beside the result; shorten it")
@@ -49,17 +49,17 @@ class AssignedNames:
         self.corrections, self.extras = tuple(corrections), tuple(extras)
         self.keys: set[str] = set()
 
-    def claim(self, name: str, file: str) -> str:
+    def assign(self, name: str, file: str) -> str:
         """Assign a unique name: `name`, else the full name of the input plus the suffix, repeated until it is free."""
-        if not self._assign(name):
+        if not self._assign_exact(name):
             suffix = os.path.splitext(name)[1] or "~"
             name = os.path.join(os.path.dirname(name), os.path.basename(file) + suffix)
-            while not self._assign(name):
+            while not self._assign_exact(name):
                 name += suffix
         return name
 
-    def _assign(self, name: str) -> bool:
-        """Assign a name together with the names of its extras, if all are free; whether they were."""
+    def _assign_exact(self, name: str) -> bool:
+        """Assign a name together with the names of its extras, if all are free; returns whether they were."""
         keys = [_key(name)]
         # If a suffix is appended to correct a name, the old suffix remains in the names of the extras.
         for base in (os.path.splitext(name)[0], name) if self.extras else ():
@@ -70,7 +70,7 @@ class AssignedNames:
         return True
 
     def _is_free(self, key: str) -> bool:
-        """Whether neither a name nor the name with a suffix appended or removed is taken."""
+        """Whether neither a name nor the name with a suffix appended or removed is assigned already."""
         keys = self.keys
         if key in keys or any(key + suffix in keys for suffix in self.corrections):
             return False

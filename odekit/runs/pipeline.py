@@ -28,7 +28,7 @@ MAX_PIXELS = 24_000_000
 """Maximum number of pixels in a batch, in prefetched inputs, and in results not yet written: one photograph of 24
 megapixels (288 MB as float32), or many small pictures. A larger photograph is processed alone."""
 MIN_PROBED_BYTES = 1 << 16
-"""Smaller files, in bytes, count as 0 pixels without a look at their header: a file of 24 megapixels in a single
+"""Smaller files, in bytes, count as 0 pixels, and their header is not read: a file of 24 megapixels in a single
 colour, written by Pillow, is larger."""
 
 
@@ -38,7 +38,7 @@ class Pipeline:
 
     engine: Engine
     workers: WorkerPool
-    ledger: RunAccounts
+    accounts: RunAccounts
     output: OutputSettings
     shared: dict[str, Any]
     """Entries that are the same in all records."""
@@ -56,25 +56,25 @@ class Pipeline:
     def run(self, todo: Sequence[Job], stop: StopRequest) -> None:
         """Process jobs until all are done or a stop is requested. Raises KeyboardInterrupt at a second Ctrl-C."""
         self.unread = PrefetchQueue(todo)
-        while not stop.asked():
+        while not stop.should_stop():
             batch = self._next_batch()
             if not batch:
                 break
             started = time.perf_counter()
             results = self.engine.run([image for _, (image, _) in batch])
-            stop.took(time.perf_counter() - started)
+            stop.record_batch_time(time.perf_counter() - started)
             for (job, (_, file_entries)), result in zip(batch, results, strict=True):
                 self._submit_write(job, file_entries, result)
             del batch, results, result  # free their memory before the next batch is restored
-            self._collect_written(stop, keep=2 * self.engine.full)
-            self.ledger.flush()
+            self._collect_written(stop, keep=2 * self.engine.initial_batch_size)
+            self.accounts.flush()
         self._collect_written(stop, keep=0)
 
     def _next_batch(self) -> list[tuple[Job, InputPicture]]:
         """The next full batch of readable pictures; smaller only at the end or if `MAX_PIXELS` is reached."""
         batch: list[tuple[Job, InputPicture]] = []
         batch_pixels = 0
-        full, count = self.engine.full, self.workers.count
+        full, count = self.engine.initial_batch_size, self.workers.count
         # Prefetch up to `most` inputs, starting again at `least`: inputs requested together share a message.
         most, least = (2 * full + 2 * count, full + 2 * count) if count else (1, 0)
         while len(batch) < self.engine.window and batch_pixels < MAX_PIXELS:
@@ -107,12 +107,16 @@ class Pipeline:
         finished = PendingResult(result.image, entries, shared, result.stages, result.extras)
         self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.output)))
 
-    def _shared_text(self, slots: int) -> str:
+    def _shared_text(self, batch_size: int) -> str:
         """Shared part of the records of results with this batch size."""
-        if slots not in self.shared_texts:
-            memory = {} if slots == self.engine.full else {"memory": f"ran out with {self.engine.full} slots"}
-            self.shared_texts[slots] = shared_text(self.shared | {"slots": slots} | memory)
-        return self.shared_texts[slots]
+        if batch_size not in self.shared_texts:
+            memory = (
+                {}
+                if batch_size == self.engine.initial_batch_size
+                else {"memory": f"ran out with {self.engine.initial_batch_size} slots"}
+            )
+            self.shared_texts[batch_size] = shared_text(self.shared | {"slots": batch_size} | memory)
+        return self.shared_texts[batch_size]
 
     def _collect_written(self, stop: StopRequest, keep: int) -> None:
         """Register written results; wait until at most `keep` results and `MAX_PIXELS` pixels are being written."""
@@ -131,7 +135,7 @@ class Pipeline:
             except Exception as error:
                 self._fail(job, error)
             else:
-                self.ledger.restored(job, name, finished.own["calls"], finished.own["seconds"])
+                self.accounts.restored(job, name, finished.entries["calls"], finished.entries["seconds"])
                 self.accounted += 1
 
     def _unwritten_pixels(self) -> int:
@@ -139,26 +143,26 @@ class Pipeline:
         return sum(finished.image.pixels[0].size for _, finished, _ in self.writing)
 
     def _fail(self, job: Job, error: Exception) -> None:
-        self.ledger.failed(job, error)
+        self.accounts.failed(job, error)
         self.accounted += 1
 
 
 class PrefetchQueue:
-    """The jobs that are still to be read, in order; handed out in groups of limited size."""
+    """The jobs that are still to be read, in order; `next` returns groups of limited size."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self.jobs = deque(jobs)
 
-    def next(self, count: int, held: int) -> Iterator[tuple[Job, int]]:
-        """At most `count` jobs with their numbers of pixels, as many as fit into `MAX_PIXELS` beside `held` pixels.
+    def next(self, count: int, prefetched: int) -> Iterator[tuple[Job, int]]:
+        """At most `count` jobs with their numbers of pixels, at most `MAX_PIXELS` including `prefetched` pixels.
 
-        If `held` is 0, at least one job is returned.
+        If `prefetched` is 0, at least one job is returned.
         """
         while count > 0 and self.jobs:
             size = pixel_count(self.jobs[0].file)
-            if held and held + size > MAX_PIXELS:
+            if prefetched and prefetched + size > MAX_PIXELS:
                 return
-            held, count = held + size, count - 1
+            prefetched, count = prefetched + size, count - 1
             yield self.jobs.popleft(), size
 
 

@@ -89,7 +89,7 @@ class Runner:
                 runs.
         """
         started = time.perf_counter()
-        stop = StopRequest(self.options.time_limit, self.progress.say)
+        stop = StopRequest(self.options.time_limit, self.progress.message)
         all_jobs = self._all_jobs(inputs)
         jobs = select_jobs(all_jobs, self.options.shard, self.options.limit)
         self._create_output_folder()
@@ -98,24 +98,24 @@ class Runner:
             self.summary.settings = machine
             todo = self._select(jobs, settings)
             session = self._open(todo, settings, machine)
-            ledger = RunAccounts(self.summary, self.progress, EventLog(self.out / log_name(self.options.shard)))
-            ledger.log.add(
+            accounts = RunAccounts(self.summary, self.progress, EventLog(self.out / log_name(self.options.shard)))
+            accounts.log.add(
                 "begin", pid=os.getpid(), host=socket.gethostname(), chain=self.chain.spec.name, inputs=len(jobs),
                 done=len(self.summary.skipped), **machine,
             )  # fmt: skip
             for job in todo:
                 if job.error is not None:
-                    ledger.failed(job, job.error)
+                    accounts.failed(job, job.error)
             todo = [job for job in todo if job.error is None]
             pipeline = None
             try:
                 if session is not None:
                     shared = settings | machine | {"weights": session.weights(), "versions": versions()}
-                    pipeline = self._make_pipeline(session, ledger, shared, len(todo))
+                    pipeline = self._make_pipeline(session, accounts, shared, len(todo))
                     self._restore(pipeline, todo, stop)
             finally:
                 left = len(todo) - (pipeline.accounted if pipeline else 0)
-                ledger.close(left, self.out / f"failures{self.tag}.json")
+                accounts.close(left, self.out / f"failures{self.tag}.json")
         self.summary.seconds = time.perf_counter() - started
         return self.summary
 
@@ -138,12 +138,12 @@ class Runner:
         write_json(self.out / "run.json", {"schema": RECORD_SCHEMA} | settings | machine | {"versions": versions()})
         return session
 
-    def _make_pipeline(self, session: Session, ledger: RunAccounts, shared: dict[str, Any], count: int) -> Pipeline:
+    def _make_pipeline(self, session: Session, accounts: RunAccounts, shared: dict[str, Any], count: int) -> Pipeline:
         workers = self.options.workers
         if workers is None:
             workers = min(4, os.cpu_count() or 1) if count >= MIN_FILES_FOR_WORKERS else 0
-        engine = Engine(session, self.progress.say)
-        return Pipeline(engine, WorkerPool(workers), ledger, self.output, shared, self.options.max_megapixels)
+        engine = Engine(session, self.progress.message)
+        return Pipeline(engine, WorkerPool(workers), accounts, self.output, shared, self.options.max_megapixels)
 
     def _restore(self, pipeline: Pipeline, todo: list[Job], stop: StopRequest) -> None:
         """Run the pipeline until all jobs are done or the run is stopped."""
@@ -155,7 +155,7 @@ class Runner:
         finally:
             pipeline.workers.close()
             self.summary.stopped = stop.reason
-            self.summary.fill, self.summary.busy = pipeline.engine.fill, pipeline.engine.busy
+            self.summary.fill, self.summary.busy = pipeline.engine.fill, pipeline.engine.seconds
 
     def _create_output_folder(self) -> None:
         try:
@@ -166,7 +166,7 @@ class Runner:
     @contextlib.contextmanager
     def _temporary_folder(self) -> Iterator[None]:
         """Create the folder for temporary files, after removing those of killed runs; remove it at the end."""
-        # A run without shards holds the folder alone, so it may remove those of shards, too.
+        # A run without shards has locked the folder for itself, so it may remove those of shards, too.
         for folder in [self.output.scratch] if self.tag else self.out.glob(".odekit-tmp*"):
             shutil.rmtree(folder, ignore_errors=True)
         self.output.scratch.mkdir(exist_ok=True)  # it may still exist if a worker of a killed run is writing to it
@@ -257,11 +257,11 @@ class Runner:
             ConfigError: a result exists, and neither --resume nor --overwrite is set.
         """
         todo, folder = [], os.path.join(self.out, "")
-        proofs = CompletionCheck(lambda record: self._matches(record, settings)) if self.options.resume else None
+        completion = CompletionCheck(lambda record: self._matches(record, settings)) if self.options.resume else None
         for job in jobs:
             if job.error is not None:
                 todo.append(job)
-            elif proofs is not None and proofs.done(folder + job.name, job.file):
+            elif completion is not None and completion.done(folder + job.name, job.file):
                 self.summary.skipped.append(job.name)
             elif not (self.options.overwrite or self.options.resume) and os.path.exists(folder + job.name):
                 raise ConfigError(

@@ -24,13 +24,13 @@ class StopRequest:
 
     Args:
         limit: time limit in seconds from now.
-        say: receives messages for the user.
+        on_message: receives messages for the user.
     """
 
-    def __init__(self, limit: float | None = None, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, limit: float | None = None, on_message: Callable[[str], None] = lambda text: None) -> None:
         self.reason = ""
         """Why the run stops; empty: no request."""
-        self.say = say
+        self.on_message = on_message
         self.deadline = None if limit is None else time.monotonic() + limit
         self.longest = 0.0
         """Seconds of the longest batch so far."""
@@ -53,13 +53,13 @@ class StopRequest:
         if self.reason:
             raise KeyboardInterrupt
         self.reason = INTERRUPTED if number == signal.SIGINT else TERMINATED
-        self.say("finishing the current batch; press Ctrl-C again to stop at once")
+        self.on_message("finishing the current batch; press Ctrl-C again to stop at once")
 
-    def took(self, seconds: float) -> None:
+    def record_batch_time(self, seconds: float) -> None:
         """Register the time that a batch took, as an estimate for the next one."""
         self.longest = max(self.longest, seconds)
 
-    def asked(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether to stop now: after a signal, or if another batch would exceed the time limit."""
         if not self.reason and self.deadline is not None and time.monotonic() + self.longest > self.deadline:
             self.reason = TIME_LIMIT

@@ -101,8 +101,8 @@ class Progress(Protocol):
         """`count` further images are finished: restored or failed."""
         ...
 
-    def say(self, text: str) -> None:
-        """A message for the user."""
+    def message(self, text: str) -> None:
+        """Show a message to the user."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Messages between a run and its worker processes: pickles over a pipe, with large arrays in shared memory.
 
-The two ends take turns: while one works on a message, the other waits for the answer.
+Only one end sends at a time: the other waits for the answer.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import struct
 from typing import IO, Any
 
 SHARED_BYTES = 1 << 22
-"""Bytes of shared memory per direction: one picture of 512 px as float32, or some tens of small ones. Larger arrays go
-through the pipe; for these, decoding and encoding cost far more than the transfer."""
+"""Bytes of shared memory per direction: one picture of 512 px as float32, or some tens of small ones. Larger arrays are
+sent through the pipe; for these, decoding and encoding take much longer than the transfer."""
 MIN_SHARED_ARRAY_BYTES = 1 << 10
 """Smallest array in bytes that is placed in shared memory."""
 _HEADER = struct.Struct("<QI")
@@ -36,7 +36,7 @@ class Channel:
     Args:
         reader: pipe to read from.
         writer: pipe to write to.
-        file: of the shared memory; None: everything goes through the pipe.
+        file: of the shared memory; None: all data are sent through the pipe.
         child: this end is the worker process.
     """
 

@@ -56,7 +56,7 @@ class WorkerPool:
         self.all: list[_Worker] = [_Worker(self.closed) for _ in range(count)]
         self.threads = [threading.Thread(target=self._feed, args=(worker,), daemon=True) for worker in self.all]
         if count:
-            self.threads.append(threading.Thread(target=self._watch, daemon=True))
+            self.threads.append(threading.Thread(target=self._enforce_time_limit, daemon=True))
         for thread in self.threads:
             thread.start()
 
@@ -115,7 +115,7 @@ class WorkerPool:
                 error = latest_error
         return False, InputError(f"{call[1][0]}: {error}; the file may be damaged")
 
-    def _watch(self) -> None:
+    def _enforce_time_limit(self) -> None:
         """Thread that kills workers whose call exceeds the time limit."""
         while not self.closed.wait(min(1.0, self.seconds / 10)):
             for worker in self.all:
@@ -184,7 +184,7 @@ class _Worker:
 
 
 def _start() -> tuple[subprocess.Popen[bytes], Channel]:
-    # In a session of its own: Ctrl-C reaches the whole process group of the terminal, but only the run handles it.
+    # In a new session, because Ctrl-C reaches the process group of the terminal, and only the run handles it.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     memory = shared_memory()
     try:

@@ -7,7 +7,7 @@ def test_solver(): check_solver(lambda: MySolver(MyOptions()))
 def test_upsampler(): check_upsampler(lambda: MyUpsampler(MyOptions()))
 ```
 
-Each check raises AssertionError with the expected and the measured value, and returns the figures that it measured.
+Each check raises AssertionError with the expected and the measured value, and returns the measured values.
 `odekit check --conformance solver:my-solver` runs them on a registered part (see `odekit.testing.registered`).
 """
 
@@ -49,23 +49,26 @@ def observed_order(make: Callable[[], Solver], down: bool = False, n: int = 96) 
 
 
 Figures = dict[str, float]
-"""What a check measured, by name."""
+"""Measured values by name."""
 
 
 def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures:
-    """Check a solver in both directions, and return what was measured.
+    """Check a solver in both directions, and return the measured values.
 
     Order and network calls are as declared; the round trip is accurate (at least 190 dB if reversible, else 20 dB); an
-    edit has the right effect; results are deterministic and independent of the other images of the batch.
+    edit has the right effect; results are deterministic and independent of other rows.
     """
     solver, figures = make(), Figures()
     adaptive = math.isnan(solver.nfe_per_step)
     if not adaptive:
         for down in (False, True):
-            seen = observed_order(make, down)
-            way = "down" if down else "up"
-            assert abs(seen - solver.order) <= tolerance, f"order {seen:.2f} seen going {way}, {solver.order} declared"
-            figures[f"order going {way}"] = seen
+            order = observed_order(make, down)
+            direction = "down" if down else "up"
+            task = "decoding" if down else "inversion"
+            assert abs(order - solver.order) <= tolerance, (
+                f"order {order:.2f} measured in {task}, {solver.order} declared"
+            )
+            figures[f"order going {direction}"] = order
         field = GaussianField()
         solve(solver, field, random_states(), log_grid(32))
         assert field.calls == round(32 * solver.nfe_per_step), (
@@ -80,15 +83,15 @@ def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures
     figures["response to an edit, dB"] = check_displacement(make)
     check_row_independence(make)
     field = GaussianField()
-    once, again = (solve(make(), field, y, rhos) for _ in range(2))
-    assert torch.equal(once, again), "two runs on the same input differ"
+    first, second = (solve(make(), field, y, rhos) for _ in range(2))
+    assert torch.equal(first, second), "two runs on the same input differ"
     alone = torch.cat([solve(make(), field, row[None], rhos) for row in y])
-    assert (alone - once).abs().max() <= 1e-12, "the result of a row depends on the other rows of the batch"
+    assert (alone - first).abs().max() <= 1e-12, "the result of a row depends on the other rows of the batch"
     return figures
 
 
 def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> float:
-    """After an edit of 0.02 RMS at mid level, the way down responds as the exact ODE does. Returns the PSNR in dB."""
+    """Compare the response to an edit (0.02 RMS at mid level) with that of the exact ODE; return the PSNR in dB."""
     field, y = GaussianField(), random_states()
     rhos = log_grid(64)
     delta = 0.02 * torch.from_numpy(np.random.Generator(np.random.Philox(7)).standard_normal(tuple(y.shape)))
@@ -106,9 +109,11 @@ def check_displacement(make: Callable[[], Solver], least: float = 35.0) -> float
             carry = solver.step(field, carry, rho)
         ends.append(carry.y)
     exact = field.flow(delta + field.mean, rhos[32], rhos[0]) - field.mean
-    seen = psnr(ends[1] - ends[0], exact, peak=2.0)
-    assert seen >= least, f"the response to an edit is off the exact one: {seen:.1f} dB, at least {least:.0f} expected"
-    return seen
+    response = psnr(ends[1] - ends[0], exact, peak=2.0)
+    assert response >= least, (
+        f"the response to an edit differs from the exact one: PSNR {response:.1f} dB, at least {least:.0f} expected"
+    )
+    return response
 
 
 def check_row_independence(make: Callable[[], Solver]) -> None:
@@ -145,7 +150,10 @@ def batch_noise(rows: int, seed: int = 0) -> BatchNoise:
 
 
 def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> Figures:
-    """Shapes, levels, determinism, independence of batch mates, `moved`, and no use of global generators."""
+    """Check an inverter: shapes, levels and `moved`; results are deterministic and independent of other rows.
+
+    The global random generators must not be used. Returns the measured values.
+    """
     prior = GaussianModel(side)
     clean = random_states(2, side).clamp(-1, 1)
 
@@ -180,7 +188,9 @@ def check_inverter(make: Callable[[Prior], Inverter], side: int = 8) -> Figures:
 
 
 def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> Figures:
-    """Acts on levels of the grid, keeps shape and type, repeats itself, and does not look at batch mates."""
+    """Check an enhancer: it acts on levels of the grid, and keeps shape and type; results are deterministic and
+    independent of other rows. Returns the measured values.
+    """
     from odekit.core.grid import make_grid
 
     prior = GaussianModel()
@@ -203,9 +213,10 @@ def check_enhancer(make: Callable[[], Enhancer], steps: int = 20) -> Figures:
 
 
 def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> Figures:
-    """Sizes as declared, values in [0, 1], same bytes twice, inputs unchanged, independence of batch mates.
+    """Check an upsampler: sizes are as declared, values are in [0, 1], and inputs are unchanged; results are
+    deterministic and independent of other rows. Returns the measured values.
 
-    A wide picture is tried too, unless the upsampler knows aligned faces only.
+    A wide picture is checked too, unless the upsampler accepts aligned faces only.
     """
     upsampler = make()
     draws = np.random.Generator(np.random.Philox(1)).random((3, 3, side, side), dtype=np.float32)
@@ -216,12 +227,12 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> Figures:
         return [ImageNoise(noise_generator(0, image.origin, "test")) for image in images]
 
     out = upsampler.upsample(images, streams())
-    assert len(out) == len(images), f"{len(images)} images give {len(out)} results"
+    assert len(out) == len(images), f"{len(images)} images have {len(out)} results"
     spec = upsampler.spec
     expected = spec.side if spec.side is not None else round(side * (spec.scale or 1))
     for image in out:
         size = (image.height, image.width)
-        assert size == (expected, expected), f"{side} px give {size}; the spec declares {expected}"
+        assert size == (expected, expected), f"{side} px become {size}; the spec declares {expected}"
         assert image.pixels.min() >= 0 and image.pixels.max() <= 1, "values are outside [0, 1]"
     second = upsampler.upsample(images, streams())
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(out, second, strict=True)), "two runs differ"
@@ -231,24 +242,24 @@ def check_upsampler(make: Callable[[], Upsampler], side: int = 16) -> Figures:
     )
     alone = upsampler.upsample(images[2:], streams()[2:])[0]
     difference = float(np.abs(alone.pixels - out[2].pixels).max())
-    assert difference <= 1e-4, "an image's result depends on its batch mates or place"
+    assert difference <= 1e-4, "the result of an image depends on the other images of the batch or on its position"
     if spec.scale is not None and not spec.aligned_faces_only:
         wide = images[0].with_pixels(np.concatenate([images[0].pixels, images[1].pixels], axis=2))
         big = upsampler.upsample([wide], streams()[:1])[0]
-        size, wanted = (big.height, big.width), (round(side * spec.scale), round(2 * side * spec.scale))
-        assert size == wanted, f"{size} from {side} x {2 * side} px, {wanted} expected"
+        size, expected_size = (big.height, big.width), (round(side * spec.scale), round(2 * side * spec.scale))
+        assert size == expected_size, f"{size} from {side} x {2 * side} px, {expected_size} expected"
     return {f"output side of {side} px": float(expected), "largest difference without batch mates": difference}
 
 
 def catalog_with(dist: str, plugin: ModuleType) -> Catalog:
-    """The built-in parts and those of one plugin, installed or not, as `parts=` of a chain.
+    """A catalogue of the built-in parts and those of a plugin (installed or not), for the `parts` argument of `Chain`.
 
     Raises:
-        AssertionError: the plugin does not register.
+        AssertionError: the plugin cannot be registered.
     """
-    made, _ = build([("odekit", builtin), (dist, plugin)])
-    assert not made.broken, f"{dist} cannot be registered: {made.broken[dist]}"
-    return made
+    extended, _ = build([("odekit", builtin), (dist, plugin)])
+    assert not extended.broken, f"{dist} cannot be registered: {extended.broken[dist]}"
+    return extended
 
 
 class StandaloneTools(PartTools):

@@ -67,7 +67,7 @@ class Golden:
     arrays: Mapping[str, NDArray[Any]]
     """The stored arrays. In a JSON file: numbers and lists of numbers, named by their keys joined with `/`."""
     folder: Path
-    """Where the file lies."""
+    """Folder of the file."""
 
     @property
     def name(self) -> str:
@@ -135,7 +135,7 @@ def parse_name(path: Path) -> tuple[str, str]:
 
 
 def golden_folder(default: Path) -> Path:
-    """The folder that the environment variable `ODEKIT_GOLDENS` names; `default` where it is unset or empty."""
+    """The folder that the environment variable `ODEKIT_GOLDENS` names; `default` if it is unset or empty."""
     named = os.environ.get(FOLDER_VARIABLE)
     return Path(named) if named else default
 
@@ -143,15 +143,15 @@ def golden_folder(default: Path) -> Path:
 def golden_files(folder: Path, stem: str) -> list[Path]:
     """The golden files of one stem in a folder, sorted.
 
-    Where there is none, the list holds the path `<stem>.npz`, which does not exist: a test that is parametrised over
+    If there is none, the list contains the path `<stem>.npz`, which does not exist: a test that is parametrised over
     the list then fails instead of disappearing.
     """
-    found = sorted(path for path in all_files(folder) if parse_name(path)[0] == stem)
-    return found or [folder / f"{stem}.npz"]
+    paths = sorted(path for path in all_files(folder) if parse_name(path)[0] == stem)
+    return paths or [folder / f"{stem}.npz"]
 
 
 def all_files(folder: Path) -> list[Path]:
-    """The .npz and .json files of a folder, sorted; an absent folder has none."""
+    """The .npz and .json files of a folder, sorted; none if the folder does not exist."""
     return sorted(path for path in folder.iterdir() if path.suffix in (".npz", ".json")) if folder.is_dir() else []
 
 
@@ -161,7 +161,7 @@ def check_golden(
     tolerance: float | Mapping[str, float] = 1e-4,
     skip: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Compare what a part computes with every array of a golden file; return the error of each compared array.
+    """Compare the arrays that a part computes with those of a golden file; return the error of each compared array.
 
     A stored array must be computed, match a pattern of `skip`, or state how the golden was made (`INPUTS`, single
     integers, texts). Floating-point arrays are compared by `relative_deviation`; integers must be equal.
@@ -215,7 +215,7 @@ def _is_input(name: str, stored: NDArray[Any]) -> bool:
 
 
 def _limit(name: str, tolerance: float | Mapping[str, float]) -> float | None:
-    """The largest error of an array; None where no pattern matches."""
+    """The largest error of an array; None if no pattern matches."""
     if not isinstance(tolerance, Mapping):
         return float(tolerance)
     return next((limit for pattern, limit in tolerance.items() if fnmatchcase(name, pattern)), None)

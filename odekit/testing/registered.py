@@ -1,4 +1,4 @@
-"""The conformance kit on a registered part: what `odekit check --conformance KIND:NAME` runs."""
+"""Conformance checks of a registered part, for `odekit check --conformance KIND:NAME`."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ def find_part(text: str, settings: Iterable[str] = ()) -> Part:
         raise ConfigError(f"--conformance {text}: write KIND:NAME with one of the kinds {', '.join(CHECKS)}{hint}")
     document = Document({"use": name}, "", {})
     for setting in settings:
-        path, equals, given = setting.partition("=")
+        path, equals, text_value = setting.partition("=")
         if not equals or not path:
             raise ConfigError(f"--set {setting}: write it as option=value, such as order=2")
-        set_option(document.data, path.split("."), parse_value(given))
+        set_option(document.data, path.split("."), parse_value(text_value))
         document.overridden[tuple(path.split("."))] = f"--set {setting}"
     return Resolver(catalog(), document).part(kind, document.data, ())
 
 
-def set_option(options: dict[str, Any], keys: list[str], given: Any) -> None:
+def set_option(options: dict[str, Any], keys: list[str], value: Any) -> None:
     """Set an option, or one of a part inside it: `solver.at` of {use: ode, solver: ralston}."""
     *outer, last = keys
     for key in outer:
         inner = options.get(key)
         options[key] = inner if isinstance(inner, dict) else {} if inner is None else {"use": inner}
         options = options[key]
-    options[last] = given
+    options[last] = value
 
 
 def check_part(part: Part) -> Figures:
-    """Run the checks of the part's kind and return what they measured.
+    """Run the checks of the part's kind and return the measured values.
 
     Raises:
         AssertionError: the first rule that the part breaks.

@@ -51,19 +51,19 @@ def parse_batch_size(text: str | None) -> BatchSize | None:
 
 
 def choose_batch_size(
-    wanted: BatchSize | None, images: int, device: str, precision: str, spec: ChainSpec, catalog: Catalog
+    requested: BatchSize | None, images: int, device: str, precision: str, spec: ChainSpec, catalog: Catalog
 ) -> int:
     """Batch size of a run: as requested; else 8 (None) or measured (`auto`), at most the number of images.
 
     Raises:
         ConfigError: the requested number is below 1.
     """
-    if isinstance(wanted, int):
-        if wanted < 1:
-            raise ConfigError(f"--batch-size {wanted}: at least 1")
-        return wanted
+    if isinstance(requested, int):
+        if requested < 1:
+            raise ConfigError(f"--batch-size {requested}: at least 1")
+        return requested
     return max(
-        1, min(DEFAULT_BATCH_SIZE if wanted is None else best_batch_size(device, precision, spec, catalog), images)
+        1, min(DEFAULT_BATCH_SIZE if requested is None else best_batch_size(device, precision, spec, catalog), images)
     )
 
 
@@ -107,7 +107,7 @@ def call_timer(prior: BatchedPrior, device: str) -> Callable[[int], float]:
             ):  # the system kills a process that exceeds the memory
                 raise MemoryError(f"a batch size of {size} does not fit into memory")
         release_gpu_memory()
-        prior.slots = size
+        prior.batch_size = size
         # On a CPU, processor time: other programs hardly change it.
         call_time = call_seconds(prior, device, MAX_CALL_SECONDS, size, None if on_gpu else time.process_time)
         if on_gpu and free_gpu_fraction(device) < FREE_MEMORY_SHARE:

@@ -1,7 +1,7 @@
 """Monitors latents: which row became NaN or left the plausible range, and at which level.
 
 Measurements stay on the latents' own device as tensors, so that a GPU is not synchronised at every step. They become
-text only when `MonitoredLatent.trouble` is read.
+text only when `MonitoredLatent.row_failures` is read.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class MonitoredLatent(Latent):
     """Number of levels of the grid."""
 
     @cached_property
-    def trouble(self) -> Mapping[int, str]:
+    def row_failures(self) -> Mapping[int, str]:
         """Failed row -> its first failure, with the level. Reading it synchronises with the device."""
         return {} if self.health is None else self.health.reasons(self.levels)
 

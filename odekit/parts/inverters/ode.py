@@ -168,7 +168,7 @@ class OdeInverter:
 
     def _latent(self, carry: Any, level: int, health: LatentHealth) -> MonitoredLatent:
         x = carry.y * self.levels.signal(level)
-        if level < 0:  # so that a caller who does not read `trouble` cannot mistake a failed row for a result
+        if level < 0:  # so that a caller who does not read `row_failures` cannot mistake a failed row for a result
             x = x.masked_fill(health.failed, math.nan)
         return MonitoredLatent(x, level, carry, health, len(self.levels))
 

@@ -10,7 +10,7 @@ from odekit.core.schedule import NoiseSchedule
 
 
 class BatchedPrior:
-    """Splits any number of rows into network calls of a fixed batch size (`slots` rows), padded with zeros.
+    """Splits any number of rows into network calls of a fixed batch size (`batch_size` rows), padded with zeros.
 
     Images that need different numbers of updates can be processed together: each update packs the rows that still need
     it into as few calls as possible. Every call has the same shape, so that no row depends on the other rows of its
@@ -21,7 +21,7 @@ class BatchedPrior:
     def __init__(
         self,
         prior: Prior,
-        slots: int,
+        batch_size: int,
         counter: CallCounter | None = None,
         precision: str = "float32",
         device: str = "cpu",
@@ -29,28 +29,28 @@ class BatchedPrior:
         self.prior = prior
         self.shape: tuple[int, int, int] = prior.shape
         self.schedule: NoiseSchedule = prior.schedule
-        self.slots = slots
+        self.batch_size = batch_size
         self.counter = counter or CallCounter()
         self.precision = precision
         self.device = device
         self.rows = 0
         """Rows evaluated so far."""
         self.capacity = 0
-        """Batch sizes of all calls so far, summed; `rows / capacity` is the fill rate."""
+        """Rows of all calls so far, padding included; `rows / capacity` is the fill rate."""
 
     def eps(self, x: State, t: float) -> State:
-        """The prior's eps at x (N, 3, H, W), in ceil(N / slots) calls; padding rows are zero (mid-grey)."""
+        """The prior's eps at x (N, 3, H, W), in ceil(N / batch_size) calls; padding rows are zero (mid-grey)."""
         import torch
 
         batches = []
-        for start in range(0, len(x), self.slots):
-            batch = x[start : start + self.slots]
+        for start in range(0, len(x), self.batch_size):
+            batch = x[start : start + self.batch_size]
             self.rows += len(batch)
-            self.capacity += self.slots
-            if len(batch) == self.slots:
+            self.capacity += self.batch_size
+            if len(batch) == self.batch_size:
                 batches.append(self._call(batch, t))
                 continue
-            padding = torch.zeros((self.slots - len(batch), *x.shape[1:]), dtype=x.dtype, device=x.device)
+            padding = torch.zeros((self.batch_size - len(batch), *x.shape[1:]), dtype=x.dtype, device=x.device)
             batches.append(self._call(torch.cat([batch, padding]), t)[: len(batch)])
         return torch.cat(batches) if len(batches) > 1 else batches[0] if batches else x
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odekit.core.abilities import HasTrouble
+from odekit.core.abilities import HasRowFailures
 from odekit.core.image import Image, Metadata, is_square
 from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, StageContext, Tools
 from odekit.core.noise import BatchNoise, Noise, ZeroNoise, make_batch_noise
@@ -53,7 +53,7 @@ class RestoreStage:
 
     @property
     def packed(self) -> tuple[int, int] | None:
-        """Rows evaluated and batch places used so far, for an adaptive enhancer; else None. See `PacksRows`."""
+        """Rows requested and evaluated (with padding) so far; None without an adaptive enhancer. See `PacksRows`."""
         return (self.prior.rows, self.prior.capacity) if self.adaptive else None
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
@@ -69,8 +69,8 @@ class RestoreStage:
                 ready.append(i)
             except InputError as error:
                 context.fail(i, error)
-        self.prior.slots = context.slots
-        rows = max(1, len(ready)) if self.adaptive else context.slots
+        self.prior.batch_size = context.batch_size
+        rows = max(1, len(ready)) if self.adaptive else context.batch_size
         samples: dict[int, list[Image]] = {i: [] for i in ready}
         for sample in range(self.options.samples):
             for start in range(0, len(ready), rows):
@@ -145,9 +145,9 @@ class RestoreStage:
 
         def watch(event: str, latent: Latent) -> None:
             if event == "restored" and isinstance(
-                latent, HasTrouble
+                latent, HasRowFailures
             ):  # once per round: reading it synchronises the device
-                for row, reason in latent.trouble.items():
+                for row, reason in latent.row_failures.items():
                     problems.setdefault(row, reason)
             if event == "inverted" and sample == 0:
                 for row, i in enumerate(members):
@@ -199,20 +199,20 @@ class RestoreStage:
         return decision | {"calls": 2 * (self.prior.rows - rows_before) + fitted.calls(0, self.inverter.levels)}
 
     def _decided(self, rounds: list[Fitted], before: tuple[int, int]) -> list[dict[str, Any]]:
-        """For each picture: its decisions, its network calls, and the fraction of batch places in use.
+        """For each picture: its decisions, its network calls, and the fraction of the evaluated rows that were not padding.
 
         Args:
             rounds: the decisions, one entry per round.
-            before: rows and batch places of the prior before the edit.
+            before: requested and evaluated rows of the prior before the edit.
         """
-        rows, places = self.prior.rows - before[0], self.prior.capacity - before[1]
+        rows, capacity = self.prior.rows - before[0], self.prior.capacity - before[1]
         count = len(rounds[0].decisions)
         updates = [sum(fitted.calls(row, self.inverter.levels) for fitted in rounds) for row in range(count)]
         shared = (rows - sum(updates)) // count
         return [
             {
                 "calls": shared + updates[row],
-                "fill": round(rows / places, 4),
+                "fill": round(rows / capacity, 4),
                 "strength": [fitted.decisions[row].tree() for fitted in rounds],
             }
             for row in range(count)

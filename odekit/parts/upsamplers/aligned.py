@@ -32,19 +32,19 @@ class AlignedUpsampler(ABC):
     that its longer side is `side`.
     """
 
-    def __init__(self, name: str, side: int, slots: int, spec: UpsamplerSpec, device: str) -> None:
+    def __init__(self, name: str, side: int, batch_size: int, spec: UpsamplerSpec, device: str) -> None:
         """Store the configuration.
 
         Args:
             name: of the network, for messages.
             side: of the network's input and output, in pixels.
-            slots: batch size of a network call.
+            batch_size: number of rows of a network call.
             spec: see `UpsamplerSpec`.
             device: of the network.
         """
         self.name = name
         self.side = side
-        self.slots = slots
+        self.batch_size = batch_size
         self.spec = spec
         self.device = device
         self._warned = False
@@ -54,7 +54,7 @@ class AlignedUpsampler(ABC):
         """Run the network.
 
         Args:
-            faces: (slots, 3, side, side) in [-1, 1]; rows from `count` on are padding.
+            faces: (batch_size, 3, side, side) in [-1, 1]; rows from `count` on are padding.
             count: number of faces.
             noise: a stream for every row.
 
@@ -72,12 +72,12 @@ class AlignedUpsampler(ABC):
 
         framed = [self._framed(image) for image in images]
         out: list[Image] = []
-        for start in range(0, len(images), self.slots):
+        for start in range(0, len(images), self.batch_size):
             # The batch size is constant, so that a result does not depend on the number of pictures.
-            batch, streams = framed[start : start + self.slots], list(rng[start : start + self.slots])
-            faces = np.zeros((self.slots, 3, self.side, self.side), dtype=np.float32)
+            batch, streams = framed[start : start + self.batch_size], list(rng[start : start + self.batch_size])
+            faces = np.zeros((self.batch_size, 3, self.side, self.side), dtype=np.float32)
             faces[: len(batch)] = np.stack(batch)
-            streams += [ZeroNoise()] * (self.slots - len(streams))
+            streams += [ZeroNoise()] * (self.batch_size - len(streams))
             restored = self.restore(torch.from_numpy(2 * faces - 1).to(self.device), len(batch), streams)
             pixels = ((restored.float() + 1) / 2).clamp(0, 1).cpu().numpy()
             out += [self._finished(image, row) for image, row in zip(images[start:], pixels, strict=False)]

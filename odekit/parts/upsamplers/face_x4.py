@@ -80,7 +80,7 @@ class FaceX4Upsampler:
         fit(network, {name: tensor.to(self.dtype, copy=True) for name, tensor in load_tensors(file).items()}, file)
         self.network = network.eval().requires_grad_(False).to(device)
         self.device = device
-        self.slots = self.options.batch or (1 if device == "cpu" else 8)
+        self.batch_size = self.options.batch or (1 if device == "cpu" else 8)
         self.spec = UpsamplerSpec(scale=float(config.scale), aligned_faces_only=True)
 
     def upsample(self, images: Sequence[Image], rng: Sequence[Noise]) -> list[Image]:
@@ -94,8 +94,8 @@ class FaceX4Upsampler:
         for i, image in enumerate(images):
             sizes[image.height, image.width].append(i)
         for members in sizes.values():
-            for start in range(0, len(members), self.slots):
-                batch = members[start : start + self.slots]
+            for start in range(0, len(members), self.batch_size):
+                batch = members[start : start + self.batch_size]
                 out.update(zip(batch, self._enlarge([images[i].pixels for i in batch]), strict=True))
         return [_finished(image, out[i]) for i, image in enumerate(images)]
 
@@ -103,7 +103,7 @@ class FaceX4Upsampler:
         """One batch of pictures of one size, enlarged and clipped to [0, 1]."""
         import torch
 
-        padded = np.zeros((self.slots, *pictures[0].shape), dtype=np.float32)
+        padded = np.zeros((self.batch_size, *pictures[0].shape), dtype=np.float32)
         padded[: len(pictures)] = np.stack(pictures)
         with torch.inference_mode():
             large = self._network(torch.from_numpy(padded).to(self.device)).cpu()

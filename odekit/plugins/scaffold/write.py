@@ -1,4 +1,4 @@
-"""Writes a plugin project from the templates beside this file."""
+"""Create a plugin project from the templates in this folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ TEMPLATES = Path(__file__).parent / "templates" / "plugin"
 
 
 def write_plugin(name: str, folder: Path) -> Path:
-    """Make the project `folder/name`.
+    """Create the project `folder/name` and return its path.
 
     Raises:
-        ConfigError: the name is no distribution name, or the folder exists and is not empty.
+        ConfigError: the name is not a valid project name, or the folder exists and is not empty.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
         raise ConfigError(
-            f"'{name}' is no name for a project: use small letters, digits and single hyphens, such as odekit-mine"
+            f"'{name}' is not a valid project name: use lower-case letters, digits and single hyphens, "
+            "such as odekit-mine"
         )
     root = folder / name
     if root.exists() and any(root.iterdir()):

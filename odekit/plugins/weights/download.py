@@ -1,6 +1,6 @@
 """Download one URL to one file, with resumption.
 
-Own code on top of the standard library, because pooch 1.9 restarts an interrupted download and has no lock and only one
+This uses the standard library only, because pooch 1.9 restarts an interrupted download and has no lock and only one
 URL per file, and huggingface_hub resumes only files of its Hub.
 """
 
@@ -46,7 +46,7 @@ class ConnectionInterrupted(Exception):
 
 @dataclass
 class Download:
-    """A download into the partial file `part`. Facts for resumption are stored beside it, for other processes too."""
+    """A download into the partial file `part`. A file beside it stores what another process needs to resume it."""
 
     url: str
     part: Path
@@ -54,7 +54,7 @@ class Download:
     """Size of the complete file in bytes, if known in advance."""
     trusted: bool = False
     """The SHA-256 is known: a download is resumed even if the server cannot confirm that its file is unchanged."""
-    tell: ProgressCallback = lambda received, total: None
+    on_progress: ProgressCallback = lambda received, total: None
     resumed: bool = False
     """Whether part of the file was on disk before."""
 
@@ -151,11 +151,11 @@ class Download:
     def _copy(self, response: Any, received: int, total: int | None, mode: str) -> int:
         """Append the response to the partial file; returns the bytes on disk."""
         with self.part.open(mode) as file:
-            self.tell(received, total)
+            self.on_progress(received, total)
             while block := self._read(response):
                 file.write(block)
                 received += len(block)
-                self.tell(received, total)
+                self.on_progress(received, total)
             file.flush()
             os.fsync(file.fileno())
         return received

@@ -1,4 +1,4 @@
-"""Add named weights to the store: from a URL (`Pull`) or from a local file (`add`)."""
+"""Add named weights to the store: from a URL (`WeightsDownloader`) or from a local file (`add_weights`)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from odekit.plugins.weights.store import (
 )
 
 Verify = Callable[[Weights], object]
-"""Raises WeightsError if the stored file of named weights is not the right one."""
+"""Raises WeightsError if the stored file is not the published or recorded one."""
 
 
 def allows_commercial_use(weights: Weights) -> bool:
-    """Accept only licences that allow commercial use, because nobody can be asked."""
+    """Accept only licences that allow commercial use, because no prompt is possible."""
     return weights.commercial_use
 
 
@@ -44,13 +44,13 @@ class WeightsDownloader:
     """Called before a download: whether the licence of the weights is accepted."""
     offline: bool = False
     """Do not use the network; the same as `ODEKIT_OFFLINE=1`."""
-    places: Sequence[str] = ()
+    extra_urls: Sequence[str] = ()
     """URLs to try before the registered ones."""
-    again: bool = False
+    force: bool = False
     """Download even if a valid file is in the store."""
-    tell: ProgressCallback = lambda received, total: None
+    on_progress: ProgressCallback = lambda received, total: None
     """Progress callback."""
-    say: Callable[[str], None] = lambda text: None
+    on_message: Callable[[str], None] = lambda text: None
     """Receives messages for the user."""
 
     def run(self, weights: Weights) -> Path:
@@ -61,14 +61,14 @@ class WeightsDownloader:
         """
         if weights.path is not None:
             return weights.path
-        if not self.again and self._is_valid(weights):
+        if not self.force and self._is_valid(weights):
             return stored_path(weights)
-        urls = [*self.places, *weights.urls]
+        urls = [*self.extra_urls, *weights.urls]
         self._check_allowed(weights, urls)
         target = weights_folder(weights)
         make_folder(target)
-        with lock_folder(target, self.say):
-            if self.again or not self._is_valid(weights):  # another process may have downloaded it meanwhile
+        with lock_folder(target, self.on_message):
+            if self.force or not self._is_valid(weights):  # another process may have downloaded it meanwhile
                 self._download(weights, urls, target)
         return stored_path(weights)
 
@@ -80,22 +80,26 @@ class WeightsDownloader:
         try:
             self.verify(weights)
         except WeightsError as error:
-            self.say(f"{str(error).partition(';')[0]}; fetching it again")
+            self.on_message(f"{str(error).partition(';')[0]}; fetching it again")
             return False
         return True
 
     def _check_allowed(self, weights: Weights, urls: Sequence[str]) -> None:
         """Raise WeightsError if a download is not possible or not permitted."""
-        by_hand = f"odekit weights add {weights.name} FILE"
+        add_command = f"odekit weights add {weights.name} FILE"
         if not urls:
-            raise WeightsError(f"no URL is registered for the weights '{weights.name}'; get the file and: {by_hand}")
+            raise WeightsError(
+                f"no URL is registered for the weights '{weights.name}'; get the file and: {add_command}"
+            )
         for url in urls:
             if not url.lower().startswith(("https://", "http://")):
-                raise WeightsError(f"{url}: weights are fetched over http and https only; for a local file: {by_hand}")
+                raise WeightsError(
+                    f"{url}: weights are fetched over http and https only; for a local file: {add_command}"
+                )
         if self.offline or is_offline():
             raise WeightsError(
                 f"the weights '{weights.name}' are not on this machine, and the network is switched off (--offline or "
-                f"ODEKIT_OFFLINE); fetch them elsewhere from {urls[0]} and: {by_hand}"
+                f"ODEKIT_OFFLINE); fetch them elsewhere from {urls[0]} and: {add_command}"
             )
         if not self.accept(weights):
             raise WeightsError(
@@ -107,14 +111,14 @@ class WeightsDownloader:
         """Download from the first URL that provides the right file."""
         part, reasons = target / f"{weights.file}.part", []
         for url in urls:
-            self.say(f"fetching {url}")
+            self.on_message(f"fetching {url}")
             try:
                 digest = self._download_from(url, weights, part)
                 accepted = "" if weights.commercial_use else weights.licence
                 os.replace(part, target / weights.file)
                 store.write_receipt(target, store.new_receipt(target / weights.file, digest, url, accepted=accepted))
             except Unavailable as error:
-                self.say(f"  {error}")
+                self.on_message(f"  {error}")
                 reasons.append(f"{url}: {error}")
             except OSError as error:
                 kept = f" ({part} is kept: the same command resumes from there)" if part.exists() else ""
@@ -129,7 +133,7 @@ class WeightsDownloader:
     def _download_from(self, url: str, weights: Weights, part: Path) -> str:
         """Download the right file to `part`, and return its SHA-256."""
         for fresh in (False, True):
-            download = Download(url, part, weights.size, weights.sha256 is not None, self.tell)
+            download = Download(url, part, weights.size, weights.sha256 is not None, self.on_progress)
             if fresh:
                 download.drop()
             existed = part.exists()

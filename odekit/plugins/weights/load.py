@@ -67,7 +67,7 @@ def _pickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except UnpicklingError as error:
-        # torch names what it refuses; damaged files cause other messages
+        # torch names the type that it refuses; damaged files cause other messages
         if any(text in str(error) for text in ("Unsupported global", "Unsupported class", "reduce", "Can only build")):
             raise WeightsError(
                 f"{path}: refused, because this pickle holds more than weights and could run code; "

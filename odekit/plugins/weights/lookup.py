@@ -25,9 +25,9 @@ SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 
 def find_weights(name: str, catalog: Catalog) -> Weights:
     """Registered weights by name. Raises WeightsError with the nearest name."""
-    if name not in catalog.stores:
-        raise WeightsError(f"unknown weights '{name}'{nearest(name, catalog.stores)}")
-    return catalog.stores[name]
+    if name not in catalog.weights:
+        raise WeightsError(f"unknown weights '{name}'{nearest(name, catalog.weights)}")
+    return catalog.weights[name]
 
 
 def is_path(weights: str) -> bool:
@@ -54,7 +54,7 @@ def verified_path(name: str, catalog: Catalog) -> Path:
     if not path.exists():
         raise WeightsError(missing_text([weights]))
     if weights.path is None:
-        verify_weights(weights, again=False)
+        verify_weights(weights, rehash=False)
     elif weights.sha256 is not None and sha256(tensors_file(path)) != weights.sha256:
         raise WeightsError(
             f"{tensors_file(path)} is not the registered file of '{name}' (its SHA-256 differs); "
@@ -63,14 +63,14 @@ def verified_path(name: str, catalog: Catalog) -> Path:
     return path
 
 
-def verify_weights(weights: Weights, again: bool = True) -> store.Receipt:
+def verify_weights(weights: Weights, rehash: bool = True) -> store.Receipt:
     """Check a file of the store against its published SHA-256, or else against its receipt.
 
-    A file without a receipt (copied there by hand) gets one.
+    A file without a receipt (copied there by the user) gets one.
 
     Args:
         weights: named weights whose file is in the store.
-        again: compute the SHA-256 even if size and modification time are unchanged.
+        rehash: compute the SHA-256 even if size and modification time are unchanged.
 
     Raises:
         WeightsError: it is another file.
@@ -79,7 +79,7 @@ def verify_weights(weights: Weights, again: bool = True) -> store.Receipt:
     receipt = store.read_receipt(directory)
     if receipt is not None and not receipt.other and weights.sha256 not in (None, receipt.sha256):
         raise WeightsError(f"{file} is an older file than {weights.dist} needs; {how_to_get([weights])}")
-    if receipt is not None and not again and receipt.unchanged(file):
+    if receipt is not None and not rehash and receipt.unchanged(file):
         return receipt
     digest = sha256(file)
     if receipt is None:
@@ -97,7 +97,7 @@ def verify_weights(weights: Weights, again: bool = True) -> store.Receipt:
             f"{how_to_get([weights])}"
         )
     with contextlib.suppress(OSError):  # the store may be read-only
-        store.write_receipt(directory, receipt.seen(file))
+        store.write_receipt(directory, receipt.with_current_mtime(file))
     return receipt
 
 
@@ -131,7 +131,7 @@ def require_weights(names: Iterable[str], catalog: Catalog) -> None:
 def missing_text(missing: list[Weights]) -> str:
     """The error message for missing weights, with the commands that get them."""
     what = " and ".join(f"'{w.name}' ({licence_text(w)})" for w in missing)
-    return f"the weights {what} {'are' if len(missing) == 1 else 'are all'} not on this machine; {how_to_get(missing)}"
+    return f"the weights {what} are not on this machine; {how_to_get(missing)}"
 
 
 def licence_text(weights: Weights) -> str:
@@ -152,7 +152,7 @@ def how_to_get(missing: list[Weights]) -> str:
 
 
 def tensors_file(path: Path) -> Path:
-    """The file that holds the tensors: the path itself, or the safetensors file in a folder."""
+    """The file with the tensors: the path itself, or the safetensors file in a folder."""
     return path if path.is_file() else path / "diffusion_pytorch_model.safetensors"
 
 

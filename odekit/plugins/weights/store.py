@@ -60,19 +60,19 @@ def lock_file(file: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lock_folder(folder: Path, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+def lock_folder(folder: Path, on_message: Callable[[str], None] = lambda text: None) -> Iterator[None]:
     """Lock a folder against other processes. A killed process releases its lock.
 
     Args:
         folder: an existing folder.
-        say: receives a message if another process holds the lock.
+        on_message: receives a message if another process holds the lock.
 
     Raises:
         WeightsError: the folder cannot be written.
     """
     with contextlib.ExitStack() as stack:
         try:
-            wait = functools.partial(say, f"another process is writing to {folder}; waiting for it")
+            wait = functools.partial(on_message, f"another process is writing to {folder}; waiting for it")
             stack.enter_context(exclusive(folder / ".lock", on_wait=wait))
         except OSError as error:
             raise storage_error(error, folder) from error
@@ -116,7 +116,7 @@ def storage_error(error: OSError, folder: Path, kept: str = "") -> WeightsError:
 
 @dataclass(frozen=True)
 class Receipt:
-    """Facts about a file at the time when it was added to the store."""
+    """Size, time, digest and source of a file when it was added to the store."""
 
     sha256: str
     bytes: int
@@ -135,7 +135,7 @@ class Receipt:
         stat = file.stat()
         return stat.st_size == self.bytes and stat.st_mtime_ns == self.mtime_ns
 
-    def seen(self, file: Path) -> Receipt:
+    def with_current_mtime(self, file: Path) -> Receipt:
         """A receipt for the same bytes with the file's current modification time."""
         return replace(self, mtime_ns=file.stat().st_mtime_ns)
 

@@ -234,7 +234,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, file):
 
 
 def test_its_licence_is_known_everywhere():
-    entry, store = catalog().get("upsampler", "codeformer"), catalog().stores["codeformer"]
+    entry, store = catalog().get("upsampler", "codeformer"), catalog().weights["codeformer"]
     for holder in (entry, store):
         assert holder.licence == "S-Lab 1.0 (non-commercial)"
         assert not holder.commercial_use

@@ -138,7 +138,7 @@ def test_stage_1_for_faces_is_not_for_commercial_use(make):
 
     assert not commercial_use("face") and commercial_use("general")
     assert make().spec.aligned_faces_only and not make(stage1="general").spec.aligned_faces_only
-    assert not odekit.catalog().stores["diffbir-swinir-face"].commercial_use
+    assert not odekit.catalog().weights["diffbir-swinir-face"].commercial_use
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -156,7 +156,7 @@ def test_the_defaults_name_the_published_weights():
     assert Diffbir().weight_names() == ["diffbir-swinir-face", "diffbir-v2.1", "sd21-zsnr"]
     assert Diffbir(stage2="v1-face").weight_names() == ["diffbir-swinir-face", "diffbir-v1-face-full"]
     assert Diffbir(stage2="none", stage1="scunet").weight_names() == ["diffbir-scunet"]
-    assert set(odekit.catalog().stores) >= {n for v in ("v1-general", "v2") for n in Diffbir(stage2=v).weight_names()}
+    assert set(odekit.catalog().weights) >= {n for v in ("v1-general", "v2") for n in Diffbir(stage2=v).weight_names()}
     assert SD21.side == 512
 
 

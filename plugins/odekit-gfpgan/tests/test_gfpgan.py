@@ -198,11 +198,11 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, file):
 def test_both_versions_are_registered_with_what_else_binds_their_users():
     found = catalog()
     for version in ("1.3", "1.4"):
-        store = found.stores[f"gfpgan-{version}"]
+        store = found.weights[f"gfpgan-{version}"]
         assert (store.size, store.file) == (348_632_874, f"GFPGANv{version}.pth")
         assert len(store.sha256) == 64
         assert "NVIDIA" in store.notice
-    assert found.stores["gfpgan-1.3"].sha256 != found.stores["gfpgan-1.4"].sha256
+    assert found.weights["gfpgan-1.3"].sha256 != found.weights["gfpgan-1.4"].sha256
 
 
 PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep", "restore.blur=keep"]

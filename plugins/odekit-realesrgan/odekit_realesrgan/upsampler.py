@@ -56,7 +56,7 @@ class TiledUpsampler:
         self.guarded = Guarded(name, ready, tools.precision, safe)
         self.factor: int = self.guarded.network.scale
         self.scale: float = options.scale or self.factor
-        self.slots = options.batch or (1 if self.device == "cpu" else 4)
+        self.batch_size = options.batch or (1 if self.device == "cpu" else 4)
         self.fold: int = self.guarded.network.size_requirements.multiple_of
         self.multiple = math.lcm(self.fold, 8)
         self.tile = self._tile() // self.multiple * self.multiple
@@ -88,8 +88,8 @@ class TiledUpsampler:
         for canvas in canvases:
             waiting[canvas.rows.side, canvas.columns.side] += [(canvas, tile) for tile in canvas.tiles()]
         for size, jobs in waiting.items():
-            for start in range(0, len(jobs), self.slots):
-                self._call(size, jobs[start : start + self.slots])
+            for start in range(0, len(jobs), self.batch_size):
+                self._call(size, jobs[start : start + self.batch_size])
         return [self._finished(image, canvas) for image, canvas in zip(images, canvases, strict=True)]
 
     def _canvas(self, image: Image) -> Canvas:
@@ -118,16 +118,16 @@ class TiledUpsampler:
         result = sum(image.height * image.width for image in images) * side**2
         for image, canvas in zip(images, canvases, strict=True):
             height, width = canvas.rows.side, canvas.columns.side
-            if self.slots * height * width <= UNWATCHED and result <= UNWATCHED * side**2:
+            if self.batch_size * height * width <= UNWATCHED and result <= UNWATCHED * side**2:
                 continue
             pictures = f"{image.width}x{image.height} px" if len(images) == 1 else f"{len(images)} pictures"
-            Demand(self.name, pictures, self.slots, height, width, result, self._each).check(self.device)
+            Demand(self.name, pictures, self.batch_size, height, width, result, self._each).check(self.device)
 
     def _call(self, size: tuple[int, int], jobs: Sequence[tuple[Canvas, tuple[int, int]]]) -> None:
         import torch
 
         # Always the same number of rows, so that no picture's bytes depend on how many there are.
-        padded = np.zeros((self.slots, 3, *size), dtype=np.float32)
+        padded = np.zeros((self.batch_size, 3, *size), dtype=np.float32)
         padded[: len(jobs)] = np.stack([canvas.cut(tile) for canvas, tile in jobs])
         given = torch.from_numpy(padded)
 
@@ -138,7 +138,7 @@ class TiledUpsampler:
             big = self.guarded.run(call).cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise InputError(
-                f"{self.name} ran out of memory on tiles of {size[1]}x{size[0]} px, {self.slots} at a time; "
+                f"{self.name} ran out of memory on tiles of {size[1]}x{size[0]} px, {self.batch_size} at a time; "
                 "set a smaller 'tile' or 'batch: 1'"
             ) from error
         for (canvas, tile), row in zip(jobs, big, strict=True):

@@ -324,9 +324,9 @@ def test_wrappers_and_prefixes_are_taken_off(save, wrap):
 
 def test_its_weights_and_chain_are_registered():
     found = catalog()
-    sizes = {name: found.stores[f"realesrgan-{name}"].size for name in ("x2plus", "x4plus")}
+    sizes = {name: found.weights[f"realesrgan-{name}"].size for name in ("x2plus", "x4plus")}
     assert sizes == {"x2plus": 67_061_725, "x4plus": 67_040_989}
-    assert all(found.stores[f"realesrgan-{name}"].licence == "BSD-3-Clause" for name in sizes)
+    assert all(found.weights[f"realesrgan-{name}"].licence == "BSD-3-Clause" for name in sizes)
     assert odekit.Chain.load("realesrgan").plan().not_commercial == []
 
 
