@@ -122,7 +122,7 @@ def make(weights):
 
     patch.setattr(shelf.Shelf, "_load", once)
     yield made
-    patch.correct()
+    patch.undo()
 
 
 def photo(height: int = 32, width: int = 32, seed: int = 0) -> Image:
