@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from odekit_basicsr import library
-from odekit_basicsr.bfr import BlindFace, Draw
+from odekit_basicsr.bfr import BlindFace, DegradationParameters
 from odekit_basicsr.options import RECIPES, Bfr, Ranges
 from pydantic import ValidationError
 
@@ -40,7 +40,7 @@ def generator(seed=0):
     return np.random.Generator(np.random.Philox(seed))
 
 
-PLAIN = Draw("iso", (2.0, 2.0), 0.0, 1.0, 2.0, 8.0, 70, (0.0, 0.0, 0.0), False, False)
+PLAIN = DegradationParameters("iso", (2.0, 2.0), 0.0, 1.0, 2.0, 8.0, 70, (0.0, 0.0, 0.0), False, False)
 
 
 # The steps
@@ -67,7 +67,7 @@ def test_a_picture_is_damaged_as_basicsrs_own_functions_do_it(seed, monkeypatch)
 @pytest.mark.parametrize("kind", ["iso", "aniso"])
 @pytest.mark.parametrize("shape", ["", "generalized_", "plateau_"])
 def test_kernels_are_basicsrs_and_sum_to_one(shape, kind, monkeypatch):
-    draw = Draw(shape + kind, (4.0, 1.5), 0.5, 0.7, 2.0, 8.0, 70, (0.0, 0.0, 0.0), False, False)
+    draw = DegradationParameters(shape + kind, (4.0, 1.5), 0.5, 0.7, 2.0, 8.0, 70, (0.0, 0.0, 0.0), False, False)
     mine = BlindFace(Bfr(kernel_side=21)).kernel(draw)
     fixed = {
         "sigma_x_range": (4.0, 4.0 + 1e-12),
@@ -254,13 +254,13 @@ def test_colours_shift_and_go_when_asked():
     ("options", "said"),
     [
         ({"severity": 6}, "whole number from 1"),
-        ({"blur": [3, 1]}, "from the smaller to the larger"),
-        ({"jpeg": [0, 50]}, "does not lie within 1 to 100"),
-        ({"downsample": [0, 2]}, "does not lie within 0.1 to 100"),
+        ({"blur": [3, 1]}, "must not exceed the upper end"),
+        ({"jpeg": [0, 50]}, "is outside 1 to 100"),
+        ({"downsample": [0, 2]}, "is outside 0.1 to 100"),
         ({"kernel_side": 40}, "39 or 41"),
         ({"kernels": ["iso"], "odds": [1, 2]}, "2 odds for 1 kernels"),
         ({"odds": [0, 0]}, "one at least is above 0"),
-        ({"beta": [2, 3]}, "1 .the Gaussian. lies within"),
+        ({"beta": [2, 3]}, "must include 1 .the Gaussian."),
         ({"kernels": ["round"]}, "plateau_aniso"),
         ({"blure": [1, 2]}, "blure"),
     ],

@@ -34,7 +34,7 @@ def small():
         network.feat_emb = nn.Linear(32, 32)
         network.ft_layers = nn.Sequential(*(layers.TransformerSALayer(32, 4, 64) for _ in range(2)))
         network.idx_pred_layer = nn.Sequential(nn.LayerNorm(32), nn.Linear(32, 16, bias=False))
-        network.fuse_convs_dict = nn.ModuleDict({name: layers.Fuse_sft_block(32, 32) for name in room.BRIDGES})
+        network.fuse_convs_dict = nn.ModuleDict({name: layers.Fuse_sft_block(32, 32) for name in room.FUSIONS})
     return network
 
 
@@ -76,7 +76,7 @@ def test_the_full_network_has_the_published_layout():
 def test_adain_gives_the_moments_of_the_style():
     rng = np.random.Generator(np.random.PCG64(0))
     content, style = (torch.from_numpy(rng.normal(m, s, (2, 5, 4, 4))) for m, s in ((3, 2), (-1, 0.5)))
-    out = room.restyled(content, style)
+    out = room.adaptive_instance_norm(content, style)
     assert torch.allclose(out.mean((2, 3)), style.mean((2, 3)))
     # The unbiased variance; 1e-5 is added to both, which is next to nothing here.
     assert torch.allclose(out.var((2, 3)), style.var((2, 3)), rtol=1e-4)
@@ -108,7 +108,7 @@ def influence(upsampler, fidelity):
     network = upsampler.guarded.network
     codes = codes_of(upsampler, faces(1))
     torch.manual_seed(0)
-    other = {name: tap + torch.randn_like(tap) for name, tap in codes.taps.items()}
+    other = {name: tap + torch.randn_like(tap) for name, tap in codes.skip_features.items()}
     changed = room.Codes(codes.features, other, codes.logits)
     with torch.inference_mode():
         a, b = (room.decode(network, c, fidelity, True) for c in (codes, changed))
@@ -124,11 +124,11 @@ def test_fidelity_0_ignores_the_encoders_features_and_1_follows_them_most(file):
 def test_each_of_the_four_fusions_takes_part(file):
     upsampler = make(file)
     codes = codes_of(upsampler, faces(1))
-    assert set(codes.taps) == {"32", "64", "128", "256"}
+    assert set(codes.skip_features) == {"32", "64", "128", "256"}
     with torch.inference_mode():
         base = room.decode(upsampler.guarded.network, codes, 1.0, True)
-        for name, tap in codes.taps.items():
-            changed = room.Codes(codes.features, codes.taps | {name: tap + 1}, codes.logits)
+        for name, tap in codes.skip_features.items():
+            changed = room.Codes(codes.features, codes.skip_features | {name: tap + 1}, codes.logits)
             assert (room.decode(upsampler.guarded.network, changed, 1.0, True) - base).abs().max() > 1e-3
 
 

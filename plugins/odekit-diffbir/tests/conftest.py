@@ -104,10 +104,10 @@ QUICK = {"size": "tiny", "steps": 2, "scale": 1.0}
 @pytest.fixture(scope="session")
 def make(weights):
     """The upsampler with tiny networks; options as in a chain. Networks in float32 are read once for all tests."""
-    from odekit_diffbir import shelf, upsampler
+    from odekit_diffbir import network_files, upsampler
 
     patch = pytest.MonkeyPatch()
-    load = shelf.Shelf._load
+    load = network_files.NetworkFiles._load
     kept = {}
 
     def once(self, network, file, precision):
@@ -120,7 +120,7 @@ def make(weights):
     def made(precision="float32", **options):
         return upsampler.DiffbirUpsampler(Diffbir(**(QUICK | weights | options)), StandaloneTools(precision))
 
-    patch.setattr(shelf.Shelf, "_load", once)
+    patch.setattr(network_files.NetworkFiles, "_load", once)
     yield made
     patch.undo()
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from odekit_diffbir import edm
 from odekit_diffbir.samplers import ddim, guided, spaced
-from odekit_diffbir.schedule import LatentSchedule, ddim_rule, guidance, spaced_rule
+from odekit_diffbir.schedule import LatentSchedule, guidance, official_ddim_timesteps, official_spaced_timesteps
 from torch import Tensor
 
 from odekit.core.noise import ImageNoise, ReplayNoise, SharedNoise
@@ -109,9 +109,9 @@ def number(place: list[str]) -> Any:
     if table == "gaussian_model":
         return {"mean_cond": MEAN, "mean_uncond": FREE_MEAN, "variance_per_channel": VARIANCE, "shape": SHAPE}[what]
     if table == "spaced_timesteps_ascending":
-        return spaced_rule(int(what))
+        return official_spaced_timesteps(int(what))
     if table == "ddim_timesteps_ascending":
-        return ddim_rule(int(what))
+        return official_ddim_timesteps(int(what))
     if table == "edm_type":
         # The official grid puts 1e4 at the top of both schedules; odekit's own does so where v is predicted.
         kind, steps = place[1].rsplit("_", 1)

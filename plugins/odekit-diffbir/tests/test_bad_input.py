@@ -62,8 +62,8 @@ def without(name):
     (lambda t: t | {"label_emb.weight": torch.zeros(1)}, r"1 unknown tensor \(first label_emb.weight\)"),
     (lambda t: t | {"input_blocks.0.0.weight": torch.zeros(32, 4, 3, 3)}, r"first input_blocks.0.0.weight: \(32, 4, 3, 3\)"),
     (lambda t: {"position_emb": torch.zeros(1), "idx_pred_layer.1.weight": torch.zeros(1), "quantize.embedding.weight": torch.zeros(1)},
-     "holds no ControlNet of DiffBIR; these are weights of CodeFormer"),
-    (lambda t: {"weight": torch.zeros(1)}, "they are no system's that is known here"),
+     "does not contain the ControlNet of DiffBIR; these are weights of CodeFormer"),
+    (lambda t: {"weight": torch.zeros(1)}, "their system is unknown"),
     (lambda t: t | {"zero_convs.0.0.weight": torch.full((32, 32, 1, 1), float("nan"))}, "holds NaN or infinite"),
     (lambda t: {"weights": [1, 2]}, "holds no named tensors"),
 ], ids=["missing", "unknown", "shape", "CodeFormer", "nothing", "NaN", "no tensors"])  # fmt: skip
@@ -94,7 +94,7 @@ def test_other_files_for_stage_1_are_refused_by_name(parts, make, tmp_path, stag
 
 
 def test_a_base_file_that_is_no_stable_diffusion_says_whose_it_is(make, weights):
-    with pytest.raises(WeightsError, match=r"holds no .*; these are weights of a ControlNet of DiffBIR"):
+    with pytest.raises(WeightsError, match=r"does not contain the .*; these are weights of a ControlNet of DiffBIR"):
         make(base_weights=weights["control_weights"])
 
 
@@ -104,7 +104,7 @@ def test_the_text_encoder_may_come_from_a_file_of_its_own(parts, make, run, pict
     save_file({n: t for n, t in whole.items() if not n.startswith("cond_stage")}, tmp_path / "base.safetensors")
     save_file(parts["text"](), tmp_path / "text.safetensors")
     base = str(tmp_path / "base.safetensors")
-    with pytest.raises(WeightsError, match=r"holds no OpenCLIP text encoder.*text_weights"):
+    with pytest.raises(WeightsError, match=r"does not contain the OpenCLIP text encoder.*text_weights"):
         make(base_weights=base)
     out = run(make(base_weights=base, text_weights=str(tmp_path / "text.safetensors")), picture())[0]
     assert torch.equal(torch.from_numpy(out), torch.from_numpy(run(make(), picture())[0]))

@@ -117,7 +117,7 @@ def test_rescaled_guidance_grows_from_one_to_weight_plus_one():
 
 
 @pytest.mark.parametrize(("rule", "steps", "words"), [
-    (spaced_timesteps, 1, "takes 2 to 1000 steps, not 1"), (spaced_timesteps, 1001, "not 1001"),
+    (spaced_timesteps, 1, "needs 2 to 1000 steps, not 1"), (spaced_timesteps, 1001, "not 1001"),
     (ddim_timesteps, 3, "steps that divide 1000"), (ddim_timesteps, 30, "steps that divide 1000"),
 ])  # fmt: skip
 def test_steps_that_a_rule_cannot_take_are_refused(rule, steps, words):

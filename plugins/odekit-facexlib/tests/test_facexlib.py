@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import torch
 from odekit_facexlib import anchors, library
-from odekit_facexlib.detector import RetinafaceDetector, prepared
-from odekit_facexlib.mask import ParsenetMasker, softened
-from odekit_facexlib.networks import RetinaFace, loaded, parsenet
+from odekit_facexlib.detector import RetinafaceDetector, network_input
+from odekit_facexlib.mask import ParsenetMasker, blur_mask
+from odekit_facexlib.networks import RetinaFace, load_network, parsenet
 from odekit_facexlib.options import CLASSES, ParsenetMask, Retinaface
 
 from odekit.core.image import Image
@@ -111,7 +111,7 @@ def test_weights_of_another_name_are_asked_for(weights):
 
 def test_a_file_of_another_network_is_refused(weights):
     with pytest.raises(WeightsError, match="not the weights of this network"):
-        loaded(parsenet, weights, "cpu")
+        load_network(parsenet, weights, "cpu")
 
 
 def test_nothing_but_the_two_networks_is_imported(monkeypatch):
@@ -239,7 +239,7 @@ def test_large_photographs_are_reduced_to_the_area_asked_for():
 
 def test_the_network_is_given_blue_green_red_levels_without_their_mean():
     red = Image(np.ones((3, 4, 4), np.float32) * np.array([1, 0, 0.5], np.float32)[:, None, None])
-    given = prepared(red, 1.0)[0, :, 0, 0]
+    given = network_input(red, 1.0)[0, :, 0, 0]
     np.testing.assert_allclose(given, [127.5 - 104, 0 - 117, 255 - 123], atol=1e-4)
 
 
@@ -360,7 +360,7 @@ def test_feather_is_the_width_of_the_edge():
     step = torch.zeros(1, 1, 512, 512)
     step[..., 256:] = 1
     for sigma in (3.0, 11.0):
-        edge = softened(step, sigma)[0, 0, 256].numpy()
+        edge = blur_mask(step, sigma)[0, 0, 256].numpy()
         # Two Gaussians in a row are one of sigma * sqrt(2).
         exact = [0.5 * (1 + math.erf((x - 255.5) / (2 * sigma))) for x in range(512)]
         np.testing.assert_allclose(edge, exact, atol=2e-3)

@@ -92,7 +92,9 @@ def test_every_noise_input_gets_standard_normal_draws_of_its_own_picture():
             Counted.drawn += int(np.prod(shape))
             return super().normal(shape)
 
-    noise = room.draw(small(), [Counted(noise_generator(0, "a", "here")), Counted(noise_generator(0, "b", "here"))])
+    noise = room.draw_noise(
+        small(), [Counted(noise_generator(0, "a", "here")), Counted(noise_generator(0, "b", "here"))]
+    )
     assert [tuple(n.shape) for n in noise] == [(2, 1, s, s) for s in (4, 8, 8, 16, 16, 32, 32, 64, 64)]
     assert Counted.drawn == sum(n.numel() for n in noise)
     every = torch.cat([n.flatten() for n in noise])

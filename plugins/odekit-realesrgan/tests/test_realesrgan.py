@@ -169,7 +169,7 @@ def test_an_overflow_in_float16_is_seen_although_spandrel_clips(save):
 def test_the_estimate_of_memory_knows_the_largest_tensors_of_the_network():
     """RRDBNet x4 holds its input and output of 64 channels at 16 times the pixels at once: 2 x 64 x 16 x 4 bytes."""
     tensors = {name: torch.zeros(shape) for name, shape in layout(blocks=2).items()}
-    assert memory.bytes_per_pixel(from_tensors(tensors, "x")) == memory.SCRATCH * 2 * 64 * 16 * 4
+    assert memory.bytes_per_pixel(from_tensors(tensors, "x")) == memory.WORKSPACE_FACTOR * 2 * 64 * 16 * 4
 
 
 def test_more_than_memory_allows_is_refused_with_a_tile_that_fits(save, monkeypatch):
@@ -177,7 +177,7 @@ def test_more_than_memory_allows_is_refused_with_a_tile_that_fits(save, monkeypa
     monkeypatch.setattr(memory, "free_bytes", lambda device: 2e9)
     with pytest.raises(
         InputError,
-        match=r"takes about 3\.\d GB of memory for 1 x 600x400 px at once, 2\.0 GB are free; set 'tile: 256'",
+        match=r"needs about 3\.\d GB of memory for 1 x 600x400 px at once, 2\.0 GB are free; set 'tile: 256'",
     ):
         upsampler.upsample([Image.from_uint8(picture(0, 400, 600))], [])
     monkeypatch.setattr(memory, "free_bytes", lambda device: 1e6)
@@ -192,7 +192,7 @@ def test_running_out_of_memory_is_told_with_what_helps(save, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(upsampler.guarded, "run", full)
-    with pytest.raises(InputError, match="ran out of memory on tiles of 24x24 px, 1 at a time; set a smaller 'tile'"):
+    with pytest.raises(InputError, match="ran out of memory on tiles of 24x24 px, batch size 1; set a smaller 'tile'"):
         upsampler.upsample(images(1), [])
 
 
@@ -236,7 +236,7 @@ def test_a_network_that_looks_at_whole_pictures_says_that_tiles_may_show(save, m
 
     monkeypatch.setattr(room, "load", load)
     tiling = ModelTiling.DISCOURAGED
-    with pytest.warns(OdekitWarning, match="tiles may show; tile: 0 avoids them"):
+    with pytest.warns(OdekitWarning, match="seams between tiles may be visible; 'tile: 0' avoids them"):
         assert general(save({})).tile == 512
     tiling = ModelTiling.INTERNAL
     with warnings.catch_warnings():
@@ -299,15 +299,15 @@ def test_what_restores_faces_or_fills_holes_is_no_upsampler(save):
         def __init__(self, **facts):
             self.__dict__ = facts
 
-    with pytest.raises(WeightsError, match="LaMa fills masked holes; it is no upsampler"):
+    with pytest.raises(WeightsError, match="LaMa is an inpainting network, not an upsampler"):
         check(Like(architecture=LaMaArch()), "x.pth")
     face = from_tensors(random(), "x")
     face._architecture, face._purpose = GFPGANArch(), "FaceSR"
-    with pytest.raises(WeightsError, match="GFPGAN restores aligned faces; take the upsampler of its own plugin"):
+    with pytest.raises(WeightsError, match="GFPGAN restores aligned faces; use the upsampler of its own plugin"):
         check(face, "x.pth")
     four = from_tensors(random(), "x")
     four.input_channels = 4
-    with pytest.raises(WeightsError, match="ESRGAN takes 4 channels to 3; only 3 to 3 and 1 to 1 work"):
+    with pytest.raises(WeightsError, match="ESRGAN maps 4 channels to 3; only 3 to 3 and 1 to 1 are supported"):
         check(four, "x.pth")
 
 

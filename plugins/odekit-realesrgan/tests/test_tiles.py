@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from odekit_realesrgan.network import from_tensors
 from odekit_realesrgan.options import Spandrel
 from odekit_realesrgan.rrdb import layout
-from odekit_realesrgan.tiles import cover, fades
+from odekit_realesrgan.tiles import blend_weights, cover
 from odekit_realesrgan.upsampler import spandrel
 from small_rrdb import random
 
@@ -43,14 +43,14 @@ def test_every_pixel_is_covered_by_tiles_that_overlap_enough(length, tile, share
 def test_what_tiles_count_sums_to_one_everywhere(length, tile, share, scale):
     axis = cover(length, tile, int(tile * share), 8)
     total = np.zeros(length * scale)
-    for start, counts in zip(axis.starts, fades(axis, scale), strict=True):
+    for start, counts in zip(axis.starts, blend_weights(axis, scale), strict=True):
         total[start * scale : (start + axis.side) * scale] += counts
     assert np.abs(total - 1).max() < 1e-6
 
 
 def test_the_outer_three_eighths_of_an_overlap_are_dropped():
     axis = cover(112, 64, 16, 8)
-    first = fades(axis, 1)[0]
+    first = blend_weights(axis, 1)[0]
     start = axis.starts[1]
     shared = first[start:]
     count = len(shared)
