@@ -1,4 +1,4 @@
-"""Prompts: tokens as OpenCLIP makes them, the encoder against torch's own attention, the cache."""
+"""Prompts: tokens equal to OpenCLIP's, the encoder against torch's attention, the cache."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Tiles: exact where the work is local, few where a picture fits, and near the whole for the networks."""
+"""Tiles: exact for local operations, one tile if a picture fits, and close to the whole picture for networks."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def test_tiles_overlap_by_half_and_end_at_the_edge(length, size, expected):
     assert starts(length, size) == expected
 
 
-def test_the_hill_is_symmetric_and_nowhere_zero():
+def test_the_gaussian_window_is_symmetric_and_positive():
     weights = gaussian_window(64, 48)
     assert torch.equal(weights, weights.flip(0)) and torch.equal(weights, weights.flip(1))
     assert weights.min() > 1e-12 and weights[31, 23] == weights.max()
@@ -29,7 +29,7 @@ def numbers(*shape):
     (lambda x: x.repeat_interleave(4, 2).repeat_interleave(4, 3), 4, 1),
     (lambda x: torch.nn.functional.avg_pool2d(x, 8), 1, 8),
 ], ids=["same", "up", "down"])  # fmt: skip
-def test_what_looks_at_no_neighbour_is_the_same_in_tiles(call, up, down):
+def test_pointwise_operations_are_the_same_in_tiles(call, up, down):
     x = numbers(2, 3, 160, 128)
     seen = []
 

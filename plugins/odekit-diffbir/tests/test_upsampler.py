@@ -16,7 +16,7 @@ from odekit.errors import ConfigError, InputError, OdekitWarning
 from odekit.testing import check_upsampler
 
 
-def test_it_keeps_the_rules_of_upsamplers(make):
+def test_it_passes_the_upsampler_checks(make):
     check_upsampler(lambda: make(scale=1.5, stage1="general"), side=32)
 
 
