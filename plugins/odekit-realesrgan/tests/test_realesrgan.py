@@ -101,8 +101,8 @@ def test_other_scales_are_resized_from_the_networks_own(save, scale):
 
 def test_invalid_options_are_errors():
     for options, message in (
-        ({"tile": 40}, "tile is 40: write 64 or more, or 0 for no tiles"),
-        ({"tile": 128, "overlap": 65}, r"overlap is 65: at most half of tile \(64\)"),
+        ({"tile": 40}, "tile is 40: must be 64 or more, or 0 for no tiles"),
+        ({"tile": 128, "overlap": 65}, r"overlap is 65: must be at most half of tile \(64\)"),
         ({"scale": 0}, "greater than 0"),
     ):
         with pytest.raises(ValidationError, match=message):
