@@ -199,7 +199,7 @@ class RestoreStage:
         return decision | {"calls": 2 * (self.prior.rows - rows_before) + fitted.calls(0, self.inverter.levels)}
 
     def _decided(self, rounds: list[Fitted], before: tuple[int, int]) -> list[dict[str, Any]]:
-        """For each picture: its decisions, its network calls, and the fraction of the evaluated rows that were not padding.
+        """For each picture: its decisions, its network calls, and which fraction of the rows were not padding.
 
         Args:
             rounds: the decisions, one entry per round.

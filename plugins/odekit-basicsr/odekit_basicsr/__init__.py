@@ -8,7 +8,7 @@ from odekit_basicsr.options import Bfr, Niqe
 
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """One corruption and one metric; basicsr is imported when one of them is made."""
+    """Register a corruption and a metric. basicsr is imported when one of them is constructed."""
     catalog.corruption(
         "bfr",
         "odekit_basicsr.bfr:BlindFace",
@@ -20,6 +20,6 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         "niqe",
         "odekit_basicsr.niqe:NiqeMetric",
         Niqe,
-        "naturalness without a reference, from 192 x 96 px on",
+        "naturalness without a reference, for pictures of 192 x 96 px or more",
         licence="Apache-2.0 (basicsr)",
     )

@@ -1,9 +1,9 @@
-"""The only place that imports basicsr, and that knows what stands in the way.
+"""Imports basicsr and works around two side effects.
 
 - `basicsr.data.degradations` imports `torchvision.transforms.functional_tensor`, which torchvision removed in 0.17
-  (XPixelGroup/BasicSR issue 663). While basicsr is imported, and no longer, a module of that name holds the one
-  function that it takes from there.
-- Importing basicsr switches numpy's warnings about division off for the whole process. They are switched on again.
+  (XPixelGroup/BasicSR issue 663). Only during the import of basicsr, a module of that name provides the one
+  function that basicsr uses.
+- Importing basicsr disables numpy's warnings about division for the whole process. They are enabled again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ INSTALL = "pip install odekit-basicsr && pip install --no-deps --no-build-isolat
 
 
 @contextlib.contextmanager
-def alias() -> Iterator[None]:
-    """Inside, `torchvision.transforms.functional_tensor` can be imported; old torchvision's own is left alone."""
+def functional_tensor_alias() -> Iterator[None]:
+    """Make `torchvision.transforms.functional_tensor` importable; the module of an old torchvision is unchanged."""
     try:
         importlib.import_module(ALIAS)
     except ModuleNotFoundError:
-        stand_in = ModuleType(ALIAS)
-        home = importlib.import_module("torchvision.transforms.functional")
-        stand_in.rgb_to_grayscale = home.rgb_to_grayscale  # type: ignore[attr-defined]
-        sys.modules[ALIAS] = stand_in
+        substitute = ModuleType(ALIAS)
+        functional = importlib.import_module("torchvision.transforms.functional")
+        substitute.rgb_to_grayscale = functional.rgb_to_grayscale  # type: ignore[attr-defined]
+        sys.modules[ALIAS] = substitute
         try:
             yield
         finally:
@@ -47,13 +47,11 @@ def module(name: str) -> ModuleType:
     """A module of basicsr, such as "data.degradations".
 
     Raises:
-        PluginError: it cannot be imported; the message says what to install.
+        PluginError: the import fails; the message has the install command.
     """
     try:
-        with alias(), np.errstate(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of names that basicsr takes from scipy's and torch's old places
+        with functional_tensor_alias(), np.errstate(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # basicsr uses deprecated names of scipy and torch
             return importlib.import_module(f"basicsr.{name}")
     except ImportError as error:
-        raise PluginError(
-            f"odekit-basicsr needs the package basicsr, but: {error}; install it by: {INSTALL}"
-        ) from error
+        raise PluginError(f"odekit-basicsr needs the package basicsr ({error}); install it with: {INSTALL}") from error

@@ -14,40 +14,40 @@ from odekit_basicsr.library import module
 from odekit_basicsr.options import Niqe
 
 BLOCK = 96
-"""Pixels of a block's side; the statistics of natural pictures were made with it."""
+"""Side of a block in pixels, as in the reference statistics of natural pictures."""
 
 
 class NiqeMetric:
-    """basicsr's NIQE of the restored picture alone; lower is better, natural photographs lie at about 3 to 5."""
+    """basicsr's NIQE of the restored picture. Lower is better; natural photographs have about 3 to 5."""
 
     lower_is_better = True
     label: ClassVar[str] = "NIQE"
     unit: ClassVar[str] = ""
 
     def __init__(self, options: Niqe | None = None, tools: Tools | None = None) -> None:
-        """Import basicsr. Raises PluginError where it cannot be imported."""
+        """Import basicsr. Raises PluginError if that fails."""
         self.options = options or Niqe()
         self.basicsr = module("metrics.niqe")
 
     def measure(self, restored: Image, reference: Image | None = None) -> float:
-        """The number of the restored picture's 8-bit levels; the reference is not looked at.
+        """NIQE of the restored picture, rounded to 8 bits. The reference is ignored.
 
-        NaN where the picture has no texture to measure (one flat colour).
+        NaN if the picture has no texture (one flat colour).
 
         Raises:
-            InputError: smaller than two blocks of 96 pixels.
+            InputError: the picture is smaller than two blocks of 96 pixels.
         """
         crop = self.options.crop
         blocks = [max(0, side - 2 * crop) // BLOCK for side in (restored.height, restored.width)]
         if blocks[0] * blocks[1] < 2:
             raise InputError(
                 f"niqe needs two blocks of {BLOCK} px or more; this picture has {restored.width}x{restored.height} px"
-                f"{f', {crop} left out at each side' if crop else ''}: measure after an upsampler"
+                f"{f', {crop} removed at each side' if crop else ''}: measure after an upsampler"
             )
         bgr = restored.to_uint8()[..., ::-1]
         convert = "y" if self.options.channel == "luma" else "gray"
         with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of blocks without texture, which basicsr leaves out
+            warnings.simplefilter("ignore", RuntimeWarning)  # blocks without texture, which basicsr ignores
             try:
                 return float(self.basicsr.calculate_niqe(bgr, crop, input_order="HWC", convert_to=convert))
             except np.linalg.LinAlgError:

@@ -12,55 +12,58 @@ from odekit.plugins import Options
 Pair = tuple[float, float]
 Kernel = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso"]
 PUBLISHED = 4
-"""The severity at which the ranges are the published ones: what `odekit degrade` takes where none is said."""
+"""The severity of the published ranges; the default of `odekit degrade`."""
 
 
 def _ordered(pair: Pair) -> Pair:
     if pair[0] > pair[1]:
-        raise ValueError(f"a range goes from the smaller to the larger number, not from {pair[0]:g} to {pair[1]:g}")
+        raise ValueError(f"the lower end of a range ({pair[0]:g}) must not exceed the upper end ({pair[1]:g})")
     return pair
 
 
 def _in(low: float, high: float) -> AfterValidator:
     def check(pair: Pair) -> Pair:
         if pair[0] < low or pair[1] > high:
-            raise ValueError(f"a range from {pair[0]:g} to {pair[1]:g} does not lie within {low:g} to {high:g}")
+            raise ValueError(f"a range from {pair[0]:g} to {pair[1]:g} is outside {low:g} to {high:g}")
         return _ordered(pair)
 
     return AfterValidator(check)
 
 
-Lists = Field(strict=False)
-"""YAML has lists where Python has tuples."""
-Sigma = Annotated[Pair, Lists, _in(0.01, 100)]
-Factor = Annotated[Pair, Lists, _in(0.1, 100)]
-Level = Annotated[Pair, Lists, _in(0, 255)]
-Quality = Annotated[Pair, Lists, _in(1, 100)]
-Beta = Annotated[Pair, Lists, _in(0.1, 20)]
+TUPLE_FIELD = Field(strict=False)
+"""Accepts the lists of YAML as tuples."""
+Sigma = Annotated[Pair, TUPLE_FIELD, _in(0.01, 100)]
+Factor = Annotated[Pair, TUPLE_FIELD, _in(0.1, 100)]
+Level = Annotated[Pair, TUPLE_FIELD, _in(0, 255)]
+Quality = Annotated[Pair, TUPLE_FIELD, _in(1, 100)]
+Beta = Annotated[Pair, TUPLE_FIELD, _in(0.1, 20)]
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """What is drawn evenly for each picture, each from its own range."""
+    """Ranges of the uniform distributions of the random parameters."""
 
     blur: Pair
     """Standard deviation of the blur kernel, in pixels."""
     downsample: Pair
-    """By which the sides are divided; under 1 they grow."""
+    """Downsampling factor; less than 1 enlarges."""
     noise: Pair
     """Standard deviation of the Gaussian noise, in levels of 255."""
     jpeg: Pair
-    """Quality of the JPEG compression; cut off to a whole number."""
+    """JPEG quality, rounded down to an integer."""
 
     def at(self, severity: int) -> Ranges:
-        """The same, with the harsh ends at severity/4 of their distance from the mild ends (quality at least 1)."""
+        """The ranges at a severity: the distance of each severe end from the mild end is multiplied by severity / 4.
+
+        The JPEG quality stays at least 1.
+        """
         share = severity / PUBLISHED
         low, high = self.jpeg
-        blur, downsample, noise = (_grown(pair, share) for pair in (self.blur, self.downsample, self.noise))
+        blur, downsample, noise = (_scaled_range(pair, share) for pair in (self.blur, self.downsample, self.noise))
         return Ranges(blur, downsample, noise, (max(1.0, high + (low - high) * share), high))
 
 
-def _grown(pair: Pair, share: float) -> Pair:
+def _scaled_range(pair: Pair, share: float) -> Pair:
     return pair[0], pair[0] + (pair[1] - pair[0]) * share
 
 
@@ -69,42 +72,42 @@ RECIPES: dict[str, Ranges] = {
     "codeformer": Ranges((0.1, 10), (1, 12), (0, 15), (60, 100)),
     "codeformer-large": Ranges((1, 15), (4, 30), (0, 20), (30, 80)),
 }
-"""From the training settings of GFPGAN v1 and of CodeFormer's third and second stage, all for faces of 512 pixels."""
+"""Training settings of GFPGAN v1 and of CodeFormer's third and second stage, for faces of 512 pixels."""
 
 
 class Bfr(Options):
-    """Options of the corruption `bfr`: blur, downsampling, noise, JPEG, back to the first size."""
+    """Options of the corruption `bfr`: blur, downsampling, noise, JPEG, and resizing to the original size."""
 
     part = "bfr"
     severity: int = PUBLISHED
-    """1 (mild) to 5 (severe). The harsh end of each range lies at severity/4 of its published distance from the mild
-    end: 4 is the published recipe, 5 goes a quarter beyond it. Ranges given below are taken as they are."""
+    """1 (mild) to 5 (severe). The distance between the mild and the severe end of each range is the published one times
+    severity / 4: 4 is the published recipe, 5 exceeds it by a quarter. The ranges below are not scaled."""
     recipe: Literal["gfpgan", "codeformer", "codeformer-large"] = "gfpgan"
-    """Whose ranges; see `RECIPES`."""
+    """Name of a published recipe; see `RECIPES`."""
     blur: Sigma | None = None
     """Standard deviation of the blur kernel in pixels, [from, to]. None: the recipe's."""
     downsample: Factor | None = None
-    """By which the sides are divided, [from, to]. None: the recipe's."""
+    """Downsampling factor, [from, to]. None: the recipe's."""
     noise: Level | None = None
     """Standard deviation of the noise in levels of 255, [from, to]. None: the recipe's."""
     jpeg: Quality | None = None
     """JPEG quality, [from, to]. None: the recipe's."""
     kernels: tuple[Kernel, ...] = Field(default=("iso", "aniso"), min_length=1, strict=False)
-    """One of these shapes is drawn: Gaussian, generalised Gaussian or plateau, round (iso) or long (aniso)."""
+    """Shapes to draw from: Gaussian, generalised Gaussian or plateau; isotropic (iso) or anisotropic (aniso)."""
     odds: tuple[float, ...] | None = Field(default=None, strict=False)
-    """How often each shape, in any unit. None: all equally often (as published)."""
+    """Relative probabilities of the kernel shapes. None: equal probabilities (as published)."""
     kernel_side: int = Field(default=41, ge=3, le=201)
-    """Pixels of the kernel's side, odd."""
+    """Side of the kernel in pixels; an odd number."""
     beta: Beta = (0.5, 8.0)
-    """Exponent of generalised and plateau kernels: half of the draws lie below 1, half above (basicsr's default)."""
+    """Range of the exponent of generalised and plateau kernels; half of the draws are below 1 (basicsr's default)."""
     grey_noise: float = Field(default=0.0, ge=0, le=1)
-    """How often the noise is the same in all channels."""
+    """Probability of equal noise in all channels."""
     colour: float = Field(default=0.0, ge=0, le=1)
-    """How often the colours are shifted (0.3 in GFPGAN's training, which teaches it to change colours)."""
+    """Probability of a colour shift (0.3 in GFPGAN's training; GFPGAN therefore changes colours)."""
     colour_shift: float = Field(default=20.0, ge=0, le=255)
     """Largest shift of a channel, in levels."""
     grey: float = Field(default=0.0, ge=0, le=1)
-    """How often the picture loses its colour (0.01 in GFPGAN's training)."""
+    """Probability of conversion to greyscale (0.01 in GFPGAN's training)."""
 
     @field_validator("severity")
     @classmethod
@@ -117,27 +120,27 @@ class Bfr(Options):
     @classmethod
     def _odd(cls, value: int) -> int:
         if value % 2 == 0:
-            raise ValueError(f"the side of a kernel is odd, so that it has a middle; {value - 1} or {value + 1}?")
+            raise ValueError(f"kernel_side must be odd, not {value}; use {value - 1} or {value + 1}")
         return value
 
     @field_validator("beta")
     @classmethod
-    def _about_one(cls, value: Pair) -> Pair:
+    def _includes_one(cls, value: Pair) -> Pair:
         if not value[0] <= 1 <= value[1]:
-            raise ValueError("1 (the Gaussian) lies within the range of beta")
+            raise ValueError("the range of beta must include 1 (the Gaussian)")
         return value
 
     @model_validator(mode="after")
-    def _matched(self) -> Bfr:
+    def _one_odds_value_per_kernel(self) -> Bfr:
         if self.odds is not None:
             if len(self.odds) != len(self.kernels):
-                raise ValueError(f"{len(self.odds)} odds for {len(self.kernels)} kernels; give one for each")
+                raise ValueError(f"{len(self.odds)} odds for {len(self.kernels)} kernels; set one value per kernel")
             if min(self.odds) < 0 or sum(self.odds) <= 0:
-                raise ValueError("odds are not negative, and one at least is above 0")
+                raise ValueError("odds must not be negative, and at least one must be positive")
         return self
 
     def ranges(self) -> Ranges:
-        """The ranges that are drawn from: those given, else the recipe's at this severity."""
+        """The ranges in use: the options' where they are set, otherwise the recipe's at this severity."""
         scaled = RECIPES[self.recipe].at(self.severity)
         return Ranges(
             self.blur or scaled.blur,
@@ -152,6 +155,6 @@ class Niqe(Options):
 
     part = "niqe"
     crop: int = Field(default=0, ge=0)
-    """Pixels left out at each side."""
+    """Number of pixels removed at each side."""
     channel: Literal["luma", "grey"] = "luma"
-    """What is measured: Y of BT.601's YCbCr (16 to 235, as the published numbers), or OpenCV's grey."""
+    """Input of NIQE: Y of BT.601's YCbCr (16 to 235, as for the published values), or OpenCV's greyscale."""

@@ -1,4 +1,4 @@
-"""The corruption `bfr`: equal to basicsr's own steps given the same draws, seeded by picture, ruled by its options."""
+"""The corruption `bfr`: equality with basicsr's functions for equal parameters, seeding per picture, options."""
 
 import json
 import random
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from odekit_basicsr import library
-from odekit_basicsr.bfr import BlindFace, Draw
+from odekit_basicsr.bfr import BlindFace, DegradationParameters
 from odekit_basicsr.options import RECIPES, Bfr, Ranges
 from pydantic import ValidationError
 
@@ -18,14 +18,14 @@ from odekit.errors import ConfigError, PluginError
 from odekit.evaluation.degrade.recipe import damage, select
 
 
-def state():
-    """Of what a process shares."""
+def global_state():
+    """State of the global generators and numpy settings of the process."""
     return np.geterr(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
 
 
-BEFORE = state()
+BEFORE = global_state()
 basicsr = library.module("data.degradations")
-AFTER = state()
+AFTER = global_state()
 
 
 def picture(seed=0, height=96, width=80):
@@ -40,7 +40,7 @@ def generator(seed=0):
     return np.random.Generator(np.random.Philox(seed))
 
 
-PLAIN = Draw("iso", (2.0, 2.0), 0.0, 1.0, 2.0, 8.0, 70, (0.0, 0.0, 0.0), False, False)
+PLAIN = DegradationParameters("iso", (2.0, 2.0), 0.0, 1.0, 2.0, 8.0, 70, (0.0, 0.0, 0.0), False, False)
 
 
 # The steps
@@ -48,7 +48,7 @@ PLAIN = Draw("iso", (2.0, 2.0), 0.0, 1.0, 2.0, 8.0, 70, (0.0, 0.0, 0.0), False, 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_picture_is_damaged_as_basicsrs_own_functions_do_it(seed, monkeypatch):
-    """The sequence of GFPGAN's training, with basicsr's random functions replaced by the values that were drawn."""
+    """The sequence of GFPGAN's training, with basicsr's random functions replaced by the drawn values."""
     part, image = BlindFace(Bfr()), picture(seed)
     draw = part.draw(generator(seed))
     theirs = np.ascontiguousarray(image.pixels[::-1].transpose(1, 2, 0))
@@ -67,7 +67,7 @@ def test_a_picture_is_damaged_as_basicsrs_own_functions_do_it(seed, monkeypatch)
 @pytest.mark.parametrize("kind", ["iso", "aniso"])
 @pytest.mark.parametrize("shape", ["", "generalized_", "plateau_"])
 def test_kernels_are_basicsrs_and_sum_to_one(shape, kind, monkeypatch):
-    draw = Draw(shape + kind, (4.0, 1.5), 0.5, 0.7, 2.0, 8.0, 70, (0.0, 0.0, 0.0), False, False)
+    draw = DegradationParameters(shape + kind, (4.0, 1.5), 0.5, 0.7, 2.0, 8.0, 70, (0.0, 0.0, 0.0), False, False)
     mine = BlindFace(Bfr(kernel_side=21)).kernel(draw)
     fixed = {
         "sigma_x_range": (4.0, 4.0 + 1e-12),
@@ -120,10 +120,10 @@ def test_a_picture_s_damage_depends_on_seed_and_picture_alone():
     assert not np.array_equal(alone.pixels, damage(a, "bfr", seed=6).pixels)
 
 
-def test_the_generators_of_the_process_are_left_alone():
-    before = state()
+def test_global_generators_do_not_change():
+    before = global_state()
     BlindFace().corrupt(picture(), generator())
-    assert state() == before
+    assert global_state() == before
 
 
 # Ranges
@@ -189,7 +189,7 @@ def test_damage_grows_with_severity(recipe):
         ("jpeg", [10, 20], lambda d: d.quality),
     ],
 )
-def test_a_range_of_your_own_is_taken_as_it_is_and_changes_nothing_else(name, value, of):
+def test_an_explicit_range_is_not_scaled_and_changes_nothing_else(name, value, of):
     mine, default = draws(200, severity=1, **{name: value}), draws(200, severity=1)
     low, high = spread([of(d) for d in mine])
     assert value[0] <= low < high <= value[1]
@@ -254,18 +254,18 @@ def test_colours_shift_and_go_when_asked():
     ("options", "said"),
     [
         ({"severity": 6}, "whole number from 1"),
-        ({"blur": [3, 1]}, "from the smaller to the larger"),
-        ({"jpeg": [0, 50]}, "does not lie within 1 to 100"),
-        ({"downsample": [0, 2]}, "does not lie within 0.1 to 100"),
+        ({"blur": [3, 1]}, "must not exceed the upper end"),
+        ({"jpeg": [0, 50]}, "is outside 1 to 100"),
+        ({"downsample": [0, 2]}, "is outside 0.1 to 100"),
         ({"kernel_side": 40}, "39 or 41"),
         ({"kernels": ["iso"], "odds": [1, 2]}, "2 odds for 1 kernels"),
-        ({"odds": [0, 0]}, "one at least is above 0"),
-        ({"beta": [2, 3]}, "1 .the Gaussian. lies within"),
+        ({"odds": [0, 0]}, "at least one must be positive"),
+        ({"beta": [2, 3]}, "must include 1 .the Gaussian."),
         ({"kernels": ["round"]}, "plateau_aniso"),
         ({"blure": [1, 2]}, "blure"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(options, said):
+def test_invalid_options_are_errors(options, said):
     with pytest.raises(ValidationError, match=said):
         Bfr(**options)
 

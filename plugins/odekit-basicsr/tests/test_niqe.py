@@ -1,4 +1,4 @@
-"""The metric `niqe` against basicsr's function and against what it must feel."""
+"""The metric `niqe` against basicsr's function, and its response to degradations."""
 
 import math
 
@@ -21,7 +21,7 @@ def photo():
     return Image.from_uint8(data.astronaut()[:288, :384])
 
 
-def worsened(image, how):
+def degrade(image, how):
     rng = np.random.default_rng(0)
     if how == "noise":
         pixels = image.pixels + rng.normal(0, 0.15, image.pixels.shape)
@@ -45,12 +45,12 @@ def test_natural_is_better_than_noisy_and_than_blurred(photo):
     assert metric.lower_is_better
     assert 2 < clean < 7
     for how in ("noise", "blur"):
-        assert metric.measure(worsened(photo, how)) > clean + 1
+        assert metric.measure(degrade(photo, how)) > clean + 1
 
 
-def test_the_reference_is_not_looked_at(photo):
+def test_the_reference_is_ignored(photo):
     metric = NiqeMetric()
-    assert metric.measure(photo, worsened(photo, "noise")) == metric.measure(photo, photo)
+    assert metric.measure(photo, degrade(photo, "noise")) == metric.measure(photo, photo)
 
 
 def test_a_flat_picture_has_no_number():

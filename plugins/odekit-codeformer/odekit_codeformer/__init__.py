@@ -12,12 +12,12 @@ LICENCE = "S-Lab 1.0 (non-commercial)"
 
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """The upsampler, its weights and ready chains."""
+    """Register the upsampler, its weights and chains."""
     catalog.upsampler(
         "codeformer",
         "odekit_codeformer.upsampler:CodeformerUpsampler",
         Codeformer,
-        "faces rebuilt from a code book, 512 px, fidelity 0 to 1",
+        "face restoration with a code book, 512 px, fidelity 0 to 1",
         licence=LICENCE,
         commercial_use=False,
     )

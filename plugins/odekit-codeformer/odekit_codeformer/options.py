@@ -8,15 +8,15 @@ from odekit.plugins import Options
 
 
 class Codeformer(Options):
-    """CodeFormer on aligned faces: 512 x 512 out, whatever comes in."""
+    """CodeFormer on aligned faces; output 512 x 512 for any input size."""
 
     part = "codeformer"
     weights: str = Field(default="codeformer", min_length=1)
     """Name of registered weights, or the path of a file."""
     fidelity: float = Field(default=0.5, ge=0, le=1)
-    """The paper's w: how much of the damaged face's own features reaches the result. 0 takes the code book alone (best
-    looking, least like the person), 1 stays nearest to the input."""
+    """The paper's w: the weight of the input's features in the decoder. 0 uses only the code book (best quality, lowest
+    fidelity), 1 is closest to the input."""
     adain: bool = True
-    """Give the code book's features the mean and spread (colour, light) of the damaged face's."""
+    """Match mean and standard deviation (colour, brightness) of the code book's features to those of the input face."""
     batch: int | None = Field(default=None, ge=1, le=64)
-    """Faces in a network call; fewer are padded. None: 1 on a CPU, where more gain nothing, else 4."""
+    """Batch size; smaller batches are padded. None: 1 on a CPU, where larger batches are not faster; otherwise 4."""

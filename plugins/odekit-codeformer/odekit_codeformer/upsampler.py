@@ -21,7 +21,7 @@ class CodeformerUpsampler(AlignedUpsampler):
         """Load the network onto the tools' device.
 
         Raises:
-            WeightsError: the weights are not here, or another network's.
+            WeightsError: the weights are missing, or of another network.
         """
         self.options = options
         device = tools.device
@@ -33,5 +33,5 @@ class CodeformerUpsampler(AlignedUpsampler):
 
     def restore(self, faces: Tensor, count: int, noise: Sequence[Noise]) -> Tensor:
         """See `AlignedUpsampler.restore`."""
-        how = (self.options.fidelity, self.options.adain)
-        return self.guarded.run(lambda network: decode(network, encode(network, faces), *how)[:count])
+        settings = (self.options.fidelity, self.options.adain)
+        return self.guarded.run(lambda network: decode(network, encode(network, faces), *settings)[:count])

@@ -1,4 +1,4 @@
-"""What this plugin computes for the golden files of CodeFormer."""
+"""Recomputes the golden files of CodeFormer."""
 
 from __future__ import annotations
 

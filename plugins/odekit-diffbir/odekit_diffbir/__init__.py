@@ -1,4 +1,4 @@
-"""DiffBIR (Lin et al., ECCV 2024, arXiv:2308.15070) for odekit. This page registers it; nothing heavy is imported."""
+"""DiffBIR (Lin et al., ECCV 2024, arXiv:2308.15070) for odekit: registers its parts without importing torch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from odekit_diffbir.options import Diffbir
 
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """The upsampler, its weights and ready chains."""
+    """Register the upsampler, its weights and chains."""
     catalog.upsampler(
         "diffbir",
         "odekit_diffbir.upsampler:DiffbirUpsampler",
         Diffbir,
-        "a cleaner, then Stable Diffusion 2.1 led by a ControlNet",
+        "SwinIR, then Stable Diffusion 2.1 conditioned by a ControlNet",
         licence=store.LICENCE,
     )
     store.register(catalog)

@@ -1,4 +1,4 @@
-"""Official weights files -> the networks of stage 2. Monoliths, Stable Diffusion files and bare ControlNets."""
+"""Loads the networks of stage 2 from official weights files: monoliths, Stable Diffusion files, single ControlNets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from odekit.errors import WeightsError
 from odekit.plugins import check_layout, system_of
-from odekit_diffbir.names import KERNELS, Names
+from odekit_diffbir.names import ONE_BY_ONE_KERNELS, Names
 from odekit_diffbir.shapes import Shape
 
 if TYPE_CHECKING:
@@ -23,71 +23,73 @@ PREFIX = {
     "text": "cond_stage_model.",
     "stage1": "preprocess_model.",
 }
-"""Where a monolith (DiffBIR v1) or a Stable Diffusion file keeps each network."""
+"""Prefix of each network's tensor names in a monolith (DiffBIR v1) or a Stable Diffusion file."""
 
-SIGNS = {
+IDENTIFYING_TENSORS = {
     "controlnet": "zero_convs.0.0.weight",
     "unet": "output_blocks.0.0.in_layers.0.weight",
     "vae": "encoder.down.0.block.0.norm1.weight",
     "text": "transformer.resblocks.0.attn.in_proj_weight",
 }
-"""A tensor by which a bare file is known."""
+"""A tensor name that identifies a network."""
 
 ALIGNED = 64
-"""Bytes to which torch's own tensors are aligned; those of a memory-mapped file are not."""
+"""Alignment of torch's own tensors in bytes; tensors of a memory-mapped file may have a smaller one."""
 
-HINTS = {"text": "name a file that has it with text_weights"}
+HINTS = {"text": "set text_weights to a file that has it"}
 
 TITLES = {
     "controlnet": "ControlNet of DiffBIR",
     "unet": "Stable Diffusion UNet",
     "vae": "Stable Diffusion autoencoder",
     "text": "OpenCLIP text encoder",
-    "stage1": "cleaner of DiffBIR",
+    "stage1": "stage-1 network of DiffBIR",
 }
 
 
 def part(tensors: Tensors, name: str, where: object) -> dict[str, Tensor]:
-    """The tensors of one network (a key of `PREFIX`) under their own official names.
+    """The tensors of one network (a key of `PREFIX`) under their official names without prefix.
 
     Raises:
-        WeightsError: the file has no such network; it says which system the file looks like.
+        WeightsError: the file does not contain the network; the message names the system of the file.
     """
     prefix = PREFIX[name]
-    inside = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    stripped = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     if name == "text":
-        inside = {key.removeprefix("model."): value for key, value in (inside or tensors).items()}
-    found = inside or dict(tensors)
-    if name in SIGNS and SIGNS[name] not in found:
+        stripped = {key.removeprefix("model."): value for key, value in (stripped or tensors).items()}
+    named = stripped or dict(tensors)
+    if name in IDENTIFYING_TENSORS and IDENTIFYING_TENSORS[name] not in named:
         found_system = system_of(tensors)
-        what = f"these are weights of {found_system}" if found_system else "they are no system's that is known here"
-        raise WeightsError(f"{where}: holds no {TITLES[name]}; {what}; {HINTS.get(name, 'give another file')}")
-    return found
+        description = f"these are weights of {found_system}" if found_system else "their system is unknown"
+        raise WeightsError(
+            f"{where}: does not contain the {TITLES[name]}; {description}; {HINTS.get(name, 'use another file')}"
+        )
+    return named
 
 
 def load(network: str, tensors: Tensors, shape: Shape, dtype: torch.dtype, where: object) -> nn.Module:
-    """A network of stage 2 with the file's weights in `dtype`, on the CPU.
+    """Load a network of stage 2 in `dtype`, on the CPU.
 
     Args:
         network: `controlnet`, `unet` or `vae`.
-        tensors: of a monolith, a Stable Diffusion file or the bare network.
+        tensors: of a monolith, a Stable Diffusion file or a file of the network alone.
         shape: of the network.
         dtype: of the weights.
         where: the file, for messages.
 
     Raises:
-        WeightsError: another system's file, or missing, unknown or misshapen tensors (by their official names).
+        WeightsError: the file is of another system, or tensors are missing, unknown or misshapen.
     """
     from odekit_diffbir.networks import build
 
-    given = part(tensors, network, where)
+    official = part(tensors, network, where)
     model = build(network, shape)
     names = Names(network, shape)
-    check_layout(layout(model, names, network), given, f"{where} ({TITLES[network]})")
+    check_layout(layout(model, names, network), official, f"{where} ({TITLES[network]})")
     state = {}
     for target, tensor in model.state_dict().items():
-        value = given[names.official(target)].to(dtype)
-        if value.data_ptr() % ALIGNED:  # sums are rounded differently where a file lies askew in memory
+        value = official[names.official(target)].to(dtype)
+        if value.data_ptr() % ALIGNED:  # rounding of sums depends on the memory alignment
             value = value.clone()
         state[target] = value.reshape(tensor.shape)
     model.load_state_dict(state, strict=True, assign=True)
@@ -98,5 +100,5 @@ def layout(model: nn.Module, names: Names, network: str) -> dict[str, tuple[int,
     """Official name -> official shape of every tensor of a network."""
     shapes = {names.official(name): tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if network == "vae":
-        shapes = {name: (*shape, 1, 1) if KERNELS.search(name) else shape for name, shape in shapes.items()}
+        shapes = {name: (*shape, 1, 1) if ONE_BY_ONE_KERNELS.search(name) else shape for name, shape in shapes.items()}
     return shapes

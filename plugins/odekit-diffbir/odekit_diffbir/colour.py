@@ -1,4 +1,4 @@
-"""Coarse colours from one picture, detail from another: what DiffBIR does after stage 2."""
+"""Colour correction after stage 2: coarse colours from one picture, detail from another."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ LEVELS = 5
 
 def coarse(picture: Tensor) -> Tensor:
     """(N, C, H, W) after five blurs by (1, 2, 1) / 4 along both axes, 1, 2, 4, 8 and 16 pixels apart: the
-    coarsest level of an undecimated wavelet transform. Edges are repeated.
+    coarsest level of an undecimated wavelet transform. Borders are replicated.
     """
     channels = picture.shape[1]
-    taps = torch.tensor([0.25, 0.5, 0.25], dtype=picture.dtype, device=picture.device)
-    kernel = torch.outer(taps, taps).expand(channels, 1, 3, 3)
+    kernel_1d = torch.tensor([0.25, 0.5, 0.25], dtype=picture.dtype, device=picture.device)
+    kernel = torch.outer(kernel_1d, kernel_1d).expand(channels, 1, 3, 3)
     for level in range(LEVELS):
-        reach = 2**level
-        wider = functional.pad(picture, (reach, reach, reach, reach), mode="replicate")
-        picture = functional.conv2d(wider, kernel, groups=channels, dilation=reach)
+        radius = 2**level
+        padded = functional.pad(picture, (radius, radius, radius, radius), mode="replicate")
+        picture = functional.conv2d(padded, kernel, groups=channels, dilation=radius)
     return picture
 
 
-def recoloured(picture: Tensor, colours: Tensor) -> Tensor:
+def transfer_coarse_colours(picture: Tensor, colours: Tensor) -> Tensor:
     """`picture` with its coarse level replaced by that of `colours`, both (N, C, H, W)."""
     return picture - coarse(picture) + coarse(colours)

@@ -27,7 +27,7 @@ class Denoiser:
         self.sigmas, self.timesteps = schedule.edm(steps, forced_top)
 
     def __call__(self, z: Tensor, i: int) -> Tensor:
-        """x0 of z, which lies at grid point i; one network call (two under guidance)."""
+        """x0 of z at grid point i; one network call (two with guidance)."""
         sigma = self.sigmas[i]
         scale = 1 / math.sqrt(1 + sigma * sigma)
         out = self.model(scale * z, self.timesteps[i])
@@ -37,7 +37,7 @@ class Denoiser:
 
 
 def dpmpp_2m(denoiser: Denoiser, z: Tensor) -> Tensor:
-    """Second order, one call per step, no noise; the first and the last step are first order."""
+    """DPM-Solver++(2M): second order, deterministic, one call per step; the first and the last step are first order."""
     old: Tensor | None = None
     sigmas, before = denoiser.sigmas, 0.0
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
@@ -52,11 +52,11 @@ def dpmpp_2m(denoiser: Denoiser, z: Tensor) -> Tensor:
 
 
 def dpmpp_3m_sde(denoiser: Denoiser, z: Tensor, rng: Rng, eta: float = 1.0) -> Tensor:
-    """DPM-Solver++(3M) SDE, the official default: one call per step, fresh noise times `eta` (0: none).
+    """DPM-Solver++(3M) SDE, the official default: one call per step, new noise times `eta` (0: none).
 
     With u = (1 + eta) h, D's slope and curvature from the last three calls enter with phi_2 = 1 - (1 - e^-u)/u and
-    phi_3 = phi_2/u - 1/2. The official formula takes the divided difference for the curvature, which is half of it,
-    so the method is second order like 2M, with a smaller error.
+    phi_3 = phi_2/u - 1/2. The official formula uses the divided difference as curvature, which is half of it.
+    The method is therefore of second order like 2M, with a smaller error.
     """
     history: list[tuple[Tensor, float]] = []
     sigmas = denoiser.sigmas

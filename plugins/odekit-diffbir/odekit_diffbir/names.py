@@ -1,6 +1,6 @@
 """Official tensor names and those of the diffusers modules, both ways.
 
-A table of module names does it: every tensor belongs to the longest module name that it begins with.
+Both directions use a table of module names; a tensor belongs to the longest module name that is its prefix.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ RESIDUAL = {
 }
 VAE_RESIDUAL = {"norm1": "norm1", "conv1": "conv1", "norm2": "norm2", "conv2": "conv2", "nin_shortcut": "conv_shortcut"}
 VAE_ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
-KERNELS = re.compile(r"\.mid\.attn_1\.(q|k|v|proj_out)\.weight$")
+ONE_BY_ONE_KERNELS = re.compile(r"\.mid\.attn_1\.(q|k|v|proj_out)\.weight$")
 """Linear layers of the autoencoder that official files store as 1x1 convolutions."""
 
 
 class Names:
-    """The names of one network (`controlnet`, `unet` or `vae`) of this shape."""
+    """Tensor names of one network (`controlnet`, `unet` or `vae`)."""
 
     def __init__(self, network: str, shape: Shape) -> None:
         pairs = dict(vae(shape) if network == "vae" else unet(shape, control=network == "controlnet"))
-        self._there = pairs
-        self._back = {target: name for name, target in pairs.items()}
+        self._to_diffusers = pairs
+        self._to_official = {target: name for name, target in pairs.items()}
 
     def target(self, official: str) -> str:
-        """The diffusers name. Raises KeyError for a name that this network does not have."""
-        return _replaced(official, self._there)
+        """The diffusers name. Raises KeyError for a name that is not of this network."""
+        return _replaced(official, self._to_diffusers)
 
     def official(self, target: str) -> str:
-        """The official name. Raises KeyError for a name that this network does not have."""
-        return _replaced(target, self._back)
+        """The official name. Raises KeyError for a name that is not of this network."""
+        return _replaced(target, self._to_official)
 
 
 def _replaced(name: str, table: dict[str, str]) -> str:
@@ -54,7 +54,7 @@ def _replaced(name: str, table: dict[str, str]) -> str:
 
 
 def unet(shape: Shape, control: bool) -> Pairs:
-    """Modules of the UNet, or of the ControlNet: no output blocks but a 1x1 convolution per control tensor."""
+    """Modules of the UNet, or of the ControlNet (a 1x1 convolution per control tensor instead of output blocks)."""
     levels, last = range(len(shape.multipliers)), len(shape.multipliers) - 1
     yield "time_embed.0", "time_embedding.linear_1"
     yield "time_embed.2", "time_embedding.linear_2"
@@ -62,15 +62,15 @@ def unet(shape: Shape, control: bool) -> Pairs:
     n = 1
     for level in levels:
         for j in range(shape.blocks):
-            place = f"down_blocks.{level}"
-            yield from _block(f"input_blocks.{n}", place, j, level < shape.transformers)
+            target = f"down_blocks.{level}"
+            yield from _block(f"input_blocks.{n}", target, j, level < shape.transformers)
             n += 1
         if level < last:
             yield f"input_blocks.{n}.0.op", f"down_blocks.{level}.downsamplers.0.conv"
             n += 1
-    yield from _inside("middle_block.0", "mid_block.resnets.0", RESIDUAL)
+    yield from _submodules("middle_block.0", "mid_block.resnets.0", RESIDUAL)
     yield "middle_block.1", "mid_block.attentions.0"
-    yield from _inside("middle_block.2", "mid_block.resnets.1", RESIDUAL)
+    yield from _submodules("middle_block.2", "mid_block.resnets.1", RESIDUAL)
     if control:
         for i in range(n):
             yield f"zero_convs.{i}.0", f"controlnet_down_blocks.{i}"
@@ -89,7 +89,7 @@ def unet(shape: Shape, control: bool) -> Pairs:
 
 
 def vae(shape: Shape) -> Pairs:
-    """Modules of the autoencoder. Official files count the decoder's levels from the other end."""
+    """Modules of the autoencoder. Official files number the decoder's levels in reverse order."""
     levels = len(shape.vae_multipliers)
     yield "quant_conv", "quant_conv"
     yield "post_quant_conv", "post_quant_conv"
@@ -97,23 +97,23 @@ def vae(shape: Shape) -> Pairs:
         yield f"{half}.conv_in", f"{half}.conv_in"
         yield f"{half}.norm_out", f"{half}.conv_norm_out"
         yield f"{half}.conv_out", f"{half}.conv_out"
-        yield from _inside(f"{half}.mid.block_1", f"{half}.mid_block.resnets.0", VAE_RESIDUAL)
-        yield from _inside(f"{half}.mid.block_2", f"{half}.mid_block.resnets.1", VAE_RESIDUAL)
-        yield from _inside(f"{half}.mid.attn_1", f"{half}.mid_block.attentions.0", VAE_ATTENTION)
+        yield from _submodules(f"{half}.mid.block_1", f"{half}.mid_block.resnets.0", VAE_RESIDUAL)
+        yield from _submodules(f"{half}.mid.block_2", f"{half}.mid_block.resnets.1", VAE_RESIDUAL)
+        yield from _submodules(f"{half}.mid.attn_1", f"{half}.mid_block.attentions.0", VAE_ATTENTION)
         for i in range(levels):
             level = i if way == "down" else levels - 1 - i
-            place = f"{half}.{way}_blocks.{level}"
+            target = f"{half}.{way}_blocks.{level}"
             for j in range(blocks):
-                yield from _inside(f"{half}.{way}.{i}.block.{j}", f"{place}.resnets.{j}", VAE_RESIDUAL)
-            yield f"{half}.{way}.{i}.{way}sample", f"{place}.{way}samplers.0"
+                yield from _submodules(f"{half}.{way}.{i}.block.{j}", f"{target}.resnets.{j}", VAE_RESIDUAL)
+            yield f"{half}.{way}.{i}.{way}sample", f"{target}.{way}samplers.0"
 
 
-def _block(name: str, place: str, j: int, attends: bool) -> Pairs:
-    yield from _inside(f"{name}.0", f"{place}.resnets.{j}", RESIDUAL)
+def _block(name: str, target: str, j: int, attends: bool) -> Pairs:
+    yield from _submodules(f"{name}.0", f"{target}.resnets.{j}", RESIDUAL)
     if attends:
-        yield f"{name}.1", f"{place}.attentions.{j}"
+        yield f"{name}.1", f"{target}.attentions.{j}"
 
 
-def _inside(name: str, target: str, table: dict[str, str]) -> Pairs:
-    for official, ours in table.items():
-        yield f"{name}.{official}", f"{target}.{ours}"
+def _submodules(name: str, target: str, table: dict[str, str]) -> Pairs:
+    for official, diffusers in table.items():
+        yield f"{name}.{official}", f"{target}.{diffusers}"

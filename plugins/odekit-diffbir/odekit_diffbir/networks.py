@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from odekit_diffbir.shapes import Shape
 
 LATENT_SCALE = 0.18215
-"""Latents are the autoencoder's times this (Stable Diffusion)."""
+"""Scale factor of the autoencoder's latents (Stable Diffusion)."""
 
 
-class NoHint(nn.Module):
-    """Stands where an ordinary ControlNet encodes its hint: DiffBIR's condition comes in beside the noisy latent."""
+class NoConditionEmbedding(nn.Module):
+    """Replaces the hint encoder of a ControlNet: DiffBIR concatenates the condition with the noisy latent."""
 
     def forward(self, condition: Tensor) -> Tensor:
         """Zero."""
@@ -23,7 +23,7 @@ class NoHint(nn.Module):
 
 
 def _common(shape: Shape) -> dict[str, Any]:
-    """What UNet and ControlNet share. `attention_head_dim` means the number of heads here."""
+    """Arguments common to UNet and ControlNet. In diffusers, `attention_head_dim` is the number of heads."""
     levels = len(shape.multipliers)
     return {
         "block_out_channels": shape.channels,
@@ -42,9 +42,9 @@ def _common(shape: Shape) -> dict[str, Any]:
 
 
 def controlnet(shape: Shape) -> ControlNetModel:
-    """The ControlNet: twice the latent's channels come in, noisy latent first, condition second."""
+    """The ControlNet; its input has twice the latent's channels: noisy latent, then condition."""
     network = ControlNetModel(in_channels=2 * shape.latent, **_common(shape))
-    network.controlnet_cond_embedding = NoHint()
+    network.controlnet_cond_embedding = NoConditionEmbedding()
     return network
 
 
@@ -75,10 +75,10 @@ BUILD = {"controlnet": controlnet, "unet": unet, "vae": vae}
 
 
 def build(network: str, shape: Shape) -> nn.Module:
-    """One of the three on the meta device: it has no weights until it is given some."""
+    """Build a network by its name on the meta device, without weights."""
     with torch.device("meta"):
-        made: nn.Module = BUILD[network](shape)
-    return made.eval().requires_grad_(False)
+        network_module: nn.Module = BUILD[network](shape)
+    return network_module.eval().requires_grad_(False)
 
 
 def controls(
@@ -88,18 +88,18 @@ def controls(
 
     x and condition are (N, 4, h, w), t (N,) timesteps, context (N, tokens, width).
     """
-    both = torch.cat([x, condition], dim=1)
-    skips, middle = control(both, t, context, condition, conditioning_scale=strength, return_dict=False)
+    latent_and_condition = torch.cat([x, condition], dim=1)
+    skips, middle = control(latent_and_condition, t, context, condition, conditioning_scale=strength, return_dict=False)
     return [*skips, middle]
 
 
 def denoise(unet: nn.Module, x: Tensor, t: Tensor, context: Tensor, control: list[Tensor] | None) -> Tensor:
-    """What the UNet says of x: the noise, or v, of the same shape. `control` as `controls` gives it, or None."""
-    more: dict[str, Any] = {}
+    """The UNet's prediction for x: noise or v, of the same shape. `control` is the result of `controls`, or None."""
+    residuals: dict[str, Any] = {}
     if control is not None:
-        more = {
+        residuals = {
             "down_block_additional_residuals": tuple(control[:-1]),
             "mid_block_additional_residual": control[-1],
         }
-    out: Tensor = unet(x, t, context, return_dict=False, **more)[0]
+    out: Tensor = unet(x, t, context, return_dict=False, **residuals)[0]
     return out

@@ -1,4 +1,4 @@
-"""A prompt's embedding: OpenCLIP's text encoder runs once, its result is kept on disk, and the encoder is let go."""
+"""Prompt embeddings: OpenCLIP's text encoder runs once, the result is cached on disk, and the encoder is freed."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ LAYER = {
 def embeddings(
     prompts: Sequence[str], tensors: Callable[[], Mapping[str, Tensor]], digest: str, cache: Path, where: object
 ) -> list[Tensor]:
-    """Each prompt's embedding, float32 (77, width): from the cache, else by the encoder, which is loaded once.
+    """Each prompt's embedding, float32 (77, width): from the cache, otherwise from the encoder, which is loaded once.
 
     Args:
         prompts: any texts.
-        tensors: reads the file that holds the text encoder; called where the cache lacks a prompt.
-        digest: of that file; a part of the cache's key.
-        cache: the folder to keep embeddings in.
+        tensors: reads the file of the text encoder; called if a prompt is not in the cache.
+        digest: of that file; part of the cache key.
+        cache: the cache folder.
         where: the file, for messages.
 
     Raises:
         WeightsError: the file holds no OpenCLIP text encoder.
     """
     files = [cache / f"{key(prompt, digest)}.safetensors" for prompt in prompts]
-    found = [_read(file) for file in files]
-    if any(embedding is None for embedding in found):
+    cached = [_read(file) for file in files]
+    if any(embedding is None for embedding in cached):
         encoder = load(tensors(), where)
         for i, (prompt, file) in enumerate(zip(prompts, files, strict=True)):
-            if found[i] is None:
-                found[i] = encode(encoder, prompt)
-                _write(file, found[i])
+            if cached[i] is None:
+                cached[i] = encode(encoder, prompt)
+                _write(file, cached[i])
         del encoder
-    return [embedding for embedding in found if embedding is not None]
+    return [embedding for embedding in cached if embedding is not None]
 
 
 def key(prompt: str, digest: str) -> str:
-    """What an embedding is kept under: the SHA-256 of the weights' digest and the prompt."""
+    """The cache key of an embedding: the SHA-256 of the weights' digest and the prompt."""
     return hashlib.sha256(f"openclip-penultimate-1|{digest}|{prompt}".encode()).hexdigest()
 
 
@@ -69,12 +69,12 @@ def load(tensors: Mapping[str, Tensor], where: object) -> Any:
     import torch
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    given = {name: t for name, t in part(tensors, "text", where).items() if name not in UNUSED}
-    blocks = {int(name.split(".")[2]) for name in given if name.startswith("transformer.resblocks.")}
+    official = {name: t for name, t in part(tensors, "text", where).items() if name not in UNUSED}
+    blocks = {int(name.split(".")[2]) for name in official if name.startswith("transformer.resblocks.")}
     last = f"transformer.resblocks.{max(blocks)}."
-    renamed = rename({name: tensor.float() for name, tensor in given.items() if not name.startswith(last)})
+    renamed = rename({name: tensor.float() for name, tensor in official.items() if not name.startswith(last)})
     if "embeddings.token_embedding.weight" not in renamed or len(blocks) < 2:
-        raise WeightsError(f"{where}: its OpenCLIP text encoder is not whole; fetch the file again")
+        raise WeightsError(f"{where}: its OpenCLIP text encoder is incomplete; fetch the file again")
     words, width = renamed["embeddings.token_embedding.weight"].shape
     config = CLIPTextConfig(
         vocab_size=words,
@@ -86,7 +86,7 @@ def load(tensors: Mapping[str, Tensor], where: object) -> Any:
         hidden_act="gelu",
     )
     model: Any = CLIPTextModel(config)
-    inner = getattr(model, "text_model", model)  # transformers 4 wraps it once more
+    inner = getattr(model, "text_model", model)  # transformers 4 has an additional wrapper
     check_layout({n: tuple(p.shape) for n, p in inner.named_parameters()}, renamed, f"{where} (text encoder)")
     with torch.no_grad():
         for name, parameter in inner.named_parameters():
@@ -95,27 +95,27 @@ def load(tensors: Mapping[str, Tensor], where: object) -> Any:
 
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """OpenCLIP's names -> those of transformers; its joint query-key-value projection is cut in three."""
+    """Rename OpenCLIP tensors to those of transformers and split the joint query-key-value projection."""
     out = {}
     for name, tensor in tensors.items():
         if name.startswith("transformer.resblocks."):
             _, _, block, *rest = name.split(".")
-            place, inner = f"encoder.layers.{block}", ".".join(rest)
+            target, inner = f"encoder.layers.{block}", ".".join(rest)
             if inner.startswith("attn.in_proj_"):
                 kind = inner.removeprefix("attn.in_proj_")
                 for letter, third in zip("qkv", tensor.chunk(3), strict=True):
-                    out[f"{place}.self_attn.{letter}_proj.{kind}"] = third
+                    out[f"{target}.self_attn.{letter}_proj.{kind}"] = third
             else:
                 module, _, kind = inner.rpartition(".")
-                out[f"{place}.{LAYER.get(module, module)}.{kind}"] = tensor
+                out[f"{target}.{LAYER.get(module, module)}.{kind}"] = tensor
         else:
-            ends = {
+            other_names = {
                 "token_embedding.weight": "embeddings.token_embedding.weight",
                 "positional_embedding": "embeddings.position_embedding.weight",
                 "ln_final.weight": "final_layer_norm.weight",
                 "ln_final.bias": "final_layer_norm.bias",
             }
-            out[ends.get(name, name)] = tensor
+            out[other_names.get(name, name)] = tensor
     return out
 
 
@@ -133,10 +133,10 @@ def _read(file: Path) -> Tensor | None:
     from safetensors.torch import load_file
 
     try:
-        found: Tensor = load_file(file)["embedding"]
+        cached: Tensor = load_file(file)["embedding"]
     except (OSError, KeyError, SafetensorError):
         return None
-    return found
+    return cached
 
 
 def _write(file: Path, embedding: Tensor | None) -> None:
@@ -144,6 +144,6 @@ def _write(file: Path, embedding: Tensor | None) -> None:
 
     assert embedding is not None
     file.parent.mkdir(parents=True, exist_ok=True)
-    spare = file.with_suffix(f".{os.getpid()}.part")
-    spare.write_bytes(save({"embedding": embedding.contiguous()}))
-    spare.replace(file)
+    partial = file.with_suffix(f".{os.getpid()}.part")
+    partial.write_bytes(save({"embedding": embedding.contiguous()}))
+    partial.replace(file)

@@ -1,4 +1,4 @@
-"""Stage 1: takes the damage away and leaves a smooth picture. SwinIR (DiffBIR), BSRNet, SCUNet; all from spandrel."""
+"""Stage 1: removes degradations; the result is a smooth picture. SwinIR, BSRNet or SCUNet, from spandrel."""
 
 from __future__ import annotations
 
@@ -35,99 +35,107 @@ FACE: dict[str, Any] = {
     "upsampler": "nearest+conv",
     "resi_connection": "1conv",
 }
-"""SwinIR as DiffBIR has it: works on an eighth of the side and comes back to the whole."""
+"""DiffBIR's SwinIR configuration: processes 1/8 of the side and upsamples to the full side."""
 
 MULTIPLE = 64
-"""Pictures are padded to multiples of this, with black, for SwinIR."""
+"""SwinIR's input is padded with black to multiples of this."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One sort of cleaner."""
+class Stage1Architecture:
+    """A network architecture of stage 1."""
 
     system: str
-    """As `odekit.plugins.weights.fit` names it."""
-    architecture: Any
+    """Name of the system in `odekit.plugins.weights.fit`."""
+    spandrel_class: Any
     scale: int
     pad: int
     safe: tuple[str, ...]
-    """Precisions beside float32."""
+    """Supported precisions in addition to float32."""
 
 
-SWINIR = Kind("SwinIR", SwinIRArch, 1, MULTIPLE, ())  # spandrel's keeps its attention masks in float32
+SWINIR = Stage1Architecture("SwinIR", SwinIRArch, 1, MULTIPLE, ())  # in spandrel, its attention masks are float32
 KINDS = {
-    "bsrnet": Kind("BSRNet or ESRGAN (RRDBNet, old names)", ESRGANArch, 4, 1, ("bfloat16", "float16")),
-    "scunet": Kind("SCUNet", SCUNetArch, 1, 1, ("bfloat16", "float16")),
+    "bsrnet": Stage1Architecture("BSRNet or ESRGAN (RRDBNet, old names)", ESRGANArch, 4, 1, ("bfloat16", "float16")),
+    "scunet": Stage1Architecture("SCUNet", SCUNetArch, 1, 1, ("bfloat16", "float16")),
 }
 
 
 def swinir(shape: dict[str, Any]) -> SwinIR:
-    """A SwinIR without weights, for evaluation."""
-    with quietly():
+    """A SwinIR without loaded weights, for inference."""
+    with without_meshgrid_warning():
         network: SwinIR = SwinIR(**shape).eval().requires_grad_(False)
     return network
 
 
 @contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Without torch's word on how spandrel's SwinIR calls meshgrid."""
+def without_meshgrid_warning() -> Iterator[None]:
+    """Suppress torch's warning about the meshgrid call in spandrel's SwinIR."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.meshgrid")
         yield
 
 
-def load(tensors: Mapping[str, Tensor], kind: Kind, where: object) -> nn.Module:
-    """The network of these tensors, its shape read off theirs.
+def load(tensors: Mapping[str, Tensor], architecture: Stage1Architecture, where: object) -> nn.Module:
+    """Load a network; its shape is inferred from the tensors.
 
     Raises:
-        WeightsError: another system's, or missing, unknown or misshapen tensors.
+        WeightsError: the tensors are of another system, missing, unknown or misshapen.
     """
     tensors = part(tensors, "stage1", where)
-    error = other_system(kind.system, tensors, where)
+    error = other_system(architecture.system, tensors, where)
     if error is not None:
         raise error
     try:
-        with quietly():
-            network: nn.Module = kind.architecture().load(dict(tensors)).model
-    except Exception as fault:  # spandrel reads the shape off the tensors and stumbles over whatever is not there
+        with without_meshgrid_warning():
+            network: nn.Module = architecture.spandrel_class().load(dict(tensors)).model
+    except Exception as fault:  # spandrel infers the shape, and raises various errors if tensors are missing
         lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
-        raise WeightsError(f"{where}: not the weights of a {kind.system}: {' '.join(lines[-1:])[:200]}") from fault
-    left = len(tensors) - len(network.state_dict())
-    if left:
-        raise WeightsError(f"{where}: {left} tensors more than a {kind.system} of this shape has; fetch the file again")
+        raise WeightsError(
+            f"{where}: not the weights of a {architecture.system}: {' '.join(lines[-1:])[:200]}"
+        ) from fault
+    extra = len(tensors) - len(network.state_dict())
+    if extra:
+        raise WeightsError(
+            f"{where}: it has {extra} more tensors than a {architecture.system} of this shape; fetch the file again"
+        )
     return network.eval().requires_grad_(False)
 
 
-class Cleaner:
+class Stage1:
     """Pictures (N, 3, H, W) in [0, 1] to smooth pictures of `scale` times the side, about [0, 1], not clipped."""
 
-    def __init__(self, kind: Kind, file: Path, device: str, precision: str, tile: int | None) -> None:
-        """Load the network; in float32 where it is not safe in `precision`: it runs once, stage 2 many times.
+    def __init__(
+        self, architecture: Stage1Architecture, file: Path, device: str, precision: str, tile: int | None
+    ) -> None:
+        """Load the network; in float32 if `precision` is not safe (stage 1 runs only once per picture).
 
         Raises:
-            WeightsError: the file is damaged or another system's.
+            WeightsError: the file is damaged or of another system.
         """
-        if precision not in kind.safe:
+        if precision not in architecture.safe:
             precision = "float32"
-        self.kind = kind
+        self.architecture = architecture
         self.file = file
         self.device = device
         self.tile = tile
-        self.guarded = Guarded(f"DiffBIR's stage 1 ({kind.system})", self._load, precision, kind.safe)
+        self.guarded = Guarded(f"DiffBIR's stage 1 ({architecture.system})", self._load, precision, architecture.safe)
 
     def _load(self, precision: str) -> nn.Module:
         import torch
 
-        return load(load_tensors(self.file), self.kind, self.file).to(self.device, getattr(torch, precision))
+        return load(load_tensors(self.file), self.architecture, self.file).to(self.device, getattr(torch, precision))
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """The cleaned pictures, float32. Sides are filled up with black as the official program does."""
+        """The smooth pictures, float32. Inputs are padded with black as in the official program."""
         height, width = pictures.shape[-2:]
-        pad = self.kind.pad
-        wider = functional.pad(pictures, (0, -width % pad, 0, -height % pad))
-        out = tiled(lambda tile: self.guarded.run(partial(self._clean, tile)), (wider,), self.tile, up=self.kind.scale)
-        return out[..., : height * self.kind.scale, : width * self.kind.scale]
+        pad = self.architecture.pad
+        padded = functional.pad(pictures, (0, -width % pad, 0, -height % pad))
+        out = tiled(
+            lambda tile: self.guarded.run(partial(self._infer, tile)), (padded,), self.tile, up=self.architecture.scale
+        )
+        return out[..., : height * self.architecture.scale, : width * self.architecture.scale]
 
-    def _clean(self, tile: Tensor, network: nn.Module) -> Tensor:
+    def _infer(self, tile: Tensor, network: nn.Module) -> Tensor:
         out: Tensor = network(tile.to(self.device, next(network.parameters()).dtype))
         return out

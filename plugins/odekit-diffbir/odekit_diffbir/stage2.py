@@ -1,4 +1,4 @@
-"""Stage 2: a latent drawn from noise by Stable Diffusion, led by the stage-1 picture through the ControlNet."""
+"""Stage 2: Stable Diffusion samples a latent, conditioned by the stage-1 picture through the ControlNet."""
 
 from __future__ import annotations
 
@@ -20,53 +20,55 @@ from odekit_diffbir.shapes import Shape
 from odekit_diffbir.tiles import tiled
 
 if TYPE_CHECKING:
-    from odekit_diffbir.shelf import Shelf
+    from odekit_diffbir.network_files import NetworkFiles
 
 HALF = ("bfloat16", "float16")
-"""Precisions that are tried; what overflows is computed again in float32 (see `Guarded`)."""
+"""Supported reduced precisions; results that overflow are recomputed in float32 (see `Guarded`)."""
 
 
 class Stage2:
-    """Pictures (N, 3, H, W) in [0, 1] in and out, of one size. Works in float32 but for the networks' insides."""
+    """Pictures (N, 3, H, W) in [0, 1] in and out, of one size. Everything outside the networks is float32."""
 
-    def __init__(self, options: Diffbir, shape: Shape, shelf: Shelf, device: str, precision: str) -> None:
-        """Load the networks (with `low_memory`: the prompt's embedding only).
+    def __init__(
+        self, options: Diffbir, shape: Shape, network_files: NetworkFiles, device: str, precision: str
+    ) -> None:
+        """Load the networks (with `low_memory`: only the prompt's embedding).
 
         Raises:
-            WeightsError: a file is damaged or another system's.
+            WeightsError: a file is damaged or of another system.
         """
         self.options = options
         self.shape = shape
-        self.shelf = shelf
+        self.network_files = network_files
         self.device = device
         self.precision = precision
         self.schedule = LatentSchedule("v" if options.stage2 == "v2.1" else "eps")
         prompts = [options.prompt, *([options.negative] if options.cfg > 1 else [])]
-        self.contexts = [e.to(device) for e in shelf.embeddings(prompts)]
+        self.contexts = [e.to(device) for e in network_files.embeddings(prompts)]
         self.networks: dict[str, Guarded[Any]] = {}
         if not options.low_memory:
             self._network("autoencoder")
             self._network("denoiser")
-        shelf.clear()
+        network_files.clear()
 
     def _network(self, name: str) -> Guarded[Any]:
         if name not in self.networks:
             if self.options.low_memory:
                 self.networks.clear()
-            load = {"autoencoder": self.shelf.autoencoder, "denoiser": self.shelf.denoiser}[name]
+            load = {"autoencoder": self.network_files.autoencoder, "denoiser": self.network_files.denoiser}[name]
             self.networks[name] = Guarded(f"DiffBIR's {name}", partial(load, device=self.device), self.precision, HALF)
             if self.options.low_memory:
-                self.shelf.clear()
+                self.network_files.clear()
         return self.networks[name]
 
     @torch.inference_mode()
     def __call__(self, pictures: Tensor, noise: Sequence[Noise]) -> Tensor:
-        """The pictures drawn anew, about [0, 1], not clipped; row i takes its noise from stream i."""
+        """The generated pictures, about [0, 1], not clipped; row i uses noise from stream i."""
         height, width = pictures.shape[-2:]
         multiple = self.shape.multiple
-        wider = functional.pad(pictures, (0, -width % multiple, 0, -height % multiple))
+        padded = functional.pad(pictures, (0, -width % multiple, 0, -height % multiple))
         rng = BatchNoise(noise)
-        condition = self.encode(2 * wider - 1)
+        condition = self.encode(2 * padded - 1)
         start = rng.normal_like(condition)
         if self.options.start == "image":
             start = self._noised(condition, len(self.schedule.abar) - 1, start)
@@ -83,13 +85,13 @@ class Stage2:
         return math.sqrt(abar) * latent + math.sqrt(1 - abar) * noise
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures in [-1, 1] to latents: the posterior's mean, scaled."""
+        """Encode pictures in [-1, 1] to latents: the posterior's mean, scaled."""
         return LATENT_SCALE * self._autoencoded(
             lambda vae, x: vae.encode(x).latent_dist.mean, pictures, self.options.vae_tile, down=self.shape.factor
         )
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents to pictures in about [-1, 1]."""
+        """Decode latents to pictures in about [-1, 1]."""
         tile = self.options.vae_tile and self.options.vae_tile // self.shape.factor
         return self._autoencoded(
             lambda vae, x: vae.decode(x).sample, latents / LATENT_SCALE, tile, up=self.shape.factor
@@ -102,19 +104,19 @@ class Stage2:
         return tiled(lambda part: guarded.run(lambda vae: call(vae, part.to(vae.dtype))), (x,), tile, up, down)
 
     def _model(self, condition: Tensor) -> Model:
-        """What the networks say of a latent, led by the condition, under the options' guidance."""
+        """The prediction of the networks for a latent under the condition, with the options' guidance."""
         guarded = self._network("denoiser")
         tile = self.options.tile and self.options.tile // self.shape.factor
 
-        def told(context: Tensor, x: Tensor, t: int) -> Tensor:
+        def predict(context: Tensor, x: Tensor, t: int) -> Tensor:
             def call(pair: Any, x: Tensor, condition: Tensor) -> Tensor:
-                control, unet = pair
+                controlnet, unet = pair
                 rows = [v.to(unet.dtype) for v in (x, context.expand(len(x), -1, -1), condition)]
                 times = torch.full((len(x),), t, device=x.device)
-                given = controls(control, rows[0], times, rows[1], rows[2], self.options.strength)
-                return denoise(unet, rows[0], times, rows[1], given)
+                control = controls(controlnet, rows[0], times, rows[1], rows[2], self.options.strength)
+                return denoise(unet, rows[0], times, rows[1], control)
 
             return tiled(lambda *parts: guarded.run(lambda pair: call(pair, *parts)), (x, condition), tile)
 
-        models = [partial(told, context) for context in self.contexts]
+        models = [partial(predict, context) for context in self.contexts]
         return guided(models[0], models[1] if len(models) > 1 else None, self.options.cfg, self.options.cfg_rescaled)

@@ -1,4 +1,4 @@
-"""The published weights of DiffBIR: where they are, what they may be used for. Importing this loads no torch."""
+"""The published weights of DiffBIR: addresses and licences. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RAIL = "CreativeML Open RAIL++-M"
 V1 = "https://huggingface.co/lxq007/DiffBIR/resolve/main/"
 V2 = "https://huggingface.co/lxq007/DiffBIR-v2/resolve/main/"
 KAIR = "https://github.com/cszn/KAIR/releases/download/v1.0/"
-RESEARCH = "Trained on pictures whose licences allow research; check before other uses."
+RESEARCH = "Trained on pictures whose licences allow research; check the licences before other uses."
 
 WEIGHTS: dict[str, dict[str, Any]] = {
     "diffbir-swinir-face": {
@@ -31,8 +31,8 @@ WEIGHTS: dict[str, dict[str, Any]] = {
         "size": 90_204_233,
         "filename": "face_swinir_v1.ckpt",
         "summary": "stage 1 for aligned faces (SwinIR)",
-        "notice": "Byte for byte a file of DifFace, whose S-Lab licence forbids commercial use; its repository says "
-        "otherwise.",
+        "notice": "Identical to a file of DifFace, whose S-Lab licence forbids commercial use; the "
+        "repository of the copy states another licence.",
     },
     "diffbir-swinir-general": {
         "licence": APACHE,
@@ -59,14 +59,14 @@ WEIGHTS: dict[str, dict[str, Any]] = {
         "commercial_use": False,
         "urls": [KAIR + "BSRNet.pth"],
         "summary": "stage 1 of v2 for small pictures (BSRNet, 4x)",
-        "notice": "No licence of the weights is stated that is known here; taken as non-commercial until you checked.",
+        "notice": "The licence of these weights is unknown; treated as non-commercial.",
     },
     "diffbir-scunet": {
         "licence": "of KAIR, check upstream",
         "commercial_use": False,
         "urls": [KAIR + "scunet_color_real_psnr.pth"],
         "summary": "stage 1 of v2 against noise (SCUNet)",
-        "notice": "No licence of the weights is stated that is known here; taken as non-commercial until you checked.",
+        "notice": "The licence of these weights is unknown; treated as non-commercial.",
     },
     "diffbir-v1-face-full": {
         "licence": f"{APACHE}, {RAIL}, {SLAB}",
@@ -74,7 +74,7 @@ WEIGHTS: dict[str, dict[str, Any]] = {
         "urls": [V1 + "face_full_v1.ckpt"],
         "sha256": "39528d72e70cb09a9610a7036ced3d879fd0de7b4d83d6a8e47c0150ea3a6b84",
         "summary": "DiffBIR v1 for faces with all of Stable Diffusion 2.1, 6.9 GB",
-        "notice": "Holds the stage 1 for faces too. " + RESEARCH,
+        "notice": "Contains stage 1 for faces too. " + RESEARCH,
     },
     "diffbir-v1-general-full": {
         "licence": f"{APACHE}, {RAIL}",
@@ -125,23 +125,23 @@ WEIGHTS: dict[str, dict[str, Any]] = {
             "https://huggingface.co/Manojb/stable-diffusion-2-1-base/resolve/main/v2-1_512-ema-pruned.ckpt",
         ],
         "summary": "Stable Diffusion 2.1 base, 5.2 GB",
-        "notice": "Stability's own page is gone since November 2025; these are unofficial copies. The licence forbids "
+        "notice": "Stability removed its page in November 2025; these are unofficial copies. The licence forbids "
         "some uses; read it.",
     },
 }
 
 
 def register(catalog: PluginCatalog) -> None:
-    """Name all weights in the catalogue."""
-    for name, facts in WEIGHTS.items():
-        catalog.weights(name, **facts)
+    """Register all weights in the catalogue."""
+    for name, entry in WEIGHTS.items():
+        catalog.weights(name, **entry)
 
 
 def digest(name: str, file: Path, tools: Tools) -> str:
-    """The SHA-256 of a weights file that `weights_file` found: as the run knows it, else computed."""
+    """The SHA-256 of a weights file from `weights_file`: from the run's records if present, otherwise computed."""
     return tools.used.get(name) or sha256(file)
 
 
 def prompt_folder() -> Path:
-    """Where prompts' embeddings are kept: `prompts` in odekit's own folder."""
+    """The cache folder of prompt embeddings: `prompts` in odekit's home folder."""
     return home() / "prompts"

@@ -33,7 +33,7 @@ def official(network: str) -> dict[str, torch.Tensor]:
 
 
 def text_encoder() -> dict[str, torch.Tensor]:
-    """OpenCLIP's text encoder in small, by its official names."""
+    """A small OpenCLIP text encoder, by its official names."""
     width = TINY.context
     shapes = {
         "token_embedding.weight": (WORDS, width),
@@ -63,7 +63,7 @@ def text_encoder() -> dict[str, torch.Tensor]:
 
 
 def swinir_file() -> dict[str, torch.Tensor]:
-    """A small SwinIR by the names of the published files, its derived tensors included."""
+    """A small SwinIR with the names of the published files, including derived tensors."""
     from odekit_diffbir.stage1 import swinir
 
     torch.manual_seed(0)
@@ -89,12 +89,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where prompts' embeddings are kept during the tests."""
+    """The cache folder of prompt embeddings during the tests."""
     return tmp_path_factory.mktemp("odekit-home")
 
 
 @pytest.fixture(autouse=True)
-def own_home(home, monkeypatch):
+def temporary_home(home, monkeypatch):
     monkeypatch.setenv("ODEKIT_HOME", str(home))
 
 
@@ -104,10 +104,10 @@ QUICK = {"size": "tiny", "steps": 2, "scale": 1.0}
 @pytest.fixture(scope="session")
 def make(weights):
     """The upsampler with tiny networks; options as in a chain. Networks in float32 are read once for all tests."""
-    from odekit_diffbir import shelf, upsampler
+    from odekit_diffbir import network_files, upsampler
 
     patch = pytest.MonkeyPatch()
-    load = shelf.Shelf._load
+    load = network_files.NetworkFiles._load
     kept = {}
 
     def once(self, network, file, precision):
@@ -120,9 +120,9 @@ def make(weights):
     def made(precision="float32", **options):
         return upsampler.DiffbirUpsampler(Diffbir(**(QUICK | weights | options)), StandaloneTools(precision))
 
-    patch.setattr(shelf.Shelf, "_load", once)
+    patch.setattr(network_files.NetworkFiles, "_load", once)
     yield made
-    patch.correct()
+    patch.undo()
 
 
 def photo(height: int = 32, width: int = 32, seed: int = 0) -> Image:
@@ -153,7 +153,7 @@ def noise(image: Image, seed: int = 0) -> ImageNoise:
 
 @pytest.fixture(scope="session")
 def parts():
-    """The makers of tiny weights, for tests that spoil them."""
+    """The functions that create tiny weights, for tests that damage them."""
     return {"swinir": swinir_file, "text": text_encoder} | {
         part: functools.partial(official, part) for part in ("controlnet", "unet", "vae")
     }

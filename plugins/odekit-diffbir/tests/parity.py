@@ -1,4 +1,4 @@
-"""What this plugin computes for DiffBIR's golden files: the networks of both stages."""
+"""Recomputes DiffBIR's golden files of networks: both stages."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def tiny_vae(golden: Golden) -> Found:
 
 
 def filled_swinir(golden: Golden) -> Any:
-    """SwinIR with the golden's weights; what is derived from its shape stays as it was built."""
+    """SwinIR with the golden's weights; tensors derived from the shape are those of the constructor."""
     network = swinir(FACE)
     names = {name: name.replace("conv_first.", "conv_first.1.") for name in network.state_dict()}
     shapes = {names[name]: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
@@ -83,7 +83,7 @@ def filled_swinir(golden: Golden) -> Any:
 
 @torch.inference_mode()
 def swinir_face(golden: Golden) -> Found:
-    """Stage 1 on a square picture, and on a window of it whose attention masks are computed anew."""
+    """Stage 1 on a square picture, and on a crop of it with other attention masks."""
     network = filled_swinir(golden)
     image = torch.from_numpy(golden.input((1, 3, 512, 512)))
     output, window = network(image), network(image[..., :256, :384])

@@ -1,4 +1,4 @@
-"""What this plugin computes for the goldens of samplers and schedules (DiffBIR, k-diffusion): no network."""
+"""Recomputes the goldens of samplers and schedules (DiffBIR, k-diffusion), without networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from odekit_diffbir import edm
 from odekit_diffbir.samplers import ddim, guided, spaced
-from odekit_diffbir.schedule import LatentSchedule, ddim_rule, guidance, spaced_rule
+from odekit_diffbir.schedule import LatentSchedule, guidance, official_ddim_timesteps, official_spaced_timesteps
 from torch import Tensor
 
 from odekit.core.noise import ImageNoise, ReplayNoise, SharedNoise
@@ -22,7 +22,7 @@ SHAPE = (1, 4, 4, 4)
 VARIANCE = (0.25, 1.0, 0.5, 0.09)
 MEAN = (0.3, -0.5, 0.1, 0.0)
 FREE_MEAN = (-0.2, 0.1, 0.4, -0.3)
-"""Of Gaussian data per channel, with and without the condition."""
+"""Statistics of Gaussian data per channel, with and without the condition."""
 SCHEDULES: dict[str, Literal["eps", "v"]] = {"v1_v2_eps": "eps", "v21_v_zsnr": "v"}
 
 
@@ -35,7 +35,7 @@ class DoubleNoise(ImageNoise):
 
 
 class Gaussian:
-    """What a perfect network says of Gaussian data: eps or v, computed in float64, given in x's type."""
+    """The exact prediction for Gaussian data: eps or v, computed in float64, returned in x's type."""
 
     def __init__(self, schedule: LatentSchedule, mean: tuple[float, ...]) -> None:
         self.schedule = schedule
@@ -52,14 +52,14 @@ class Gaussian:
         return (signal * eps - sigma * (self.mean + signal * self.variance * r)).to(x.dtype)
 
 
-class Watched:
-    """Keeps every state that a sampler passes through."""
+class StateRecorder:
+    """Progress callback that records every state."""
 
     def __init__(self, seen: list[NDArray[Any]]) -> None:
         self.seen = seen
 
     def __call__(self, done: int, x: Tensor) -> None:
-        """A step is done."""
+        """Record the state."""
         self.seen.append(x.numpy())
 
 
@@ -73,7 +73,7 @@ def sampler(golden: Golden) -> Mapping[str, NDArray[Any]]:
         for steps in (5, 10, 50):
             x, rng = start(golden)
             seen: list[NDArray[Any]] = [x.numpy()]
-            spaced(cond, schedule, x, steps, rng, Watched(seen))
+            spaced(cond, schedule, x, steps, rng, StateRecorder(seen))
             found[f"{prefix}_spaced{steps}_final"] = seen[steps]
             if steps == 50:
                 found |= {f"{prefix}_spaced50_after{n}": seen[n] for n in (1, 5, 10, 49)}
@@ -97,21 +97,21 @@ def start(golden: Golden) -> tuple[Tensor, SharedNoise]:
 
 
 def schedule(golden: Golden) -> Mapping[str, NDArray[Any]]:
-    """Every number of the schedule golden, found by its name."""
+    """Every number of the schedule golden, by its name."""
     return {name: np.asarray(number(name.split("/"))) for name in golden.arrays}
 
 
 def number(place: list[str]) -> Any:
-    """What the golden means by `place`: `["v1_v2_eps", "abar_500"]`, say."""
+    """The number at `place` in the golden, such as `["v1_v2_eps", "abar_500"]`."""
     table, what = place[0], place[-1]
     if table.startswith("cfg_rescaled_"):
         return guidance(float(table.split("_")[2]), int(what), rescaled=True)
     if table == "gaussian_model":
         return {"mean_cond": MEAN, "mean_uncond": FREE_MEAN, "variance_per_channel": VARIANCE, "shape": SHAPE}[what]
     if table == "spaced_timesteps_ascending":
-        return spaced_rule(int(what))
+        return official_spaced_timesteps(int(what))
     if table == "ddim_timesteps_ascending":
-        return ddim_rule(int(what))
+        return official_ddim_timesteps(int(what))
     if table == "edm_type":
         # The official grid puts 1e4 at the top of both schedules; odekit's own does so where v is predicted.
         kind, steps = place[1].rsplit("_", 1)

@@ -1,4 +1,4 @@
-"""Weights files as people have them: wrapped, prefixed, whole, of another system, damaged."""
+"""Weights files in all conditions: wrapped, prefixed, monolithic, of another system, damaged."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from odekit.testing import StandaloneTools
 
 @pytest.fixture
 def control(parts, tmp_path, make):
-    """The upsampler with the ControlNet file that `change` makes of the right tensors."""
+    """The upsampler with a ControlNet file whose tensors `change` has modified."""
 
     def made(change, name="control.pt"):
         torch.save(change(parts["controlnet"]()), tmp_path / name)
@@ -32,7 +32,7 @@ def control(parts, tmp_path, make):
     lambda t: {"state_dict": {"module." + n: v for n, v in t.items()}}, lambda t: {"params_ema": t},
     lambda t: {"control_model." + n: v for n, v in t.items()},
 ], ids=["bare", "state_dict", "module", "both", "params_ema", "inside a monolith"])  # fmt: skip
-def test_official_wrappings_are_taken_off(parts, tmp_path, wrap):
+def test_official_wrappers_are_removed(parts, tmp_path, wrap):
     tensors = parts["controlnet"]()
     torch.save(wrap(tensors), tmp_path / "control.pt")
     given = load("controlnet", load_tensors(tmp_path / "control.pt"), TINY, torch.float32, "file").state_dict()
@@ -62,8 +62,8 @@ def without(name):
     (lambda t: t | {"label_emb.weight": torch.zeros(1)}, r"1 unknown tensor \(first label_emb.weight\)"),
     (lambda t: t | {"input_blocks.0.0.weight": torch.zeros(32, 4, 3, 3)}, r"first input_blocks.0.0.weight: \(32, 4, 3, 3\)"),
     (lambda t: {"position_emb": torch.zeros(1), "idx_pred_layer.1.weight": torch.zeros(1), "quantize.embedding.weight": torch.zeros(1)},
-     "holds no ControlNet of DiffBIR; these are weights of CodeFormer"),
-    (lambda t: {"weight": torch.zeros(1)}, "they are no system's that is known here"),
+     "does not contain the ControlNet of DiffBIR; these are weights of CodeFormer"),
+    (lambda t: {"weight": torch.zeros(1)}, "their system is unknown"),
     (lambda t: t | {"zero_convs.0.0.weight": torch.full((32, 32, 1, 1), float("nan"))}, "holds NaN or infinite"),
     (lambda t: {"weights": [1, 2]}, "holds no named tensors"),
 ], ids=["missing", "unknown", "shape", "CodeFormer", "nothing", "NaN", "no tensors"])  # fmt: skip
@@ -93,8 +93,8 @@ def test_other_files_for_stage_1_are_refused_by_name(parts, make, tmp_path, stag
         make(stage1=stage1, stage2="none", stage1_weights=str(tmp_path / "swinir.ckpt"))
 
 
-def test_a_base_file_that_is_no_stable_diffusion_says_whose_it_is(make, weights):
-    with pytest.raises(WeightsError, match=r"holds no .*; these are weights of a ControlNet of DiffBIR"):
+def test_a_base_file_that_is_not_stable_diffusion_is_named(make, weights):
+    with pytest.raises(WeightsError, match=r"does not contain the .*; these are weights of a ControlNet of DiffBIR"):
         make(base_weights=weights["control_weights"])
 
 
@@ -104,13 +104,13 @@ def test_the_text_encoder_may_come_from_a_file_of_its_own(parts, make, run, pict
     save_file({n: t for n, t in whole.items() if not n.startswith("cond_stage")}, tmp_path / "base.safetensors")
     save_file(parts["text"](), tmp_path / "text.safetensors")
     base = str(tmp_path / "base.safetensors")
-    with pytest.raises(WeightsError, match=r"holds no OpenCLIP text encoder.*text_weights"):
+    with pytest.raises(WeightsError, match=r"does not contain the OpenCLIP text encoder.*text_weights"):
         make(base_weights=base)
     out = run(make(base_weights=base, text_weights=str(tmp_path / "text.safetensors")), picture())[0]
     assert torch.equal(torch.from_numpy(out), torch.from_numpy(run(make(), picture())[0]))
 
 
-def test_a_missing_weight_is_said_before_anything_is_read(weights):
+def test_missing_weights_are_reported_before_any_file_is_read(weights):
     with pytest.raises(WeightsError, match=r"nowhere/base.ckpt: there is no such weights file"):
         DiffbirUpsampler(Diffbir(**(weights | {"base_weights": "nowhere/base.ckpt"})), StandaloneTools())
     with pytest.raises(WeightsError, match="diffbir-swinir-face"):

@@ -24,7 +24,7 @@ BLOCK = torch.randn(1 << 20, generator=torch.Generator().manual_seed(0)).half()
 
 
 def filled(name: str, shape: list[int]) -> torch.Tensor:
-    """Rule B's scales, from one block of numbers over and over."""
+    """Values with rule B's scales, repeated from one block of numbers."""
     count = math.prod(shape)
     values = BLOCK.repeat(-(-count // len(BLOCK)))[:count].view(shape)
     if len(shape) > 1:

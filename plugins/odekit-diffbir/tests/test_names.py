@@ -53,7 +53,7 @@ def test_swinir_has_the_published_names_and_shapes():
 
 
 @pytest.mark.parametrize("name", ["bsrnet", "scunet"])
-def test_the_cleaners_of_v2_take_the_published_layouts(name):
+def test_stage_1_of_v2_accepts_the_published_layouts(name):
     tensors = {key: torch.zeros(shape) for key, shape in published(f"diffbir_{name}").items()}
     network = load(tensors, KINDS[name], name)
     assert sum(p.numel() for p in network.parameters()) == {"bsrnet": 16_697_987, "scunet": 17_946_072}[name]

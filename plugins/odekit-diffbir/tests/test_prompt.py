@@ -1,4 +1,4 @@
-"""Prompts: tokens as OpenCLIP makes them, the encoder against torch's own attention, the cache."""
+"""Prompts: tokens equal to OpenCLIP's, the encoder against torch's attention, the cache."""
 
 import hashlib
 
@@ -106,7 +106,9 @@ def test_a_damaged_cache_file_is_made_again(parts, tmp_path):
 
 
 def test_a_file_without_a_text_encoder_is_refused(parts, tmp_path):
-    with pytest.raises(WeightsError, match=r"file: holds no OpenCLIP text encoder; these are weights of a ControlNet"):
+    with pytest.raises(
+        WeightsError, match=r"file: does not contain the OpenCLIP text encoder; these are weights of a ControlNet"
+    ):
         prompt.embeddings([""], parts["controlnet"], "digest", tmp_path, "file")
     broken = {name: t for name, t in parts["text"]().items() if not name.startswith("ln_final")}
     with pytest.raises(WeightsError, match=r"missing tensors \(first final_layer_norm"):

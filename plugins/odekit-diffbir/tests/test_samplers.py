@@ -27,7 +27,7 @@ def start(n=1, seed=1):
 
 
 def flow_end(schedule, x):
-    """Where the probability-flow ODE takes x from timestep 999: every channel of the Gaussian is stretched."""
+    """End of the probability-flow ODE from x at timestep 999: each channel of the Gaussian is scaled."""
     abar = float(schedule.abar[-1])
     return MU + (x - math.sqrt(abar) * MU) * (VAR / (abar * VAR + 1 - abar)).sqrt()
 
@@ -76,7 +76,7 @@ def test_the_noisy_integrator_gives_the_data_s_mean_and_variance(predicts):
     assert ((out.var((0, 2, 3)) / VAR.flatten() - 1).abs() <= 0.09).all()
 
 
-def test_ddim_ends_at_a_clean_latent_unless_told_the_official_end():
+def test_ddim_ends_at_a_clean_latent_unless_last_is_set():
     schedule, x = LatentSchedule("eps"), start()
     model = Gaussian(schedule, MEAN)
     clean = ddim(model, schedule, x, 50, noise())
@@ -117,7 +117,7 @@ def test_rescaled_guidance_grows_from_one_to_weight_plus_one():
 
 
 @pytest.mark.parametrize(("rule", "steps", "words"), [
-    (spaced_timesteps, 1, "takes 2 to 1000 steps, not 1"), (spaced_timesteps, 1001, "not 1001"),
+    (spaced_timesteps, 1, "needs 2 to 1000 steps, not 1"), (spaced_timesteps, 1001, "not 1001"),
     (ddim_timesteps, 3, "steps that divide 1000"), (ddim_timesteps, 30, "steps that divide 1000"),
 ])  # fmt: skip
 def test_steps_that_a_rule_cannot_take_are_refused(rule, steps, words):

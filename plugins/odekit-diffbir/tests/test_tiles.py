@@ -1,10 +1,10 @@
-"""Tiles: exact where the work is local, few where a picture fits, and near the whole for the networks."""
+"""Tiles: exact for local operations, one tile if a picture fits, and close to the whole picture for networks."""
 
 import numpy as np
 import pytest
 import torch
-from odekit_diffbir.colour import coarse, recoloured
-from odekit_diffbir.tiles import hill, starts, tiled
+from odekit_diffbir.colour import coarse, transfer_coarse_colours
+from odekit_diffbir.tiles import gaussian_window, starts, tiled
 
 
 @pytest.mark.parametrize(("length", "size", "expected"), [
@@ -14,8 +14,8 @@ def test_tiles_overlap_by_half_and_end_at_the_edge(length, size, expected):
     assert starts(length, size) == expected
 
 
-def test_the_hill_is_symmetric_and_nowhere_zero():
-    weights = hill(64, 48)
+def test_the_gaussian_window_is_symmetric_and_positive():
+    weights = gaussian_window(64, 48)
     assert torch.equal(weights, weights.flip(0)) and torch.equal(weights, weights.flip(1))
     assert weights.min() > 1e-12 and weights[31, 23] == weights.max()
 
@@ -29,7 +29,7 @@ def numbers(*shape):
     (lambda x: x.repeat_interleave(4, 2).repeat_interleave(4, 3), 4, 1),
     (lambda x: torch.nn.functional.avg_pool2d(x, 8), 1, 8),
 ], ids=["same", "up", "down"])  # fmt: skip
-def test_what_looks_at_no_neighbour_is_the_same_in_tiles(call, up, down):
+def test_pointwise_operations_are_the_same_in_tiles(call, up, down):
     x = numbers(2, 3, 160, 128)
     seen = []
 
@@ -59,7 +59,7 @@ def test_tiles_change_the_result_a_little(make, run, picture, name):
 def test_a_side_below_the_tile_is_not_padded_to_it(make, run, picture):
     shapes = []
     upsampler = make(stage1="general", stage2="none", stage1_tile=64)
-    network = upsampler.clean.guarded.network
+    network = upsampler.stage1.guarded.network
     network.register_forward_pre_hook(lambda _, args: shapes.append(tuple(args[0].shape[-2:])))
     run(upsampler, picture(64, 192))
     assert shapes == [(64, 64)] * 5
@@ -78,7 +78,7 @@ def test_coarse_colours_are_the_average_over_63_pixels():
 
 def test_recolouring_takes_colours_from_one_picture_and_detail_from_the_other():
     detail, colours = numbers(1, 3, 64, 64), numbers(1, 3, 64, 64).flip(3)
-    out = recoloured(detail + 0.3, colours)
-    assert torch.allclose(out, recoloured(detail, colours), atol=1e-5)
-    assert torch.allclose(recoloured(colours, colours), colours, atol=1e-6)
+    out = transfer_coarse_colours(detail + 0.3, colours)
+    assert torch.allclose(out, transfer_coarse_colours(detail, colours), atol=1e-5)
+    assert torch.allclose(transfer_coarse_colours(colours, colours), colours, atol=1e-6)
     assert (out.mean() - colours.mean()).abs() < 0.01

@@ -16,7 +16,7 @@ from odekit.errors import ConfigError, InputError, OdekitWarning
 from odekit.testing import check_upsampler
 
 
-def test_it_keeps_the_rules_of_upsamplers(make):
+def test_it_passes_the_upsampler_checks(make):
     check_upsampler(lambda: make(scale=1.5, stage1="general"), side=32)
 
 
@@ -85,9 +85,9 @@ def test_in_a_batch_nobody_depends_on_the_neighbours(make, run, picture):
 
 def test_low_memory_gives_the_same_bytes_and_keeps_nothing(make, run, picture, plain):
     upsampler = make(low_memory=True)
-    assert not upsampler.redraw.networks
+    assert not upsampler.stage2.networks
     assert np.array_equal(run(upsampler, picture())[0], plain)
-    assert not upsampler.redraw.networks
+    assert not upsampler.stage2.networks
 
 
 def test_stage_1_alone_reads_no_other_weights(make, run, picture):
@@ -97,7 +97,7 @@ def test_stage_1_alone_reads_no_other_weights(make, run, picture):
 
 def test_half_precision_stays_near_and_what_overflows_is_computed_again(make):
     latent = torch.from_numpy(np.random.Generator(np.random.Philox(3)).standard_normal((1, 4, 8, 8), dtype=np.float32))
-    full, half = make().redraw, make(precision="bfloat16").redraw
+    full, half = make().stage2, make(precision="bfloat16").stage2
     truth, near = (stage._model(latent)(latent, 500) for stage in (full, half))
     assert near.dtype == torch.float32
     assert 0 < (near - truth).abs().max() < 0.1 * truth.abs().max()
@@ -126,7 +126,7 @@ def test_pictures_too_small_or_too_large_are_refused(make, run, picture, options
 
 def test_a_picture_that_is_no_aligned_face_is_said_once(make, run, picture):
     upsampler = make(stage2="none")
-    with pytest.warns(OdekitWarning, match="128x64 is none") as seen:
+    with pytest.warns(OdekitWarning, match="not 128x64 px") as seen:
         run(upsampler, picture(64, 128), picture(64, 128, seed=1))
     assert len([w for w in seen if w.category is OdekitWarning]) == 1
 

@@ -11,18 +11,18 @@ MIRROR = "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/"
 
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """The detector, the mask and their weights."""
+    """Register the detector, the mask and their weights."""
     catalog.detector(
         "retinaface",
         "odekit_facexlib.detector:RetinafaceDetector",
         Retinaface,
-        "RetinaFace (ResNet-50): boxes and five points, also of small and turned faces",
+        "RetinaFace (ResNet-50): boxes and five points, also for small and rotated faces",
     )
     catalog.mask(
         "parsenet",
         "odekit_facexlib.mask:ParsenetMasker",
         ParsenetMask,
-        "ParseNet: the face's own outline, hair included, without hat and clothes",
+        "ParseNet: outline of face and hair, without hat and clothes",
     )
     catalog.weights(
         "retinaface-resnet50",

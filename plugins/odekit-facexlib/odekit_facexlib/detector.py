@@ -13,44 +13,53 @@ from torchvision.ops import nms
 
 from odekit.plugins import Face, Image, Tools, precision
 from odekit_facexlib import anchors
-from odekit_facexlib.networks import RetinaFace, loaded
+from odekit_facexlib.networks import RetinaFace, load_network
 from odekit_facexlib.options import Retinaface
 
 MEAN = (104.0, 117.0, 123.0)
-"""Of blue, green and red in levels 0..255: what the network's training took off."""
+"""Mean of blue, green and red in levels 0 to 255, subtracted as in the network's training."""
 
 
 class RetinafaceDetector:
-    """See `odekit.plugins.FaceDetector`. The network runs in float32: a score near the threshold must not flip."""
+    """See `odekit.plugins.FaceDetector`.
+
+    The network runs in float32, so that scores near the threshold do not depend on the precision.
+    """
 
     def __init__(self, options: Retinaface, tools: Tools) -> None:
         """Load the network onto the tools' device.
 
         Raises:
-            WeightsError: the weights are not here (the message has the command that fetches them), or are others.
+            WeightsError: the weights are missing (the message has the download command), or of another network.
             PluginError: facexlib is not installed.
         """
         self.options = options
         self.device = tools.device
-        self.network = loaded(RetinaFace, Path(tools.weights(options.weights)), self.device)
+        self.network = load_network(RetinaFace, Path(tools.weights(options.weights)), self.device)
 
     def detect(self, image: Image) -> list[Face]:
-        """All faces, best first; boxes may reach over the border of the photograph."""
+        """All faces, highest score first. Boxes may extend beyond the photograph."""
         with torch.inference_mode(), precision("float32", self.device):
-            x = prepared(image, self.options.megapixels).to(self.device)
-            boxes, chance, points = (out[0].cpu() for out in self.network(x))
-        about = anchors.anchors(x.shape[2], x.shape[3])
-        return self.faces(boxes, chance, points, about, image.height, image.width)
+            x = network_input(image, self.options.megapixels).to(self.device)
+            boxes, probabilities, points = (out[0].cpu() for out in self.network(x))
+        anchor_boxes = anchors.anchors(x.shape[2], x.shape[3])
+        return self.faces(boxes, probabilities, points, anchor_boxes, image.height, image.width)
 
     def faces(
-        self, box_offsets: Tensor, chance: Tensor, point_offsets: Tensor, about: Tensor, height: int, width: int
+        self,
+        box_offsets: Tensor,
+        probabilities: Tensor,
+        point_offsets: Tensor,
+        anchor_boxes: Tensor,
+        height: int,
+        width: int,
     ) -> list[Face]:
-        """What the anchors say (see `RetinaFace`, without the batch axis), as faces of a height x width photograph."""
-        kept = chance[:, 1] > self.options.score
-        score, about = chance[kept, 1], about[kept]
+        """Faces of a height x width photograph from the outputs of `RetinaFace` without the batch axis."""
+        above_threshold = probabilities[:, 1] > self.options.score
+        score, anchor_boxes = probabilities[above_threshold, 1], anchor_boxes[above_threshold]
         size = torch.tensor([width, height], dtype=torch.float32)
-        boxes = anchors.boxes(box_offsets[kept], about) * size.repeat(2)
-        points = anchors.points(point_offsets[kept], about) * size
+        boxes = anchors.boxes(box_offsets[above_threshold], anchor_boxes) * size.repeat(2)
+        points = anchors.points(point_offsets[above_threshold], anchor_boxes) * size
         return [
             Face(
                 box=(x0, y0, x1, y1),
@@ -62,8 +71,8 @@ class RetinafaceDetector:
         ]
 
 
-def prepared(image: Image, megapixels: float) -> Tensor:
-    """The network's input (1, 3, H, W): BGR levels without their mean, reduced to `megapixels` where larger."""
+def network_input(image: Image, megapixels: float) -> Tensor:
+    """The network's input (1, 3, H, W): BGR levels minus `MEAN`, reduced to at most `megapixels`."""
     x = torch.from_numpy(np.ascontiguousarray(image.pixels))[None]
     scale = math.sqrt(megapixels * 1e6 / (image.height * image.width))
     if scale < 1:

@@ -16,7 +16,7 @@ from odekit.testing.goldens import Golden, statistics
 
 
 def filled(make: Callable[[], nn.Module], golden: Golden) -> nn.Module:
-    """A network with a golden's weights; what the rule leaves out (counts of batches) is 0."""
+    """A network with a golden's weights; tensors without a rule (counts of batches) are 0."""
     with torch.device("meta"):
         network = make()
     tensors: dict[str, Tensor] = {name: torch.zeros((), dtype=torch.int64) for name in network.state_dict()}

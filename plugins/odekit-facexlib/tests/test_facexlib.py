@@ -1,4 +1,4 @@
-"""RetinaFace and ParseNet against facexlib's own programs, with synthetic weights, and against closed forms.
+"""RetinaFace and ParseNet against facexlib's programs with synthetic weights, and against closed forms.
 
 Stored outputs are compared in test_goldens.py.
 """
@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import torch
 from odekit_facexlib import anchors, library
-from odekit_facexlib.detector import RetinafaceDetector, prepared
-from odekit_facexlib.mask import ParsenetMasker, softened
-from odekit_facexlib.networks import RetinaFace, loaded, parsenet
+from odekit_facexlib.detector import RetinafaceDetector, network_input
+from odekit_facexlib.mask import ParsenetMasker, blur_mask
+from odekit_facexlib.networks import RetinaFace, load_network, parsenet
 from odekit_facexlib.options import CLASSES, ParsenetMask, Retinaface
 
 from odekit.core.image import Image
@@ -70,7 +70,7 @@ def weights(tmp_path_factory):
 
 
 class Tools:
-    """What a run gives to a part's factory."""
+    """The tools of a run, as a part's factory receives them."""
 
     device, precision, prior = "cpu", "float32", None
 
@@ -100,7 +100,7 @@ def test_names_and_shapes_are_the_published_ones(make, stem):
     assert mine == published
 
 
-def test_weights_of_another_name_are_asked_for(weights):
+def test_the_option_weights_selects_other_weights(weights):
     tools = Tools(weights)
     RetinafaceDetector(Retinaface(weights="mine"), tools)
     RetinafaceDetector(Retinaface(), tools)
@@ -109,9 +109,9 @@ def test_weights_of_another_name_are_asked_for(weights):
     assert tools.asked == ["mine", "retinaface-resnet50", "ours"]
 
 
-def test_a_file_of_another_network_is_refused(weights):
+def test_a_file_of_another_network_is_an_error(weights):
     with pytest.raises(WeightsError, match="not the weights of this network"):
-        loaded(parsenet, weights, "cpu")
+        load_network(parsenet, weights, "cpu")
 
 
 def test_nothing_but_the_two_networks_is_imported(monkeypatch):
@@ -128,7 +128,7 @@ def test_nothing_but_the_two_networks_is_imported(monkeypatch):
         parsenet()
 
 
-def test_without_facexlib_the_error_says_what_to_install(monkeypatch):
+def test_without_facexlib_the_error_has_the_install_command(monkeypatch):
     library.module.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(PluginError, match=r"not installed: pip install --no-deps facexlib==0\.3\.0"):
@@ -180,8 +180,8 @@ def test_the_detector_finds_what_facexlibs_program_finds(facexlib, detector, wei
         np.testing.assert_allclose(mine, row, rtol=1e-4, atol=2e-3)
 
 
-def planted(box, points, height, width, chance=0.99):
-    """What a network says that sees one face, by the definition of the offsets, at the anchor nearest to it."""
+def outputs_for_face(box, points, height, width, chance=0.99):
+    """Network outputs for one face at the nearest anchor, from the definition of the offsets."""
     about = anchors.anchors(height, width).double()
     size = torch.tensor([width, height], dtype=torch.float64)
     corners = torch.tensor(box, dtype=torch.float64).view(2, 2) / size
@@ -196,8 +196,8 @@ def planted(box, points, height, width, chance=0.99):
     return offsets[None], scores[None], told[None]
 
 
-class Planted(torch.nn.Module):
-    """In place of the network: says of any picture that a face fills these fractions of it."""
+class FixedFaceNetwork(torch.nn.Module):
+    """Replaces the network: predicts the same face, in fractions of the picture, for any picture."""
 
     def __init__(self, box, points, chance=0.99):
         super().__init__()
@@ -208,7 +208,7 @@ class Planted(torch.nn.Module):
         height, width = x.shape[2:]
         scale = [width, height]
         box = [v * scale[i % 2] for i, v in enumerate(self.box)]
-        return planted(box, [[x * width, y * height] for x, y in self.points], height, width, self.chance)
+        return outputs_for_face(box, [[x * width, y * height] for x, y in self.points], height, width, self.chance)
 
 
 BOX = (0.25, 0.2, 0.6, 0.7)
@@ -223,29 +223,29 @@ def with_network(network, **options):
 
 @pytest.mark.parametrize(("height", "width"), [(200, 300), (2000, 3000)])
 def test_a_planted_face_comes_back_in_pixels_of_the_photograph(height, width):
-    (face,) = with_network(Planted(BOX, FIVE), megapixels=1.0).detect(picture(height, width))
+    (face,) = with_network(FixedFaceNetwork(BOX, FIVE), megapixels=1.0).detect(picture(height, width))
     size = np.array([width, height])
     np.testing.assert_allclose(face.box, np.tile(size, 2) * BOX, rtol=1e-4)
     np.testing.assert_allclose(face.points, size * FIVE, rtol=1e-4)
     assert face.score == pytest.approx(0.99)
 
 
-def test_large_photographs_are_reduced_to_the_area_asked_for():
+def test_large_photographs_are_reduced_to_the_set_area():
     for megapixels, sides in ((0.25, (250, 1000)), (1.0, (500, 2000)), (2.0, (500, 2000))):
-        network = Planted(BOX, FIVE)
+        network = FixedFaceNetwork(BOX, FIVE)
         with_network(network, megapixels=megapixels).detect(picture(500, 2000))
         assert network.seen[0].shape[2:] == sides
 
 
-def test_the_network_is_given_blue_green_red_levels_without_their_mean():
+def test_the_network_input_is_blue_green_red_levels_minus_the_mean():
     red = Image(np.ones((3, 4, 4), np.float32) * np.array([1, 0, 0.5], np.float32)[:, None, None])
-    given = prepared(red, 1.0)[0, :, 0, 0]
+    given = network_input(red, 1.0)[0, :, 0, 0]
     np.testing.assert_allclose(given, [127.5 - 104, 0 - 117, 255 - 123], atol=1e-4)
 
 
 def test_faces_under_the_score_are_left_out():
     for score, count in ((0.6, 1), (0.8, 0)):
-        assert len(with_network(Planted(BOX, FIVE, chance=0.7), score=score).detect(picture(64, 64))) == count
+        assert len(with_network(FixedFaceNetwork(BOX, FIVE, chance=0.7), score=score).detect(picture(64, 64))) == count
 
 
 def test_of_overlapping_boxes_the_better_stays():
@@ -269,8 +269,8 @@ def test_tiny_and_narrow_pictures_are_searched_too(detector, height, width):
 # Mask
 
 
-class Parsed(torch.nn.Module):
-    """In place of ParseNet: says what `classes` (512, 512) says."""
+class FixedClassNetwork(torch.nn.Module):
+    """Replaces ParseNet: predicts `classes` (512, 512) for any picture."""
 
     def __init__(self, classes):
         super().__init__()
@@ -284,7 +284,7 @@ class Parsed(torch.nn.Module):
 
 def masker(classes, **options):
     made = ParsenetMasker.__new__(ParsenetMasker)
-    made.options, made.device, made.network = ParsenetMask(**options), "cpu", Parsed(classes)
+    made.options, made.device, made.network = ParsenetMask(**options), "cpu", FixedClassNetwork(classes)
     dropped = {"background", *made.options.drop}
     made.kept = torch.tensor([float(name not in dropped) for name in CLASSES])
     made.last = None
@@ -292,7 +292,7 @@ def masker(classes, **options):
 
 
 def ellipse():
-    """A face of skin with hair about it, hat above, neck and cloth below."""
+    """Classes of a face: skin, hair around it, hat above, neck and cloth below."""
     y, x = np.mgrid[0:512, 0:512]
     classes = np.zeros((512, 512), np.int64)
     classes[(y > 430) & (abs(x - 256) < 200)] = CLASSES.index("cloth")
@@ -317,7 +317,7 @@ def test_the_mask_is_that_of_facexlibs_restoration_helper():
     np.testing.assert_allclose(mask, theirs * inside / 255, atol=2e-6)
 
 
-def test_the_network_is_given_red_green_blue_in_minus_one_to_one():
+def test_the_network_input_is_red_green_blue_in_minus_one_to_one():
     made = masker(ellipse())
     made(Image(np.ones((3, 512, 512), np.float32) * np.array([1, 0, 0.5], np.float32)[:, None, None]))
     np.testing.assert_allclose(made.network.seen[0][0, :, 9, 9], [1, -1, 0], atol=1e-6)
@@ -333,7 +333,7 @@ def test_a_mask_has_the_size_of_its_face(side):
     assert not small[:, -1].any()
 
 
-def test_a_face_is_parsed_once_however_often_its_mask_is_asked_for():
+def test_the_mask_of_the_last_face_is_cached():
     made, face = masker(ellipse()), picture(512, 512)
     assert np.array_equal(made(face), made(face))
     assert len(made.network.seen) == 1
@@ -342,7 +342,7 @@ def test_a_face_is_parsed_once_however_often_its_mask_is_asked_for():
     assert len(made.network.seen) == 3
 
 
-def test_dropped_classes_stay_as_they_were():
+def test_dropped_classes_are_not_in_the_mask():
     face = picture(512, 512)
     default, bald, dressed = (masker(ellipse(), **more)(face) for more in ({}, {"drop": ["hair"]}, {"drop": []}))
     places = {"hair": (240, 111), "hat": (40, 256), "neck": (490, 256), "cloth": (480, 100), "skin": (270, 256)}
@@ -360,7 +360,7 @@ def test_feather_is_the_width_of_the_edge():
     step = torch.zeros(1, 1, 512, 512)
     step[..., 256:] = 1
     for sigma in (3.0, 11.0):
-        edge = softened(step, sigma)[0, 0, 256].numpy()
+        edge = blur_mask(step, sigma)[0, 0, 256].numpy()
         # Two Gaussians in a row are one of sigma * sqrt(2).
         exact = [0.5 * (1 + math.erf((x - 255.5) / (2 * sigma))) for x in range(512)]
         np.testing.assert_allclose(edge, exact, atol=2e-3)
@@ -368,7 +368,7 @@ def test_feather_is_the_width_of_the_edge():
     assert np.abs(np.diff(sharp)).max() > 4 * np.abs(np.diff(soft[10:-10, 10:-10])).max()
 
 
-def test_the_border_is_zero_as_wide_as_asked_for():
+def test_the_border_of_the_set_width_is_zero():
     whole = np.full((512, 512), CLASSES.index("skin"))
     for border in (0, 10, 40):
         mask = masker(whole, border=border)(picture(512, 512))

@@ -24,12 +24,12 @@ FILES = {
 
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """The upsampler, its weights and ready chains."""
+    """Register the upsampler, its weights and chains."""
     catalog.upsampler(
         "gfpgan",
         "odekit_gfpgan.upsampler:GfpganUpsampler",
         Gfpgan,
-        "faces restored with StyleGAN2 as prior, 512 px",
+        "face restoration with StyleGAN2 as prior, 512 px",
         licence=LICENCE,
     )
     for version, (sha256, places) in FILES.items():

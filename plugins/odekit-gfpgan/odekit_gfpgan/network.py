@@ -1,4 +1,4 @@
-"""GFPGAN's network from spandrel, and its noise inputs under our hand."""
+"""GFPGAN's network from spandrel, with explicit noise inputs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SYSTEM = "GFPGAN"
 
 
 def load(file: Path, precision: str, device: str) -> nn.Module:
-    """The network of a weights file in a precision, ready to run.
+    """Load the network of a weights file in `precision`.
 
     Raises:
-        WeightsError: not weights of GFPGAN v1.2 to v1.4.
+        WeightsError: the file does not contain weights of GFPGAN v1.2 to v1.4.
         PluginError: spandrel is not installed.
     """
     import torch
@@ -35,34 +35,34 @@ def load(file: Path, precision: str, device: str) -> nn.Module:
 
 
 def build() -> nn.Module:
-    """The published network ("v1 clean", 512 px, channel multiplier 2) without numbers, on the meta device."""
+    """The published network ("v1 clean", 512 px, channel multiplier 2) without weights, on the meta device."""
     try:
         from spandrel.architectures.GFPGAN import GFPGAN
     except ImportError as error:
         raise PluginError(f"GFPGAN needs spandrel: pip install spandrel ({error})") from error
     import torch
 
-    with torch.device("meta"):  # not around the import, which may make tensors of its own
+    with torch.device("meta"):  # not around the import, which may create tensors
         network: nn.Module = GFPGAN()
     return network
 
 
 def restore(network: Any, faces: Tensor, noise: Sequence[Tensor] | None) -> Tensor:
-    """Faces (N, 3, S, S) in [-1, 1] to restored ones, about [-1, 1], in the network's precision.
+    """Restore faces (N, 3, S, S) in [-1, 1]; the result is about [-1, 1], in the network's precision.
 
-    `noise` has one tensor (N, 1, h, w) per noise input, see `draw`; None takes those of the weights file.
+    `noise` has one tensor (N, 1, h, w) per noise input, see `draw_noise`; None uses the noise of the weights file.
     """
     x = faces.to(network.conv_body_first.weight.dtype)
     if noise is None:
         out: Tensor = network(x, return_rgb=False, randomize_noise=False)[0]
         return out
-    given = [n.to(x) for n in noise]
+    noise_inputs = [n.to(x) for n in noise]
 
-    def hand_over(decoder: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        return args, kwargs | {"noise": given}
+    def add_noise_argument(decoder: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return args, kwargs | {"noise": noise_inputs}
 
-    # The network only offers its stored noise or a global generator; its decoder takes any.
-    hook = network.stylegan_decoder.register_forward_pre_hook(hand_over, with_kwargs=True)
+    # The network uses its stored noise or a global generator; only its decoder accepts noise as an argument.
+    hook = network.stylegan_decoder.register_forward_pre_hook(add_noise_argument, with_kwargs=True)
     try:
         out = network(x, return_rgb=False)[0]
     finally:
@@ -70,8 +70,8 @@ def restore(network: Any, faces: Tensor, noise: Sequence[Tensor] | None) -> Tens
     return out
 
 
-def draw(network: Any, streams: Sequence[Noise]) -> list[Tensor]:
-    """Standard normal noise for every input, smallest first; row i comes from stream i."""
+def draw_noise(network: Any, streams: Sequence[Noise]) -> list[Tensor]:
+    """Draw standard normal noise for each noise input, smallest first; row i comes from stream i."""
     import torch
 
     decoder = network.stylegan_decoder

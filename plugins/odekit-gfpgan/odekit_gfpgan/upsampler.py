@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from odekit.plugins import AlignedUpsampler, Guarded, Noise, Tools, UpsamplerSpec, weights_file
-from odekit_gfpgan.network import SIDE, draw, load, restore
+from odekit_gfpgan.network import SIDE, draw_noise, load, restore
 from odekit_gfpgan.options import Gfpgan
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class GfpganUpsampler(AlignedUpsampler):
         """Load the network onto the tools' device, in their precision.
 
         Raises:
-            WeightsError: the weights are not here, or another network's.
+            WeightsError: the weights are missing, or of another network.
         """
         self.options = options
         device = tools.device
@@ -34,5 +34,5 @@ class GfpganUpsampler(AlignedUpsampler):
 
     def restore(self, faces: Tensor, count: int, noise: Sequence[Noise]) -> Tensor:
         """See `AlignedUpsampler.restore`."""
-        given = None if self.options.noise == "stored" else draw(self.guarded.network, noise)
-        return self.guarded.run(lambda network: restore(network, faces, given)[:count])
+        noise_inputs = None if self.options.noise == "stored" else draw_noise(self.guarded.network, noise)
+        return self.guarded.run(lambda network: restore(network, faces, noise_inputs)[:count])

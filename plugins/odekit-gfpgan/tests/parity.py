@@ -1,4 +1,4 @@
-"""What this plugin computes for the golden files of GFPGAN."""
+"""Recomputes the golden files of GFPGAN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GFPGAN: noise, range and weights on a network of the same make in small; the official numbers in full size."""
+"""GFPGAN: noise, range and weights with a small network of the same structure; the full network's layout."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, picture
-from odekit_gfpgan import network as room
+from odekit_gfpgan import network as network_module
 from odekit_gfpgan.options import Gfpgan
 from odekit_gfpgan.upsampler import GfpganUpsampler
 
@@ -21,7 +21,7 @@ SIDE = 64
 
 
 def small():
-    """spandrel's network at 64 px with an eighth of the channels, without numbers."""
+    """spandrel's network at 64 px with an eighth of the channels, without weights."""
     from spandrel.architectures.GFPGAN import GFPGAN
 
     with torch.device("meta"):
@@ -29,7 +29,7 @@ def small():
 
 
 @pytest.fixture(autouse=True)
-def in_small(monkeypatch, request):
+def small_network(monkeypatch, request):
     if "long" not in request.keywords and "full" not in request.node.name:
         monkeypatch.setattr("odekit_gfpgan.network.build", small)
         monkeypatch.setattr("odekit_gfpgan.upsampler.SIDE", SIDE)
@@ -62,22 +62,22 @@ def out(upsampler, images, seed=0):
 
 
 def test_the_full_network_has_the_published_layout():
-    shapes = {name: list(tensor.shape) for name, tensor in room.build().state_dict().items()}
+    shapes = {name: list(tensor.shape) for name, tensor in network_module.build().state_dict().items()}
     assert shapes == json.loads((ROOT / "tests" / "data" / "keys" / "gfpgan_v1clean_cm2.json").read_text())
 
 
 # --- noise
 
 
-def test_noise_handed_over_is_the_noise_that_is_used():
-    """The file's own noise, handed over, gives what the network gives by itself; half of it gives something else."""
+def test_noise_arguments_replace_the_noise_of_the_file():
+    """The file's noise as an argument gives the network's own result; half of it gives another result."""
     network = small().eval()
     network.load_state_dict(synthetic_weights(small()), assign=True)
     x = torch.from_numpy(np.stack([2 * face.pixels - 1 for face in faces(2)]))
     own = [getattr(network.stylegan_decoder.noises, f"noise{i}").expand(2, -1, -1, -1) for i in range(9)]
     assert network.stylegan_decoder.num_layers == len(own)
     with torch.inference_mode():
-        stored, given, halved = (room.restore(network, x, n) for n in (None, own, [n / 2 for n in own]))
+        stored, given, halved = (network_module.restore(network, x, n) for n in (None, own, [n / 2 for n in own]))
         assert torch.equal(stored, network(x, randomize_noise=False)[0])
     assert torch.equal(stored, given)
     assert not torch.equal(stored, halved)
@@ -85,16 +85,18 @@ def test_noise_handed_over_is_the_noise_that_is_used():
 
 
 def test_every_noise_input_gets_standard_normal_draws_of_its_own_picture():
-    class Counted(ImageNoise):
+    class CountingNoise(ImageNoise):
         drawn = 0
 
         def normal(self, shape):
-            Counted.drawn += int(np.prod(shape))
+            CountingNoise.drawn += int(np.prod(shape))
             return super().normal(shape)
 
-    noise = room.draw(small(), [Counted(noise_generator(0, "a", "here")), Counted(noise_generator(0, "b", "here"))])
+    noise = network_module.draw_noise(
+        small(), [CountingNoise(noise_generator(0, "a", "here")), CountingNoise(noise_generator(0, "b", "here"))]
+    )
     assert [tuple(n.shape) for n in noise] == [(2, 1, s, s) for s in (4, 8, 8, 16, 16, 32, 32, 64, 64)]
-    assert Counted.drawn == sum(n.numel() for n in noise)
+    assert CountingNoise.drawn == sum(n.numel() for n in noise)
     every = torch.cat([n.flatten() for n in noise])
     assert abs(float(every.mean())) < 0.03
     assert abs(float(every.std()) - 1) < 0.03
@@ -120,7 +122,7 @@ def test_nothing_is_drawn_from_a_global_generator(file):
 # --- range, channels, batches, precision
 
 
-def test_what_goes_in_and_out_is_rgb_from_minus_one_to_one(file):
+def test_input_and_output_are_rgb_from_minus_one_to_one(file):
     upsampler = make(file)
     network, seen = upsampler.guarded.network, []
     network.conv_body_first.register_forward_pre_hook(lambda _, x: seen.append(x[0].clone()))
@@ -135,7 +137,7 @@ def test_what_goes_in_and_out_is_rgb_from_minus_one_to_one(file):
 
 
 @pytest.mark.parametrize("noise", ["seeded", "stored"])
-def test_it_keeps_what_upsamplers_promise(file, noise):
+def test_it_passes_the_upsampler_checks(file, noise):
     check_upsampler(lambda: make(file, noise=noise, batch=2), side=48)
 
 
@@ -153,7 +155,7 @@ def test_bfloat16_is_used_and_near_float32(file):
     assert 0 < difference.mean() < 0.02
 
 
-def test_float16_runs_in_float32_and_says_so(file):
+def test_float16_runs_in_float32_with_a_warning(file):
     with pytest.warns(OdekitWarning, match="GFPGAN is not safe in float16; it runs in float32"):
         upsampler = make(file, "float16")
     assert np.array_equal(out(upsampler, faces(1)), out(make(file), faces(1)))
@@ -163,29 +165,31 @@ def test_float16_runs_in_float32_and_says_so(file):
 
 
 @pytest.mark.parametrize("wrap", [lambda t: t, lambda t: {"params": t}, lambda t: {"state_dict": t}])
-def test_wrappers_and_prefixes_are_taken_off(wrap, tmp_path, file):
+def test_wrappers_and_prefixes_are_removed(wrap, tmp_path, file):
     path = tmp_path / "wrapped.ckpt"
     torch.save(wrap({f"module.{name}": tensor for name, tensor in synthetic_weights(small()).items()}), path)
     assert np.array_equal(out(make(path), faces(1)), out(make(file), faces(1)))
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path, file):
-    def refused(content, message):
+def test_weights_that_do_not_fit_are_errors(tmp_path, file):
+    def assert_rejected(content, message):
         path = tmp_path / "bad.pth"
         torch.save(content, path)
         with pytest.raises(WeightsError, match=message):
             make(path)
 
     tensors = synthetic_weights(small())
-    refused(
+    assert_rejected(
         {n: t for n, t in tensors.items() if n != "final_conv.bias"}, r"1 missing tensor \(first final_conv\.bias\)"
     )
-    refused(tensors | {"extra": torch.zeros(1)}, r"1 unknown tensor \(first extra\)")
-    refused(tensors | {"final_conv.bias": torch.zeros(7)}, r"1 of another shape \(first final_conv\.bias: \(7,\)")
+    assert_rejected(tensors | {"extra": torch.zeros(1)}, r"1 unknown tensor \(first extra\)")
+    assert_rejected(
+        tensors | {"final_conv.bias": torch.zeros(7)}, r"1 of another shape \(first final_conv\.bias: \(7,\)"
+    )
     layout = json.loads((ROOT / "tests" / "data" / "keys" / "codeformer.json").read_text())
-    refused(dict.fromkeys(layout, torch.zeros(1)), "these are weights of CodeFormer, not of GFPGAN")
+    assert_rejected(dict.fromkeys(layout, torch.zeros(1)), "these are weights of CodeFormer, not of GFPGAN")
     first = {"conv_body_first.0.weight": torch.zeros(1), "stylegan_decoder.style_mlp.1.weight": torch.zeros(1)}
-    refused(first, "weights of GFPGAN v1 in its first form, not of GFPGAN")
+    assert_rejected(first, "weights of GFPGAN v1 in its first form, not of GFPGAN")
     cut = tmp_path / "cut.pth"
     cut.write_bytes(file.read_bytes()[:5000])
     with pytest.raises(WeightsError, match="truncated or no weights file"):
@@ -206,7 +210,7 @@ def test_both_versions_are_registered_with_what_else_binds_their_users():
 
 
 PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep", "restore.blur=keep"]
-"""What the README says for the paper's fixed settings."""
+"""The README's options for the fixed settings of the paper."""
 
 
 def test_the_chains_are_this_system_alone_and_after_odedit():
@@ -226,9 +230,9 @@ def test_commands_in_the_readme_name_chains_and_options_that_exist():
 
 @pytest.mark.long
 def test_the_chain_runs_in_full_size_on_a_face(tmp_path):
-    """Filled weights: what comes out is no face, but of the right size, and follows the seed."""
+    """With synthetic weights the result is not a face, but has the right size and depends on the seed."""
     path = tmp_path / "filled.pth"
-    torch.save({"params_ema": synthetic_weights(room.build())}, path)
+    torch.save({"params_ema": synthetic_weights(network_module.build())}, path)
     face = odekit.read(sorted((ROOT / "examples" / "clean").glob("*.png"))[0])
     few = ["restore.inverter.steps=2", "restore.enhancer.levels=[0]", "restore.enhancer.iterations=1"]
     chain = odekit.Chain.load("odedit-gfpgan", [*few, f"upsample.weights={path}"])

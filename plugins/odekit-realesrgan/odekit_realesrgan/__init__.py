@@ -1,4 +1,4 @@
-"""Real-ESRGAN (Wang et al., arXiv:2107.10833), and every upsampler that spandrel recognises, for odekit."""
+"""Real-ESRGAN (Wang et al., arXiv:2107.10833), and all upsamplers that spandrel recognises, for odekit."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ FILES = {
 
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """Two upsamplers, weights and a ready chain."""
+    """Register two upsamplers, weights and a chain."""
     make = "odekit_realesrgan.upsampler:"
     catalog.upsampler(
-        "realesrgan", make + "realesrgan", Realesrgan, "general pictures 2 or 4 times larger, in tiles", licence=LICENCE
+        "realesrgan",
+        make + "realesrgan",
+        Realesrgan,
+        "upsampling of general pictures by 2 or 4, in tiles",
+        licence=LICENCE,
     )
     catalog.upsampler(
         "spandrel", make + "spandrel", Spandrel, "any upsampler that spandrel recognises", licence="of the weights"

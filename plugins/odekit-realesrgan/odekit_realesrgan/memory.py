@@ -1,4 +1,4 @@
-"""How much memory a network takes at a size, found out without computing anything, and how much there is."""
+"""Estimates the memory that a network needs for a size, without running it, and compares it with the free memory."""
 
 from __future__ import annotations
 
@@ -12,68 +12,68 @@ from odekit_realesrgan.network import Descriptor
 if TYPE_CHECKING:
     import torch
 
-PROBE = 64
-"""Side of the picture with which a network is measured."""
-SCRATCH = 1.75
-"""What libraries take on top for other orders of the numbers: 1.67 measured on a CPU with RRDBNet x2 and x4."""
-UNKNOWN = 16_000.0
-"""Bytes per pixel where it cannot be found out: somewhat more than RRDBNet x4 takes."""
-RESULT = 24.0
-"""Bytes per pixel of a result: float32, three channels, and once more while it is finished."""
-TILES = (1024, 768, 512, 384, 256, 192, 128, 96, 64)
-"""Tiles to advise."""
+PROBE_SIDE = 64
+"""Side of the picture for the estimate, in pixels."""
+WORKSPACE_FACTOR = 1.75
+"""Factor for the workspace of libraries (layout conversions): 1.67 measured on a CPU with RRDBNet x2 and x4."""
+DEFAULT_BYTES_PER_PIXEL = 16_000.0
+"""Bytes per pixel without an estimate: slightly more than RRDBNet x4 needs."""
+RESULT_BYTES_PER_PIXEL = 24.0
+"""Bytes per pixel of a result: float32, three channels, and one copy."""
+TILE_SIDES = (1024, 768, 512, 384, 256, 192, 128, 96, 64)
+"""Tile sides for the advice in messages."""
 
 
 def bytes_per_pixel(descriptor: Descriptor) -> float:
-    """The most that lives at once in a forward pass, per input pixel, in the network's precision.
+    """Peak memory of a forward pass in bytes per input pixel, in the network's precision.
 
-    The network runs on shapes alone (torch's meta device); every tensor is counted from its making to its end, and
-    `SCRATCH` is put on top. `UNKNOWN` where the network cannot run on shapes.
+    The network runs on torch's meta device, which has only shapes. The peak of the allocated bytes is multiplied by
+    `WORKSPACE_FACTOR`. Networks that cannot run on the meta device get `DEFAULT_BYTES_PER_PIXEL`.
     """
     import torch
     from torch.func import functional_call
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
 
-    class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    class PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __init__(self) -> None:
             super().__init__()  # type: ignore[no-untyped-call]
-            self.live = self.most = 0
+            self.live = self.peak = 0
             self.seen: set[int] = set()
 
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             out = function(*args, **(kwargs or {}))
             for tensor in tree_leaves(out):
                 if isinstance(tensor, torch.Tensor):
-                    self.born(tensor.untyped_storage())
+                    self.add_storage(tensor.untyped_storage())
             return out
 
-        def born(self, storage: torch.UntypedStorage) -> None:
+        def add_storage(self, storage: torch.UntypedStorage) -> None:
             key, size = storage._cdata, storage.nbytes()
             if key not in self.seen:
                 self.seen.add(key)
                 self.live += size
-                self.most = max(self.most, self.live)
-                weakref.finalize(storage, self.dead, key, size)
+                self.peak = max(self.peak, self.live)
+                weakref.finalize(storage, self.remove_storage, key, size)
 
-        def dead(self, key: int, size: int) -> None:
+        def remove_storage(self, key: int, size: int) -> None:
             self.seen.discard(key)
             self.live -= size
 
     model = descriptor.model
     tensors = {name: tensor.to("meta") for name, tensor in (*model.named_parameters(), *model.named_buffers())}
-    picture = torch.empty(1, descriptor.input_channels, PROBE, PROBE, dtype=descriptor.dtype, device="meta")
-    count = Count()
+    picture = torch.empty(1, descriptor.input_channels, PROBE_SIDE, PROBE_SIDE, dtype=descriptor.dtype, device="meta")
+    counter = PeakMemory()
     try:
-        with torch.no_grad(), count:
+        with torch.no_grad(), counter:
             functional_call(model, tensors, (picture,))
-    except Exception:  # any operation of any network may refuse shapes without numbers
-        return UNKNOWN
-    return SCRATCH * count.most / PROBE**2
+    except Exception:  # any operation may fail on the meta device
+        return DEFAULT_BYTES_PER_PIXEL
+    return WORKSPACE_FACTOR * counter.peak / PROBE_SIDE**2
 
 
 def free_bytes(device: str) -> float:
-    """Memory that a process can still take on a device."""
+    """Free memory of a device in bytes."""
     import torch
 
     if device.startswith("cuda"):
@@ -84,45 +84,45 @@ def free_bytes(device: str) -> float:
 
 
 @dataclass(frozen=True)
-class Demand:
-    """What a batch of pictures asks of the memory."""
+class MemoryEstimate:
+    """Memory estimate for a batch of pictures."""
 
     name: str
-    """Of the upsampler."""
+    """Name of the upsampler."""
     pictures: str
-    """What is to be enlarged, for a person."""
+    """Description of the input, for messages."""
     rows: int
     height: int
     width: int
-    """Of a network call."""
+    """Batch size, height and width of a network call."""
     result: float
-    """Pixels of all results."""
-    each: float
-    """Bytes that a call takes per pixel."""
+    """Number of pixels of all results."""
+    call_bytes_per_pixel: float
+    """Bytes per pixel of a network call."""
 
     def check(self, device: str) -> None:
-        """Refuse what would not fit.
+        """Check that the batch fits into memory.
 
         Raises:
-            InputError: with the estimate, and the tile that would do.
+            InputError: it does not fit; the message has the estimate and a tile that fits.
         """
-        result, here = self.result * RESULT, free_bytes("cpu")
-        if result > here:
+        result, free_cpu = self.result * RESULT_BYTES_PER_PIXEL, free_bytes("cpu")
+        if result > free_cpu:
             raise InputError(
-                f"the result of {self.pictures} takes about {gb(result)} of memory, {gb(here)} are free; "
-                "choose a smaller scale"
+                f"the result of {self.pictures} needs about {format_gb(result)} of memory, "
+                f"{format_gb(free_cpu)} are free; choose a smaller scale"
             )
-        call, there = self.rows * self.height * self.width * self.each, free_bytes(device)
-        if call <= there:
+        call, free_device = self.rows * self.height * self.width * self.call_bytes_per_pixel, free_bytes(device)
+        if call <= free_device:
             return
-        fitting = [side for side in TILES if self.rows * side**2 * self.each <= there / 2]
-        advice = f"set 'tile: {fitting[0]}'" if fitting else "set 'tile: 64' and 'batch: 1', or free some"
+        fitting = [side for side in TILE_SIDES if self.rows * side**2 * self.call_bytes_per_pixel <= free_device / 2]
+        advice = f"set 'tile: {fitting[0]}'" if fitting else "set 'tile: 64' and 'batch: 1', or free memory"
         raise InputError(
-            f"{self.name} takes about {gb(call)} of memory for {self.rows} x {self.width}x{self.height} px at once, "
-            f"{gb(there)} are free; {advice}"
+            f"{self.name} needs about {format_gb(call)} of memory for {self.rows} x {self.width}x{self.height} px "
+            f"at once, {format_gb(free_device)} are free; {advice}"
         )
 
 
-def gb(count: float) -> str:
-    """Bytes in GB."""
+def format_gb(count: float) -> str:
+    """A number of bytes in GB, as text."""
     return f"{count / 1e9:.1f} GB"

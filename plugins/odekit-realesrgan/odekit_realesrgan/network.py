@@ -1,4 +1,4 @@
-"""Networks through spandrel: checked on the way in, and never silent about what they cannot do."""
+"""Loads networks with spandrel, checks them, and rejects those that are not usable."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Descriptor = Any
 
 
 def load(file: Path, only: str | None = None) -> Descriptor:
-    """The network of a weights file, float32 on the CPU.
+    """Load the network of a weights file, float32 on the CPU.
 
     Args:
-        file: weights of a network that takes one picture to one picture.
-        only: the one system (by `odekit.plugins.weights.fit`) that is accepted; any where None.
+        file: weights of a network with one input picture and one output picture.
+        only: the only system (as in `odekit.plugins.weights.fit`) to accept; None accepts any.
 
     Raises:
-        WeightsError: another system, no network that spandrel knows, or one that upsamples no pictures.
+        WeightsError: another system, a network that spandrel does not support, or one that is not an upsampler.
         PluginError: spandrel is not installed.
     """
     loaded = load_tensors(file).items()
@@ -42,10 +42,10 @@ def load(file: Path, only: str | None = None) -> Descriptor:
 
 
 def from_tensors(tensors: Mapping[str, Tensor], where: object) -> Descriptor:
-    """The network that spandrel makes of named tensors.
+    """Construct a network with spandrel from named tensors.
 
     Raises:
-        WeightsError: none that it recognises, or tensors missing, unknown or misshapen.
+        WeightsError: spandrel does not recognise the network, or tensors are missing, unknown or misshapen.
         PluginError: spandrel is not installed.
     """
     try:
@@ -55,48 +55,48 @@ def from_tensors(tensors: Mapping[str, Tensor], where: object) -> Descriptor:
     import torch
 
     try:
-        with torch.random.fork_rng(devices=[]):  # networks are born with random numbers from the global generator
+        with torch.random.fork_rng(devices=[]):  # constructors draw random numbers from the global generator
             return ModelLoader().load_from_state_dict(dict(tensors))
     except UnsupportedModelError:
         system = system_of(tensors)
         what = f"these are weights of {system}, which" if system else "holds weights of a network that"
         raise WeightsError(f"{where}: {what} spandrel's upsamplers do not include; give an upsampler's file") from None
-    except Exception as error:  # spandrel guesses shapes from tensors, and fails in many ways where some are missing
+    except Exception as error:  # spandrel infers shapes from tensors, and raises various errors if some are missing
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        said = " ".join(lines[1:3] if len(lines) > 1 else lines)[:200] or type(error).__name__
+        reason = " ".join(lines[1:3] if len(lines) > 1 else lines)[:200] or type(error).__name__
         system = system_of(tensors) or "a network"
-        raise WeightsError(f"{where}: looks like {system}, but tensors do not fit: {said}; fetch it again") from error
+        raise WeightsError(f"{where}: looks like {system}, but tensors do not fit: {reason}; fetch it again") from error
 
 
 def check(descriptor: Descriptor, where: object) -> None:
-    """Refuse networks that are no upsamplers of single pictures, with what to use instead."""
+    """Raise WeightsError for networks that are not upsamplers of single pictures."""
     from spandrel import ImageModelDescriptor
 
     name = descriptor.architecture.name
     if not isinstance(descriptor, ImageModelDescriptor):
-        raise WeightsError(f"{where}: {name} fills masked holes; it is no upsampler")
+        raise WeightsError(f"{where}: {name} is an inpainting network, not an upsampler")
     if descriptor.purpose == "FaceSR":
         raise WeightsError(
-            f"{where}: {name} restores aligned faces; take the upsampler of its own plugin (such as 'use: gfpgan')"
+            f"{where}: {name} restores aligned faces; use the upsampler of its own plugin (such as 'use: gfpgan')"
         )
     channels = (descriptor.input_channels, descriptor.output_channels)
     if channels not in ((1, 1), (3, 3)):
         raise WeightsError(
-            f"{where}: {name} takes {channels[0]} channels to {channels[1]}; only 3 to 3 and 1 to 1 work"
+            f"{where}: {name} maps {channels[0]} channels to {channels[1]}; only 3 to 3 and 1 to 1 are supported"
         )
 
 
 def overflow_is_nan(module: Any, args: Any, output: Any) -> Any:
-    """A forward hook: infinity becomes NaN, because spandrel clips to [0, 1] and an overflow would look like white."""
+    """Forward hook that replaces infinity by NaN: spandrel clips to [0, 1], which would turn an overflow into white."""
     import torch
 
     return output.masked_fill(output.isinf(), torch.nan) if isinstance(output, torch.Tensor) else output
 
 
 def enlarge(descriptor: Descriptor, pictures: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) in [0, 1] to (N, 3, scale H, scale W) in [0, 1], NaN where the network overflowed.
+    """Upsample pictures (N, 3, H, W) in [0, 1] to (N, 3, scale H, scale W) in [0, 1]; NaN where the network overflowed.
 
-    A network for grey pictures sees the three channels one by one.
+    A network for greyscale pictures processes the three channels separately.
     """
     x = pictures.to(device=descriptor.device, dtype=descriptor.dtype)
     if descriptor.input_channels == 1:

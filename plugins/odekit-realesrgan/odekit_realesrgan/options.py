@@ -8,27 +8,28 @@ from pydantic import Field, model_validator
 
 from odekit.plugins import Options
 
-LEAST_TILE = 64
+MIN_TILE = 64
 
 
 class Tiled(Options):
-    """How pictures of any size go through a network in bounded memory."""
+    """Options of tiled processing, which limits memory for pictures of any size."""
 
     tile: int = Field(default=512, ge=0)
-    """Longest side in pixels of what the network sees at once; larger pictures are cut. Memory grows with its square.
-    0: never cut."""
+    """Largest side of a tile in pixels; larger pictures are split into tiles. Memory grows with its square. 0 disables
+    tiling."""
     overlap: int = Field(default=64, ge=0)
-    """Pixels that neighbouring tiles share. Three eighths of it on each side are dropped, because there the network
-    did not see far enough; over the quarter in the middle one tile fades into the next."""
+    """Overlap of neighbouring tiles in pixels. The outer three eighths on each side are discarded, because there the
+    receptive field ends at the tile's edge. In the middle quarter the tiles are blended."""
     batch: int | None = Field(default=None, ge=1, le=64)
-    """Tiles of one size in a network call, also of several pictures; fewer are padded. None: 1 on a CPU, else 4."""
+    """Number of tiles per network call, also from several pictures; smaller batches are padded. None: 1 on a CPU, else
+    4."""
 
     @model_validator(mode="after")
     def _tiles_overlap_less_than_half(self) -> Tiled:
-        if 0 < self.tile < LEAST_TILE:
-            raise ValueError(f"tile is {self.tile}: write {LEAST_TILE} or more, or 0 for no tiles")
+        if 0 < self.tile < MIN_TILE:
+            raise ValueError(f"tile is {self.tile}: must be {MIN_TILE} or more, or 0 for no tiles")
         if self.tile and self.overlap > self.tile // 2:
-            raise ValueError(f"overlap is {self.overlap}: at most half of tile ({self.tile // 2})")
+            raise ValueError(f"overlap is {self.overlap}: must be at most half of tile ({self.tile // 2})")
         return self
 
 
@@ -37,10 +38,11 @@ class Realesrgan(Tiled):
 
     part = "realesrgan"
     scale: float = Field(default=4, gt=0, le=16)
-    """Output side over input side. 2 and 4 are networks; any other is resized by Lanczos from the next larger one."""
+    """Output side over input side. Networks exist for 2 and 4. For other values the result of the next larger one is
+    resized by Lanczos."""
     weights: str = Field(default="realesrgan-x4plus", min_length=1)
-    """Name of registered weights, or the path of a file. Where none is given: `realesrgan-x2plus` for scales up to 2,
-    else `realesrgan-x4plus`."""
+    """Name of registered weights, or the path of a file. Default: `realesrgan-x2plus` for scales up to 2, otherwise
+    `realesrgan-x4plus`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -53,10 +55,10 @@ class Realesrgan(Tiled):
 
 
 class Spandrel(Tiled):
-    """Any network that spandrel recognises and that takes one picture to one picture."""
+    """Any network that spandrel recognises, with one input picture and one output picture."""
 
     part = "spandrel"
     weights: str = Field(min_length=1)
     """The path of a weights file, or the name of registered weights."""
     scale: float | None = Field(default=None, gt=0, le=16)
-    """Output side over input side; the network's own where none is given. Another is reached by Lanczos."""
+    """Output side over input side; None: that of the network. Other values are reached by Lanczos."""

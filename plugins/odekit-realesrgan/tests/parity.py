@@ -1,4 +1,4 @@
-"""What this plugin computes for the golden files of RRDBNet."""
+"""Recomputes the golden files of RRDBNet."""
 
 from __future__ import annotations
 

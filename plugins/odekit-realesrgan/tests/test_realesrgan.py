@@ -1,4 +1,4 @@
-"""Real-ESRGAN and whatever spandrel recognises: numbers, colours, scales, precision, memory, and files that do not fit."""
+"""Real-ESRGAN and other spandrel networks: numbers, colours, scales, precision, memory, and files that do not fit."""
 
 import json
 import warnings
@@ -99,10 +99,10 @@ def test_other_scales_are_resized_from_the_networks_own(save, scale):
     assert one(general(weights, scale=scale), image).shape == out.shape
 
 
-def test_options_that_cannot_be_meant_are_refused():
+def test_invalid_options_are_errors():
     for options, message in (
-        ({"tile": 40}, "tile is 40: write 64 or more, or 0 for no tiles"),
-        ({"tile": 128, "overlap": 65}, r"overlap is 65: at most half of tile \(64\)"),
+        ({"tile": 40}, "tile is 40: must be 64 or more, or 0 for no tiles"),
+        ({"tile": 128, "overlap": 65}, r"overlap is 65: must be at most half of tile \(64\)"),
         ({"scale": 0}, "greater than 0"),
     ):
         with pytest.raises(ValidationError, match=message):
@@ -118,7 +118,7 @@ def test_batch_is_the_number_of_tiles_in_a_call_also_of_several_pictures(save):
     assert np.array_equal(together[3].pixels, one(upsampler, images(4)[3]))
 
 
-def test_it_keeps_what_upsamplers_promise(save):
+def test_it_passes_the_upsampler_checks(save):
     check_upsampler(lambda: make(save(random())))
     check_upsampler(lambda: make(save(random(12)), scale=2, batch=2), side=27)
 
@@ -166,18 +166,18 @@ def test_an_overflow_in_float16_is_seen_although_spandrel_clips(save):
 # --- memory
 
 
-def test_the_estimate_of_memory_knows_the_largest_tensors_of_the_network():
+def test_the_memory_estimate_counts_the_largest_tensors():
     """RRDBNet x4 holds its input and output of 64 channels at 16 times the pixels at once: 2 x 64 x 16 x 4 bytes."""
     tensors = {name: torch.zeros(shape) for name, shape in layout(blocks=2).items()}
-    assert memory.bytes_per_pixel(from_tensors(tensors, "x")) == memory.SCRATCH * 2 * 64 * 16 * 4
+    assert memory.bytes_per_pixel(from_tensors(tensors, "x")) == memory.WORKSPACE_FACTOR * 2 * 64 * 16 * 4
 
 
-def test_more_than_memory_allows_is_refused_with_a_tile_that_fits(save, monkeypatch):
+def test_exceeding_memory_is_an_error_with_a_tile_that_fits(save, monkeypatch):
     upsampler = make(save(random(features=64)), tile=0)
     monkeypatch.setattr(memory, "free_bytes", lambda device: 2e9)
     with pytest.raises(
         InputError,
-        match=r"takes about 3\.\d GB of memory for 1 x 600x400 px at once, 2\.0 GB are free; set 'tile: 256'",
+        match=r"needs about 3\.\d GB of memory for 1 x 600x400 px at once, 2\.0 GB are free; set 'tile: 256'",
     ):
         upsampler.upsample([Image.from_uint8(picture(0, 400, 600))], [])
     monkeypatch.setattr(memory, "free_bytes", lambda device: 1e6)
@@ -185,14 +185,14 @@ def test_more_than_memory_allows_is_refused_with_a_tile_that_fits(save, monkeypa
         upsampler.upsample([Image.from_uint8(picture(0, 400, 600))], [])
 
 
-def test_running_out_of_memory_is_told_with_what_helps(save, monkeypatch):
+def test_running_out_of_memory_is_an_error_with_advice(save, monkeypatch):
     upsampler = make(save(random()))
 
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(upsampler.guarded, "run", full)
-    with pytest.raises(InputError, match="ran out of memory on tiles of 24x24 px, 1 at a time; set a smaller 'tile'"):
+    with pytest.raises(InputError, match="ran out of memory on tiles of 24x24 px, batch size 1; set a smaller 'tile'"):
         upsampler.upsample(images(1), [])
 
 
@@ -219,14 +219,14 @@ def grey_compact():
     return tensors
 
 
-def test_a_network_for_grey_pictures_sees_the_channels_one_by_one(save):
+def test_a_grey_network_processes_the_channels_separately(save):
     image = images(1)[0]
     out = one(general(save(grey_compact())), image)
     assert np.abs(out - image.pixels.repeat(2, 1).repeat(2, 2) / 2).max() < 1e-6
 
 
-def test_a_network_that_looks_at_whole_pictures_says_that_tiles_may_show(save, monkeypatch):
-    from odekit_realesrgan import upsampler as room
+def test_a_network_that_discourages_tiles_causes_a_warning(save, monkeypatch):
+    from odekit_realesrgan import upsampler as upsampler_module
     from spandrel import ModelTiling
 
     def load(file, only):
@@ -234,9 +234,9 @@ def test_a_network_that_looks_at_whole_pictures_says_that_tiles_may_show(save, m
         descriptor.tiling = tiling
         return descriptor
 
-    monkeypatch.setattr(room, "load", load)
+    monkeypatch.setattr(upsampler_module, "load", load)
     tiling = ModelTiling.DISCOURAGED
-    with pytest.warns(OdekitWarning, match="tiles may show; tile: 0 avoids them"):
+    with pytest.warns(OdekitWarning, match="seams between tiles may be visible; 'tile: 0' avoids them"):
         assert general(save({})).tile == 512
     tiling = ModelTiling.INTERNAL
     with warnings.catch_warnings():
@@ -251,7 +251,7 @@ def names_of(layout):
     return dict.fromkeys(json.loads((DATA / "keys" / f"{layout}.json").read_text()), torch.zeros(1))
 
 
-def test_weights_that_do_not_fit_are_refused(save, tmp_path):
+def test_weights_that_do_not_fit_are_errors(save, tmp_path):
     tensors = random()
     less = {name: tensor for name, tensor in tensors.items() if name != "conv_hr.bias"}
     more, other = tensors | {"extra": torch.zeros(1)}, tensors | {"conv_hr.bias": torch.zeros(9)}
@@ -290,7 +290,7 @@ def test_a_file_of_another_system_is_named(save):
         general(save(names_of("diffbir_swinir_face")))
 
 
-def test_what_restores_faces_or_fills_holes_is_no_upsampler(save):
+def test_face_restoration_and_inpainting_networks_are_errors(save):
     from odekit_realesrgan.network import check
     from spandrel.architectures.GFPGAN import GFPGANArch
     from spandrel.architectures.LaMa import LaMaArch
@@ -299,20 +299,20 @@ def test_what_restores_faces_or_fills_holes_is_no_upsampler(save):
         def __init__(self, **facts):
             self.__dict__ = facts
 
-    with pytest.raises(WeightsError, match="LaMa fills masked holes; it is no upsampler"):
+    with pytest.raises(WeightsError, match="LaMa is an inpainting network, not an upsampler"):
         check(Like(architecture=LaMaArch()), "x.pth")
     face = from_tensors(random(), "x")
     face._architecture, face._purpose = GFPGANArch(), "FaceSR"
-    with pytest.raises(WeightsError, match="GFPGAN restores aligned faces; take the upsampler of its own plugin"):
+    with pytest.raises(WeightsError, match="GFPGAN restores aligned faces; use the upsampler of its own plugin"):
         check(face, "x.pth")
     four = from_tensors(random(), "x")
     four.input_channels = 4
-    with pytest.raises(WeightsError, match="ESRGAN takes 4 channels to 3; only 3 to 3 and 1 to 1 work"):
+    with pytest.raises(WeightsError, match="ESRGAN maps 4 channels to 3; only 3 to 3 and 1 to 1 are supported"):
         check(four, "x.pth")
 
 
 @pytest.mark.parametrize("wrap", [lambda t: {"params_ema": t}, lambda t: {"params": t}, lambda t: {"state_dict": t}])
-def test_wrappers_and_prefixes_are_taken_off(save, wrap):
+def test_wrappers_and_prefixes_are_removed(save, wrap):
     plain = one(make(save(random())), images(1)[0])
     wrapped = save(wrap({f"module.{name}": tensor for name, tensor in random().items()}), "wrapped.pth")
     assert np.array_equal(one(make(wrapped), images(1)[0]), plain)

@@ -1,4 +1,4 @@
-"""Tiles cover a picture, overlap as promised, count for one together, and show no seams."""
+"""Tiles cover a picture and overlap as specified; their weights sum to one, and there are no seams."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from odekit_realesrgan.network import from_tensors
 from odekit_realesrgan.options import Spandrel
 from odekit_realesrgan.rrdb import layout
-from odekit_realesrgan.tiles import cover, fades
+from odekit_realesrgan.tiles import blend_weights, cover
 from odekit_realesrgan.upsampler import spandrel
 from small_rrdb import random
 
@@ -40,17 +40,17 @@ def test_every_pixel_is_covered_by_tiles_that_overlap_enough(length, tile, share
 @given(
     length=st.integers(16, 800), tile=st.integers(64, 300), share=st.floats(0, 0.5), scale=st.sampled_from([1, 2, 4])
 )
-def test_what_tiles_count_sums_to_one_everywhere(length, tile, share, scale):
+def test_blend_weights_sum_to_one_everywhere(length, tile, share, scale):
     axis = cover(length, tile, int(tile * share), 8)
     total = np.zeros(length * scale)
-    for start, counts in zip(axis.starts, fades(axis, scale), strict=True):
+    for start, counts in zip(axis.starts, blend_weights(axis, scale), strict=True):
         total[start * scale : (start + axis.side) * scale] += counts
     assert np.abs(total - 1).max() < 1e-6
 
 
 def test_the_outer_three_eighths_of_an_overlap_are_dropped():
     axis = cover(112, 64, 16, 8)
-    first = fades(axis, 1)[0]
+    first = blend_weights(axis, 1)[0]
     start = axis.starts[1]
     shared = first[start:]
     count = len(shared)
@@ -75,8 +75,8 @@ def test_a_small_network_gives_the_same_in_tiles(tmp_path, inputs):
     assert np.abs(tiled.pixels - whole.pixels).max() <= 1e-3
 
 
-def test_an_overlap_that_is_too_small_shows():
-    """What the overlap is for: without any, the cut is seen; the more of it, the less."""
+def test_a_small_overlap_causes_seams():
+    """Seams are visible without an overlap, and decrease with it."""
     image = Image.from_uint8(picture(0, 48, 128))
     folder = ROOT / "odekit" / "assets" / "face-x4" / "model.safetensors"
     (whole,) = spandrel(Spandrel(weights=str(folder), tile=0), StandaloneTools()).upsample([image], [])
@@ -88,7 +88,7 @@ def test_an_overlap_that_is_too_small_shows():
     assert errors[2] <= 1e-6, "its 14 convolutions see 14 px far; 18 of 48 px are dropped on each side"
 
 
-def test_what_the_network_sees_is_never_larger_than_a_tile(tmp_path):
+def test_network_inputs_are_never_larger_than_a_tile(tmp_path):
     net = upsampler(tmp_path, random(), tile=96, overlap=32)
     seen = []
     net.guarded.network.model.register_forward_pre_hook(lambda _, x: seen.append(tuple(x[0].shape)))
@@ -100,7 +100,7 @@ def test_what_the_network_sees_is_never_larger_than_a_tile(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("scale", [2, 4])
 def test_the_full_network_gives_the_same_in_tiles_with_the_default_overlap(tmp_path, scale):
-    """With the golden's weights, which amplify: what is compared is neither clipped nor small."""
+    """With the golden's weights, which amplify, so that the results are neither clipped nor small."""
     golden = Golden.read(ROOT / "tests" / "data" / "golden" / f"rrdbnet_x{scale}.B.npz")
     shapes = layout(3 if scale == 4 else 12)
     tensors = {name: torch.from_numpy(value) for name, value in golden.fill(shapes).items()}

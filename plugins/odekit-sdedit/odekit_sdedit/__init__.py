@@ -1,4 +1,4 @@
-"""SDEdit (Meng et al., arXiv:2108.01073) for odekit. This page is all that a plugin registers."""
+"""SDEdit (Meng et al., arXiv:2108.01073) for odekit: registers its parts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from odekit_sdedit.options import Sdedit
 
 @hookimpl
 def odekit_parts(catalog: PluginCatalog) -> None:
-    """An inverter, named as "module:attribute" so that nothing heavy is imported yet, and a ready chain."""
+    """Register an inverter and a chain. Its name "module:attribute" delays the import of torch."""
     catalog.inverter(
-        "sdedit", "odekit_sdedit.inverter:SdeditInverter", Sdedit, "noise to t0, back by ancestral sampling"
+        "sdedit", "odekit_sdedit.inverter:SdeditInverter", Sdedit, "noise up to t0, then ancestral sampling"
     )
     catalog.chain("sdedit", Path(__file__).parent / "sdedit.yaml")

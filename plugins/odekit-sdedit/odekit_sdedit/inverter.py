@@ -1,4 +1,4 @@
-"""SDEdit as an inverter: the way up is one draw of noise, the way down is ancestral sampling (DDPM's posterior)."""
+"""SDEdit as an inverter: inversion adds noise in one step, descent is ancestral sampling (DDPM's posterior)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SdeditInverter:
-    """`x_t0 = sqrt(abar) x + sigma e`, then DDPM steps (Ho et al., arXiv:2006.11239, eq. 11) down to the image."""
+    """`x_t0 = sqrt(abar) x + sigma e`, then DDPM steps to the image (Ho et al., arXiv:2006.11239, eq. 11)."""
 
     def __init__(self, options: Sdedit, tools: Tools) -> None:
         self.prior = tools.prior()
@@ -31,7 +31,7 @@ class SdeditInverter:
         return max(self.beta[i] * (1 - self.abar[i - 1]) / (1 - self.abar[i]), 1e-20)
 
     def invert(self, clean: Tensor, rng: Rng) -> Latent:
-        """Noise straight to the highest level; no network call. The draw is kept for `pin`."""
+        """Add noise up to the highest level, without a network call. The noise is stored for `pin`."""
         e = rng.normal_like(clean)
         top = len(self.levels) - 1
         return Latent(self._noised(clean, e, top), top, (clean, e))
@@ -45,14 +45,14 @@ class SdeditInverter:
         return Latent(x, i - 1, latent.carry)
 
     def moved(self, latent: Latent, x: Tensor) -> Latent:
-        """Nothing follows the state here."""
+        """The latent with state `x`; this inverter has no other state to update."""
         return Latent(x, latent.level, latent.carry)
 
     def pin(self, latent: Latent, keep: Tensor) -> Latent:
-        """Kept pixels are the input with the first draw's noise, one level above the rest (as the official program)."""
+        """Replace kept pixels by the input with the noise of `invert`, one level above the rest (as upstream)."""
         clean, e = latent.carry
-        own = self._noised(clean, e, latent.level + 1)
-        return Latent(keep * own + (1 - keep) * latent.x, latent.level, latent.carry)
+        kept = self._noised(clean, e, latent.level + 1)
+        return Latent(keep * kept + (1 - keep) * latent.x, latent.level, latent.carry)
 
     def _noised(self, clean: Tensor, e: Tensor, level: int) -> Tensor:
         return math.sqrt(self.abar[level]) * clean + math.sqrt(1 - self.abar[level]) * e

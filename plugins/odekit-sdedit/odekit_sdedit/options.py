@@ -11,16 +11,16 @@ from odekit.plugins import Levels, NoiseSchedule, Options, make_grid
 
 
 class Sdedit(Options):
-    """Noise up to level t0, then every level of the schedule on the way back."""
+    """Noise up to level t0, then one ancestral step per level of the schedule."""
 
     part = "sdedit"
     t0: int = Field(default=400, ge=2)
-    """How many of the schedule's levels are walked: more is more realistic and less faithful."""
+    """Number of levels of the schedule. A larger number gives more realistic but less faithful results."""
     variance: Literal["fixedsmall", "fixedlarge"] = "fixedsmall"
-    """Of the ancestral step: the posterior's (`fixedsmall`) or beta (`fixedlarge`)."""
+    """Variance of the ancestral step: that of the posterior (`fixedsmall`), or beta (`fixedlarge`)."""
 
     def levels(self, schedule: NoiseSchedule) -> Levels:
-        """The lowest t0 levels of the schedule, every one of them."""
+        """The lowest t0 levels of the schedule."""
         if self.t0 > len(schedule):
             raise ConfigError(f"t0 is {self.t0}: the prior's schedule has {len(schedule)} levels")
         grid = make_grid("uniform-t", len(schedule), schedule)

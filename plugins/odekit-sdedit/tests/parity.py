@@ -44,7 +44,7 @@ def sdedit(golden: Golden) -> Mapping[str, NDArray[Any]]:
 
 
 def states(golden: Golden, prior: Prior, variance: Any, keep: Any = None) -> States:
-    """What a run passes through: {(round, event, level): x before kept pixels are pasted}."""
+    """All states of a run: {(round, event, level): x before kept pixels are pasted}."""
     rounds, pair = golden.number("repeats"), (2, *golden.arrays["image"].shape)
     # The official program's noise: one generator, draws of the whole batch in call order.
     rng = np.random.Generator(np.random.PCG64(golden.number("seed_noise")))

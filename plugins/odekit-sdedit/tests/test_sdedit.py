@@ -20,7 +20,7 @@ GOLDEN = read_golden("sdedit_small.B").arrays
 
 
 def test_kept_pixels_come_back_clean():
-    """The official program leaves a little noise in them; here they are pasted back."""
+    """The official program leaves some noise in them; odekit pastes the input pixels."""
     golden = read_golden("sdedit_small.B")
     prior, noise = small(golden, "ddim_small"), np.random.Generator(np.random.PCG64(1))
     clean = torch.from_numpy(2 * GOLDEN["image"].astype(np.float64) - 1)[None]
@@ -32,7 +32,7 @@ def test_kept_pixels_come_back_clean():
     assert not torch.equal(out[..., 8:], clean[..., 8:])
 
 
-def test_sdedit_keeps_the_rules_of_inverters():
+def test_sdedit_passes_the_inverter_checks():
     check_inverter(lambda prior: SdeditInverter(Sdedit(t0=20), StandaloneTools(prior=prior)))
 
 
@@ -61,6 +61,6 @@ def test_the_shipped_chain_has_the_official_defaults():
     assert odekit.Chain.load("sdedit").plan().calls == 1200
 
 
-def test_more_levels_than_the_schedule_has_are_refused():
+def test_more_levels_than_the_schedule_are_an_error():
     with pytest.raises(ConfigError, match="t0 is 1001: the prior's schedule has 1000 levels"):
         chain(t0=1001).plan()

@@ -1,4 +1,4 @@
-"""A picture between its tiles and its result."""
+"""Splits a picture into tiles and blends the results."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.plugins import Pixels
-from odekit_realesrgan.tiles import Axis, fades
+from odekit_realesrgan.tiles import Axis, blend_weights
 
 
 @dataclass
-class Canvas:
-    """Where a picture's tiles lie, and what is painted of the result."""
+class TiledPicture:
+    """The tiles of a picture and the blended result so far."""
 
     pixels: Pixels
     rows: Axis
@@ -24,7 +24,7 @@ class Canvas:
 
     @cached_property
     def out(self) -> NDArray[np.float32]:
-        """The result, (3, scale H, scale W); made when the first tile is painted."""
+        """The result, (3, scale H, scale W); allocated on first use."""
         return np.zeros((3, self.rows.length * self.scale, self.columns.length * self.scale), np.float32)
 
     def tiles(self) -> Iterator[tuple[int, int]]:
@@ -32,13 +32,13 @@ class Canvas:
         return ((r, c) for r in range(len(self.rows.starts)) for c in range(len(self.columns.starts)))
 
     def cut(self, tile: tuple[int, int]) -> Pixels:
-        """The pixels of a tile."""
+        """The input pixels of a tile."""
         top, left = self.rows.starts[tile[0]], self.columns.starts[tile[1]]
         return self.pixels[:, top : top + self.rows.side, left : left + self.columns.side]
 
-    def paint(self, tile: tuple[int, int], big: Pixels) -> None:
-        """Add what the network made of a tile, faded at its inner edges."""
+    def add_tile(self, tile: tuple[int, int], output: Pixels) -> None:
+        """Add the network's output for a tile, weighted for blending with its neighbours."""
         r, c = tile
         top, left = self.rows.starts[r] * self.scale, self.columns.starts[c] * self.scale
-        counts = fades(self.rows, self.scale)[r][:, None] * fades(self.columns, self.scale)[c]
-        self.out[:, top : top + big.shape[1], left : left + big.shape[2]] += big * counts
+        weights = blend_weights(self.rows, self.scale)[r][:, None] * blend_weights(self.columns, self.scale)[c]
+        self.out[:, top : top + output.shape[1], left : left + output.shape[2]] += output * weights

@@ -1,4 +1,4 @@
-"""Where stage 2 takes its networks from: weights files, read when a network is wanted."""
+"""Weights files of the networks of stage 2, read on demand."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Shelf:
-    """Networks from files. A file that serves several of them is read once, until `clear`."""
+class NetworkFiles:
+    """Loads networks from files. A file with several networks is read once, and stays in memory until `clear`."""
 
     def __init__(self, control: Path, base: Path, text: Path, digest: str, cache: Path, shape: Shape) -> None:
-        """`base` has UNet and autoencoder, `text` the text encoder of SHA-256 `digest`; `cache` keeps embeddings."""
+        """`base` has UNet and autoencoder; `digest` is the SHA-256 of `text`; `cache` is the folder of embeddings."""
         self.control = control
         self.base = base
         self.text = text
@@ -32,13 +32,13 @@ class Shelf:
         self._open: dict[Path, Tensors] = {}
 
     def tensors(self, file: Path) -> Tensors:
-        """The tensors of a file. Raises WeightsError where it is damaged."""
+        """The tensors of a file. Raises WeightsError if it is damaged."""
         if file not in self._open:
             self._open[file] = load_tensors(file)
         return self._open[file]
 
     def clear(self) -> None:
-        """Let go of what was read."""
+        """Free the tensors."""
         self._open.clear()
 
     def embeddings(self, prompts: Sequence[str]) -> list[Tensor]:
@@ -46,11 +46,11 @@ class Shelf:
         return embeddings(prompts, lambda: self.tensors(self.text), self.digest, self.cache, self.text)
 
     def autoencoder(self, precision: str, device: str) -> nn.Module:
-        """The autoencoder, ready to run."""
+        """Load the autoencoder."""
         return self._load("vae", self.base, precision).to(device)
 
     def denoiser(self, precision: str, device: str) -> tuple[nn.Module, nn.Module]:
-        """ControlNet and UNet, ready to run."""
+        """Load ControlNet and UNet."""
         control = self._load("controlnet", self.control, precision).to(device)
         return control, self._load("unet", self.base, precision).to(device)
 
