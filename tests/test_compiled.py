@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 from conftest import ROOT
-from test_lean import network, said
+from test_fast_blocks import network, said
 
 from odekit import Chain
 from odekit.chains.tuning import precision

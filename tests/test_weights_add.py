@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import torch
 from loopback import sha256
-from test_store_pull import FILE, safetensors
+from test_weights_pull import FILE, safetensors
 
 from odekit.core import files
 from odekit.errors import WeightsError
