@@ -11,7 +11,7 @@ import typer
 
 from benchmarks.options import AsJson, Faces, Kinds, Plot, Seed
 from benchmarks.output import print_result
-from benchmarks.quality import CEILING, capped_psnr
+from benchmarks.quality import PSNR_CAP, capped_psnr
 from benchmarks.table import Goal, Row, Table
 from odekit.chains.chain import Chain
 from odekit.core.image import Image
@@ -25,7 +25,7 @@ from odekit.training.calibration.colour import COLOUR_KINDS, SEVERITY
 
 GAIN, LOSS = 3.0, 0.2
 """dB: the least gain on colour damage, and the largest loss on anything else."""
-COLUMNS = {"kind": "kind", "damaged": "damaged, dB", "undone": "undone, dB", "gain": "gain, dB", "touched": "touched"}
+COLUMNS = {"kind": "kind", "damaged": "damaged, dB", "undone": "undone, dB", "gain": "gain, dB", "touched": "changed"}
 
 
 def command(
@@ -63,7 +63,7 @@ def evaluate(faces: Pictures, correction: ColourCorrection, kinds: Sequence[str]
         corrected, reports = zip(*(correction.correct(one) for one in damaged), strict=True)
         touched = [report["damaged"] for report in reports]
         rows.append(gain_row(kind, clean, damaged, corrected, touched))
-    how = f"{len(faces)} faces, severity {SEVERITY}, colours undone and nothing else; PSNR up to {CEILING:g} dB"
+    how = f"{len(faces)} faces, severity {SEVERITY}, colours undone and nothing else; PSNR up to {PSNR_CAP:g} dB"
     return Table("colour", how, COLUMNS, rows, goals_of(rows), ("kind", ("damaged", "undone")))
 
 
@@ -86,7 +86,7 @@ def evaluate_in_chain(chain: str, faces: Pictures, kinds: Sequence[str], seed: i
         rows.append(gain_row(kind, clean, [one.image for one in without], [one.image for one in with_option], touched))
     how = f"{len(faces)} faces, severity {SEVERITY}, through {chain} without the option and with it"
     columns = COLUMNS | {"damaged": "colours kept, dB", "undone": "colours undone, dB"}
-    how += f"; PSNR up to {CEILING:g} dB"
+    how += f"; PSNR up to {PSNR_CAP:g} dB"
     return Table("colour", how, columns, rows, goals_of(rows), ("kind", ("damaged", "undone")))
 
 

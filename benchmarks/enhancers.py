@@ -23,10 +23,10 @@ from odekit.core.options import Part, to_plain
 from odekit.errors import ConfigError, InputError
 from odekit.evaluation.bootstrap import Mean, difference
 from odekit.evaluation.experiments.faces import Pictures, face_set
-from odekit.training.calibration.treated import decode_with_each, open_restore
+from odekit.training.calibration.restored_cases import decode_with_each, open_restore
 
 DCT, ROCK = {"use": "preconditioned"}, {"use": "sk-rock"}
-ARMS: tuple[Mapping[str, Any], ...] = (
+ENHANCERS: tuple[Mapping[str, Any], ...] = (
     DCT | {"power": 0.5, "rate": 0.015},
     DCT | {"power": 0.25},
     DCT | {"power": -0.25},
@@ -62,7 +62,7 @@ def command(
     as_json: AsJson = False,
     plot: Plot = None,
 ) -> None:
-    """Other enhancers on the same inverted latents of damaged faces, each compared with the chain's own.
+    """Other enhancers on the same inverted latents of damaged faces, each compared with the chain's enhancer.
 
     Example: python -m benchmarks enhancers --limit 8 --arm "{use: sk-rock, stages: 3}"
     """
@@ -72,26 +72,26 @@ def command(
     clean = (faces.val if split == "val" else faces.test)[:limit]
     if len(clean) < 2:
         raise InputError(f"there are {len(clean)} {split} faces to measure on: give --data with a split")
-    arms = ARMS if not arm else [document.parse_value(one) for one in arm]
+    arms = ENHANCERS if not arm else [document.parse_value(one) for one in arm]
     print_result(enhancers(chain, clean, arms, seed=seed, keep=keep, progress=print_progress), as_json, plot)
 
 
 def enhancers(
     chain: str,
     clean: Pictures,
-    arms: Sequence[Mapping[str, Any]] = ARMS,
+    arms: Sequence[Mapping[str, Any]] = ENHANCERS,
     *,
     seed: int = 0,
     batch: int = 8,
     keep: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Table:
-    """Each enhancer on the same latents of damaged faces, with paired differences from the chain's own.
+    """Each enhancer on the same latents of damaged faces, with paired differences from the chain's enhancer.
 
     Args:
         chain: of aligned faces; prior, inverter, colour and the first enhancer are taken from it.
         clean: faces, uint8 (N, S, S, 3).
-        arms: enhancers as a chain writes them; those of langevin and its kin act on levels of the chain's grid.
+        arms: enhancers as a chain writes them; Langevin samplers act on levels of the chain's grid.
         seed: of damage and noise.
         batch: images at a time.
         keep: a folder for finished results; nothing in it is computed again.
@@ -138,7 +138,7 @@ def read_decoded(file: Path | None) -> dict[str, Pictures]:
 
 
 def parse_enhancer(chain: str, arm: Mapping[str, Any]) -> Part:
-    """An enhancer as a chain writes it, checked in the place of the chain's own."""
+    """An enhancer as a chain writes it, checked in the place of the chain's enhancer."""
     loaded = Chain.load(chain, [f"restore.enhancer={json.dumps(to_plain(arm))}"])
     loaded.plan()
     part: Part = loaded.spec.items[0].options.enhancer  # type: ignore[attr-defined]

@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on_where_its_records_end(cli, chain, tmp_path):
         (out / name).unlink()
     (out / "damaged" / done[5].name).unlink()
     refused = table(cli, chain, out)
-    assert refused.code == 2 and "--resume goes on, --overwrite starts afresh" in refused.err
+    assert refused.code == 2 and "--resume continues, --overwrite starts again" in refused.err
     resumed = table(cli, chain, out, "--resume")
     assert resumed.code == 0, resumed.err
     assert {path: path.stat().st_mtime_ns for path in done[:2]} == kept

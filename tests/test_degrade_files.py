@@ -210,7 +210,7 @@ def test_a_used_folder_is_left_alone_resumed_or_begun_afresh(clean, tmp_path):
     whole = tmp_path / "whole"
     degrade_files([clean], whole, settings)
     degrade_files([clean], out, settings, limit=3)
-    with pytest.raises(ConfigError, match="--resume goes on, --overwrite starts afresh"):
+    with pytest.raises(ConfigError, match="--resume continues, --overwrite starts again"):
         degrade_files([clean], out, settings)
     with (out / NAME).open("a") as file:
         file.write('{"input": "cut sho')  # as a crash leaves it

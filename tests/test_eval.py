@@ -167,7 +167,7 @@ def test_missing_extra_and_other_sizes_are_listed_and_in_no_mean(clean, damaged,
     assert (whole.pictures, whole.failed, whole.values["psnr"].count) == (6, 3, 3)
     errors = {row.picture: row.error for row in results.rows if row.error}
     assert "missing: no such picture" in errors["face2"]
-    assert "32x32, its reference is 64x64; bring them to one size, or say --fit" in errors["face4"]
+    assert "32x32, its reference is 64x64; resize one of them, or use --fit" in errors["face4"]
     assert "is not a picture" in errors["face0"]
     assert any("stranger.png: no picture of" in problem for problem in results.problems)
     assert all(name in done.err for name in ("face2", "face4", "face0", "stranger"))

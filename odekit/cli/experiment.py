@@ -117,7 +117,7 @@ def synergy(
 def sweep(
     what: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped sweep.", metavar="SWEEP")],
     faces: Faces = None, split: Split = "test", limit: Limit = 8, metrics: Metrics = "",
-    kinds: Annotated[str, typer.Option("--kinds", help="Damage in place of the file's.")] = "",
+    kinds: Annotated[str, typer.Option("--kinds", help="Kinds of damage, instead of those of the file.")] = "",
     out: Out = Path("sweep"), seed: Seed = 0, side: Side = 64, reference_side: Large = None, device: Device = "auto",
     precision: Precision = "auto", batch_size: Batch = None, resume: Resume = False, overwrite: Overwrite = False,
     page: Page = None, report: Report = False, as_json: AsJson = False,
