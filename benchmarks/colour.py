@@ -61,8 +61,8 @@ def evaluate(faces: Pictures, correction: ColourCorrection, kinds: Sequence[str]
     for kind in ("clean", *kinds):
         damaged = damaged_faces(clean, kind, seed)
         corrected, reports = zip(*(correction.correct(one) for one in damaged), strict=True)
-        touched = [report["damaged"] for report in reports]
-        rows.append(gain_row(kind, clean, damaged, corrected, touched))
+        changed = [report["damaged"] for report in reports]
+        rows.append(gain_row(kind, clean, damaged, corrected, changed))
     how = f"{len(faces)} faces, severity {SEVERITY}, colours undone and nothing else; PSNR up to {PSNR_CAP:g} dB"
     return Table("colour", how, COLUMNS, rows, goals_of(rows), ("kind", ("damaged", "undone")))
 
@@ -82,8 +82,8 @@ def evaluate_in_chain(chain: str, faces: Pictures, kinds: Sequence[str], seed: i
             ]
             for session in sessions
         )
-        touched = [bool(colour_note(result).get("damaged")) for result in with_option]
-        rows.append(gain_row(kind, clean, [one.image for one in without], [one.image for one in with_option], touched))
+        changed = [bool(colour_note(result).get("damaged")) for result in with_option]
+        rows.append(gain_row(kind, clean, [one.image for one in without], [one.image for one in with_option], changed))
     how = f"{len(faces)} faces, severity {SEVERITY}, through {chain} without the option and with it"
     columns = COLUMNS | {"damaged": "colours kept, dB", "undone": "colours undone, dB"}
     how += f"; PSNR up to {PSNR_CAP:g} dB"
@@ -96,14 +96,14 @@ def damaged_faces(clean: Sequence[Image], kind: str, seed: int) -> list[Image]:
 
 
 def gain_row(
-    kind: str, clean: Sequence[Image], before: Sequence[Image], after: Sequence[Image], touched: Sequence[bool]
+    kind: str, clean: Sequence[Image], before: Sequence[Image], after: Sequence[Image], changed: Sequence[bool]
 ) -> Row:
     """Mean PSNR before and after, and the share of images that were changed."""
     damaged, undone = (
         float(np.mean([capped_psnr(a.pixels, b.pixels) for a, b in zip(images, clean, strict=True)]))
         for images in (before, after)
     )
-    shares = {"gain": undone - damaged, "touched": float(np.mean(touched))}
+    shares = {"gain": undone - damaged, "touched": float(np.mean(changed))}
     return {"kind": kind, "damaged": damaged, "undone": undone, **shares}
 
 

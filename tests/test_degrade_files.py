@@ -132,7 +132,7 @@ def test_python_chains_equal_yaml(tmp_path):
     ("kind: fog\n", "a chain of damage is a list of kinds"),
     ("[]\n", "a chain of damage is a list of kinds"),
 ])  # fmt: skip
-def test_a_wrong_chain_is_told_with_its_place(tmp_path, text, message):
+def test_an_invalid_chain_is_reported_with_its_position(tmp_path, text, message):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):

@@ -101,7 +101,7 @@ def compared(tmp_path):
      "c.png is missing", "b: the chain failed", "fog 4", 'id="picture-odedit-a"', "PSNR, dB (more is better)",
      "data:image/svg+xml;base64,", "odekit experiment table1"],
 )  # fmt: skip
-def test_a_comparison_is_told_whole(compared, said):
+def test_a_comparison_is_reported_completely(compared, said):
     assert said in compared
 
 

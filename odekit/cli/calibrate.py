@@ -19,7 +19,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of damage and noi
 
 @app.callback()
 def group() -> None:
-    """Fit the damage meter, the colour correction or the spectrum, on training faces of your own."""
+    """Fit the damage meter, the colour correction or the spectrum, on your training faces."""
 
 
 @app.command()
@@ -59,7 +59,7 @@ def meter(
 def colour(out: Out, data: Data = None, limit: Limit = 128, seed: Seed = 0) -> None:
     """Fit the colour correction of colour: undo on training faces with known damage. No network is called.
 
-    Example: odekit calibrate colour --data faces64.npz --limit 400 -o balance.npz
+    Example: odekit calibrate colour --data faces64.npz --limit 400 -o colour.npz
     """
     from odekit.cli.show import print_line
     from odekit.evaluation.experiments.faces import choose_faces, train_faces

@@ -1,4 +1,4 @@
-"""`odekit experiment table1|synergy|sweep|tradeoff`: the paper's experiments on faces of your own."""
+"""`odekit experiment table1|synergy|sweep|tradeoff`: the paper's experiments on your faces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from odekit.evaluation.experiments.methods import RunSettings
     from odekit.evaluation.results import Results
 
-app = typer.Typer(help="The paper's experiments on faces of your own.", no_args_is_help=True)
+app = typer.Typer(help="The paper's experiments on your faces.", no_args_is_help=True)
 Number = TypeVar("Number", int, float)
 Faces = Annotated[
     Path | None,
@@ -46,7 +46,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the results document
 
 @app.callback()
 def group() -> None:
-    """The paper's experiments on faces of your own."""
+    """The paper's experiments on your faces."""
 
 
 @app.command()

@@ -21,7 +21,7 @@ NO_ERRORS: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One clean image and the images made from it. Paths are strings, which take a third of a `Path`'s memory."""
+    """One clean image, its damaged and restored images. Paths are strings, which take a third of a `Path`'s memory."""
 
     name: str
     reference: str
@@ -58,7 +58,7 @@ def pair(restored: Path, reference: Path, damaged: Path | None = None, listed: P
     Args:
         restored: a folder, or one image.
         reference: a folder, or one image.
-        damaged: a folder, or one image; the images that the restored ones were made from.
+        damaged: a folder, or one image; the inputs of the restored ones.
         listed: the manifest; by default that of `damaged` or of `restored`.
 
     Raises:

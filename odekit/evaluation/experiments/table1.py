@@ -1,4 +1,4 @@
-"""`odekit experiment table1`: the paper's Table 1 on faces of your own, for any methods."""
+"""`odekit experiment table1`: the paper's Table 1 on your faces, for any methods."""
 
 from __future__ import annotations
 

@@ -72,12 +72,12 @@ def plain_and_prepared_cases(pictures: Pictures, seed: int, prepare: Callable[[I
     plain, prepared = damaged_cases(pictures, seed), damaged_cases(pictures, seed, prepare)
     pairs = zip(plain.damaged, prepared.damaged, strict=True)
     changed = [i for i, (a, b) in enumerate(pairs) if not np.array_equal(a.pixels, b.pixels)]
-    every = [*range(len(pictures)), *changed]
+    indices = [*range(len(pictures)), *changed]
     return Cases(
-        pictures[every],
+        pictures[indices],
         plain.damaged + tuple(prepared.damaged[i] for i in changed),
-        tuple(plain.kinds[i] for i in every),
-        tuple(plain.severities[i] for i in every),
+        tuple(plain.kinds[i] for i in indices),
+        tuple(plain.severities[i] for i in indices),
     )
 
 
@@ -165,13 +165,13 @@ def restore_cases(
         for name, decoded in pictures.items():
             outputs[name].append(decoded)
         progress(f"{min(start + batch, len(cases.damaged))} of {len(cases.damaged)} pictures")
-    every = {"none": np.stack([image.to_uint8() for image in cases.damaged])}
-    every |= {name: np.concatenate(parts) for name, parts in outputs.items()}
-    scores = {name: psnr_and_ssim(decoded, cases.clean) for name, decoded in every.items()}
+    decoded_images = {"none": np.stack([image.to_uint8() for image in cases.damaged])}
+    decoded_images |= {name: np.concatenate(parts) for name, parts in outputs.items()}
+    scores = {name: psnr_and_ssim(decoded, cases.clean) for name, decoded in decoded_images.items()}
     round_trip = 2 * len(inverter.levels)
     calls = {one.name: round_trip + one.iterations * len(one.levels) for one in strengths}
     return RestoredCases(
-        tuple(readings), every, {k: v[0] for k, v in scores.items()}, {k: v[1] for k, v in scores.items()},
+        tuple(readings), decoded_images, {k: v[0] for k, v in scores.items()}, {k: v[1] for k, v in scores.items()},
         {"none": round_trip} | calls,
     )  # fmt: skip
 
