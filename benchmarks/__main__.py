@@ -58,7 +58,7 @@ def top() -> None:
 
 
 def main() -> None:
-    """Run a benchmark; errors meant for people are one line on stderr and exit code 2."""
+    """Run a benchmark; errors of odekit are one line on stderr and exit code 2."""
     from odekit.cli import one_line_warnings
     from odekit.errors import OdekitError
 

@@ -30,7 +30,7 @@ TEMPLATE = TEMPLATES["ffhq-5"]
 
 COLUMNS = {
     "kind": "faces", "count": "count", "error": "median error", "error_90": "90 %", "found": "score >= 0.6",
-    "false": "and no face", "milliseconds": "ms",
+    "false": "false positives", "milliseconds": "ms",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import typer
 from benchmarks.colour import LOSS
 from benchmarks.options import AsJson, Faces, Kinds, Plot, Seed
 from benchmarks.output import print_result
-from benchmarks.quality import CEILING, capped_psnr
+from benchmarks.quality import PSNR_CAP, capped_psnr
 from benchmarks.table import Goal, Row, Table
 from odekit.core.image import Image
 from odekit.evaluation.degrade.recipe import damage
@@ -30,7 +30,7 @@ COLUMNS = {
     "undone": "undone, dB",
     "gain": "gain, dB",
     "worst": "worst face, dB",
-    "touched": "touched",
+    "touched": "changed",
 }
 
 
@@ -68,18 +68,18 @@ def evaluate(faces: Pictures, kinds: Sequence[str], seed: int = 0) -> Table:
     rows: list[Row] = []
     goals: list[Goal] = []
     for kind, severity in severities(kinds):
-        before, after, touched = [], [], 0
+        before, after, changed = [], [], 0
         for face in faces:
             clean = Image.from_uint8(face)
             damaged = damage(clean, kind, seed, severity) if severity else clean
             sharp, report = deblur_face(damaged)
-            touched += bool(report)
+            changed += bool(report)
             before.append(capped_psnr(damaged.pixels, clean.pixels))
             after.append(capped_psnr(sharp.pixels, clean.pixels))
         gains, name = np.subtract(after, before), f"{kind} {severity}" if severity else kind
         figures = {"damaged": float(np.mean(before)), "undone": float(np.mean(after)), "gain": float(gains.mean())}
-        rows.append({"damage": name, **figures, "worst": float(gains.min()), "touched": touched / len(faces)})
+        rows.append({"damage": name, **figures, "worst": float(gains.min()), "touched": changed / len(faces)})
         least = GAIN if kind == "gaussian_blur" and severity > 1 else -LOSS
         goals.append(Goal(f"{name}: gain", figures["gain"], least=least, unit="dB"))
-    how = f"{len(faces)} faces, blur undone and nothing else; PSNR up to {CEILING:g} dB"
+    how = f"{len(faces)} faces, blur undone and nothing else; PSNR up to {PSNR_CAP:g} dB"
     return Table("blur", how, COLUMNS, rows, goals, ("damage", ("damaged", "undone")))

@@ -100,7 +100,7 @@ class NoProgress:
 def face(number: int) -> Image:
     """The checkout's test faces in turn, enlarged; blocks of colour where there is no checkout.
 
-    Other images would be searched for faces, which is not measured here.
+    In other images the chain would search for faces, which this benchmark does not measure.
     """
     if TEST_FACES.is_file():
         faces = face_set(None, 64).test
@@ -134,10 +134,10 @@ def idle(faces: int = 64, device: str = "auto", batch_size: int = BATCH_SIZE, se
         options = RunOptions(Path(place) / "out", device=device, batch_size=batch_size, workers=2)
         summary = Runner(chain, options, NoProgress()).run([folder])
     batch = summary.calls_per_image
-    wall, own = (100 * (1 - chain.clock.share(batch, which)) for which in (0, 1))
+    wall_share, cpu_share = (100 * (1 - chain.clock.share(batch, which)) for which in (0, 1))
     note = (
         f"odedit-fast, {faces} files of {SIDE} px, batch size {batch_size}, {summary.settings['device']}, "
         f"{torch.get_num_threads()} thread(s), from the end of the first batch to the last call; "
-        f"{own:.1f} % of the thread's processor time"
+        f"{cpu_share:.1f} % of the thread's processor time"
     )
-    return Figure("time in which the network waits", wall, "%", 5.0, faces, note)
+    return Figure("time in which the network waits", wall_share, "%", 5.0, faces, note)

@@ -11,7 +11,7 @@ import typer
 
 from benchmarks.options import AsJson, Faces, Kinds, Plot, Seed
 from benchmarks.output import print_result
-from benchmarks.quality import CEILING, capped_psnr
+from benchmarks.quality import PSNR_CAP, capped_psnr
 from benchmarks.table import Goal, Row, Table
 from odekit.chains.chain import Chain
 from odekit.core.image import Image
@@ -25,7 +25,7 @@ from odekit.training.calibration.colour import COLOUR_KINDS, SEVERITY
 
 GAIN, LOSS = 3.0, 0.2
 """dB: the least gain on colour damage, and the largest loss on anything else."""
-COLUMNS = {"kind": "kind", "damaged": "damaged, dB", "undone": "undone, dB", "gain": "gain, dB", "touched": "touched"}
+COLUMNS = {"kind": "kind", "damaged": "damaged, dB", "undone": "undone, dB", "gain": "gain, dB", "touched": "changed"}
 
 
 def command(
@@ -61,9 +61,9 @@ def evaluate(faces: Pictures, correction: ColourCorrection, kinds: Sequence[str]
     for kind in ("clean", *kinds):
         damaged = damaged_faces(clean, kind, seed)
         corrected, reports = zip(*(correction.correct(one) for one in damaged), strict=True)
-        touched = [report["damaged"] for report in reports]
-        rows.append(gain_row(kind, clean, damaged, corrected, touched))
-    how = f"{len(faces)} faces, severity {SEVERITY}, colours undone and nothing else; PSNR up to {CEILING:g} dB"
+        changed = [report["damaged"] for report in reports]
+        rows.append(gain_row(kind, clean, damaged, corrected, changed))
+    how = f"{len(faces)} faces, severity {SEVERITY}, colours undone and nothing else; PSNR up to {PSNR_CAP:g} dB"
     return Table("colour", how, COLUMNS, rows, goals_of(rows), ("kind", ("damaged", "undone")))
 
 
@@ -82,11 +82,11 @@ def evaluate_in_chain(chain: str, faces: Pictures, kinds: Sequence[str], seed: i
             ]
             for session in sessions
         )
-        touched = [bool(colour_note(result).get("damaged")) for result in with_option]
-        rows.append(gain_row(kind, clean, [one.image for one in without], [one.image for one in with_option], touched))
+        changed = [bool(colour_note(result).get("damaged")) for result in with_option]
+        rows.append(gain_row(kind, clean, [one.image for one in without], [one.image for one in with_option], changed))
     how = f"{len(faces)} faces, severity {SEVERITY}, through {chain} without the option and with it"
     columns = COLUMNS | {"damaged": "colours kept, dB", "undone": "colours undone, dB"}
-    how += f"; PSNR up to {CEILING:g} dB"
+    how += f"; PSNR up to {PSNR_CAP:g} dB"
     return Table("colour", how, columns, rows, goals_of(rows), ("kind", ("damaged", "undone")))
 
 
@@ -96,14 +96,14 @@ def damaged_faces(clean: Sequence[Image], kind: str, seed: int) -> list[Image]:
 
 
 def gain_row(
-    kind: str, clean: Sequence[Image], before: Sequence[Image], after: Sequence[Image], touched: Sequence[bool]
+    kind: str, clean: Sequence[Image], before: Sequence[Image], after: Sequence[Image], changed: Sequence[bool]
 ) -> Row:
     """Mean PSNR before and after, and the share of images that were changed."""
     damaged, undone = (
         float(np.mean([capped_psnr(a.pixels, b.pixels) for a, b in zip(images, clean, strict=True)]))
         for images in (before, after)
     )
-    shares = {"gain": undone - damaged, "touched": float(np.mean(touched))}
+    shares = {"gain": undone - damaged, "touched": float(np.mean(changed))}
     return {"kind": kind, "damaged": damaged, "undone": undone, **shares}
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks digests`: SHA-256 of what every shipped chain makes of the sample images.
+"""`python -m benchmarks digests`: SHA-256 of the results of every shipped chain on the sample images.
 
 Run it before and after a change and compare the outputs. It uses the command line alone, so that the same file serves
 two versions of the package; as a plain script: `python benchmarks/digests.py > before.txt`. Chains whose weights are

@@ -1,4 +1,4 @@
-"""`python -m benchmarks enhancers`: other enhancers in place of a chain's own, on the same inverted latents."""
+"""`python -m benchmarks enhancers`: other enhancers instead of the one of a chain, on the same inverted latents."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from odekit.core.options import Part, to_plain
 from odekit.errors import ConfigError, InputError
 from odekit.evaluation.bootstrap import Mean, difference
 from odekit.evaluation.experiments.faces import Pictures, face_set
-from odekit.training.calibration.treated import decode_with_each, open_restore
+from odekit.training.calibration.restored_cases import decode_with_each, open_restore
 
 DCT, ROCK = {"use": "preconditioned"}, {"use": "sk-rock"}
-ARMS: tuple[Mapping[str, Any], ...] = (
+ENHANCERS: tuple[Mapping[str, Any], ...] = (
     DCT | {"power": 0.5, "rate": 0.015},
     DCT | {"power": 0.25},
     DCT | {"power": -0.25},
@@ -35,16 +35,19 @@ ARMS: tuple[Mapping[str, Any], ...] = (
     ROCK | {"stages": 2, "rate": 0.4},
     {"use": "langevin", "levels": [0.06, 0.11, 0.17], "iterations": 2, "step": 2e-5},
 )
-"""Compared with the chain's own (four updates of 0.1 sigma^2 at each of three levels): three of as many calls, two of
-SK-ROCK with as many calls and the same or ten times the distance, and two of the same distance in two calls a level."""
+"""They are compared with the enhancer of the chain (four updates of 0.1 sigma^2 at each of three levels).
+
+The first three take as many calls. The next two are SK-ROCK with as many calls and the same or ten times the distance.
+The last two cover the same distance in two calls a level.
+"""
 COLUMNS = {
     "arm": "enhancer",
     "calls": "calls",
     "psnr": "PSNR, dB",
     "ssim": "SSIM",
     "swd": "SWD",
-    "gain": "PSNR - own, dB (95 %)",
-    "likeness": "SSIM - own (95 %)",
+    "gain": "PSNR - baseline, dB (95 %)",
+    "likeness": "SSIM - baseline (95 %)",
 }
 
 
@@ -62,7 +65,7 @@ def command(
     as_json: AsJson = False,
     plot: Plot = None,
 ) -> None:
-    """Other enhancers on the same inverted latents of damaged faces, each compared with the chain's own.
+    """Other enhancers on the same inverted latents of damaged faces, each compared with the chain's enhancer.
 
     Example: python -m benchmarks enhancers --limit 8 --arm "{use: sk-rock, stages: 3}"
     """
@@ -71,27 +74,29 @@ def command(
     faces = face_set(data, side)
     clean = (faces.val if split == "val" else faces.test)[:limit]
     if len(clean) < 2:
-        raise InputError(f"there are {len(clean)} {split} faces to measure on: give --data with a split")
-    arms = ARMS if not arm else [document.parse_value(one) for one in arm]
+        raise InputError(
+            f"there are {len(clean)} {split} faces to measure on: use --data with a data set that has a split"
+        )
+    arms = ENHANCERS if not arm else [document.parse_value(one) for one in arm]
     print_result(enhancers(chain, clean, arms, seed=seed, keep=keep, progress=print_progress), as_json, plot)
 
 
 def enhancers(
     chain: str,
     clean: Pictures,
-    arms: Sequence[Mapping[str, Any]] = ARMS,
+    arms: Sequence[Mapping[str, Any]] = ENHANCERS,
     *,
     seed: int = 0,
     batch: int = 8,
     keep: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Table:
-    """Each enhancer on the same latents of damaged faces, with paired differences from the chain's own.
+    """Each enhancer on the same latents of damaged faces, with paired differences from the chain's enhancer.
 
     Args:
         chain: of aligned faces; prior, inverter, colour and the first enhancer are taken from it.
         clean: faces, uint8 (N, S, S, 3).
-        arms: enhancers as a chain writes them; those of langevin and its kin act on levels of the chain's grid.
+        arms: enhancers as a chain writes them; Langevin samplers act on levels of the chain's grid.
         seed: of damage and noise.
         batch: images at a time.
         keep: a folder for finished results; nothing in it is computed again.
@@ -100,7 +105,7 @@ def enhancers(
     damaged = damage_in_turn(clean, seed)
     session, stage = open_restore(chain, seed=seed, batch_size=batch)
     parts = {part.one_line(): part for part in (stage.options.enhancer, *(parse_enhancer(chain, arm) for arm in arms))}
-    own = next(iter(parts))
+    baseline = next(iter(parts))
     outputs: dict[str, list[Pictures]] = {name: [] for name in parts}
     for start in range(0, len(damaged), batch):
         file = None if keep is None else keep / f"{start}.npz"
@@ -120,11 +125,11 @@ def enhancers(
     for name, part in parts.items():
         calls = float(2 * len(levels) + part.options.calls(levels))
         row, psnr, ssim = quality_row(name, calls, np.concatenate(outputs[name]), clean)
-        if name == own:
+        if name == baseline:
             own_psnr, own_ssim = psnr, ssim
         gain = interval_text(difference(psnr, own_psnr), 2)  # type: ignore[arg-type]
         likeness = interval_text(difference(ssim, own_ssim), 3)  # type: ignore[arg-type]
-        rows.append(row | ({"gain": "", "likeness": ""} if name == own else {"gain": gain, "likeness": likeness}))
+        rows.append(row | ({"gain": "", "likeness": ""} if name == baseline else {"gain": gain, "likeness": likeness}))
     rows.append(damaged_row(damaged, clean) | {"gain": "", "likeness": ""})
     return Table("enhancers", describe_faces(chain, clean), COLUMNS, rows, [], ("calls", ("psnr", "ssim")))
 
@@ -138,7 +143,7 @@ def read_decoded(file: Path | None) -> dict[str, Pictures]:
 
 
 def parse_enhancer(chain: str, arm: Mapping[str, Any]) -> Part:
-    """An enhancer as a chain writes it, checked in the place of the chain's own."""
+    """An enhancer as a chain writes it, checked in the place of the chain's enhancer."""
     loaded = Chain.load(chain, [f"restore.enhancer={json.dumps(to_plain(arm))}"])
     loaded.plan()
     part: Part = loaded.spec.items[0].options.enhancer  # type: ignore[attr-defined]

@@ -32,7 +32,7 @@ class Laps:
             self.times[name] = (processor - self.processor, wall - self.wall)
             self.processor, self.wall = processor, wall
 
-    def after(self, place: Any, name: str, part: str, then: Callable[[], None] = lambda: None) -> None:
+    def mark_on_return(self, place: Any, name: str, part: str, then: Callable[[], None] = lambda: None) -> None:
         """Mark `part` when the function `place.name` returns, then call `then`."""
         original = getattr(place, name)
 
@@ -68,9 +68,9 @@ def main(chain: str, face: str, out: str, began: str) -> None:
         sys.stdout.flush()
         os._exit(0)
 
-    laps.after(Chain, "load", "chain and plugins", import_torch)
-    laps.after(odekit.chains.execution, "choose_precision", "precision")
-    laps.after(Chain, "open", "weights")
+    laps.mark_on_return(Chain, "load", "chain and plugins", import_torch)
+    laps.mark_on_return(odekit.chains.execution, "choose_precision", "precision")
+    laps.mark_on_return(Chain, "open", "weights")
     CallCounter.count = stop_at_first_call  # type: ignore[method-assign, assignment]
     sys.argv = ["odekit", "run", chain, face, "-o", out, "--overwrite"]  # read by `main`
     command()

@@ -118,7 +118,7 @@ def fidelity(chain: str, clean: Pictures, seed: int = 0, keep: Path | None = Non
         step = f"{rows[a]['arm']} to {rows[b]['arm']}"
         change = difference(psnrs[b], psnrs[a])  # type: ignore[arg-type]
         goals.append(Goal(f"{step}: PSNR, upper end of the change", change.high, most=0, unit="dB"))
-        ratio = bootstrap.worse_swd(pictures[b], pictures[a], clean)
+        ratio = bootstrap.swd_ratio_upper_bound(pictures[b], pictures[a], clean)
         goals.append(Goal(f"{step}: SWD, upper end of the ratio", ratio, most=1))
     return Table("fidelity", describe_faces(chain, clean), COLUMNS, rows, goals, ("arm", ("psnr", "swd")))
 
@@ -131,7 +131,7 @@ def fast(chain: str, against: str, clean: Pictures, seed: int = 0, keep: Path | 
     our_row, our_psnr, our_ssim = quality_row(chain, float(our_calls.mean()), ours, clean)
     their_row, their_psnr, their_ssim = quality_row(against, float(their_calls.mean()), theirs, clean)
     psnr, ssim = difference(our_psnr, their_psnr), difference(our_ssim, their_ssim)  # type: ignore[arg-type]
-    ratio = bootstrap.worse_swd(ours, theirs, clean)
+    ratio = bootstrap.swd_ratio_upper_bound(ours, theirs, clean)
     goals = [
         Goal("calls", our_row["calls"], most=150),
         Goal("PSNR, lower end of the difference", psnr.low, least=-MARGINS["psnr"], unit="dB"),

@@ -40,7 +40,7 @@ def use_text(allowed: bool) -> str:
 def part_lines(parts: Catalog) -> list[str]:
     """The table of the parts that are not odekit's own."""
     lines = [
-        "| part | comes with | licence of what it stands for | weights by default | commercial use |",
+        "| part | comes with | licence of the implemented system | weights by default | commercial use |",
         "|---|---|---|---|---|",
     ]
     for entry in parts.all():

@@ -18,13 +18,13 @@ from odekit.evaluation.experiments.faces import Pictures, at_side
 from odekit.runs.report.sheet import contact_sheet
 
 SIDE = 32
-"""Distances are measured on area means of this side, which hold no grain."""
+"""Distances are measured on area means of this side, which are free of grain."""
 NEAREST = 3
 _BLOCK = 1 << 8
 
 
 @dataclass(frozen=True)
-class Near:
+class NearestFaces:
     """The training faces nearest to each image."""
 
     index: NDArray[np.int64]
@@ -35,7 +35,7 @@ class Near:
     """RMS over pixels, in the range 0 to 1."""
 
 
-def nearest(pictures: Pictures, train: Pictures, count: int = NEAREST) -> Near:
+def nearest(pictures: Pictures, train: Pictures, count: int = NEAREST) -> NearestFaces:
     """The nearest training faces (N, S, S, 3) or their mirror images, by RMS distance over pixels."""
     count = min(count, len(train))
     small, trained = _small(pictures), _small(train)
@@ -46,23 +46,25 @@ def nearest(pictures: Pictures, train: Pictures, count: int = NEAREST) -> Near:
     for start in range(0, len(small), _BLOCK):
         rows = _flat(small[start : start + _BLOCK])
         square = (rows**2).sum(1)[:, None] + squares - 2 * rows @ both.T
-        apart = np.sqrt(np.maximum(square, 0) / rows.shape[1]).reshape(len(rows), 2, len(trained))
-        least = apart.min(1)
+        distances = np.sqrt(np.maximum(square, 0) / rows.shape[1]).reshape(len(rows), 2, len(trained))
+        least = distances.min(1)
         order = np.argsort(least, axis=1, kind="stable")[:, :count]
-        here = slice(start, start + len(rows))
-        index[here], distance[here] = order, np.take_along_axis(least, order, 1)
-        mirrored[here] = np.take_along_axis(apart.argmin(1) == 1, order, 1)
-    return Near(index, mirrored, distance)
+        batch = slice(start, start + len(rows))
+        index[batch], distance[batch] = order, np.take_along_axis(least, order, 1)
+        mirrored[batch] = np.take_along_axis(distances.argmin(1) == 1, order, 1)
+    return NearestFaces(index, mirrored, distance)
 
 
-def draw(path: Path, samples: Pictures, train: Pictures, near: Near, columns: int = 2) -> None:
+def draw(path: Path, samples: Pictures, train: Pictures, neighbours: NearestFaces, columns: int = 2) -> None:
     """Draw a sheet of each sample and its nearest training faces, with their distances."""
     groups = []
     for number, picture in enumerate(samples):
         group = [(f"sample {number}", Image.from_uint8(picture))]
-        for i, flipped, apart in zip(near.index[number], near.mirrored[number], near.distance[number], strict=True):
+        for i, flipped, gap in zip(
+            neighbours.index[number], neighbours.mirrored[number], neighbours.distance[number], strict=True
+        ):
             face = train[i][:, ::-1] if flipped else train[i]
-            group.append((f"train {i}: {apart:.3f}", Image.from_uint8(np.ascontiguousarray(face))))
+            group.append((f"train {i}: {gap:.3f}", Image.from_uint8(np.ascontiguousarray(face))))
         groups.append(group)
     rows = [list(itertools.chain(*groups[i : i + columns])) for i in range(0, len(groups), columns)]
     drawn = contact_sheet(rows)

@@ -33,8 +33,8 @@ KINDS = {
 """Damage, and its severities in the table for 224 pixels."""
 COLUMNS = {
     "kind": "damage", "severity": "severity", "photos": "photographs", "before": "before dB", "after": "after dB",
-    "least_gain": "least gain", "most_gain": "most gain", "touched": "faces touched", "faces_before": "they before dB",
-    "faces_after": "after dB", "harmed": "others changed",
+    "least_gain": "least gain", "most_gain": "most gain", "touched": "faces changed", "faces_before": "face before dB",
+    "faces_after": "face after dB", "harmed": "others changed",
 }  # fmt: skip
 
 

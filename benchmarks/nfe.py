@@ -31,7 +31,7 @@ COLUMNS = {
     "steps": "N",
     "calls": "calls",
     "psnr": "round trip, dB (median)",
-    "distance": "latent off rk45's (RMS)",
+    "distance": "distance from the latent of rk45 (RMS)",
     "reaches": "DDIM-100's quality",
 }
 REFERENCE = ("ddim", 100, "uniform-t")

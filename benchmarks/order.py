@@ -72,7 +72,7 @@ def order(solvers: Sequence[str], steps: int = 96) -> Table:
         if not math.isnan(row[direction])
     ]
     goals += [Goal(f"{row['solver']}: checks of the kit failed", float(row["kit"] != "passed"), most=0) for row in rows]
-    how = f"two-humped density of the conformance kit, rho 0.05 to 20; {steps}, {2 * steps} and {4 * steps} steps"
+    how = f"bimodal density of the conformance kit, rho 0.05 to 20; {steps}, {2 * steps} and {4 * steps} steps"
     return Table("order", how, COLUMNS, rows, goals, ("solver", ("up", "down")))
 
 

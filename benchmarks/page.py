@@ -37,7 +37,7 @@ def fill(text: str, results: Sequence[Path], page: str = "the page") -> str:
     """The text of a page with the blocks of these JSON files replaced.
 
     Raises:
-        InputError: a file that is no benchmark's JSON, or one without a block in the page.
+        InputError: a file that is not the JSON of a benchmark, or one without a block in the page.
     """
     for path in results:
         filled = replace_block(text, path.stem, section(read_result(path)))
@@ -56,8 +56,8 @@ def read_result(path: Path) -> dict[str, Any]:
         if tree["columns"] and tree["rows"] and tree["command"] and "goals" in tree:
             return dict(tree)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: no JSON of a benchmark ({error}); write it with --json") from error
-    raise InputError(f"{path}: no JSON of a benchmark; write it with --json")
+        raise InputError(f"{path}: not the JSON of a benchmark ({error}); write it with --json") from error
+    raise InputError(f"{path}: not the JSON of a benchmark; write it with --json")
 
 
 def section(tree: dict[str, Any]) -> str:

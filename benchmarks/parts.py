@@ -1,4 +1,4 @@
-"""Parts outside a chain, made as a chain would make them."""
+"""Parts outside a chain, created as in a chain."""
 
 from __future__ import annotations
 

@@ -13,15 +13,15 @@ from odekit.parts.faces.warp import covered_box, crop_coordinates, crop_face
 
 SIDE = 512
 """Side of the aligned crop."""
-LIGHTER = 10 / 255
-TEXTURE = 3 / 255
+BRIGHTNESS_SHIFT = 10 / 255
+PATTERN_AMPLITUDE = 3 / 255
 
 
 def altered(crop: Pixels) -> Pixels:
     """The crop, lighter by 10/255 and with a fine pattern."""
     x, y = np.meshgrid(np.arange(crop.shape[2]), np.arange(crop.shape[1]))
-    pattern = TEXTURE * np.sin(2 * np.pi * x / 16) * np.sin(2 * np.pi * y / 16)
-    changed: Pixels = np.clip(crop + np.float32(LIGHTER) + pattern.astype(np.float32), 0, 1)
+    pattern = PATTERN_AMPLITUDE * np.sin(2 * np.pi * x / 16) * np.sin(2 * np.pi * y / 16)
+    changed: Pixels = np.clip(crop + np.float32(BRIGHTNESS_SHIFT) + pattern.astype(np.float32), 0, 1)
     return changed
 
 
@@ -46,7 +46,9 @@ def seam(photo: Pixels, frame: Frame) -> float:
     after = pasted(photo, frame, True, options)
     x0, y0, x1, y1 = covered_box(frame, photo.shape[2], photo.shape[1])
     mask = EllipseMask().at(*crop_coordinates(frame, (x0, y0, x1, y1)), options.feather)
-    assert np.abs(after - photo)[:, y0:y1, x0:x1][:, mask == 1].mean() > TEXTURE / 8, "the paste changed nothing"
+    assert np.abs(after - photo)[:, y0:y1, x0:x1][:, mask == 1].mean() > PATTERN_AMPLITUDE / 8, (
+        "the paste changed nothing"
+    )
     gy, gx = np.gradient(mask)
     length = np.hypot(gx, gy)
     border = length > 1e-6

@@ -130,8 +130,8 @@ def losses(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
 
 def sample_rows(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
     """SWD and FD-PCA of samples against the held-out faces; of as many training faces for comparison."""
-    held = faces.held_out
-    count = min(sizes.samples, len(held))
+    held_out = faces.held_out
+    count = min(sizes.samples, len(held_out))
     if not count:
         return
     order = np.random.Generator(np.random.Philox(sizes.seed)).permutation(len(faces.train))[:count]
@@ -140,14 +140,14 @@ def sample_rows(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
         sets["train faces"] = faces.train[np.sort(order)]
     basis = FdPca.fit(faces.train) if len(faces.train) > COMPONENTS else None
     for name, pictures in sets.items():
-        note = f"against {len(held)} held-out faces"
-        draws = repeated_distances(pictures, held, sizes.draws, sizes.seed)
+        note = f"against {len(held_out)} held-out faces"
+        draws = repeated_distances(pictures, held_out, sizes.draws, sizes.seed)
         for side in draws[0].levels:
             yield _mean(f"SWD {side} px, {name}", [one.levels[side] for one in draws], "x 1e-3", count, note)
         yield _mean(f"SWD, {name}", [one.mean for one in draws], "x 1e-3", count, f"{note}, {sizes.draws} draws")
         if basis is not None and count > COMPONENTS:
             # Both sets have the same number of images, because the distance falls with it.
-            yield Row(f"FD-PCA, {name}", basis.distance(pictures, held), "", None, count, f"{note}; not an FID")
+            yield Row(f"FD-PCA, {name}", basis.distance(pictures, held_out), "", None, count, f"{note}; not an FID")
     if len(faces.train):
         yield from memorisation(sets["samples"], faces, sizes.sheet)
 
@@ -155,10 +155,12 @@ def sample_rows(prior: Prior, faces: FaceSet, sizes: Sizes) -> Iterator[Row]:
 def memorisation(samples: Pictures, faces: FaceSet, sheet: Path | None) -> Iterator[Row]:
     """Distances of samples and of held-out faces to their nearest training faces; see `memorised`."""
     for name, pictures in (("samples", samples), ("held-out faces", faces.held_out)):
-        near = memorised.nearest(pictures, faces.train)
+        neighbours = memorised.nearest(pictures, faces.train)
         note = f"RMS at {memorised.SIDE} px of the nearest of {len(faces.train)}, mirrored or not"
-        yield _mean(f"nearest train face, {name}", near.distance[:, 0], "", len(pictures), note)
-        yield Row(f"nearest train face, least, {name}", float(near.distance[:, 0].min()), "", None, len(pictures), note)
+        yield _mean(f"nearest train face, {name}", neighbours.distance[:, 0], "", len(pictures), note)
+        yield Row(
+            f"nearest train face, least, {name}", float(neighbours.distance[:, 0].min()), "", None, len(pictures), note
+        )
     if sheet is not None:
         first = samples[:SHEET]
         memorised.draw(sheet, first, faces.train, memorised.nearest(first, faces.train))

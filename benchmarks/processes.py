@@ -15,8 +15,9 @@ PRINT_MAXRSS = "import atexit, resource as r; atexit.register(lambda: print(r.ge
 """Python that prints ru_maxrss at the end of a process."""
 PRINT_USAGE = """import atexit, json, resource as r
 def usage():
-    own, kids = r.getrusage(r.RUSAGE_SELF), r.getrusage(r.RUSAGE_CHILDREN)
-    used = {"cpu": own.ru_utime + own.ru_stime + kids.ru_utime + kids.ru_stime, "rss": own.ru_maxrss + kids.ru_maxrss}
+    process, children = r.getrusage(r.RUSAGE_SELF), r.getrusage(r.RUSAGE_CHILDREN)
+    cpu = process.ru_utime + process.ru_stime + children.ru_utime + children.ru_stime
+    used = {"cpu": cpu, "rss": process.ru_maxrss + children.ru_maxrss}
     print(json.dumps(used), flush=True)
 atexit.register(usage)
 """

@@ -11,9 +11,9 @@ from benchmarks.table import Row
 from odekit.core.psnr import psnr
 from odekit.evaluation.experiments.faces import Pictures
 from odekit.parts.metrics.swd import repeated_distances
-from odekit.training.calibration.treated import psnr_and_ssim
+from odekit.training.calibration.restored_cases import psnr_and_ssim
 
-CEILING = 40.0
+PSNR_CAP = 40.0
 """dB above which differences are invisible; PSNR is capped here."""
 MARGINS = {"psnr": 0.2, "ssim": 0.01, "swd": 0.05}
 """Differences within which a setting counts as no worse: dB, SSIM, and the fraction of the SWD."""
@@ -29,8 +29,8 @@ def pixel_psnr(pixels: NDArray[Any], reference: NDArray[Any]) -> float:
 
 
 def capped_psnr(pixels: NDArray[Any], reference: NDArray[Any]) -> float:
-    """PSNR in dB, at most `CEILING`."""
-    return min(CEILING, pixel_psnr(pixels, reference))
+    """PSNR in dB, at most `PSNR_CAP`."""
+    return min(PSNR_CAP, pixel_psnr(pixels, reference))
 
 
 def mean_swd(pictures: Pictures, clean: Pictures) -> float:

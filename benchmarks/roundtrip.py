@@ -37,7 +37,7 @@ COLUMNS = {
     "identical": "identical in 8 bits",
     "growth": "growth per step down",
     "level": "lost at level",
-    "trouble": "given up",
+    "trouble": "failure",
 }
 LOST = 2e-5
 """RMS error of x at 100 dB."""

@@ -109,7 +109,7 @@ def run(root: Path, more: list[str], out: str, meanwhile: Callable[[], None] | N
 
 
 class BareLoop:
-    """Samples of a bare loop, taken while a run goes on, because the speed of a shared machine changes."""
+    """Samples of a bare loop, taken during a run, because the speed of a shared machine varies."""
 
     def __init__(self, paths: list[Path], folder: Path, size: int = 50) -> None:
         self.paths = itertools.cycle(paths)

@@ -23,8 +23,8 @@ COLUMNS = {
     "side": "side, px",
     "steps": "N",
     "calls": "calls, edited",
-    "again": "calls, left alone",
-    "identical": "left alone: identical in 8 bits",
+    "again": "calls, unedited",
+    "identical": "unedited: identical in 8 bits",
     "memory": "peak memory, GB",
 }
 SMALL: dict[str, Any] = {
@@ -77,7 +77,7 @@ def sides(wanted: Sequence[int], steps: int = 6, large: bool = False) -> Table:
             prior = f"{{use: diffusers, path: '{place}/large'}}"
             rows.append(row(Path(place), "random network, 114 million weights", prior, 256, 2, edited=False))
     goals = [
-        Goal(f"{one['prior']}, {one['side']} px: left alone and identical", float(one["identical"]), least=1.0)
+        Goal(f"{one['prior']}, {one['side']} px: unedited and identical", float(one["identical"]), least=1.0)
         for one in rows
     ]
     how = "one picture of noise through odedit-exact, one process each"

@@ -10,7 +10,7 @@ import typer
 from benchmarks.options import AsJson, Device, Plot, Rounds
 from benchmarks.output import print_result
 from benchmarks.peaks import gpu_memory, matrix_peak
-from benchmarks.speed_methods import COMPILED, OURS, PLAIN, Method, Task, flops, odekit_method, plain_method
+from benchmarks.speed_methods import COMPILED, ODEKIT, PLAIN, Method, Task, flops, odekit_method, plain_method
 from benchmarks.table import Goal, Row, Table
 from odekit.core import device as machine
 from odekit.core.device import is_out_of_memory, release_gpu_memory
@@ -86,7 +86,7 @@ def speed(
     left_out = ""
     for batch in batches:
         try:
-            rows += measured(Task(batch, steps, iterations, device), rounds, compile, precisions)
+            rows += measure_speed(Task(batch, steps, iterations, device), rounds, compile, precisions)
         except Exception as error:
             if not is_out_of_memory(error) or not rows:
                 raise
@@ -97,8 +97,8 @@ def speed(
     for row in rows:
         row["peak"] = 100 * row["work"] / row["least"] / peaks[row["peak_of"]]
     first = rows[0]["precision"]
-    ours = [row for row in rows if row["method"] == OURS and row["precision"] == first]
-    goals = [goal for row in ours for goal in goals_of(row, device)]
+    odekit_rows = [row for row in rows if row["method"] == ODEKIT and row["precision"] == first]
+    goals = [goal for row in odekit_rows for goal in goals_of(row, device)]
     rates = ", ".join(f"{peak / 1e9:.0f} in {name}" for name, peak in peaks.items())
     time = "" if device.startswith("cuda") else " of processor time"
     how = (
@@ -131,10 +131,14 @@ def fast_ratio(row: Row) -> float:
     return float(row["ratio"]) * many / few
 
 
-def measured(task: Task, rounds: int, compile: bool, precisions: Sequence[str] = ("auto",)) -> list[Row]:
+def measure_speed(task: Task, rounds: int, compile: bool, precisions: Sequence[str] = ("auto",)) -> list[Row]:
     """The rows of one batch size."""
-    ours = [odekit_method(task, one, name) for name in precisions for one in ([False, True] if compile else [False])]
-    methods = ours + [plain_method(task, name) for name in dict.fromkeys(("float32", *(one.precision for one in ours)))]
+    odekit_rows = [
+        odekit_method(task, one, name) for name in precisions for one in ([False, True] if compile else [False])
+    ]
+    methods = odekit_rows + [
+        plain_method(task, name) for name in dict.fromkeys(("float32", *(one.precision for one in odekit_rows)))
+    ]
     hooks = [hook for one in methods for hook in one.clock.watch(one.network, task.device)]
     for one in methods:
         one.clock.warm_up(one.work)

@@ -14,7 +14,7 @@ from odekit.core.image import Image
 from odekit.core.precision import has_tf32, storage_type
 from odekit.core.precision import precision as precision_switches
 
-PLAIN, OURS, COMPILED = "diffusers loop", "odekit", "odekit, compiled"
+PLAIN, ODEKIT, COMPILED = "diffusers loop", "odekit", "odekit, compiled"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def odekit_method(task: Task, compile: bool, precision: str = "auto") -> Method:
     session = Chain.load("odedit", settings).open(device=task.device, precision=precision, batch_size=task.batch)
     images = [Image(pixels) for pixels in task.pixels()]
     network = next(iter(session.networks.values())).network  # type: ignore[attr-defined]
-    return Method(COMPILED if compile else OURS, session.execution.precision, lambda: session.run(images), network)
+    return Method(COMPILED if compile else ODEKIT, session.execution.precision, lambda: session.run(images), network)
 
 
 def plain_method(task: Task, precision: str) -> Method:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from benchmarks.options import AsJson, Faces, Keep, Plot, Seed
 from benchmarks.output import print_progress, print_result
-from benchmarks.quality import CEILING, MARGINS, mean_swd
+from benchmarks.quality import MARGINS, PSNR_CAP, mean_swd
 from benchmarks.table import Goal, Row, Table
-from odekit.evaluation.bootstrap import difference, worse_swd
+from odekit.evaluation.bootstrap import difference, swd_ratio_upper_bound
 from odekit.evaluation.experiments.faces import Pictures, face_set
 from odekit.parts.enhancers.calibration import StrengthCalibration, load_calibration
 from odekit.training.calibration.meter import combined_gain, describe_faces
-from odekit.training.calibration.treated import Cases, Treated, damaged_cases, open_restore, treat
+from odekit.training.calibration.restored_cases import Cases, RestoredCases, damaged_cases, open_restore, restore_cases
 
 COLUMNS = {
     "arm": "setting",
@@ -32,7 +32,7 @@ COLUMNS = {
 }
 NOISY = ("noise", "mask")
 Array = NDArray[np.float64]
-Picks = Sequence[str]
+StrengthNames = Sequence[str]
 """The strength of each image."""
 
 
@@ -57,43 +57,43 @@ def command(
     pictures = face_set(data, stage.prior.shape[1]).test_or_val[:limit]
     cases = damaged_cases(pictures, seed, lambda image: stage.preprocess(image)[0])
     calibration = load_calibration(meter)
-    treated = treat(
+    restored = restore_cases(
         cases, stage.inverter, stage.prior, calibration.strengths, seed=seed, keep=keep, progress=print_progress
     )
     how = f"chain {chain}; {describe_faces(pictures, 'test')}"
-    print_result(evaluate(cases, treated, calibration, how), as_json, plot)
+    print_result(evaluate(cases, restored, calibration, how), as_json, plot)
 
 
-def evaluate(cases: Cases, treated: Treated, calibration: StrengthCalibration, how: str) -> Table:
+def evaluate(cases: Cases, restored: RestoredCases, calibration: StrengthCalibration, how: str) -> Table:
     """The table of all settings, with the goals of `auto` against fixed ones.
 
     The fixed setting of a kind (or of a severity) is the one with the largest mean gain on these very images: better
     than any choice made beforehand.
     """
-    names = list(treated.outputs)
-    fixed: dict[str, Picks] = {f"fixed: {name}": [name] * len(cases.clean) for name in names}
-    best = max(names, key=lambda name: float(gain_or_zero(treated, name).mean()))
+    names = list(restored.outputs)
+    fixed: dict[str, StrengthNames] = {f"fixed: {name}": [name] * len(cases.clean) for name in names}
+    best = max(names, key=lambda name: float(gain_or_zero(restored, name).mean()))
     oracle = {
-        "best fixed of each severity": best_of_each(treated, cases.severities),
-        "best fixed of each kind": best_of_each(treated, cases.kinds),
+        "best fixed of each severity": best_of_each(restored, cases.severities),
+        "best fixed of each kind": best_of_each(restored, cases.kinds),
     }
-    auto = [calibration.decide(readings).strength.name for readings in treated.readings]
-    rows = [arm_row(name, picks, cases, treated) for name, picks in (fixed | oracle | {"auto": auto}).items()]
+    auto = [calibration.decide(readings).strength.name for readings in restored.readings]
+    rows = [arm_row(name, picks, cases, restored) for name, picks in (fixed | oracle | {"auto": auto}).items()]
     goals = [
         goal
         for name, picks in {f"best single one ({best})": fixed[f"fixed: {best}"], **oracle}.items()
-        for goal in no_worse_goals(name, auto, picks, cases, treated)
+        for goal in no_worse_goals(name, auto, picks, cases, restored)
     ]
     undamaged = [i for i, severity in enumerate(cases.severities) if severity == 0]
     if undamaged:
-        worst = float(np.minimum(select(treated.psnr, auto), CEILING)[undamaged].min())
-        goals.append(Goal("undamaged: worst PSNR", worst, least=CEILING, unit="dB"))
+        worst = float(np.minimum(select(restored.psnr, auto), PSNR_CAP)[undamaged].min())
+        goals.append(Goal("undamaged: worst PSNR", worst, least=PSNR_CAP, unit="dB"))
     return Table("strength", how, COLUMNS, rows, goals, ("calls", ("psnr", "ssim", "swd")))
 
 
-def best_of_each(treated: Treated, groups: Sequence[object]) -> Picks:
+def best_of_each(restored: RestoredCases, groups: Sequence[object]) -> StrengthNames:
     """For each image the strength with the largest mean gain over its group."""
-    gains = {name: gain_or_zero(treated, name) for name in treated.outputs}
+    gains = {name: gain_or_zero(restored, name) for name in restored.outputs}
     chosen = {}
     for group in dict.fromkeys(groups):
         members = [i for i, other in enumerate(groups) if other == group]
@@ -101,9 +101,9 @@ def best_of_each(treated: Treated, groups: Sequence[object]) -> Picks:
     return [chosen[group] for group in groups]
 
 
-def arm_row(name: str, picks: Picks, cases: Cases, treated: Treated) -> Row:
+def arm_row(name: str, picks: StrengthNames, cases: Cases, restored: RestoredCases) -> Row:
     """The row of one setting."""
-    psnr = np.minimum(select(treated.psnr, picks), CEILING)
+    psnr = np.minimum(select(restored.psnr, picks), PSNR_CAP)
     noisy = np.array([any(word in kind for word in NOISY) for kind in cases.kinds])
     undamaged = np.array(cases.severities) == 0
 
@@ -112,46 +112,48 @@ def arm_row(name: str, picks: Picks, cases: Cases, treated: Treated) -> Row:
 
     return {
         "arm": name,
-        "calls": mean_calls(treated, picks),
+        "calls": mean_calls(restored, picks),
         "psnr": float(psnr.mean()),
-        "ssim": float(select(treated.ssim, picks).mean()),
-        "swd": mean_swd(select_pictures(treated, picks), cases.clean),
+        "ssim": float(select(restored.ssim, picks).mean()),
+        "swd": mean_swd(select_pictures(restored, picks), cases.clean),
         "clean": float(psnr[undamaged].min()) if undamaged.any() else float("nan"),
         "noise": mean(noisy),
         "rest": mean(~noisy & ~undamaged),
     }
 
 
-def no_worse_goals(name: str, ours: Picks, theirs: Picks, cases: Cases, treated: Treated) -> list[Goal]:
+def no_worse_goals(
+    name: str, ours: StrengthNames, theirs: StrengthNames, cases: Cases, restored: RestoredCases
+) -> list[Goal]:
     """Ends of paired 95 % bootstrap intervals against the margins, and the difference of calls."""
     psnr, ssim = (
-        difference(np.minimum(select(values, ours), CEILING), np.minimum(select(values, theirs), CEILING))  # type: ignore[arg-type]
-        for values in (treated.psnr, treated.ssim)
+        difference(np.minimum(select(values, ours), PSNR_CAP), np.minimum(select(values, theirs), PSNR_CAP))  # type: ignore[arg-type]
+        for values in (restored.psnr, restored.ssim)
     )
-    ratio = worse_swd(select_pictures(treated, ours), select_pictures(treated, theirs), cases.clean)
+    ratio = swd_ratio_upper_bound(select_pictures(restored, ours), select_pictures(restored, theirs), cases.clean)
     return [
         Goal(f"auto - {name}: PSNR, lower end", psnr.low, least=-MARGINS["psnr"], unit="dB"),
         Goal(f"auto - {name}: SSIM, lower end", ssim.low, least=-MARGINS["ssim"]),
         Goal(f"auto / {name}: SWD, upper end", ratio, most=1 + MARGINS["swd"]),
-        Goal(f"auto - {name}: calls", mean_calls(treated, ours) - mean_calls(treated, theirs), most=0),
+        Goal(f"auto - {name}: calls", mean_calls(restored, ours) - mean_calls(restored, theirs), most=0),
     ]
 
 
-def mean_calls(treated: Treated, picks: Picks) -> float:
+def mean_calls(restored: RestoredCases, picks: StrengthNames) -> float:
     """Mean network calls of an image."""
-    return float(np.mean([treated.calls[pick] for pick in picks]))
+    return float(np.mean([restored.calls[pick] for pick in picks]))
 
 
-def select(values: Mapping[str, Array], picks: Picks) -> Array:
+def select(values: Mapping[str, Array], picks: StrengthNames) -> Array:
     """The value of each image with its own strength."""
     return np.array([values[name][i] for i, name in enumerate(picks)])
 
 
-def select_pictures(treated: Treated, picks: Picks) -> Pictures:
+def select_pictures(restored: RestoredCases, picks: StrengthNames) -> Pictures:
     """Each image restored with its own strength."""
-    return np.stack([treated.outputs[name][i] for i, name in enumerate(picks)])
+    return np.stack([restored.outputs[name][i] for i, name in enumerate(picks)])
 
 
-def gain_or_zero(treated: Treated, name: str) -> Array:
+def gain_or_zero(restored: RestoredCases, name: str) -> Array:
     """The combined gain of a strength on each image; zero for `none`."""
-    return np.zeros(len(treated.readings)) if name == "none" else combined_gain(treated, name)
+    return np.zeros(len(restored.readings)) if name == "none" else combined_gain(restored, name)

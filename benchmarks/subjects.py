@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 import numpy as np
 import typer
 
-from odekit.chains import document as yamldoc
+from odekit.chains.document import Document, parse_yaml
 from odekit.chains.resolve import Resolver
 from odekit.core.counter import CallCounter
 from odekit.core.interfaces import Prior, State
@@ -135,8 +135,8 @@ def make_inverter(subject: Subject, solver: str, steps: int, grid: str = "auto")
     Raises:
         ConfigError: unknown solver, grid or option.
     """
-    raw = {"use": "ode", "solver": yamldoc.parse_yaml(solver, "--solver").data, "steps": steps, "grid": grid}
-    options: Any = Resolver(catalog(), yamldoc.Document(raw, "", {})).part("inverter", raw, ()).options
+    raw = {"use": "ode", "solver": parse_yaml(solver, "--solver").data, "steps": steps, "grid": grid}
+    options: Any = Resolver(catalog(), Document(raw, "", {})).part("inverter", raw, ()).options
     assert isinstance(options, Ode)
     instance = catalog().get("solver", options.solver.name).load()(options.solver.options)
     return OdeInverter(options, subject.prior, instance)
@@ -148,7 +148,7 @@ def solver_part(solver: str) -> Part:
     Raises:
         ConfigError: unknown solver or option.
     """
-    document = yamldoc.parse_yaml(solver, "--solver")
+    document = parse_yaml(solver, "--solver")
     return Resolver(catalog(), document).part("solver", document.data, ())
 
 

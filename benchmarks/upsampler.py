@@ -84,7 +84,7 @@ class Compared:
 
 
 def compare(upsampler: Upsampler, large: Pictures, side: int = 64) -> list[Compared]:
-    """The upsampler and Lanczos on faces (N, S, S, 3) that were area-reduced to `side` and worsened.
+    """The upsampler and Lanczos on faces (N, S, S, 3) that were reduced to `side` by area means and degraded.
 
     The kinds of input, and their noise, are those of the validation in training (`odekit.training.tasks.upsampler`):
     clean; blurred; noisy; and damaged by blur, noise and JPEG.

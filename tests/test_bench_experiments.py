@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on_where_its_records_end(cli, chain, tmp_path):
         (out / name).unlink()
     (out / "damaged" / done[5].name).unlink()
     refused = table(cli, chain, out)
-    assert refused.code == 2 and "--resume goes on, --overwrite starts afresh" in refused.err
+    assert refused.code == 2 and "--resume continues, --overwrite starts again" in refused.err
     resumed = table(cli, chain, out, "--resume")
     assert resumed.code == 0, resumed.err
     assert {path: path.stat().st_mtime_ns for path in done[:2]} == kept
@@ -143,7 +143,7 @@ def test_an_interrupted_run_goes_on_where_its_records_end(cli, chain, tmp_path):
     assert [row.values for row in first.rows] == [row.values for row in second.rows]
     assert first.tree()["groups"] == second.tree()["groups"]
     other = table(cli, chain, out, "--resume", "--severity", 3)
-    assert other.code == 2 and "made with another severity; --overwrite" in other.err
+    assert other.code == 2 and "written with another severity; --overwrite" in other.err
     assert table(cli, chain, out, "--overwrite", "--severity", 3).code == 0
     more = table(cli, chain, out, "--resume", "--severity", 3, methods=f"resize,{chain}")  # methods may change
     assert more.code == 0, more.err
@@ -231,7 +231,7 @@ def test_results_of_another_size_are_brought_to_the_references(cli, chain, tmp_p
     ("arguments", "message"),
     [
         (["--methods", "odedi"], "unknown method 'odedi'; did you mean 'odedit'"),
-        (["--methods", "resize,resize"], "two are called 'resize'"),
+        (["--methods", "resize,resize"], "two methods are called 'resize'"),
         (["--methods", "none.yaml"], "there is no chain file none.yaml"),
         (["--kinds", "fogg"], "unknown corruption 'fogg'; did you mean 'fog'"),
         (["--severity", "6"], "severity 6 is not a whole number"),
@@ -239,7 +239,7 @@ def test_results_of_another_size_are_brought_to_the_references(cli, chain, tmp_p
         (["--metrics", "psrn"], "unknown metric 'psrn'; did you mean 'psnr'"),
         (["--split", "tset"], "--split tset: choose train, val, test or all"),
         (["--faces", "nowhere"], "nowhere: no such folder or file"),
-        (["--reference-side", "24"], "no multiple of --side 16"),
+        (["--reference-side", "24"], "not a multiple of --side 16"),
         (["--resume", "--overwrite"], "contradict each other"),
     ],
 )
@@ -352,7 +352,7 @@ def test_the_blur_leaves_the_wanted_gradient_energy():
         assert gradient_energy(synergy.blurred(face, sigma)) == pytest.approx(share * gradient_energy(face), rel=0.006)
     np.testing.assert_allclose(synergy.blurred(face, 1.2)[1], gaussian_filter(face[1], 1.2, mode="reflect"))
     assert synergy.matching_sigma(face, 2 * gradient_energy(face)) == 0
-    assert synergy.matching_sigma(face, 0.0) == pytest.approx(synergy.WIDEST, rel=1e-6)
+    assert synergy.matching_sigma(face, 0.0) == pytest.approx(synergy.MAX_BLUR_SIGMA, rel=1e-6)
 
 
 def test_each_upsampler_has_three_inputs(cli, chain, tmp_path):
@@ -448,7 +448,7 @@ def test_options_are_crossed_and_each_point_is_plotted(cli, chain, tmp_path):
         ({"damage": {"use": "fog", "fractoin": 1}}, "did you mean|no option|unknown option"),
     ],
 )  # fmt: skip
-def test_a_wrong_sweep_is_told_with_its_place(cli, chain, tmp_path, changes, message):
+def test_an_invalid_sweep_is_reported_with_its_position(cli, chain, tmp_path, changes, message):
     import re
 
     (tmp_path / "s.yaml").write_text(sweep_text(chain, **changes))

@@ -100,5 +100,5 @@ def test_its_options_choose_photographs_damage_lines_and_the_stage(folder):
     assert all(r["before"] == r["after"] for r in off["rows"])
 
 
-def test_what_cannot_be_measured_is_said(folder):
+def test_what_cannot_be_measured_is_reported(folder):
     assert isinstance(run(folder, "--kind", "fog").exception, ConfigError)

@@ -129,7 +129,7 @@ def test_every_figure_of_the_card_is_there(rows):
     assert "not an FID" in rows["FD-PCA, samples"].note
 
 
-def test_numbers_of_pictures_are_told(rows):
+def test_numbers_of_pictures_are_reported(rows):
     assert rows["loss"].count == 4  # --limit
     assert rows["SWD, samples"].count == 40
     assert rows["SWD, samples"].note == "against 44 held-out faces, 2 draws"
@@ -181,14 +181,14 @@ def test_faces_of_a_file_keep_their_split(tmp_path):
     assert np.array_equal(found.held_out, drawn(10)[5:])
 
 
-def test_what_cannot_be_measured_on_is_said(tmp_path, monkeypatch):
+def test_unusable_data_is_reported(tmp_path, monkeypatch):
     np.savez(tmp_path / "train.npz", images=drawn(4), split=np.array(["train"] * 4))
     with pytest.raises(InputError, match="no val or test faces"):
         face_set(tmp_path / "train.npz", 16)
     with pytest.raises(InputError, match="cannot be reduced to 24 px evenly"):
         face_set(None, 24)
     monkeypatch.setattr(face_sets, "TEST_FACES", tmp_path / "none.npz")
-    with pytest.raises(InputError, match="give --data"):
+    with pytest.raises(InputError, match="use --data"):
         face_set(None, 64)
 
 

@@ -51,13 +51,13 @@ def test_edits_are_answered_as_by_the_exact_ode(printed):
 
 
 @pytest.mark.long
-def test_a_solver_of_first_order_misses_with_fifty_levels_and_that_is_said(printed):
+def test_a_first_order_solver_with_fifty_levels_is_reported_as_missed(printed):
     tree = printed("edit", "--solver", "ddim", "--limit", "4")
     assert [goal["reached"] for goal in tree["goals"]] == [True, False]
 
 
 @pytest.mark.long
-def test_other_sides_come_back_identical_and_memory_is_told(printed):
+def test_other_sides_return_identical_and_memory_is_reported(printed):
     tree = printed("sides", "--side", "96", "--steps", "4")
     assert len(tree["rows"]) == 2 and all(goal["reached"] for goal in tree["goals"])
     small, large = (row["memory"] for row in tree["rows"])
@@ -78,7 +78,7 @@ def test_damaged_pictures_are_others(printed):
     assert clean["rows"][0]["psnr"] != damaged["rows"][0]["psnr"] and "damaged" in damaged["how"]
 
 
-def test_a_drawing_is_made_and_a_bad_ending_is_said(bench, tmp_path):
+def test_a_plot_is_drawn_and_an_unknown_suffix_is_reported(bench, tmp_path):
     few = ("order", "--solver", "ddim", "--steps", "8")
     assert bench(*few, "--plot", tmp_path / "order.png").code == 0
     assert (tmp_path / "order.png").read_bytes().startswith(b"\x89PNG")
@@ -86,7 +86,7 @@ def test_a_drawing_is_made_and_a_bad_ending_is_said(bench, tmp_path):
     assert done.code == 2 and "--plot" in done.err
 
 
-def test_an_unknown_solver_is_said(bench):
+def test_an_unknown_solver_is_reported(bench):
     done = bench("roundtrip", "--solver", "dpmpp", "--limit", "1")
     assert done.code == 2 and "did you mean 'dpmpp-2m'" in done.err
 
@@ -129,6 +129,6 @@ def test_a_file_that_is_no_bench_is_refused(bench, tmp_path):
     (tmp_path / "a.json").write_text("[]")
     (tmp_path / "out.md").write_text("<!-- begin a -->\n<!-- end a -->\n")
     done = bench("page", tmp_path / "a.json", "-o", tmp_path / "out.md")
-    assert done.code == 2 and "no JSON of" in done.err
+    assert done.code == 2 and "not the JSON of" in done.err
     absent = bench("page", tmp_path / "a.json", "-o", tmp_path / "none.md")
     assert absent.code == 2 and "name the page with the markers" in absent.err

@@ -45,7 +45,7 @@ def test_the_loop_is_at_most_sixty_lines_long():
     assert len(inspect.getsource(module).splitlines()) <= 60
 
 
-def test_the_loop_updates_where_it_is_told_by_the_variance_rule():
+def test_the_loop_updates_at_the_levels_of_the_variance_rule():
     def model(x, t):
         model.calls += 1
         return torch.zeros_like(x)
@@ -93,7 +93,7 @@ class Event:
         return other.at - self.at
 
 
-def test_on_a_card_the_network_is_timed_in_the_cards_own_work_which_nobody_waits_for(monkeypatch):
+def test_on_a_gpu_the_network_is_timed_by_gpu_events_without_synchronisation(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: pytest.fail("waited"))
     net, clock = torch.nn.Identity(), Clock()
@@ -159,7 +159,7 @@ def test_the_loop_as_a_user_writes_it_is_measured_against_what_its_convolutions_
     assert (told["precision"], told["peak_of"]) == ("float32, convolutions in tf32", "tf32")
 
 
-def test_larger_batches_that_do_not_fit_are_left_out_and_said(monkeypatch):
+def test_larger_batches_that_do_not_fit_are_omitted_and_reported(monkeypatch):
     def measured(task, rounds, compile, precisions):
         if task.batch > 8:
             raise torch.OutOfMemoryError("CUDA out of memory")

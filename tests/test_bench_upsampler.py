@@ -80,7 +80,7 @@ def test_its_options_choose_faces_and_upsampler(data):
     assert "3 val faces" in run(data, "--side", 8).stdout
 
 
-def test_what_cannot_be_compared_is_said(data):
+def test_what_cannot_be_compared_is_reported(data):
     assert "smaller than side 64" in str(run(data, "--side", 16).exception)
     assert "no test faces" in str(run(without_test(data), "--side", 8, "--split", "test").exception)
     assert isinstance(run(data, "--upsampler", "resise").exception, ConfigError)

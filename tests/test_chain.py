@@ -138,7 +138,7 @@ def test_stages_are_kept_when_asked_for():
     assert [name for name, _ in result.stages] == ["input", "latent", "restore"]
 
 
-def test_whoever_counts_is_told_of_every_network_call():
+def test_a_call_counter_is_notified_of_every_network_call():
     told = []
     exact().run(images(3), on_calls=told.append, batch_size=2)
     assert sum(told) == 2 * 28

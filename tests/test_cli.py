@@ -99,7 +99,7 @@ def test_commercial_only_refuses_parts_by_licence(cli, exact, faces, tmp_path, m
     assert not (tmp_path / "out").exists()
 
 
-def test_the_version_is_told(cli):
+def test_the_version_is_printed(cli):
     assert cli("--version").out == f"odekit {odekit.__version__}\n"
 
 

@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 from conftest import ROOT
-from test_lean import network, said
+from test_fast_blocks import network, said
 
 from odekit import Chain
 from odekit.chains.tuning import precision
@@ -78,7 +78,7 @@ def test_what_it_says_is_what_the_plain_network_says(asked):
     assert torch.equal(plain.eps(x, 400.0), fast.eps(x, 400.0))
 
 
-def test_compiling_that_fails_is_said_once_and_the_plain_network_goes_on(broken):
+def test_a_failed_compilation_is_reported_once_and_the_plain_network_is_used(broken):
     net = use_fast_blocks(network())
     fast, shape = CompiledNetwork(net, "cpu"), (3, 16, 16)
     with pytest.warns(OdekitWarning, match=r"torch\.compile failed \(RuntimeError: no working C\+\+ compiler found\)"):
@@ -107,7 +107,7 @@ def test_compiled_code_is_kept_in_odekits_cache_folder_or_where_the_environment_
     assert os.environ[INDUCTOR_CACHE_VARIABLE] == str(tmp_path / "mine")
 
 
-def test_a_cache_folder_that_cannot_be_made_is_said(monkeypatch, tmp_path):
+def test_a_cache_folder_that_cannot_be_created_is_reported(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "file"))
     with pytest.warns(OdekitWarning, match="compiled networks cannot be kept .* set ODEKIT_HOME"):
@@ -127,7 +127,7 @@ def test_the_guard_measures_precisions_uncompiled(asked, monkeypatch):
 
 
 @pytest.mark.long
-def test_torchs_own_compiler_says_the_same_up_to_rounding_and_keeps_what_it_made(cache):
+def test_torch_compile_agrees_up_to_rounding_and_its_output_is_cached(cache):
     plain, shape = use_fast_blocks(network(resnet_time_scale_shift="scale_shift")), (3, 16, 16)
     with warnings.catch_warnings():
         warnings.simplefilter("error", OdekitWarning)

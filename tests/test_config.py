@@ -58,7 +58,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_wrong_is_said_in_one_line(case):
+def test_an_error_is_one_line(case):
     text, expected = BAD[case]
     with pytest.raises(ConfigError) as error:
         load(text)

@@ -189,7 +189,7 @@ def test_of_a_training_file_the_ema_is_taken(tmp_path, checkpoint):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_the_written_folder_says_what_it_was_told(tmp_path, checkpoint):
+def test_the_written_folder_holds_the_given_options(tmp_path, checkpoint):
     options = ConvertOptions(image_size=32, betas=Betas(kind="cosine", steps=500), prediction="v", half=True)
     path = checkpoint("ddim_small_golden")
     folder = convert_checkpoint(path, tmp_path / "deep" / "out", options=options)

@@ -132,7 +132,7 @@ def test_python_chains_equal_yaml(tmp_path):
     ("kind: fog\n", "a chain of damage is a list of kinds"),
     ("[]\n", "a chain of damage is a list of kinds"),
 ])  # fmt: skip
-def test_a_wrong_chain_is_told_with_its_place(tmp_path, text, message):
+def test_an_invalid_chain_is_reported_with_its_position(tmp_path, text, message):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
@@ -210,7 +210,7 @@ def test_a_used_folder_is_left_alone_resumed_or_begun_afresh(clean, tmp_path):
     whole = tmp_path / "whole"
     degrade_files([clean], whole, settings)
     degrade_files([clean], out, settings, limit=3)
-    with pytest.raises(ConfigError, match="--resume goes on, --overwrite starts afresh"):
+    with pytest.raises(ConfigError, match="--resume continues, --overwrite starts again"):
         degrade_files([clean], out, settings)
     with (out / NAME).open("a") as file:
         file.write('{"input": "cut sho')  # as a crash leaves it

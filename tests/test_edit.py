@@ -63,7 +63,7 @@ def test_kept_pixels_stay_as_they_are():
     assert (out[..., 1] == 2.25).all()
 
 
-def test_whoever_watches_is_told_of_every_event():
+def test_the_observer_is_notified_of_every_event():
     events = []
     edit(
         torch.zeros(1, 3, 2, 2),

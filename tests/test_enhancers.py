@@ -294,7 +294,7 @@ def test_the_spectrum_is_calibrated_by_a_command(toy, tmp_path, cli):
     assert done.code == 0 and "4 train faces" in done.out
     assert load_spectrum(tmp_path / "own.json").luma[0] > 0
     refused = cli("calibrate", "spectrum", "-o", tmp_path / "own.json")
-    assert refused.code != 0 and "give --data" in refused.err
+    assert refused.code != 0 and "use --data" in refused.err
 
 
 def test_what_is_no_enhancer_is_refused(toy, bench):

@@ -167,7 +167,7 @@ def test_missing_extra_and_other_sizes_are_listed_and_in_no_mean(clean, damaged,
     assert (whole.pictures, whole.failed, whole.values["psnr"].count) == (6, 3, 3)
     errors = {row.picture: row.error for row in results.rows if row.error}
     assert "missing: no such picture" in errors["face2"]
-    assert "32x32, its reference is 64x64; bring them to one size, or say --fit" in errors["face4"]
+    assert "32x32, its reference is 64x64; resize one of them, or use --fit" in errors["face4"]
     assert "is not a picture" in errors["face0"]
     assert any("stranger.png: no picture of" in problem for problem in results.problems)
     assert all(name in done.err for name in ("face2", "face4", "face0", "stranger"))
@@ -187,10 +187,10 @@ def test_nothing_in_common_and_wrong_manifests_are_refused(clean, damaged, tmp_p
     PIL.Image.fromarray(face_pixels()[0]).save(other / "x.png")
     with pytest.raises(ConfigError, match="files pair by their names"):
         evaluate(other, clean)
-    with pytest.raises(InputError, match=r"nowhere\.jsonl: no manifest"):
+    with pytest.raises(InputError, match=r"nowhere\.jsonl: not a manifest"):
         evaluate(damaged, clean, manifest=tmp_path / "nowhere.jsonl")
     (tmp_path / "bad.jsonl").write_text('{"a": 1}\n')
-    with pytest.raises(InputError, match=r"bad\.jsonl: no manifest"):
+    with pytest.raises(InputError, match=r"bad\.jsonl: not a manifest"):
         evaluate(damaged, clean, manifest=tmp_path / "bad.jsonl")
 
 
@@ -226,10 +226,10 @@ def test_pictures_smaller_than_the_window_say_so(tmp_path):
     assert "two pictures or more" in results.groups[0].values["swd"].note
 
 
-def test_pixels_that_are_no_numbers_are_refused():
+def test_pixels_that_are_not_finite_are_refused():
     with np.errstate(invalid="ignore"):
         image = Image(np.full((3, 4, 4), np.nan, np.float32))
-    with pytest.raises(OdekitError, match="no numbers"):
+    with pytest.raises(OdekitError, match="not finite"):
         finite(image)
 
 
@@ -267,7 +267,7 @@ def test_a_metric_that_fails_on_one_picture_says_so_and_goes_on(clean, damaged, 
         ("psnr,ssym", "--metrics: unknown metric 'ssym'; did you mean 'ssim'"),
         ("psnr,psnr", "names 'psnr' twice"),
         ("{use: ssim, windw: gaussian}", "unknown option of metric 'ssim'; did you mean 'window'"),
-        (",", "not valid YAML|names none"),
+        (",", "not valid YAML|is empty"),
     ],
 )
 def test_wrong_metrics_are_refused_with_the_nearest_name(clean, damaged, metrics, message):

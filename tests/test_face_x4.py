@@ -195,7 +195,7 @@ def test_folders_that_say_something_else_are_refused(own, change, message):
         make(weights=str(own))
 
 
-def test_absent_weights_are_said():
+def test_absent_weights_are_reported():
     with pytest.raises(WeightsError, match="no such weights folder"):
         make(weights="./nowhere")
     with pytest.raises(WeightsError, match="did you mean 'face-x4'"):

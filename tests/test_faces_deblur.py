@@ -56,7 +56,7 @@ def psnr(a, b):
 
 @pytest.mark.parametrize("slope", [2.0, 2.8])
 @pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0, 3.0, 4.0])
-def test_a_gaussian_is_told_by_its_standard_deviation(slope, sigma):
+def test_a_gaussian_is_identified_by_its_standard_deviation(slope, sigma):
     blur = deblur.estimate_blur(rounded(gaussian(law(slope), sigma)).pixels)
     assert not blur.disc
     assert blur.sigma == pytest.approx(sigma, rel=0.07)
@@ -64,7 +64,7 @@ def test_a_gaussian_is_told_by_its_standard_deviation(slope, sigma):
 
 
 @pytest.mark.parametrize("radius", [3.0, 4.0, 6.0])
-def test_a_lens_out_of_focus_is_told_by_its_radius(radius):
+def test_a_defocus_blur_is_identified_by_its_radius(radius):
     blur = deblur.estimate_blur(rounded(lens(law(2.4), radius)).pixels)
     assert blur.disc
     assert 2 * blur.sigma == pytest.approx(radius, rel=0.05)
@@ -181,7 +181,7 @@ def test_blocks_are_not_sharpened():
     assert facts["mended"] == ["blocks"] and "blur" not in facts
 
 
-def test_nothing_is_changed_where_no_blur_was_told():
+def test_nothing_is_changed_without_a_measured_blur():
     assert deblur.remove_blur(PHOTO, deblur.NO_BLUR) is PHOTO.pixels
 
 

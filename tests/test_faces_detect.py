@@ -83,15 +83,16 @@ def test_more_proposals_make_a_face_likelier():
     assert scores == sorted(scores) and scores[2] == pytest.approx(0.9) and scores[0] == pytest.approx(9 / 16)
 
 
-def test_faces_smaller_than_asked_for_are_not_sought():
+def test_faces_below_the_minimum_size_are_not_detected():
     photo = read(PHOTOS / "astronaut.jpg")
     assert BuiltinFaceDetector(BuiltinDetector(turned=False, smallest=200), StandaloneTools()).detect(photo) == []
 
 
-def test_two_looks_find_the_face_in_boxes_that_are_off():
+def test_two_passes_align_the_face_in_inexact_boxes():
     """Held-out faces in their own mirrored surroundings, boxes off by up to 15 % and 20 degrees."""
     rng = np.random.Generator(np.random.Philox(5))
-    aligner, errors = Aligner("aligner", StandaloneTools()), {"clean": [], "damaged": []}
+    aligner = Aligner("aligner", StandaloneTools())
+    errors, scores = {"clean": [], "damaged": []}, {"clean": [], "damaged": []}
     for number, face in enumerate(FACES):
         for kind, pixels in (("clean", face), ("damaged", corrupt(face, ("gaussian_noise", "glass_blur", "mask_pixels", "jpeg")[number % 4], 4, rng))):  # fmt: skip
             wide = np.pad(pixels, ((40, 40), (40, 40), (0, 0)), mode="symmetric").transpose(2, 0, 1)
@@ -102,7 +103,9 @@ def test_two_looks_find_the_face_in_boxes_that_are_off():
             frame, score = aligner.refine(wide.astype(np.float32) / 255, [start])[0]
             truth = TEMPLATE * 64 + 40
             errors[kind].append(np.hypot(*(frame.place(TEMPLATE) - truth).T).mean() / 64)
-            assert kind == "damaged" or score > 0.5
+            scores[kind].append(score)
+    assert min(scores["clean"]) > 0.5
+    assert np.median(scores["damaged"]) > 0.5
     assert np.median(errors["clean"]) <= 0.025
     assert np.median(errors["damaged"]) <= 0.04
 

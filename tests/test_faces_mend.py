@@ -238,7 +238,7 @@ def test_a_photograph_that_was_not_compressed_tells_no_quality():
 
 
 @pytest.mark.parametrize("sampling", [0, 2])
-def test_the_resolution_of_colours_is_told(sampling):
+def test_the_chroma_subsampling_is_detected(sampling):
     level = np.ascontiguousarray(cut(PHOTO).to_uint8())
     once = deblock.recompress(level, 40, sampling)
     assert deblock.estimate_subsampling(Image.from_uint8(once).pixels, (0, 0), 40) == sampling
@@ -313,7 +313,7 @@ def test_of_what_is_beside_a_scratch_only_one_pixel_changes():
 # --- bad input
 
 
-def test_weights_that_are_no_menders_are_refused(tmp_path):
+def test_weights_of_another_network_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no such weights folder"):
         MendStage(Mend(weights=f"{tmp_path}/none"), StandaloneTools())
     (tmp_path / "odekit.json").write_text(json.dumps({"kind": "compact", "scale": 4}))
@@ -321,7 +321,7 @@ def test_weights_that_are_no_menders_are_refused(tmp_path):
         MendStage(Mend(weights=f"{tmp_path}/"), StandaloneTools())
 
 
-def test_values_that_are_no_numbers_are_told(network, monkeypatch):
+def test_values_that_are_not_finite_are_reported(network, monkeypatch):
     stage = MendStage(Mend(), StandaloneTools())
     monkeypatch.setattr(stage.inpainter, "_tile", lambda pixels: np.full((4, *pixels.shape[1:]), np.nan, np.float32))
 

@@ -191,7 +191,7 @@ def test_alpha_and_metadata_stay(parts):
     assert np.array_equal(out.alpha, alpha) and out.meta == photo.meta
 
 
-def test_without_a_face_the_photograph_passes_and_it_is_said(parts, monkeypatch):
+def test_a_photograph_without_a_face_stays_unchanged_and_is_reported(parts, monkeypatch):
     monkeypatch.setattr(At, "frames", [])
     photo = noise(40, 50)
     with pytest.warns(OdekitWarning, match="no face found"):

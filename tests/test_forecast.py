@@ -29,7 +29,7 @@ def chain(tmp_path, monkeypatch):
     return path
 
 
-def test_a_job_takes_as_long_as_was_said(chain):
+def test_a_job_takes_the_predicted_time(chain):
     """5 pictures in batches of at most 2 are 3 batches."""
     loaded = Chain.load(chain)
     said = forecast(loaded, 5, batch_size=2, device="cpu")
@@ -71,7 +71,7 @@ def test_the_share_is_what_the_processor_worked_of_the_time(chain):
     assert forecast(Chain.load(chain), 5, batch_size=2, device="cpu").share < 0.5
 
 
-def test_where_the_pictures_decide_a_call_is_all_that_is_said():
+def test_with_an_unknown_number_of_calls_only_the_time_of_a_call_is_predicted():
     said = Forecast(16, 8, None, 0.4, 0.0, 0.7, "cpu, float32, 2 thread(s)")
     assert said.seconds is None
     expected = "the time for 16 image(s) depends on the images: a network call for 8 of them takes 400 ms"
@@ -79,5 +79,5 @@ def test_where_the_pictures_decide_a_call_is_all_that_is_said():
 
 
 @pytest.mark.parametrize("seconds, said", [(7.4, "7 s"), (600, "10 min"), (9000, "2.5 h"), (864000, "10.0 days")])
-def test_times_are_said_as_people_do(seconds, said):
+def test_times_are_formatted_for_people(seconds, said):
     assert format_duration(seconds) == said

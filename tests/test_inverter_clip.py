@@ -57,7 +57,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_wrong_is_said_with_its_line(case):
+def test_an_error_is_reported_with_its_line(case):
     text, expected = BAD[case]
     with pytest.raises(ConfigError, match=r"my\.yaml:5:.*clip") as error:
         load(text)

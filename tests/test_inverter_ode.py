@@ -101,7 +101,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_cannot_be_meant_is_said(case):
+def test_contradictory_options_are_reported(case):
     settings, expected = BAD[case]
     with pytest.raises(ConfigError) as error:
         chain(*settings).plan()
@@ -122,7 +122,7 @@ class Blow(Ddim):
         return after
 
 
-def test_pictures_that_go_wrong_are_told_with_level_and_way_and_the_others_go_on():
+def test_failed_pictures_are_reported_with_level_and_direction_and_the_others_continue():
     prior, clean = GaussianModel(4), random_states(4)
     at = Ode(steps=10).levels(prior.schedule).at(6)
     inverter = OdeInverter(Ode(steps=10), prior, Blow(at))
@@ -140,7 +140,7 @@ def test_pictures_that_go_wrong_are_told_with_level_and_way_and_the_others_go_on
     assert torch.equal(latent.x[[0, 3]], whole.x[[0, 3]])
 
 
-def test_an_edit_that_goes_wrong_is_told_at_its_level():
+def test_a_failed_edit_is_reported_with_its_level():
     inverter = OdeInverter(Ode(steps=10), GaussianModel(4), Ddim())
     latent = inverter.descend(inverter.invert(random_states(), batch_noise(3)), batch_noise(3))
     far = latent.x.clone()
@@ -149,7 +149,7 @@ def test_an_edit_that_goes_wrong_is_told_at_its_level():
     assert not inverter.moved(latent, latent.x + 1).row_failures
 
 
-def test_only_the_first_thing_that_went_wrong_is_told():
+def test_only_the_first_failure_is_reported():
     inverter = OdeInverter(Ode(steps=10), GaussianModel(4), Ddim())
     latent = inverter.invert(random_states(), batch_noise(3))
     far = torch.full_like(latent.x, 1e6)

@@ -209,7 +209,7 @@ def test_moments_of_batches_are_numpys():
         (FdPcaMetric(), [Image(np.zeros((3, 16, 32), np.float32))] * 40, "square"),
     ],
 )
-def test_a_distance_that_cannot_be_said_is_unknown_and_says_why(metric, a, message):
+def test_an_undefined_distance_is_nan_with_a_reason(metric, a, message):
     result = distance(metric, a, a)
     assert math.isnan(result.value)
     assert message in result.note

@@ -134,7 +134,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     [("lpips", ["alexnet", "lpips-alex"]), ("fid", ["inception-fid"]), ("kid", ["inception-fid"]),
      ("identity", ["arcface-ir-se50"])],
 )  # fmt: skip
-def test_absent_weights_are_told_with_the_command_that_mends_it(name, needs, cli, tmp_path, monkeypatch):
+def test_absent_weights_are_reported_with_the_command_that_gets_them(name, needs, cli, tmp_path, monkeypatch):
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path))
     monkeypatch.setenv("ODEKIT_CACHE", str(tmp_path))
     entry = catalog().get("metric", name)
@@ -218,7 +218,7 @@ def test_kid_is_about_nothing_for_sets_of_one_kind_and_is_fed_in_parts(monkeypat
     assert filled(KidMetric(), ours, truth).note == "of 20 pairs drawn from 60"
 
 
-def test_of_a_part_and_of_one_picture_nothing_is_said(monkeypatch):
+def test_of_a_part_and_of_one_picture_there_is_no_distance(monkeypatch):
     small(monkeypatch)
     for metric in (FidMetric(), KidMetric()):
         part = metric.collect(part=True)

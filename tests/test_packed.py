@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_lean import network, said
+from test_fast_blocks import network, said
 from torch import nn
 from torch.nn import functional
 

@@ -138,7 +138,7 @@ def test_a_broken_command_is_one_line_and_breaks_no_other(cli, site, target, mod
     assert cli("plain", "x").out == "x\n"
 
 
-def test_two_plugins_with_one_name_are_told_apart_by_their_distributions(cli, site):
+def test_two_plugins_with_one_name_are_distinguished_by_their_distributions(cli, site):
     plugin(site, "alpha-tools", {"plain": "MODULE:plain"})
     plugin(site, "beta-tools", {"plain": "MODULE:number"})
     clash = cli("plain", "x")

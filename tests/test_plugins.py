@@ -65,7 +65,7 @@ def example_catalog(site, example_plugin, monkeypatch):
     return catalog_with("example-plugin", importlib.import_module("example_parts"))
 
 
-def test_a_plugins_solver_and_upsampler_are_used_from_yaml(example_plugin, tmp_path):
+def test_the_solver_and_upsampler_of_a_plugin_are_used_from_yaml(example_plugin, tmp_path):
     chain = tmp_path / "chain.yaml"
     chain.write_text(
         EXACT.replace("steps: 10}", "steps: 10, solver: {use: ralston, at: 1.0}}")
@@ -101,7 +101,7 @@ def test_a_plugins_solver_and_upsampler_are_used_from_yaml(example_plugin, tmp_p
     assert rows["upsampler", "nearest"]["licence"] == "BSD-3-Clause"
 
 
-def test_a_plugins_parts_pass_the_conformance_kit(example_catalog):
+def test_the_parts_of_a_plugin_pass_the_conformance_kit(example_catalog):
     from example_parts.parts import Nearest, Ralston
 
     check_solver(Ralston)
@@ -119,7 +119,7 @@ chain:
 """
 
 
-def test_a_plugins_stage_holds_a_sub_chain_and_another_names_a_prior(example_catalog, tmp_path):
+def test_a_plugin_stage_holds_a_sub_chain_and_another_names_a_prior(example_catalog, tmp_path):
     (tmp_path / "mirror.yaml").write_text(MIRROR)
     chain = odekit.Chain.load(tmp_path / "mirror.yaml", parts=example_catalog)
     plan = chain.plan()
@@ -154,7 +154,7 @@ def test_a_mirrored_chain_of_no_noise_is_the_mean_of_both_ways(example_catalog):
     assert np.array_equal(both[0].image.pixels, wanted)
 
 
-def test_a_plugins_stage_stands_inside_faces_and_shares_the_networks(example_catalog, tmp_path):
+def test_a_plugin_stage_runs_inside_faces_and_shares_the_networks(example_catalog, tmp_path):
     face = "{use: mixture, side: 64}"
     (tmp_path / "photo.yaml").write_text(
         f"""\
@@ -183,7 +183,7 @@ chain:
     assert record["faces"][0]["stages"][0]["each"][0]["place"] == "0.each.0.each.0"
 
 
-def test_explain_shows_a_plugins_sub_chain(example_plugin, tmp_path):
+def test_explain_shows_the_sub_chain_of_a_plugin(example_plugin, tmp_path):
     (tmp_path / "mirror.yaml").write_text(MIRROR)
     program = "from odekit.cli import main; main()"
     done = run(sys.executable, "-c", program, "explain", tmp_path / "mirror.yaml", extra=example_plugin)
@@ -193,13 +193,13 @@ def test_explain_shows_a_plugins_sub_chain(example_plugin, tmp_path):
     assert lines[-1] == "42 network calls per image"
 
 
-def test_a_prior_that_a_plugins_stage_names_must_exist(example_catalog, tmp_path):
+def test_a_prior_that_a_plugin_stage_names_must_exist(example_catalog, tmp_path):
     (tmp_path / "mirror.yaml").write_text(MIRROR.replace("prior: other", "prior: othr"))
     with pytest.raises(ConfigError, match=r"mirror\.yaml:7:22: .*no prior is named 'othr'; did you mean 'other'"):
         odekit.Chain.load(tmp_path / "mirror.yaml", parts=example_catalog)
 
 
-def test_smaller_batches_after_memory_ran_out_reach_a_plugins_prior(example_catalog):
+def test_smaller_batches_after_out_of_memory_reach_the_prior_of_a_plugin(example_catalog):
     priors = {"face": {"use": "mixture", "side": 8}}
     chain = odekit.Chain(["estimate"], priors=priors, parts=example_catalog)
     session = chain.open(images=4, device="cpu", precision="float32", batch_size=4)
@@ -208,7 +208,7 @@ def test_smaller_batches_after_memory_ran_out_reach_a_plugins_prior(example_cata
     assert session.views[0].capacity == 2
 
 
-def test_a_plugins_command_is_listed_and_runs(example_plugin, tmp_path):
+def test_the_command_of_a_plugin_is_listed_and_runs(example_plugin, tmp_path):
     odekit.write(Image.from_uint8(picture(0, 8, 12)), tmp_path / "face.png", format="png")
     program = "from odekit.cli import main; main()"
     listed = run(sys.executable, "-c", program, "--help", extra=example_plugin | {"COLUMNS": "100"}).stdout
@@ -268,7 +268,7 @@ def test_built_in_parts_come_through_the_same_hook():
     assert {"ode", "ddim", "langevin", "resize", "face64"} <= {entry.name for entry in catalog.all()}
 
 
-def test_two_plugins_with_one_name_are_both_named_and_can_be_told_apart():
+def test_two_plugins_with_one_name_are_both_listed_and_distinguished():
     catalog, _ = build([("odekit", builtin), ("alpha", solver_named("mine")), ("beta", solver_named("mine"))])
     with pytest.raises(ConfigError, match="two plugins offer the solver 'mine': alpha and beta; write 'beta:mine'"):
         catalog.get("solver", "mine")
@@ -328,7 +328,7 @@ def test_an_environment_variable_limits_discovery(monkeypatch, value, found):
     assert ("odekit-sdedit" in [dist for dist, _ in discovery.discover()]) is found
 
 
-def test_whoever_implements_the_hook_is_told_of_every_stage(monkeypatch):
+def test_the_hook_is_called_after_every_stage(monkeypatch):
     help_text = []
 
     class Listener:

@@ -97,11 +97,11 @@ def compared(tmp_path):
 
 @pytest.mark.parametrize(
     "said",
-    ["21.5 [20, 23]", "18 [17, 19] (1 infinite)", "3.5 [1, 6]", "Printed elsewhere: the paper", "other data", "17.8",
-     "c.png is missing", "b: the chain failed", "fog 4", 'id="picture-odedit-a"', "PSNR, dB (more is better)",
+    ["21.5 [20, 23]", "18 [17, 19] (1 infinite)", "3.5 [1, 6]", "Published figures: the paper", "other data", "17.8",
+     "c.png is missing", "b: the chain failed", "fog 4", 'id="picture-odedit-a"', "PSNR, dB (higher is better)",
      "data:image/svg+xml;base64,", "odekit experiment table1"],
 )  # fmt: skip
-def test_a_comparison_is_told_whole(compared, said):
+def test_a_comparison_is_reported_completely(compared, said):
     assert said in compared
 
 

@@ -279,7 +279,7 @@ def test_a_disk_that_fills_between_picture_and_record_leaves_no_record_of_anothe
     assert json.loads((tmp_path / "out" / "face0.png.json").read_text())["slots"] == 3
 
 
-def test_a_lock_that_somebody_looks_at_for_a_moment_is_still_to_be_had(tmp_path):
+def test_a_lock_that_another_process_probes_is_still_available(tmp_path):
     from filelock import FileLock
 
     looking = FileLock(tmp_path / "run.lock", thread_local=False)

@@ -104,7 +104,7 @@ def test_a_resume_keeps_precision_and_kind_of_device(cli, exact, faces, tmp_path
     assert cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--device", "cpu").code == 0
 
 
-def test_a_resume_may_take_another_card_of_the_same_kind(exact, tmp_path):
+def test_a_resume_may_use_another_gpu_of_the_same_kind(exact, tmp_path):
     (tmp_path / "out").mkdir()
     chain = odekit.Chain.load(exact)
     machine = {"device": "cuda:0", "precision": "float32", "slots": 4, "threads": 1}
@@ -268,7 +268,7 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_goes_on(cli, exact, faces, tmp
     assert first == "odekit: finishing the current batch; press Ctrl-C again to stop at once"
     finished = len(list((tmp_path / "out").glob("*.png.json")))
     assert 1 <= finished < 7
-    left = f"{7 - finished} left; continue with --resume"
+    left = f"{7 - finished} remaining; continue with --resume"
     assert last == f"odekit: interrupted; finished results are in {tmp_path / 'out'}, {left}"
     assert not list((tmp_path / "out").glob(".*"))
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json")

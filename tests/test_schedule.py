@@ -50,7 +50,7 @@ def test_between_timesteps_t_is_linear_in_log_rho():
     assert LINEAR.timestep(middle) == pytest.approx(10.5, abs=1e-9)
 
 
-def test_below_the_lowest_trained_level_the_network_is_told_the_lowest_timestep():
+def test_below_the_lowest_trained_level_the_network_gets_the_lowest_timestep():
     assert LINEAR.timestep(0.0) == 0.0
     assert LINEAR.timestep(1e-6) == 0.0
 

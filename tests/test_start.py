@@ -21,7 +21,7 @@ def loaded_modules(code, *args):
 
 
 @pytest.mark.parametrize("args", [["--help"], ["run", "--help"], ["plugins"], ["check", "odedit"], ["explain", "odedit"], ["explain", "sdedit"], ["weights", "list"]], ids=" ".join)  # fmt: skip
-def test_commands_that_look_only_load_no_torch(args):
+def test_commands_without_networks_do_not_import_torch(args):
     code, modules = loaded_modules(FREE[1], *args)
     assert code == 0
     assert "odekit" in modules

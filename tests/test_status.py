@@ -1,4 +1,4 @@
-"""`odekit status`: what the event logs say of living, finished and dead runs."""
+"""`odekit status`: the event logs of running, finished and dead runs."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_each_shard_has_a_line(cli, exact, faces, tmp_path):
     assert sum(made) == len(list(faces.iterdir()))
 
 
-def test_a_folder_without_a_run_is_said_so(cli, tmp_path):
+def test_a_folder_without_a_run_is_reported(cli, tmp_path):
     done = cli("status", tmp_path)
     assert done.code == 2
     assert "no run has written here" in done.err

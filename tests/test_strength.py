@@ -24,7 +24,7 @@ from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.priors.exact import example_mixture
 from odekit.parts.solvers.dpmpp_2m import Dpmpp2m
 from odekit.training.calibration.meter import fit, fit_threshold, leave_one_out
-from odekit.training.calibration.treated import damaged_cases, plain_and_prepared_cases
+from odekit.training.calibration.restored_cases import damaged_cases, plain_and_prepared_cases
 
 LIGHT = Strength("light", (0.1,), 2, 0.2, 0.5)
 HEAVY = Strength("heavy", (0.1, 0.3), 3, 0.3, 1.0)

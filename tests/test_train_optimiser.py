@@ -88,7 +88,7 @@ def test_learning_rates_momentum_and_state_belong_to_it():
     assert all(torch.equal(a, b) for a, b in zip(copy.parameters(), state, strict=True))
 
 
-def test_an_old_torch_is_told(monkeypatch):
+def test_an_old_torch_is_reported(monkeypatch):
     monkeypatch.delattr(torch.optim, "Muon")
     with pytest.raises(ConfigError, match=r"torch 2\.9"):
         optimiser.build_optimiser(three(nn.Conv2d(8, 16, 1)), OPTIONS)

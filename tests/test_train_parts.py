@@ -121,14 +121,14 @@ def test_every_picture_once_per_epoch_and_any_step_on_its_own():
 
 def test_timesteps_cover_every_band():
     t = seeding.stratified_timesteps(seeding.keyed_generator(0, "t", 0), 50, 1000)
-    assert sorted(t // 20) == list(range(50)) or len(set(t // 20)) >= 49
+    assert sorted(t // 20) == list(range(50))
     assert t.min() >= 0
     assert t.max() <= 999
     assert not np.array_equal(t, np.sort(t))
 
 
 @pytest.mark.parametrize("active", [False, True])
-def test_batches_made_ahead_are_those_of_their_step(active):
+def test_prefetched_batches_are_those_of_their_step(active):
     prepared = []
     batches = prefetch.Prefetcher(lambda step: prepared.append(step) or step * 10, active)
     assert [batches.get(s) for s in (0, 1, 2, 7, 8)] == [0, 10, 20, 70, 80]

@@ -334,7 +334,7 @@ def test_out_of_memory_halves_the_pieces_and_keeps_the_step(faces, tmp_path):
     assert checkpoint.load(tmp_path / "tight")["piece"] == 2
 
 
-def test_a_device_too_small_for_one_picture_is_said(faces, tmp_path):
+def test_a_device_too_small_for_one_picture_is_reported(faces, tmp_path):
     with pytest.raises(DeviceError, match="too little memory for a single picture"):
         train(exhausted(PriorTask(faces, TINY), 0), tmp_path / "r")
 
@@ -383,7 +383,7 @@ def test_weights_that_are_no_numbers_never_replace_good_ones(faces, tmp_path):
     assert checkpoint.load(tmp_path / "r")["step"] == 6
 
 
-def test_a_full_disk_is_said_in_one_line(faces, tmp_path, monkeypatch):
+def test_a_full_disk_is_one_error_line(faces, tmp_path, monkeypatch):
     def full(folder, state):
         raise OSError(28, "No space left on device")
 

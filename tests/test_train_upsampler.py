@@ -79,7 +79,7 @@ def test_tensors_have_the_names_and_shapes_of_compact():
 # --- inputs
 
 
-def test_clean_inputs_are_left_alone_and_the_others_follow_their_bounds():
+def test_clean_inputs_stay_unchanged_and_the_others_follow_their_bounds():
     x = torch.full((200, 3, 8, 8), 0.5)
     assert torch.equal(small_inputs.degrade(x, seeding.keyed_generator(0, "a", 0), SmallInputOptions(clean=1)), x)
     noisy = small_inputs.degrade(
@@ -275,7 +275,7 @@ def test_shipped_configuration_is_the_default():
     ("text", "message"),
     [("side: 250", "multiple of scale 4"), ("crop: 65", "larger than the small"), ("inputs: {blurr: 1}", "'blur'")],
 )
-def test_configuration_errors_are_said(tmp_path, text, message):
+def test_configuration_errors_are_reported(tmp_path, text, message):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
         config.load_options(UpsamplerOptions, tmp_path / "c.yaml", {})

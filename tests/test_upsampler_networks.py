@@ -39,7 +39,7 @@ def run(guarded, *values):
     return guarded.run(lambda network: network(rows.to(network.weight.dtype))).flatten().tolist()
 
 
-def test_only_the_picture_that_overflows_is_computed_again_in_float32_and_it_is_said_once():
+def test_only_the_picture_that_overflows_is_computed_again_in_float32_and_reported_once():
     guarded = Guarded("the network", times_1000, "float16", safe=("float16",))
     with warnings.catch_warnings(record=True) as caught:
         assert run(guarded, 1.0003, 70.0) == [1000.0, 70_000.0]  # 1.0003 is 1 in float16; 70,000 is beyond it
@@ -49,7 +49,7 @@ def test_only_the_picture_that_overflows_is_computed_again_in_float32_and_it_is_
     assert "the network overflowed in float16; such pictures are computed in float32" in str(only.message)
 
 
-def test_a_precision_that_is_not_safe_is_replaced_and_said():
+def test_an_unsafe_precision_is_replaced_and_reported():
     with pytest.warns(OdekitWarning, match="not safe in float16; it runs in float32"):
         guarded = Guarded("the network", times_1000, "float16", safe=("bfloat16",))
     assert run(guarded, 70.0) == [70_000.0]
@@ -126,7 +126,7 @@ def test_alpha_is_carried():
     assert out.alpha[:, 2].max() < 0.01 and out.alpha[:, -3].min() > 0.99
 
 
-def test_a_picture_that_is_no_square_is_said_once_and_comes_back_with_its_shape():
+def test_a_picture_that_is_not_square_is_reported_once_and_keeps_its_shape():
     wide = [
         Image(
             np.broadcast_to(np.linspace(0, 1, 64, dtype=np.float32), (3, 32, 64)).copy(), np.ones((32, 64), np.float32)
@@ -192,7 +192,7 @@ def test_a_note_is_one_line_on_the_command_line(cli, tmp_path, monkeypatch):
         ("ddim_celeba64", "a DDIM prior"),
     ],
 )
-def test_published_layouts_are_told_apart(layout, system):
+def test_published_layouts_are_distinguished(layout, system):
     assert system_of(json.loads((KEYS / f"{layout}.json").read_text())) == system
 
 

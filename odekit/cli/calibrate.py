@@ -19,7 +19,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of damage and noi
 
 @app.callback()
 def group() -> None:
-    """Fit the damage meter, the colour correction or the spectrum, on training faces of your own."""
+    """Fit the damage meter, the colour correction or the spectrum, on your training faces."""
 
 
 @app.command()
@@ -59,13 +59,13 @@ def meter(
 def colour(out: Out, data: Data = None, limit: Limit = 128, seed: Seed = 0) -> None:
     """Fit the colour correction of colour: undo on training faces with known damage. No network is called.
 
-    Example: odekit calibrate colour --data faces64.npz --limit 400 -o balance.npz
+    Example: odekit calibrate colour --data faces64.npz --limit 400 -o colour.npz
     """
     from odekit.cli.show import print_line
-    from odekit.evaluation.experiments.faces import train_faces
-    from odekit.training.calibration.colour import calibrate, choose_faces, save
+    from odekit.evaluation.experiments.faces import choose_faces, train_faces
+    from odekit.training.calibration.colour import FACES_SEED, calibrate, save
 
-    faces = choose_faces(train_faces(data, 64), limit)
+    faces = choose_faces(train_faces(data, 64), limit, FACES_SEED)
     save(calibrate(faces, seed), out)
     print_line(f"{out}: calibrated on {len(faces)} train faces")
 
@@ -84,7 +84,7 @@ def spectrum(
     from odekit.evaluation.experiments.faces import train_faces
     from odekit.training.calibration.spectrum import calibrate, save
 
-    faces = train_faces(data, side, least=2)
+    faces = train_faces(data, side, minimum=2)
     save(calibrate(faces), out)
     print_line(f"{out}: the spectrum of {len(faces)} train faces")
 

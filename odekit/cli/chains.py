@@ -66,14 +66,12 @@ def check(
 def explain(
     chain: ChainArgument,
     settings: Settings = None,
-    picture: Annotated[
-        Path | None, typer.Option("--input", help="Show the automatic decision for this picture.")
-    ] = None,
+    picture: Annotated[Path | None, typer.Option("--input", help="Show the automatic decision for this image.")] = None,
     images: Annotated[
         int | None, typer.Option(min=1, help="Estimate time and memory for this number of images on this machine.")
     ] = None,
     batch_size: Annotated[
-        str | None, typer.Option(help="With --images: pictures per network call; auto: the best value, measured.")
+        str | None, typer.Option(help="With --images: images per network call; auto: the best value, measured.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -158,9 +156,9 @@ def format_calls(plan: Plan) -> str:
 
 
 def print_decision(chain: Chain, picture: Path, as_json: bool) -> None:
-    """Print the decision of an automatic enhancer for a picture, and its reasons.
+    """Print the decision of an automatic enhancer for an image, and its reasons.
 
-    Loads the prior and inverts the picture.
+    Loads the prior and inverts the image.
     """
     from odekit.cli.show import print_json, print_line, print_table
     from odekit.images.io import read

@@ -1,4 +1,4 @@
-"""`odekit degrade`: apply known damage to pictures, for experiments."""
+"""`odekit degrade`: apply known damage to images, for experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`odekit experiment table1|synergy|sweep|tradeoff`: the paper's experiments on faces of your own."""
+"""`odekit experiment table1|synergy|sweep|tradeoff`: the paper's experiments on your faces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from odekit.evaluation.experiments.methods import RunSettings
     from odekit.evaluation.results import Results
 
-app = typer.Typer(help="The paper's experiments on faces of your own.", no_args_is_help=True)
+app = typer.Typer(help="The paper's experiments on your faces.", no_args_is_help=True)
 Number = TypeVar("Number", int, float)
 Faces = Annotated[
     Path | None,
@@ -46,7 +46,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the results document
 
 @app.callback()
 def group() -> None:
-    """The paper's experiments on faces of your own."""
+    """The paper's experiments on your faces."""
 
 
 @app.command()
@@ -117,7 +117,7 @@ def synergy(
 def sweep(
     what: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped sweep.", metavar="SWEEP")],
     faces: Faces = None, split: Split = "test", limit: Limit = 8, metrics: Metrics = "",
-    kinds: Annotated[str, typer.Option("--kinds", help="Damage in place of the file's.")] = "",
+    kinds: Annotated[str, typer.Option("--kinds", help="Kinds of damage, instead of those of the file.")] = "",
     out: Out = Path("sweep"), seed: Seed = 0, side: Side = 64, reference_side: Large = None, device: Device = "auto",
     precision: Precision = "auto", batch_size: Batch = None, resume: Resume = False, overwrite: Overwrite = False,
     page: Page = None, report: Report = False, as_json: AsJson = False,

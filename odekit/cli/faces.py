@@ -45,14 +45,18 @@ def faces(
         photo = read(job.source)
         if earlier_stages is not None:  # as in a run, so that the faces have the same numbers
             photo = earlier_stages.run([photo])[0].image
-        found = finder.find(photo)
-        results.append({"photo": str(job.source), "faces": found.tree({})})
+        detections = finder.find(photo)
+        results.append({"photo": str(job.source), "faces": detections.tree({})})
         if as_json:
             continue
-        path = write(draw_faces(photo, found.faces, found.out), out / job.target, format="png", keep_metadata=False)
-        rows = [(str(number), *cells) for number, cells in enumerate(face_rows(found), 1)]
+        path = write(
+            draw_faces(photo, detections.faces, detections.out), out / job.target, format="png", keep_metadata=False
+        )
+        rows = [(str(number), *cells) for number, cells in enumerate(face_rows(detections), 1)]
         print_table(
-            f"{job.source}: {len(found.selected())} of {len(found.faces)} faces", ("#", "box", "score", ""), rows
+            f"{job.source}: {len(detections.selected())} of {len(detections.faces)} faces",
+            ("#", "box", "score", ""),
+            rows,
         )
         print_line(f"drawn in {path}")
     if as_json:
@@ -88,9 +92,9 @@ def session_before_faces(chain: Chain) -> Session | None:
     return Session(replace(chain.spec, items=items), chain.parts, 0, execution) if items else None
 
 
-def face_rows(found: PhotoFaces) -> list[tuple[str, str, str]]:
+def face_rows(detections: PhotoFaces) -> list[tuple[str, str, str]]:
     """Box, score and reason for exclusion (if any) of every face."""
     return [
-        (", ".join(f"{v:.0f}" for v in face.box), f"{face.score:.2f}", found.out.get(number, ""))
-        for number, face in enumerate(found.faces, 1)
+        (", ".join(f"{v:.0f}" for v in face.box), f"{face.score:.2f}", detections.out.get(number, ""))
+        for number, face in enumerate(detections.faces, 1)
     ]

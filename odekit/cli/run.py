@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from odekit.chains.chain import Chain
     from odekit.runs.summary import RunOptions, RunSummary
 
-HELP = """Restore pictures with a chain.
+HELP = """Restore images with a chain.
 
 [bold]Examples[/bold]
 
@@ -54,7 +54,7 @@ def run(
     precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
     batch_size: Annotated[
         str | None,
-        typer.Option(help="Pictures per network call; default: 8, at most all inputs; auto: the best value, measured."),
+        typer.Option(help="Images per network call; default: 8, at most all inputs; auto: the best value, measured."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip inputs that are done, according to records.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
@@ -62,7 +62,7 @@ def run(
         bool, typer.Option("--keep-stages", help="Write the output of every stage, and a contact sheet.")
     ] = False,
     page: Annotated[
-        bool, typer.Option("--report", help="Write OUT/report.html: pictures before and after, and records.")
+        bool, typer.Option("--report", help="Write OUT/report.html: images before and after, and records.")
     ] = False,
     limit: Annotated[int | None, typer.Option(help="Maximum number of inputs.")] = None,
     shard: Annotated[
@@ -73,7 +73,7 @@ def run(
     require_face: Annotated[
         bool, typer.Option("--require-face", help="Treat a photograph without a face as a failure.")
     ] = False,
-    max_megapixels: Annotated[float, typer.Option(help="Refuse larger pictures.")] = 100.0,
+    max_megapixels: Annotated[float, typer.Option(help="Refuse larger images.")] = 100.0,
     workers: Annotated[
         int | None,
         typer.Option(min=0, help="Processes that read and write files; 0: none; default: chosen automatically."),
@@ -221,7 +221,7 @@ def print_summary(summary: RunSummary, as_json: bool) -> None:
             ("restored", str(done)),
             ("already done", str(len(summary.skipped))),
             ("failed", str(len(summary.failed))),
-            *([("left", str(summary.left))] if summary.left else []),
+            *([("remaining", str(summary.left))] if summary.left else []),
             *([("network calls per image", str(summary.calls_per_image))] if done else []),
             ("seconds", f"{summary.seconds:.1f}" + (f" ({summary.seconds / done:.2f} per image)" if done else "")),
             *([("in the chain", chain_time)] if done else []),
@@ -236,6 +236,6 @@ def print_summary(summary: RunSummary, as_json: bool) -> None:
         )
     if summary.stopped:
         sys.stderr.write(
-            f"odekit: {summary.stopped}; finished results are in {summary.out}, {summary.left} left; "
+            f"odekit: {summary.stopped}; finished results are in {summary.out}, {summary.left} remaining; "
             "continue with --resume\n"
         )

@@ -1,4 +1,4 @@
-"""Pause of garbage collection during start-up: imports create no garbage, and looking for it takes 10 % of the time."""
+"""Pause of garbage collection during start-up: imports create no garbage, and collections take 10 % of the time."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ def status(
     out: Annotated[Path, typer.Argument(help="The output folder of a run.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the state of the runs in an output folder: restored, failed and left files, rate, and estimated end.
+    """Show the state of the runs in an output folder: restored, failed and remaining files, rate, and estimated end.
 
     Example: odekit status out/
     """
@@ -30,5 +30,5 @@ def status(
         )
         for run in latest_runs
     ]  # fmt: skip
-    columns = ("run", "state", "done", "failed", "left", "rate", "estimated end", "last event")
+    columns = ("run", "state", "done", "failed", "remaining", "rate", "estimated end", "last event")
     print_table("", columns, rows)

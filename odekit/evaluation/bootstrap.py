@@ -18,7 +18,7 @@ RESAMPLES = 2000
 _BLOCK = 1 << 21
 """Random numbers drawn at a time."""
 SWD_RESAMPLES, SWD_PATCHES, SWD_DIRECTIONS = 40, 64, 128
-"""Resampled sets of `worse_swd`, and the patches and directions of each distance."""
+"""Resampled sets of `swd_ratio_upper_bound`, and the patches and directions of each distance."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Mean:
 
 def mean(values: Sequence[float] | NDArray[np.float64], seed: int = 0, resamples: int = RESAMPLES) -> Mean:
     """The mean of the finite values with its percentile bootstrap interval."""
-    every = np.asarray(values, np.float64)
-    finite = every[np.isfinite(every)]
-    infinite, undefined = int(np.isinf(every).sum()), int(np.isnan(every).sum())
+    array = np.asarray(values, np.float64)
+    finite = array[np.isfinite(array)]
+    infinite, undefined = int(np.isinf(array).sum()), int(np.isnan(array).sum())
     if not len(finite):
         return Mean(math.nan, math.nan, math.nan, 0, infinite, undefined)
     centre = float(finite.mean())
@@ -51,9 +51,9 @@ def mean(values: Sequence[float] | NDArray[np.float64], seed: int = 0, resamples
     return Mean(centre, low, high, len(finite), infinite, undefined)
 
 
-def difference(ours: Sequence[float], theirs: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> Mean:
-    """The mean of ours - theirs over the images where both are finite, with a paired bootstrap interval."""
-    a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+def difference(method: Sequence[float], baseline: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> Mean:
+    """The mean of method - baseline over the images where both are finite, with a paired bootstrap interval."""
+    a, b = np.asarray(method, np.float64), np.asarray(baseline, np.float64)
     both = np.isfinite(a) & np.isfinite(b)
     return mean(a[both] - b[both], seed, resamples)
 
@@ -69,15 +69,15 @@ def interval(values: NDArray[np.float64], seed: int, resamples: int) -> tuple[fl
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-def worse_swd(ours: Pictures, theirs: Pictures, clean: Pictures) -> float:
-    """The 97.5 % quantile of the ratio of the SWDs of ours and theirs over resampled images."""
+def swd_ratio_upper_bound(method: Pictures, baseline: Pictures, clean: Pictures) -> float:
+    """The 97.5 % quantile of the ratio of the SWDs of method and baseline over resampled images."""
     rng = np.random.Generator(np.random.Philox(0))
     ratios = []
     for _ in range(SWD_RESAMPLES):
         sample = rng.integers(0, len(clean), len(clean))
-        our_swd, their_swd = (
+        method_swd, baseline_swd = (
             sliced_wasserstein(pictures[sample], clean[sample], patches=SWD_PATCHES, directions=SWD_DIRECTIONS).mean
-            for pictures in (ours, theirs)
+            for pictures in (method, baseline)
         )
-        ratios.append(our_swd / their_swd)
+        ratios.append(method_swd / baseline_swd)
     return float(np.quantile(ratios, 0.975))

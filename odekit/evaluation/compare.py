@@ -1,4 +1,4 @@
-"""Measures cases and makes the results document; shared by `odekit eval` and the experiments."""
+"""Measures cases and builds the results document; shared by `odekit eval` and the experiments."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def compare(
     *,
     name: str,
     title: str,
-    how: str,
+    description: str,
     out: Path | None = None,
     command: str = "",
-    against: str = "",
+    baseline: str = "",
     pairs: Sequence[tuple[str, str]] = (),
     seed: int = 0,
     processes: int | None = None,
@@ -42,7 +42,7 @@ def compare(
     facts: Facts | None = None,
     progress: Callable[[int, int], None] = lambda finished, total: None,
 ) -> Results:
-    """Measure every case and make the document. With `out`, write `rows.csv` there, but not `results.json`.
+    """Measure every case and build the document. With `out`, write `rows.csv` there, but not `results.json`.
 
     Args:
         cases: in order of their damage (`pairing.ordered`).
@@ -50,14 +50,14 @@ def compare(
         panel: the metrics.
         name: of the command.
         title: of the document.
-        how: data, damage and seed in one line.
+        description: data, damage and seed in one line.
         out: folder of the document.
         command: the command line.
-        against: the method whose differences from all others are listed; none where empty.
+        baseline: the method whose differences from all others are listed; none where empty.
         pairs: further differences, each of a method and the one it is compared with.
         seed: of the bootstrap.
         processes: see `measure.stream`.
-        fit: likewise.
+        fit: see `measure.stream`.
         problems: lines about images that could not be paired.
         machine: more facts about the machine.
         facts: calls and seconds of each image.
@@ -74,11 +74,11 @@ def compare(
             finished += len(chunk)
             progress(finished, len(cases))
     groups = tuple(tally.groups())
-    others = [(name, against) for name in names if name != against and against in names]
+    others = [(name, baseline) for name in names if name != baseline and baseline in names]
     return Results(
         name=name,
         title=title,
-        how=how,
+        how=description,
         command=command,
         seed=seed,
         started=started.isoformat(timespec="seconds"),
@@ -121,7 +121,7 @@ def this_machine() -> dict[str, Any]:
 
 
 def notes(tally: Tally) -> list[str]:
-    """Notes for the reader of the numbers."""
+    """The notes of the document: values left out, and how the intervals are computed."""
     lines = []
     infinite = sum(math.isinf(value) for column in tally.columns.values() for value in column)
     if infinite:

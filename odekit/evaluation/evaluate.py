@@ -1,4 +1,4 @@
-"""`odekit eval`: a folder of restored images against the clean ones."""
+"""`odekit eval`: compares a folder of restored images with the clean ones."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def evaluate(
         methods.insert(0, Method("damaged", "damaged", "damaged"))
     results = compare(
         pairing.cases, methods, panel, name="eval", title=f"{restored} against {reference}",
-        how=f"{len(pairing.cases)} pictures of {restored} against {reference}", out=out, command=command,
-        against="damaged" if damaged is not None else "", seed=seed, processes=processes, fit=fit,
+        description=f"{len(pairing.cases)} pictures of {restored} against {reference}", out=out, command=command,
+        baseline="damaged" if damaged is not None else "", seed=seed, processes=processes, fit=fit,
         problems=pairing.problems,
     )  # fmt: skip
     if out is not None:
@@ -53,7 +53,7 @@ def evaluate(
 
 
 def open_panel(parts: Mapping[str, Part], device: str = "auto") -> Panel:
-    """The metrics, ready to use. Metrics that need no device are made without loading torch."""
+    """The metrics, ready to use. Metrics that need no device are created without loading torch."""
     if set(parts) <= WITHOUT_NETWORK:
         return panels.make(parts, None)
     from odekit.chains.tools import PartTools

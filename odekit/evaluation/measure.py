@@ -14,14 +14,14 @@ from odekit.core.image import Image
 from odekit.core.parallel import map_in_order
 from odekit.errors import OdekitError
 from odekit.evaluation.pairing import Case
-from odekit.evaluation.panel import Panel, measured, rebuild, several
+from odekit.evaluation.panel import Panel, measure_pair, measure_pairs, rebuild
 from odekit.images import io
 from odekit.images.resize import area_resize_image, resized
 
 CHUNK = 16
-"""Cases handed to a process at once, and images in one call of a network."""
-PARALLEL_FROM = 300
-"""Number of images from which more processes are started automatically."""
+"""Cases in one task of a process, and images in one call of a network."""
+PARALLEL_MIN_COUNT = 300
+"""Smallest number of images for which several processes are started automatically."""
 Levels = NDArray[np.uint8]
 
 
@@ -57,7 +57,7 @@ def stream(
     chunks = [list(cases[i : i + CHUNK]) for i in range(0, len(cases), CHUNK)]
     if processes is None:
         count = sum(len(case.pictures) for case in cases)
-        processes = min(os.cpu_count() or 1, 8) if count >= PARALLEL_FROM else 1
+        processes = min(os.cpu_count() or 1, 8) if count >= PARALLEL_MIN_COUNT else 1
     work = partial(_chunk, recipe=panel.recipe(), fit=fit, keep=keep)
     for chunk in map_in_order(work, chunks, processes):
         for name in panel.heavy:
@@ -78,11 +78,11 @@ def _one(case: Case, recipe: str, fit: bool, keep: bool) -> Measured:
         return Measured(case, errors=dict.fromkeys([*case.pictures, *case.errors], _line(error)))
     for method, path in case.pictures.items():
         try:
-            picture = same(finite(io.read(path)), reference, fit)
+            picture = to_reference_size(finite(io.read(path)), reference, fit)
         except OdekitError as error:
             out.errors[method] = _line(error)
             continue
-        out.values[method], out.problems[method] = measured(rebuild(recipe), picture, reference)
+        out.values[method], out.problems[method] = measure_pair(rebuild(recipe), picture, reference)
         if keep:
             out.pictures[method] = picture.to_uint8()
     if keep:
@@ -93,22 +93,22 @@ def _one(case: Case, recipe: str, fit: bool, keep: bool) -> Measured:
 def finite(image: Image) -> Image:
     """The image. Raises OdekitError where a pixel is NaN or infinite."""
     if not np.isfinite(image.pixels).all():
-        raise OdekitError(f"{image.meta.path or 'the picture'}: holds pixels that are no numbers (NaN or infinite)")
+        raise OdekitError(f"{image.meta.path or 'the picture'}: holds pixels that are not finite (NaN or infinite)")
     return image
 
 
-def same(image: Image, reference: Image, fit: bool) -> Image:
+def to_reference_size(image: Image, reference: Image, fit: bool) -> Image:
     """The image at the reference's size. Raises OdekitError where the size differs and `fit` is false."""
-    here, there = (image.height, image.width), (reference.height, reference.width)
-    if here == there:
+    size, reference_size = (image.height, image.width), (reference.height, reference.width)
+    if size == reference_size:
         return image
     if not fit:
         raise OdekitError(
             f"{image.meta.path or 'the picture'}: {image.width}x{image.height}, its reference is "
-            f"{reference.width}x{reference.height}; bring them to one size, or say --fit"
+            f"{reference.width}x{reference.height}; resize one of them, or use --fit"
         )
-    shrinks = here[0] >= there[0] and here[1] >= there[1]
-    return area_resize_image(image, *there) if shrinks else resized(image, *there, "lanczos")
+    shrinks = size[0] >= reference_size[0] and size[1] >= reference_size[1]
+    return area_resize_image(image, *reference_size) if shrinks else resized(image, *reference_size, "lanczos")
 
 
 def _heavy(name: str, panel: Panel, chunk: list[Measured]) -> None:
@@ -116,11 +116,11 @@ def _heavy(name: str, panel: Panel, chunk: list[Measured]) -> None:
     places = [(one, method) for one in chunk for method in one.pictures]
     restored = [Image.from_uint8(one.pictures[method]) for one, method in places]
     reference = [Image.from_uint8(one.reference) for one, _ in places if one.reference is not None]
-    values, troubles = several(panel.metrics[name], restored, reference)
-    for (one, method), value, trouble in zip(places, values, troubles, strict=True):
+    values, reasons = measure_pairs(panel.metrics[name], restored, reference)
+    for (one, method), value, reason in zip(places, values, reasons, strict=True):
         one.values[method][name] = value
-        if trouble:
-            one.problems[method][name] = trouble
+        if reason:
+            one.problems[method][name] = reason
 
 
 def _line(error: Exception) -> str:

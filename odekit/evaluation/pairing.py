@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -15,14 +14,14 @@ from odekit.images import io
 from odekit.runs.inputs import collect_jobs
 
 STAGES = "stages"
-"""The subfolder of `odekit run --keep-stages`, whose images are no results."""
+"""The subfolder of `odekit run --keep-stages`, whose images are not results."""
 NO_ERRORS: Mapping[str, str] = {}
 """Shared by all cases without errors; there may be hundreds of thousands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One clean image and the images made from it. Paths are strings, which take a third of a `Path`'s memory."""
+    """One clean image, its damaged and restored images. Paths are strings, which take a third of a `Path`'s memory."""
 
     name: str
     reference: str
@@ -59,7 +58,7 @@ def pair(restored: Path, reference: Path, damaged: Path | None = None, listed: P
     Args:
         restored: a folder, or one image.
         reference: a folder, or one image.
-        damaged: likewise; the images that the restored ones were made from.
+        damaged: a folder, or one image; the inputs of the restored ones.
         listed: the manifest; by default that of `damaged` or of `restored`.
 
     Raises:
@@ -76,7 +75,7 @@ def pair(restored: Path, reference: Path, damaged: Path | None = None, listed: P
         entry = entries.get(name)
         source = name if name in clean else _clean_name(entry, clean)
         if source is None:
-            problems.append(f"{path}: no picture of {reference} has its name; left out")
+            problems.append(f"{path}: no picture of {reference} has the same name; left out")
             continue
         used.add(source)
         case = Case(name, clean[source], {"restored": path})
@@ -140,7 +139,7 @@ def read_manifest(listed: Path | None, folders: Sequence[Path]) -> dict[str, Man
                     for entry in manifest.read(path)
                 }
             except (OSError, ValueError, TypeError) as error:
-                raise InputError(f"{path}: no manifest of odekit degrade ({error})") from error
+                raise InputError(f"{path}: not a manifest of odekit degrade ({error})") from error
     return {}
 
 
@@ -161,8 +160,3 @@ def _with_damaged(case: Case, before: Mapping[str, str], folder: Path) -> Case:
     if case.name in before:
         return replace(case, pictures={"damaged": before[case.name], **case.pictures})
     return replace(case, errors={"damaged": f"missing: no such picture in {folder}", **case.errors})
-
-
-def kinds_of(cases: Sequence[Case]) -> Counter[tuple[str, int | None]]:
-    """The number of cases of each damage, in order."""
-    return Counter((case.kind, case.severity) for case in cases)

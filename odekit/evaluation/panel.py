@@ -77,7 +77,7 @@ def choose(text: str) -> dict[str, Part]:
             raise ConfigError(f"--metrics names '{part.name}' twice")
         parts[part.name] = part
     if not parts:
-        raise ConfigError(f"--metrics names none; available: {', '.join(catalog().names('metric'))}")
+        raise ConfigError(f"--metrics is empty; available: {', '.join(catalog().names('metric'))}")
     return parts
 
 
@@ -99,45 +99,49 @@ def rebuild(recipe: str) -> dict[str, Any]:
     return {part.name: catalog().get("metric", part.name).load()(part.options, None) for part in parts}
 
 
-def measured(metrics: Mapping[str, Any], restored: Image, reference: Image) -> tuple[dict[str, float], dict[str, str]]:
+def measure_pair(
+    metrics: Mapping[str, Any], restored: Image, reference: Image
+) -> tuple[dict[str, float], dict[str, str]]:
     """The values of metrics of pairs, and the reasons for those that are NaN."""
     values: dict[str, float] = {}
     problems: dict[str, str] = {}
     for name, metric in metrics.items():
-        value, reason = several(metric, [restored], [reference])
+        value, reason = measure_pairs(metric, [restored], [reference])
         values[name] = value[0]
         if reason[0]:
             problems[name] = reason[0]
     return values, problems
 
 
-def several(metric: Any, restored: Sequence[Image], reference: Sequence[Image]) -> tuple[list[float], list[str]]:
+def measure_pairs(metric: Any, restored: Sequence[Image], reference: Sequence[Image]) -> tuple[list[float], list[str]]:
     """A metric of pairs on several pairs: values, and the reasons for NaN. Uses `measure_many` where there is one."""
     side = metric.least_side if isinstance(metric, HasLeastSide) else 1
     values = [float("nan")] * len(restored)
-    troubles = [
+    reasons = [
         f"{a.width}x{a.height} is smaller than the {side} px it needs" if min(a.height, a.width) < side else ""
         for a in restored
     ]
-    ready = [i for i, trouble in enumerate(troubles) if not trouble]
-    many = metric.measure_many if isinstance(metric, MeasuresMany) else None
+    ready = [i for i, reason in enumerate(reasons) if not reason]
+    measure_many = metric.measure_many if isinstance(metric, MeasuresMany) else None
     try:
-        if many is not None and ready:
-            for i, value in zip(ready, many([restored[i] for i in ready], [reference[i] for i in ready]), strict=True):
+        if measure_many is not None and ready:
+            for i, value in zip(
+                ready, measure_many([restored[i] for i in ready], [reference[i] for i in ready]), strict=True
+            ):
                 values[i] = float(value)
             ready = []
     except InputError:
-        many = None  # measured one by one, the pair that fails is found
+        pass  # the loop below measures the pairs one by one and records the reason of the one that fails
     for i in ready:
         try:
             values[i] = float(metric.measure(restored[i], reference[i]))
         except InputError as error:
-            troubles[i] = str(error)
+            reasons[i] = str(error)
         except OdekitError:
             raise
         except Exception as error:  # a plugin's metric may raise anything
-            troubles[i] = f"{type(error).__name__}: {error}"
+            reasons[i] = f"{type(error).__name__}: {error}"
     for i, value in enumerate(values):
-        if value != value and not troubles[i]:
-            troubles[i] = "no value for this pair"
-    return values, troubles
+        if value != value and not reasons[i]:
+            reasons[i] = "no value for this pair"
+    return values, reasons

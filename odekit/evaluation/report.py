@@ -13,13 +13,13 @@ from odekit.parts.metrics.base import MetricInfo
 from odekit.runs.report import embed
 from odekit.runs.report.page import BeforeAfter, Cell, Figure, Page, Table, write
 
-MOST_PAIRS = 120
+MAX_PAIRS = 120
 """Largest number of images on the page, spread evenly over methods and damages."""
 
 
 def report_page(results: Results, folder: Path) -> Page:
     """The page of a results document; paths of images are relative to `folder`."""
-    rows = _spread([row for row in results.rows if row.pictures.get("restored")], MOST_PAIRS)
+    rows = _evenly_spaced([row for row in results.rows if row.pictures.get("restored")], MAX_PAIRS)
     labels = {method.name: method.label for method in results.methods}
     pairs = [pair for row in rows if (pair := _pair(row, folder, labels, results.metrics)) is not None]
     linked = {pair.anchor for pair in pairs}
@@ -55,7 +55,7 @@ def _groups(results: Results, overall: bool) -> Table:
     """A row for each method (and damage): means with 95 % intervals, calls and seconds."""
     methods = {method.name: method for method in results.methods}
     groups = [group for group in results.groups if bool(group.kind) != overall]
-    columns = ["method", *([] if overall else ["damage"]), *(_head(metric) for metric in results.metrics)]
+    columns = ["method", *([] if overall else ["damage"]), *(_heading(metric) for metric in results.metrics)]
     rows = []
     for group in groups:
         method = methods[group.method]
@@ -98,7 +98,7 @@ def _quotes(results: Results) -> list[Table]:
             [Cell(row.method), *(Cell(f"{row.values[n]:g}" if n in row.values else "") for n in names)]
             for row in quote.rows
         ]
-        tables.append(Table(f"Printed elsewhere: {quote.source}", ("method", *names), rows, quote.remark))
+        tables.append(Table(f"Published figures: {quote.source}", ("method", *names), rows, quote.remark))
     return tables
 
 
@@ -110,7 +110,7 @@ def _rows(results: Results, labels: dict[str, str], linked: set[str]) -> Table:
         values = [Cell(_short(v), v) for v in (row.values.get(m.name, math.nan) for m in pairs)]
         first = [Cell(row.picture, link=anchor if anchor in linked else ""), Cell(labels.get(row.method, row.method))]
         rows.append([*first, Cell(_damage(row)), *values, Cell(row.error or "; ".join(row.problems.values()))])
-    columns = ("picture", "method", "damage", *(_head(metric) for metric in pairs), "trouble")
+    columns = ("picture", "method", "damage", *(_heading(metric) for metric in pairs), "problem")
     return Table("Every picture", columns, rows)
 
 
@@ -151,7 +151,7 @@ def _plot(results: Results, plot: Plot, labels: dict[str, str]) -> Figure:
         axes.plot(*zip(*points, strict=True), linewidth=1, label=f"{plot.lines} = {name}")
     if len(lines) > 1:
         axes.legend()
-    axes.set(xlabel=_head(axes_of[plot.x]), ylabel=_head(axes_of[plot.y]))
+    axes.set(xlabel=_heading(axes_of[plot.x]), ylabel=_heading(axes_of[plot.y]))
     return Figure(plot.title or f"{axes_of[plot.y].label} against {axes_of[plot.x].label}", embed.plot_uri(canvas))
 
 
@@ -161,7 +161,7 @@ def _bar(value: Value) -> list[list[float]] | None:
     return [[max(0.0, value.value - value.low)], [max(0.0, value.high - value.value)]]
 
 
-def _spread(rows: list[Row], count: int) -> list[Row]:
+def _evenly_spaced(rows: list[Row], count: int) -> list[Row]:
     """At most `count` rows, spread evenly over the list."""
     if len(rows) <= count:
         return rows
@@ -176,9 +176,9 @@ def _damage(row: Row | Group) -> str:
     return f"{row.kind} {row.severity}" if row.kind and row.severity is not None else row.kind
 
 
-def _head(metric: MetricInfo) -> str:
+def _heading(metric: MetricInfo) -> str:
     unit = f", {metric.unit}" if metric.unit else ""
-    arrow = {"higher": " (more is better)", "lower": " (less is better)"}.get(metric.better, "")
+    arrow = {"higher": " (higher is better)", "lower": " (lower is better)"}.get(metric.better, "")
     return f"{metric.label}{unit}{arrow}"
 
 

@@ -31,7 +31,7 @@ class Method:
     name: str
     label: str
     kind: Literal["damaged", "chain", "given"] = "given"
-    """"given": images from elsewhere (`odekit eval`)."""
+    """"given": images that odekit only measures (`odekit eval`)."""
     chain: Mapping[str, Any] | None = None
     """The whole chain as data."""
     calls: float | None = None
@@ -148,7 +148,7 @@ class Results:
     """The name of the command: "eval", "table1", "synergy", "sweep" or "tradeoff"."""
     title: str
     how: str
-    """Data, damage and seed in a sentence or two."""
+    """Data, damage and seed, in one or two sentences."""
     command: str = ""
     seed: int = 0
     started: str = ""
@@ -166,7 +166,7 @@ class Results:
     quotes: tuple[Quote, ...] = ()
     plots: tuple[Plot, ...] = ()
     problems: tuple[str, ...] = ()
-    """A line for each image that was missing, left over or unreadable."""
+    """A line for each image that was missing, without a partner or unreadable."""
     notes: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
     """Empty where there are more than `ROWS`; `rows_file` has all rows."""

@@ -39,11 +39,6 @@ def describe_file(path: Path, digest: str | None = None) -> dict[str, Any]:
     return {"path": str(path), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha}
 
 
-def record_path(target: Path) -> Path:
-    """Path of the record of a result: the name of the result followed by `.json`."""
-    return target.with_name(target.name + ".json")
-
-
 def shared_text(settings: Mapping[str, Any]) -> str:
     """The part of a record that is the same for all files of a run, rendered once."""
     return json.dumps(settings, indent=1, ensure_ascii=False, allow_nan=False).partition("{")[2]

@@ -82,15 +82,15 @@ def train(
     same kind of machine.
 
     Args:
-        task: what to train.
+        task: the network, its data and its loss.
         folder: the folder of the run; new or empty, unless the run is resumed.
         resume: continue the run in `folder`.
         team: the process group; None joins the one of the launcher.
         watch: progress callback; only rank 0 calls it.
 
     Raises:
-        ConfigError: the folder holds something else (see `run_folder.prepare`), or the batch is not divisible by the
-            number of processes.
+        ConfigError: the folder holds other files or another run (see `run_folder.prepare_run_folder`), or the batch is
+            not divisible by the number of processes.
         TrainingError: the loss is not finite, or the folder cannot be written.
         DeviceError: the device is not available, or cannot hold a single picture.
     """

@@ -45,11 +45,11 @@ def prepare_run_folder(folder: Path, options: RunOptions, fingerprint: str, resu
     record = _read(folder / RECORD_NAME)
     if record is None:
         if folder.is_dir() and any(folder.iterdir()):
-            raise ConfigError(f"{folder}: not empty and not a training run; give a new or an empty folder")
+            raise ConfigError(f"{folder}: not empty and not a training run; choose a new or an empty folder")
         if resume:
             raise ConfigError(f"{folder}: no run to resume; leave out --resume to start one")
     elif not resume:
-        raise ConfigError(f"{folder}: holds a training run; add --resume to continue it, or give another folder")
+        raise ConfigError(f"{folder}: holds a training run; add --resume to continue it, or choose another folder")
     else:
         _check_same_run(folder, record, options, fingerprint)
     record = {"odekit": 1, "options": _json_options(options), "pictures": fingerprint}
@@ -57,7 +57,7 @@ def prepare_run_folder(folder: Path, options: RunOptions, fingerprint: str, resu
     try:
         write_atomic(text.encode(), folder / RECORD_NAME)
     except OSError as error:
-        raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another folder with -o") from error
+        raise TrainingError(f"{folder}: cannot be written ({error.strerror}); choose another folder with -o") from error
     (folder / (checkpoint.FILE_NAME + ".new")).unlink(missing_ok=True)
     return (folder / checkpoint.FILE_NAME).is_file()
 
@@ -72,7 +72,10 @@ def make_draft(folder: Path) -> Path:
 
 
 def replace_folder(fresh: Path, folder: Path) -> None:
-    """Replace `folder` by the complete folder `fresh`. `mend` repairs an interruption between the two renames."""
+    """Replace `folder` by the complete folder `fresh`.
+
+    `repair_replacement` repairs an interruption between the two renames.
+    """
     old = folder.with_name(folder.name + ".old")
     if folder.exists():
         folder.rename(old)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def keyed_generator(seed: int, what: str, number: int) -> np.random.Generator:
-    """The generator for one purpose (`what`) at one step, epoch or item (`number`)."""
-    key = hashlib.sha256(f"odekit-train-1|{seed}|{what}|{number}".encode()).digest()
+def keyed_generator(seed: int, purpose: str, number: int) -> np.random.Generator:
+    """The generator for one purpose (`purpose`) at one step, epoch or item (`number`)."""
+    key = hashlib.sha256(f"odekit-train-1|{seed}|{purpose}|{number}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], dtype="<u8")))
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from odekit.core.device import is_out_of_memory
 from odekit.errors import DeviceError
 from odekit.training import distributed, optimiser, seeding
 from odekit.training.errors import TrainingError
@@ -86,7 +87,7 @@ class Stepper:
                 loss = self._accumulate(batch, step)
                 break
             except RuntimeError as error:
-                if not out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if self.micro_batch == 1:
                     raise DeviceError(
@@ -164,10 +165,3 @@ class Stepper:
         import torch
 
         return all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether the error means that the memory of the device or of the machine ran out."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

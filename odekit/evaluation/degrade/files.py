@@ -21,9 +21,9 @@ from odekit.images import io
 from odekit.runs.inputs import Job, collect_jobs, select_jobs
 
 CHUNK = 16
-"""Images handed to a process at once."""
-PARALLEL_FROM = 1000
-"""Number of images from which more processes are started automatically."""
+"""Images in one task of a process."""
+PARALLEL_MIN_COUNT = 1000
+"""Smallest number of images for which several processes are started automatically."""
 SETTINGS = "degrade.json"
 
 
@@ -96,7 +96,7 @@ def degrade_files(
     summary = Summary(out, skipped=len(jobs) - len(todo))
     chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
     if processes is None:
-        processes = min(os.cpu_count() or 1, 8) if len(todo) >= PARALLEL_FROM else 1
+        processes = min(os.cpu_count() or 1, 8) if len(todo) >= PARALLEL_MIN_COUNT else 1
     finished = 0
     work = partial(_chunk, out=out, settings=settings, selection=selection)
     for outcomes in map_in_order(work, chunks, processes):
@@ -139,14 +139,14 @@ def _prepare(out: Path, settings: Settings, selection: Selection, resume: bool, 
     path = out / manifest.NAME
     if path.exists() and not (resume or overwrite):
         raise ConfigError(
-            f"{out} holds damaged pictures; --resume goes on, --overwrite starts afresh, or choose another -o"
+            f"{out} holds damaged pictures; --resume continues, --overwrite starts again, or choose another -o"
         )
     wanted = asdict(settings) | {"steps": [recipe.tree() for recipe in selection.recipes]}
     finished: set[str] = set()
     try:
         if path.exists() and resume:
             if read_json(out / SETTINGS) != wanted:
-                raise ConfigError(f"{out / SETTINGS} was written with other settings; --overwrite starts afresh")
+                raise ConfigError(f"{out / SETTINGS} was written with other settings; --overwrite starts again")
             entries = [entry for entry in manifest.read(path) if (out / entry.output).is_file()]
             counts = Counter(entry.input for entry in entries)
             whole = len(selection.recipes) if selection.mode == "all" else 1

@@ -1,4 +1,4 @@
-"""`manifest.jsonl`: one line for each damaged image, in the order of writing, with everything to repeat it."""
+"""`manifest.jsonl`: one line for each damaged image, in the order of writing, with all that is needed to repeat it."""
 
 from __future__ import annotations
 

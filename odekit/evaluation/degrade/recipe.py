@@ -22,8 +22,8 @@ from odekit.plugins.catalog import Catalog, PluginCatalog
 
 Steps: TypeAlias = "Sequence[tuple[str, int]]"
 """A chain from Python: (kind, severity) in the order they are applied."""
-DRAWN: dict[str, tuple[str, ...]] = {"random": KINDS, "paper": PAPER_KINDS}
-"""Names that draw one kind at random for each image, and the kinds they draw from."""
+RANDOM_KINDS: dict[str, tuple[str, ...]] = {"random": KINDS, "paper": PAPER_KINDS}
+"""Values of `--kind` that select one kind at random for each image, and their kinds."""
 
 
 @dataclass(frozen=True)
@@ -105,19 +105,19 @@ def select(kind: str, severity: int, table: str = "auto", settings: str = "") ->
     Raises:
         ConfigError: an unknown name or a value out of range, with the nearest name or with file:line:column.
     """
-    if settings and (kind in DRAWN or kind == "all" or kind.endswith((".yaml", ".yml"))):
+    if settings and (kind in RANDOM_KINDS or kind == "all" or kind.endswith((".yaml", ".yml"))):
         raise ConfigError(f"--set changes the options of one kind, not of '{kind}'; name a kind or write them in YAML")
     if kind == "all":
         return Selection(tuple(_named(name, severity, table) for name in KINDS), "all")
-    if kind in DRAWN:
-        return Selection(tuple(_named(name, severity, table) for name in DRAWN[kind]), "draw")
+    if kind in RANDOM_KINDS:
+        return Selection(tuple(_named(name, severity, table) for name in RANDOM_KINDS[kind]), "draw")
     if kind.endswith((".yaml", ".yml")):
         return Selection((_from_yaml(Path(kind), severity, table),))
     return Selection((_named(kind, severity, table, parse_yaml(settings, "--set").data if settings else {}),))
 
 
 def _named(kind: str, severity: int, table: str, options: Any = None) -> Recipe:
-    names = [*corruptions().names("corruption"), *DRAWN, "all"]
+    names = [*corruptions().names("corruption"), *RANDOM_KINDS, "all"]
     if ("corruption", kind.rpartition(":")[2]) not in corruptions().entries:
         raise ConfigError(f"unknown corruption '{kind}'{nearest(kind, names)}")
     return _checked(rebuild(kind, [_filled({"use": kind} | (options or {}), severity, table)]), "")
@@ -153,7 +153,7 @@ def _filled(raw: Any, severity: int, table: str) -> Any:
 
 
 def _checked(recipe: Recipe, where: str) -> Recipe:
-    """The recipe, after its parts were made once, so that wrong options are errors before any image is read."""
+    """The recipe, after its parts were created once, so that wrong options are errors before any image is read."""
     for part in recipe.parts:
         try:
             corruptions().get("corruption", part.name).load()(part.options)

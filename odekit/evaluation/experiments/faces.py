@@ -56,11 +56,11 @@ def faces(path: Path | None, split: str, side: int, limit: int | None = None) ->
         limit: at most this many, spread evenly over the split.
 
     Raises:
-        InputError: nothing to read, no such split, or faces smaller than `side`.
+        InputError: no readable faces, no such split, or faces smaller than `side`.
     """
     if path is None:
         if not TEST_FACES.is_file():
-            raise InputError("no faces: give --faces with a folder, tar or npz of aligned faces")
+            raise InputError("no faces; use --faces with a folder, tar or npz of aligned faces")
         path, split = TEST_FACES, "all"
     file = find_archive(path, side) if path.is_dir() else path
     data = face_sets.read(file, side)
@@ -83,7 +83,7 @@ def faces_of_split(path: Path, split: str, side: int) -> Pictures:
     """The faces of one split of a folder, tar or npz, at least `side` pixels large and not reduced.
 
     Raises:
-        InputError: nothing to read, or no faces in this split.
+        InputError: no readable faces, or no faces in this split.
     """
     data = face_sets.read(path, side)
     pictures: Pictures = data.images[data.split == split]
@@ -92,29 +92,29 @@ def faces_of_split(path: Path, split: str, side: int) -> Pictures:
     return pictures
 
 
-def train_faces(path: Path | None, side: int, least: int = 1) -> Pictures:
+def train_faces(path: Path | None, side: int, minimum: int = 1) -> Pictures:
     """The training faces of a folder, tar or npz at `side` pixels.
 
     Raises:
-        InputError: nothing to read, or fewer than `least`.
+        InputError: no readable faces, or fewer than `minimum`.
     """
     if path is not None:
         data = face_sets.read(path, side)
         pictures = data.images[data.split == "train"]
-        if len(pictures) >= least:
+        if len(pictures) >= minimum:
             return at_side(pictures, side)
-    raise InputError("there are no train faces to calibrate on: give --data with a split")
+    raise InputError("no training faces for the calibration; use --data with a data set that has a train split")
 
 
 def face_set(path: Path | None, side: int) -> FaceSet:
     """Faces at `side` pixels (area means of larger ones): of a folder, tar or npz, or the checkout's test faces.
 
     Raises:
-        InputError: nothing to read, or no held-out faces in it.
+        InputError: no readable faces, or no held-out faces in it.
     """
     if path is None:
         if not TEST_FACES.is_file():
-            raise InputError("no faces to measure on: give --data with a folder, tar or npz of aligned faces")
+            raise InputError("no faces to measure on; use --data with a folder, tar or npz of aligned faces")
         with np.load(TEST_FACES, allow_pickle=False) as file:
             test = at_side(file["images"], side)
         return FaceSet(test[:0], test[:0], test)
@@ -125,9 +125,14 @@ def face_set(path: Path | None, side: int) -> FaceSet:
     return FaceSet(*parts)
 
 
+def choose_faces(pictures: Pictures, limit: int, seed: int) -> Pictures:
+    """A random choice of at most `limit` faces; the same for the same seed."""
+    return pictures[np.random.Generator(np.random.PCG64(seed)).permutation(len(pictures))[:limit]]
+
+
 def empty_split(path: Path, split: str) -> InputError:
     """The error for a split without faces."""
-    return InputError(f"{path}: no {split} faces; choose another --split, or correct that of the data")
+    return InputError(f"{path}: no {split} faces; choose another --split, or correct the split of the data")
 
 
 def find_archive(folder: Path, side: int) -> Path:
@@ -144,7 +149,7 @@ def find_archive(folder: Path, side: int) -> Path:
         path: int("".join(letter for letter in path.stem if letter.isdigit()) or 0)
         for path in sorted([*folder.glob("*.npz"), *folder.glob("*.tar")])
     }
-    fitting = [path for path, own in archives.items() if own >= side and own % side == 0]
+    fitting = [path for path, size in archives.items() if size >= side and size % side == 0]
     if not fitting:
         raise InputError(f"{folder}: no pictures, and no npz or tar of faces of {side} px or a multiple of it")
     return min(fitting, key=lambda path: archives[path])
@@ -169,7 +174,7 @@ def at_side(pictures: Pictures, side: int) -> Pictures:
     """Images reduced to `side` pixels: the means over blocks of pixels, rounded.
 
     Raises:
-        InputError: the images' side is no multiple of `side`.
+        InputError: the images' side is not a multiple of `side`.
     """
     large = pictures.shape[1]
     if large % side:

@@ -10,8 +10,8 @@ from odekit.core.files import write_atomic
 from odekit.evaluation import tables
 from odekit.evaluation.results import Results
 
-MOST_METHODS = 10
-"""Methods beyond which tables by damage are too wide to read; `rows.csv` has every image."""
+MAX_METHODS = 10
+"""Largest number of methods with tables by damage; more columns are hard to read; `rows.csv` has every image."""
 BLOCK = "results"
 """The name of the markers."""
 
@@ -32,7 +32,7 @@ def body(results: Results) -> str:
         parts.append(tables.markdown(*tables.differences(results)))
     parts += by_damage(results)
     parts += [f"![{name}]({path})" for name, path in results.figures.items()]
-    parts += ["## What failed", "\n".join(f"- {line}" for line in results.problems) or "Nothing."]
+    parts += ["## Failures", "\n".join(f"- {line}" for line in results.problems) or "None."]
     return "\n\n".join(parts)
 
 
@@ -86,10 +86,10 @@ def facts(results: Results) -> str:
 def by_damage(results: Results) -> list[str]:
     """A table for each metric with a line for each damage.
 
-    Empty where there is only one damage, or more than `MOST_METHODS` methods.
+    Empty where there is only one damage, or more than `MAX_METHODS` methods.
     """
     parts: list[str] = []
-    if len(results.methods) > MOST_METHODS:
+    if len(results.methods) > MAX_METHODS:
         return parts
     for metric in results.metrics:
         head, lines = tables.by_damage(results, metric.name)

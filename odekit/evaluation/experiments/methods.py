@@ -50,7 +50,7 @@ class MethodSpec:
     source: Path | None = None
     """Folder of its inputs; the damaged images where None."""
     before: str = ""
-    """The method that made its inputs; its costs are added."""
+    """The method whose results are its inputs; its costs are added."""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -94,11 +94,11 @@ def parse_methods(text: str) -> list[MethodSpec]:
     names = [one.name for one in methods]
     if not methods or "damaged" in names:
         raise ConfigError(
-            "--methods: name chains or upsamplers, with commas between; the damaged pictures are always in"
+            "--methods: name chains or upsamplers, separated by commas; the damaged pictures are always included"
         )
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"--methods: two are called '{name}'; rename a file")
+            raise ConfigError(f"--methods: two methods are called '{name}'; rename one of the files")
     return methods
 
 
@@ -124,7 +124,7 @@ def open_experiment(
 
 
 def run_method(data: ExperimentData, one: MethodSpec, settings: RunSettings) -> None:
-    """Run a method into OUT/methods/NAME; results that its records prove finished stay.
+    """Run a method into OUT/methods/NAME; results that its records mark as finished are kept.
 
     Raises:
         Interrupted: by Ctrl-C or a signal.
@@ -140,7 +140,7 @@ def run_method(data: ExperimentData, one: MethodSpec, settings: RunSettings) -> 
     with settings.progress_bar() as bar:
         summary = Runner(one.chain, options, bar).run([one.source or data.damaged])
     if summary.stopped:
-        message = f"stopped ({summary.stopped}) in {one.label}; finished results are in {data.out}, --resume goes on"
+        message = f"stopped ({summary.stopped}) in {one.label}; finished results are in {data.out}, --resume continues"
         raise Interrupted(message, summary.stopped)
 
 
@@ -189,7 +189,7 @@ def read_costs(cases: Sequence[Case], names: Sequence[str]) -> dict[tuple[str, s
 
 
 def summed_costs(costs: Mapping[tuple[str, str], Cost], one: MethodSpec) -> dict[tuple[str, str], Cost]:
-    """The costs of a method plus those of the method that made its inputs."""
+    """The costs of a method plus those of the method whose results are its inputs."""
     out: dict[tuple[str, str], Cost] = {}
     for (case, name), (calls, seconds) in costs.items():
         if name == one.name:
@@ -203,9 +203,9 @@ def summed_costs(costs: Mapping[tuple[str, str], Cost], one: MethodSpec) -> dict
 
 def describe_method(one: MethodSpec, costs: Mapping[tuple[str, str], Cost]) -> Method:
     """The entry of a method in the document, with its mean costs."""
-    own = [cost for (_, name), cost in costs.items() if name == one.name]
-    calls = [calls for calls, _ in own if calls is not None]
-    seconds = [seconds for _, seconds in own if seconds is not None]
+    costs_of_method = [cost for (_, name), cost in costs.items() if name == one.name]
+    calls = [calls for calls, _ in costs_of_method if calls is not None]
+    seconds = [seconds for _, seconds in costs_of_method if seconds is not None]
     means = [sum(values) / len(values) if values else None for values in (calls, seconds)]
     return Method(one.name, one.label, "chain", one.chain.tree(), means[0], means[1], one.settings)
 
@@ -240,7 +240,7 @@ def compare_methods(
         name: of the experiment.
         title: of the document.
         panel: the metrics.
-        quotes: printed figures of others.
+        quotes: published figures.
         plots: of the document.
         pairs: of methods whose differences are wanted beside those from the damaged images.
     """
@@ -256,8 +256,8 @@ def compare_methods(
     settings.report("measuring")
     results = compare(
         cases, [SOURCE, *(describe_method(one, costs) for one in methods)], panel, name=name, title=title,
-        how=data.setting.describe(data.source, len(cases)), out=data.out, command=settings.command,
-        against=SOURCE.name, pairs=pairs, seed=data.setting.seed, processes=settings.processes, fit=True,
+        description=data.setting.describe(data.source, len(cases)), out=data.out, command=settings.command,
+        baseline=SOURCE.name, pairs=pairs, seed=data.setting.seed, processes=settings.processes, fit=True,
         machine=run_environment(data, names),
         facts=lambda case, method: costs.get((case.name, method), (None, None)),
     )  # fmt: skip

@@ -57,10 +57,9 @@ class Setting:
         chosen = document.parse_yaml(self.options, "options").data if self.options else {}
         options = f" ({', '.join(f'{key}={value}' for key, value in chosen.items())})" if chosen else ""
         large = self.reference_side or self.side
-        against = "" if large == self.side else f", held against {large} px"
-        return (
-            f"{count} {source}, {self.side} px{against}; {kinds}{options} at severity {self.severity}; seed {self.seed}"
-        )
+        reference = "" if large == self.side else f", compared with {large} px"
+        faces = f"{count} {source}, {self.side} px{reference}"
+        return f"{faces}; {kinds}{options} at severity {self.severity}; seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def prepare_data(out: Path, setting: Setting, resume: bool = False, overwrite: b
     recipes = setting.recipes()
     large = setting.reference_side or setting.side
     if large % setting.side:
-        raise ConfigError(f"--reference-side {large} is no multiple of --side {setting.side}")
+        raise ConfigError(f"--reference-side {large} is not a multiple of --side {setting.side}")
     path = None if setting.faces is None else Path(setting.faces)
     clean = faces(path, setting.split, large, setting.limit)
     stored = read_json(out / NAME)
@@ -108,10 +107,10 @@ def prepare_data(out: Path, setting: Setting, resume: bool = False, overwrite: b
         differ = [key for key, value in setting.tree().items() if stored.get(key) != value]
         if not resume:
             raise ConfigError(
-                f"{out} holds an experiment; --resume goes on, --overwrite starts afresh, or choose another -o"
+                f"{out} holds an experiment; --resume continues, --overwrite starts again, or choose another -o"
             )
         if differ:
-            raise ConfigError(f"{out} was made with another {' and '.join(differ)}; --overwrite starts afresh")
+            raise ConfigError(f"{out} was written with another {' and '.join(differ)}; --overwrite starts again")
     try:
         write_json(out / NAME, setting.tree())
         cases = _write(out, setting, clean, recipes, overwrite)

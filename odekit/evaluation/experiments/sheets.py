@@ -15,13 +15,13 @@ from odekit.evaluation.results import Method, Plot, Results
 from odekit.images import io
 from odekit.runs.report.sheet import contact_sheet as sheet
 
-MOST_ROWS = 12
-"""Rows of a contact sheet at most."""
+MAX_ROWS = 12
+"""Largest number of rows of a contact sheet."""
 
 
 def contact_sheet(path: Path, cases: Sequence[Case], methods: Sequence[Method]) -> Path:
     """Write rows of the clean image, the damaged one and every method's, evenly chosen; failures are grey tiles."""
-    step = max(1, -(-len(cases) // MOST_ROWS))
+    step = max(1, -(-len(cases) // MAX_ROWS))
     rows = []
     for case in cases[::step]:
         row = [("clean", io.read(case.reference))]
@@ -47,8 +47,8 @@ def points(results: Results, plot: Plot) -> dict[str, list[tuple[float, float, s
         x, y = values[plot.x].value, values[plot.y].value
         if math.isnan(x) or math.isnan(y) or math.isinf(x):
             continue
-        own = {key: value for key, value in method.settings.items() if key != plot.lines}
-        label = ", ".join(str(value) for value in own.values()) or method.label
+        settings = {key: value for key, value in method.settings.items() if key != plot.lines}
+        label = ", ".join(str(value) for value in settings.values()) or method.label
         line = method.label if not method.settings else line_name(plot, method.settings)
         lines.setdefault(line, []).append((x, y, label))
     return lines
@@ -82,10 +82,10 @@ def draw(results: Results, plot: Plot, path: Path) -> Path:
     figure, panel = pyplot.subplots(figsize=(7, 5))
     for number, (name, line) in enumerate(points(results, plot).items()):
         xs, ys = [x for x, _, _ in line], [y for _, y, _ in line]
-        alone = len(line) == 1
-        marker = SHAPES[number // 10 % len(SHAPES)] if alone else "o"
-        panel.plot(xs, ys, marker=marker, linestyle="none" if alone else "-", label=name, color=f"C{number}")
-        for x, y, label in line if not alone else ():
+        single = len(line) == 1
+        marker = SHAPES[number // 10 % len(SHAPES)] if single else "o"
+        panel.plot(xs, ys, marker=marker, linestyle="none" if single else "-", label=name, color=f"C{number}")
+        for x, y, label in line if not single else ():
             panel.annotate(label, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=7)
     panel.set_xlabel(axis(facts[plot.x].label, facts[plot.x].unit, facts[plot.x].better, "fidelity"))
     panel.set_ylabel(axis(facts[plot.y].label, facts[plot.y].unit, facts[plot.y].better, "realism"))
@@ -98,6 +98,6 @@ def draw(results: Results, plot: Plot, path: Path) -> Path:
     return path
 
 
-def axis(label: str, unit: str, better: str, what: str) -> str:
+def axis(label: str, unit: str, better: str, quality: str) -> str:
     """The label of an axis: `PSNR, dB (fidelity; higher is better)`."""
-    return f"{label}{f', {unit}' if unit else ''} ({what}; {better} is better)"
+    return f"{label}{f', {unit}' if unit else ''} ({quality}; {better} is better)"

@@ -17,22 +17,22 @@ from odekit.evaluation.results import Plot, Results
 
 
 def sweep(
-    what: Sweep, setting: Setting, metrics: Mapping[str, Part], settings: RunSettings, out: Path, resume: bool
+    plan: Sweep, setting: Setting, metrics: Mapping[str, Part], settings: RunSettings, out: Path, resume: bool
 ) -> Results:
     """Run every point, measure, and write the document, the tables and sweep.png.
 
     Raises:
-        ConfigError: the metrics of the plot are not among `metrics`; and what `table1` raises.
+        ConfigError: the metrics of the plot are not among `metrics`; and the errors of `table1`.
     """
-    lacking = [name for name in (what.x, what.y) if name not in metrics]
-    if lacking:
-        raise ConfigError(f"the plot of '{what.name}' needs the metric {lacking[0]}; add it to --metrics")
-    points = list(what.points())
+    missing = [name for name in (plan.x, plan.y) if name not in metrics]
+    if missing:
+        raise ConfigError(f"the plot of '{plan.name}' needs the metric {missing[0]}; add it to --metrics")
+    points = list(plan.points())
     panel, data = open_experiment(setting, points, metrics, settings, out, resume)
     for one in points:
         run_method(data, one, settings)
-    plot = Plot(what.x, what.y, what.lines, what.name)
-    title = f"{what.name}: {what.summary}" if what.summary else what.name
+    plot = Plot(plan.x, plan.y, plan.lines, plan.name)
+    title = f"{plan.name}: {plan.summary}" if plan.summary else plan.name
     results = compare_methods(data, points, settings, panel=panel, name="sweep", title=title, plots=(plot,))
     sheets.draw(results, plot, out / "sweep.png")
     return finish(data, points, replace(results, figures={"fidelity against realism": "sweep.png"}))

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import Field as Limits
 from pydantic import field_validator
 
-from odekit.chains import document as yamldoc
 from odekit.chains.chain import Chain
+from odekit.chains.document import Document, parse_yaml
 from odekit.chains.resolve import validated
 from odekit.core.options import Options
 from odekit.core.spelling import nearest
@@ -72,7 +72,7 @@ class Sweep:
     """The crossed path whose values are separate lines of the plot."""
     x: str = "psnr"
     y: str = "swd"
-    document: yamldoc.Document = field(default_factory=lambda: yamldoc.Document({}, "", {}), compare=False)
+    document: Document = field(default_factory=lambda: Document({}, "", {}), compare=False)
 
     def points(self) -> Iterator[MethodSpec]:
         """A method for each combination of values. Raises ConfigError where the chain refuses a value."""
@@ -121,13 +121,13 @@ def load(name: str) -> Sweep:
     if not path.is_file():
         raise ConfigError(f"there is no sweep {name}{nearest(name, shipped())}")
     try:
-        document = yamldoc.parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        document = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the sweep {path} cannot be read: {error}") from error
     return read(document)
 
 
-def read(document: yamldoc.Document) -> Sweep:
+def read(document: Document) -> Sweep:
     """A sweep from a parsed document. Raises ConfigError."""
     data = document.data
     if not isinstance(data, dict):
@@ -148,7 +148,7 @@ def read(document: yamldoc.Document) -> Sweep:
     )  # fmt: skip
 
 
-def damage(document: yamldoc.Document, raw: Any) -> tuple[tuple[str, ...], str]:
+def damage(document: Document, raw: Any) -> tuple[tuple[str, ...], str]:
     """Kinds and options of `paper`, `fog`, `[fog, jpeg]` or `{use: mask_pixels, fraction: 0.5}`."""
     if isinstance(raw, dict) and isinstance(raw.get("use"), str):
         rest = {key: value for key, value in raw.items() if key != "use"}

@@ -32,15 +32,15 @@ from odekit.images import io
 from odekit.parts.metrics.sharpness import gradient_energy
 from odekit.parts.stages.options import Upsample
 
-WIDEST = 16.0
-"""Standard deviation of the widest blur, in pixels."""
+MAX_BLUR_SIGMA = 16.0
+"""Largest standard deviation of the blur, in pixels."""
 
 
 def synergy(
     setting: Setting, restorer: MethodSpec, upsamplers: Sequence[MethodSpec], metrics: Mapping[str, Part],
     settings: RunSettings, out: Path, resume: bool,
 ) -> Results:  # fmt: skip
-    """Each upsampler on three inputs. Raises what `table1` raises."""
+    """Each upsampler on three inputs. Raises the errors of `table1`."""
     panel, data = open_experiment(setting, [restorer, *upsamplers], metrics, settings, out, resume)
     run_method(data, restorer, settings)
     write_blurred(data, restorer)
@@ -50,9 +50,11 @@ def synergy(
             one, name=f"{restorer.name}-{one.name}", label=f"{restorer.label}, then {one.label}",
             source=method_folder(data, restorer.name), before=restorer.name,
         )  # fmt: skip
-        blunt = replace(one, name=f"blur-{one.name}", label=f"blur, then {one.label}", source=data.out / "blurred")
-        methods += [one, after, blunt]
-        pairs += [(after.name, one.name), (after.name, blunt.name)]
+        blurred_first = replace(
+            one, name=f"blur-{one.name}", label=f"blur, then {one.label}", source=data.out / "blurred"
+        )
+        methods += [one, after, blurred_first]
+        pairs += [(after.name, one.name), (after.name, blurred_first.name)]
     for one in methods[1:]:
         run_method(data, one, settings)
     title = f"Upsamplers alone, after {restorer.label}, and after a blur of the same strength"
@@ -71,7 +73,7 @@ def parse_upsampler(text: str) -> MethodSpec:
     raw = document.parse_yaml(text, "--upsamplers").data
     name = raw.get("use") if isinstance(raw, dict) else raw
     if not isinstance(name, str):
-        raise ConfigError(f"--upsamplers {text}: name upsamplers, with commas between")
+        raise ConfigError(f"--upsamplers {text}: name upsamplers, separated by commas")
     return MethodSpec(name, name, Chain([{"upsample": raw}] if isinstance(raw, dict) else [Upsample(name)], name=name))
 
 
@@ -90,11 +92,11 @@ def write_blurred(data: ExperimentData, restorer: MethodSpec) -> None:
 def matching_sigma(pixels: NDArray[np.float64], energy: float) -> float:
     """The standard deviation of the blur after which (3, H, W) has this gradient energy, within 0.5 %.
 
-    0 where the image has less already; at most WIDEST.
+    0 where the image already has less; at most MAX_BLUR_SIGMA.
     """
     if gradient_energy(pixels) <= energy:
         return 0.0
-    low, high = 0.0, WIDEST
+    low, high = 0.0, MAX_BLUR_SIGMA
     for _ in range(40):
         middle = (low + high) / 2
         current = gradient_energy(blurred(pixels, middle))

@@ -1,4 +1,4 @@
-"""`odekit experiment table1`: the paper's Table 1 on faces of your own, for any methods."""
+"""`odekit experiment table1`: the paper's Table 1 on your faces, for any methods."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from odekit.evaluation.experiments.setting import ExperimentData, Setting
 from odekit.evaluation.results import Printed, Quote, Results
 
 METRICS = "psnr,ssim,swd,ciede2000,sharpness"
-METHODS = "odedit,sdedit,resize"
 
 
 def table1(
@@ -34,7 +33,7 @@ def table1(
     Raises:
         ConfigError: unknown damage or metric, or a folder of another experiment.
         WeightsError: weights of a metric or chain are absent; raised before anything is run.
-        Interrupted: stopped; `resume` goes on.
+        Interrupted: stopped; `resume` continues the run.
     """
     panel, data = open_experiment(setting, methods, metrics, settings, out, resume)
     for one in methods:
@@ -59,7 +58,7 @@ def finish(data: ExperimentData, methods: Sequence[MethodSpec], results: Results
 TABLE1 = Quote(
     "ODEdit, Table 1, as printed",
     "On other data than ours: CelebA at 64 px with the paper's own prior (120 M parameters); the test set and the FID "
-    "protocol are not given. They are here for orientation and cannot be compared with the rows above.",
+    "protocol are not given. They serve as orientation and cannot be compared with the rows above.",
     tuple(
         Printed(name, {"lpips": lpips, "ssim": ssim, "psnr": psnr, "fid": fid})
         for name, lpips, ssim, psnr, fid in (

@@ -18,7 +18,7 @@ import numpy as np
 from odekit.chains.chain import Chain
 from odekit.core.options import Part
 from odekit.errors import ConfigError
-from odekit.evaluation.bootstrap import worse_swd
+from odekit.evaluation.bootstrap import swd_ratio_upper_bound
 from odekit.evaluation.experiments import sheets
 from odekit.evaluation.experiments.faces import Pictures
 from odekit.evaluation.experiments.methods import (
@@ -72,7 +72,7 @@ def sdedit_methods(
     """SDEdit from each level, repeated so that its calls are nearest to `calls`; in a tie, the larger number.
 
     Raises:
-        ConfigError: a level that is no timestep.
+        ConfigError: a level that is not a timestep.
     """
     methods = []
     for level in dict.fromkeys(levels):
@@ -97,35 +97,35 @@ def tradeoff(
     The last of `odedit` (all updates in the top latent) is compared with the first, every other one with `sdedit`.
 
     Raises:
-        ConfigError: metrics without PSNR, SSIM and SWD; and what `table1` raises.
+        ConfigError: metrics without PSNR, SSIM and SWD; and the errors of `table1`.
     """
-    lacking = [name for name in ("psnr", "ssim", "swd") if name not in metrics]
-    if lacking:
-        raise ConfigError(f"the comparison needs psnr, ssim and swd; add {', '.join(lacking)} to --metrics")
+    missing = [name for name in ("psnr", "ssim", "swd") if name not in metrics]
+    if missing:
+        raise ConfigError(f"the comparison needs psnr, ssim and swd; add {', '.join(missing)} to --metrics")
     methods = [*odedit, *sdedit]
     panel, data = open_experiment(setting, methods, metrics, settings, out, resume)
     for one in methods:
         run_method(data, one, settings)
-    varied, top, rivals = [one.name for one in odedit[:-1]], odedit[-1].name, [one.name for one in sdedit]
-    pairs = [(varied[0], top), *((one, rival) for one in varied for rival in rivals)]
+    varied, top, competitors = [one.name for one in odedit[:-1]], odedit[-1].name, [one.name for one in sdedit]
+    pairs = [(varied[0], top), *((one, competitor) for one in varied for competitor in competitors)]
     plot = Plot("psnr", "swd", "", "Fidelity and realism")
     results = compare_methods(
         data, methods, settings, panel=panel, name="tradeoff", title="ODEdit against SDEdit", plots=(plot,),
         pairs=pairs,
     )  # fmt: skip
     sheets.draw(results, plot, out / "tradeoff.png")
-    notes = [line for name in varied for line in rival_notes(data, results, name, rivals)]
+    notes = [line for name in varied for line in competitor_notes(data, results, name, competitors)]
     notes.append(top_note(data, results, varied[0], top))
     results = replace(results, notes=(*notes, *results.notes), figures={"PSNR and SWD of all settings": "tradeoff.png"})
     return finish(data, methods, results)
 
 
-def rival_notes(data: ExperimentData, results: Results, name: str, rivals: Sequence[str]) -> list[str]:
+def competitor_notes(data: ExperimentData, results: Results, name: str, competitors: Sequence[str]) -> list[str]:
     """Two lines: a setting of ODEdit against the setting of SDEdit of nearest SWD, and against that of nearest PSNR."""
     whole = {group.method: group.values for group in results.groups if not group.kind}
 
     def nearest(metric: str) -> str:
-        return min(rivals, key=lambda rival: abs(whole[rival][metric].value - whole[name][metric].value))
+        return min(competitors, key=lambda competitor: abs(whole[competitor][metric].value - whole[name][metric].value))
 
     equal_swd, equal_psnr = nearest("swd"), nearest("psnr")
     gains = [_difference(results, name, equal_swd, metric) for metric in ("psnr", "ssim")]
@@ -150,8 +150,8 @@ def top_note(data: ExperimentData, results: Results, name: str, top: str) -> str
 
 
 def _difference(results: Results, method: str, against: str, metric: str) -> Difference | None:
-    wanted = (method, against, metric)
-    return next((one for one in results.differences if (one.method, one.against, one.metric) == wanted), None)
+    key = (method, against, metric)
+    return next((one for one in results.differences if (one.method, one.against, one.metric) == key), None)
 
 
 def _differences_text(differences: Sequence[Difference | None]) -> str:
@@ -168,7 +168,7 @@ def _largest_ratio(data: ExperimentData, method: str, against: str) -> float:
     """The 97.5 % quantile of the ratio of SWDs, over the images that both methods have."""
     both = [case for case in with_results(data, [method, against]) if {method, against} <= set(case.pictures)]
     restored = [_pictures([case.pictures[name] for case in both]) for name in (method, against)]
-    return worse_swd(restored[0], restored[1], _pictures([case.reference for case in both]))
+    return swd_ratio_upper_bound(restored[0], restored[1], _pictures([case.reference for case in both]))
 
 
 def _pictures(paths: Sequence[str]) -> Pictures:

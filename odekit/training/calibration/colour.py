@@ -23,8 +23,11 @@ from odekit.parts.repair.colour import (
     statistics,
 )
 from odekit.parts.repair.colour import low_coefficients as low
+from odekit.training.calibration.regression import ridge_weights
 
 Array = NDArray[np.float64]
+FACES_SEED = 6
+"""Seed of the choice of faces."""
 COLOUR_KINDS, SEVERITY = ("brightness", "contrast", "fog", "saturate"), 4
 
 
@@ -42,15 +45,15 @@ def examples(faces: Pictures, seed: int) -> Iterator[tuple[Image, Image, str, in
             yield clean, damage(clean, kind, seed, severity), kind, severity
 
 
-def calibrate(faces: Pictures, seed: int = 0, ridge: float = 10.0, spared: float = 0.999) -> ColourCorrection:
+def calibrate(faces: Pictures, seed: int = 0, ridge: float = 10.0, unchanged_share: float = 0.999) -> ColourCorrection:
     """Fit the colour correction to faces with known damage.
 
     Args:
         faces: clean, uint8 (N, S, S, 3).
         seed: of the damage.
         ridge: the penalty of all regressions.
-        spared: the share of images with undamaged colours that the threshold of the first gate leaves unchanged. Mild
-            colour damage (severities 1 and 2) counts for neither class of that gate.
+        unchanged_share: the share of images with undamaged colours that the threshold of the first gate leaves
+            unchanged. Mild colour damage (severities 1 and 2) counts for neither class of that gate.
     """
     stats, numbers, lows, fogs, labels, fog = [], [], [], [], [], []
     for clean, damaged, kind, severity in examples(faces, seed):
@@ -70,43 +73,32 @@ def calibrate(faces: Pictures, seed: int = 0, ridge: float = 10.0, spared: float
     gate = logistic(terms[label >= 0], label[label >= 0].astype(np.float64), ridge)
     return replace(
         scaling,
-        numbers=solve(terms[clear], np.array(numbers)[clear], ridge).T,
+        numbers=ridge_weights(terms[clear], np.array(numbers)[clear], ridge).T,
         gate=gate,
-        threshold=np.array([max(0.0, float(np.quantile(terms[label == 0] @ gate, spared)))]),
+        threshold=np.array([max(0.0, float(np.quantile(terms[label == 0] @ gate, unchanged_share)))]),
         fog_gate=logistic(terms[recoloured], foggy[recoloured].astype(np.float64), ridge),
-        fog=solve(scaling.with_low(terms, low_coefficients)[foggy], np.array(fogs)[foggy], ridge).T,
+        fog=ridge_weights(scaling.with_low(terms, low_coefficients)[foggy], np.array(fogs)[foggy], ridge).T,
     )
-
-
-def choose_faces(train: Pictures, limit: int) -> Pictures:
-    """A fixed random choice of at most `limit` faces."""
-    return train[np.random.Generator(np.random.PCG64(6)).permutation(len(train))[:limit]]
 
 
 def best_numbers(damaged: NDArray[np.float32], clean: NDArray[np.float32]) -> Array:
     """The five numbers that bring a damaged image closest to the clean one (least squares over pixels)."""
     a, b = (LUMA_CHROMA_AXES @ p.reshape(3, -1).astype(np.float64) for p in (damaged, clean))
     means, deviations = moments(a)
-    wanted = b.mean(1)
-    products = ((a - means) * (b - wanted[:, None])).mean(1)
+    target_means = b.mean(1)
+    products = ((a - means) * (b - target_means[:, None])).mean(1)
     spread, colour = products[0] / deviations[0], products[1:].mean() / deviations[1]
-    return np.array([wanted[0], spread, wanted[1], wanted[2], colour])
+    return np.array([target_means[0], spread, target_means[1], target_means[2], colour])
 
 
 def best_fog(damaged: NDArray[np.float32], clean: NDArray[np.float32]) -> Array:
-    """The argument of `defogged` that brings a damaged image closest to the clean one."""
+    """The argument of `remove_fog` that brings a damaged image closest to the clean one."""
     targets = [low(clean)]
     for part, goal in zip(
         other_coefficients(dct_coefficients(damaged)), other_coefficients(dct_coefficients(clean)), strict=True
     ):
         targets.append(np.array([(part * goal).sum() / coefficient_norm(part) / (part.shape[1] * part.shape[2])]))
     return np.concatenate(targets)
-
-
-def solve(terms: Array, wanted: Array, ridge: float) -> Array:
-    """Weights (p, k) of a ridge regression."""
-    weights = np.linalg.solve(terms.T @ terms + ridge * np.eye(terms.shape[1]), terms.T @ wanted)
-    return np.asarray(weights, np.float64)
 
 
 def logistic(terms: Array, label: Array, ridge: float, rounds: int = 30) -> Array:

@@ -9,11 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.evaluation.experiments.faces import Pictures, train_faces
+from odekit.evaluation.experiments.faces import Pictures, choose_faces, train_faces
 from odekit.parts.enhancers.calibration import Strength, StrengthCalibration
-from odekit.training.calibration.treated import STRENGTHS, Treated, open_restore, plain_and_prepared_cases, treat
+from odekit.training.calibration.regression import ridge_weights
+from odekit.training.calibration.restored_cases import (
+    STRENGTHS,
+    RestoredCases,
+    open_restore,
+    plain_and_prepared_cases,
+    restore_cases,
+)
 
 Array = NDArray[np.float64]
+FACES_SEED = 5
+"""Seed of the choice of faces."""
 RIDGES = (1.0, 3.0, 10.0, 30.0)
 """Candidate penalties; the one with the smallest leave-one-out error is used."""
 SSIM_WEIGHT = 10.0
@@ -46,14 +55,14 @@ def calibrate(
         InputError: no training faces.
     """
     session, stage = open_restore(chain, batch_size=8, enhancer="none")
-    pictures = choose_faces(train_faces(data, stage.prior.shape[1]), limit)
+    pictures = choose_faces(train_faces(data, stage.prior.shape[1]), limit, seed=FACES_SEED)
     cases = plain_and_prepared_cases(pictures, seed, lambda image: stage.preprocess(image)[0])
-    treated = treat(cases, stage.inverter, stage.prior, seed=seed, keep=keep, progress=progress)
-    gains = {one.name: combined_gain(treated, one.name) for one in STRENGTHS}
+    restored = restore_cases(cases, stage.inverter, stage.prior, seed=seed, keep=keep, progress=progress)
+    gains = {one.name: combined_gain(restored, one.name) for one in STRENGTHS}
     levels, digests = stage.inverter.levels, list(session.weights().values())
     level, digest = levels.t[-1] / len(levels.schedule), digests[0] if digests else None
     about = {"faces": describe_faces(pictures, "train"), "seed": seed}
-    return fit(treated.readings, gains, STRENGTHS, about, level, digest)
+    return fit(restored.readings, gains, STRENGTHS, about, level, digest)
 
 
 def describe_faces(pictures: Pictures, split: str) -> str:
@@ -61,14 +70,9 @@ def describe_faces(pictures: Pictures, split: str) -> str:
     return f"{len(pictures)} {split} faces, 20 kinds of damage, severities 0 to 5"
 
 
-def choose_faces(train: Pictures, limit: int) -> Pictures:
-    """A fixed random choice of at most `limit` faces."""
-    return train[np.random.Generator(np.random.PCG64(5)).permutation(len(train))[:limit]]
-
-
-def combined_gain(treated: Treated, name: str) -> Array:
+def combined_gain(restored: RestoredCases, name: str) -> Array:
     """The gain of a strength on each image, dB: PSNR plus `SSIM_WEIGHT` times SSIM, clipped to `GAIN_RANGE`."""
-    gain: Array = treated.gain(name) + SSIM_WEIGHT * (treated.ssim[name] - treated.ssim["none"])
+    gain: Array = restored.gain(name) + SSIM_WEIGHT * (restored.ssim[name] - restored.ssim["none"])
     return np.clip(gain, *GAIN_RANGE)
 
 
@@ -98,27 +102,27 @@ def fit(
     centre, scale = raw.mean(0), np.maximum(raw.std(0), 1e-6)
     z = np.clip((raw - centre) / scale, -3, 3)
     wanted = np.array([gains[one.name] for one in strengths]).T
-    left = {ridge: leave_one_out(z, wanted, ridge) for ridge in RIDGES}
-    ridge = min(left, key=lambda r: float(np.mean((wanted - left[r]) ** 2)))
-    bias, weights = solve(z, wanted, ridge)
+    left_out = {ridge: leave_one_out(z, wanted, ridge) for ridge in RIDGES}
+    ridge = min(left_out, key=lambda r: float(np.mean((wanted - left_out[r]) ** 2)))
+    bias, weights = solve_with_bias(z, wanted, ridge)
     return StrengthCalibration(
         tuple(strengths), names, tuple(centre.tolist()), tuple(scale.tolist()), tuple(bias.tolist()),
-        tuple(map(tuple, weights.T.tolist())), fit_threshold(left[ridge], wanted), level, digest,
+        tuple(map(tuple, weights.T.tolist())), fit_threshold(left_out[ridge], wanted), level, digest,
         {**(about or {}), "ridge": ridge},
     )  # fmt: skip
 
 
-def solve(z: Array, wanted: Array, ridge: float) -> tuple[Array, Array]:
+def solve_with_bias(z: Array, wanted: Array, ridge: float) -> tuple[Array, Array]:
     """(bias, weights) of the ridge regression of (n, k) on (n, d); the bias is not penalised."""
     middle, mean = z.mean(0), wanted.mean(0)
     centred = z - middle
-    weights = np.linalg.solve(centred.T @ centred + ridge * np.eye(z.shape[1]), centred.T @ (wanted - mean))
+    weights = ridge_weights(centred, wanted - mean, ridge)
     return mean - middle @ weights, weights
 
 
 def leave_one_out(z: Array, wanted: Array, ridge: float) -> Array:
     """The gains that a fit without the image predicts for it, in closed form."""
-    bias, weights = solve(z, wanted, ridge)
+    bias, weights = solve_with_bias(z, wanted, ridge)
     centred = z - z.mean(0)
     hat = centred @ np.linalg.solve(centred.T @ centred + ridge * np.eye(z.shape[1]), centred.T) + 1 / len(z)
     residual: Array = (wanted - bias - z @ weights) / (1 - np.diag(hat))[:, None]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from odekit.core.files import write_json
 from odekit.evaluation.experiments.faces import Pictures
 from odekit.images.colour import LUMA_CHROMA_AXES
 from odekit.parts.enhancers.spectrum import Spectrum, dct_radius
@@ -26,8 +26,8 @@ def calibrate(pictures: Pictures) -> Spectrum:
     ring = np.log2(np.maximum(dct_radius(*power.shape[1:]), RADII[0]) / RADII[0]) * 2
     rows = []
     for plane in (power[:1], power[1:]):
-        near = [np.abs(ring - k) <= 0.5 for k in range(len(RADII))]
-        means = np.array([plane[:, here].mean() if here.any() else np.nan for here in near])
+        ring_masks = [np.abs(ring - k) <= 0.5 for k in range(len(RADII))]
+        means = np.array([plane[:, ring_mask].mean() if ring_mask.any() else np.nan for ring_mask in ring_masks])
         finite = np.isfinite(means)
         rows.append(np.interp(np.arange(len(means)), np.flatnonzero(finite), np.maximum(means[finite], 1e-12)))
     return Spectrum(RADII, *(tuple(float(f"{value:.4g}") for value in row) for row in rows))
@@ -35,4 +35,4 @@ def calibrate(pictures: Pictures) -> Spectrum:
 
 def save(spectrum: Spectrum, path: Path) -> None:
     """Write the spectrum as JSON."""
-    path.write_text(json.dumps(asdict(spectrum), indent=1) + "\n", encoding="utf-8")
+    write_json(path, asdict(spectrum))

@@ -59,9 +59,7 @@ def load_backgrounds(folder: Path | None, names: Sequence[str] = SKIMAGE_PICTURE
         if min(picture.size) >= 32:
             pictures.append(np.asarray(picture))
     if not pictures:
-        raise InputError(
-            f"{folder or 'scikit-image'}: no background pictures there; set `load_backgrounds` to a folder"
-        )
+        raise InputError(f"{folder or 'scikit-image'}: no background pictures there; set `backgrounds` to a folder")
     return pictures
 
 
@@ -73,7 +71,7 @@ def compose_canvas(
     options: CanvasOptions,
     kinds: Sequence[tuple[str, int]] | None = None,
 ) -> Picture:
-    """One canvas (SIZE, SIZE, 3), with the face (if any) upright in its centre, FACE pixels wide.
+    """One canvas (CANVAS_SIDE, CANVAS_SIDE, 3), with the face (if any) upright in its centre, FACE_SIDE pixels wide.
 
     Args:
         face: an aligned face, square, or None.

@@ -1,4 +1,4 @@
-"""Restored small faces, matched by file name to the large training faces they were made from."""
+"""Restored small faces, matched by file name to their large training faces."""
 
 from __future__ import annotations
 

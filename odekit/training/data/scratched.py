@@ -41,7 +41,7 @@ def damaged_pair(
     clean = rng.random() < options.clean if scratched is None else not scratched
     damaged = picture if clean else scratch_marks.add_marks(picture, rng, options)
     mask = np.abs(damaged - picture).max(2) > VISIBLE_THRESHOLD
-    if rng.random() < options.soft:  # a scanner softens scratches too
+    if rng.random() < options.soft:  # a scanner also blurs the scratches
         both = random_blur(np.concatenate([damaged, picture], 2), rng, float(rng.uniform(0.3, 0.8)))
         damaged, picture = both[..., :3], both[..., 3:]
     if compress and compress_last:

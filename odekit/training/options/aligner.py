@@ -53,7 +53,7 @@ class AlignerOptions(ComposedRunOptions):
     dense: int = Field(default=128, ge=4)
     """Width of the last hidden layer."""
     negatives: float = Field(default=0.35, ge=0, lt=1)
-    """Share of crops with no face, or with a face that is far off."""
+    """Share of crops with no face, or with a face far from the template."""
     pool: int = Field(default=4096, ge=16)
     fresh: Count = 6
     hard: int = Field(default=0, ge=0)

@@ -75,7 +75,7 @@ class DiffusionOptions(TrainingOptions):
 class AugmentOptions(TrainingOptions):
     """Augmentation. Every transform but the flip is applied to a share of the pictures, and stops before the run ends.
 
-    Both keep augmented looks (shifted, turned, brighter faces) out of the samples of the prior.
+    Both keep the transforms (shifted, rotated, brighter faces) out of the samples of the prior.
     """
 
     flip: Fraction = 0.5

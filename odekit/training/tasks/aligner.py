@@ -190,7 +190,7 @@ def cut_crops(pictures: Sequence[Picture] | NDArray[np.uint8], where: Placements
 
     from odekit.parts.faces.aligner_network import SIDE
 
-    # crop = M template + t and canvas = (FACE / SIZE) template, so canvas = (FACE / SIZE) M^-1 (crop - t).
+    # crop = M template + t and canvas = k template with k = FACE_SIDE / CANVAS_SIDE, so canvas = k M^-1 (crop - t).
     a, b, x, y = where.T
     size = (a * a + b * b) * CANVAS_SIDE / FACE_SIDE
     c, s = a / size, b / size

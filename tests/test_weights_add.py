@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import torch
 from loopback import sha256
-from test_store_pull import FILE, safetensors
+from test_weights_pull import FILE, safetensors
 
 from odekit.core import files
 from odekit.errors import WeightsError
@@ -59,7 +59,7 @@ def test_the_published_file_is_taken_and_found(file):
     assert verified_path("net", catalog(what)) == stored_path(what) and stored_path(what).read_bytes() == FILE
 
 
-def test_another_file_is_taken_only_when_said(file):
+def test_another_file_is_accepted_only_with_the_option(file):
     what = weights()
     for content in (safetensors(1), safetensors(1, 50)):
         file.write_bytes(content)
@@ -110,7 +110,7 @@ def test_a_link_leaves_the_bytes_where_they_are(file):
     assert not stored_path(what).is_symlink(), "a copy takes the link's place"
 
 
-def test_what_cannot_be_added_is_said(file, tmp_path):
+def test_what_cannot_be_added_is_reported(file, tmp_path):
     assert "is no such file" in fault(add_weights, weights(), tmp_path / "absent")
     assert "is a folder" in fault(add_weights, weights(), tmp_path)
     assert "ship with somebody" in fault(add_weights, weights(path=file), file)

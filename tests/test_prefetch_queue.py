@@ -49,7 +49,7 @@ def test_a_picture_of_24_megapixels_is_never_a_light_file(tmp_path):
         assert (tmp_path / name).stat().st_size >= pipeline.MIN_PROBED_BYTES
 
 
-def test_jobs_come_in_order_while_there_is_room_and_at_least_one(files, small):
+def test_jobs_are_read_in_order_within_the_memory_limit_and_at_least_one(files, small):
     waiting = PrefetchQueue(Job(file, f"{i}.png") for i, file in enumerate(files))
     assert [job.name for job, _ in waiting.next(9, prefetched=0)] == ["0.png"]
     assert list(waiting.next(9, prefetched=40_000)) == []
@@ -84,7 +84,7 @@ def test_a_run_takes_few_at_a_time_and_gives_the_same(cli, tmp_path, files, monk
 
 
 @pytest.mark.parametrize("workers", [0, 3])
-def test_what_is_read_and_not_yet_written_stays_below_the_room(files, small, monkeypatch, workers):
+def test_queued_images_stay_below_the_memory_limit(files, small, monkeypatch, workers):
     """Of photographs of 32,000 pixels, a room of 48,000 holds one that is read ahead and one that is being written."""
     from odekit.runs.pipeline import Pipeline
 

@@ -21,8 +21,8 @@ from odekit.parts.enhancers.calibration import Strength
 from odekit.parts.stages.restore import RestoreStage
 
 Array = NDArray[np.float64]
-CEILING = 40.0
-"""dB above which differences are invisible; the PSNR of an undamaged image counts as this."""
+PSNR_CAP = 40.0
+"""Largest PSNR that counts, in dB: above it differences are invisible."""
 STRENGTHS = (
     Strength("faint", (0.035, 0.06), 3, 0.2, 1 / 3),
     Strength("light", (0.08, 0.16), 3, 0.2, 0.5),
@@ -50,7 +50,7 @@ def damaged_cases(pictures: Pictures, seed: int = 0, prepare: Callable[[Image], 
     Args:
         pictures: clean faces.
         seed: of the damage.
-        prepare: what the chain does to a face before it inverts it (correction of blur and colours).
+        prepare: the preparation of a face before its inversion (correction of blur and colours).
     """
     kinds, severities, images = [], [], []
     for i, picture in enumerate(pictures):
@@ -72,17 +72,17 @@ def plain_and_prepared_cases(pictures: Pictures, seed: int, prepare: Callable[[I
     plain, prepared = damaged_cases(pictures, seed), damaged_cases(pictures, seed, prepare)
     pairs = zip(plain.damaged, prepared.damaged, strict=True)
     changed = [i for i, (a, b) in enumerate(pairs) if not np.array_equal(a.pixels, b.pixels)]
-    every = [*range(len(pictures)), *changed]
+    indices = [*range(len(pictures)), *changed]
     return Cases(
-        pictures[every],
+        pictures[indices],
         plain.damaged + tuple(prepared.damaged[i] for i in changed),
-        tuple(plain.kinds[i] for i in every),
-        tuple(plain.severities[i] for i in every),
+        tuple(plain.kinds[i] for i in indices),
+        tuple(plain.severities[i] for i in indices),
     )
 
 
 @dataclass(frozen=True)
-class Treated:
+class RestoredCases:
     """The cases restored with every strength. Mappings are by strength; `none` is the input."""
 
     readings: tuple[Mapping[str, float], ...]
@@ -94,8 +94,8 @@ class Treated:
     """Network calls of a strength, inversion and decoding included."""
 
     def gain(self, name: str) -> Array:
-        """PSNR gain over the input in dB; PSNR is capped at `CEILING`."""
-        gain: Array = np.minimum(self.psnr[name], CEILING) - np.minimum(self.psnr["none"], CEILING)
+        """PSNR gain over the input in dB; PSNR is capped at `PSNR_CAP`."""
+        gain: Array = np.minimum(self.psnr[name], PSNR_CAP) - np.minimum(self.psnr["none"], PSNR_CAP)
         return gain
 
 
@@ -106,7 +106,7 @@ def open_restore(chain: str, *, seed: int = 0, batch_size: int = 1, enhancer: st
         chain: its name or path.
         seed: of the session.
         batch_size: of network calls.
-        enhancer: an enhancer in place of the chain's own.
+        enhancer: an enhancer that replaces the chain's.
 
     Raises:
         ConfigError: the chain begins with another stage.
@@ -119,7 +119,7 @@ def open_restore(chain: str, *, seed: int = 0, batch_size: int = 1, enhancer: st
     return session, stage
 
 
-def treat(
+def restore_cases(
     cases: Cases,
     inverter: Inverter,
     prior: Prior,
@@ -129,13 +129,13 @@ def treat(
     batch: int = 8,
     keep: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
-) -> Treated:
+) -> RestoredCases:
     """Invert each image once, then decode it with each strength.
 
     Args:
         cases: the damaged images.
         inverter: as in the chain that the calibration is for.
-        prior: likewise.
+        prior: the prior of that chain.
         strengths: to decode with.
         seed: of the noise; the same as in a run of the chain.
         batch: images at a time.
@@ -165,13 +165,13 @@ def treat(
         for name, decoded in pictures.items():
             outputs[name].append(decoded)
         progress(f"{min(start + batch, len(cases.damaged))} of {len(cases.damaged)} pictures")
-    every = {"none": np.stack([image.to_uint8() for image in cases.damaged])}
-    every |= {name: np.concatenate(parts) for name, parts in outputs.items()}
-    scores = {name: psnr_and_ssim(decoded, cases.clean) for name, decoded in every.items()}
+    decoded_images = {"none": np.stack([image.to_uint8() for image in cases.damaged])}
+    decoded_images |= {name: np.concatenate(parts) for name, parts in outputs.items()}
+    scores = {name: psnr_and_ssim(decoded, cases.clean) for name, decoded in decoded_images.items()}
     round_trip = 2 * len(inverter.levels)
     calls = {one.name: round_trip + one.iterations * len(one.levels) for one in strengths}
-    return Treated(
-        tuple(readings), every, {k: v[0] for k, v in scores.items()}, {k: v[1] for k, v in scores.items()},
+    return RestoredCases(
+        tuple(readings), decoded_images, {k: v[0] for k, v in scores.items()}, {k: v[1] for k, v in scores.items()},
         {"none": round_trip} | calls,
     )  # fmt: skip
 

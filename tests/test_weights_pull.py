@@ -239,7 +239,7 @@ def test_own_places_come_first_and_only_the_web_is_a_place(server):
     assert "no URL is registered" in fault(weights(), force=True)
 
 
-def test_a_full_disk_is_said_and_what_was_fetched_goes_on_later(server, monkeypatch):
+def test_a_full_disk_is_reported_and_the_download_resumes_later(server, monkeypatch):
     what = weights(server.put("net", FILE))
 
     class Full(download.Download):
@@ -257,7 +257,7 @@ def test_a_full_disk_is_said_and_what_was_fetched_goes_on_later(server, monkeypa
     assert server.asked[-1] == ("net", "bytes=30000-")
 
 
-def test_a_disk_without_room_is_seen_before_the_first_byte(server, monkeypatch):
+def test_a_full_disk_is_detected_before_the_first_byte(server, monkeypatch):
     what = weights(server.put("net", FILE))
     monkeypatch.setattr(store.shutil, "disk_usage", lambda place: type("Usage", (), {"free": 1000})())
     message = fault(what)
@@ -265,7 +265,7 @@ def test_a_disk_without_room_is_seen_before_the_first_byte(server, monkeypatch):
     assert "net.safetensors" not in rest(what)
 
 
-def test_a_store_that_cannot_be_written_is_said(server, monkeypatch, tmp_path):
+def test_a_store_that_cannot_be_written_is_reported(server, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "file"))
     message = fault(weights(server.put("net", FILE)))
@@ -341,6 +341,6 @@ def test_names_are_plain_file_names(name):
             Weights("net", "somebody", "MIT", True, filename=name)
 
 
-def test_the_file_is_called_as_the_url_says_where_nothing_else_is_said():
+def test_the_file_has_the_name_in_the_url_by_default():
     assert Weights("net", "somebody", "MIT", True, urls=["https://a.org/x/net.pth?download=1"]).file == "net.pth"
     assert Weights("net", "somebody", "MIT", True).file == "net.safetensors"

@@ -72,7 +72,7 @@ def test_heads_that_were_set_are_kept():
     assert (a - said(other, 2, 30.0, (3, 16, 16))).abs().max() > 20 * (a - b).abs().max()
 
 
-def test_the_built_in_prior_is_lean_and_says_the_same():
+def test_the_built_in_prior_uses_fast_blocks_and_agrees():
     folder = ROOT / "odekit" / "assets" / "face64"
     prior, plain = DiffusersPrior.load(folder), UNet2DModel.from_pretrained(folder).eval()
     a, b = said(plain, 2, 500.0, (12, 32, 32)), said(prior.network, 2, 500.0, (12, 32, 32))

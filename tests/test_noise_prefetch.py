@@ -69,7 +69,7 @@ def test_the_next_draw_is_made_before_it_is_asked_for_and_in_another_thread():
     assert seen[0] == threading.current_thread().name and seen[1].startswith("odekit-noise")
 
 
-def test_an_error_of_a_thread_is_told_to_whoever_asks():
+def test_an_error_of_a_thread_is_raised_to_the_caller():
     class Broken(ImageNoise):
         calls = 0
 

@@ -241,7 +241,7 @@ def test_a_prior_that_knows_nothing_of_switches_has_them_set(on_a_card, precisio
     assert seen == [(precision == "tf32",) * 2]
 
 
-def test_parts_with_weights_are_told_a_type_that_torch_has_and_upsamplers_are_exact(on_a_card):
+def test_parts_with_weights_get_a_torch_dtype_and_upsamplers_are_exact(on_a_card):
     tools = PartTools(Chain.load("odedit").parts, "cpu", "tf32")
     assert tools.precision == "float32"
     seen = []

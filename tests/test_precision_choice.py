@@ -93,7 +93,7 @@ def test_a_precision_that_is_named_and_an_exact_prior_are_not_measured(machine_w
     assert machine_with_bfloat16 == []
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_the_run_goes_on(machine_with_bfloat16, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_reported_and_the_run_continues(machine_with_bfloat16, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "file"))
     with pytest.warns(OdekitWarning, match="set ODEKIT_HOME"):

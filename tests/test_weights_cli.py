@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import picture
 from loopback import serve, sha256
-from test_store_pull import FILE, safetensors
+from test_weights_pull import FILE, safetensors
 
 import odekit
 from odekit.core.image import Image

@@ -163,7 +163,7 @@ def test_it_is_measured_once_for_machine_weights_and_precision_and_remembered(me
     assert next(iter(kept))["pictures_per_second"]["8"] == 41.0
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_the_run_goes_on(measured, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_reported_and_the_run_continues(measured, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "file"))
     with pytest.warns(OdekitWarning, match=r"batch size measured .* set ODEKIT_HOME"):
