@@ -156,7 +156,7 @@ class Session:
             prior.batch_size = self.batch_size
         started = time.perf_counter()
         try:
-            after = stage.run(before, context)
+            after = check_returned(stage.run(before, context), len(live), name)
         except (ConfigError, DeviceError, PluginError, WeightsError):
             raise
         except Exception as error:
@@ -182,6 +182,18 @@ class Session:
             entry["size"] = [image.width, image.height]
             result.record["stages"].append(entry | context.notes.get(i, {}))
         self.catalog.stage_done(stage=name, before=before, after=after, context=context)
+
+
+def check_returned(returned: object, count: int, name: str) -> list[Image]:
+    """What a stage returned, if it is one `Image` for each of its `count` images. Raises PluginError otherwise."""
+    if not isinstance(returned, Sequence):
+        raise PluginError(f"the stage '{name}' returned {type(returned).__name__}, not a list of images")
+    if len(returned) != count:
+        raise PluginError(f"the stage '{name}' returned {len(returned)} images for {count}")
+    for image in returned:
+        if not isinstance(image, Image):
+            raise PluginError(f"the stage '{name}' returned a list with {type(image).__name__}, not only images")
+    return list(returned)
 
 
 class ChainTools(PartTools):

@@ -7,6 +7,7 @@ import importlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from odekit.core.spelling import nearest
 from odekit.errors import ConfigError, PluginError
 
 Factory = Callable[..., Any]
+
+PERMISSIVE = ("MIT", "BSD", "Apache", "ISC", "Zlib", "0BSD", "Unlicense")
+"""Beginnings of licence names that allow commercial use."""
+NOT_DECLARED = "not declared"
+"""Licence of a part whose plugin states none; excluded by `--commercial-only`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Entry:
     summary: str
     dist: str
     """Distribution that registered it."""
-    licence: str = "MIT"
+    licence: str
     commercial_use: bool = True
     spec: Callable[[Any], Any] | str | None = None
     """Priors: options -> PriorSpec, without loading weights or torch."""
@@ -193,6 +199,18 @@ class PluginCatalog:
         self.catalog = catalog
         self.dist = dist
 
+    @functools.cached_property
+    def licence(self) -> str:
+        """The licence in the distribution's metadata; NOT_DECLARED if there is none."""
+        if self.dist == "odekit":
+            return "MIT"
+        try:
+            found = metadata(self.dist)
+        except PackageNotFoundError:
+            return NOT_DECLARED
+        fields = (found[field] for field in ("License-Expression", "License") if field in found)
+        return next((str(field) for field in fields if field), NOT_DECLARED)
+
     def part(
         self,
         kind: str,
@@ -206,8 +224,13 @@ class PluginCatalog:
 
         `factory` is a callable or "module:attribute". Solvers, enhancers and corruptions are created by
         `factory(options)`; priors, inverters, upsamplers, detectors, masks, metrics and stages by
-        `factory(options, tools)`. `more`: `licence`, `commercial_use`, and a prior's `spec`.
+        `factory(options, tools)`. `more`: `licence`, `commercial_use`, and a prior's `spec`. Without `licence`, it is
+        the one in the distribution's metadata (`license = "MIT"` in pyproject.toml); commercial use is then allowed if
+        that is a permissive one.
         """
+        if "licence" not in more:
+            licence = self.licence
+            more = {"licence": licence, "commercial_use": licence.startswith(PERMISSIVE)} | more
         self.catalog.add(Entry(kind, name, factory, options, summary, self.dist, **more))
 
     def __getattr__(self, kind: str) -> Callable[..., None]:

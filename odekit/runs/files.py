@@ -92,7 +92,12 @@ def write_result(name: str, result: PendingResult, output: OutputSettings) -> st
 
         sheet = write_stages(output.folder / "stages" / name, result.stages)
         entries["pictures"] = str(sheet.relative_to(output.folder))
-    files.write_atomic(record_text(entries, result.shared), record, output.scratch)
+    try:
+        text = record_text(entries, result.shared)
+    except (TypeError, ValueError):
+        os.unlink(target)  # a stage noted something that JSON cannot store; no picture without a record
+        raise
+    files.write_atomic(text, record, output.scratch)
     return written
 
 

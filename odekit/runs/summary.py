@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -123,7 +124,7 @@ class RunAccounts:
 
     def failed(self, job: Job, error: Exception) -> None:
         """Register a failed file, with one line that names the file and the reason."""
-        text = str(error) if isinstance(error, OdekitError) else f"{type(error).__name__}: {error}"
+        text = str(error) if isinstance(error, OdekitError) else f"{type(error).__name__}: {error}{origin(error)}"
         text = " ".join((text if job.file in text else f"{job.file}: {text}").split())
         self.summary.failed.append({"input": job.file, "error": text})
         self.progress.images(1)
@@ -146,3 +147,12 @@ class RunAccounts:
                 write_json(path, rows)
             else:
                 path.unlink(missing_ok=True)
+
+
+def origin(error: Exception) -> str:
+    """` (package/file.py:line)`: where an unexpected error was raised, for the author of a plugin; else empty."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    path = Path(frames[-1].filename)
+    return f" ({path.parent.name}/{path.name}:{frames[-1].lineno})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -22,10 +23,12 @@ def write_plugin(name: str, folder: Path) -> Path:
             f"'{name}' is not a valid project name: use lower-case letters, digits and single hyphens, "
             "such as odekit-mine"
         )
+    module = name.replace("-", "_")
+    if find_spec(module) is not None:
+        raise ConfigError(f"a package '{module}' is installed already; choose another name")
     root = folder / name
     if root.exists() and any(root.iterdir()):
         raise ConfigError(f"{root} exists and is not empty; choose another name or --folder")
-    module = name.replace("-", "_")
     short = name.removeprefix("odekit-")
     names = {"name": name, "module": module, "short": short}
     for template, target in _targets(module).items():
