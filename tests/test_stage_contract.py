@@ -10,7 +10,7 @@ import odekit
 from odekit.cli.run import ProgressBar
 from odekit.core.image import Image
 from odekit.core.options import Options
-from odekit.errors import ConfigError, PluginError
+from odekit.errors import ConfigError, InputError, PluginError
 from odekit.parts.installed import catalog
 from odekit.plugins.catalog import NOT_DECLARED
 from odekit.plugins.scaffold.write import write_plugin
@@ -105,3 +105,21 @@ def test_the_licence_of_a_part_is_that_of_its_distribution():
 def test_a_new_plugin_cannot_replace_an_installed_package(name, tmp_path):
     with pytest.raises(ConfigError, match=f"'{name}' is installed already"):
         write_plugin(name, tmp_path)
+
+
+@pytest.mark.parametrize("images", ["face.png", ["face.png"], gray(), [np.zeros((3, 8, 8), np.float32)]])
+def test_a_chain_runs_on_images_only(images):
+    with pytest.raises(InputError, match=r"read files with odekit\.read"):
+        bad_chain("image").run(images)
+
+
+@pytest.mark.parametrize("items", ["odedit-fast", None])
+def test_a_chain_is_a_list_of_stages(items):
+    with pytest.raises(ConfigError, match=r"Chain\.load"):
+        odekit.Chain(items)
+
+
+@pytest.mark.parametrize("batch_size", ["x", 2.5, 0])
+def test_a_batch_size_is_a_positive_whole_number_or_auto(batch_size):
+    with pytest.raises(ConfigError, match="a whole number of at least 1, or 'auto'"):
+        bad_chain("image").run([gray()], batch_size=batch_size)

@@ -13,7 +13,7 @@ from odekit.core.image import Image
 from odekit.core.options import Options
 from odekit.core.result import Result
 from odekit.core.spelling import did_you_mean, nearest
-from odekit.errors import ConfigError
+from odekit.errors import ConfigError, InputError
 from odekit.parts.installed import catalog
 from odekit.plugins.catalog import OWN_CHAINS, Catalog
 
@@ -50,6 +50,10 @@ class Chain:
         seed: int = 0,
         parts: Catalog | None = None,
     ) -> None:
+        if isinstance(items, (str, Path)) or not isinstance(items, Sequence):
+            raise ConfigError(
+                f"Chain takes a list of stages, not {items!r}; Chain.load loads a chain by its name or from a file"
+            )
         data = {
             "odekit": CHAIN_SCHEMA,
             "name": name,
@@ -167,7 +171,12 @@ class Chain:
                 value on this machine.
             keep_stages: keep intermediate pictures in the results.
             on_calls: progress callback; receives the number of network calls since the previous callback.
+
+        Raises:
+            InputError: `images` is not a list of `Image`.
         """
+        if isinstance(images, Image) or not all(isinstance(image, Image) for image in images):
+            raise InputError("a chain runs on a list of images; read files with odekit.read")
         if not images:
             return []
         session = self.open(

@@ -56,11 +56,11 @@ def choose_batch_size(
     """Batch size of a run: as requested; else 8 (None) or measured (`auto`), at most the number of images.
 
     Raises:
-        ConfigError: the requested number is below 1.
+        ConfigError: the requested value is neither a positive whole number nor `auto`.
     """
-    if isinstance(requested, int):
-        if requested < 1:
-            raise ConfigError(f"--batch-size {requested}: at least 1")
+    if requested is not None and requested != "auto":
+        if not isinstance(requested, int) or requested < 1:
+            raise ConfigError(f"batch size {requested!r}: a whole number of at least 1, or 'auto'")
         return requested
     return max(
         1, min(DEFAULT_BATCH_SIZE if requested is None else best_batch_size(device, precision, spec, catalog), images)
