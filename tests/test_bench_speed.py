@@ -166,7 +166,7 @@ def test_larger_batches_that_do_not_fit_are_omitted_and_reported(monkeypatch):
         return [{**dict.fromkeys(speed_module.COLUMNS), **row(batch=task.batch), "peak_of": "float16", "work": 1.0,
                  "least": 1.0}]  # fmt: skip
 
-    monkeypatch.setattr(speed_module, "measured", measured)
+    monkeypatch.setattr(speed_module, "measure_speed", measured)
     monkeypatch.setattr(speed_module, "matrix_peak", lambda device, name: 1.0)
     table = speed_module.speed([1, 8, 64, 256])
     assert [one["batch"] for one in table.rows] == [1, 8] and table.how.endswith("batch 64 ran out of memory")

@@ -13,8 +13,9 @@ import pytest
 import torch
 from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
+from odekit.core.device import is_out_of_memory
 from odekit.errors import ConfigError, DeviceError, WeightsError
-from odekit.training import checkpoint, loop, step
+from odekit.training import checkpoint, loop
 from odekit.training.data import faces as data
 from odekit.training.distributed import SingleProcess
 from odekit.training.errors import TrainingError
@@ -340,8 +341,8 @@ def test_a_device_too_small_for_one_picture_is_reported(faces, tmp_path):
 
 
 def test_other_errors_are_not_taken_for_memory():
-    assert step.out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
-    assert not step.out_of_memory(RuntimeError("shape mismatch"))
+    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good(faces, tmp_path):

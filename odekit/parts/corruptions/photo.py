@@ -9,7 +9,6 @@ import io
 from dataclasses import dataclass, replace
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 from pydantic import Field as Limits
 from pydantic import model_validator
@@ -49,7 +48,7 @@ STRENGTHS = {1: MILD, 2: midpoint(MILD, MEDIUM), 3: MEDIUM, 4: midpoint(MEDIUM, 
 """By severity."""
 LIMITS = {"blur": (0, 50), "factor": (1, 64), "noise": (0, 255), "quality": (1, 100)}
 """Lowest and highest value of each range."""
-REDUCE = (PIL.Image.Resampling.BILINEAR, PIL.Image.Resampling.BOX, PIL.Image.Resampling.BICUBIC)
+REDUCE = ("BILINEAR", "BOX", "BICUBIC")
 
 
 class Photo(Options):
@@ -94,6 +93,7 @@ class PhotoCorruption:
 
 def damage(pixels: NDArray[np.uint8], ranges: PhotoDamage, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A picture (H, W, 3) with parameters drawn from these ranges."""
+    import PIL.Image
     from scipy.ndimage import gaussian_filter
 
     height, width = pixels.shape[:2]
@@ -106,7 +106,8 @@ def damage(pixels: NDArray[np.uint8], ranges: PhotoDamage, rng: np.random.Genera
     else:
         values = gaussian_filter(values, (std, std, 0), mode="reflect")
     small = (max(1, round(width / factor)), max(1, round(height / factor)))
-    reduced = PIL.Image.fromarray(eight_bits(values)).resize(small, REDUCE[rng.integers(len(REDUCE))])
+    filtering = PIL.Image.Resampling[REDUCE[rng.integers(len(REDUCE))]]
+    reduced = PIL.Image.fromarray(eight_bits(values)).resize(small, filtering)
     channels = 1 if rng.random() < 0.4 else 3
     noisy = np.asarray(reduced) + noise * rng.standard_normal((small[1], small[0], channels))
     file = io.BytesIO()
