@@ -123,6 +123,21 @@ def open_experiment(
     return panel, prepare_data(out, setting, resume, settings.overwrite)
 
 
+def run_methods(
+    setting: Setting,
+    methods: Sequence[MethodSpec],
+    metrics: Mapping[str, Part],
+    settings: RunSettings,
+    out: Path,
+    resume: bool,
+) -> tuple[Panel, ExperimentData]:
+    """Open an experiment and run its methods one after the other; errors as in `open_experiment` and `run_method`."""
+    panel, data = open_experiment(setting, methods, metrics, settings, out, resume)
+    for one in methods:
+        run_method(data, one, settings)
+    return panel, data
+
+
 def run_method(data: ExperimentData, one: MethodSpec, settings: RunSettings) -> None:
     """Run a method into OUT/methods/NAME; results that its records mark as finished are kept.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from odekit.core.options import Part
 from odekit.errors import ConfigError
 from odekit.evaluation.experiments import sheets
-from odekit.evaluation.experiments.methods import RunSettings, compare_methods, open_experiment, run_method
+from odekit.evaluation.experiments.methods import RunSettings, compare_methods, run_methods
 from odekit.evaluation.experiments.setting import Setting
 from odekit.evaluation.experiments.sweep_file import Sweep
 from odekit.evaluation.experiments.table1 import finish
@@ -28,9 +28,7 @@ def sweep(
     if missing:
         raise ConfigError(f"the plot of '{plan.name}' needs the metric {missing[0]}; add it to --metrics")
     points = list(plan.points())
-    panel, data = open_experiment(setting, points, metrics, settings, out, resume)
-    for one in points:
-        run_method(data, one, settings)
+    panel, data = run_methods(setting, points, metrics, settings, out, resume)
     plot = Plot(plan.x, plan.y, plan.lines, plan.name)
     title = f"{plan.name}: {plan.summary}" if plan.summary else plan.name
     results = compare_methods(data, points, settings, panel=panel, name="sweep", title=title, plots=(plot,))

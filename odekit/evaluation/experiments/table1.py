@@ -10,14 +10,7 @@ from odekit.core.files import write_atomic
 from odekit.core.options import Part
 from odekit.evaluation import tables
 from odekit.evaluation.experiments import markdown, sheets
-from odekit.evaluation.experiments.methods import (
-    MethodSpec,
-    RunSettings,
-    compare_methods,
-    open_experiment,
-    run_method,
-    with_results,
-)
+from odekit.evaluation.experiments.methods import MethodSpec, RunSettings, compare_methods, run_methods, with_results
 from odekit.evaluation.experiments.setting import ExperimentData, Setting
 from odekit.evaluation.results import Printed, Quote, Results
 
@@ -35,9 +28,7 @@ def table1(
         WeightsError: weights of a metric or chain are absent; raised before anything is run.
         Interrupted: stopped; `resume` continues the run.
     """
-    panel, data = open_experiment(setting, methods, metrics, settings, out, resume)
-    for one in methods:
-        run_method(data, one, settings)
+    panel, data = run_methods(setting, methods, metrics, settings, out, resume)
     results = compare_methods(
         data, methods, settings, panel=panel, name="table1", title="Table 1 on our faces", quotes=(TABLE1,)
     )  # fmt: skip

@@ -21,14 +21,7 @@ from odekit.errors import ConfigError
 from odekit.evaluation.bootstrap import swd_ratio_upper_bound
 from odekit.evaluation.experiments import sheets
 from odekit.evaluation.experiments.faces import Pictures
-from odekit.evaluation.experiments.methods import (
-    MethodSpec,
-    RunSettings,
-    compare_methods,
-    open_experiment,
-    run_method,
-    with_results,
-)
+from odekit.evaluation.experiments.methods import MethodSpec, RunSettings, compare_methods, run_methods, with_results
 from odekit.evaluation.experiments.setting import ExperimentData, Setting
 from odekit.evaluation.experiments.table1 import finish
 from odekit.evaluation.results import Difference, Plot, Results
@@ -103,9 +96,7 @@ def tradeoff(
     if missing:
         raise ConfigError(f"the comparison needs psnr, ssim and swd; add {', '.join(missing)} to --metrics")
     methods = [*odedit, *sdedit]
-    panel, data = open_experiment(setting, methods, metrics, settings, out, resume)
-    for one in methods:
-        run_method(data, one, settings)
+    panel, data = run_methods(setting, methods, metrics, settings, out, resume)
     varied, top, competitors = [one.name for one in odedit[:-1]], odedit[-1].name, [one.name for one in sdedit]
     pairs = [(varied[0], top), *((one, competitor) for one in varied for competitor in competitors)]
     plot = Plot("psnr", "swd", "", "Fidelity and realism")
