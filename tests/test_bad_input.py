@@ -59,7 +59,12 @@ def glob_without_matches(c):
 def output_under_a_file(c):
     c.write("out", "I am a file")
     c.run(c.exact())
-    return "out cannot be written: "
+    return "out cannot be created: it is a file"
+
+
+def image_before_the_chain(c):
+    c.run(c.face(), "odedit")
+    return "face.png is not a chain: not a text file; the chain comes first"
 
 
 def output_equal_to_input(c):
@@ -224,7 +229,7 @@ def two_plugins_with_one_name(c):
 
 
 WRONG_CALLS = [
-    missing_file, folder_without_pictures, glob_without_matches, output_under_a_file, output_equal_to_input, unknown_chain,
+    missing_file, folder_without_pictures, glob_without_matches, output_under_a_file, image_before_the_chain, output_equal_to_input, unknown_chain,
     missing_chain_file, chain_of_a_plugin_that_is_not_installed, unknown_part, level_outside_the_grid, unknown_setting,
     missing_device, batch_of_none, resume_and_overwrite, wrong_shard, weights_folder_missing, weights_with_a_missing_tensor,
     weights_with_an_extra_tensor, weights_with_nan, truncated_weights, weights_that_are_a_pickle_with_code,

@@ -88,8 +88,13 @@ class Chain:
         path = find_chain_file(str(chain), parts)
         try:
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise ConfigError(f"the chain {path} cannot be read: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"{path} is not a chain: not a text file; the chain comes first, then the images: "
+                "odekit run odedit-plus face.png -o out/"
+            ) from error
         return cls.from_document(parse_yaml(text, str(path)), settings, parts)
 
     def __eq__(self, other: object) -> bool:

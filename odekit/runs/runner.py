@@ -160,6 +160,8 @@ class Runner:
     def _create_output_folder(self) -> None:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise ConfigError(f"the output folder {self.out} cannot be created: it is a file") from error
         except OSError as error:
             raise ConfigError(f"the output folder {self.out} cannot be written: {error.strerror}") from error
 
