@@ -54,7 +54,7 @@ class Plugin:
     def odekit_parts(self, catalog):
         known = {"sha256": sha256(FILE), "size": len(FILE), "filename": "net.safetensors"}
         urls = [f"{self.address}/{name}" for name in ("first", "second")]
-        catalog.upsampler("twice", Twice, TwiceOptions, "twice as large")
+        catalog.upsampler("twice", Twice, TwiceOptions, "twice as large", licence="MIT")
         catalog.weights(
             "secret", licence="S-Lab 1.0", commercial_use=False, urls=urls, notice="Ask the authors.", **known
         )
