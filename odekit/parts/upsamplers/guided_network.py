@@ -1,0 +1,85 @@
+"""The network of `face-guided`: detail for a restored face that sees the original face, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+START_GATE = 3.0
+"""Logit of the share of the original in a new network: 95 %."""
+
+
+class GuidedNet(nn.Module):
+    """Convolutions at the small size on both faces, and one pixel shuffle (layout of `Compact`, arXiv:2107.10833).
+
+    The output is `g y + (1 - g) up(x) + detail`: x the restored face, y the original, and g, between 0 and 1, how far
+    the network trusts the original at each small pixel.
+    """
+
+    def __init__(self, features: int = 64, convs: int = 16, scale: int = 4) -> None:
+        super().__init__()
+        self.scale = scale
+        inputs, outputs = 3 + 3 * scale**2, 3 * scale**2 + 1
+        layers: list[nn.Module] = [nn.Conv2d(inputs, features, 3, padding=1), nn.PReLU(features)]
+        for _ in range(convs):
+            layers += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(features)]
+        last = nn.Conv2d(features, outputs, 3, padding=1)
+        self.body = nn.ModuleList([*layers, last])
+        for layer in self.body:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, a=0.25)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(last.weight)
+        with torch.no_grad():
+            last.bias[-1] = START_GATE  # type: ignore[index]
+
+    def forward(self, small: Tensor, original: Tensor, trust: Tensor | float = 1.0) -> Tensor:
+        """Enlarge restored faces.
+
+        Args:
+            small: restored faces (N, 3, h, w) in [0, 1].
+            original: the faces before the restoration (N, 3, scale h, scale w) in [0, 1].
+            trust: share of the original that the network sees, in [0, 1]; a number, or (N, 1, 1, 1). At 0 it sees the
+                enlarged restored face in its place.
+
+        Returns:
+            (N, 3, scale h, scale w), not clipped.
+        """
+        large = functional.interpolate(small, scale_factor=self.scale, mode="bicubic", align_corners=False)
+        original = large + trust * (original - large)
+        gate, detail = self.parts(small, original)
+        return large + gate * (original - large) + detail
+
+    def parts(self, small: Tensor, original: Tensor) -> tuple[Tensor, Tensor]:
+        """The share of the original (N, 1, H, W), and the detail that is added (N, 3, H, W)."""
+        out = torch.cat([small, functional.pixel_unshuffle(original, self.scale)], 1)
+        for layer in self.body:
+            out = layer(out)
+        gate = functional.interpolate(
+            torch.sigmoid(out[:, -1:].float()), scale_factor=self.scale, mode="bilinear", align_corners=False
+        )
+        return gate, functional.pixel_shuffle(out[:, :-1], self.scale)
+
+
+def from_unguided(state: Mapping[str, Tensor], network: GuidedNet) -> None:
+    """Start from a network of the same width that sees the original only, or only the restored face (`face-x4`).
+
+    Args:
+        state: its tensors, named `body.N...`; the first convolution has 3 scale^2 or 3 inputs.
+        network: its weights are replaced; the additional inputs start at 0.
+    """
+    own = network.state_dict()
+    first, last = "body.0.weight", f"body.{len(network.body) - 1}"
+    for name, tensor in state.items():
+        tensor = tensor.float()
+        if name == first:
+            own[name].zero_()
+            (own[name][:, :3] if tensor.shape[1] == 3 else own[name][:, 3:]).copy_(tensor)
+        elif name.startswith(last):
+            own[name][:-1].copy_(tensor)
+        else:
+            own[name].copy_(tensor)
+    network.load_state_dict(own)
