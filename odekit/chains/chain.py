@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from odekit.chains.adjust import with_side, with_strength
 from odekit.chains.document import Document, parse_value, parse_yaml
 from odekit.chains.overrides import apply_overrides
 from odekit.chains.resolve import CHAIN_SCHEMA, DEFAULT_PRIORS, ChainSpec, Resolver
@@ -96,6 +97,23 @@ class Chain:
                 "odekit run odedit-plus face.png -o out/"
             ) from error
         return cls.from_document(parse_yaml(text, str(path)), settings, parts)
+
+    def adjusted(self, strength: str = "auto", side: int | None = None) -> Chain:
+        """This chain with a strength and a side of results that a person chose (`--strength`, `--side`).
+
+        Args:
+            strength: auto, none, light, medium or heavy; see docs/strength.md.
+            side: of the results in pixels; None: as the chain has it.
+
+        Raises:
+            ConfigError: an unknown value, or the chain has no part that it concerns.
+        """
+        chain = type(self).__new__(type(self))
+        chain.parts = self.parts
+        chain.spec = with_strength(self.spec, strength)
+        if side is not None:
+            chain.spec = with_side(chain.spec, side)
+        return chain
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Chain) and self.tree() == other.tree()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,10 @@ class RunContext:
     state_device: str
     """Device of float64 states."""
     counter: CallCounter
+    originals: Sequence[Image] = ()
+    """The images of the batch as they entered the chain or sub-chain."""
+    earlier: Sequence[Sequence[Mapping[str, Any]]] = ()
+    """For each image, the record entries of the earlier stages."""
     failures: dict[int, Exception] = field(default_factory=dict)
     notes: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Entries for the records."""
@@ -29,6 +34,8 @@ class RunContext:
     """Intermediate pictures, if `keep_pictures`."""
     extras: dict[int, list[tuple[str, Image]]] = field(default_factory=dict)
     """Pictures to write beside the results."""
+    corrected: dict[int, Image] = field(default_factory=dict)
+    """Originals that a stage corrected."""
     keep_pictures: bool = False
 
     def noise(self, image: Image, sample: int = 0) -> Noise:
@@ -38,6 +45,10 @@ class RunContext:
     def fail(self, index: int, error: Exception) -> None:
         """Mark image `index` as failed; the other images continue."""
         self.failures[index] = error
+
+    def original(self, index: int, image: Image) -> None:
+        """Replace the original of image `index` that guided upsamplers see, for a correction of the whole picture."""
+        self.corrected[index] = image
 
     def note(self, index: int, **entries: Any) -> None:
         """Add entries to the record of image `index`."""

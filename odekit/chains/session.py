@@ -152,6 +152,8 @@ class Session:
     def _run_stage(self, place: str, name: str, stage: Stage, live: list[Result]) -> None:
         before = [result.image for result in live]
         context = self.context(place)
+        context.originals = [result.original or result.source for result in live]
+        context.earlier = [tuple(result.record["stages"]) for result in live]
         for prior in self.views:
             prior.batch_size = self.batch_size
         started = time.perf_counter()
@@ -174,6 +176,7 @@ class Session:
         for i, (result, image) in enumerate(zip(live, after, strict=True)):
             result.error = context.failures.get(i)
             result.output = image if result.error is None else None
+            result.original = context.corrected.get(i, result.original)
             result.stages += context.pictures.get(i, [])
             result.extras += context.extras.get(i, [])
             if self.keep_stages and result.error is None and not self._is_output_stage(place):

@@ -1,4 +1,4 @@
-"""`odekit calibrate meter|colour|spectrum`: fits the damage meter, the colour correction and the spectrum."""
+"""`odekit calibrate meter|act|colour|spectrum`: fits what the chains decide by."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Fit the damage meter, the colour correction or the spectrum.", no_args_is_help=True)
+app = typer.Typer(help="Fit the damage meter, when to act, the colour correction or the spectrum.", no_args_is_help=True)
 Data = Annotated[
     Path | None, typer.Option("--data", help="Aligned faces with a training split: folder, tar or npz; required.")
 ]
@@ -19,7 +19,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of damage and noi
 
 @app.callback()
 def group() -> None:
-    """Fit the damage meter, the colour correction or the spectrum, on your training faces."""
+    """Fit the damage meter, when to act, the colour correction or the spectrum, on your training faces."""
 
 
 @app.command()
@@ -53,6 +53,46 @@ def meter(
         return
     faces = (calibration.about or {}).get("faces", "")
     print_line(f"{out}: {len(calibration.strengths)} strengths, threshold {calibration.threshold:.1f} dB; {faces}")
+
+
+@app.command()
+def act(
+    out: Out,
+    data: Data = None,
+    limit: Limit = 210,
+    chain: Annotated[str, typer.Option("--chain", help="A chain that ends with face-guided.")] = "odedit-plus",
+    lpips: Annotated[
+        str | None, typer.Option("--lpips", help="Weights of LPIPS: a file, or a registered name; default: by name.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the calibration as JSON.")] = False,
+) -> None:
+    """Fit when face-guided acts, on training faces of 256 pixels with the damage of photographs.
+
+    LPIPS and the distance of face descriptors to the true face judge the result of the whole chain. Use the file as the
+    upsampler's option calibration.
+
+    Example: odekit calibrate act --data faces256.tar -o act.json
+    """
+    from odekit.cli.show import print_json, print_line, print_table
+    from odekit.core.files import write_json
+    from odekit.training.calibration.act import calibrate
+
+    calibration = calibrate(chain, data, limit, lpips=lpips, seed=seed, progress=print_progress)
+    write_json(out, calibration.tree())
+    if as_json:
+        print_json(calibration.tree())
+        return
+    figures = (calibration.about or {})["figures"]
+    rows = [
+        (
+            name, str(one["faces"]), f"{one['acted']:.0%}", *(f"{v:.3f}" for v in (*one["lpips"], *one["face_distance"]))
+        )
+        for name, one in figures.items()
+    ]  # fmt: skip
+    columns = ("damage", "faces", "acts on", "LPIPS before", "after", "face distance before", "after")
+    print_table(f"threshold {calibration.threshold:.3f}", columns, rows)
+    print_line(str(out))
 
 
 @app.command()

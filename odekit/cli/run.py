@@ -49,6 +49,12 @@ def run(
     inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs.", metavar="INPUT...")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")] = None,
+    strength: Annotated[
+        str, typer.Option(help="auto (measured for each face), or for every face: none, light, medium, heavy.")
+    ] = "auto",
+    side: Annotated[
+        int | None, typer.Option(help="Side of restored faces in pixels (aligned faces only); default: by the input.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; default: the chain's seed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
@@ -93,6 +99,7 @@ def run(
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
     loaded = Chain.load(chain, [*(settings or []), *(["faces.require_face=true"] if require_face else [])])
+    loaded = loaded.adjusted(strength, side)
     if commercial_only:
         refuse_non_commercial(loaded)
     options = RunOptions(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from odekit.core.grid import Levels
 from odekit.core.image import Image
-from odekit.core.options import Part
+from odekit.core.options import Options, Part
 from odekit.core.schedule import NoiseSchedule
 
 
@@ -187,11 +187,51 @@ class HasCheck(Protocol):
 
 
 @runtime_checkable
+class HasStrength(Protocol):
+    """Options of a part whose strength the user may set with `--strength`."""
+
+    def with_strength(self, strength: str) -> Options:
+        """The options at this strength: auto, none, light, medium or heavy."""
+        ...
+
+
+@runtime_checkable
+class HasSide(Protocol):
+    """Options of an upsampler whose results may have any side, set with `--side`."""
+
+    def with_side(self, side: int) -> Options:
+        """The options for results of this side in pixels."""
+        ...
+
+
+@runtime_checkable
 class HasUpsamplerCalls(Protocol):
     """Options of an upsampler that calls its network several times."""
 
     def calls(self) -> int:
         """Calls of the upsampler's network per image."""
+        ...
+
+
+class Judgement(Protocol):
+    """Whether a result is worth more than its original."""
+
+    @property
+    def act(self) -> bool:
+        """The result is to be used; otherwise the original is good enough."""
+        ...
+
+    def tree(self) -> dict[str, Any]:
+        """The judgement as plain data, for the record."""
+        ...
+
+
+@runtime_checkable
+class JudgesResult(Protocol):
+    """A guided upsampler that tells, for each result, whether it is worth more than its original."""
+
+    def judge(self, original: Image, result: Image) -> Judgement | None:
+        """The judgement of one result; None if the options say that every result is used."""
         ...
 
 

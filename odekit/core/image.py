@@ -62,6 +62,8 @@ class Image:
     origin: str = ""
     face: int = 0
     """Number of the face in its photograph; 0 if the image is not a face crop."""
+    native: float = 0.0
+    """Side of a face crop in pixels of its photograph, whatever the size of `pixels`; 0 if it is not a crop."""
 
     def __post_init__(self) -> None:
         """Check shapes and types, and set `origin` if it is empty.

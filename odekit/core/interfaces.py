@@ -194,6 +194,8 @@ class UpsamplerSpec:
     """Fixed output side in pixels, or None."""
     aligned_faces_only: bool = False
     """It expects aligned square faces; `odekit.testing.check_upsampler` checks a wide picture if this is False."""
+    guided: bool = False
+    """It also sees the images as they entered the chain; see `GuidedUpsampler`."""
 
 
 class Upsampler(Protocol):
@@ -203,6 +205,27 @@ class Upsampler(Protocol):
 
     def upsample(self, images: Sequence[Image], rng: Sequence[Noise]) -> list[Image]:
         """One output per image, in order; rng holds one noise stream per image."""
+        ...
+
+
+class GuidedUpsampler(Protocol):
+    """Adds detail to restored images with a view of the originals. Its `spec.guided` is true.
+
+    Such an upsampler may also have the ability `odekit.core.abilities.JudgesResult`.
+    """
+
+    spec: UpsamplerSpec
+
+    def upsample(
+        self, images: Sequence[Image], rng: Sequence[Noise], originals: Sequence[Image] | None = None
+    ) -> list[Image]:
+        """One output per image, in order.
+
+        Args:
+            images: restored images.
+            rng: one noise stream per image.
+            originals: the images as they entered the chain, of any size; None: the restored images themselves.
+        """
         ...
 
 
@@ -316,6 +339,10 @@ class StageContext(Protocol):
     """Device of float64 states: the run's device, or the CPU if that device has no float64."""
     counter: CallCounter
     """Network calls of the run so far."""
+    originals: Sequence[Image]
+    """The images of the batch as they entered this chain or sub-chain, with the corrections passed to `original`."""
+    earlier: Sequence[Sequence[Mapping[str, Any]]]
+    """For each image, the record entries of the earlier stages of this chain or sub-chain."""
 
     @property
     def failures(self) -> Mapping[int, Exception]:
@@ -333,6 +360,10 @@ class StageContext(Protocol):
 
     def fail(self, index: int, error: Exception) -> None:
         """Report that image `index` of the batch cannot be restored; the others continue."""
+        ...
+
+    def original(self, index: int, image: Image) -> None:
+        """Replace the original of image `index` that guided upsamplers see, for a correction of the whole picture."""
         ...
 
     def note(self, index: int, **entries: Any) -> None:

@@ -20,6 +20,8 @@ class Result:
     """Input, inverted latent and the output of every stage, if they were requested."""
     extras: list[tuple[str, Image]] = field(default_factory=list)
     """Additional images of a stage: `sample2`, `sample3`, ... and their `spread`."""
+    original: Image | None = None
+    """What guided upsamplers see as the original, if a stage corrected it (`context.original`); None: `source`."""
 
     @property
     def image(self) -> Image:

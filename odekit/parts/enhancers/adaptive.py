@@ -37,6 +37,9 @@ class AutoLangevin:
     def adapt(self, clean: State, latent: Latent, levels: Levels) -> FittedLangevin:
         """The enhancer for the images of a batch; the decision for an image does not depend on the others."""
         decisions = [self.calibration.decide(readings) for readings in batch_damage_readings(clean, latent.x)]
+        if self.options.strength != "auto":
+            chosen = self.calibration.strength_named(self.options.strength)
+            decisions = [replace(decision, strength=chosen) for decision in decisions]
         return FittedLangevin(self.options, decisions)
 
     def check_prior(self, digest: str | None) -> None:

@@ -121,6 +121,14 @@ class StrengthCalibration:
         )
         return StrengthDecision(chosen, expected, dict(readings), reasons)
 
+    def strength_named(self, name: str) -> Strength:
+        """The strength of this name; `none` is no treatment. Raises ConfigError if there is none."""
+        for strength in (UNTREATED, *self.strengths):
+            if strength.name == name:
+                return strength
+        names = ", ".join(strength.name for strength in self.strengths)
+        raise ConfigError(f"the calibration has no strength '{name}'; choose none, {names}")
+
     def tree(self) -> dict[str, Any]:
         """The calibration as plain data, for its file."""
         fields = {"caution" if name == "threshold" else name: value for name, value in asdict(self).items()}

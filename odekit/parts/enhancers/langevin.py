@@ -49,6 +49,8 @@ class Langevin(Options):
     smooths, 1 samples."""
     meter: str | None = None
     """For `auto`: a calibration file of `odekit calibrate meter`; default: that of the built-in prior."""
+    strength: Literal["auto", "none", "light", "medium", "heavy"] = "auto"
+    """For `auto`: the strength of the calibration that every image gets, instead of the one chosen by the meter."""
 
     rounds: int = Limits(default=1, ge=1)
     """Number of rounds of equal length that the iterations are split into; a remainder is dropped."""
@@ -80,6 +82,10 @@ class Langevin(Options):
     def calibration(self) -> StrengthCalibration:
         """The calibration of the damage meter. Raises ConfigError if it cannot be read."""
         return load_calibration(None if self.meter is None else Path(self.meter))
+
+    def with_strength(self, strength: str) -> Langevin:
+        """The same updates at a strength given by the user; unchanged if `iterations` is a number."""
+        return self.model_copy(update={"strength": strength}) if self.auto else self
 
     @property
     def count(self) -> int:
@@ -116,6 +122,8 @@ class Langevin(Options):
             )
         if self.auto:
             self.calibration.check(levels.t[-1] / len(levels.schedule))
+        if self.strength != "auto" and not self.auto:
+            raise ConfigError("the option strength has no effect without iterations: auto; leave it out")
         if self.meter is not None and not self.auto:
             raise ConfigError("the option meter has no effect without iterations: auto; leave it out")
         if self.snr is not None and self.rule != "snr":

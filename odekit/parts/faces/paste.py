@@ -38,6 +38,8 @@ class RestoredFace:
     """Smallest side of a picture in the face's chain, in pixels."""
     without_updates: bool = False
     """The chain chose no update for this face (`iterations: auto`)."""
+    kept: bool = False
+    """The chain returned the face as it was."""
     cleaned: bool = False
     """`original` is cut from the photograph after the background's chain."""
 
@@ -73,8 +75,10 @@ def paste_face(
         Facts for the record: how much of the original's detail was kept, and the measurements behind it.
     """
     factor = canvas.shape[2] / photo.shape[2]
+    if face.kept and factor == 1 and options.undamaged == "keep":
+        return {"kept": "good enough"}
     if face.without_updates and factor == 1 and options.undamaged == "keep" and keeps_original(face, photo):
-        return {"kept": "undamaged"}
+        return {"kept": "good enough"}
     frame = Frame(*(v * factor for v in (face.frame.a, face.frame.b, face.frame.x, face.frame.y)))
     box = covered_box(frame, canvas.shape[2], canvas.shape[1])
     u, v = crop_coordinates(frame, box)

@@ -18,6 +18,7 @@ from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.options import Alignment, Faces
 from odekit.parts.faces.paste import PhotoTone, RestoredFace, paste_face
 from odekit.parts.faces.warp import crop_face
+from odekit.parts.stages.decisions import narrowest_side, strengths
 
 if TYPE_CHECKING:
     from odekit.core.result import Result
@@ -53,6 +54,7 @@ class FacesStage:
                         meta=Metadata(path=detection.photo.meta.path),
                         origin=detection.photo.origin,
                         face=number,
+                        native=frame.side,
                     )
                 )
                 sources.append((i, number, frame))
@@ -84,12 +86,12 @@ class FacesStage:
                 hint = "faces.select.skip leaves a face out, faces.failed=keep keeps the original"
                 context.fail(i, InputError(f"face {number}: {error}; {hint}"))
             return facts | {"failed": str(error)}
-        sides = [stage["size"][0] for stage in result.record["stages"]]
-        strengths = [
-            decision["strength"] for stage in result.record["stages"] for decision in stage.get("strength", ())
-        ]
-        undamaged = bool(strengths) and set(strengths) == {"none"}
-        faces[i].append(RestoredFace(number, frame, crop, after, min([crop.width, *sides]), undamaged))
+        entries = result.record["stages"]
+        chosen = strengths(entries)
+        without_updates = bool(chosen) and set(chosen) == {"none"}
+        kept = np.array_equal(after.pixels, crop.pixels)
+        narrow = narrowest_side(entries, crop.width)
+        faces[i].append(RestoredFace(number, frame, crop, after, narrow, without_updates, kept))
         return facts
 
     def _photos(

@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import PIL.Image
+
 from odekit.core.abilities import HasRowFailures
 from odekit.core.image import Image, Metadata, is_square
 from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, StageContext, Tools
@@ -66,6 +69,8 @@ class RestoreStage:
                     raise not_aligned_error(image, reason)
                 images[i], corrections = self.preprocess(image)
                 context.note(i, **corrections)
+                if corrections.get("colour", {}).get("damaged"):
+                    context.original(i, with_colours_of(context.originals[i], fit(image, self.prior.shape), images[i]))
                 ready.append(i)
             except InputError as error:
                 context.fail(i, error)
@@ -238,6 +243,15 @@ def fit(image: Image, shape: tuple[int, int, int]) -> Image:
             f"{image.width}x{image.height} is not an aligned square face; for a whole photograph use 'odekit run photo'"
         )
     return area_resize_image(image, shape[1], shape[2])
+
+
+def with_colours_of(original: Image, before: Image, after: Image) -> Image:
+    """An original with the correction of its colours that was made at the prior's size: plus `up(after - before)`."""
+    change = [
+        np.asarray(PIL.Image.fromarray(plane).resize((original.width, original.height), PIL.Image.Resampling.BILINEAR))
+        for plane in after.pixels - before.pixels
+    ]
+    return original.with_pixels(np.clip(original.pixels + np.stack(change), 0, 1).astype(np.float32))
 
 
 def latent_picture(image: Image, x: Tensor) -> Image:

@@ -3,25 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from odekit.core.abilities import JudgesResult
 from odekit.core.image import Image
-from odekit.core.interfaces import StageContext, Tools, Upsampler
+from odekit.core.interfaces import StageContext, Tools
 from odekit.core.precision import precision
 from odekit.errors import ConfigError
+from odekit.parts.stages.decisions import changed_nothing
 from odekit.parts.stages.options import Upsample
 
 
 class UpsampleStage:
-    """Runs one upsampler over the batch."""
+    """Runs one upsampler over the batch. Guided upsamplers see the images as they entered the chain."""
 
     def __init__(self, options: Upsample, tools: Tools) -> None:
-        self.upsampler: Upsampler = tools.make(options.upsampler)
+        self.upsampler: Any = tools.make(options.upsampler)
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
-        """Upsampled images, in order."""
+        """Upsampled images, in order.
+
+        A face that the earlier stages left as it was, and whose result is not worth more than the original according to
+        a guided upsampler, comes back bit for bit if it has the size of a result.
+        """
+        guided = bool(self.upsampler.spec.guided)
+        noise = [context.noise(image) for image in batch]
         # An upsampler makes one network call where a prior makes hundreds, so full float32 costs little.
         with precision("float32", context.state_device):
-            out = self.upsampler.upsample(batch, [context.noise(image) for image in batch])
+            if guided:
+                out: list[Image] = self.upsampler.upsample(batch, noise, originals=context.originals)
+            else:
+                out = self.upsampler.upsample(batch, noise)
         if len(out) != len(batch):
             raise ConfigError(f"the upsampler returned {len(out)} images for {len(batch)}")
+        if guided:
+            out = [self._judged(i, image, context) for i, image in enumerate(out)]
         return out
+
+    def _judged(self, i: int, result: Image, context: StageContext) -> Image:
+        """The result, or the original where that is good enough."""
+        original = context.originals[i]
+        judgement = self.upsampler.judge(original, result) if isinstance(self.upsampler, JudgesResult) else None
+        if judgement is None:
+            context.note(i, guided=True)
+            return result
+        act = judgement.act or not changed_nothing(context.earlier[i])
+        same_size = (original.height, original.width) == (result.height, result.width)
+        kept = not act and same_size
+        context.note(i, guided=True, detail=judgement.tree() | {"act": act, "kept_original": kept})
+        return original if kept else result

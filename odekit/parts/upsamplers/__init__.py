@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from odekit.core.files import ASSETS
+from odekit.parts.upsamplers.face_guided import FaceGuided
 from odekit.parts.upsamplers.face_x4 import FaceX4
 from odekit.parts.upsamplers.resize import Resize
 from odekit.plugins.catalog import PluginCatalog
 
 FACE_X4_SHA256 = "cedbbd84e6ed1c96a0094cc33a665a92f9e58821532c60b9c24c5e56ef1b06a4"
+
+FACE_GUIDED_SHA256 = "7150e2cc28438156cf8a3ed4954ac68fc6a4f7b944b8ea442620c605092d8dbc"
 
 
 def register(catalog: PluginCatalog) -> None:
@@ -18,4 +21,12 @@ def register(catalog: PluginCatalog) -> None:
     catalog.weights(
         "face-x4", path=ASSETS / "face-x4" / "model.safetensors", sha256=FACE_X4_SHA256, licence="MIT",
         commercial_use=True, summary="built-in face upsampler",
+    )  # fmt: skip
+    catalog.upsampler(
+        "face-guided", package + "face_guided:FaceGuidedUpsampler", FaceGuided,
+        "built-in, for faces: 256 or 512 px from the restored face and the original",
+    )  # fmt: skip
+    catalog.weights(
+        "face-guided", path=ASSETS / "face-guided" / "model.safetensors", sha256=FACE_GUIDED_SHA256, licence="MIT",
+        commercial_use=True, summary="built-in face upsampler that sees the original",
     )  # fmt: skip

@@ -51,7 +51,9 @@ def draw_face(
         rng: of this example.
     """
     truth = reduced(unit_planes(picture), side)
-    use_pair, clean, ideal = (rng.random() < p for p in (options.share, options.clean, options.ideal))
+    use_pair, clean, ideal, noisy = (
+        rng.random() < p for p in (options.share, options.clean, options.ideal, options.noisy)
+    )
     frequencies = np.array(options.severities)
     severity = 1 + int(rng.choice(5, p=frequencies / frequencies.sum()))
     mixing, damage_rng = rng.uniform(0.5, 1), np.random.Generator(np.random.Philox(rng.integers(2**62)))
@@ -64,6 +66,9 @@ def draw_face(
         return GuidedFace(reduced(truth, small_side), truth, truth)
     levels = np.ascontiguousarray((truth.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8))
     original = unit_planes(damage(levels, STRENGTHS[severity], damage_rng))
+    if noisy:
+        noise = damage_rng.uniform(0.02, 0.15) * damage_rng.standard_normal(original.shape, dtype=np.float32)
+        original = np.clip(original + noise, 0, 1).astype(np.float32)
     small = reduced(original, small_side)
     if ideal:
         small = small + np.float32(mixing) * (reduced(truth, small_side) - small)

@@ -33,6 +33,8 @@ class GuidedDamageOptions(TrainingOptions):
     ideal: Fraction = 0.25
     """Share of the other damaged faces whose restored face is a mixture of the reduced damaged and the reduced true
     face; the rest are left by the restoration as they are: the reduced damaged face."""
+    noisy: Fraction = 0.12
+    """Share of the damaged faces with white noise on top, of a standard deviation up to 0.15."""
     grey: Fraction = 0.12
     """Share of faces without colour."""
     toned: Fraction = 0.04

@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 VALIDATION_SEVERITIES = {"mild": 1, "medium": 3, "heavy": 5}
 """Severity of the corruption `photo` of the validation faces."""
 CHARBONNIER_EPSILON = 1e-3
+LPIPS_STRIDE = 4
 
 
 class GuidedTask:
     """See `odekit.training.task.Task`.
 
-    A batch is: restored faces (n, 3, s, s), originals and truths (n, 3, S, S), all in [0, 1], and the trust (n,).
+    A batch is: restored faces (n, 3, s, s), originals and truths (n, 3, S, S), all in [0, 1], the trust (n,), and
+    the offsets (n, 2) of the parts of the faces that LPIPS is measured on: at a fixed offset the network learns
+    patterns that AlexNet's first convolution, with its stride of 4, does not see.
     """
 
     def __init__(self, faces: Faces, options: GuidedOptions) -> None:
@@ -80,19 +83,22 @@ class GuidedTask:
         small, original, truth = stacked(rows)
         flipped = torch.from_numpy(flips[list(mine)])[:, None, None, None]
         small, original, truth = (torch.where(flipped, x.flip(3), x) for x in (small, original, truth))
-        return small, original, truth, torch.from_numpy(trust[list(mine)]).float()
+        offsets = torch.from_numpy(rng.integers(0, LPIPS_STRIDE, (o.batch, 2))[list(mine)])
+        return small, original, truth, torch.from_numpy(trust[list(mine)]).float(), offsets
 
     def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
         """(n,): Charbonnier loss + `lpips` * LPIPS + `identity` * distance of face descriptors."""
         import torch
 
-        small, original, truth, trust = rows
+        small, original, truth, trust, offsets = rows
         if self.options.channels_last:
             small, original = (x.contiguous(memory_format=torch.channels_last) for x in (small, original))
         output = network(small, original, trust[:, None, None, None]).float()
         error: Tensor = ((output - truth) ** 2 + CHARBONNIER_EPSILON**2).sqrt().mean((1, 2, 3))
         if self.options.lpips:
-            error = error + self.options.lpips * self._lpips(output.device)(output, truth)
+            y, x = (int(v) for v in offsets[0])
+            shifted = (picture[..., y:, x:] for picture in (output, truth))
+            error = error + self.options.lpips * self._lpips(output.device)(*shifted)
         if self.options.identity:
             error = error + self.options.identity * self._identity(output.device)(output, truth)
         return error
@@ -150,7 +156,7 @@ class GuidedTask:
 
     def _validation_batch(self, kind: str) -> tuple[Tensor, Tensor, Tensor]:
         """The same faces in every run: clean, or damaged by `photo`, the small face as the restoration found it."""
-        plain = GuidedDamageOptions(clean=float(kind == "clean"), share=0, ideal=0, grey=0, toned=0, jitter=0)
+        plain = GuidedDamageOptions(clean=float(kind == "clean"), share=0, ideal=0, noisy=0, grey=0, toned=0, jitter=0)
         if kind != "clean":
             chosen = tuple(float(s == VALIDATION_SEVERITIES[kind]) or 1e-9 for s in range(1, 6))
             plain = plain.model_copy(update={"severities": chosen})

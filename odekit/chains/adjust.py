@@ -1,0 +1,80 @@
+"""`--strength` and `--side`: what a person chose, instead of what a chain measures for each face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+from odekit.chains.resolve import ChainSpec
+from odekit.core.abilities import HasSide, HasStrength
+from odekit.core.options import Options, Part, nested_option_models, part_fields
+from odekit.core.spelling import nearest
+from odekit.errors import ConfigError
+
+StrengthName = Literal["auto", "none", "light", "medium", "heavy"]
+STRENGTHS: tuple[str, ...] = get_args(StrengthName)
+MIN_SIDE, MAX_SIDE = 16, 4096
+
+Change = Callable[[Options], Options]
+
+
+def with_strength(spec: ChainSpec, strength: str) -> ChainSpec:
+    """The chain with every part that has strengths set to this one, in sub-chains too.
+
+    Raises:
+        ConfigError: an unknown strength, or no part of the chain has strengths.
+    """
+    if strength not in STRENGTHS:
+        raise ConfigError(f"--strength {strength}: choose {', '.join(STRENGTHS)}{nearest(strength, STRENGTHS)}")
+    if strength == "auto":
+        return spec
+    changed = _changed(spec, lambda o: o.with_strength(strength) if isinstance(o, HasStrength) else o, chains=True)
+    if changed == spec:
+        raise ConfigError(
+            f"--strength {strength}: the chain '{spec.name}' treats every face alike; choose a chain such as "
+            "odedit-plus or photo, or set restore.enhancer.iterations"
+        )
+    return changed
+
+
+def with_side(spec: ChainSpec, side: int) -> ChainSpec:
+    """The chain with results of this side in pixels.
+
+    Raises:
+        ConfigError: a side out of range, or the size of the chain's results is not an option.
+    """
+    if not MIN_SIDE <= side <= MAX_SIDE:
+        raise ConfigError(f"--side {side}: choose a number from {MIN_SIDE} to {MAX_SIDE}")
+    changed = _changed(spec, lambda o: o.with_side(side) if isinstance(o, HasSide) else o, chains=False)
+    if changed == spec:
+        raise ConfigError(
+            f"--side {side}: the chain '{spec.name}' does not end with an upsampler whose side can be chosen; "
+            "choose a chain such as odedit-plus"
+        )
+    return changed
+
+
+def _changed(spec: ChainSpec, change: Change, chains: bool) -> ChainSpec:
+    return replace(spec, items=tuple(_part(item, change, chains) for item in spec.items))
+
+
+def _part(part: Part, change: Change, chains: bool) -> Part:
+    return replace(part, options=_options(part.options, change, chains))
+
+
+def _options(options: Options, change: Change, chains: bool) -> Options:
+    """Options after the change, in them and in all parts and option models inside; in sub-chains if `chains`."""
+    changes: dict[str, Any] = {}
+    for key, mark in part_fields(type(options)):
+        value = getattr(options, key)
+        if mark.kind == "chain" and value is not None and chains:
+            changes[key] = tuple(_part(item, change, chains) for item in value)
+        elif isinstance(value, Part):
+            changes[key] = _part(value, change, chains)
+    for key, _ in nested_option_models(type(options)):
+        value = getattr(options, key)
+        if isinstance(value, Options):
+            changes[key] = _options(value, change, chains)
+    changes = {key: value for key, value in changes.items() if value != getattr(options, key)}
+    return change(options.model_copy(update=changes) if changes else options)

@@ -1,0 +1,144 @@
+"""Whether the detail of a guided upsampler makes a face better for people, judged from the face and its result.
+
+A linear model predicts how much LPIPS and the distance of face descriptors to the true face fall; it is fitted on faces
+with the damage of photographs (`odekit calibrate act`). Faces with little to gain are left as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.core.files import ASSETS, calibration_errors
+from odekit.core.image import Pixels
+from odekit.images.colour import luma
+from odekit.images.resize import resample
+
+Array = NDArray[np.float64]
+BUILT_IN = ASSETS / "face-guided" / "act.json"
+SCHEMA = 1
+LARGEST_SIDE, SMALLEST_SIDE = 256, 32
+"""Sides between which faces are measured, in pixels."""
+OCTAVES = 4
+"""Radial octaves of the DCT that are measured, counted from the highest frequency of the measured side."""
+
+
+@dataclass(frozen=True)
+class ResultJudgement:
+    """The judgement of one result."""
+
+    act: bool
+    gain: float
+    """Predicted fall of LPIPS plus face distance."""
+    side: int
+    """Side at which the face was measured, in pixels."""
+    measures: Mapping[str, float]
+
+    def tree(self) -> dict[str, Any]:
+        """The judgement as plain data, for the record."""
+        measures = {name: round(value, 4) for name, value in self.measures.items()}
+        return {"act": self.act, "expected_gain": round(self.gain, 4), "measured_side": self.side, "measures": measures}
+
+
+@dataclass(frozen=True)
+class WorthCalibration:
+    """A linear model of the gain: `bias + weights . clip((m - centre) / scale, -3, 3)` for the measures m."""
+
+    measures: tuple[str, ...]
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    weights: tuple[float, ...]
+    bias: float
+    threshold: float
+    """Predicted gain from which the result is used."""
+    about: Mapping[str, Any] | None = None
+    """Faces, damage and figures of the fit."""
+
+    def judge(self, original: Pixels, result: Pixels, native: float = 0.0) -> ResultJudgement:
+        """Judge a result (3, H, W) of an original (3, h, w) whose side in its photograph is `native` pixels.
+
+        `native` 0: the side of the original itself.
+        """
+        side = measured_side(native or min(original.shape[1:]))
+        values = measure(at_side(original, side), at_side(result, side))
+        terms = zip(self.measures, self.centre, self.scale, self.weights, strict=True)
+        gain = self.bias + sum(
+            weight * max(-3.0, min(3.0, (values[name] - centre) / scale)) for name, centre, scale, weight in terms
+        )
+        return ResultJudgement(gain > self.threshold, gain, side, values)
+
+    def tree(self) -> dict[str, Any]:
+        """The calibration as plain data, for its file."""
+        return {"schema": SCHEMA} | asdict(self)
+
+    @classmethod
+    def from_tree(cls, data: Mapping[str, Any]) -> WorthCalibration:
+        """From the plain data of a file. Raises ValueError or KeyError if that is not a calibration."""
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"this odekit reads schema {SCHEMA}, not {data['schema']}")
+        tables = {name: tuple(map(float, data[name])) for name in ("centre", "scale", "weights")}
+        names = tuple(map(str, data["measures"]))
+        numbers = [*(v for table in tables.values() for v in table), float(data["bias"]), float(data["threshold"])]
+        if {len(table) for table in tables.values()} != {len(names)} or not np.isfinite(numbers).all():
+            raise ValueError("its tables must have equal lengths and finite numbers")
+        return cls(names, **tables, bias=numbers[-2], threshold=numbers[-1], about=data.get("about"))
+
+
+def measured_side(native: float) -> int:
+    """Side at which a face of `native` pixels is measured."""
+    return int(min(max(round(native), SMALLEST_SIDE), LARGEST_SIDE))
+
+
+def at_side(pixels: Pixels, side: int) -> Pixels:
+    """A face at side x side: area means where it shrinks, else bicubic."""
+    if pixels.shape[1:] == (side, side):
+        return pixels
+    kind = "box" if min(pixels.shape[1:]) >= side else "bicubic"
+    return np.stack([resample(plane, side, side, kind) for plane in pixels])  # type: ignore[arg-type]
+
+
+def measure(original: Pixels, result: Pixels) -> dict[str, float]:
+    """Measures of a face and its result (3, n, n): log powers by octave, of the face and of the change.
+
+    Octave 0 ends at the highest frequency that n pixels hold, octave 1 at half of it, and so on. Only the inner part
+    counts, which shows the face. Powers are per pixel, luma in [0, 1], in natural logarithms, bounded below by -18.
+    """
+    inner = slice(original.shape[1] // 5, -(original.shape[1] // 6))
+    before, after = (luma(pixels).astype(np.float64)[inner, inner] for pixels in (original, result))
+    values = {"side": float(np.log(original.shape[1] / LARGEST_SIDE))}
+    for name, plane in (("face", before), ("result", after), ("change", after - before)):
+        for octave, power in enumerate(octave_powers(plane)):
+            values[f"{name} {octave}"] = float(np.log(max(power, 1.5e-8)))
+    colour = (result - original)[:, inner, inner] - (after - before)[None]
+    values["colour"] = float(np.log(max(float((colour.astype(np.float64) ** 2).mean()), 1.5e-8)))
+    return values
+
+
+def octave_powers(plane: Array) -> list[float]:
+    """Power per pixel of a plane (H, W) in the octaves of its DCT."""
+    from scipy.fft import dctn
+
+    power = dctn(plane, norm="ortho") ** 2 / plane.size
+    height, width = plane.shape
+    radius = np.maximum(*np.meshgrid(np.arange(height) / height, np.arange(width) / width, indexing="ij"))
+    edges = 2.0 ** -np.arange(OCTAVES + 1)
+    return [float(power[(radius <= high) & (radius > low)].sum()) for high, low in zip(edges, edges[1:], strict=False)]
+
+
+@cache
+def load_worth(path: Path | None = None) -> WorthCalibration:
+    """The calibration in a file; that of the built-in weights if None.
+
+    Raises:
+        ConfigError: the file does not exist, or is not a calibration.
+    """
+    file = path or BUILT_IN
+    with calibration_errors("the calibration of act", file, "act"):
+        return WorthCalibration.from_tree(json.loads(file.read_text(encoding="utf-8")))
