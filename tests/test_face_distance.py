@@ -46,3 +46,9 @@ def test_below_32_pixels_there_is_no_value_and_the_reason_is_given(metric):
     with pytest.raises(InputError, match="32 px or more, not 24x24"):
         metric.measure(small, small)
     assert metric.least_side == 32
+
+
+def test_a_restored_image_is_measured_by_its_own_pixels_though_it_keeps_the_origin_of_its_source(metric):
+    face = FACES[0]
+    restored = face.with_pixels(blurred(face, face.width // 2).pixels)
+    assert restored.origin == face.origin and metric.measure(restored, face) > 0

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.abilities import HasBest, HasLabel, HasUnit
-from odekit.core.image import Image
+from odekit.core.image import Image, fingerprint
 from odekit.core.interfaces import Tools
 from odekit.errors import InputError, WeightsError
 
@@ -221,9 +221,11 @@ class CachedFeatures:
 
     def __call__(self, images: Sequence[Image]) -> Vector:
         """Feature vectors (N, D) of pictures."""
-        new = list({image.origin: image for image in images if image.origin not in self._cache}.values())
-        computed = dict(zip((image.origin for image in new), self.network(new), strict=True)) if new else {}
-        rows = np.stack([computed[o] if (o := image.origin) in computed else self._cache[o] for image in images])
+        # `origin` is not the key: it is that of the source image, and a restored image keeps it.
+        keys = [fingerprint(image.pixels) for image in images]
+        new = {key: image for key, image in zip(keys, images, strict=True) if key not in self._cache}
+        computed = dict(zip(new, self.network(list(new.values())), strict=True)) if new else {}
+        rows = np.stack([computed[key] if key in computed else self._cache[key] for key in keys])
         self._cache.update(computed)
         while len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)

@@ -10,20 +10,25 @@ def strengths(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     return [decision["strength"] for entry in entries for decision in entry.get("strength", ())]
 
 
-def changed_nothing(entries: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the stages so far left a face as it was: strength `none` everywhere, and no correction.
+SLIGHT = ("none", "faint")
+"""Strengths that change little; a face is left as it was if its result is not worth more."""
 
-    A stage without a decision counts as a change, unless it is one that never changes a face's content (`upsample`).
+
+def changed_much(entries: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the stages so far changed a face by more than a slight strength.
+
+    Corrections of blur and colours count. A stage without a decision counts, unless it is `upsample`.
     """
     for entry in entries:
         if corrected(entry):
-            return False
-        decisions = entry.get("strength")
-        if entry.get("stage") == "restore" and (not decisions or any(d["strength"] != "none" for d in decisions)):
-            return False
-        if entry.get("stage") not in ("restore", "upsample", "save"):
-            return False
-    return True
+            return True
+        if entry.get("stage") == "restore":
+            decisions = entry.get("strength")
+            if not decisions or any(decision["strength"] not in SLIGHT for decision in decisions):
+                return True
+        elif entry.get("stage") not in ("upsample", "save"):
+            return True
+    return False
 
 
 def corrected(entry: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from odekit.core.image import Image
 from odekit.core.interfaces import StageContext, Tools
 from odekit.core.precision import precision
 from odekit.errors import ConfigError
-from odekit.parts.stages.decisions import changed_nothing
+from odekit.parts.stages.decisions import changed_much
 from odekit.parts.stages.options import Upsample
 
 
@@ -23,8 +23,8 @@ class UpsampleStage:
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Upsampled images, in order.
 
-        A face that the earlier stages left as it was, and whose result is not worth more than the original according to
-        a guided upsampler, comes back bit for bit if it has the size of a result.
+        A face that the earlier stages left as it was or hardly changed, and whose result is not worth more than the
+        original according to a guided upsampler, comes back bit for bit if it has the size of a result.
         """
         guided = bool(self.upsampler.spec.guided)
         noise = [context.noise(image) for image in batch]
@@ -47,7 +47,7 @@ class UpsampleStage:
         if judgement is None:
             context.note(i, guided=True)
             return result
-        act = judgement.act or not changed_nothing(context.earlier[i])
+        act = judgement.act or changed_much(context.earlier[i])
         same_size = (original.height, original.width) == (result.height, result.width)
         kept = not act and same_size
         context.note(i, guided=True, detail=judgement.tree() | {"act": act, "kept_original": kept})
