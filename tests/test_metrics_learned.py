@@ -318,8 +318,8 @@ def _flax_file(path, features, linear):
     """The same weights as one file of nested numpy arrays, kernels as (H, W, in, out)."""
     content = {"AlexNet_0": {}}
     for number, layer in enumerate((0, 3, 6, 8, 10)):
-        kernel = features[f"features.{layer}.weight"].numpy().transpose(2, 3, 1, 0)
-        content["AlexNet_0"][f"Conv_{number}"] = {"kernel": kernel, "bias": features[f"features.{layer}.bias"].numpy()}
+        kernel = features[f"{layer}.weight"].numpy().transpose(2, 3, 1, 0)
+        content["AlexNet_0"][f"Conv_{number}"] = {"kernel": kernel, "bias": features[f"{layer}.bias"].numpy()}
     for number in range(5):
         kernel = linear[f"lin{number}.model.1.weight"].numpy().transpose(2, 3, 1, 0)
         content[f"NetLinLayer_{number}"] = {"Conv_0": {"kernel": kernel}}

