@@ -23,7 +23,7 @@ from odekit.images.formats.decode import Decoded, decode
 from odekit.images.formats.deep import Refusal
 from odekit.images.formats.encode import FORMATS, encode, format_name
 from odekit.images.formats.exif import turn_upright
-from odekit.images.formats.names import READABLE, FORMAT_SUFFIXES, WRITABLE
+from odekit.images.formats.names import FORMAT_SUFFIXES, READABLE, WRITABLE
 from odekit.images.formats.salvage import is_salvageable, salvage
 
 __all__ = [
