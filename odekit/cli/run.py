@@ -79,6 +79,9 @@ def run(
     require_face: Annotated[
         bool, typer.Option("--require-face", help="Treat a photograph without a face as a failure.")
     ] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Restore the part of truncated JPEG and PNG files that can be read.")
+    ] = False,
     max_megapixels: Annotated[float, typer.Option(help="Refuse larger images.")] = 100.0,
     workers: Annotated[
         int | None,
@@ -104,7 +107,7 @@ def run(
         refuse_non_commercial(loaded)
     options = RunOptions(
         out, seed, device, precision, parse_batch_size(batch_size), resume, overwrite, keep_stages, limit, shard,
-        max_megapixels, workers, None if time_limit is None else parse_duration(time_limit),
+        max_megapixels, workers, None if time_limit is None else parse_duration(time_limit), salvage=salvage,
     )  # fmt: skip
     if dry_run:
         print_jobs(loaded, options, inputs, as_json)
@@ -228,6 +231,7 @@ def print_summary(summary: RunSummary, as_json: bool) -> None:
             ("restored", str(done)),
             ("already done", str(len(summary.skipped))),
             ("failed", str(len(summary.failed))),
+            *([("not read", str(len(summary.unread)))] if summary.unread else []),
             *([("remaining", str(summary.left))] if summary.left else []),
             *([("network calls per image", str(summary.calls_per_image))] if done else []),
             ("seconds", f"{summary.seconds:.1f}" + (f" ({summary.seconds / done:.2f} per image)" if done else "")),

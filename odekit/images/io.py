@@ -23,12 +23,12 @@ from odekit.images.formats.decode import Decoded, decode
 from odekit.images.formats.deep import Refusal
 from odekit.images.formats.encode import FORMATS, encode, format_name
 from odekit.images.formats.exif import turn_upright
-from odekit.images.formats.names import FORMAT_SUFFIXES, READABLE, WRITABLE
+from odekit.images.formats.names import FORMAT_SUFFIXES, READABLE, WRITABLE, result_format
 from odekit.images.formats.salvage import is_salvageable, salvage
 
 __all__ = [
-    "DEFAULT_SUFFIXES", "FORMATS", "IMAGE_SUFFIXES", "FileContent", "encode", "read", "read_file", "read_with_digest",
-    "suffixes_of", "with_ending", "write",
+    "APPENDED_SUFFIXES", "DEFAULT_SUFFIXES", "FORMATS", "IMAGE_SUFFIXES", "FileContent", "encode", "format_name",
+    "read", "read_file", "read_with_digest", "suffixes_of", "with_ending", "write",
 ]  # fmt: skip
 
 
@@ -39,6 +39,13 @@ def suffixes_of(format: str) -> tuple[str, ...]:
 
 DEFAULT_SUFFIXES = tuple(FORMAT_SUFFIXES[name][0] for name in WRITABLE)
 """The usual file ending of each format that is written."""
+APPENDED_SUFFIXES = {
+    suffix: FORMAT_SUFFIXES[result_format(name)][0]
+    for name, suffixes in FORMAT_SUFFIXES.items()
+    if result_format(name) != name
+    for suffix in suffixes
+}
+"""Suffix of a format that is not written: suffix of the result, which is appended to the name."""
 IMAGE_SUFFIXES = READABLE
 """File endings, in lower case, that mark a file in a folder as an image."""
 
