@@ -28,7 +28,7 @@ from odekit.images.formats.salvage import is_salvageable, salvage
 
 __all__ = [
     "APPENDED_SUFFIXES", "DEFAULT_SUFFIXES", "FORMATS", "IMAGE_SUFFIXES", "FileContent", "encode", "format_name",
-    "read", "read_file", "read_with_digest", "suffixes_of", "with_ending", "write",
+    "max_file_bytes", "read", "read_file", "read_with_digest", "suffixes_of", "with_ending", "write",
 ]  # fmt: skip
 
 
@@ -127,6 +127,11 @@ def _decode(data: bytes, max_megapixels: float, salvage_truncated: bool) -> Deco
         return salvage(data, max_megapixels)
 
 
+def max_file_bytes(max_megapixels: float) -> int:
+    """Size in bytes of the largest file that may hold so many megapixels: 16-bit RGBA, and 128 MiB for metadata."""
+    return int(min(max_megapixels * 8e6, 1e18)) + 2**27
+
+
 def _load(path: Path, max_megapixels: float) -> bytes:
     """The file's bytes, read once."""
     try:
@@ -138,7 +143,7 @@ def _load(path: Path, max_megapixels: float) -> bytes:
             raise Refusal("is a folder, not a picture; name the pictures in it")
         if not stat.S_ISREG(status.st_mode):
             raise Refusal("is not a regular file; copy it to one")
-        if status.st_size > max_megapixels * 8e6 + 2**27:  # 16-bit RGBA, and 128 MiB for metadata
+        if status.st_size > max_file_bytes(max_megapixels):
             raise Refusal(f"is larger than any picture of {max_megapixels:g} megapixels; raise --max-megapixels")
         return path.read_bytes()
     except PermissionError:

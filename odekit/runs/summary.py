@@ -61,6 +61,8 @@ class RunSummary:
     """Outcome of a run. Names are relative to `out`."""
 
     out: Path
+    file: Path | None = None
+    """The only result of a run with a file as output."""
     restored: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     """Completed by an earlier run, according to their records."""
@@ -83,11 +85,15 @@ class RunSummary:
     settings: dict[str, Any] = field(default_factory=dict)
     """Device, precision, batch size and threads."""
 
+    def path(self, name: str) -> str:
+        """Path of a result."""
+        return str(self.file) if self.file else os.path.join(self.out, name)
+
     def tree(self) -> dict[str, Any]:
         """The summary as plain data, for --json."""
         return {
-            "out": str(self.out),
-            "restored": [os.path.join(self.out, name) for name in self.restored],
+            "out": str(self.file or self.out),
+            "restored": [self.path(name) for name in self.restored],
             "skipped": [os.path.join(self.out, name) for name in self.skipped],
             "failed": self.failed,
             "unread": unread_rows(self.unread),
