@@ -13,6 +13,7 @@ from conftest import EXACT, ROOT, picture
 from safetensors.torch import load_file, save_file
 
 from odekit.parts import builtin, installed
+from odekit.parts.stages.restore import photo_advice
 from odekit.plugins import discovery
 
 
@@ -304,6 +305,19 @@ def test_an_input_that_cannot_be_restored_is_listed_and_the_others_go_on(make, t
     assert expected in failure["error"]
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["failures.json", "good.png", "good.png.json", "run.json", "run.jsonl"]
+
+
+def test_in_a_chain_with_faces_nobody_is_sent_to_the_chain_photo(tmp_path, cli):
+    """`restore` of the whole photograph, or of a face that an earlier stage has made oblong."""
+    case = Case(tmp_path)
+    PIL.Image.fromarray(picture(0, 40, 60)).save(tmp_path / "wide.png")
+    faces = "faces: {select: {boxes: []}, each: [restore], background: [restore]}"
+    chain = case.exact("odekit: 1\npriors: {face: {use: mixture, side: 8}}\nchain: [{" + faces + "}]")
+    done = cli("run", chain, tmp_path / "wide.png", "-o", tmp_path / "out")
+    assert done.code == 3
+    assert "60x40 is not an aligned square face; in 'faces', 'restore' belongs into 'each'" in done.err
+    assert "odekit run photo" not in done.err
+    assert photo_advice("1.each.0") == "in 'each', the stages before 'restore' must keep the face square"
 
 
 def test_nothing_is_downloaded_or_left_behind_by_help(cli, tmp_path, monkeypatch):
