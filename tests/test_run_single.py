@@ -148,6 +148,8 @@ def test_a_picture_that_fails_leaves_nothing(cli, work):
 
 def test_a_dry_run_names_the_file(cli, work):
     assert cli("run", CHAIN, FACE, "-o", "a.png", "--dry-run").out == f"{FACE} -> a.png\n"
+    said = json.loads(cli("run", CHAIN, FACE, "-o", "a.png", "--dry-run", "--json").out)
+    assert said == {"jobs": [{"input": FACE, "output": "a.png"}], "done": 0, "calls_per_image": 0}
     assert names(work) == []
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from odekit.cli import startup
+from odekit.cli.completion import complete_chain
 
 if TYPE_CHECKING:
     from odekit.chains.chain import Chain
@@ -20,7 +21,13 @@ HELP = """Restore images with a chain.
 
 [bold]Examples[/bold]
 
-odekit run odedit face.png -o out/
+odekit run photo family.jpg -o out/
+
+odekit run photo family.jpg -o restored.jpg
+
+odekit run photo - -o - < family.jpg > restored.jpg
+
+odekit run odedit-plus face.png -o out/
 
 odekit run odedit faces/ -o out/ --set restore.enhancer.iterations=heavy --keep-stages
 
@@ -45,7 +52,9 @@ MAX_FAILURES_PRINTED = 20
 
 
 def run(
-    chain: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped chain.")],
+    chain: Annotated[
+        str, typer.Argument(help="A YAML file, or the name of a shipped chain.", autocompletion=complete_chain)
+    ],
     inputs: Annotated[
         list[str], typer.Argument(help="Files, folders, globs; - for standard input.", metavar="INPUT...")
     ],
@@ -127,7 +136,11 @@ def run(
         max_megapixels, workers, None if time_limit is None else parse_duration(time_limit), salvage=salvage,
     )  # fmt: skip
     if not in_folder:
-        raise typer.Exit(run_single(loaded, options, inputs, out, record, dry_run, as_json))
+        bar = ProgressBar(quiet=as_json)
+        done = run_single(
+            loaded, options, inputs, out, record, dry_run, as_json, bar, lambda summary: print_summary(summary, as_json)
+        )
+        raise typer.Exit(0 if done is None else exit_code(done))
     if dry_run:
         print_jobs(loaded, options, inputs, as_json)
         return
@@ -270,7 +283,7 @@ def print_summary(summary: RunSummary, as_json: bool) -> None:
         sys.stderr.write(
             f"odekit: and {len(summary.failed) - MAX_FAILURES_PRINTED} more, listed in {summary.out}/failures.json\n"
         )
-    if summary.stopped:
+    if summary.stopped and summary.file is None:
         sys.stderr.write(
             f"odekit: {summary.stopped}; finished results are in {summary.out}, {summary.left} remaining; "
             "continue with --resume\n"

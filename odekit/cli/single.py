@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from odekit.chains.chain import Chain
     from odekit.runs.single import Single
-    from odekit.runs.summary import RunOptions
+    from odekit.runs.summary import Progress, RunOptions, RunSummary
 
 
 def refuse_for_file(out: str, given: Mapping[str, bool]) -> None:
@@ -26,11 +26,12 @@ def refuse_for_file(out: str, given: Mapping[str, bool]) -> None:
 
 
 def run_single(
-    chain: Chain, options: RunOptions, inputs: list[str], out: str, record: Path | None, dry_run: bool, as_json: bool
-) -> int:
-    """Restore the only input into the file `out`, or to stdout for `-`; returns the exit code.
+    chain: Chain, options: RunOptions, inputs: list[str], out: str, record: Path | None, dry_run: bool, as_json: bool,
+    bar: AbstractContextManager[Progress], show: Callable[[RunSummary], None],
+) -> RunSummary | None:  # fmt: skip
+    """Restore the only input into the file `out`, or to stdout for `-`; None for a dry run.
 
-    With `-`, everything else that is printed goes to stderr.
+    With `-`, everything else that is printed goes to stderr, and `show`, which prints a summary, is not called.
     """
     from odekit.errors import ConfigError
     from odekit.runs.output_target import STREAM, only_file
@@ -41,36 +42,36 @@ def run_single(
         raise ConfigError("'-' reads a picture from standard input, which is a terminal; pipe a picture into odekit")
     stdout = sys.stdout.buffer
     if out != STREAM:
-        return _run(chain, options, Single(source, Path(out), record), stdout, dry_run, as_json)
+        return _run(chain, options, Single(source, Path(out), record), stdout, dry_run, as_json, bar, show)
     if sys.stdout.isatty() and not dry_run:
         raise ConfigError("-o - writes a picture to standard output, which is a terminal; redirect it: > result.png")
     with contextlib.redirect_stdout(sys.stderr):
-        return _run(chain, options, Single(source, None, record), stdout, dry_run, as_json)
+        return _run(chain, options, Single(source, None, record), stdout, dry_run, as_json, bar, show)
 
 
-def _run(chain: Chain, options: RunOptions, single: Single, stdout: BinaryIO, dry_run: bool, as_json: bool) -> int:
-    from odekit.cli.run import ProgressBar, exit_code, print_summary
+def _run(
+    chain: Chain, options: RunOptions, single: Single, stdout: BinaryIO, dry_run: bool, as_json: bool,
+    bar: AbstractContextManager[Progress], show: Callable[[RunSummary], None],
+) -> RunSummary | None:  # fmt: skip
     from odekit.cli.show import print_json, print_line, print_message
     from odekit.runs.single import restore_single
 
     if dry_run:
         single.check(options.overwrite)
-        calls = chain.plan().calls
         name = str(single.target or "-")
         if as_json:
-            print_json({"jobs": [{"input": single.source, "output": name}], "done": 0, "calls_per_image": calls})
+            jobs = [{"input": single.source, "output": name}]
+            print_json({"jobs": jobs, "done": 0, "calls_per_image": chain.plan().calls})
         else:
             print_line(f"{single.source} -> {name}")
-        return 0
-    with ProgressBar(quiet=as_json) as bar:
-        summary = restore_single(chain, options, single, bar, stdout=stdout)
-    if single.target is not None and not as_json:
-        print_summary(replace(summary, stopped=""), as_json)
+        return None
+    with bar as progress:
+        summary = restore_single(chain, options, single, progress, stdout=stdout)
+    if single.target is not None:
+        show(summary)
     else:
-        if as_json:
-            print_json(summary.tree())
         for failure in summary.failed:
             print_message(failure["error"])
     if summary.stopped:
         print_message(f"{summary.stopped}; nothing was written")
-    return exit_code(summary)
+    return summary
