@@ -86,9 +86,11 @@ def read(path: Path | str, *, max_megapixels: float = 100.0, salvage_truncated: 
     return content.image
 
 
-def read_with_digest(path: Path | str, *, max_megapixels: float = 100.0) -> tuple[Image, str]:
-    """Like `read`, with the SHA-256 of the decoded bytes, even if the file changes meanwhile."""
-    content = read_file(path, max_megapixels=max_megapixels)
+def read_with_digest(
+    path: Path | str, *, max_megapixels: float = 100.0, salvage_truncated: bool = False
+) -> tuple[Image, str]:
+    """Like `read`, with the SHA-256 of the decoded bytes, even if the file changes meanwhile, and without warnings."""
+    content = read_file(path, max_megapixels=max_megapixels, salvage_truncated=salvage_truncated)
     return content.image, content.sha256
 
 
