@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 from conftest import picture
+
+from odekit.images.formats import heif
 
 HEIC = Path(__file__).parent / "data" / "heic"
 DRAWN_GREY = """\
@@ -73,6 +76,27 @@ def test_a_folder_of_files_that_are_not_read_is_one_line(cli, plain, tmp_path):
     done = cli("run", plain, folder, "-o", tmp_path / "out")
     assert done.code == 2 and not (tmp_path / "out").exists()
     assert done.err.startswith(f"odekit: {folder}: no pictures found, 1 file was not read: a.mov (video); name files")
+
+
+def test_a_folder_of_damaged_pictures_lists_each_and_writes_none(cli, plain, tmp_path):
+    folder = tmp_path / "card"
+    folder.mkdir()
+    for name in ("a.png", "b.jpg"):
+        (folder / name).write_bytes(b"damaged")
+    done = cli("run", plain, folder, "-o", tmp_path / "out", "--report")
+    assert done.code == 3 and "Traceback" not in done.err
+    assert [line.split(": ")[1] for line in done.err.splitlines()] == [str(folder / "a.png"), str(folder / "b.jpg")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["failures.json", "run.json", "run.jsonl"]
+
+
+def test_heic_without_its_package_is_one_line_for_each_file(cli, plain, tmp_path, monkeypatch):
+    for package in heif.PACKAGES:
+        monkeypatch.setitem(sys.modules, package, None)
+    heif._class.cache_clear()
+    done = cli("run", plain, HEIC / "alpha.heic", "-o", tmp_path / "out")
+    heif._class.cache_clear()
+    assert done.code == 3
+    assert done.err == f"odekit: {HEIC / 'alpha.heic'}: is a HEIC picture; to read these, pip install 'odekit[heif]'\n"
 
 
 def test_degrade_and_faces_tell_them_too(cli, mixed, tmp_path):

@@ -239,6 +239,15 @@ def test_a_terminal_is_no_place_for_a_picture(cli, work, monkeypatch):
     assert "which is a terminal; redirect it: > result.png" in cli("run", CHAIN, FACE, "-o", "-").err
 
 
+@pytest.mark.parametrize(
+    ("closed", "args"), [("<&-", ["-", "-o", "a.png"]), (">&-", [FACE, "-o", "-"])], ids=["input", "output"]
+)
+def test_closed_standard_streams_are_one_line(work, closed, args):
+    command = " ".join([sys.executable, "-m", "odekit", "run", CHAIN, *args, closed])
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"which is closed; " in done.stderr
+
+
 def test_no_temporary_folder_remains(cli, work, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(work.parent / "tmp"))
     (work.parent / "tmp").mkdir()

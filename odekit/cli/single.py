@@ -38,19 +38,21 @@ def run_single(
     from odekit.runs.single import Single
 
     source = only_file(inputs, out)
-    if source == STREAM and sys.stdin.isatty():
-        raise ConfigError("'-' reads a picture from standard input, which is a terminal; pipe a picture into odekit")
-    stdout = sys.stdout.buffer
+    if source == STREAM and (sys.stdin is None or sys.stdin.isatty()):  # None: closed by the calling program
+        what = "is closed" if sys.stdin is None else "is a terminal"
+        raise ConfigError(f"'-' reads a picture from standard input, which {what}; pipe a picture into odekit")
     if out != STREAM:
-        return _run(chain, options, Single(source, Path(out), record), stdout, dry_run, as_json, bar, show)
-    if sys.stdout.isatty() and not dry_run:
-        raise ConfigError("-o - writes a picture to standard output, which is a terminal; redirect it: > result.png")
+        return _run(chain, options, Single(source, Path(out), record), None, dry_run, as_json, bar, show)
+    if sys.stdout is None or (sys.stdout.isatty() and not dry_run):
+        what = "is closed" if sys.stdout is None else "is a terminal"
+        raise ConfigError(f"-o - writes a picture to standard output, which {what}; redirect it: > result.png")
+    stdout = sys.stdout.buffer
     with contextlib.redirect_stdout(sys.stderr):
         return _run(chain, options, Single(source, None, record), stdout, dry_run, as_json, bar, show)
 
 
 def _run(
-    chain: Chain, options: RunOptions, single: Single, stdout: BinaryIO, dry_run: bool, as_json: bool,
+    chain: Chain, options: RunOptions, single: Single, stdout: BinaryIO | None, dry_run: bool, as_json: bool,
     bar: AbstractContextManager[Progress], show: Callable[[RunSummary], None],
 ) -> RunSummary | None:  # fmt: skip
     from odekit.cli.show import print_json, print_line, print_message
