@@ -76,6 +76,16 @@ def test_a_border_of_any_colour_is_not_taken_for_missing_rows(tmp_path):
         assert rows == HEIGHT - 16 - 1
 
 
+def test_a_preview_in_the_header_is_not_taken_for_a_second_scan(tmp_path):
+    exif = Pil.Exif()
+    preview = saved(PICTURE.resize((64, 48)), "JPEG")
+    exif[0x9286] = preview  # any tag that holds the bytes of another JPEG
+    data = saved(PICTURE, "JPEG", quality=90, exif=exif.tobytes())
+    assert data.count(b"\xff\xda") == 2
+    rows, height = salvaged(tmp_path / "a", data[: len(data) // 2]).rows
+    assert rows < 0.7 * height
+
+
 def test_a_progressive_jpeg_is_whole_after_its_first_scan(tmp_path):
     data = saved(PICTURE, "JPEG", quality=90, progressive=True)
     content = salvaged(tmp_path / "a", data[: len(data) // 2])
