@@ -19,6 +19,7 @@ MEGAPIXELS = 4.0
 MEMORY = 1_500_000_000
 """Address space in bytes beyond what the reading process has when it starts."""
 SECONDS = 5.0
+HEIC = Path(__file__).parent / "data" / "heic"
 
 
 def sound():
@@ -53,6 +54,10 @@ def sound():
         "fax.tif": (smooth.convert("1"), {"compression": "group4"}),
         "deep.tif": (PIL.Image.fromarray(deep), {}),
         "packbits.tif": (smooth.quantize(16), {"compression": "packbits"}),
+        "palette.gif": (smooth.quantize(16), {"transparency": 3}),
+        "film.gif": (smooth, {"save_all": True, "append_images": [colour.resize((40, 48))]}),
+        "rgb.avif": (smooth, {"exif": exif, "icc_profile": icc, "speed": 10}),
+        "alpha.avif": (clear, {"speed": 10}),
     }
     formats = {"jpg": "JPEG", "tif": "TIFF"}
     found = {}
@@ -60,7 +65,7 @@ def sound():
         buffer, ending = io.BytesIO(), name.rpartition(".")[2]
         picture.save(buffer, formats.get(ending, ending.upper()), **options)
         found[name] = buffer.getvalue()
-    return found
+    return found | {path.name: path.read_bytes() for path in sorted(HEIC.glob("*.heic"))}
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:
@@ -150,20 +155,26 @@ def bombs():
 
 
 def read_all(folder: Path) -> list[dict[str, object]]:
-    """What `odekit.read` makes of each file there: a picture, a refusal, or something that must not be."""
+    """What `odekit.read` makes of each file there: a picture, a refusal, or something that must not be.
+
+    Each file is read twice, the second time with its readable part salvaged; the worse outcome counts.
+    """
     from odekit import errors
     from odekit.images.io import read
 
     rows = []
     for path in sorted(folder.iterdir()):
         began = time.perf_counter()
-        try:
-            image = read(path, max_megapixels=MEGAPIXELS)
-            said = "picture" if np.isfinite(image.pixels).all() else "not finite"
-        except errors.InputError as error:
-            said = "refused" if "\n" not in str(error) and path.name in str(error) else f"badly said: {error}"
-        except BaseException as error:
-            said = f"{type(error).__name__}: {error}"
+        said = ""
+        for salvage in (False, True):
+            try:
+                image = read(path, max_megapixels=MEGAPIXELS, salvage_truncated=salvage)
+                now = "picture" if np.isfinite(image.pixels).all() else "not finite"
+            except errors.InputError as error:
+                now = "refused" if "\n" not in str(error) and path.name in str(error) else f"badly said: {error}"
+            except BaseException as error:
+                now = f"{type(error).__name__}: {error}"
+            said = now if said in ("", "picture") or now not in ("picture", "refused") else said
         rows.append({"name": path.name, "said": said, "seconds": time.perf_counter() - began})
     return rows
 

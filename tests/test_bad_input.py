@@ -13,6 +13,7 @@ from conftest import EXACT, ROOT, picture
 from safetensors.torch import load_file, save_file
 
 from odekit.parts import builtin, installed
+from odekit.parts.stages.restore import photo_advice
 from odekit.plugins import discovery
 
 
@@ -271,10 +272,8 @@ def truncated_picture(c):
     return c.write("cut.png", whole.read_bytes()[:60]), "cut.png: "
 
 
-def animation(c):
-    frames = [PIL.Image.fromarray(picture(i)) for i in range(3)]
-    frames[0].save(c.path / "a.webp", save_all=True, append_images=frames[1:])
-    return c.path / "a.webp", "a.webp: "
+def video(c):
+    return c.write("a.png", b"\x00\x00\x00\x18ftypisom" + bytes(40)), "a.png: is a video; videos are not supported"
 
 
 def whole_photograph(c):
@@ -291,7 +290,7 @@ def absent_among_others(c):
     return c.path / "gone.png", "gone.png: no such file or folder"
 
 
-@pytest.mark.parametrize("make", [text_file, empty_file, truncated_picture, animation, whole_photograph, bomb, absent_among_others], ids=lambda m: m.__name__)  # fmt: skip
+@pytest.mark.parametrize("make", [text_file, empty_file, truncated_picture, video, whole_photograph, bomb, absent_among_others], ids=lambda m: m.__name__)  # fmt: skip
 def test_an_input_that_cannot_be_restored_is_listed_and_the_others_go_on(make, tmp_path, cli):
     case = Case(tmp_path)
     bad, expected = make(case)
@@ -306,6 +305,19 @@ def test_an_input_that_cannot_be_restored_is_listed_and_the_others_go_on(make, t
     assert expected in failure["error"]
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["failures.json", "good.png", "good.png.json", "run.json", "run.jsonl"]
+
+
+def test_in_a_chain_with_faces_nobody_is_sent_to_the_chain_photo(tmp_path, cli):
+    """`restore` of the whole photograph, or of a face that an earlier stage has made oblong."""
+    case = Case(tmp_path)
+    PIL.Image.fromarray(picture(0, 40, 60)).save(tmp_path / "wide.png")
+    faces = "faces: {select: {boxes: []}, each: [restore], background: [restore]}"
+    chain = case.exact("odekit: 1\npriors: {face: {use: mixture, side: 8}}\nchain: [{" + faces + "}]")
+    done = cli("run", chain, tmp_path / "wide.png", "-o", tmp_path / "out")
+    assert done.code == 3
+    assert "60x40 is not an aligned square face; in 'faces', 'restore' belongs into 'each'" in done.err
+    assert "odekit run photo" not in done.err
+    assert photo_advice("1.each.0") == "in 'each', the stages before 'restore' must keep the face square"
 
 
 def test_nothing_is_downloaded_or_left_behind_by_help(cli, tmp_path, monkeypatch):

@@ -169,13 +169,94 @@ def test_set_reaches_top_keys():
 
 BAD_SETTINGS = {
     "restore.inverter.stepz=3": "--set restore.inverter.stepz=3: unknown option of inverter 'ode'; did you mean 'steps'?",
-    "restoer.repeats=3": "--set restoer.repeats=3: the chain has no stage 'restoer'; did you mean 'restore'?",
+    "restoer.repeats=3": "--set restoer.repeats=3: the chain has no stage 'restoer' and no option 'restoer.repeats'; did you mean 'restore.repeats'?",
     "restore.repeats": "write it as path=value",
     "restore.repeats.x=1": "--set restore.repeats.x=1: 'repeats' has no options",
     "upsample.scale=2": "2 stages are named 'upsample'; write upsample[0], upsample[1] ...",
     "upsample[5].scale=2": "the chain has no stage 'upsample'",
     "restore.repeats=[1": "not valid YAML",
 }  # fmt: skip
+
+
+PHOTO = """
+chain:
+  - mend
+  - faces:
+      select: {min_side: 30}
+      each:
+        - restore: {enhancer: {use: langevin, iterations: 3, levels: [0.0]}}
+        - upsample: {use: resize, scale: 2}
+      background: [denoise, {upsample: resize}]
+"""
+FOUND = {
+    "paste.detail=0.0": "faces.paste.detail=0.0",
+    "detail=0.0": "faces.paste.detail=0.0",
+    "min_side=5.0": "faces.select.min_side=5.0",
+    "iterations=heavy": "faces.each[0].restore.enhancer.iterations=heavy",
+    "enhancer.iterations=heavy": "restore.enhancer.iterations=heavy",
+    "enhancer.levels[0]=0.5": "restore.enhancer.levels=[0.5]",
+    "align.side=256": "faces.align.side=256",
+    "scratches=true": "mend.scratches=true",
+    "mend.scratches=true": "mend.scratches=true",
+    "denoise.amount=2.0": "faces.background[0].denoise.amount=2.0",
+    "solver.label=target": "restore.inverter.solver.label=target",
+}
+
+
+@pytest.mark.parametrize("setting", FOUND)
+def test_the_end_of_a_path_finds_the_only_option_that_has_it(setting):
+    assert load(HEAD + PHOTO, [setting]) == load(HEAD + PHOTO, [FOUND[setting]])
+    assert load(HEAD + PHOTO, [setting]) != load(HEAD + PHOTO)
+
+
+NOT_FOUND = {
+    "scale=3": "2 options are named 'scale'; write one of: upsample[0].scale, upsample[1].scale",
+    "score=0.5": "2 options are named 'score'; write one of: faces.detect.score, faces.select.score",
+    "paste.detial=0": "the chain has no stage 'paste' and no option 'paste.detial'; did you mean 'faces.paste.detail'?",
+    "min_sid=0": "the chain has no stage or option 'min_sid'; did you mean 'faces.select.min_side'?",
+    "faces.detail=0": "the stage 'faces' has no option 'detail'; did you mean 'faces.paste.detail'?",
+    "faces.score=0": "the stage 'faces' has no option 'score'; did you mean 'faces.detect.score' or 'faces.select.score'?",
+    "denoize.amount=1.0": "did you mean 'denoise.amount'?",
+    "paste.mask[0]=1": "'mask' is not a list in the chain; write the whole list, mask=[...]",
+    "faces.each[7].restore.repeats=1": "'each' has 2 entries, which count from 0",
+    "sead=1": "the chain has no stage or option 'sead'; did you mean 'seed'?",
+}
+
+
+@pytest.mark.parametrize("setting", NOT_FOUND)
+def test_an_end_that_no_option_or_several_have_is_named(setting):
+    with pytest.raises(ConfigError) as error:
+        load(HEAD + PHOTO, [setting])
+    assert NOT_FOUND[setting] in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_end_follows_the_part_that_an_earlier_setting_has_chosen():
+    chain = load(HEAD + "chain: [{upsample: resize}]", ["upsample=face-x4"])
+    assert chain == load(HEAD + "chain: [{upsample: face-x4}]")
+    with pytest.raises(ConfigError, match="the chain has no stage or option 'scale'"):
+        load(HEAD + "chain: [{upsample: resize}]", ["upsample=face-x4", "scale=2"])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("{each: }", "chain[0].faces.each: 'each' is empty; list at least one stage, such as '- restore'"),
+        (
+            "{each: [restore], detect: }",
+            "faces.detect: 'detect' is empty; name the detector, or remove the key for 'builtin'",
+        ),
+        ("{each: [restore], select: }", "faces.select: must be a mapping of options (given: None)"),
+        (
+            "{each: [{restore: {inverter: }}]}",
+            "restore.inverter: 'inverter' is empty; name the inverter, or remove the key for 'ode'",
+        ),
+    ],
+)
+def test_a_key_without_a_value_is_one_line_without_names_of_classes(options, expected):
+    with pytest.raises(ConfigError) as error:
+        load(HEAD + f"chain: [{{faces: {options}}}]")
+    assert str(error.value).startswith("my.yaml:2:") and expected in str(error.value)
 
 
 @pytest.mark.parametrize("setting", BAD_SETTINGS)

@@ -73,13 +73,22 @@ def header(format, width, height):
 
 CASES = {
     "empty": (b"", "is empty (0 bytes); copy or export it again"),
-    "text": (b"not a picture at all", "is not a picture; odekit reads PNG, JPEG, WebP, TIFF and BMP, so convert it"),
-    "gif": (saved("GIF"), "is a GIF; odekit reads PNG, JPEG, WebP, TIFF and BMP"),
-    "heic": (b"\x00\x00\x00\x18ftypheic" + bytes(50), "is a HEIC or AVIF picture; odekit reads"),
+    "text": (
+        b"not a picture at all",
+        "is not a picture; odekit reads PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF and HEIC, so",
+    ),
     "pdf": (b"%PDF-1.7 ...", "is a PDF; odekit reads"),
-    "apng": (frames("PNG"), "is animated (3 frames); save one frame as a still picture"),
-    "animated webp": (frames("WEBP"), "is animated (3 frames); save one frame as a still picture"),
-    "pages": (frames("TIFF"), "holds several pages; save one page as its own file"),
+    "photoshop": (b"8BPS\x00\x01", "is a Photoshop file; odekit reads"),
+    "jpeg xl": (b"\xff\x0a" + bytes(50), "is a JPEG XL picture; odekit reads"),
+    "jpeg 2000": (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "is a JPEG 2000 picture; odekit reads"),
+    "mp4": (b"\x00\x00\x00\x18ftypisom" + bytes(50), "is a video; videos are not supported; save a frame as a picture"),
+    "avi": (b"RIFF\x00\x00\x00\x00AVI LIST", "is a video; videos are not supported"),
+    "mkv": (b"\x1aE\xdf\xa3" + bytes(20), "is a video; videos are not supported"),
+    "cr2": (b"II*\x00\x10\x00\x00\x00CR\x02\x00", "is a camera raw file; develop it and save the picture as TIFF"),
+    "cr3": (b"\x00\x00\x00\x18ftypcrx " + bytes(50), "is a camera raw file; develop it"),
+    "heic header": (b"\x00\x00\x00\x18ftypheic" + bytes(50), "is damaged or incomplete"),
+    "avif header": (b"\x00\x00\x00\x18ftypavif" + bytes(50), "is damaged or incomplete"),
+    "gif header": (b"GIF89a", "is damaged or incomplete"),
     "float tiff": (
         tiff(PICTURE / np.float32(255), photometric="rgb"),
         "holds 32-bit floating-point samples; save it with",
@@ -117,7 +126,21 @@ def test_a_file_that_is_no_still_picture_gets_one_line(tmp_path, capfd, data, ex
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 @pytest.mark.parametrize(
-    "kind", ["png", "jpeg", "webp", "tiff", "raw tiff", "bmp", "png 16", "tiff 16", "raw tiff 16", "tiff in tiles"]
+    "kind",
+    [
+        "png",
+        "jpeg",
+        "webp",
+        "tiff",
+        "raw tiff",
+        "bmp",
+        "gif",
+        "avif",
+        "png 16",
+        "tiff 16",
+        "raw tiff 16",
+        "tiff in tiles",
+    ],
 )
 def test_a_truncated_file_gets_one_line(tmp_path, capfd, kind, share):
     wide = PICTURE.astype(np.uint16) * 257
@@ -134,6 +157,7 @@ def test_a_truncated_file_gets_one_line(tmp_path, capfd, kind, share):
     path.write_bytes(data[: int(share * len(data))])
     assert "damaged or incomplete" in complaint(path)
     assert "copy or export it again" in complaint(path)
+    assert ("or restore its readable part with --salvage" in complaint(path)) == (kind in ("jpeg", "png", "png 16"))
     assert capfd.readouterr() == ("", "")
 
 
@@ -147,7 +171,7 @@ def test_the_size_is_refused_by_the_header_alone(tmp_path, format):
     assert "make it smaller or raise --max-megapixels" in text
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"])
 def test_the_limit_is_an_option_and_the_boundary_belongs_to_it(tmp_path, monkeypatch, format):
     path = tmp_path / "a"
     path.write_bytes(saved(format))  # 960 pixels
@@ -211,6 +235,8 @@ SAMPLES = [
     saved("JPEG"),
     saved("WEBP"),
     saved("BMP"),
+    saved("GIF"),
+    saved("AVIF", speed=10),
     saved("TIFF", compression="tiff_lzw"),
     tiff(PICTURE, photometric="rgb"),
     deep("png"),

@@ -111,11 +111,17 @@ def test_errors_meant_for_people_are_one_line(cli, site):
     assert (failed.code, failed.err) == (2, "odekit: no picture\n")
 
 
-def test_names_of_odekit_win(cli, site):
+def test_names_of_odekit_win_and_the_plugin_is_named(cli, site):
     plugin(site, "alpha-tools", {"plugins": "MODULE:plain", "fine": "MODULE:plain"})
     assert json.loads(cli("plugins", "--kind", "solver", "--json").out)["parts"]
-    assert cli("--help").out.count("From alpha-tools.") == 1
+    told = cli("--help")
     assert "alpha_tools" not in sys.modules
+    assert told.err == (
+        "odekit: note: the command 'plugins' of alpha-tools has the name of a command of odekit; "
+        "call it as 'odekit alpha-tools:plugins'\n"
+    )
+    assert told.out.count("From alpha-tools.") == 2 and "alpha-tools:plugins" in told.out
+    assert cli("alpha-tools:plugins", "ab").out == "ab\n"
 
 
 @pytest.mark.parametrize(

@@ -67,13 +67,13 @@ def test_one_output_that_cannot_be_written_is_one_failure(cli, exact, faces, tmp
 
 
 def test_a_file_that_vanishes_after_listing_is_listed_as_failed(cli, exact, faces, tmp_path, monkeypatch):
-    read = io.read_with_digest
+    read = io.read_file
 
     def late(path, **options):
         (faces / "face5.png").unlink(missing_ok=True)
         return read(path, **options)
 
-    monkeypatch.setattr(io, "read_with_digest", late)
+    monkeypatch.setattr(io, "read_file", late)
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--json")
     assert done.code == 3
     assert len(json.loads(done.out)["restored"]) == 6
@@ -81,7 +81,7 @@ def test_a_file_that_vanishes_after_listing_is_listed_as_failed(cli, exact, face
 
 
 def test_a_file_that_changes_after_reading_is_restored_again_by_a_resume(cli, exact, faces, tmp_path, monkeypatch):
-    read = io.read_with_digest
+    read = io.read_file
 
     def changed(path, **options):
         found = read(path, **options)
@@ -89,7 +89,7 @@ def test_a_file_that_changes_after_reading_is_restored_again_by_a_resume(cli, ex
             PIL.Image.fromarray(picture(77)).save(path)
         return found
 
-    monkeypatch.setattr(io, "read_with_digest", changed)
+    monkeypatch.setattr(io, "read_file", changed)
     cli("run", exact, faces, "-o", tmp_path / "out")
     monkeypatch.undo()
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--resume", "--json")

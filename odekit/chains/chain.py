@@ -74,7 +74,7 @@ class Chain:
         """
         chain = cls.__new__(cls)
         chain.parts = parts or catalog()
-        apply_overrides(document, settings, parse_value)
+        apply_overrides(document, settings, parse_value, chain.parts)
         chain.spec = Resolver(chain.parts, document).chain()
         return chain
 

@@ -5,6 +5,7 @@ Every error states file:line:column.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
@@ -22,6 +23,8 @@ Checked = TypeVar("Checked", bound=Options)
 CHAIN_SCHEMA = 1
 """Version of the chain format."""
 TOP_LEVEL_KEYS = ("odekit", "name", "summary", "seed", "priors", "chain")
+INNER_MODEL = re.compile(r"Input should be a valid dictionary or instance of \w+")
+"""Pydantic's message for a value of an inner option model, which names a class."""
 DEFAULT_PRIORS: dict[str, Any] = {"face": "face64"}
 
 
@@ -74,6 +77,7 @@ def validated(
         elif first["type"] == "missing":
             message = f"the option '{first['loc'][-1]}' of {label} is missing"
         else:
+            reasons = [INNER_MODEL.sub("must be a mapping of options", reason) for reason in reasons]
             choices = [reasons[0], *(reason.removeprefix("Input should be ") for reason in reasons[1:])]
             message = f"{', or '.join(choices)} (given: {format_value(option_value)})".removeprefix("Value error, ")
         where = document.where((*path, *option_path))
@@ -187,6 +191,8 @@ class Resolver:
         for key, mark in part_fields(model):
             default = model.model_fields[key].default
             value = values.get(key, default)
+            if value is None and default is not None:
+                raise self.error((*path, key), _empty_message(key, mark.kind, default))
             if value is None or value is PydanticUndefined:
                 continue
             if mark.kind == "chain":
@@ -214,6 +220,14 @@ class Resolver:
                     raise self.error((*path, key), f"no prior is named '{name}'{nearest(name, spec.priors)}")
                 if name is None and len(spec.priors) > 1:
                     raise self.error(path, f"name one of the chain's priors: {', '.join(sorted(spec.priors))}")
+
+
+def _empty_message(key: str, kind: str, default: Any) -> str:
+    """The message for an option without a value that must name a part or hold a chain."""
+    if kind == "chain":
+        return f"'{key}' is empty; list at least one stage, such as '- restore'"
+    advice = f", or remove the key for '{default}'" if isinstance(default, str) else ""
+    return f"'{key}' is empty; name the {kind}{advice}"
 
 
 def iter_stages(items: Sequence[Part], path: DataPath = ()) -> Iterator[tuple[Part, DataPath]]:

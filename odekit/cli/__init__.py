@@ -17,6 +17,7 @@ from odekit.cli import (
     eval,
     experiment,
     faces,
+    help,
     new_plugin,
     plugins,
     run,
@@ -30,8 +31,8 @@ app = typer.Typer(
     name="odekit",
     cls=CommandsWithPlugins,
     help="Blind face restoration with ODEdit and plugins. A chain is a YAML file, or the name of a shipped chain.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
@@ -48,6 +49,7 @@ app.add_typer(weights.app, name="weights")
 app.add_typer(train.app, name="train")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(calibrate.app, name="calibrate")
+app.command("help")(help.help)
 app.command("bench", hidden=True, context_settings=bench.ANYTHING)(bench.bench)
 
 
@@ -62,9 +64,14 @@ def version(value: bool) -> None:
 
 @app.callback()
 def main_callback(
-    show: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Print the version and exit."),
+    context: typer.Context,
+    show: bool = typer.Option(
+        False, "--version", "-V", callback=version, is_eager=True, help="Print the version and exit."
+    ),
 ) -> None:
     """Blind face restoration with ODEdit and plugins. A chain is a YAML file, or the name of a shipped chain."""
+    if context.invoked_subcommand is None:
+        sys.stdout.write(help.START)
 
 
 def one_line_warnings(default: Callable[..., None]) -> Callable[..., None]:

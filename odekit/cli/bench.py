@@ -6,9 +6,17 @@ import sys
 
 import typer
 
+from odekit.core.spelling import nearest
+
 ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Context settings with which every old command line is accepted."""
 EXPERIMENTS = ("table1", "synergy", "sweep", "tradeoff")
+MEASUREMENTS = (
+    "aligner", "before-after", "blur", "colour", "digests", "edit", "enhancers", "first-call", "knobs", "latency",
+    "licences", "memory", "mend", "nfe", "order", "overhead", "page", "photo", "prior", "profile", "rates", "roundtrip",
+    "scale", "sides", "speed", "start", "strength", "strength-gallery", "upsampler",
+)  # fmt: skip
+"""Names of `python -m benchmarks NAME`, which is not installed with odekit."""
 CALIBRATIONS = {"strength": "meter", "colour": "colour", "enhancers": "spectrum"}
 
 
@@ -26,7 +34,10 @@ def bench(context: typer.Context) -> None:
             "'odekit bench' was removed: use 'odekit experiment NAME' for experiments, 'odekit calibrate NAME' for",
             "calibrations, and 'python -m benchmarks NAME', from a checkout, for all other measurements",
         ]
-    else:
+    elif name in MEASUREMENTS:
         lines = [f"'odekit bench {name}' is now 'python -m benchmarks {name}', from a checkout"]
+    else:
+        names = (*EXPERIMENTS, *MEASUREMENTS)
+        lines = [f"there is no measurement '{name}'{nearest(name, names)}"]
     sys.stderr.writelines(f"odekit: {line}\n" for line in lines)
     raise typer.Exit(2)

@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from odekit.cli.completion import complete_chain
+
 if TYPE_CHECKING:
     from odekit.chains.chain import Chain
     from odekit.chains.forecast import Forecast
     from odekit.chains.plan import Plan
     from odekit.chains.requirements import UsedPart
 
-ChainArgument = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped chain.")]
+ChainArgument = Annotated[
+    str, typer.Argument(help="A YAML file, or the name of a shipped chain.", autocompletion=complete_chain)
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def check(
-    chain: Annotated[str | None, typer.Argument(help="A YAML file, or the name of a shipped chain.")] = None,
+    chain: Annotated[
+        str | None, typer.Argument(help="A YAML file, or the name of a shipped chain.", autocompletion=complete_chain)
+    ] = None,
     settings: Settings = None,
     conformance: Annotated[
         str | None, typer.Option(metavar="KIND:NAME", help="Check a registered part instead, such as solver:ddim.")

@@ -52,7 +52,7 @@ def degrade(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """See HELP."""
-    from odekit.cli.show import print_json, print_line
+    from odekit.cli.show import print_json, print_line, print_message
     from odekit.errors import ConfigError
     from odekit.evaluation.degrade.files import Settings, degrade_files
 
@@ -60,7 +60,8 @@ def degrade(
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
     chosen = Settings(kind, severity, seed, table, settings_yaml(settings or []), format)
     summary = degrade_files(
-        inputs, out, chosen, processes=processes, resume=resume, overwrite=overwrite, limit=limit
+        inputs, out, chosen, processes=processes, resume=resume, overwrite=overwrite, limit=limit,
+        note=print_message,
     )  # fmt: skip
     if as_json:
         print_json(summary.tree())

@@ -30,16 +30,20 @@ def faces(
     Example: odekit faces family.jpg -o faces/
     """
     from odekit.chains.chain import Chain
-    from odekit.cli.show import print_json, print_line, print_table
+    from odekit.cli.show import print_json, print_line, print_message, print_table
     from odekit.errors import InputError
     from odekit.images.io import IMAGE_SUFFIXES, read, write
     from odekit.parts.faces.draw import draw_faces
-    from odekit.runs.inputs import collect_jobs
+    from odekit.runs.inputs import list_inputs
+    from odekit.runs.unread import describe_unread
 
     loaded = Chain.load(chain, settings or [])
     finder, earlier_stages = make_finder(loaded), session_before_faces(loaded)
     results = []
-    for job in collect_jobs(photos, out, IMAGE_SUFFIXES):
+    listed = list_inputs(photos, out, IMAGE_SUFFIXES)
+    if listed.unread:
+        print_message(describe_unread(listed.unread))
+    for job in listed.jobs:
         if job.error is not None:
             raise InputError(str(job.error))
         photo = read(job.source)

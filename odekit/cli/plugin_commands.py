@@ -10,6 +10,7 @@ The target is a Typer app or a function. It is imported only when the command is
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -23,7 +24,10 @@ PANEL = "Commands of plugins"
 
 
 class CommandsWithPlugins(TyperGroup):
-    """The commands of odekit, followed by those of plugins; a built-in command hides a plugin command of its name."""
+    """The commands of odekit, followed by those of plugins.
+
+    A plugin's command with the name of a built-in one is called as `distribution:name`; a warning says so.
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of all commands."""
@@ -38,10 +42,23 @@ class CommandsWithPlugins(TyperGroup):
 
     def add_plugin_commands(self) -> None:
         """Add a placeholder for each command of a plugin."""
+        from odekit.errors import OdekitWarning
         from odekit.plugins.discovery import discover_commands
 
+        own = {name for name, command in self.commands.items() if not isinstance(command, PluginCommand)}
         entry_points = discover_commands()
         for dist, point in entry_points:
+            if point.name in own:
+                full_name = f"{dist}:{point.name}"
+                if full_name not in self.commands:
+                    self.add_command(PluginCommand(full_name, [(dist, point)]))
+                    warnings.warn(
+                        f"the command '{point.name}' of {dist} has the name of a command of odekit; call it as "
+                        f"'odekit {full_name}'",
+                        OdekitWarning,
+                        stacklevel=2,
+                    )
+                continue
             candidates = [entry for entry in entry_points if entry[1].name == point.name]
             if point.name not in self.commands:
                 self.add_command(PluginCommand(point.name, candidates))

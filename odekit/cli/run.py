@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from odekit.cli import startup
+from odekit.cli.completion import complete_chain
 
 if TYPE_CHECKING:
     from odekit.chains.chain import Chain
@@ -20,7 +21,13 @@ HELP = """Restore images with a chain.
 
 [bold]Examples[/bold]
 
-odekit run odedit face.png -o out/
+odekit run photo family.jpg -o out/
+
+odekit run photo family.jpg -o restored.jpg
+
+odekit run photo - -o - < family.jpg > restored.jpg
+
+odekit run odedit-plus face.png -o out/
 
 odekit run odedit faces/ -o out/ --set restore.enhancer.iterations=heavy --keep-stages
 
@@ -45,9 +52,15 @@ MAX_FAILURES_PRINTED = 20
 
 
 def run(
-    chain: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped chain.")],
-    inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs.", metavar="INPUT...")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
+    chain: Annotated[
+        str, typer.Argument(help="A YAML file, or the name of a shipped chain.", autocompletion=complete_chain)
+    ],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Files, folders, globs; - for standard input.", metavar="INPUT...")
+    ],
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="Output folder; for one input also a file, or - for standard output.")
+    ],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")] = None,
     strength: Annotated[
         str, typer.Option(help="auto (measured for each face), or for every face: none, light, medium, heavy.")
@@ -79,6 +92,9 @@ def run(
     require_face: Annotated[
         bool, typer.Option("--require-face", help="Treat a photograph without a face as a failure.")
     ] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Restore the part of truncated JPEG and PNG files that can be read.")
+    ] = False,
     max_megapixels: Annotated[float, typer.Option(help="Refuse larger images.")] = 100.0,
     workers: Annotated[
         int | None,
@@ -87,25 +103,44 @@ def run(
     time_limit: Annotated[
         str | None, typer.Option(help="Stop before a batch that would end after this time: 90s, 30m, 2h.")
     ] = None,
+    record: Annotated[
+        Path | None, typer.Option("--record", help="With a file as output: write the record of the result here.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """See HELP."""
     from odekit.chains.chain import Chain
     from odekit.chains.tuning.batch_size import parse_batch_size
+    from odekit.cli.single import refuse_for_file, run_single
     from odekit.errors import ConfigError
+    from odekit.runs.output_target import STREAM, check_stream_inputs, is_folder
     from odekit.runs.stop import parse_duration
     from odekit.runs.summary import RunOptions
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
+    in_folder = is_folder(out, inputs)
+    check_stream_inputs(inputs, in_folder)
+    if in_folder and record is not None:
+        raise ConfigError("--record is for a file as output; in a folder, every result has its record beside it")
+    if not in_folder:
+        for_folders = {"--resume": resume, "--report": page, "--keep-stages": keep_stages, "--shard": shard is not None}
+        refuse_for_file(out, for_folders | ({"--json": as_json} if out == STREAM else {}))
+    folder = Path(out)
     loaded = Chain.load(chain, [*(settings or []), *(["faces.require_face=true"] if require_face else [])])
     loaded = loaded.adjusted(strength, side)
     if commercial_only:
         refuse_non_commercial(loaded)
     options = RunOptions(
-        out, seed, device, precision, parse_batch_size(batch_size), resume, overwrite, keep_stages, limit, shard,
-        max_megapixels, workers, None if time_limit is None else parse_duration(time_limit),
+        folder, seed, device, precision, parse_batch_size(batch_size), resume, overwrite, keep_stages, limit, shard,
+        max_megapixels, workers, None if time_limit is None else parse_duration(time_limit), salvage=salvage,
     )  # fmt: skip
+    if not in_folder:
+        bar = ProgressBar(quiet=as_json)
+        done = run_single(
+            loaded, options, inputs, out, record, dry_run, as_json, bar, lambda summary: print_summary(summary, as_json)
+        )
+        raise typer.Exit(0 if done is None else exit_code(done))
     if dry_run:
         print_jobs(loaded, options, inputs, as_json)
         return
@@ -114,13 +149,19 @@ def run(
         from odekit.runs.report.page import write
         from odekit.runs.report.run_page import run_page
 
-        write(run_page(out), out / "report.html")
+        write(run_page(folder), folder / "report.html")
     print_summary(summary, as_json)
-    code = EXIT_CODES.get(summary.stopped, STOPPED_EXIT_CODE) if summary.stopped else 3 if summary.failed else 0
-    raise typer.Exit(code)
+    raise typer.Exit(exit_code(summary))
 
 
 run.__doc__ = HELP
+
+
+def exit_code(summary: RunSummary) -> int:
+    """Exit code of a run; see HELP."""
+    if summary.stopped:
+        return EXIT_CODES.get(summary.stopped, STOPPED_EXIT_CODE)
+    return 3 if summary.failed else 0
 
 
 def refuse_non_commercial(chain: Chain) -> None:
@@ -228,11 +269,12 @@ def print_summary(summary: RunSummary, as_json: bool) -> None:
             ("restored", str(done)),
             ("already done", str(len(summary.skipped))),
             ("failed", str(len(summary.failed))),
+            *([("not read", str(len(summary.unread)))] if summary.unread else []),
             *([("remaining", str(summary.left))] if summary.left else []),
             *([("network calls per image", str(summary.calls_per_image))] if done else []),
             ("seconds", f"{summary.seconds:.1f}" + (f" ({summary.seconds / done:.2f} per image)" if done else "")),
             *([("in the chain", chain_time)] if done else []),
-            ("output folder", str(summary.out)),
+            ("output file", str(summary.file)) if summary.file else ("output folder", str(summary.out)),
         ]
         print_table("", ("", ""), rows)
     for failure in summary.failed[:MAX_FAILURES_PRINTED]:
@@ -241,7 +283,7 @@ def print_summary(summary: RunSummary, as_json: bool) -> None:
         sys.stderr.write(
             f"odekit: and {len(summary.failed) - MAX_FAILURES_PRINTED} more, listed in {summary.out}/failures.json\n"
         )
-    if summary.stopped:
+    if summary.stopped and summary.file is None:
         sys.stderr.write(
             f"odekit: {summary.stopped}; finished results are in {summary.out}, {summary.left} remaining; "
             "continue with --resume\n"

@@ -31,3 +31,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 def print_line(text: str) -> None:
     """Print a line on stdout; undecodable bytes of file names are escaped with backslashes."""
     sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
+
+
+def print_message(text: str) -> None:
+    """Print a line for the user on stderr."""
+    sys.stderr.write(f"odekit: {text.encode(errors='backslashreplace').decode()}\n")

@@ -34,7 +34,7 @@ class Metadata:
     path: Path | None = None
     """The file that the image was read from."""
     format: str = "PNG"
-    """File format as Pillow names it: PNG, JPEG, WEBP, TIFF or BMP."""
+    """File format as Pillow names it: PNG, JPEG, WEBP, TIFF or BMP; GIF, AVIF and HEIF are read, but not written."""
     bits: Literal[8, 16] = 8
     """Bits per channel of the file."""
     grey: bool = False

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.errors import InputError
+from odekit.images.formats.names import READABLE
 
 if TYPE_CHECKING:
     import PIL.Image
 
-FACE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+FACE_SUFFIXES = READABLE
 SPLITS = ("train", "val", "test")
 VALIDATION_FRACTION = 0.05
 """Fraction of validation images if the data comes without a split."""
@@ -203,10 +204,12 @@ def _no_images(side: int) -> NDArray[np.uint8]:
 
 def _decode(content: bytes, side: int) -> NDArray[np.uint8] | str:
     """The image with a side of at most `2 * side`, or the reason why it cannot be used."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+
+    from odekit.images.formats.decode import open_picture
 
     try:
-        with Image.open(io.BytesIO(content)) as opened:
+        with open_picture(content) as opened:
             picture = ImageOps.exif_transpose(opened).convert("RGB")
     except Exception as error:
         return f"broken ({error})"

@@ -1,8 +1,8 @@
 """Reading and writing of image files. The conventions on values are in `odekit.core.image`.
 
-PNG, JPEG, WebP, TIFF and BMP; 8 and 16 bits; grey, palette, CMYK and alpha. Reading applies the EXIF orientation and
-converts the colours to sRGB. Writing keeps the format, bit depth, grey channel, ICC profile and EXIF of the source if
-the format supports them.
+Read: PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF and HEIC; 8 and 16 bits; grey, palette, CMYK and alpha. Reading applies the
+orientation and converts the colours to sRGB. Written: all of these but GIF, AVIF and HEIC. Writing keeps the format,
+bit depth, grey channel, ICC profile and EXIF of the source if the format supports them.
 """
 
 from __future__ import annotations
@@ -10,66 +10,100 @@ from __future__ import annotations
 import hashlib
 import stat
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from odekit.core.files import write_atomic
 from odekit.core.image import Image, Metadata
-from odekit.errors import InputError, OdekitError
+from odekit.errors import InputError, OdekitError, OdekitWarning
 from odekit.images.formats.colour import to_pixels
 from odekit.images.formats.decode import Decoded, decode
 from odekit.images.formats.deep import Refusal
 from odekit.images.formats.encode import FORMATS, encode, format_name
 from odekit.images.formats.exif import turn_upright
+from odekit.images.formats.names import FORMAT_SUFFIXES, READABLE, WRITABLE, result_format
+from odekit.images.formats.salvage import is_salvageable, salvage
 
-__all__ = ["FORMATS", "IMAGE_SUFFIXES", "encode", "read", "read_with_digest", "suffixes_of", "with_ending", "write"]
-_ENDINGS = {
-    "PNG": (".png",),
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "WEBP": (".webp",),
-    "TIFF": (".tif", ".tiff"),
-    "BMP": (".bmp",),
-}
+__all__ = [
+    "APPENDED_SUFFIXES", "DEFAULT_SUFFIXES", "FORMATS", "IMAGE_SUFFIXES", "FileContent", "encode", "format_name",
+    "max_file_bytes", "read", "read_file", "read_with_digest", "suffixes_of", "with_ending", "write",
+]  # fmt: skip
 
 
 def suffixes_of(format: str) -> tuple[str, ...]:
     """File endings of a format (Pillow's name), in lower case, the usual one first."""
-    return _ENDINGS[format]
+    return FORMAT_SUFFIXES[format]
 
 
-DEFAULT_SUFFIXES = tuple(endings[0] for endings in _ENDINGS.values())
-"""The usual file ending of each format."""
-IMAGE_SUFFIXES: frozenset[str] = frozenset(ending for endings in _ENDINGS.values() for ending in endings)
+DEFAULT_SUFFIXES = tuple(FORMAT_SUFFIXES[name][0] for name in WRITABLE)
+"""The usual file ending of each format that is written."""
+APPENDED_SUFFIXES = {
+    suffix: FORMAT_SUFFIXES[result_format(name)][0]
+    for name, suffixes in FORMAT_SUFFIXES.items()
+    if result_format(name) != name
+    for suffix in suffixes
+}
+"""Suffix of a format that is not written: suffix of the result, which is appended to the name."""
+IMAGE_SUFFIXES = READABLE
 """File endings, in lower case, that mark a file in a folder as an image."""
 
 
-def read(path: Path | str, *, max_megapixels: float = 100.0) -> Image:
+@dataclass(frozen=True)
+class FileContent:
+    """An image with what its file tells beside it."""
+
+    image: Image
+    sha256: str
+    """Of the decoded bytes, even if the file changes meanwhile."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about the reading, such as further frames that were not read."""
+    rows: tuple[int, int] | None = None
+    """(rows that could be read, rows of the whole image) of a truncated file; None for a complete one."""
+
+
+def read(path: Path | str, *, max_megapixels: float = 100.0, salvage_truncated: bool = False) -> Image:
     """Read one image, upright and in sRGB.
 
     The format is detected from the content, not from the name. `meta` holds the file's format, bit depth (8 or 16),
     whether it is grey, EXIF (orientation reset), resolution and ICC profile. A profile that is broken or made for
-    another number of channels is ignored. Transparency of any kind becomes `alpha`.
+    another number of channels is ignored. Transparency of any kind becomes `alpha`. Of an animation, or of several
+    pages, the first is read, with an OdekitWarning. HEIC and AVIF are read with 8 bits; HEIC needs the extra `heif`.
 
     Args:
         path: the file.
         max_megapixels: images of more than this many 10^6 pixels are refused before they are decoded.
+        salvage_truncated: of a truncated JPEG or PNG, read the complete rows, with an OdekitWarning.
 
     Raises:
-        InputError: the file is missing, not readable, of an unsupported format, damaged, animated or too large. The
-            message is one line: the path, what is wrong, what to do.
+        InputError: the file is missing, not readable, of an unsupported format, damaged or too large. The message is
+            one line: the path, what is wrong, what to do.
     """
-    return read_with_digest(path, max_megapixels=max_megapixels)[0]
+    content = read_file(path, max_megapixels=max_megapixels, salvage_truncated=salvage_truncated)
+    for note in content.notes:
+        warnings.warn(f"{path}: {note}", OdekitWarning, stacklevel=2)
+    return content.image
 
 
-def read_with_digest(path: Path | str, *, max_megapixels: float = 100.0) -> tuple[Image, str]:
-    """Like `read`, with the SHA-256 of the decoded bytes, even if the file changes meanwhile."""
-    path = Path(path)
+def read_with_digest(
+    path: Path | str, *, max_megapixels: float = 100.0, salvage_truncated: bool = False
+) -> tuple[Image, str]:
+    """Like `read`, with the SHA-256 of the decoded bytes, even if the file changes meanwhile, and without warnings."""
+    content = read_file(path, max_megapixels=max_megapixels, salvage_truncated=salvage_truncated)
+    return content.image, content.sha256
+
+
+def read_file(path: Path | str, *, max_megapixels: float = 100.0, salvage_truncated: bool = False) -> FileContent:
+    """Like `read`, with digest and notes instead of warnings."""
+    path, data = Path(path), b""
     try:
         data = _load(path, max_megapixels)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about damaged tags; serious errors are raised
-            return _image(path, decode(data, max_megapixels)), hashlib.sha256(data).hexdigest()
+            decoded = _decode(data, max_megapixels, salvage_truncated)
+            digest = hashlib.sha256(data).hexdigest()
+            return FileContent(_image(path, decoded), digest, decoded.notes, decoded.rows)
     except Refusal as refusal:
         raise InputError(f"{path}: {refusal}") from None
     except MemoryError:
@@ -77,7 +111,27 @@ def read_with_digest(path: Path | str, *, max_megapixels: float = 100.0) -> tupl
     except Exception as error:  # on damaged data decoders raise struct.error, zlib.error, OSError, IndexError...
         describes_file = isinstance(error, OSError | SyntaxError | ValueError)  # other messages describe code
         reason = f" ({' '.join(str(error).split())[:120]})" if describes_file and str(error) else ""
-        raise InputError(f"{path}: is damaged or incomplete{reason}; copy or export it again") from error
+        advice = "copy or export it again"
+        if is_salvageable(data) and not salvage_truncated:
+            advice += ", or restore its readable part with --salvage"
+        raise InputError(f"{path}: is damaged or incomplete{reason}; {advice}") from error
+
+
+def _decode(data: bytes, max_megapixels: float, salvage_truncated: bool) -> Decoded:
+    """Decode a file; if it is damaged, its readable part where that is wanted."""
+    if not salvage_truncated:
+        return decode(data, max_megapixels)
+    try:
+        return decode(data, max_megapixels)
+    except (Refusal, MemoryError):
+        raise
+    except Exception:
+        return salvage(data, max_megapixels)
+
+
+def max_file_bytes(max_megapixels: float) -> int:
+    """Size in bytes of the largest file that may hold so many megapixels: 16-bit RGBA, and 128 MiB for metadata."""
+    return int(min(max_megapixels * 8e6, 1e18)) + 2**27
 
 
 def _load(path: Path, max_megapixels: float) -> bytes:
@@ -91,7 +145,7 @@ def _load(path: Path, max_megapixels: float) -> bytes:
             raise Refusal("is a folder, not a picture; name the pictures in it")
         if not stat.S_ISREG(status.st_mode):
             raise Refusal("is not a regular file; copy it to one")
-        if status.st_size > max_megapixels * 8e6 + 2**27:  # 16-bit RGBA, and 128 MiB for metadata
+        if status.st_size > max_file_bytes(max_megapixels):
             raise Refusal(f"is larger than any picture of {max_megapixels:g} megapixels; raise --max-megapixels")
         return path.read_bytes()
     except PermissionError:
@@ -124,8 +178,8 @@ def write(
 ) -> Path:
     """Write one image to a temporary file and rename it, so that a reader never sees an incomplete file.
 
-    - Format: `same` (the source's format, PNG if there is none), png, jpeg, webp, tiff or bmp. The ending of `path` is
-      adapted: `face.png` written as jpeg becomes `face.jpg`.
+    - Format: `same` (the source's format; PNG if there is none, or if it is GIF, AVIF or HEIC), png, jpeg, webp, tiff
+      or bmp. The ending of `path` is adapted: `face.png` written as jpeg becomes `face.jpg`.
     - Bit depth: 16-bit sources stay 16-bit in PNG and TIFF; the other formats have 8 bits.
     - Alpha: kept in PNG, WebP and TIFF; blended over white for JPEG and BMP.
     - Grey: a grey source whose channels are still equal is written as grey (WebP has no grey).
@@ -165,7 +219,7 @@ def write(
 
 def with_ending(path: Path, name: str) -> Path:
     """The path with an ending of this format. The ending of another image format is replaced, other text is kept."""
-    accepted = _ENDINGS[name]
+    accepted = FORMAT_SUFFIXES[name]
     ending = path.suffix.lower()
     if ending in accepted:
         return path

@@ -20,8 +20,10 @@ from odekit.runs.record import record_text
 InputPicture = tuple[Image, dict[str, Any]]
 
 
-def read_input(file: str, max_megapixels: float) -> InputPicture:
+def read_input(file: str, max_megapixels: float, salvage: bool = False) -> InputPicture:
     """Read a picture; also path, size, modification time and SHA-256 of its file, for the record.
+
+    Notes on the reading are in the record, too, and the share of rows of a truncated file that were read.
 
     Raises:
         InputError: the file is not a supported picture.
@@ -31,8 +33,14 @@ def read_input(file: str, max_megapixels: float) -> InputPicture:
         size, time = stat.st_size, stat.st_mtime_ns
     except OSError:
         size, time = -1, -1  # reading the file raises the error
-    image, digest = io.read_with_digest(file, max_megapixels=max_megapixels)
-    return image, {"path": file, "bytes": size, "mtime_ns": time, "sha256": digest}
+    content = io.read_file(file, max_megapixels=max_megapixels, salvage_truncated=salvage)
+    entries: dict[str, Any] = {"path": file, "bytes": size, "mtime_ns": time, "sha256": content.sha256}
+    if content.notes:
+        entries["notes"] = list(content.notes)
+    if content.rows is not None:
+        rows, height = content.rows
+        entries["salvaged"] = {"rows": rows, "of": height, "share": round(rows / height, 4)}
+    return content.image, entries
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,8 @@ def write_result(name: str, result: PendingResult, output: OutputSettings) -> st
         OdekitError: the format cannot store the picture, or a link leads out of the folder.
     """
     folder = os.fspath(output.folder)
-    written, endings = name, io.suffixes_of(result.image.meta.format)
+    written, written_format = name, io.format_name(result.image, output.format)
+    endings = io.suffixes_of(written_format)
     if output.format == "same" and os.path.splitext(name)[1].lower() not in endings:
         # A PNG named a.jpg becomes a.jpg.png, so that its name cannot collide with that of another result.
         written += endings[0]
@@ -80,9 +89,10 @@ def write_result(name: str, result: PendingResult, output: OutputSettings) -> st
     with contextlib.suppress(FileNotFoundError):
         os.unlink(record)  # an older record must not remain beside the new picture if the process is killed here
     files.write_atomic(data, target, output.scratch)
-    entries = result.entries | {
-        "output": {"path": target, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    }
+    described: dict[str, Any] = {"path": target, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    if output.format == "same" and written_format != result.image.meta.format:
+        described["notes"] = [substitution_note(result.image.meta.format)]
+    entries = result.entries | {"output": described}
     for extra, image in result.extras:
         extra_name = f"{os.path.splitext(written)[0]}.{extra}.png"
         files.write_atomic(encode.encode(image, "png"), os.path.join(folder, extra_name), output.scratch)
@@ -99,6 +109,19 @@ def write_result(name: str, result: PendingResult, output: OutputSettings) -> st
         raise
     files.write_atomic(text, record, output.scratch)
     return written
+
+
+def substitution_note(source: str) -> str:
+    """Why the result of a source of this format is a PNG."""
+    return f"{'HEIC' if source == 'HEIF' else source} is read, not written; the result is a PNG"
+
+
+def input_notes(picture: InputPicture, output: OutputSettings) -> list[str]:
+    """What the user should know about a picture that was read, and about the format of its result."""
+    image, entries = picture
+    source = image.meta.format
+    substituted = output.format == "same" and io.format_name(image, "same") != source
+    return [*entries.get("notes", ()), *([substitution_note(source)] if substituted else [])]
 
 
 def check_inside(name: str, folder: str) -> None:

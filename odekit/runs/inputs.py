@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from odekit.errors import ConfigError, InputError
+from odekit.runs.unread import UnreadFile, describe_unread, unread_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,23 @@ class Job:
         return Path(self.name)
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What the inputs of a run hold."""
+
+    jobs: list[Job]
+    """One for each picture."""
+    unread: list[UnreadFile]
+    """Pictures and videos of unsupported formats, from folders and globs."""
+
+
 def collect_jobs(inputs: Sequence[str | Path], out: Path, suffixes: frozenset[str]) -> list[Job]:
-    """Jobs for all pictures in the inputs, in a stable order.
+    """The jobs of `list_inputs`."""
+    return list_inputs(inputs, out, suffixes).jobs
+
+
+def list_inputs(inputs: Sequence[str | Path], out: Path, suffixes: frozenset[str]) -> Inputs:
+    """Jobs for all pictures in the inputs, in a stable order, and the pictures and videos that are not read.
 
     A folder contributes all pictures below it except those in the output folder, and its structure is kept. Globs are
     expanded. A file given by name may have any suffix. If two results would have the same name, all results keep
@@ -55,17 +72,21 @@ def collect_jobs(inputs: Sequence[str | Path], out: Path, suffixes: frozenset[st
     Raises:
         ConfigError: there is no picture in the inputs.
     """
-    jobs = [job for item in inputs for job in _expand(str(item), out, suffixes)]
+    files = [file for item in inputs for file in _expand(str(item), out, suffixes)]
     if len(inputs) > 1:
-        jobs = list({os.path.abspath(job.file): job for job in jobs}.values())
+        files = list({os.path.abspath(file.file): file for file in files}.values())
+    unread = [file for file in files if isinstance(file, UnreadFile)]
+    jobs = [file for file in files if isinstance(file, Job)] if unread else cast("list[Job]", files)
     if not any(job.error is None for job in jobs):
         reason = str(jobs[0].error) if jobs else f"{', '.join(map(str, inputs))}: no pictures found"
+        if unread:
+            reason += f", {describe_unread(unread)}"
         raise ConfigError(f"{reason}; name files, folders or globs of {', '.join(sorted(suffixes))}")
-    return _with_unique_names(jobs)
+    return Inputs(_with_unique_names(jobs), unread)
 
 
-def _expand(item: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job]:
-    """Jobs of one file, folder or glob."""
+def _expand(item: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job | UnreadFile]:
+    """Jobs of one file, folder or glob. A file that is named is a job whatever its suffix."""
     if os.path.isdir(item):
         yield from _scan_folder(item, out, suffixes)
     elif os.path.exists(item):
@@ -74,14 +95,14 @@ def _expand(item: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job]:
         matches = sorted(glob.glob(item, recursive=True))
         for path in matches:
             if os.path.isfile(path):
-                yield Job(path, os.path.basename(path), link=os.path.islink(path))
+                yield unread_file(path) or Job(path, os.path.basename(path), link=os.path.islink(path))
         if not matches:
             yield Job(item, os.path.basename(item), InputError(f"{item}: no file matches"))
     else:
         yield Job(item, os.path.basename(item), InputError(f"{item}: no such file or folder"))
 
 
-def _scan_folder(folder: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job]:
+def _scan_folder(folder: str, out: Path, suffixes: frozenset[str]) -> Iterator[Job | UnreadFile]:
     """Jobs for all pictures below a folder; links to folders are not followed.
 
     A folder that cannot be listed becomes a job with an error.
@@ -104,8 +125,12 @@ def _scan_folder(folder: str, out: Path, suffixes: frozenset[str]) -> Iterator[J
             if _is_folder(entry):
                 if not entry.is_symlink() and not _is_output(entry, out_path, out_stat):
                     folders.append((entry.path, os.path.join(prefix + name, "")))
-            elif os.path.splitext(name)[1].lower() in suffixes and not name.startswith("."):
+            elif name.startswith("."):
+                continue
+            elif os.path.splitext(name)[1].lower() in suffixes:
                 yield Job(entry.path, prefix + name, None, entry.is_symlink())
+            elif (unread := unread_file(entry.path)) is not None:
+                yield unread
         pending += reversed(folders)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from odekit.errors import InputError
 from odekit.runs.inputs import Job
@@ -14,7 +15,11 @@ MAX_NAME_BYTES = 250
 
 
 def with_final_names(
-    jobs: Iterable[Job], suffix: str | None, corrections: Iterable[str], extras: Iterable[str] = ()
+    jobs: Iterable[Job],
+    suffix: str | None,
+    corrections: Iterable[str],
+    extras: Iterable[str] = (),
+    appended: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Job]:
     """The jobs with their final, unique names.
 
@@ -23,11 +28,16 @@ def with_final_names(
         suffix: of the output format; None: each result keeps the suffix of its input.
         corrections: suffixes that `write_result` may append to a name whose suffix does not match its format.
         extras: names of the pictures written beside each result, as NAME.EXTRA.png.
+        appended: where `suffix` is None, what is appended to names with a suffix of a format that is not written.
     """
     assigned = AssignedNames(() if suffix else corrections, extras)
     named_jobs = []
     for job in jobs:
-        name = os.path.splitext(job.name)[0] + suffix if suffix else job.name
+        if suffix:
+            name = os.path.splitext(job.name)[0] + suffix
+        else:
+            ending = appended.get(os.path.splitext(job.name)[1].lower())
+            name = job.name + ending if ending else job.name
         unique = assigned.assign(name, job.file)
         error = job.error
         if len(unique) * 4 > MAX_NAME_BYTES and len(os.fsencode(os.path.basename(unique))) > MAX_NAME_BYTES:

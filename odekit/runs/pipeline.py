@@ -14,8 +14,9 @@ from typing import Any
 
 from odekit.core.result import Result
 from odekit.errors import OdekitError
+from odekit.images.formats.decode import open_picture
 from odekit.runs.engine import Engine
-from odekit.runs.files import InputPicture, OutputSettings, PendingResult, read_input, write_result
+from odekit.runs.files import InputPicture, OutputSettings, PendingResult, input_notes, read_input, write_result
 from odekit.runs.inputs import Job
 from odekit.runs.record import RECORD_SCHEMA, shared_text
 from odekit.runs.stop import StopRequest
@@ -44,6 +45,8 @@ class Pipeline:
     """Entries that are the same in all records."""
     max_megapixels: float
     """Larger pictures are refused."""
+    salvage: bool = False
+    """Of truncated JPEG and PNG, restore the rows that can be read."""
     accounted: int = 0
     """Number of files restored or failed so far."""
     shared_texts: dict[int, str] = field(default_factory=dict)
@@ -81,13 +84,15 @@ class Pipeline:
             if len(self.reading) <= least:
                 prefetched_pixels = sum(size for *_, size in self.reading)
                 for job, size in self.unread.next(most - len(self.reading), prefetched_pixels):
-                    self.reading.append((job, self.workers.submit(read_input, job.file, self.max_megapixels), size))
+                    read = self.workers.submit(read_input, job.file, self.max_megapixels, self.salvage)
+                    self.reading.append((job, read, size))
             if not self.reading:
                 break
             job, future, _ = self.reading.popleft()
             try:
                 batch.append((job, future.result()))
                 batch_pixels += batch[-1][1][0].pixels[0].size
+                self.accounts.noted(job, input_notes(batch[-1][1], self.output))
             except MemoryError:
                 self._fail(job, OdekitError("does not fit into memory when it is read; make the picture smaller"))
             except Exception as error:  # any error of one file must not end a long run
@@ -175,7 +180,11 @@ def pixel_count(file: str) -> int:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # decompression bombs: `read_input` refuses them by their size
-            with PIL.Image.open(file) as picture:
-                return int(picture.width * picture.height)
+            try:
+                with PIL.Image.open(file) as picture:
+                    return int(picture.width * picture.height)
+            except PIL.UnidentifiedImageError:  # perhaps HEIC, which Pillow alone does not open
+                with open(file, "rb") as stream, open_picture(stream.read()) as picture:
+                    return int(picture.width * picture.height)
     except Exception:
         return 0

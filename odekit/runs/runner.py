@@ -23,7 +23,7 @@ from odekit.parts.stages.options import Save
 from odekit.runs.engine import Engine
 from odekit.runs.events import EventLog, log_name
 from odekit.runs.files import OutputSettings
-from odekit.runs.inputs import Job, collect_jobs, find_overwritten_input, select_jobs, shard_tag
+from odekit.runs.inputs import Job, find_overwritten_input, list_inputs, select_jobs, shard_tag
 from odekit.runs.lock import lock_output_folder
 from odekit.runs.output_names import with_final_names
 from odekit.runs.pipeline import Pipeline
@@ -31,6 +31,7 @@ from odekit.runs.record import RECORD_SCHEMA, versions
 from odekit.runs.resume import CompletionCheck, first_difference, with_defaults
 from odekit.runs.stop import StopRequest
 from odekit.runs.summary import Progress, RunAccounts, RunOptions, RunSummary
+from odekit.runs.unread import describe_unread
 from odekit.runs.workers import WorkerPool
 
 MIN_FILES_FOR_WORKERS = 32
@@ -75,7 +76,9 @@ class Runner:
             if isinstance(item.options, HasExtras)
             for name in item.options.extras
         ]
-        jobs = with_final_names(collect_jobs(inputs, self.out, io.IMAGE_SUFFIXES), suffix, io.DEFAULT_SUFFIXES, extras)
+        listed = list_inputs(inputs, self.out, io.IMAGE_SUFFIXES)
+        self.summary.unread = listed.unread
+        jobs = with_final_names(listed.jobs, suffix, io.DEFAULT_SUFFIXES, extras, io.APPENDED_SUFFIXES)
         conflict = find_overwritten_input(jobs, self.out)
         if conflict is not None:
             raise ConfigError(f"the result of {conflict.file} would replace an input; choose another folder with -o")
@@ -91,6 +94,7 @@ class Runner:
         started = time.perf_counter()
         stop = StopRequest(self.options.time_limit, self.progress.message)
         all_jobs = self._all_jobs(inputs)
+        self._tell_unread()
         jobs = select_jobs(all_jobs, self.options.shard, self.options.limit)
         self._create_output_folder()
         with lock_output_folder(self.out, self.options.shard), self._temporary_folder():
@@ -143,7 +147,8 @@ class Runner:
         if workers is None:
             workers = min(4, os.cpu_count() or 1) if count >= MIN_FILES_FOR_WORKERS else 0
         engine = Engine(session, self.progress.message)
-        return Pipeline(engine, WorkerPool(workers), accounts, self.output, shared, self.options.max_megapixels)
+        limit, salvage = self.options.max_megapixels, self.options.salvage
+        return Pipeline(engine, WorkerPool(workers), accounts, self.output, shared, limit, salvage)
 
     def _restore(self, pipeline: Pipeline, todo: list[Job], stop: StopRequest) -> None:
         """Run the pipeline until all jobs are done or the run is stopped."""
@@ -183,7 +188,14 @@ class Runner:
         Raises:
             ConfigError: like `run`.
         """
-        return self._select(self.jobs(inputs), self._requested_settings()[0])
+        jobs = self.jobs(inputs)
+        self._tell_unread()
+        return self._select(jobs, self._requested_settings()[0])
+
+    def _tell_unread(self) -> None:
+        """Show which pictures and videos of the inputs are not read."""
+        if self.summary.unread:
+            self.progress.message(describe_unread(self.summary.unread))
 
     def _requested_settings(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """(chain and seed of this run; content of the folder's run.json if it is resumed, else None).

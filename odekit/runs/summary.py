@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import traceback
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,9 +15,13 @@ from odekit.core.files import write_json
 from odekit.errors import OdekitError
 from odekit.runs.events import EventLog
 from odekit.runs.inputs import Job
+from odekit.runs.unread import UnreadFile, unread_rows
 
 if TYPE_CHECKING:
     from odekit.chains.tuning.batch_size import BatchSize
+
+MAX_EQUAL_NOTES = 3
+"""Number of files for which the same note is shown; `--json` and the records have all."""
 
 
 @dataclass
@@ -46,6 +52,8 @@ class RunOptions:
     """Processes that decode and encode in parallel with the network; 0: none; None: chosen automatically."""
     time_limit: float | None = None
     """Seconds; no batch starts that would end later."""
+    salvage: bool = False
+    """Of truncated JPEG and PNG files, restore the part that can be read."""
 
 
 @dataclass
@@ -53,11 +61,17 @@ class RunSummary:
     """Outcome of a run. Names are relative to `out`."""
 
     out: Path
+    file: Path | None = None
+    """The only result of a run with a file as output."""
     restored: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     """Completed by an earlier run, according to their records."""
     failed: list[dict[str, str]] = field(default_factory=list)
     """`input` and `error` of each failure."""
+    unread: list[UnreadFile] = field(default_factory=list)
+    """Pictures and videos in the inputs of formats that are not read."""
+    notes: list[dict[str, str]] = field(default_factory=list)
+    """`input` and `note` of each input that was not read or written as it is, such as an animation."""
     left: int = 0
     """Number of inputs that were not processed."""
     stopped: str = ""
@@ -71,13 +85,19 @@ class RunSummary:
     settings: dict[str, Any] = field(default_factory=dict)
     """Device, precision, batch size and threads."""
 
+    def path(self, name: str) -> str:
+        """Path of a result."""
+        return str(self.file) if self.file else os.path.join(self.out, name)
+
     def tree(self) -> dict[str, Any]:
         """The summary as plain data, for --json."""
         return {
-            "out": str(self.out),
-            "restored": [os.path.join(self.out, name) for name in self.restored],
+            "out": str(self.file or self.out),
+            "restored": [self.path(name) for name in self.restored],
             "skipped": [os.path.join(self.out, name) for name in self.skipped],
             "failed": self.failed,
+            "unread": unread_rows(self.unread),
+            "notes": self.notes,
             "left": self.left,
             "stopped": self.stopped,
             "calls_per_image": self.calls_per_image,
@@ -114,6 +134,8 @@ class RunAccounts:
         self.summary = summary
         self.progress = progress
         self.log = log
+        self.shown_notes: Counter[str] = Counter()
+        """Number of files with each note."""
 
     def restored(self, job: Job, name: str, calls: int, seconds: float) -> None:
         """Register a file whose result and record have been written."""
@@ -129,6 +151,15 @@ class RunAccounts:
         self.summary.failed.append({"input": job.file, "error": text})
         self.progress.images(1)
         self.log.add("failed", input=job.file, error=text)
+
+    def noted(self, job: Job, notes: Sequence[str]) -> None:
+        """Register notes on the reading of a file; the first ones of each kind are shown."""
+        for note in notes:
+            self.summary.notes.append({"input": job.file, "note": note})
+            self.shown_notes[note] += 1
+            if self.shown_notes[note] <= MAX_EQUAL_NOTES:
+                more = "; this is not repeated for further files" if self.shown_notes[note] == MAX_EQUAL_NOTES else ""
+                self.progress.message(f"{job.file}: {note}{more}")
 
     def flush(self) -> None:
         """Write buffered events to the log file, so that other processes see them."""

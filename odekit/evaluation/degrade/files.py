@@ -18,7 +18,8 @@ from odekit.errors import ConfigError, OdekitError
 from odekit.evaluation.degrade import manifest
 from odekit.evaluation.degrade.recipe import Recipe, Selection, select
 from odekit.images import io
-from odekit.runs.inputs import Job, collect_jobs, select_jobs
+from odekit.runs.inputs import Job, list_inputs, select_jobs
+from odekit.runs.unread import UnreadFile, describe_unread, unread_rows
 
 CHUNK = 16
 """Images in one task of a process."""
@@ -50,6 +51,8 @@ class Summary:
     skipped: int = 0
     """Inputs finished by an earlier run."""
     failed: list[dict[str, str]] = field(default_factory=list)
+    unread: list[dict[str, str]] = field(default_factory=list)
+    """`input` and `kind` of pictures and videos of formats that are not read."""
     seconds: float = 0.0
 
     def tree(self) -> dict[str, Any]:
@@ -71,6 +74,7 @@ def degrade_files(
     overwrite: bool = False,
     limit: int | None = None,
     progress: Callable[[int, int], None] = lambda finished, total: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Summary:
     """Damage files into a folder.
 
@@ -84,16 +88,19 @@ def degrade_files(
         overwrite: start again in a folder with a manifest.
         limit: at most this many inputs.
         progress: called with (finished, total) inputs.
+        note: called with a line about pictures and videos that are not read.
 
     Raises:
         ConfigError: wrong settings, no inputs, or a folder of another run; nothing is written.
     """
     began = time.perf_counter()
     selection = select(settings.kind, settings.severity, settings.table, settings.options)
-    jobs = _jobs(inputs, out, settings, limit)
+    jobs, unread = _jobs(inputs, out, settings, limit)
     earlier = _prepare(out, settings, selection, resume, overwrite)
     todo = [job for job in jobs if str(job.source) not in earlier]
-    summary = Summary(out, skipped=len(jobs) - len(todo))
+    summary = Summary(out, skipped=len(jobs) - len(todo), unread=unread_rows(unread))
+    if unread:
+        note(describe_unread(unread))
     chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
     if processes is None:
         processes = min(os.cpu_count() or 1, 8) if len(todo) >= PARALLEL_MIN_COUNT else 1
@@ -115,14 +122,18 @@ def degrade_files(
     return summary
 
 
-def _jobs(inputs: Sequence[str | Path], out: Path, settings: Settings, limit: int | None) -> list[Job]:
-    """The inputs with their output names, which are unique."""
+def _jobs(
+    inputs: Sequence[str | Path], out: Path, settings: Settings, limit: int | None
+) -> tuple[list[Job], list[UnreadFile]]:
+    """The inputs with their output names, which are unique; and the files that are not read."""
     if settings.format not in ("png", "same"):
         raise ConfigError(f"format '{settings.format}' is not 'png' or 'same'; choose one")
     targets: set[Path] = set()
     final = []
-    for job in collect_jobs(inputs, out, io.IMAGE_SUFFIXES):
-        target = job.target if settings.format == "same" else job.target.with_suffix(".png")
+    listed = list_inputs(inputs, out, io.IMAGE_SUFFIXES)
+    for job in listed.jobs:
+        written = settings.format == "same" and job.target.suffix.lower() not in io.APPENDED_SUFFIXES
+        target = job.target if written else job.target.with_suffix(".png")
         if target in targets:  # a.jpg and a.png both become a.png: the second keeps its whole name
             target = target.with_name(job.source.name + target.suffix)
         targets.add(target)
@@ -131,7 +142,7 @@ def _jobs(inputs: Sequence[str | Path], out: Path, settings: Settings, limit: in
     for job in final:
         if (out / job.target).resolve() in sources:
             raise ConfigError(f"the damaged {job.source} would replace an input; choose another folder with -o")
-    return select_jobs(final, None, limit)
+    return select_jobs(final, None, limit), listed.unread
 
 
 def _prepare(out: Path, settings: Settings, selection: Selection, resume: bool, overwrite: bool) -> set[str]:

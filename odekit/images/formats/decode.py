@@ -10,13 +10,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from PIL import Image as Pil
 from PIL.ImageFile import ImageFile
 
-from odekit.images.formats import deep
+from odekit.images.formats import deep, heif
 from odekit.images.formats.colour import Codes
 from odekit.images.formats.deep import Refusal
 from odekit.images.formats.exif import ORIENTATION, exif_from_tiff, exif_to_write
+from odekit.images.formats.kind import kind_of
 
 # Opened by class instead of `PIL.Image.open`, whose size limit is global; ours is an option.
 _OPENERS: dict[str, type[ImageFile]] = {
@@ -25,6 +35,8 @@ _OPENERS: dict[str, type[ImageFile]] = {
     "WEBP": WebPImagePlugin.WebPImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
 }
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 
@@ -43,31 +55,50 @@ class Decoded:
     exif: bytes | None
     icc: bytes | None
     dpi: tuple[float, float] | None
+    notes: tuple[str, ...] = ()
+    """What the user should know about the reading: only one of several frames was read, or rows are missing."""
+    rows: tuple[int, int] | None = None
+    """(rows that could be read, rows of the whole image) of a truncated file; None for a complete one."""
 
 
 def decode(data: bytes, max_megapixels: float) -> Decoded:
-    """Decode a whole file held in memory.
+    """Decode a whole file held in memory. Of several frames or pages the first is read; `notes` says so.
 
     Raises:
         Refusal: unsupported format, or more than `max_megapixels` (10^6 pixels) according to the header.
         Exception: any error of the decoders on damaged data.
     """
-    kind = _kind(data)
+    kind = kind_of(data)
     if kind == "TIFF":
         return _decode_tiff(data, max_megapixels)
-    if kind == "WEBP":  # libwebp allocates the whole canvas when it opens the file
-        _check_size(*_webp_size(data), max_megapixels)
-    picture = _OPENERS[kind](io.BytesIO(data))
-    _check_size(*picture.size, max_megapixels)
-    if (frames := getattr(picture, "n_frames", 1)) > 1:
-        raise Refusal(f"is animated ({frames} frames); save one frame as a still picture")
+    picture = open_picture(data, max_megapixels)
+    notes = _frame_notes(kind, picture)
     picture.load()
-    codes: Codes
-    alpha: Codes | None
+    check_size(*picture.size, max_megapixels)  # a HEIF file may state its size differently in the image data
     if kind == "PNG" and data[24] == 16:
-        codes, alpha = _split(deep.read_png(data))
-    else:
-        codes, alpha = _eight_bit_samples(picture)
+        return described(kind, picture, *_split(deep.read_png(data)), notes)
+    return described(kind, picture, *eight_bit_samples(picture), notes)
+
+
+def open_picture(data: bytes, max_megapixels: float = 100.0) -> ImageFile:
+    """Open a file with Pillow without decoding it. Raises Refusal for an unsupported format, or if it is too large."""
+    kind = kind_of(data)
+    if kind == "WEBP":  # libwebp allocates the whole canvas when it opens the file
+        check_size(*_webp_size(data), max_megapixels)
+    if kind == "AVIF" and not AvifImagePlugin.SUPPORTED:
+        raise Refusal("is an AVIF picture, and this Pillow was built without AVIF; pip install --upgrade pillow")
+    opener = heif.opener() if kind == "HEIF" else _OPENERS[kind]
+    picture = opener(io.BytesIO(data))
+    check_size(*picture.size, max_megapixels)
+    if (
+        kind == "AVIF"
+    ):  # its orientation is a property of the file, which Pillow adds to EXIF; XMP must not state another
+        picture.info.pop("xmp", None)
+    return picture
+
+
+def described(kind: str, picture: Pil.Image, codes: Codes, alpha: Codes | None, notes: tuple[str, ...] = ()) -> Decoded:
+    """Samples of a loaded picture with its metadata."""
     block = picture.info.get("exif")
     return Decoded(
         format=kind,
@@ -77,24 +108,18 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
         exif=exif_to_write(block) if isinstance(block, bytes) else None,
         icc=picture.info.get("icc_profile") or None,
         dpi=_dpi(picture.info.get("dpi")),
+        notes=notes,
     )
 
 
-def _kind(data: bytes) -> str:
-    """The format by the first bytes of the file, because file names may be wrong."""
-    if not data:
-        raise Refusal("is empty (0 bytes); copy or export it again")
-    signatures = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff", "BMP": b"BM"}
-    for kind, signature in signatures.items():
-        if data.startswith(signature):
-            return kind
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
-        return "TIFF"
-    others = {b"GIF8": "is a GIF", b"%PDF": "is a PDF", b"8BPS": "is a Photoshop file", b"<svg": "is an SVG drawing"}
-    what = "is a HEIC or AVIF picture" if data[4:8] == b"ftyp" else others.get(data[:4], "is not a picture")
-    raise Refusal(f"{what}; odekit reads PNG, JPEG, WebP, TIFF and BMP, so convert it to one of these")
+def _frame_notes(kind: str, picture: ImageFile) -> tuple[str, ...]:
+    """A note if the file holds several frames. A GIF states no number of frames; counting would read all of it."""
+    if not getattr(picture, "is_animated", False):
+        return ()
+    if kind == "HEIF":
+        return (f"holds {getattr(picture, 'n_frames', 0)} pictures; only its main picture was read",)
+    count = "several" if kind == "GIF" else getattr(picture, "n_frames", 0)
+    return (f"holds {count} frames; only the first was read",)
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -108,7 +133,8 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF
 
 
-def _check_size(width: int, height: int, max_megapixels: float) -> None:
+def check_size(width: int, height: int, max_megapixels: float) -> None:
+    """Raise Refusal for an image without pixels, or of more than `max_megapixels` (10^6 pixels)."""
     if width < 1 or height < 1:
         raise Refusal("holds no pixels; copy or export it again")
     if width * height > max_megapixels * 1e6:
@@ -125,7 +151,7 @@ def _split(codes: deep.Deep) -> tuple[Codes, NDArray[np.uint16] | None]:
     return np.ascontiguousarray(codes[..., :-1]), np.ascontiguousarray(codes[..., -1])
 
 
-def _eight_bit_samples(picture: ImageFile) -> tuple[Codes, NDArray[np.uint8] | None]:
+def eight_bit_samples(picture: Pil.Image) -> tuple[Codes, NDArray[np.uint8] | None]:
     """Colours and alpha of a loaded image with at most 8 bits per sample."""
     if picture.mode not in _MODES:
         raise Refusal(f"holds colours as {picture.mode}, which odekit does not read; save it as RGB with 8 or 16 bits")
@@ -143,7 +169,7 @@ def _eight_bit_samples(picture: ImageFile) -> tuple[Codes, NDArray[np.uint8] | N
     return rgba[..., :3], rgba[..., 3]
 
 
-def _orientation(picture: ImageFile) -> int:
+def _orientation(picture: Pil.Image) -> int:
     """The EXIF orientation; 1 if EXIF does not state it or cannot be read."""
     try:
         return int(picture.getexif().get(ORIENTATION, 1))
@@ -176,8 +202,8 @@ def _decode_tiff(data: bytes, max_megapixels: float) -> Decoded:
 
 def _decode_page(file: Any, data: bytes, max_megapixels: float) -> Decoded:
     page = file.pages.first
-    _check_size(page.imagewidth, page.imagelength, max_megapixels)
-    _check_page(file, page, len(data))
+    check_size(page.imagewidth, page.imagelength, max_megapixels)
+    _check_page(page, len(data))
     icc, orientation = page.iccprofile, page.tags.valueof(ORIENTATION, default=1)
     codes: Codes
     alpha: Codes | None
@@ -186,19 +212,23 @@ def _decode_page(file: Any, data: bytes, max_megapixels: float) -> Decoded:
     else:
         picture = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
         picture.load()  # Pillow applies the orientation of a TIFF itself, and then resets the tag
-        codes, alpha = _eight_bit_samples(picture)
+        codes, alpha = eight_bit_samples(picture)
         orientation = _orientation(picture)
     dpi = _dpi(page.get_resolution("inch")) if 282 in page.tags and 283 in page.tags else None
-    return Decoded("TIFF", codes, alpha, int(orientation), exif_from_tiff(data), icc, dpi)
+    return Decoded("TIFF", codes, alpha, int(orientation), exif_from_tiff(data), icc, dpi, _page_notes(file))
 
 
-def _check_page(file: Any, page: Any, size: int) -> None:
-    """Refuse a file without exactly one image of 8 or 16 bits, or with less data than its header states."""
+def _page_notes(file: Any) -> tuple[str, ...]:
+    """A note if the file holds several pages besides previews and masks."""
+    others = itertools.islice(file.pages, 1, 100)  # in a damaged file the list of pages may be circular
+    several = any(not (other.is_reduced or other.is_mask) for other in others)
+    return ("holds several pages; only the first was read",) if several else ()
+
+
+def _check_page(page: Any, size: int) -> None:
+    """Refuse a first page that is not an image of 8 or 16 bits, or has less data than its header states."""
     if page.is_reduced:
         raise Refusal("starts with a preview (a camera's raw file?); develop it and save the picture as TIFF")
-    others = itertools.islice(file.pages, 1, 100)  # in a damaged file the list of pages may be circular
-    if any(not (other.is_reduced or other.is_mask) for other in others):
-        raise Refusal("holds several pages; save one page as its own file")
     if page.sampleformat in (3, 6) or page.bitspersample > 16:
         kind = {1: "integer", 2: "integer", 3: "floating-point"}.get(int(page.sampleformat), "complex")
         raise Refusal(f"holds {page.bitspersample}-bit {kind} samples; save it with 8 or 16 bits per channel")

@@ -14,8 +14,9 @@ from odekit.errors import ConfigError, OdekitError
 from odekit.images.formats import deep
 from odekit.images.formats.colour import Codes, from_pixels
 from odekit.images.formats.exif import exif_to_write
+from odekit.images.formats.names import WRITABLE, result_format
 
-FORMATS = ("same", "png", "jpeg", "webp", "tiff", "bmp")
+FORMATS = ("same", *(name.lower() for name in WRITABLE))
 _NO_ALPHA = ("JPEG", "BMP")
 _DEEP = ("PNG", "TIFF")
 _JPEG_EXIF_LIMIT = 65533
@@ -23,12 +24,12 @@ _JPEG_EXIF_LIMIT = 65533
 
 
 def format_name(image: Image, format: str) -> str:
-    """Pillow's name of a format; `same` is the format of the source.
+    """Pillow's name of a format; `same` is the format of the source, or PNG if that is only read.
 
     Raises:
         ConfigError: unknown format.
     """
-    name = image.meta.format.lower() if format == "same" else format
+    name = result_format(image.meta.format).lower() if format == "same" else format
     if name not in FORMATS[1:]:
         raise ConfigError(f"format '{name}' is not known; use one of {', '.join(FORMATS)}")
     return name.upper()

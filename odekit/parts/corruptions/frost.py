@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.errors import ConfigError, InputError
+from odekit.images.formats.names import READABLE
 from odekit.parts.corruptions.primitives import Pixels, plasma_crop, to_levels, to_unit
 
 DIRECTIONS = 4
 """Number of directions of the needles in a picture."""
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
 
 def frost(
@@ -68,14 +68,17 @@ def frost_texture(rng: np.random.Generator, height: int, width: int, scale: floa
 
 def _from_folder(rng: np.random.Generator, folder: Path, height: int, width: int, scale: float) -> NDArray[np.float64]:
     """A random part (height, width, 3) in [0, 1] of a random picture of the folder, reduced by `scale` at most."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
+
+    from odekit.images.formats.decode import open_picture
+    from odekit.images.formats.deep import Refusal
 
     names = _pictures(checked_folder(folder))
     path = names[int(rng.integers(len(names)))]
     try:
-        with Image.open(path) as opened:
+        with open_picture(path.read_bytes()) as opened:
             picture = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+    except (Refusal, OSError, SyntaxError) as error:
         raise InputError(f"{path}: frost picture cannot be read ({error}); take it out of the folder") from error
     factor = max(scale, height / picture.height, width / picture.width)
     size = (max(width, round(picture.width * factor)), max(height, round(picture.height * factor)))
@@ -88,13 +91,13 @@ def _from_folder(rng: np.random.Generator, folder: Path, height: int, width: int
 def checked_folder(folder: Path | str) -> Path:
     """The folder as a path. Raises ConfigError if it has no picture."""
     if not isinstance(folder, str | Path) or not _pictures(Path(folder)):
-        raise ConfigError(f"{folder}: holds no frost picture (png, jpg, webp, bmp, tif); name a folder that does")
+        raise ConfigError(f"{folder}: holds no frost picture; name a folder that does")
     return Path(folder)
 
 
 def _pictures(folder: Path) -> tuple[Path, ...]:
     """The picture files of a folder, sorted by name."""
-    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)) if folder.is_dir() else ()
+    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in READABLE)) if folder.is_dir() else ()
 
 
 def _smooth(

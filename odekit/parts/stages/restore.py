@@ -66,8 +66,8 @@ class RestoreStage:
         for i, (image, reason) in enumerate(zip(batch, self.why_not_aligned(batch), strict=True)):
             try:
                 if reason:
-                    raise not_aligned_error(image, reason)
-                images[i], corrections = self.preprocess(image)
+                    raise not_aligned_error(image, reason, context.place)
+                images[i], corrections = self.preprocess(image, context.place)
                 context.note(i, **corrections)
                 if corrections.get("colour", {}).get("damaged"):
                     context.original(i, with_colours_of(context.originals[i], fit(image, self.prior.shape), images[i]))
@@ -110,8 +110,12 @@ class RestoreStage:
             raise not_aligned_error(image, reason)
         return self.preprocess(image)
 
-    def preprocess(self, image: Image) -> tuple[Image, dict[str, Any]]:
+    def preprocess(self, image: Image, place: str = "") -> tuple[Image, dict[str, Any]]:
         """Preprocess a picture for the inversion: resize it, and correct blur and colour where the options say so.
+
+        Args:
+            image: the picture.
+            place: of this stage in the chain (`RunContext.place`), for error messages.
 
         Returns:
             The picture at the prior's size, and the corrections made, for the record.
@@ -119,7 +123,7 @@ class RestoreStage:
         Raises:
             InputError: not a square picture.
         """
-        image = fit(image, self.prior.shape)
+        image = fit(image, self.prior.shape, place)
         corrections: dict[str, Any] = {}
         if self.options.blur == "undo":
             image, corrections["blur"] = deblur_face(image)
@@ -224,24 +228,31 @@ class RestoreStage:
         ]
 
 
-def not_aligned_error(image: Image, reason: str) -> InputError:
+def photo_advice(place: str) -> str:
+    """What to do with a picture that is not an aligned face, by the place of the stage (`RunContext.place`)."""
+    if ".background." in place:
+        return "in 'faces', 'restore' belongs into 'each', not into 'background'"
+    if ".each." in place:
+        return "in 'each', the stages before 'restore' must keep the face square"
+    return "for a whole photograph use 'odekit run photo'"
+
+
+def not_aligned_error(image: Image, reason: str, place: str = "") -> InputError:
     """The error for a whole photograph where an aligned face is expected."""
     return InputError(
-        f"{image.width}x{image.height} is a whole photograph ({reason}); use 'odekit run photo', or, if it is an "
+        f"{image.width}x{image.height} is a whole photograph ({reason}); {photo_advice(place)}, or, if it is an "
         "aligned face, --set restore.aligned=trust"
     )
 
 
-def fit(image: Image, shape: tuple[int, int, int]) -> Image:
+def fit(image: Image, shape: tuple[int, int, int], place: str = "") -> Image:
     """Resize an aligned face to the prior's size by area averaging.
 
     Raises:
         InputError: the sides differ by more than 5 %.
     """
     if not is_square(image):
-        raise InputError(
-            f"{image.width}x{image.height} is not an aligned square face; for a whole photograph use 'odekit run photo'"
-        )
+        raise InputError(f"{image.width}x{image.height} is not an aligned square face; {photo_advice(place)}")
     return area_resize_image(image, shape[1], shape[2])
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from odekit.errors import InputError
 from odekit.images.colour import LUMA_WEIGHTS
-from odekit.images.face_sets import FACE_SUFFIXES
+from odekit.images.formats.decode import open_picture
+from odekit.images.formats.names import READABLE
 from odekit.parts.corruptions.kinds import KINDS, corrupt
 from odekit.training.options.aligner import CanvasOptions
 
@@ -50,10 +51,10 @@ def load_backgrounds(folder: Path | None, names: Sequence[str] = SKIMAGE_PICTURE
         data = Path(skimage.__file__).parent / "data"
         files = [data / name for name in names if (data / name).is_file()]
     else:
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in FACE_SUFFIXES)
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READABLE)
     pictures = []
     for path in files:
-        with PIL.Image.open(path) as file:
+        with open_picture(path.read_bytes()) as file:
             picture = file.convert("RGB")
         picture.thumbnail((512, 512))
         if min(picture.size) >= 32:
