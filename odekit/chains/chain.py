@@ -99,7 +99,7 @@ class Chain:
         return cls.from_document(parse_yaml(text, str(path)), settings, parts)
 
     def adjusted(self, strength: str = "auto", side: int | None = None) -> Chain:
-        """This chain with a strength and a side of results that a person chose (`--strength`, `--side`).
+        """A copy with a strength and a side of results that a person chose (`--strength`, `--side`).
 
         Args:
             strength: auto, none, light, medium or heavy; see docs/strength.md.

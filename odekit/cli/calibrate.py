@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Fit the damage meter, when to act, the colour correction or the spectrum.", no_args_is_help=True)
+app = typer.Typer(
+    help="Fit the damage meter, when to act, the colour correction or the spectrum.", no_args_is_help=True
+)
 Data = Annotated[
     Path | None, typer.Option("--data", help="Aligned faces with a training split: folder, tar or npz; required.")
 ]
@@ -64,6 +66,9 @@ def act(
     lpips: Annotated[
         str | None, typer.Option("--lpips", help="Weights of LPIPS: a file, or a registered name; default: by name.")
     ] = None,
+    photos: Annotated[
+        Path | None, typer.Option("--photos", help="Healthy photographs, whose faces count as undamaged, too.")
+    ] = None,
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the calibration as JSON.")] = False,
 ) -> None:
@@ -78,16 +83,14 @@ def act(
     from odekit.core.files import write_json
     from odekit.training.calibration.act import calibrate
 
-    calibration = calibrate(chain, data, limit, lpips=lpips, seed=seed, progress=print_progress)
+    calibration = calibrate(chain, data, limit, lpips=lpips, photos=photos, seed=seed, progress=print_progress)
     write_json(out, calibration.tree())
     if as_json:
         print_json(calibration.tree())
         return
     figures = (calibration.about or {})["figures"]
     rows = [
-        (
-            name, str(one["faces"]), f"{one['acted']:.0%}", *(f"{v:.3f}" for v in (*one["lpips"], *one["face_distance"]))
-        )
+        (name, str(one["faces"]), f"{one['acted']:.0%}", *map("{:.3f}".format, one["lpips"] + one["face_distance"]))
         for name, one in figures.items()
     ]  # fmt: skip
     columns = ("damage", "faces", "acts on", "LPIPS before", "after", "face distance before", "after")

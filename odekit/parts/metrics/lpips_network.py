@@ -1,4 +1,4 @@
-"""The network of LPIPS: AlexNet's features and a weight per channel, differentiable, for the metric and for training."""
+"""The network of LPIPS: AlexNet's features and a weight per channel; differentiable, for metric and training."""
 
 from __future__ import annotations
 

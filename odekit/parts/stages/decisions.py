@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+
 def strengths(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of the strengths that `iterations: auto` chose, one per round."""
     return [decision["strength"] for entry in entries for decision in entry.get("strength", ())]
@@ -39,7 +40,7 @@ def corrected(entry: Mapping[str, Any]) -> bool:
 
 
 def narrowest_side(entries: Sequence[Mapping[str, Any]], side: int) -> int:
-    """Smallest side of a picture in a face's chain, in pixels; a guided upsampler starts anew, because it sees the face.
+    """Smallest side of a picture in a face's chain, in pixels; a guided upsampler starts anew: it sees the face.
 
     Args:
         entries: record entries of the stages.

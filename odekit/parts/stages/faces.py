@@ -88,7 +88,8 @@ class FacesStage:
             return facts | {"failed": str(error)}
         entries = result.record["stages"]
         chosen = strengths(entries)
-        without_updates = bool(chosen) and set(chosen) == {"none"}
+        # a guided upsampler decides by itself whether the face is left as it was
+        without_updates = bool(chosen) and set(chosen) == {"none"} and not any(e.get("guided") for e in entries)
         kept = np.array_equal(after.pixels, crop.pixels)
         narrow = narrowest_side(entries, crop.width)
         faces[i].append(RestoredFace(number, frame, crop, after, narrow, without_updates, kept))

@@ -30,8 +30,8 @@ LARGEST_SIDE = 512
 
 
 SHIFTS = ((0, 0), (2, 2), (0, 2), (2, 0))
-"""Displacements (down, right) in pixels whose results are averaged: half a period of the pattern of a pixel shuffle by 4
-along each axis."""
+"""Displacements (down, right) in pixels whose results are averaged: half a period of the pattern that a pixel shuffle
+by 4 leaves."""
 MARGIN = 8
 """Pixels by which a face is extended before it is moved."""
 STRENGTH_SETTINGS: dict[str, dict[str, Any]] = {
@@ -41,7 +41,7 @@ STRENGTH_SETTINGS: dict[str, dict[str, Any]] = {
     "medium": {"act": "always", "trust": 0.75},
     "heavy": {"act": "always", "trust": 0.4},
 }
-"""The upsampler's half of each pair of `--strength`; the other half is the strength of the same name of the restoration.
+"""The upsampler's half of each pair of `--strength`; the other half is the restoration's strength of that name.
 The stronger the restoration, the less the original is trusted."""
 
 
@@ -133,8 +133,10 @@ class FaceGuidedUpsampler:
         return [self._one(image, original) for image, original in zip(images, sources, strict=True)]
 
     def judge(self, original: Image, result: Image) -> ResultJudgement | None:
-        """Whether a result is worth more than its original, at the size that the face has in its photograph; None if every
-        result is used."""
+        """Whether a result is worth more than its original, at the size that the face has in its photograph.
+
+        None if every result is used.
+        """
         if self.worth is None:
             return None
         judgement = self.worth.judge(original.pixels, result.pixels, original.native)
@@ -157,7 +159,6 @@ class FaceGuidedUpsampler:
         pixels = add_own_detail(out.numpy(), seen, original.pixels, side)
         alpha = None if image.alpha is None else resample(image.alpha, side, side, "lanczos")
         return replace(image, pixels=pixels, alpha=alpha)
-
 
     def _shifted(self, small: Tensor, seen: Tensor, down: int, right: int) -> Tensor:
         """The network's result for faces moved by some pixels and back."""

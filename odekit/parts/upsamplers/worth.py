@@ -6,6 +6,7 @@ with the damage of photographs (`odekit calibrate act`). Faces with little to ga
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -129,7 +130,7 @@ def octave_powers(plane: Array) -> list[float]:
     height, width = plane.shape
     radius = np.maximum(*np.meshgrid(np.arange(height) / height, np.arange(width) / width, indexing="ij"))
     edges = 2.0 ** -np.arange(OCTAVES + 1)
-    return [float(power[(radius <= high) & (radius > low)].sum()) for high, low in zip(edges, edges[1:], strict=False)]
+    return [float(power[(radius <= high) & (radius > low)].sum()) for high, low in itertools.pairwise(edges)]
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.chains.chain import Chain
+from odekit.chains.resolve import iter_stages
 from odekit.chains.tools import PartTools
 from odekit.core.image import Image, Pixels
+from odekit.errors import InputError
 from odekit.evaluation.experiments.faces import Pictures, choose_faces, train_faces
-from odekit.parts.corruptions.photo import STRENGTHS, damage
-from odekit.parts.faces.options import Alignment
+from odekit.images.io import IMAGE_SUFFIXES, read
+from odekit.parts.corruptions.photo import STRENGTHS, PhotoDamage, damage
+from odekit.parts.faces.find import FaceFinder
+from odekit.parts.faces.geometry import TEMPLATES, Frame
+from odekit.parts.faces.options import Alignment, Faces
+from odekit.parts.faces.warp import crop_face
 from odekit.parts.installed import catalog
 from odekit.parts.metrics.face_distance import FaceDistanceMetric
 from odekit.parts.metrics.lpips import Lpips, LpipsMetric
-from odekit.parts.upsamplers.worth import WorthCalibration, at_side, measure
+from odekit.parts.upsamplers.worth import WorthCalibration, at_side, measure, measured_side
 from odekit.training.calibration.regression import ridge_weights
 
 Array = NDArray[np.float64]
@@ -28,11 +34,15 @@ FACES_SEED = 6
 SIDES = (256, 180, 128, 90, 64)
 """Sides of the faces in their photographs, in turn."""
 SEVERITIES = (0, 3, 1, 5, 0, 2, 4)
-"""Severities of the corruption `photo`, in turn; 0 is no damage."""
+"""Severities of the corruption `photo`, in turn; 0 is what a camera makes of a face (see `CAMERA`)."""
+CAMERA = PhotoDamage(blur=(0.0, 0.6), factor=(1, 1), noise=(0, 1.5), quality=(85, 98))
+"""Softness, noise and compression of healthy photographs; the blur in pixels of the photograph."""
 DISTANCE_WEIGHT = 0.5
 """Weight of the face distance next to LPIPS. Both run from 0 to about 0.7."""
 FALSE_ACTS = 0.01
 """Share of undamaged faces that may be treated; one half of what is demanded of faces outside the fit."""
+MARGIN = 0.01
+"""Added to the threshold."""
 RIDGE = 3.0
 BATCH = 8
 
@@ -68,9 +78,40 @@ def make_cases(pictures: Pictures, seed: int = 0) -> list[ActCase]:
         truth = at_side(Image.from_uint8(picture).pixels, side)
         levels = Image(truth).to_uint8()
         rng = np.random.Generator(np.random.Philox([seed, i]))
-        damaged = damage(levels, STRENGTHS[severity], rng) if severity else levels
+        ranges = STRENGTHS[severity] if severity else at_side_of(CAMERA, side)
+        damaged = damage(levels, ranges, rng)
         crop = at_side(Image.from_uint8(damaged).pixels, Alignment().side)
-        cases.append(ActCase(Image(crop, native=float(side)), Image.from_uint8(levels).pixels, severity))
+        truth = Image.from_uint8(levels if severity else damaged).pixels
+        cases.append(ActCase(Image(crop, native=float(side)), truth, severity))
+    return cases
+
+
+def at_side_of(ranges: PhotoDamage, side: int) -> PhotoDamage:
+    """Ranges whose blur is given in pixels of a picture of this side, as `damage` takes them: for 256 pixels."""
+    low, high = ranges.blur
+    return replace(ranges, blur=(low * 256 / side, high * 256 / side))
+
+
+def cases_of_photos(folder: Path) -> list[ActCase]:
+    """The faces of healthy photographs as undamaged cases, found by the chain `photo`; the truth is the face itself.
+
+    Raises:
+        InputError: no readable photograph in the folder.
+    """
+    stage = next(item for item, _ in iter_stages(Chain.load("photo").spec.items) if isinstance(item.options, Faces))
+    assert isinstance(stage.options, Faces)
+    finder = FaceFinder(stage.options, PartTools(catalog(), "cpu", "float32"))
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise InputError(f"{folder}: no photographs in it")
+    cases = []
+    for file in files:
+        detection = finder.find(read(file))
+        for number in detection.selected():
+            frame = Frame.fit(detection.faces[number - 1].points, TEMPLATES["ffhq-5"])
+            crop = crop_face(detection.photo.pixels, frame, Alignment().side, "reflect")
+            side = measured_side(frame.side)
+            cases.append(ActCase(Image(crop, native=frame.side), at_side(crop, side), 0))
     return cases
 
 
@@ -117,7 +158,8 @@ def fit(results: ActResults, about: dict[str, Any]) -> WorthCalibration:
     left_out = np.concatenate([
         predict(z[part], *solve(z[~part], results.gains[~part])) for part in folds(len(z))
     ])[np.argsort(np.concatenate([np.flatnonzero(part) for part in folds(len(z))]))]  # fmt: skip
-    threshold = float(max(np.quantile(left_out[severity == 0], 1 - FALSE_ACTS), 0.0))
+    undamaged = left_out[severity == 0]
+    threshold = float(max(np.quantile(undamaged, 1 - FALSE_ACTS), 0.0)) + MARGIN
     weights, bias = solve(z, results.gains)
     figures = {
         f"severity {s}": {
@@ -158,6 +200,7 @@ def calibrate(
     limit: int,
     *,
     lpips: str | None = None,
+    photos: Path | None = None,
     seed: int = 0,
     progress: Callable[[str], None] = lambda text: None,
 ) -> WorthCalibration:
@@ -168,6 +211,7 @@ def calibrate(
         data: aligned faces of 256 px with a training split.
         limit: at most this many faces.
         lpips: weights of LPIPS, as in the metric's option `weights`.
+        photos: a folder of healthy photographs, whose faces count as undamaged, too.
         seed: of damage and noise.
         progress: called with a line of text after each batch.
 
@@ -176,5 +220,7 @@ def calibrate(
         InputError: no training faces.
     """
     pictures = choose_faces(train_faces(data, 256), limit, seed=FACES_SEED)
-    results = run_cases(make_cases(pictures, seed), chain, lpips, seed, progress)
-    return fit(results, {"faces": len(pictures), "chain": chain, "seed": seed})
+    cases = make_cases(pictures, seed)
+    healthy = [] if photos is None else cases_of_photos(photos)
+    results = run_cases([*cases, *healthy], chain, lpips, seed, progress)
+    return fit(results, {"faces": len(pictures), "photo_faces": len(healthy), "chain": Path(chain).stem, "seed": seed})
