@@ -223,12 +223,32 @@ def test_a_crop_at_the_border_stays_inside(run):
 def test_a_turned_face_is_shown_upright_and_its_turn_is_named(run):
     before = picture(5, 130, 160)
     eyes = [[70.0, 45.0], [70.0, 55.0]]  # one below the other: the head lies on its right side
-    face = {"number": 1, "box": [60, 40, 80, 60], "points": eyes, "turn": 90}
+    face = {"number": 1, "box": [60, 40, 80, 60], "points": eyes, "turn": 270}
     run.add("a.png", before, before, stages=[faces_stage([face])])
     (article,) = faces_of(run)
     np.testing.assert_array_equal(decoded(article.all("img")[0].attributes["data-src"]), np.rot90(before[33:67, 53:87]))
-    assert "turn 90°" in article.text
-    assert article.attributes["data-turn"] == "90°"
+    assert "turn 270°" in article.text
+    assert article.attributes["data-turn"] == "270°"
+
+
+def test_the_scores_behind_a_score_are_named(run):
+    face = {"number": 1, "box": [60, 40, 80, 60], "score": 0.99, "scores": {"aligner": 0.99, "yunet": 0.913}, "turn": 0}
+    run.add("a.png", drawn(1), drawn(1), stages=[faces_stage([face])])
+    (article,) = faces_of(run)
+    assert article.attributes["data-score"] == "0.99 (aligner 0.99, yunet 0.91)"
+    assert "turn" not in article.text
+
+
+def test_proposals_that_the_detector_rejected_are_shown_apart(run):
+    rejected = [{"box": [60, 40, 80, 60], "score": 0.41, "turn": 0, "rejected": "score 0.41, under detect.score 0.6"}]
+    run.add("a.png", drawn(1), drawn(1), stages=[faces_stage([]) | {"rejected": rejected}])
+    page = page_of(run)
+    (folded,) = [details for details in page.all("details") if "1 proposal of the detector" in details.text]
+    (article,) = folded.all("article", "face")
+    assert article.attributes["data-outcome"] == "rejected"
+    assert article.all("h4")[0].text == "- no face: score too low (0.41 < 0.6)"
+    assert len(article.all("img")) == 1
+    assert sections(page)["a.png"].all("p", "line")[0].text == "no face found; nothing was done"
 
 
 def test_boxes_are_fractions_of_the_picture_in_which_the_face_was_found(run):

@@ -17,15 +17,14 @@ from odekit.runs.report.store import PictureStore, StoredPicture
 Entry = Mapping[str, Any]
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 as fractions of the photograph's width and height."""
-Outcome = Literal["restored", "left", "out", "failed"]
-"""`left`: searched and judged, not changed; `out`: left out by the selection."""
+Outcome = Literal["restored", "left", "out", "failed", "rejected"]
+"""`left`: judged and not changed; `out`: left out by the selection; `rejected`: by the detector, which takes it for no
+face."""
 
 MARGIN = 0.35
 """Of a crop around the face's box, as a fraction of the box's longer side."""
 MAX_CROP_SIDE = 640
 """Side to which larger crops are reduced, in pixels."""
-TURN_KEYS = ("turn", "turned", "rotation")
-"""Names under which a detector may record the quarter turn at which it found a face."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,6 @@ class FaceView:
     """In words, such as `restored (medium)` or `left: too small (18 px < 24)`."""
     score: str = ""
     turn: str = ""
-    """Quarter turn at which the face was found."""
     facts: Sequence[tuple[str, str]] = ()
     """Names and values for the caption."""
     box: Box | None = None
@@ -55,14 +53,14 @@ class FaceView:
 
 
 def face_entries(record: Entry, size: tuple[int, int]) -> Iterator[tuple[Entry, tuple[int, int]]]:
-    """Every face of a record, with the (width, height) in which its box is given.
+    """Every face and rejected proposal of a record, with the (width, height) in which its box is given.
 
     Args:
         record: of a photograph; entries of unexpected types are skipped.
         size: width and height of the input.
     """
     for stage in _mappings(record.get("stages")):
-        for face in _mappings(stage.get("faces")):
+        for face in [*_mappings(stage.get("faces")), *_mappings(stage.get("rejected"))]:
             yield face, size
         size = _size(stage.get("size")) or size
 
@@ -91,17 +89,18 @@ def view_face(
     if box is not None:
         window = crop_window(box, size)
         for i, (photo, name) in enumerate(((before, "before"), (after, "after"))):
-            if photo is not None and not (outcome == "out" and i):
+            if photo is not None and not (outcome in ("out", "rejected") and i):
                 crops[i] = store.add(cut(photo, window, turns), f"face-{name}", MAX_CROP_SIDE)
-    number, score = str(face.get("number", "?")), face.get("score")
     return FaceView(
-        number, outcome, decision, f"{score:.2f}" if _is_number(score) else "", turn_of(face),
+        str(face.get("number", "-")), outcome, decision, score_text(face), turn_of(face),
         list(facts_of(face)), box, crops[0], crops[1], stages,
     )  # fmt: skip
 
 
 def decide(face: Entry) -> tuple[Outcome, str]:
     """What became of a face, and the decision in words."""
+    if "rejected" in face:
+        return "rejected", f"no face: {reason_in_words(str(face['rejected']))}"
     if "left_out" in face:
         return "out", f"left: {reason_in_words(str(face['left_out']))}"
     if "failed" in face:
@@ -114,9 +113,9 @@ def decide(face: Entry) -> tuple[Outcome, str]:
 
 
 def reason_in_words(reason: str) -> str:
-    """The reason of the selection, with its numbers as a comparison where it has two."""
-    small = re.fullmatch(r"([\d.]+) px wide, under select\.min_side ([\d.]+)", reason)
-    weak = re.fullmatch(r"score ([\d.]+), under select\.score ([\d.]+)", reason)
+    """The reason of the selection or the detector, with its numbers as a comparison where it has two."""
+    small = re.fullmatch(r"([\d.]+) px wide, under [a-z_.]+ ([\d.]+)", reason)
+    weak = re.fullmatch(r"score ([\d.]+), under [a-z_.]+ ([\d.]+)", reason)
     if small:
         return f"too small ({small[1]} px < {small[2]})"
     return f"score too low ({weak[1]} < {weak[2]})" if weak else reason
@@ -127,11 +126,8 @@ def facts_of(face: Entry) -> Iterator[tuple[str, str]]:
     box = face.get("box")
     if isinstance(box, list) and _is_box(box):
         yield "size", f"{box[2] - box[0]:.0f} x {box[3] - box[1]:.0f} px"
-    for key, value in face.items():
-        if key.endswith("score") and _is_number(value):
-            yield key.replace("_", " "), f"{value:.2f}"
-        elif key == "scores" and isinstance(value, Mapping):
-            yield from ((f"score {name}", f"{number:.2f}") for name, number in value.items() if _is_number(number))
+    if score_text(face):
+        yield "score", score_text(face)
     if turn_of(face):
         yield "turn", turn_of(face)
     yield from expected_numbers(face)
@@ -150,13 +146,18 @@ def expected_numbers(entry: Entry) -> Iterator[tuple[str, str]]:
             yield from _expected(decision)
 
 
+def score_text(face: Entry) -> str:
+    """The score, and those of the networks behind it: `0.99 (aligner 0.99, yunet 0.91)`."""
+    score, scores = face.get("score"), face.get("scores")
+    parts = scores.items() if isinstance(scores, Mapping) else ()
+    own = ", ".join(f"{name} {value:.2f}" for name, value in parts if _is_number(value))
+    return " ".join(text for text in (f"{score:.2f}" if _is_number(score) else "", f"({own})" if own else "") if text)
+
+
 def turn_of(face: Entry) -> str:
-    """The turn at which a face was found, where the record has one other than 0."""
-    for key in TURN_KEYS:
-        value = face.get(key)
-        if value and not isinstance(value, list | dict):
-            return f"{value:g}\N{DEGREE SIGN}" if _is_number(value) else str(value)
-    return ""
+    """The clockwise turn of the photograph after which the face is upright, if it is not 0."""
+    turn = face.get("turn")
+    return f"{turn:g}\N{DEGREE SIGN}" if _is_number(turn) and turn else ""
 
 
 def _expected(decision: Entry) -> Iterator[tuple[str, str]]:

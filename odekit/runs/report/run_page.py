@@ -66,6 +66,16 @@ class Photo:
     """JSON text of the entries of this picture."""
 
     @property
+    def found(self) -> Sequence[FaceView]:
+        """The faces."""
+        return [face for face in self.faces if face.outcome != "rejected"]
+
+    @property
+    def rejected(self) -> Sequence[FaceView]:
+        """What the detector took for no face."""
+        return [face for face in self.faces if face.outcome == "rejected"]
+
+    @property
     def status_text(self) -> str:
         """The status in words."""
         return STATUS_TEXT[self.status]
@@ -255,7 +265,11 @@ def _stage_table(record: Mapping[str, Any]) -> Table:
     stages = record.get("stages")
     for stage in map(_mapping, stages if isinstance(stages, list) else ()):
         shown = {"place", "stage", "seconds", "calls", "size", "batch"}
-        notes = [f"{key}: {value}" for key, value in stage.items() if key not in shown and not _is_nested(value)]
+        notes = [
+            f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+            for key, value in stage.items()
+            if key not in shown and not _is_nested(value)
+        ]
         size = " x ".join(map(str, stage["size"])) if isinstance(stage.get("size"), list) else ""
         cells = [str(stage.get("place", "")), str(stage.get("stage", "")), str(stage.get("seconds", ""))]
         rows.append([Cell(text) for text in (*cells, str(stage.get("calls", "")), size, ", ".join(notes))])

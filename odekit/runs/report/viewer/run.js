@@ -85,8 +85,8 @@
     byId("left").style.clipPath = `inset(0 ${stage.clientWidth - at}px 0 0)`;
     handle.setAttribute("aria-valuenow", Math.round(cut));
     handle.setAttribute("aria-valuetext", `${Math.round(cut)} % ${labels.left.textContent}, the rest ${labels.right.textContent}`);
-    labels.left.hidden = cut < 3;
-    labels.right.hidden = cut > 97;
+    labels.left.hidden = !handle.hidden && cut < 3;
+    labels.right.hidden = handle.hidden || cut > 97;
   }
 
   function setCut(value) {
@@ -183,11 +183,9 @@
     if (layers.length) {
       const compared = layers.slice(0, 2);
       frame = compared.reduce((a, b) => (b.width * b.height > a.width * a.height ? b : a));
-      const pair = compared.length > 1;
+      handle.hidden = layers.length < 2;
       setLayer("left", 0);
-      setLayer("right", pair ? 1 : 0);
-      handle.hidden = !pair;
-      labels.right.hidden = !pair;
+      setLayer("right", compared.length - 1);
     }
     zoom = 1;
     makeBoxes(section);
