@@ -146,7 +146,7 @@
       const number = document.createElement("b"), more = document.createElement("span");
       element.className = `box ${data.outcome}`;
       number.textContent = data.number;
-      more.textContent = ["", data.score, data.turn, data.outcome === "restored" ? "" : data.decision].filter((text, i) => !i || text).join(" \u00b7 ");
+      more.textContent = ["", data.score, data.turn && `turn ${data.turn}`, data.outcome === "restored" ? "" : data.decision].filter((text, i) => !i || text).join(" \u00b7 ");
       label.append(number, more);
       element.append(label);
       boxes.append(element);
