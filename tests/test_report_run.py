@@ -458,3 +458,9 @@ def test_records_of_unexpected_types_do_not_stop_the_report(run, junk):
         "d.png", faces=[FACES[0] | {"box": [1e400, 0, 5, 5]}, {"box": [5, 5, 2, 2]}, {"box": [900, 900, 950, 950]}]
     )
     assert set(sections(page_of(run))) == {"a.png", "b.png", "c.png", "d.png"}
+
+
+def test_a_deeply_nested_record_does_not_stop_the_report(run):
+    path = run.add_photo()
+    path.write_text(path.read_text()[:-1] + ', "x": ' + "[" * 900 + "]" * 900 + "}")
+    assert "nested too deeply" in page_of(run).text
