@@ -140,7 +140,7 @@ def run_page(out: Path, sources: Sources, store: PictureStore | None = None) -> 
         photos=sorted(photos, key=lambda photo: photo.name),
         note=f"{hidden} further pictures are in the folder but not on this page." if hidden else "",
         facts=_settings(run),
-        chain=_json_text(chain) if chain else "",
+        chain=json_text(chain) if chain else "",
         table=Table("All pictures", ("picture", "network calls", "seconds", "stages", "kB", "SHA-256"), rows),
         in_folder=store.in_folder,
         counts=counts,
@@ -206,7 +206,7 @@ def _restored(name: str, record: Any, sources: Sources, store: PictureStore) -> 
     return Photo(
         name, "nothing" if findings.nothing_done else "changed", findings.text, [*layers, *kept], faces,
         thumbnail, " ".join(notes), list(expected_numbers(record)), _stage_table(record),
-        _json_text(own),
+        json_text(own),
     )  # fmt: skip
 
 
@@ -277,7 +277,8 @@ def _stage_table(record: Mapping[str, Any]) -> Table:
     return Table(title, ("place", "stage", "seconds", "calls", "size", "entries"), rows)
 
 
-def _json_text(value: Any) -> str:
+def json_text(value: Any) -> str:
+    """A value as indented JSON; a note if it is nested too deeply."""
     try:
         return json.dumps(value, indent=1, ensure_ascii=False)
     except RecursionError:
