@@ -175,6 +175,13 @@ def test_every_face_has_its_decision_in_words_and_its_numbers(run):
     assert "expected gain at best -0.70 dB (light)" in good.text
 
 
+def test_the_expected_worth_of_a_guided_upsampler_is_shown(run):
+    stages = [{"stage": "restore", "strength": [{"strength": "none"}]}]
+    stages.append({"stage": "upsample", "detail": {"act": True, "expected_gain": 0.0834, "kept_original": False}})
+    run.add_photo("a.png", [{"number": 1, "box": [60, 40, 80, 60], "stages": stages}])
+    assert "expected fall of LPIPS plus face distance 0.08" in faces_of(run)[0].text
+
+
 def test_the_expected_numbers_of_an_aligned_face_are_shown(run):
     strength = [
         {"strength": "light", "expected_gain": {"light": 0.31}, "expected_distance": {"light": 0.2, "heavy": 0.5}}

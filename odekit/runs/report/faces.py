@@ -140,10 +140,16 @@ def facts_of(face: Entry) -> Iterator[tuple[str, str]]:
 
 
 def expected_numbers(entry: Entry) -> Iterator[tuple[str, str]]:
-    """The expected numbers of the strength decisions of a face, or of the record of an aligned face."""
+    """The expected numbers in the stages of a face, or in the record of an aligned face.
+
+    Those of `restore` are of its strengths, in PSNR; that of a guided upsampler is of its result.
+    """
     for stage in _mappings(entry.get("stages")):
         for decision in _mappings(stage.get("strength")):
             yield from _expected(decision)
+        detail = stage.get("detail")
+        if isinstance(detail, Mapping) and _is_number(detail.get("expected_gain")):
+            yield "expected fall of LPIPS plus face distance", f"{detail['expected_gain']:.2f}"
 
 
 def score_text(face: Entry) -> str:
