@@ -251,7 +251,8 @@ def _face_repairs(faces: Iterable[Entry]) -> Iterator[str]:
     """Corrections inside faces, with the number of faces."""
     corrections: Counter[str] = Counter()
     for face in faces:
-        corrections.update({text for stage in _entries(face.get("stages")) for text in _corrected(stage)})
+        texts = [text for stage in _entries(face.get("stages")) for text in _corrected(stage)]
+        corrections.update(list(dict.fromkeys(texts)))
     for text, number in corrections.items():
         yield f"{text} in {count(number, 'face')}"
 
