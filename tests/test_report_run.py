@@ -476,3 +476,12 @@ def test_a_deeply_nested_record_does_not_stop_the_report(run):
     path.write_text(path.read_text()[:-1] + ', "x": ' + "[" * 100_000 + "]" * 100_000 + "}")
     run.add_photo("b.png")
     assert set(sections(page_of(run))) == {"b.png"}
+
+
+def test_the_readable_part_of_a_truncated_input_is_shown(run):
+    run.add_photo("a.png", faces=[])
+    path = run.inputs / "cut.jpg"
+    PIL.Image.fromarray(drawn(4)).save(path)
+    path.write_bytes(path.read_bytes()[:-900])
+    run.fail("cut.jpg", "is damaged or incomplete")
+    assert list(sections(page_of(run))["cut.jpg"].layers()) == ["Before"]

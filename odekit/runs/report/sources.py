@@ -13,7 +13,7 @@ from typing import Any
 
 from odekit.core.image import Image
 from odekit.errors import ConfigError, OdekitError
-from odekit.images.io import IMAGE_SUFFIXES, read_with_digest
+from odekit.images.io import IMAGE_SUFFIXES, read_file
 from odekit.runs.inputs import collect_jobs
 
 
@@ -68,7 +68,9 @@ class Sources:
         return self.input({"path": path})[0]
 
     def _read(self, path: Path) -> tuple[Image | None, str]:
+        """A picture and its SHA-256; of a truncated file, the rows that can be read, as with --salvage."""
         try:
-            return read_with_digest(path, max_megapixels=self.max_megapixels)
+            content = read_file(path, max_megapixels=self.max_megapixels, salvage_truncated=True)
         except (OdekitError, MemoryError):
             return None, ""
+        return content.image, content.sha256
