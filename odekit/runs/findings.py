@@ -15,8 +15,10 @@ GOOD_ENOUGH = "good enough"
 """Reason for a face whose strength decision was `none`: the meter predicts no gain. It does not measure that the face
 is undamaged."""
 NO_CHANGE = "no visible change"
-UPSAMPLER_ALONE = "upsampler alone"
-"""In place of a strength: no update was made, but the upsampler's result was pasted."""
+NOT_ASKED = "strength none was set"
+"""Reason for a face of which the user set the strength to `none`."""
+UPSAMPLER_ALONE, DETAIL_ALONE = "upsampler alone", "detail alone"
+"""In place of a strength: no update was made, but the result of the upsampler, or of a guided one, was used."""
 DUPLICATE = "overlaps a better one"
 """Reason in records for a second box of the same face, which is not counted as a face."""
 LEFT_OUT = (
@@ -108,6 +110,7 @@ def findings_of(record: Mapping[str, Any]) -> Findings:
         repairs = []
     else:
         remarks += [f"stage '{name}' applied" for name in _unexplained(stages)]
+    remarks += [*_turned(known), *_left_damage(stages)]
     remarks += [str(stage["message"]) for stage in stages if "message" in stage and "faces" not in stage]
     nothing = not changed if isinstance(changed, bool) else not (restored or repairs or _unexplained(stages))
     if not nothing and not (restored or repairs or remarks):
@@ -182,17 +185,22 @@ def _outcome(face: Entry) -> tuple[str, str]:
     decisions = [decision for stage in stages for decision in _entries(stage.get("strength"))]
     strengths = list(dict.fromkeys(str(decision["strength"]) for decision in decisions if "strength" in decision))
     chosen = [strength for strength in strengths if strength != "none"]
-    kept = face.get("kept")
+    untreated = NOT_ASKED if any(decision.get("given") is True for decision in decisions) else GOOD_ENOUGH
+    upsamplers = [stage for stage in stages if stage.get("stage") == "upsample"]
+    judgements = [_mapping(stage.get("detail")) for stage in upsamplers if stage.get("guided") is True]
+    kept, change = face.get("kept"), face.get("change")
+    if kept is None and any(judgement.get("kept_original") is True for judgement in judgements):
+        kept = GOOD_ENOUGH
     if kept is not None:
-        return "", GOOD_ENOUGH if strengths and not chosen else str(kept)
-    change = face.get("change")
+        return "", untreated if strengths and not chosen else str(kept)
     if isinstance(change, int | float) and change < LEAST_CHANGE:
-        return "", GOOD_ENOUGH if strengths and not chosen else NO_CHANGE
+        return "", untreated if strengths and not chosen else NO_CHANGE
     if chosen or not strengths:
         return "+".join(chosen), ""
-    if "number" not in face:  # an aligned face: its repairs and its upsampler are listed on their own
-        return "", GOOD_ENOUGH
-    return UPSAMPLER_ALONE if any(stage.get("stage") == "upsample" for stage in stages) else "no update", ""
+    if "number" in face:
+        return DETAIL_ALONE if judgements else UPSAMPLER_ALONE if upsamplers else "no update", ""
+    # An aligned face: its repairs and its upsampler are listed on their own.
+    return (DETAIL_ALONE, "") if any(judgement.get("act", True) for judgement in judgements) else ("", untreated)
 
 
 def _short_reason(reason: str) -> str:
@@ -225,23 +233,29 @@ def _new_size(before: Any, after: Any) -> str:
 
 def _mended(stage: Entry) -> Iterator[str]:
     mended, cracks = stage.get("mended"), stage.get("scratches")
+    given = stage.get("scratch_mask") == "given"
     names = [str(name) for name in mended] if isinstance(mended, list) else []
     for name in names:
         if name == "scratches":
-            yield f"{count(cracks, 'crack')} filled" if isinstance(cracks, int) and cracks else "cracks filled"
+            number = "mask" if given else count(cracks, "crack") if isinstance(cracks, int) and cracks else "cracks"
+            yield f"{number} filled"
         else:
             yield {"blocks": "JPEG blocks smoothed", "blur": "blur undone"}.get(name, f"{name} repaired")
 
 
 def _denoised(stage: Entry) -> Iterator[str]:
-    noise = stage.get("noise")
+    noise, impulses = stage.get("noise"), stage.get("impulses")
+    if stage.get("impulses_removed") is True:
+        yield f"impulse noise{f' in {impulses:.0%} of the pixels' if isinstance(impulses, float) else ''} taken off"
     if stage.get("denoised") is True:
-        yield f"noise {f'{noise:.2f}'.lstrip('0')} taken off" if isinstance(noise, float) else "noise taken off"
+        kind = "grain" if "grain" in stage else "noise"
+        yield f"{kind} {f'{noise:.2f}'.lstrip('0')} taken off" if isinstance(noise, float) else f"{kind} taken off"
 
 
 def _corrected(stage: Entry) -> Iterator[str]:
     """Corrections of `restore` before the inversion. `mend` writes its blur as a number."""
-    if isinstance(stage.get("blur"), Mapping) and stage["blur"]:
+    blur = _mapping(stage.get("blur"))
+    if blur and blur.get("undone", True):
         yield "blur undone"
     if _mapping(stage.get("colour")).get("damaged") is True:
         yield "colours corrected"
@@ -257,6 +271,24 @@ def _face_repairs(faces: Iterable[Entry]) -> Iterator[str]:
         yield f"{text} in {count(number, 'face')}"
 
 
+def _turned(faces: Iterable[Entry]) -> Iterator[str]:
+    """Faces that lie on their side or stand on their head in the photograph."""
+    turns = Counter(face["turn"] for face in faces if face.get("turn") in (90, 180, 270))
+    for turn, number in sorted(turns.items()):
+        yield f"{count(number, 'face')} turned by {turn} degrees"
+
+
+def _left_damage(stages: Iterable[Entry]) -> Iterator[str]:
+    """Damage that was seen and left, and what could not be measured."""
+    for stage in stages:
+        cracks, reason = stage.get("scratches"), stage.get("scratches_left")
+        if isinstance(cracks, int) and cracks and reason:
+            yield f"{count(cracks, 'crack')} left ({reason})"
+        for part in [*_entries(stage.get("background")), stage]:
+            if part.get("noise_unknown"):
+                yield f"noise unknown ({part['noise_unknown']})"
+
+
 def _unexplained(stages: Iterable[Entry]) -> list[str]:
     """Names of a plugin's stages that did not say what they did."""
     names = (str(stage["stage"]) for stage in stages if "stage" in stage and "done" not in stage)
@@ -265,8 +297,8 @@ def _unexplained(stages: Iterable[Entry]) -> list[str]:
 
 def _entries(value: Any) -> Iterator[Entry]:
     """The mappings of a list; records of plugins may hold anything."""
-    return (entry for entry in value if isinstance(entry, Mapping)) if isinstance(value, list) else iter(())
+    return (entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else iter(())
 
 
 def _mapping(value: Any) -> Entry:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
