@@ -1,7 +1,6 @@
-"""Reports: one file, everything escaped, nothing from the network; what they show is what the records say."""
+"""Pages of tables and pictures: one file, everything escaped, nothing from the network."""
 
 import html
-import json
 import re
 
 import numpy as np
@@ -15,32 +14,6 @@ from odekit.evaluation.results import Difference, Group, Method, Plot, Printed, 
 from odekit.parts.metrics.base import MetricInfo
 from odekit.runs.report import embed
 from odekit.runs.report.page import BeforeAfter, Cell, Page, Table, render_page
-
-
-@pytest.fixture
-def ran(cli, exact, faces, tmp_path):
-    """A run of seven faces, one of them broken, with its report."""
-    (faces / "face3.png").write_bytes(b"no picture")
-    done = cli("run", exact, faces, "-o", tmp_path / "out", "--report")
-    assert done.code == 3
-    return tmp_path / "out"
-
-
-def test_a_run_writes_one_page_with_every_picture_its_record_and_the_failures(ran):
-    text = (ran / "report.html").read_text()
-    for i in (0, 1, 2, 4, 5, 6):
-        assert f'id="picture-face{i}.png"' in text
-    assert "face3.png: is not a picture" in text
-    record = json.loads((ran / "face0.png.json").read_text())
-    assert record["output"]["sha256"] in html.unescape(text)
-
-
-def test_the_page_asks_the_network_for_nothing(ran):
-    text = (ran / "report.html").read_text()
-    assert "default-src 'none'" in text
-    addresses = re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", text) + re.findall(r"url\(([^)]+)\)", text)
-    assert addresses
-    assert all(address.startswith(("data:", "#")) for address in addresses)
 
 
 def test_the_embedded_picture_is_the_picture():
@@ -113,9 +86,11 @@ def test_a_results_document_reads_back_for_its_report(tmp_path):
     assert render_page(report_page(again, tmp_path)) == render_page(report_page(RESULTS, tmp_path))
 
 
-def test_a_report_of_a_folder_without_a_run_is_refused(tmp_path):
-    from odekit.errors import InputError
-    from odekit.runs.report.run_page import run_page
-
-    with pytest.raises(InputError, match="no run has written here"):
-        run_page(tmp_path)
+def test_the_page_asks_the_network_for_nothing(tmp_path):
+    for name in ("a.png", "b.png"):
+        PIL.Image.fromarray(picture(ord(name[0]), 8, 8)).save(tmp_path / name)
+    text = render_page(report_page(RESULTS, tmp_path))
+    assert "default-src 'none'" in text
+    addresses = re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", text) + re.findall(r"url\(([^)]+)\)", text)
+    assert addresses
+    assert all(address.startswith(("data:", "#")) for address in addresses)

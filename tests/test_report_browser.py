@@ -1,9 +1,7 @@
-"""The report in a real browser: sliders move by mouse, touch and keyboard, tables sort, and nothing else happens."""
-
-import json
-import shutil
+"""A page of tables and pictures in a real browser: sliders move by mouse, touch and keyboard, tables sort, and nothing else happens."""
 
 import pytest
+from browsing import chromium, console_errors, requests
 
 from odekit.runs.report.page import BeforeAfter, Cell, Page, Table, write
 
@@ -13,22 +11,13 @@ DOT = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUl
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """Headless Chromium with a page of two pairs and a table open."""
-    from selenium import webdriver
-
-    assert shutil.which("chromium"), "install Chromium and its driver (Debian: chromium, chromium-driver)"
-    options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=900,900"):
-        options.add_argument(word)
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    """A page of two pairs and a table, open in Chromium."""
     rows = [[Cell(n, k), Cell(str(v), v)] for n, k, v in (("b", "b", 9.0), ("a", "a", 10.0), ("c", "c", float("nan")))]
     pairs = [BeforeAfter(name, DOT, DOT, anchor=name, record="{}") for name in ("one", "two")]
     page = write(Page("Test", tables=[Table("T", ("name", "value"), rows)], pairs=pairs), tmp_path_factory.mktemp("page") / "report.html")  # fmt: skip
-    driver.get(page.as_uri())
-    yield driver
-    driver.quit()
+    with chromium(900, 900) as driver:
+        driver.get(page.as_uri())
+        yield driver
 
 
 def cut(browser):
@@ -104,8 +93,7 @@ def test_a_click_sorts_a_column_up_and_another_one_down(browser):
 
 
 def test_the_console_is_silent_and_no_request_left_the_page(browser):
-    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
-    sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    requests = [m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"]
-    assert requests
-    assert all(url.startswith(("file:", "data:")) for url in requests)
+    assert console_errors(browser) == []
+    urls = requests(browser)
+    assert urls
+    assert all(url.startswith(("file:", "data:")) for url in urls)

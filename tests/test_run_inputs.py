@@ -85,8 +85,11 @@ def test_a_folder_of_damaged_pictures_lists_each_and_writes_none(cli, plain, tmp
         (folder / name).write_bytes(b"damaged")
     done = cli("run", plain, folder, "-o", tmp_path / "out", "--report")
     assert done.code == 3 and "Traceback" not in done.err
-    assert [line.split(": ")[1] for line in done.err.splitlines()] == [str(folder / "a.png"), str(folder / "b.jpg")]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["failures.json", "run.json", "run.jsonl"]
+    *failed, report = done.err.splitlines()
+    assert [line.split(": ")[1] for line in failed] == [str(folder / "a.png"), str(folder / "b.jpg")]
+    assert report == f"odekit: report: {tmp_path / 'out' / 'report.html'}"
+    written = ["failures.json", "report.html", "run.json", "run.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == written
 
 
 def test_heic_without_its_package_is_one_line_for_each_file(cli, plain, tmp_path, monkeypatch):

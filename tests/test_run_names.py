@@ -79,7 +79,9 @@ def test_names_of_any_bytes_are_restored_and_resumed(cli, exact, tmp_path):
     assert (len(said["restored"]), len(said["failed"]), said["left"]) == (5, 1, 0)
     for name in names:
         assert (tmp_path / "out" / os.fsdecode(name)).is_file()
-    assert done.stderr.count(b"\n") == 1
+    failed, report = done.stderr.splitlines()
+    assert failed.endswith(b"so convert it to one of these")
+    assert report == b"odekit: report: " + os.fsencode(tmp_path / "out" / "report.html")
     again = json.loads(cli("run", exact, folder, "-o", tmp_path / "out", "--resume", "--dry-run", "--json").out)
     assert (len(again["jobs"]), again["done"]) == (1, 5)
     (failure,) = json.loads((tmp_path / "out" / "failures.json").read_text())

@@ -35,6 +35,9 @@ def test_the_wheel_holds_chains_weights_templates_and_types(wheel):
         "assets/face-x4/README.md",
         "assets/mend/model.safetensors",
         "plugins/scaffold/templates/plugin/solver.py.tmpl",
+        "runs/report/viewer/run.html",
+        "runs/report/viewer/run.css",
+        "runs/report/viewer/run.js",
         "plugins/__init__.pyi",
         "py.typed",
     ]

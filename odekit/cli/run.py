@@ -81,7 +81,7 @@ def run(
         bool, typer.Option("--keep-stages", help="Write the output of every stage, and a contact sheet.")
     ] = False,
     page: Annotated[
-        bool, typer.Option("--report", help="Write OUT/report.html: images before and after, and records.")
+        bool, typer.Option("--report", help="Write OUT/report.html: images before and after, their faces, and records.")
     ] = False,
     limit: Annotated[int | None, typer.Option(help="Maximum number of inputs.")] = None,
     shard: Annotated[
@@ -145,12 +145,11 @@ def run(
         print_jobs(loaded, options, inputs, as_json)
         return
     summary = run_with_progress(loaded, options, inputs, quiet=as_json)
-    if page and (summary.restored or summary.skipped):
-        from odekit.runs.report.page import write
-        from odekit.runs.report.run_page import run_page
-
-        write(run_page(folder), folder / "report.html")
     print_summary(summary, as_json)
+    if page:
+        from odekit.runs.report.run_report import write_run_report
+
+        sys.stderr.write(f"odekit: report: {write_run_report(folder, inputs, max_megapixels)}\n")
     raise typer.Exit(exit_code(summary))
 
 

@@ -1,0 +1,304 @@
+"""What a run did to a picture, in words: from the entries that the stages wrote into its record."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Entry = Mapping[str, Any]
+"""The part of a record that one stage, or one face, wrote."""
+
+GOOD_ENOUGH = "good enough"
+"""Reason for a face whose strength decision was `none`: the meter predicts no gain. It does not measure that the face
+is undamaged."""
+NO_CHANGE = "no visible change"
+NOT_ASKED = "strength none was set"
+"""Reason for a face of which the user set the strength to `none`."""
+UPSAMPLER_ALONE, DETAIL_ALONE = "upsampler alone", "detail alone"
+"""In place of a strength: no update was made, but the result of the upsampler, or of a guided one, was used."""
+DUPLICATE = "overlaps a better one"
+"""Reason in records for a second box of the same face, which is not counted as a face."""
+LEFT_OUT = (
+    (r"px wide, under select\.min_side", "too small"),
+    (r"^score ", "score too low"),
+    (r"^in select\.skip", "in select.skip"),
+    (r"^not in select\.index|^not the one of", "not selected"),
+    (r"^beyond select\.max_faces", "beyond select.max_faces"),
+)
+"""Patterns of the reasons in records for which faces are left out, with short forms; others are used as written."""
+BUILT_IN_STAGES = frozenset({"mend", "denoise", "faces", "restore", "upsample", "save"})
+LEAST_CHANGE = 0.5 / 255
+"""Smallest change of a pasted face, as the largest difference of a pixel in [0, 1], that changes an 8-bit file."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a run found in a picture, and what it did. See `findings_of`."""
+
+    faces: int | None = None
+    """Faces in a photograph, or 1 for an aligned face; None if no stage treats faces."""
+    aligned: bool = False
+    """The picture itself is the face: no stage searched for faces."""
+    restored: Mapping[str, int] = field(default_factory=dict)
+    """Strength -> number of faces restored with it; the key is empty if the chain has one strength for all faces."""
+    left: Mapping[str, int] = field(default_factory=dict)
+    """Reason -> number of faces left as they were."""
+    repairs: tuple[str, ...] = ()
+    """What was done to the picture besides its faces, such as `noise .08 taken off`."""
+    remarks: tuple[str, ...] = ()
+    """Other facts, such as why a face failed."""
+    nothing_done: bool = False
+    """No pixel was changed: as measured if the record says so, else judged by the entries of the stages."""
+
+    @property
+    def text(self) -> str:
+        """One line, such as `3 faces, 2 restored (medium), 1 left (good enough); noise .08 taken off`."""
+        parts = [self._face_text(), *self.repairs, *self.remarks, "nothing was done" if self.nothing_done else ""]
+        return "; ".join(part for part in parts if part)
+
+    def _face_text(self) -> str:
+        if self.faces is None:
+            return ""
+        if self.aligned:
+            restored, left = _kinds(self.restored), _kinds(self.left)
+            kept = "left as it was" if self.nothing_done else "no update"
+            return f"restored{restored}" if self.restored else f"{kept}{left}" if self.left else ""
+        if not self.faces:
+            return "no face found"
+        parts = [count(self.faces, "face")]
+        for verb, groups in (("restored", self.restored), ("left", self.left)):
+            if groups:
+                parts.append(f"{sum(groups.values())} {verb}{_kinds(groups)}")
+        return ", ".join(parts)
+
+    def tree(self) -> dict[str, Any]:
+        """The findings as plain data, with their text."""
+        return {
+            "faces": self.faces, "restored": dict(self.restored), "left": dict(self.left),
+            "repairs": list(self.repairs), "nothing_done": self.nothing_done, "text": self.text,
+        }  # fmt: skip
+
+
+def findings_of(record: Mapping[str, Any]) -> Findings:
+    """The findings of a picture from its record, that of a file or of `Result.record`.
+
+    Missing or unknown entries are ignored. A plugin's stage describes what it did with `context.note(i, done="...")`.
+    """
+    stages = list(_entries(record.get("stages")))
+    faces = [list(_entries(stage.get("faces"))) for stage in stages if isinstance(stage.get("faces"), list)]
+    aligned = not faces and any(stage.get("stage") == "restore" for stage in stages)
+    restored: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    remarks: list[str] = []
+    known = [face for group in faces for face in group if face.get("left_out") != DUPLICATE]
+    for face in known:
+        strength, reason = _outcome(face)
+        (left if reason else restored)[reason or strength] += 1
+        if "failed" in face:
+            remarks.append(f"face {face.get('number', '?')}: {face['failed']}")
+    if aligned:
+        strength, reason = _outcome({"stages": stages})
+        (left if reason else restored)[reason or strength] += 1
+    repairs = [*_picture_repairs(record, stages), *_face_repairs(known)]
+    changed = record.get("changed")
+    if changed is False:
+        left.update({NO_CHANGE: sum(restored.values())} if restored else {})
+        restored.clear()
+        repairs = []
+    else:
+        remarks += [f"stage '{name}' applied" for name in _unexplained(stages)]
+    remarks += [*_turned(known), *_left_damage(stages)]
+    remarks += [str(stage["message"]) for stage in stages if "message" in stage and "faces" not in stage]
+    nothing = not changed if isinstance(changed, bool) else not (restored or repairs or _unexplained(stages))
+    if not nothing and not (restored or repairs or remarks):
+        remarks.append("changed")
+    count_of_faces = 1 if aligned else len(known) if faces else None
+    return Findings(count_of_faces, aligned, dict(restored), dict(left), tuple(repairs), tuple(remarks), nothing)
+
+
+@dataclass
+class FindingsTally:
+    """The sum of the findings of many pictures."""
+
+    pictures: int = 0
+    faces: int = 0
+    restored: Counter[str] = field(default_factory=Counter)
+    """Strength -> faces."""
+    left: Counter[str] = field(default_factory=Counter)
+    """Reason -> faces."""
+    without_faces: int = 0
+    """Photographs in which no face was found."""
+    nothing_done: int = 0
+    """Pictures in which nothing was done."""
+
+    def add(self, findings: Findings) -> None:
+        """Count one picture."""
+        self.pictures += 1
+        self.faces += findings.faces or 0
+        self.restored.update(findings.restored)
+        self.left.update(findings.left)
+        self.without_faces += findings.faces == 0
+        self.nothing_done += findings.nothing_done
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Rows of a table: faces, and what became of them; empty if no stage treats faces."""
+        if not self.faces and not self.without_faces:
+            return []
+        rows = [("faces", str(self.faces))]
+        for name, groups in (("faces restored", self.restored), ("faces left", self.left)):
+            if groups:
+                rows.append((name, f"{groups.total()}{_kinds(groups)}"))
+        return [*rows, *([("without a face", str(self.without_faces))] if self.without_faces else [])]
+
+    def tree(self) -> dict[str, Any]:
+        """The sums as plain data, for --json."""
+        return {
+            "found": self.faces, "restored": dict(self.restored.most_common()), "left": dict(self.left.most_common()),
+            "pictures_without": self.without_faces,
+        }  # fmt: skip
+
+
+def count(number: int, noun: str) -> str:
+    """`1 face`, `2 faces`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _kinds(groups: Mapping[str, int]) -> str:
+    """` (medium)`, or ` (2 medium, 1 light)` for several; empty if the only kind has no name."""
+    ordered = sorted(groups.items(), key=lambda group: (-group[1], group[0]))
+    if len(ordered) == 1:
+        return f" ({ordered[0][0]})" if ordered[0][0] else ""
+    texts = [f"{number} {name or 'of one strength'}" for name, number in ordered]
+    return f" ({', '.join(texts)})" if texts else ""
+
+
+def _outcome(face: Entry) -> tuple[str, str]:
+    """(strength, "") of a face that was restored, or ("", reason) of one that was left as it was."""
+    if "left_out" in face:
+        return "", _short_reason(str(face["left_out"]))
+    if "failed" in face:
+        return "", "failed"
+    stages = list(_entries(face.get("stages")))
+    decisions = [decision for stage in stages for decision in _entries(stage.get("strength"))]
+    strengths = list(dict.fromkeys(str(decision["strength"]) for decision in decisions if "strength" in decision))
+    chosen = [strength for strength in strengths if strength != "none"]
+    untreated = NOT_ASKED if any(decision.get("given") is True for decision in decisions) else GOOD_ENOUGH
+    upsamplers = [stage for stage in stages if stage.get("stage") == "upsample"]
+    judgements = [_mapping(stage.get("detail")) for stage in upsamplers if stage.get("guided") is True]
+    kept, change = face.get("kept"), face.get("change")
+    if kept is None and any(judgement.get("kept_original") is True for judgement in judgements):
+        kept = GOOD_ENOUGH
+    if kept is not None:
+        return "", untreated if strengths and not chosen else str(kept)
+    if isinstance(change, int | float) and change < LEAST_CHANGE:
+        return "", untreated if strengths and not chosen else NO_CHANGE
+    if chosen or not strengths:
+        return "+".join(chosen), ""
+    if "number" in face:
+        return DETAIL_ALONE if judgements else UPSAMPLER_ALONE if upsamplers else "no update", ""
+    # An aligned face: its repairs and its upsampler are listed on their own.
+    return (DETAIL_ALONE, "") if any(judgement.get("act", True) for judgement in judgements) else ("", untreated)
+
+
+def _short_reason(reason: str) -> str:
+    return next((short for pattern, short in LEFT_OUT if re.search(pattern, reason)), reason)
+
+
+def _picture_repairs(record: Entry, stages: list[Entry]) -> Iterator[str]:
+    """What the stages outside faces did, in the order of the chain."""
+    before = size = _mapping(record.get("input")).get("size")
+    for stage in stages:
+        for part in [*_entries(stage.get("background")), stage]:
+            yield from _mended(part)
+            yield from _denoised(part)
+            yield from _corrected(part)
+            done = part.get("done")
+            yield from [done] if isinstance(done, str) else map(str, done) if isinstance(done, list) else []
+            if part.get("stage") == "upsample":
+                yield "upsampled" + _new_size(size, part.get("size"))
+        size = stage.get("size", size)
+    if before and _new_size(before, size) and not any(stage.get("stage") == "upsample" for stage in stages):
+        yield "resized" + _new_size(before, size)
+
+
+def _new_size(before: Any, after: Any) -> str:
+    """` to 256x256` if the size changed."""
+    if before == after or not isinstance(after, list) or len(after) != 2:
+        return ""
+    return f" to {after[0]}x{after[1]}"
+
+
+def _mended(stage: Entry) -> Iterator[str]:
+    mended, cracks = stage.get("mended"), stage.get("scratches")
+    given = stage.get("scratch_mask") == "given"
+    names = [str(name) for name in mended] if isinstance(mended, list) else []
+    for name in names:
+        if name == "scratches":
+            number = "mask" if given else count(cracks, "crack") if isinstance(cracks, int) and cracks else "cracks"
+            yield f"{number} filled"
+        else:
+            yield {"blocks": "JPEG blocks smoothed", "blur": "blur undone"}.get(name, f"{name} repaired")
+
+
+def _denoised(stage: Entry) -> Iterator[str]:
+    noise, impulses = stage.get("noise"), stage.get("impulses")
+    if stage.get("impulses_removed") is True:
+        yield f"impulse noise{f' in {impulses:.0%} of the pixels' if isinstance(impulses, float) else ''} taken off"
+    if stage.get("denoised") is True:
+        kind = "grain" if "grain" in stage else "noise"
+        yield f"{kind} {f'{noise:.2f}'.lstrip('0')} taken off" if isinstance(noise, float) else f"{kind} taken off"
+
+
+def _corrected(stage: Entry) -> Iterator[str]:
+    """Corrections of `restore` before the inversion. `mend` writes its blur as a number."""
+    blur = _mapping(stage.get("blur"))
+    if blur and blur.get("undone", True):
+        yield "blur undone"
+    if _mapping(stage.get("colour")).get("damaged") is True:
+        yield "colours corrected"
+
+
+def _face_repairs(faces: Iterable[Entry]) -> Iterator[str]:
+    """Corrections inside faces, with the number of faces."""
+    corrections: Counter[str] = Counter()
+    for face in faces:
+        texts = [text for stage in _entries(face.get("stages")) for text in _corrected(stage)]
+        corrections.update(list(dict.fromkeys(texts)))
+    for text, number in corrections.items():
+        yield f"{text} in {count(number, 'face')}"
+
+
+def _turned(faces: Iterable[Entry]) -> Iterator[str]:
+    """Faces that lie on their side or stand on their head in the photograph."""
+    turns = Counter(face["turn"] for face in faces if face.get("turn") in (90, 180, 270))
+    for turn, number in sorted(turns.items()):
+        yield f"{count(number, 'face')} turned by {turn} degrees"
+
+
+def _left_damage(stages: Iterable[Entry]) -> Iterator[str]:
+    """Damage that was seen and left, and what could not be measured."""
+    for stage in stages:
+        cracks, reason = stage.get("scratches"), stage.get("scratches_left")
+        if isinstance(cracks, int) and cracks and reason:
+            yield f"{count(cracks, 'crack')} left ({reason})"
+        for part in [*_entries(stage.get("background")), stage]:
+            if part.get("noise_unknown"):
+                yield f"noise unknown ({part['noise_unknown']})"
+
+
+def _unexplained(stages: Iterable[Entry]) -> list[str]:
+    """Names of a plugin's stages that did not say what they did."""
+    names = (str(stage["stage"]) for stage in stages if "stage" in stage and "done" not in stage)
+    return [name for name in dict.fromkeys(names) if name not in BUILT_IN_STAGES]
+
+
+def _entries(value: Any) -> Iterator[Entry]:
+    """The mappings of a list; records of plugins may hold anything."""
+    return (entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else iter(())
+
+
+def _mapping(value: Any) -> Entry:
+    return value if isinstance(value, dict) else {}
