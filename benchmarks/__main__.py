@@ -19,7 +19,7 @@ PANELS = {
         "speed", "latency", "first-call", "profile", "start", "memory", "overhead", "scale", "rates",
     ),
     "Restoration": ("strength", "colour", "blur", "knobs", "enhancers", "mend"),
-    "Networks and detectors": ("prior", "upsampler", "aligner", "photo"),
+    "Networks and detectors": ("prior", "upsampler", "detail", "aligner", "photo"),
     "Documentation and releases": ("page", "before-after", "strength-gallery", "licences", "digests"),
 }  # fmt: skip
 
