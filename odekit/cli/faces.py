@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,8 +25,9 @@ def faces(
 ) -> None:
     """Detect faces in photographs, and draw numbered boxes and landmarks.
 
-    Faces that are not selected are drawn in red, with the reason. The numbers can be used in faces.select.index and
-    faces.select.skip.
+    Faces that are not selected are drawn in red, what the detector rejected in yellow, with the reason in the table.
+    The numbers can be used in faces.select.index and faces.select.skip. The turn is the clockwise one, in degrees,
+    after which the face is upright.
 
     Example: odekit faces family.jpg -o faces/
     """
@@ -50,18 +52,16 @@ def faces(
         if earlier_stages is not None:  # as in a run, so that the faces have the same numbers
             photo = earlier_stages.run([photo])[0].image
         detections = finder.find(photo)
-        results.append({"photo": str(job.source), "faces": detections.tree({})})
+        results.append({"photo": str(job.source), "faces": detections.tree({}), "rejected": detections.rejected_tree()})
         if as_json:
             continue
-        path = write(
-            draw_faces(photo, detections.faces, detections.out), out / job.target, format="png", keep_metadata=False
-        )
-        rows = [(str(number), *cells) for number, cells in enumerate(face_rows(detections), 1)]
-        print_table(
-            f"{job.source}: {len(detections.selected())} of {len(detections.faces)} faces",
-            ("#", "box", "score", ""),
-            rows,
-        )
+        drawn = draw_faces(photo, detections.faces, detections.out, detections.rejected)
+        path = write(drawn, out / job.target, format="png", keep_metadata=False)
+        own_scores = score_names(detections)
+        title = f"{job.source}: {len(detections.selected())} of {len(detections.faces)} faces"
+        if detections.rejected:
+            title += f", {len(detections.rejected)} rejected"
+        print_table(title, ("#", "box", "score", *own_scores, "turn", ""), face_rows(detections, own_scores))
         print_line(f"drawn in {path}")
     if as_json:
         print_json(results)
@@ -96,9 +96,24 @@ def session_before_faces(chain: Chain) -> Session | None:
     return Session(replace(chain.spec, items=items), chain.parts, 0, execution) if items else None
 
 
-def face_rows(detections: PhotoFaces) -> list[tuple[str, str, str]]:
-    """Box, score and reason for exclusion (if any) of every face."""
+def score_names(detections: PhotoFaces) -> list[str]:
+    """Names of the networks whose scores are shown beside the detector's."""
+    every = [*detections.faces, *(face for face, _ in detections.rejected)]
+    return list(dict.fromkeys(name for face in every for name in face.scores))
+
+
+def face_rows(detections: PhotoFaces, own_scores: Sequence[str]) -> list[tuple[str, ...]]:
+    """Number, box, scores, turn and reason for exclusion (if any) of every face and rejected proposal."""
+    numbered = [(str(n), face, detections.out.get(n, "")) for n, face in enumerate(detections.faces, 1)]
+    rejected = [("-", face, f"rejected: {reason}") for face, reason in detections.rejected]
     return [
-        (", ".join(f"{v:.0f}" for v in face.box), f"{face.score:.2f}", detections.out.get(number, ""))
-        for number, face in enumerate(detections.faces, 1)
+        (
+            number,
+            ", ".join(f"{v:.0f}" for v in face.box),
+            f"{face.score:.2f}",
+            *(f"{face.scores[name]:.2f}" if name in face.scores else "" for name in own_scores),
+            str(face.turn) if face.turn else "",
+            reason,
+        )
+        for number, face, reason in [*numbered, *rejected]
     ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from odekit.core.grid import Levels
 from odekit.core.image import Image
+from odekit.core.interfaces import Face
 from odekit.core.options import Options, Part
 from odekit.core.schedule import NoiseSchedule
 
@@ -78,6 +79,15 @@ class HasDescription(Protocol):
 
     def describe(self) -> str:
         """The parts of the stage and its main options."""
+        ...
+
+
+@runtime_checkable
+class ReportsRejected(Protocol):
+    """A face detector that also reports what it considered and rejected."""
+
+    def detect_and_reject(self, image: Image) -> tuple[Sequence[Face], Sequence[tuple[Face, str]]]:
+        """All faces, best first, and the rejected proposals with the reason."""
         ...
 
 

@@ -8,7 +8,7 @@ levels) and `odekit.core.noise` (noise streams).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -236,8 +236,13 @@ class Face:
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1."""
     points: tuple[tuple[float, float], ...]
-    """Five landmarks: eyes (left and right in the image), nose, corners of the mouth; empty if unknown."""
+    """Five landmarks: eyes (left and right in the image), nose, corners of the mouth; empty if unknown. For a turned
+    face, left and right hold in the upright image."""
     score: float
+    turn: int = 0
+    """Clockwise turn of the photograph after which the face is upright: 0, 90, 180 or 270 degrees."""
+    scores: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """The scores of the networks behind `score`, by name; empty where there is one only."""
 
 
 class FaceDetector(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,18 @@ BATCH_SIZE = 8
 """Batch size of a network call. Batches are padded, so that a result does not depend on the other faces."""
 STABILITY_SCALE = 0.08
 """Mean displacement of the landmarks, in fractions of the crop, at which `stability` is 1/e."""
-FRONTAL_BOX = (0.5026, 0.5417, 0.669)
-"""Position of a frontal cascade's box in the aligned crop: centre (x, y) and width, medians over training faces."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What the aligner says about one frame."""
+
+    refined: Frame
+    """The frame after one iteration."""
+    score: float
+    """How face-like the frame as given is, 0 to 1: the network's probability times `stability`."""
+    displacement: float
+    """Mean distance of the refined landmarks from those of the frame as given, in fractions of the crop."""
 
 
 class AlignerConfig(BaseModel):
@@ -79,6 +90,18 @@ class Aligner:
         predictions = self.predict(np.stack([crop_face(pixels, frame, SIDE) for frame in frames])) if frames else []
         return [(frame, score * stability(inner)) for frame, (inner, score) in zip(frames, predictions, strict=True)]
 
+    def assess(self, pixels: Pixels, frames: Sequence[Frame]) -> list[Assessment]:
+        """One iteration on accurate frames of a photograph (3, H, W), such as those of a detector with landmarks."""
+        from odekit.parts.faces.aligner_network import SIDE
+
+        if not frames:
+            return []
+        predictions = self.predict(np.stack([crop_face(pixels, frame, SIDE) for frame in frames]))
+        return [
+            Assessment(frame.compose(inner), score * stability(inner), displacement(inner))
+            for frame, (inner, score) in zip(frames, predictions, strict=True)
+        ]
+
     def predict(self, crops: Pixels | np.ndarray[Any, Any]) -> list[tuple[Frame, float]]:
         """Run the network on crops (N, 3, 64, 64).
 
@@ -112,17 +135,21 @@ def stability(inner: Frame) -> float:
 
     Where there is no face, the iteration does not converge.
     """
+    return float(np.exp(-((displacement(inner) / STABILITY_SCALE) ** 2)))
+
+
+def displacement(inner: Frame) -> float:
+    """Mean distance by which a frame, in fractions of the crop, moves the landmarks of the template."""
     template = TEMPLATES["ffhq-5"]
-    displacement = float(np.hypot(*(inner.place(template) - template).T).mean())
-    return float(np.exp(-((displacement / STABILITY_SCALE) ** 2)))
+    return float(np.hypot(*(inner.place(template) - template).T).mean())
 
 
-def frame_from_box(box: Sequence[float], shape: tuple[float, float, float] = FRONTAL_BOX) -> Frame:
+def frame_from_box(box: Sequence[float], shape: tuple[float, float, float]) -> Frame:
     """The upright frame of a detector's box.
 
     Args:
         box: x0, y0, x1, y1 in pixels.
-        shape: position of such boxes in aligned crops, see `FRONTAL_BOX`.
+        shape: position of such boxes in aligned crops: centre (x, y) and longer side, in fractions of the crop.
     """
     x0, y0, x1, y1 = box
     side = max(x1 - x0, y1 - y0, 1e-3) / shape[2]

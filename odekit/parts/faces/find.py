@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from odekit.core.abilities import ReportsRejected
 from odekit.core.image import Image
 from odekit.core.interfaces import Face, FaceDetector, Tools
 from odekit.parts.faces import select
@@ -19,6 +21,8 @@ class PhotoFaces:
     faces: list[Face] = field(default_factory=list)
     out: dict[int, str] = field(default_factory=dict)
     """Number of a face that is left out -> reason."""
+    rejected: list[tuple[Face, str]] = field(default_factory=list)
+    """What the detector considered and rejected, with the reason. These have no number."""
 
     def selected(self) -> list[int]:
         """Numbers of the faces to restore."""
@@ -27,15 +31,26 @@ class PhotoFaces:
     def tree(self, facts: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
         """All faces in the form of the record; `facts` are added to those that are restored."""
         return [
-            {
-                "number": number,
-                "box": [round(v, 1) for v in face.box],
-                "points": [[round(v, 2) for v in point] for point in face.points],
-                "score": face.score,
-            }
+            {"number": number}
+            | face_tree(face)
             | ({"left_out": self.out[number]} if number in self.out else facts.get(number, {}))
             for number, face in enumerate(self.faces, 1)
         ]
+
+    def rejected_tree(self) -> list[dict[str, Any]]:
+        """The rejected proposals in the form of the record."""
+        return [face_tree(face) | {"rejected": reason} for face, reason in self.rejected]
+
+
+def face_tree(face: Face) -> dict[str, Any]:
+    """A face in the form of the record: pixels of the photograph, scores, and the turn in degrees."""
+    return {
+        "box": [round(v, 1) for v in face.box],
+        "points": [[round(v, 2) for v in point] for point in face.points],
+        "score": face.score,
+        "scores": dict(face.scores),
+        "turn": face.turn,
+    }
 
 
 class FaceFinder:
@@ -43,12 +58,12 @@ class FaceFinder:
 
     def __init__(self, options: Faces, tools: Tools) -> None:
         """Make the detector, so that a missing part fails before any work. Boxes of the options need no detector."""
-        from odekit.parts.faces.detector import BuiltinFaceDetector
+        from odekit.parts.faces.detector import BuiltinFaceDetector, YunetFaceDetector
 
         self.options = options
         self.boxes = options.select.boxes
         self.detector: FaceDetector | None = None if self.boxes is not None else tools.make(options.detect)
-        builtin = isinstance(self.detector, BuiltinFaceDetector)
+        builtin = isinstance(self.detector, YunetFaceDetector)
         self.points: Any = self.detector if builtin else BuiltinFaceDetector(BuiltinDetector(), tools)
         """Finds the landmarks of boxes that come without."""
 
@@ -59,11 +74,19 @@ class FaceFinder:
             faces = [self.points.face_in_box(photo, box) for box in select.boxes_for(photo, self.boxes)]
             return PhotoFaces(photo, faces, select.left_out(faces, options, photo.width, photo.height))
         assert self.detector is not None
-        kept, duplicates = select.suppress_duplicates(self.detector.detect(photo), options.overlap)
+        found, rejected = detect_and_reject(self.detector, photo)
+        kept, duplicates = select.suppress_duplicates(found, options.overlap)
         kept = [face if face.points else self.points.face_in_box(photo, face.box) for face in kept]
         faces = select.reading_order(kept)
         out = select.left_out(faces, options, photo.width, photo.height)
         for face, reason in duplicates:
             faces.append(face)
             out[len(faces)] = reason
-        return PhotoFaces(photo, faces, out)
+        return PhotoFaces(photo, faces, out, list(rejected))
+
+
+def detect_and_reject(detector: FaceDetector, photo: Image) -> tuple[Sequence[Face], Sequence[tuple[Face, str]]]:
+    """The faces of a photograph, and what the detector rejected if it reports that."""
+    if isinstance(detector, ReportsRejected):
+        return detector.detect_and_reject(photo)
+    return detector.detect(photo), ()

@@ -10,20 +10,34 @@ from pydantic import field_validator, model_validator
 from odekit.core.options import ChainRef, DetectorRef, MaskRef, Options, Part
 
 
-class BuiltinDetector(Options):
-    """Options of the detector `builtin`: OpenCV's cascades propose boxes, the aligner refines and scores them."""
+class YunetDetector(Options):
+    """Options of the detector `yunet`: what YuNet takes for a face. The aligner refines the points."""
+
+    part = "yunet"
+    score: float = Limits(default=0.7, ge=0, le=1)
+    """Smallest score of a face, 0 to 1, given by YuNet; most faces have 0.9."""
+    smallest: int = Limits(default=16, ge=8)
+    """Width of the smallest face to search for (ear to ear), in pixels."""
+    largest_side: int = Limits(default=1280, ge=64)
+    """Larger photographs are reduced to this side for the search of larger faces."""
+    tile: int = Limits(default=1024, ge=256)
+    """Side of the tiles in which larger photographs are searched for small faces, in pixels."""
+    turned: bool = True
+    """Also search quarter turns: of a photograph without a face, and of faces that seem to be turned."""
+    weights: str = Limits(default="aligner", min_length=1)
+    """Weights of the aligner: a registered name, or (with a slash in it) a folder written by `odekit train aligner`."""
+
+    def weight_names(self) -> tuple[str, ...]:
+        """The weights of the aligner and of YuNet."""
+        return self.weights, "yunet"
+
+
+class BuiltinDetector(YunetDetector):
+    """Options of the detector `builtin`: YuNet proposes faces, the aligner refines and scores them."""
 
     part = "builtin"
     score: float = Limits(default=0.6, ge=0, le=1)
-    """Smallest score of a face, 0 to 1, given by the aligner; 0.6 drops nearly all false detections."""
-    smallest: int = Limits(default=20, ge=8)
-    """Width of the smallest face to search for (ear to ear), in pixels."""
-    largest_side: int = Limits(default=1600, ge=64)
-    """Larger photographs are reduced to this side for the search; landmarks are then refined at full size."""
-    turned: bool = True
-    """Also search half-size copies rotated by 25 degrees in both directions."""
-    weights: str = Limits(default="aligner", min_length=1)
-    """Weights of the aligner: a registered name, or (with a slash in it) a folder written by `odekit train aligner`."""
+    """Smallest score of a face, 0 to 1: the aligner's, raised where YuNet is sure."""
 
 
 class FaceSelection(Options):

@@ -120,6 +120,8 @@ class FacesStage:
                     face = self._with_cleaned_original(face, reference)
                 facts[i][face.number] |= paste_face(pixels, reference, face, self.mask, self.options.paste, tones)
             context.note(i, faces=detection.tree(facts[i]))
+            if detection.rejected:
+                context.note(i, rejected=detection.rejected_tree())
             out.append(replace(background, pixels=np.ascontiguousarray(pixels)))
         return out
 

@@ -1,0 +1,171 @@
+"""Search a photograph for faces of all sizes: in reduced copies, then in finer pictures for the small faces."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from odekit.core.image import Image
+from odekit.parts.faces.select import Box, area, intersection_over_union
+from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet, import_opencv
+
+SMALLEST_COPY = 160
+"""Copies are halved as long as their longer side is at least this, in pixels."""
+SMALL_FACE = 100
+"""Boxes of a finer picture count up to this width, in pixels of that picture: larger ones are parts of larger faces."""
+CLEAR_FACE = 36
+"""Width from which a face is found in any case, in pixels of the picture that is searched."""
+TILE_OVERLAP = 128
+"""Overlap of neighbouring tiles in pixels: a box of `SMALL_FACE` pixels lies within one of them."""
+ENLARGED = 2.0
+"""Greatest factor by which a small photograph is enlarged."""
+LEAST_ENLARGED = 1.25
+"""Smaller factors are not worth the time."""
+SAME = 0.4
+"""Boxes of two searches that overlap by more (intersection over union) are of one face."""
+INSIDE = 0.6
+"""A box lies in another one if this fraction of its area does."""
+SURE = 0.8
+"""Score of a face from which boxes inside of it, found in finer pictures only, are dropped."""
+
+
+@dataclass(frozen=True)
+class SearchSize:
+    """How finely a photograph is searched."""
+
+    largest: int = 1280
+    """Longer side of the largest reduced copy, in pixels."""
+    tile: int = 1024
+    """Side of the tiles at full size, in pixels."""
+    smallest: float = 16
+    """Width of the smallest face, in pixels of the photograph."""
+
+
+def bgr(image: Image) -> BgrPicture:
+    """The photograph with 8 bits a channel, in OpenCV's order."""
+    return np.ascontiguousarray(image.to_uint8()[:, :, ::-1])
+
+
+def search(network: YuNet, photo: BgrPicture, size: SearchSize, finer: bool = True) -> list[Proposal]:
+    """Faces of a photograph (H, W, 3), in its pixels, best first.
+
+    Large, blurred and noisy faces are found best in a small copy, small faces in a large one. Each picture adds the
+    faces that coarser ones lack, and replaces those that it sees better.
+
+    Args:
+        network: the detector.
+        photo: the photograph.
+        size: see there.
+        finer: also search the photograph in tiles at full size, or enlarged if it is small.
+    """
+    height, width = photo.shape[:2]
+    scale = min(1.0, size.largest / max(height, width))
+    found: list[Proposal] = []
+    for factor in halvings(scale, max(height, width)):
+        found = merge(found, search_scaled(network, photo, factor))
+    if finer and size.smallest * scale < CLEAR_FACE:
+        found = merge(found, search_finer(network, photo, scale, size))
+    return sorted(found, key=lambda p: (-p.score, p.box))
+
+
+def halvings(scale: float, side: int) -> list[float]:
+    """Scales of the copies, coarsest first: `scale` and its halves."""
+    count = max(0, math.floor(math.log2(max(1.0, scale * side / SMALLEST_COPY))))
+    return [scale / 2**k for k in range(count, -1, -1)]
+
+
+def search_scaled(network: YuNet, photo: BgrPicture, scale: float) -> list[Proposal]:
+    """Faces of a copy of the photograph, in pixels of the photograph."""
+    height, width = photo.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if size == (width, height):
+        return network.propose(photo)
+    cv = import_opencv()
+    copy = cv.resize(photo, size, interpolation=cv.INTER_AREA if scale < 1 else cv.INTER_CUBIC)
+    return [scaled(p, width / size[0], height / size[1]) for p in network.propose(copy)]
+
+
+def search_finer(network: YuNet, photo: BgrPicture, scale: float, size: SearchSize) -> list[Proposal]:
+    """Small faces of the photograph at full size, in tiles; of one that is small already, in an enlarged copy."""
+    height, width = photo.shape[:2]
+    if scale < 1:
+        found = [
+            moved(p, x, y)
+            for x, y in tile_corners(height, width, size.tile)
+            for p in network.propose(photo[y : y + size.tile, x : x + size.tile])
+            if box_width(p.box) < SMALL_FACE
+        ]
+        return distinct(found)
+    factor = min(ENLARGED, size.largest / max(height, width))
+    if factor < LEAST_ENLARGED:
+        return []
+    return [p for p in search_scaled(network, photo, factor) if box_width(p.box) * factor < SMALL_FACE]
+
+
+def tile_corners(height: int, width: int, tile: int) -> Iterator[tuple[int, int]]:
+    """Left and top of tiles that cover the picture and overlap by at least `TILE_OVERLAP` pixels."""
+    for y in tile_starts(height, tile):
+        for x in tile_starts(width, tile):
+            yield x, y
+
+
+def tile_starts(length: int, tile: int) -> list[int]:
+    """Starts of tiles along one axis, evenly spaced."""
+    if length <= tile:
+        return [0]
+    count = math.ceil((length - tile) / (tile - TILE_OVERLAP)) + 1
+    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+
+
+def merge(coarse: Sequence[Proposal], fine: Sequence[Proposal]) -> list[Proposal]:
+    """Faces of a coarser picture, and what a finer one adds.
+
+    The better box of one face is kept. A box of the finer picture that lies in a clear face of the coarser one is
+    dropped: at high magnification parts of a large face look like faces.
+    """
+    kept = list(coarse)
+    for proposal in sorted(fine, key=lambda p: (-p.score, p.box)):
+        same = [i for i, p in enumerate(kept) if intersection_over_union(p.box, proposal.box) > SAME]
+        if same:
+            best = max(same, key=lambda i: intersection_over_union(kept[i].box, proposal.box))
+            if proposal.score > kept[best].score:
+                kept[best] = proposal
+        elif not any(p.score >= SURE and share_inside(proposal.box, p.box) > INSIDE for p in coarse):
+            kept.append(proposal)
+    return kept
+
+
+def distinct(found: Sequence[Proposal]) -> list[Proposal]:
+    """The faces of overlapping tiles without duplicates and without parts of faces that a tile's border cuts."""
+    kept: list[Proposal] = []
+    for p in sorted(found, key=lambda p: (-p.score, p.box)):
+        if not any(intersection_over_union(p.box, k.box) > SAME or share_inside(p.box, k.box) > INSIDE for k in kept):
+            kept.append(p)
+    return kept
+
+
+def share_inside(inner: Box, outer: Box) -> float:
+    """Fraction of the first box's area that lies in the second."""
+    width = min(inner[2], outer[2]) - max(inner[0], outer[0])
+    height = min(inner[3], outer[3]) - max(inner[1], outer[1])
+    return max(0.0, width) * max(0.0, height) / max(area(inner), 1e-9)
+
+
+def box_width(box: Box) -> float:
+    """Width of a box."""
+    return box[2] - box[0]
+
+
+def scaled(proposal: Proposal, x: float, y: float) -> Proposal:
+    """A proposal with its coordinates multiplied by x and y."""
+    x0, y0, x1, y1 = proposal.box
+    return replace(proposal, box=(x0 * x, y0 * y, x1 * x, y1 * y), points=proposal.points * np.array([x, y]))
+
+
+def moved(proposal: Proposal, x: float, y: float) -> Proposal:
+    """A proposal shifted by x and y."""
+    x0, y0, x1, y1 = proposal.box
+    return replace(proposal, box=(x0 + x, y0 + y, x1 + x, y1 + y), points=proposal.points + np.array([x, y]))

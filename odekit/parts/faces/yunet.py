@@ -1,0 +1,99 @@
+"""YuNet, the network that proposes faces: boxes, five points and a score for one picture.
+
+Wu, Peng and Yu 2023, "YuNet: A Tiny Millisecond-level Face Detector" (doi:10.1007/s11633-023-1423-y). OpenCV runs it.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.core.interfaces import Tools
+from odekit.errors import PluginError
+from odekit.parts.faces.geometry import Points
+from odekit.parts.faces.select import Box
+from odekit.plugins.weights.lookup import weights_file
+
+BgrPicture = NDArray[np.uint8]
+"""(H, W, 3), blue, green, red: the order that YuNet was trained on."""
+MIN_SCORE = 0.5
+"""Smallest score of a proposal."""
+OVERLAP = 0.3
+"""Proposals of one picture that overlap by more (intersection over union) are one."""
+MOST = 5000
+"""Largest number of proposals before non-maximum suppression."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A face as YuNet sees it."""
+
+    box: Box
+    """x0, y0, x1, y1 in pixels."""
+    points: Points
+    """(5, 2): eyes (left and right in the upright picture), nose, corners of the mouth."""
+    score: float
+    """0 to 1; 0.9 and more for most faces."""
+    turn: int = 0
+    """Clockwise turn, in degrees, of the picture in which the face was found."""
+
+
+class YuNet:
+    """The loaded network. It may be used by several threads, and for pictures of any size."""
+
+    def __init__(self, tools: Tools, weights: str = "yunet") -> None:
+        """Load the network.
+
+        Raises:
+            WeightsError: no such weights.
+        """
+        self.file = weights_file(weights, tools)
+        self._lock = threading.Lock()
+
+    @functools.cached_property
+    def _network(self) -> Any:
+        create = import_opencv().FaceDetectorYN.create
+        return create(str(self.file), "", (320, 320), MIN_SCORE, OVERLAP, MOST)
+
+    def propose(self, picture: BgrPicture) -> list[Proposal]:
+        """Faces of a picture (H, W, 3), in its pixels, best first.
+
+        Raises:
+            PluginError: OpenCV is not installed.
+        """
+        height, width = picture.shape[:2]
+        with self._lock:  # the network keeps its input size and buffers
+            self._network.setInputSize((width, height))
+            rows = self._network.detect(np.ascontiguousarray(picture))[1]
+        if rows is None:
+            return []
+        found = []
+        for row in rows.astype(np.float64):
+            x, y, w, h = row[:4]
+            found.append(Proposal((x, y, x + w, y + h), row[4:14].reshape(5, 2), float(row[14])))
+        return sorted(found, key=lambda p: (-p.score, p.box))
+
+
+@functools.cache
+def import_opencv() -> Any:
+    """The OpenCV module.
+
+    Raises:
+        PluginError: OpenCV is not installed, or lacks the class that runs YuNet.
+    """
+    advice = (
+        "pip install 'odekit[photos]', or give boxes (faces.select.boxes), or install odekit-facexlib and set "
+        "faces.detect to retinaface"
+    )
+    try:
+        import cv2
+    except ImportError as error:
+        raise PluginError(f"the built-in face detector needs OpenCV ({error}); {advice}") from error
+    if not hasattr(cv2, "FaceDetectorYN"):
+        raise PluginError(f"the built-in face detector needs OpenCV 4.10 or newer, not {cv2.__version__}; {advice}")
+    return cv2
