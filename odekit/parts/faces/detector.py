@@ -13,9 +13,9 @@ from odekit.core.interfaces import Face, Tools
 from odekit.parts.faces.aligner import Aligner, frame_from_box
 from odekit.parts.faces.geometry import TEMPLATES, Frame, Points
 from odekit.parts.faces.options import BuiltinDetector, YunetDetector
-from odekit.parts.faces.search import SearchSize, bgr, search
+from odekit.parts.faces.search import SearchSize, bgr
 from odekit.parts.faces.select import suppress_duplicates
-from odekit.parts.faces.turns import search_turned, turned_around
+from odekit.parts.faces.turns import TURNS, search_turned, turn_of, turned_around
 from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet
 
 TEMPLATE = TEMPLATES["ffhq-5"]
@@ -30,6 +30,10 @@ STEADY = 0.08
 """Largest mean displacement of the points, in fractions of the crop, up to which the aligner's frame is taken."""
 CONFIRMED = 0.5
 """Aligner score from which a face is upright in its crop; others are looked at in quarter turns."""
+LIKELY, CLEAR = 0.6, 0.92
+"""YuNet's scores between which an unconfirmed face is looked at in quarter turns: turned faces reach 0.91 at most."""
+TURNED_SIDE = 640
+"""Longer side of the copies in which a photograph's turn is determined, in pixels."""
 TRUSTED = (0.75, 0.9)
 """YuNet's score counts for nothing up to the first value, and for a face on its own from the second one on."""
 
@@ -47,7 +51,7 @@ class Candidate:
         """The face with this score, and both networks' own."""
         face = face_from_frame(self.frame, score)
         own = {"yunet": round(self.proposal.score, 4), "aligner": round(self.aligner, 4)}
-        return replace(face, scores=own, turn=self.proposal.turn)
+        return replace(face, scores=own)
 
 
 class YunetFaceDetector:
@@ -74,21 +78,21 @@ class YunetFaceDetector:
     def detect_and_reject(self, image: Image) -> tuple[list[Face], list[tuple[Face, str]]]:
         """The faces of a photograph, best first, and the proposals that were rejected, with the reason.
 
-        Quarter turns of the photograph are searched if it has no face as it is. A face in a turned photograph must be
-        confirmed by the aligner, because YuNet sees faces in the wrong turns too.
+        If there is no clear upright face, the photograph may be turned: see `_turn`.
         """
         o = self.options
         photo = bgr(image)
         size = SearchSize(o.largest_side, o.tile, o.smallest)
-        candidates = self._candidates(image, search(self.network, photo, size))
-        if o.turned:
-            candidates = [self._upright(image, photo, candidate) for candidate in candidates]
-        faces, rejected = self._decide(image, candidates)
-        if not faces and o.turned:
-            turned = self._candidates(image, search_turned(self.network, photo, size))
-            faces, more = self._decide(image, [c for c in turned if c.aligner >= CONFIRMED])
-            rejected += more
-        return faces, rejected
+        candidates = self._search(image, photo, size, 0)
+        turn = self._turn(image, photo, candidates) if o.turned else 0
+        if turn:
+            candidates = self._search(image, photo, size, turn)
+        return self._decide(candidates)
+
+    def _search(self, image: Image, photo: BgrPicture, size: SearchSize, turn: int) -> list[Candidate]:
+        """Candidates of the photograph turned clockwise by `turn`, each in its own quarter turn."""
+        candidates = self._candidates(image, search_turned(self.network, photo, size, turn))
+        return [self._upright(image, photo, c, turn) for c in candidates] if self.options.turned else candidates
 
     def _candidates(self, image: Image, proposals: Sequence[Proposal]) -> list[Candidate]:
         """Proposals with the aligner's score and its frame, or their own frame where the aligner moves far."""
@@ -100,15 +104,33 @@ class YunetFaceDetector:
             for i, a in zip(usable, assessed, strict=True)
         ]
 
-    def _upright(self, image: Image, photo: BgrPicture, candidate: Candidate) -> Candidate:
+    def _upright(self, image: Image, photo: BgrPicture, candidate: Candidate, turn: int) -> Candidate:
         """The candidate in the quarter turn in which both networks see a better face; most stay as they are."""
-        if candidate.aligner >= CONFIRMED:
+        proposal = candidate.proposal
+        if candidate.aligner >= CONFIRMED or not LIKELY <= proposal.score < CLEAR:
             return candidate
-        others = self._candidates(image, turned_around(self.network, photo, candidate.proposal))
-        better = [c for c in others if c.proposal.score > candidate.proposal.score and c.aligner >= CONFIRMED]
+        others = self._candidates(image, turned_around(self.network, photo, proposal, turn))
+        better = [c for c in others if c.proposal.score > proposal.score and c.aligner >= CONFIRMED]
         return max(better, key=lambda c: c.aligner, default=candidate)
 
-    def _decide(self, image: Image, candidates: Sequence[Candidate]) -> tuple[list[Face], list[tuple[Face, str]]]:
+    def _turn(self, image: Image, photo: BgrPicture, candidates: Sequence[Candidate]) -> int:
+        """Clockwise turn, in degrees, in which the photograph shows the clearest faces; 0 if one is clear as it is.
+
+        YuNet sees turned faces too, with lower scores and wrong points; so in turns the aligner must confirm them.
+        """
+        upright = [c for c in candidates if turn_of(c.frame) == 0]
+        if any(c.proposal.score >= CLEAR for c in upright):
+            return 0
+        size = SearchSize(min(TURNED_SIDE, self.options.largest_side), self.options.tile, self.options.smallest)
+        finer = max(photo.shape[:2]) <= size.largest
+        clearness = {0: sum(trust(c.proposal.score) for c in upright if self.score(c) >= self.options.score)}
+        for turn in TURNS[1:]:
+            proposals = search_turned(self.network, photo, size, turn, finer)
+            seen = self._candidates(image, [p for p in proposals if trust(p.score) > 0])
+            clearness[turn] = sum(trust(c.proposal.score) for c in seen if c.aligner >= CONFIRMED)
+        return max(clearness, key=lambda turn: clearness[turn])
+
+    def _decide(self, candidates: Sequence[Candidate]) -> tuple[list[Face], list[tuple[Face, str]]]:
         """The candidates that are faces, best first, and the others with the reason."""
         o = self.options
         kept, rejected = suppress_duplicates([c.face(self.score(c)) for c in candidates], DUPLICATE)
@@ -135,7 +157,7 @@ class YunetFaceDetector:
         start = frame_from_box(box, HEAD_BOX_POSITION)
         frame, score = self.aligner.refine(image.pixels, [start])[0]
         close = math.dist(frame.centre, start.centre) < 0.3 * start.side and 0.6 < frame.side / start.side < 1.6
-        return replace(face_from_frame(frame if close else start, score), scores={"aligner": round(score, 4)})
+        return face_from_frame(frame if close else start, score)
 
 
 class BuiltinFaceDetector(YunetFaceDetector):
@@ -147,15 +169,19 @@ class BuiltinFaceDetector(YunetFaceDetector):
 
 
 def joint_score(yunet: float, aligner: float) -> float:
-    """Score of a face from those of the two networks: `1 - (1 - aligner) (1 - trust)`.
+    """Score of a face from those of the two networks: `1 - (1 - aligner) (1 - trust(yunet))`.
 
-    `trust` rises linearly from 0 to 1 between the two values of `TRUSTED`. The aligner alone rejects one of twenty real
+    The aligner alone rejects one of twenty real
     faces (profiles, tilted heads, faces of 20 pixels), to which YuNet gives 0.84 and more; what is no face hardly ever
     gets that.
     """
+    return 1 - (1 - aligner) * (1 - trust(yunet))
+
+
+def trust(yunet: float) -> float:
+    """What YuNet's score counts for: it rises linearly from 0 to 1 between the two values of `TRUSTED`."""
     low, high = TRUSTED
-    trust = min(1.0, max(0.0, (yunet - low) / (high - low)))
-    return 1 - (1 - aligner) * (1 - trust)
+    return min(1.0, max(0.0, (yunet - low) / (high - low)))
 
 
 def face_from_frame(frame: Frame, score: float) -> Face:
@@ -163,12 +189,10 @@ def face_from_frame(frame: Frame, score: float) -> Face:
     landmarks: Points = frame.place(TEMPLATE)
     centre = frame.place(HEAD_BOX.mean(0)[None])[0]
     half = frame.side * (HEAD_BOX[1] - HEAD_BOX[0]) / 2
-    if abs(math.sin(frame.angle)) > math.sqrt(0.5):  # lies on its side
-        half = half[::-1]
-    (x0, y0), (x1, y1) = centre - half, centre + half
-    return Face(
-        (float(x0), float(y0), float(x1), float(y1)), tuple((float(x), float(y)) for x, y in landmarks), round(score, 4)
-    )
+    turn = turn_of(frame)
+    (x0, y0), (x1, y1) = (centre - half[::-1], centre + half[::-1]) if turn % 180 else (centre - half, centre + half)
+    box = float(x0), float(y0), float(x1), float(y1)
+    return Face(box, tuple((float(x), float(y)) for x, y in landmarks), round(score, 4), turn)
 
 
 def ear_to_ear(face: Face) -> float:

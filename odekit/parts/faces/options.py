@@ -20,8 +20,8 @@ class YunetDetector(Options):
     """Width of the smallest face to search for (ear to ear), in pixels."""
     largest_side: int = Limits(default=1280, ge=64)
     """Larger photographs are reduced to this side for the search of larger faces."""
-    tile: int = Limits(default=1024, ge=256)
-    """Side of the tiles in which larger photographs are searched for small faces, in pixels."""
+    tile: int = Limits(default=1280, ge=256)
+    """Largest side of the tiles in which larger photographs are searched for small faces, in pixels."""
     turned: bool = True
     """Also search quarter turns: of a photograph without a face, and of faces that seem to be turned."""
     weights: str = Limits(default="aligner", min_length=1)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from odekit.core.image import Image
-from odekit.parts.faces.select import Box, area, intersection_over_union
+from odekit.parts.faces.select import Box, area
 from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet, import_opencv
+
+Boxes = NDArray[np.float64]
+"""(N, 4): x0, y0, x1, y1."""
 
 SMALLEST_COPY = 160
 """Copies are halved as long as their longer side is at least this, in pixels."""
@@ -22,8 +26,8 @@ TILE_OVERLAP = 128
 """Overlap of neighbouring tiles in pixels: a box of `SMALL_FACE` pixels lies within one of them."""
 ENLARGED = 2.0
 """Greatest factor by which a small photograph is enlarged."""
-LEAST_ENLARGED = 1.25
-"""Smaller factors are not worth the time."""
+LEAST_FINER = 1.25
+"""Least factor by which a finer picture is larger than the largest copy; less is not worth the time."""
 SAME = 0.4
 """Boxes of two searches that overlap by more (intersection over union) are of one face."""
 INSIDE = 0.6
@@ -38,8 +42,8 @@ class SearchSize:
 
     largest: int = 1280
     """Longer side of the largest reduced copy, in pixels."""
-    tile: int = 1024
-    """Side of the tiles at full size, in pixels."""
+    tile: int = 1280
+    """Largest side of the tiles at full size, in pixels."""
     smallest: float = 16
     """Width of the smallest face, in pixels of the photograph."""
 
@@ -91,33 +95,26 @@ def search_scaled(network: YuNet, photo: BgrPicture, scale: float) -> list[Propo
 def search_finer(network: YuNet, photo: BgrPicture, scale: float, size: SearchSize) -> list[Proposal]:
     """Small faces of the photograph at full size, in tiles; of one that is small already, in an enlarged copy."""
     height, width = photo.shape[:2]
-    if scale < 1:
+    if scale * LEAST_FINER <= 1:
         found = [
             moved(p, x, y)
-            for x, y in tile_corners(height, width, size.tile)
-            for p in network.propose(photo[y : y + size.tile, x : x + size.tile])
+            for y, rows in spans(height, size.tile)
+            for x, columns in spans(width, size.tile)
+            for p in network.propose(photo[y : y + rows, x : x + columns])
             if box_width(p.box) < SMALL_FACE
         ]
         return distinct(found)
     factor = min(ENLARGED, size.largest / max(height, width))
-    if factor < LEAST_ENLARGED:
+    if factor < LEAST_FINER:
         return []
     return [p for p in search_scaled(network, photo, factor) if box_width(p.box) * factor < SMALL_FACE]
 
 
-def tile_corners(height: int, width: int, tile: int) -> Iterator[tuple[int, int]]:
-    """Left and top of tiles that cover the picture and overlap by at least `TILE_OVERLAP` pixels."""
-    for y in tile_starts(height, tile):
-        for x in tile_starts(width, tile):
-            yield x, y
-
-
-def tile_starts(length: int, tile: int) -> list[int]:
-    """Starts of tiles along one axis, evenly spaced."""
-    if length <= tile:
-        return [0]
-    count = math.ceil((length - tile) / (tile - TILE_OVERLAP)) + 1
-    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+def spans(length: int, longest: int) -> list[tuple[int, int]]:
+    """Start and length of the tiles along one axis: equally long, at most `longest`, overlapping by `TILE_OVERLAP`."""
+    count = max(1, math.ceil((length - TILE_OVERLAP) / (longest - TILE_OVERLAP)))
+    span = math.ceil((length + (count - 1) * TILE_OVERLAP) / count)
+    return [(min(i * (span - TILE_OVERLAP), length - span), span) for i in range(count)]
 
 
 def merge(coarse: Sequence[Proposal], fine: Sequence[Proposal]) -> list[Proposal]:
@@ -127,13 +124,14 @@ def merge(coarse: Sequence[Proposal], fine: Sequence[Proposal]) -> list[Proposal
     dropped: at high magnification parts of a large face look like faces.
     """
     kept = list(coarse)
+    sure = boxes_of([p for p in coarse if p.score >= SURE])
     for proposal in sorted(fine, key=lambda p: (-p.score, p.box)):
-        same = [i for i, p in enumerate(kept) if intersection_over_union(p.box, proposal.box) > SAME]
-        if same:
-            best = max(same, key=lambda i: intersection_over_union(kept[i].box, proposal.box))
+        shared, _ = overlaps(proposal.box, boxes_of(kept))
+        best = int(shared.argmax()) if kept else 0
+        if kept and shared[best] > SAME:
             if proposal.score > kept[best].score:
                 kept[best] = proposal
-        elif not any(p.score >= SURE and share_inside(proposal.box, p.box) > INSIDE for p in coarse):
+        elif not (overlaps(proposal.box, sure)[1] > INSIDE).any():
             kept.append(proposal)
     return kept
 
@@ -141,17 +139,24 @@ def merge(coarse: Sequence[Proposal], fine: Sequence[Proposal]) -> list[Proposal
 def distinct(found: Sequence[Proposal]) -> list[Proposal]:
     """The faces of overlapping tiles without duplicates and without parts of faces that a tile's border cuts."""
     kept: list[Proposal] = []
-    for p in sorted(found, key=lambda p: (-p.score, p.box)):
-        if not any(intersection_over_union(p.box, k.box) > SAME or share_inside(p.box, k.box) > INSIDE for k in kept):
-            kept.append(p)
+    for proposal in sorted(found, key=lambda p: (-p.score, p.box)):
+        shared, inside = overlaps(proposal.box, boxes_of(kept))
+        if not ((shared > SAME) | (inside > INSIDE)).any():
+            kept.append(proposal)
     return kept
 
 
-def share_inside(inner: Box, outer: Box) -> float:
-    """Fraction of the first box's area that lies in the second."""
-    width = min(inner[2], outer[2]) - max(inner[0], outer[0])
-    height = min(inner[3], outer[3]) - max(inner[1], outer[1])
-    return max(0.0, width) * max(0.0, height) / max(area(inner), 1e-9)
+def boxes_of(proposals: Sequence[Proposal]) -> Boxes:
+    """The boxes of proposals as an array (N, 4)."""
+    return np.array([p.box for p in proposals], dtype=np.float64).reshape(-1, 4)
+
+
+def overlaps(box: Box, others: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Overlap of one box with others (N, 4): intersection over union, and the share of the box inside of each."""
+    size = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    intersection = size.clip(0).prod(1)
+    union = area(box) + (others[:, 2:] - others[:, :2]).prod(1) - intersection
+    return intersection / np.maximum(union, 1e-9), intersection / max(area(box), 1e-9)
 
 
 def box_width(box: Box) -> float:

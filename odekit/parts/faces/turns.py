@@ -1,17 +1,16 @@
-"""Faces that lie on their side or stand on their head: the search in quarter turns of a photograph, or of a part."""
+"""Photographs and faces that lie on their side or stand on their head: searches in quarter turns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from odekit.parts.faces.geometry import Points
-from odekit.parts.faces.search import SearchSize, box_width, moved, search, search_scaled
+from odekit.parts.faces.geometry import Frame, Points
+from odekit.parts.faces.search import SearchSize, moved, search, search_scaled
 from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet
 
-TURNS = (90, 180, 270)
+TURNS = (0, 90, 180, 270)
 """Clockwise turns of a picture, in degrees."""
 SURROUNDINGS = 2.0
 """Side of the part that is turned around one proposal, in sides of its box."""
@@ -21,56 +20,56 @@ NEAR = 0.35
 """Greatest distance of the centre of a turned face from that of the proposal, in sides of its box."""
 
 
-def search_turned(network: YuNet, photo: BgrPicture, size: SearchSize) -> list[Proposal]:
-    """Faces that appear when the photograph is turned, in pixels of the photograph as it is. Not in tiles."""
+def search_turned(network: YuNet, photo: BgrPicture, size: SearchSize, turn: int, finer: bool = True) -> list[Proposal]:
+    """Faces of a photograph that is turned clockwise for the search, in pixels of the photograph as it is."""
     height, width = photo.shape[:2]
-    return [
-        turned_back(proposal, turn, height, width)
-        for turn, picture in quarter_turns(photo)
-        for proposal in search(network, picture, size, finer=max(height, width) <= size.largest)
-    ]
+    found = search(network, turned(photo, turn), size, finer)
+    return [turned_back(proposal, turn, height, width) for proposal in found]
 
 
-def turned_around(network: YuNet, photo: BgrPicture, proposal: Proposal) -> list[Proposal]:
-    """What the network sees in a proposal's place when its surroundings are turned: at most one face a turn."""
+def turned_around(network: YuNet, photo: BgrPicture, proposal: Proposal, turn: int) -> list[Proposal]:
+    """What YuNet sees in a proposal's place in the other turns than `turn`: at most one face each."""
     x0, y0, x1, y1 = proposal.box
-    side, x, y = max(x1 - x0, y1 - y0), (x0 + x1) / 2, (y0 + y1) / 2
+    side, middle = max(x1 - x0, y1 - y0), centre(proposal)
     reach = SURROUNDINGS * side / 2
-    left, top = max(0, round(x - reach)), max(0, round(y - reach))
-    part = photo[top : max(0, round(y + reach)), left : max(0, round(x + reach))]
+    left, top = (max(0, round(v - reach)) for v in middle)
+    part = photo[top : max(0, round(middle[1] + reach)), left : max(0, round(middle[0] + reach))]
     found: list[Proposal] = []
     if min(part.shape[:2]) < 2:
         return found
     height, width = part.shape[:2]
-    for turn, picture in quarter_turns(part):
-        seen = [
-            moved(turned_back(p, turn, height, width), left, top)
-            for p in search_scaled(network, picture, min(2.0, FACE_SIDE / side))
-        ]
-        near = [p for p in seen if np.hypot(*(centre(p) - (x, y))) < NEAR * side and 0.5 < box_width(p.box) / side < 2]
-        found += sorted(near, key=lambda p: -p.score)[:1]
+    for other in TURNS:
+        if other != turn:
+            seen = search_scaled(network, turned(part, other), min(2.0, FACE_SIDE / side))
+            here = [moved(turned_back(p, other, height, width), left, top) for p in seen]
+            near = [p for p in here if np.hypot(*(centre(p) - middle)) < NEAR * side]
+            found += sorted(near, key=lambda p: -p.score)[:1]
     return found
 
 
-def quarter_turns(picture: BgrPicture) -> Iterator[tuple[int, BgrPicture]]:
-    """The picture turned clockwise by 90, 180 and 270 degrees."""
-    for turn in TURNS:
-        yield turn, np.ascontiguousarray(np.rot90(picture, -turn // 90))
+def turned(picture: BgrPicture, turn: int) -> BgrPicture:
+    """The picture turned clockwise by so many degrees, a multiple of 90."""
+    return np.ascontiguousarray(np.rot90(picture, -turn // 90))
 
 
 def turned_back(proposal: Proposal, turn: int, height: int, width: int) -> Proposal:
     """A face of a picture that was turned clockwise, in pixels of the picture (height, width) as it was."""
-    corners = unturn(np.array(proposal.box).reshape(2, 2), turn, height, width)
+    corners = points_turned_back(np.array(proposal.box).reshape(2, 2), turn, height, width)
     (x0, y0), (x1, y1) = corners.min(0), corners.max(0)
     box = float(x0), float(y0), float(x1), float(y1)
-    return replace(proposal, box=box, points=unturn(proposal.points, turn, height, width), turn=turn)
+    return replace(proposal, box=box, points=points_turned_back(proposal.points, turn, height, width))
 
 
-def unturn(points: Points, turn: int, height: int, width: int) -> Points:
-    """Points of a turned picture in the picture (height, width) as it was, both with the origin at the corner."""
+def points_turned_back(points: Points, turn: int, height: int, width: int) -> Points:
+    """Points (N, 2) of a picture that was turned clockwise, in the picture as it was; origin at the corner."""
     x, y = points[:, 0], points[:, 1]
     back = {0: (x, y), 90: (y, height - x), 180: (width - x, height - y), 270: (width - y, x)}[turn]
     return np.stack(back, 1)
+
+
+def turn_of(frame: Frame) -> int:
+    """Clockwise turn in degrees, a multiple of 90, that brings a face nearest to upright."""
+    return round(-np.rad2deg(frame.angle) / 90) * 90 % 360
 
 
 def centre(proposal: Proposal) -> Points:

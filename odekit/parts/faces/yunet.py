@@ -39,8 +39,6 @@ class Proposal:
     """(5, 2): eyes (left and right in the upright picture), nose, corners of the mouth."""
     score: float
     """0 to 1; 0.9 and more for most faces."""
-    turn: int = 0
-    """Clockwise turn, in degrees, of the picture in which the face was found."""
 
 
 class YuNet:
