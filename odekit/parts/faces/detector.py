@@ -10,13 +10,13 @@ import numpy as np
 
 from odekit.core.image import Image
 from odekit.core.interfaces import Face, Tools
-from odekit.parts.faces.aligner import Aligner, frame_from_box
+from odekit.parts.faces.aligner import Aligner, Assessment, frame_from_box
 from odekit.parts.faces.geometry import TEMPLATES, Frame, Points
 from odekit.parts.faces.options import BuiltinDetector, YunetDetector
-from odekit.parts.faces.search import SearchSize, bgr
+from odekit.parts.faces.search import SearchSize
 from odekit.parts.faces.select import suppress_duplicates
-from odekit.parts.faces.turns import TURNS, search_turned, turn_of, turned_around
-from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet
+from odekit.parts.faces.turns import TURNS, levelled, search_turned, turn_of, turned_around
+from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet, to_bgr
 
 TEMPLATE = TEMPLATES["ffhq-5"]
 HEAD_BOX = np.array([[0.22, 0.266], [0.78, 0.917]])
@@ -81,7 +81,7 @@ class YunetFaceDetector:
         If there is no clear upright face, the photograph may be turned: see `_turn`.
         """
         o = self.options
-        photo = bgr(image)
+        photo = to_bgr(image.pixels)
         size = SearchSize(o.largest_side, o.tile, o.smallest)
         candidates = self._search(image, photo, size, 0)
         turn = self._turn(image, photo, candidates) if o.turned else 0
@@ -95,23 +95,31 @@ class YunetFaceDetector:
         return [self._upright(image, photo, c, turn) for c in candidates] if self.options.turned else candidates
 
     def _candidates(self, image: Image, proposals: Sequence[Proposal]) -> list[Candidate]:
-        """Proposals with the aligner's score and its frame, or their own frame where the aligner moves far."""
+        """Proposals with the aligner's score and its frame."""
         frames = [Frame.fit(proposal.points, TEMPLATE) for proposal in proposals]
         usable = [i for i, frame in enumerate(frames) if is_plausible(frame, image)]
         assessed = self.aligner.assess(image.pixels, [frames[i] for i in usable])
         return [
-            Candidate(proposals[i], a.refined if a.displacement <= STEADY else frames[i], a.score)
+            Candidate(proposals[i], self._refined(image, frames[i], a), a.score)
             for i, a in zip(usable, assessed, strict=True)
         ]
 
+    def _refined(self, image: Image, frame: Frame, assessment: Assessment) -> Frame:
+        """The aligner's frame; the proposed one where the aligner moves far, unless it arrives at a face nearby."""
+        if assessment.displacement <= STEADY:
+            return assessment.refined
+        refined, score = self.aligner.refine(image.pixels, [frame])[0]
+        return refined if score >= CONFIRMED and is_near(refined, frame) else frame
+
     def _upright(self, image: Image, photo: BgrPicture, candidate: Candidate, turn: int) -> Candidate:
-        """The candidate in the quarter turn in which both networks see a better face; most stay as they are."""
+        """The candidate in the turn in which both networks see a better face; most stay as they are."""
         proposal = candidate.proposal
         if candidate.aligner >= CONFIRMED or not LIKELY <= proposal.score < CLEAR:
             return candidate
-        others = self._candidates(image, turned_around(self.network, photo, proposal, turn))
-        better = [c for c in others if c.proposal.score > proposal.score and c.aligner >= CONFIRMED]
-        return max(better, key=lambda c: c.aligner, default=candidate)
+        others = turned_around(self.network, photo, proposal, turn)
+        others += levelled(self.network, image.pixels, candidate.frame)
+        better = [c for c in self._candidates(image, others) if c.proposal.score > proposal.score]
+        return max((c for c in better if c.aligner >= CONFIRMED), key=lambda c: c.aligner, default=candidate)
 
     def _turn(self, image: Image, photo: BgrPicture, candidates: Sequence[Candidate]) -> int:
         """Clockwise turn, in degrees, in which the photograph shows the clearest faces; 0 if one is clear as it is.
@@ -156,8 +164,7 @@ class YunetFaceDetector:
         """
         start = frame_from_box(box, HEAD_BOX_POSITION)
         frame, score = self.aligner.refine(image.pixels, [start])[0]
-        close = math.dist(frame.centre, start.centre) < 0.3 * start.side and 0.6 < frame.side / start.side < 1.6
-        return face_from_frame(frame if close else start, score)
+        return face_from_frame(frame if is_near(frame, start) else start, score)
 
 
 class BuiltinFaceDetector(YunetFaceDetector):
@@ -193,6 +200,11 @@ def face_from_frame(frame: Frame, score: float) -> Face:
     (x0, y0), (x1, y1) = (centre - half[::-1], centre + half[::-1]) if turn % 180 else (centre - half, centre + half)
     box = float(x0), float(y0), float(x1), float(y1)
     return Face(box, tuple((float(x), float(y)) for x, y in landmarks), round(score, 4), turn)
+
+
+def is_near(frame: Frame, start: Frame) -> bool:
+    """Whether a refined frame is of the face from whose frame it started."""
+    return math.dist(frame.centre, start.centre) < 0.3 * start.side and 0.6 < frame.side / start.side < 1.6
 
 
 def ear_to_ear(face: Face) -> float:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.image import Image
 from odekit.parts.faces.select import Box, area
 from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet, import_opencv
 
@@ -46,11 +45,6 @@ class SearchSize:
     """Largest side of the tiles at full size, in pixels."""
     smallest: float = 16
     """Width of the smallest face, in pixels of the photograph."""
-
-
-def bgr(image: Image) -> BgrPicture:
-    """The photograph with 8 bits a channel, in OpenCV's order."""
-    return np.ascontiguousarray(image.to_uint8()[:, :, ::-1])
 
 
 def search(network: YuNet, photo: BgrPicture, size: SearchSize, finer: bool = True) -> list[Proposal]:

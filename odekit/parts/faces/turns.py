@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from odekit.core.image import Pixels
 from odekit.parts.faces.geometry import Frame, Points
 from odekit.parts.faces.search import SearchSize, moved, search, search_scaled
-from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet
+from odekit.parts.faces.warp import crop_face
+from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet, to_bgr
 
 TURNS = (0, 90, 180, 270)
 """Clockwise turns of a picture, in degrees."""
@@ -18,6 +20,9 @@ FACE_SIDE = 96
 """A proposal's larger side in the part that is turned, in pixels; smaller faces are enlarged at most twice."""
 NEAR = 0.35
 """Greatest distance of the centre of a turned face from that of the proposal, in sides of its box."""
+
+LEVEL_SIDE = 160
+"""Side of a crop in which a tilted face is brought upright, in pixels."""
 
 
 def search_turned(network: YuNet, photo: BgrPicture, size: SearchSize, turn: int, finer: bool = True) -> list[Proposal]:
@@ -44,6 +49,24 @@ def turned_around(network: YuNet, photo: BgrPicture, proposal: Proposal, turn: i
             here = [moved(turned_back(p, other, height, width), left, top) for p in seen]
             near = [p for p in here if np.hypot(*(centre(p) - middle)) < NEAR * side]
             found += sorted(near, key=lambda p: -p.score)[:1]
+    return found
+
+
+def levelled(network: YuNet, pixels: Pixels, frame: Frame) -> list[Proposal]:
+    """What YuNet sees in a frame of a photograph (3, H, W) when it is brought upright: at most one face.
+
+    YuNet scores tilted faces lower, and its points lag behind the tilt.
+    """
+    wide = Frame.from_centre(frame.centre, 2 * frame.side, frame.angle)
+    crop = crop_face(pixels, wide, LEVEL_SIDE, "edge")
+    seen = network.propose(to_bgr(crop))
+    near = [p for p in seen if np.hypot(*(centre(p) / LEVEL_SIDE - 0.5)) < NEAR / 2]
+    found = []
+    for proposal in sorted(near, key=lambda p: -p.score)[:1]:
+        x0, y0, x1, y1 = proposal.box
+        corners = wide.place(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) / LEVEL_SIDE)
+        box = (*map(float, corners.min(0)), *map(float, corners.max(0)))
+        found.append(replace(proposal, box=box, points=wide.place(proposal.points / LEVEL_SIDE)))
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
 from odekit.errors import PluginError
 from odekit.parts.faces.geometry import Points
@@ -75,6 +76,14 @@ class YuNet:
             x, y, w, h = row[:4]
             found.append(Proposal((x, y, x + w, y + h), row[4:14].reshape(5, 2), float(row[14])))
         return sorted(found, key=lambda p: (-p.score, p.box))
+
+
+def to_bgr(pixels: Pixels) -> BgrPicture:
+    """A picture (3, H, W) with values in [0, 1] as YuNet takes it, with 8 bits a channel."""
+    levels = np.empty((*pixels.shape[1:], 3), np.uint8)
+    for channel in range(3):
+        levels[..., 2 - channel] = np.clip(pixels[channel] * np.float32(255) + np.float32(0.5), 0, 255)
+    return levels
 
 
 @functools.cache
