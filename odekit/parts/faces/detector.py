@@ -26,8 +26,9 @@ HEAD_BOX_POSITION = (0.5, 0.5915, 0.651)
 
 DUPLICATE = 0.4
 """Overlap (intersection over union) above which two faces are one."""
-STEADY = 0.08
-"""Largest mean displacement of the points, in fractions of the crop, up to which the aligner's frame is taken."""
+SETTLED, STEADY = 0.03, 0.08
+"""Mean displacements of the points by one iteration of the aligner, in fractions of the crop: up to the first, one is
+enough; up to the second, its frame is taken even if further iterations lead away."""
 CONFIRMED = 0.5
 """Aligner score from which a face is upright in its crop; others are looked at in quarter turns."""
 LIKELY, CLEAR = 0.6, 0.92
@@ -99,17 +100,12 @@ class YunetFaceDetector:
         frames = [Frame.fit(proposal.points, TEMPLATE) for proposal in proposals]
         usable = [i for i, frame in enumerate(frames) if is_plausible(frame, image)]
         assessed = self.aligner.assess(image.pixels, [frames[i] for i in usable])
+        again = [i for i, a in zip(usable, assessed, strict=True) if a.displacement > SETTLED]
+        refined = dict(zip(again, self.aligner.refine(image.pixels, [frames[i] for i in again]), strict=True))
         return [
-            Candidate(proposals[i], self._refined(image, frames[i], a), a.score)
+            Candidate(proposals[i], best_frame(frames[i], a, refined.get(i)), a.score)
             for i, a in zip(usable, assessed, strict=True)
         ]
-
-    def _refined(self, image: Image, frame: Frame, assessment: Assessment) -> Frame:
-        """The aligner's frame; the proposed one where the aligner moves far, unless it arrives at a face nearby."""
-        if assessment.displacement <= STEADY:
-            return assessment.refined
-        refined, score = self.aligner.refine(image.pixels, [frame])[0]
-        return refined if score >= CONFIRMED and is_near(refined, frame) else frame
 
     def _upright(self, image: Image, photo: BgrPicture, candidate: Candidate, turn: int) -> Candidate:
         """The candidate in the turn in which both networks see a better face; most stay as they are."""
@@ -200,6 +196,19 @@ def face_from_frame(frame: Frame, score: float) -> Face:
     (x0, y0), (x1, y1) = (centre - half[::-1], centre + half[::-1]) if turn % 180 else (centre - half, centre + half)
     box = float(x0), float(y0), float(x1), float(y1)
     return Face(box, tuple((float(x), float(y)) for x, y in landmarks), round(score, 4), turn)
+
+
+def best_frame(proposed: Frame, assessment: Assessment, refined: tuple[Frame, float] | None) -> Frame:
+    """The frame to crop: the aligner's, unless it moves far without arriving at a face nearby.
+
+    Args:
+        proposed: the frame of YuNet's points.
+        assessment: one iteration of the aligner from there.
+        refined: the frame and score after more iterations, where one was not enough.
+    """
+    if refined is not None and refined[1] >= CONFIRMED and is_near(refined[0], proposed):
+        return refined[0]
+    return assessment.refined if assessment.displacement <= STEADY else proposed
 
 
 def is_near(frame: Frame, start: Frame) -> bool:

@@ -91,16 +91,13 @@ def import_opencv() -> Any:
     """The OpenCV module.
 
     Raises:
-        PluginError: OpenCV is not installed, or lacks the class that runs YuNet.
+        PluginError: OpenCV is not installed.
     """
-    advice = (
-        "pip install 'odekit[photos]', or give boxes (faces.select.boxes), or install odekit-facexlib and set "
-        "faces.detect to retinaface"
-    )
     try:
         import cv2
     except ImportError as error:
-        raise PluginError(f"the built-in face detector needs OpenCV ({error}); {advice}") from error
-    if not hasattr(cv2, "FaceDetectorYN"):
-        raise PluginError(f"the built-in face detector needs OpenCV 4.10 or newer, not {cv2.__version__}; {advice}")
+        raise PluginError(
+            f"the built-in face detector needs OpenCV ({error}); pip install 'odekit[photos]', or give boxes "
+            "(faces.select.boxes), or install odekit-facexlib and set faces.detect to retinaface"
+        ) from error
     return cv2
