@@ -34,6 +34,7 @@ NEAR = 0.25
 COLUMNS = {
     "photo": "photograph", "megapixels": "Mpx", "faces": "faces", "missed": "missed",
     "missed_small": "small missed", "false": "false", "seam": "seam", "shift": "shift px", "seconds": "s",
+    "processor": "processor s",
 }  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def command(
         if restorer is not None:
             row["psnr"] = PsnrMetric().measure(restorer.run([photo])[0].image, photo)
         rows.append(row)
-    total = summary(every)
+    total = summary(every) | {"time": max((slowness(row) for row in rows), default=math.nan)}
     columns = COLUMNS | ({} if restorer is None else {"psnr": "PSNR dB"})
     print_result(Table("photo", describe(part, total), columns, rows, goals_of(total)), as_json)
 
@@ -104,6 +105,8 @@ class Detections:
 
     photo: LabelledPhoto
     seconds: float
+    processor: float
+    """Processor seconds of the detector, all cores together."""
     errors: list[tuple[LabelledFace, float]] = field(default_factory=list)
     """Found faces, with the mean distance of the five points as a fraction of the crop's side."""
     missed: list[LabelledFace] = field(default_factory=list)
@@ -143,9 +146,9 @@ def labelled_face(face: Mapping[str, Any]) -> LabelledFace:
 
 def detect(detector: FaceDetector, labelled: LabelledPhoto, photo: Image, paste: bool = True) -> Detections:
     """Detect and compare; with `paste`, paste an altered face at every true place and measure the seam."""
-    began = time.perf_counter()
+    began, processor = time.perf_counter(), time.process_time()
     faces = list(detector.detect(photo))
-    out = Detections(labelled, time.perf_counter() - began)
+    out = Detections(labelled, time.perf_counter() - began, time.process_time() - processor)
     left = list(faces)
     for truth in labelled.faces:
         side, middle = truth.frame.side, truth.points.mean(0)
@@ -176,6 +179,7 @@ def summary(detections: Sequence[Detections]) -> dict[str, Any]:
             f"{name} {face.box or tuple(round(v) for v in face.points.mean(0))}" for name, face in missed if face.plain
         ],
         "recall": 1 - sum(face.plain for _, face in missed) / max(1, len(plain)),
+        "recall_all": 1 - len(missed) / max(1, sum(len(one.photo.faces) for one in detections)),
         "small": len(small),
         "recall_small": 1 - sum(face.small for _, face in missed) / max(1, len(small)),
         "false": sum(len(one.false) for one in detections),
@@ -199,14 +203,27 @@ def photo_row(labelled: LabelledPhoto, photo: Image, detections: Detections) -> 
         "seam": detections.seam,
         "shift": detections.shift,
         "seconds": detections.seconds,
+        "processor": detections.processor,
     }
+
+
+def slowness(row: Row) -> float:
+    """Processor time of a search as a share of what two cores have in the allowed time (`allowed_seconds`)."""
+    return float(row["processor"] / (2 * allowed_seconds(row["megapixels"])))
+
+
+def allowed_seconds(megapixels: float) -> float:
+    """Time that a search may take on two idle cores: 0.5 s up to 2.7 megapixels, 0.25 s for each further one."""
+    return 0.5 + 0.25 * max(0.0, megapixels - 2.7)
 
 
 def goals_of(total: Mapping[str, Any]) -> list[Goal]:
     """The goals over all photographs."""
     return [
         Goal("recall of faces neither small nor hard", 100 * total["recall"], least=100, unit="%"),
-        Goal("false boxes in complete photographs", float(total["false"]), most=2),
+        Goal("recall of all faces", 100 * total["recall_all"], least=97, unit="%"),
+        Goal("false boxes in complete photographs", float(total["false"]), most=0),
+        Goal("processor time, of what two cores have in the time allowed", 100 * total["time"], most=100, unit="%"),
         Goal("seam: gradient across the mask's border, change", 100 * total["seam"], most=10, unit="%"),
         Goal("shift of a pasted face", total["shift"], most=0.25, unit="px"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -65,7 +66,8 @@ def levelled(network: YuNet, pixels: Pixels, frame: Frame) -> list[Proposal]:
     for proposal in sorted(near, key=lambda p: -p.score)[:1]:
         x0, y0, x1, y1 = proposal.box
         corners = wide.place(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) / LEVEL_SIDE)
-        box = (*map(float, corners.min(0)), *map(float, corners.max(0)))
+        (left, top), (right, bottom) = corners.min(0), corners.max(0)
+        box = float(left), float(top), float(right), float(bottom)
         found.append(replace(proposal, box=box, points=wide.place(proposal.points / LEVEL_SIDE)))
     return found
 
@@ -92,7 +94,7 @@ def points_turned_back(points: Points, turn: int, height: int, width: int) -> Po
 
 def turn_of(frame: Frame) -> int:
     """Clockwise turn in degrees, a multiple of 90, that brings a face nearest to upright."""
-    return round(-np.rad2deg(frame.angle) / 90) * 90 % 360
+    return round(-math.degrees(frame.angle) / 90) * 90 % 360
 
 
 def centre(proposal: Proposal) -> Points:

@@ -56,8 +56,13 @@ class YuNet:
 
     @functools.cached_property
     def _network(self) -> Any:
-        create = import_opencv().FaceDetectorYN.create
-        return create(str(self.file), "", (320, 320), MIN_SCORE, OVERLAP, MOST)
+        cv = import_opencv()
+        log = cv.utils.logging
+        level = log.setLogLevel(log.LOG_LEVEL_ERROR)  # OpenCV 5 warns of a target that is set for this class always
+        try:
+            return cv.FaceDetectorYN.create(str(self.file), "", (320, 320), MIN_SCORE, OVERLAP, MOST)
+        finally:
+            log.setLogLevel(level)
 
     def propose(self, picture: BgrPicture) -> list[Proposal]:
         """Faces of a picture (H, W, 3), in its pixels, best first.
