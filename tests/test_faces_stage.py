@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import EXACT
-from photos import At, noise
+from photos import PHOTOS, At, noise
 
 import odekit
 from odekit import Chain
@@ -46,6 +46,17 @@ class Redder:
         return [image.with_pixels(np.clip(image.pixels + tint, 0, 1)) for image in images]
 
 
+class UpperLighter:
+    """Adds 0.3 to the upper half, so that the crop's orientation shows in the photograph."""
+
+    def __init__(self, options=None, tools=None):
+        self.spec = UpsamplerSpec(scale=1.0)
+
+    def upsample(self, images, rng):
+        ramp = np.where(np.arange(images[0].height) < images[0].height / 2, 0.3, 0.0).astype(np.float32)
+        return [image.with_pixels(np.clip(image.pixels + ramp[:, None], 0, 1)) for image in images]
+
+
 class Stretch:
     def __init__(self, options=None, tools=None):
         self.spec = UpsamplerSpec(scale=1.0)
@@ -64,6 +75,7 @@ class Parts:
         catalog.upsampler("lighter", Lighter, Options, "")
         catalog.upsampler("redder", Redder, Options, "")
         catalog.upsampler("stretch", Stretch, Options, "")
+        catalog.upsampler("upper-lighter", UpperLighter, Options, "")
 
 
 @pytest.fixture
@@ -93,6 +105,29 @@ def test_every_face_goes_through_the_chain_and_nothing_else_changes(parts):
     inside = both == 1
     change = (out.pixels - photo.pixels)[:, inside & (photo.pixels.max(0) < 0.75)]
     assert abs(change.mean() - 0.2) < 0.01
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_turned_photograph_keeps_its_orientation_and_its_face_is_restored_upright(parts, turn):
+    photo = odekit.read(PHOTOS / "astronaut.jpg")
+    photo = Image(np.ascontiguousarray(photo.pixels[:, :256, 96:352]))
+    turned = Image(np.ascontiguousarray(np.rot90(photo.pixels, turn // 90, axes=(1, 2))))
+    results = [chain(parts, "upper-lighter", detect="builtin").run([p])[0] for p in (photo, turned)]
+    changes = [r.image.pixels - p.pixels for r, p in zip(results, (photo, turned), strict=True)]
+    back = np.rot90(changes[1], -turn // 90, axes=(1, 2))
+    assert np.abs(changes[0]).max() > 0.2
+    assert np.abs(back - changes[0]).mean() < 0.1 * np.abs(changes[0]).mean()
+    faces = [r.record["stages"][0]["faces"] for r in results]
+    assert [[face["turn"] for face in one] for one in faces] == [[0], [turn]]
+    assert set(faces[1][0]["scores"]) == {"yunet", "aligner"}
+
+
+def test_the_record_lists_what_the_detector_rejected(parts):
+    photo = odekit.read(PHOTOS / "astronaut.jpg")
+    made = chain(parts, detect={"use": "builtin", "smallest": 200})
+    with pytest.warns(OdekitWarning, match="no face found"):
+        record = made.run([photo])[0].record["stages"][0]
+    assert record["faces"] == [] and "under detect.smallest 200" in record["rejected"][0]["rejected"]
 
 
 def test_faces_of_all_photographs_share_batches_under_their_own_names(parts):
