@@ -212,7 +212,7 @@ def test_the_same_photograph_gives_the_same_faces_after_others_and_in_threads(de
     assert together == [*alone, *reversed(alone)]
 
 
-def test_options_of_the_cascades_are_refused():
+def test_an_option_that_is_gone_is_refused():
     with pytest.raises(ConfigError, match="neighbours"):
         Chain([{"faces": {"detect": {"use": "builtin", "neighbours": 3}, "each": ["restore"]}}])
 

@@ -34,6 +34,7 @@ from odekit.core.abilities import MeasuresMany as MeasuresMany
 from odekit.core.abilities import PacksRows as PacksRows
 from odekit.core.abilities import Prepares as Prepares
 from odekit.core.abilities import RepeatsChains as RepeatsChains
+from odekit.core.abilities import ReportsRejected as ReportsRejected
 from odekit.core.files import sha256 as sha256
 from odekit.core.grid import GridName as GridName
 from odekit.core.grid import Levels as Levels
