@@ -101,9 +101,10 @@ class YunetFaceDetector:
         usable = [i for i, frame in enumerate(frames) if is_plausible(frame, image)]
         assessed = self.aligner.assess(image.pixels, [frames[i] for i in usable])
         again = [i for i, a in zip(usable, assessed, strict=True) if a.displacement > SETTLED]
-        refined = dict(zip(again, self.aligner.refine(image.pixels, [frames[i] for i in again]), strict=True))
+        starts = [a.refined for a in assessed if a.displacement > SETTLED]
+        second = dict(zip(again, self.aligner.assess(image.pixels, starts), strict=True))
         return [
-            Candidate(proposals[i], best_frame(frames[i], a, refined.get(i)), a.score)
+            Candidate(proposals[i], best_frame(frames[i], a, second.get(i)), a.score)
             for i, a in zip(usable, assessed, strict=True)
         ]
 
@@ -198,17 +199,17 @@ def face_from_frame(frame: Frame, score: float) -> Face:
     return Face(box, tuple((float(x), float(y)) for x, y in landmarks), round(score, 4), turn)
 
 
-def best_frame(proposed: Frame, assessment: Assessment, refined: tuple[Frame, float] | None) -> Frame:
+def best_frame(proposed: Frame, first: Assessment, second: Assessment | None) -> Frame:
     """The frame to crop: the aligner's, unless it moves far without arriving at a face nearby.
 
     Args:
         proposed: the frame of YuNet's points.
-        assessment: one iteration of the aligner from there.
-        refined: the frame and score after more iterations, where one was not enough.
+        first: one iteration of the aligner from there.
+        second: a further one from the result of the first, where the first moved the points.
     """
-    if refined is not None and refined[1] >= CONFIRMED and is_near(refined[0], proposed):
-        return refined[0]
-    return assessment.refined if assessment.displacement <= STEADY else proposed
+    if second is not None and second.score >= CONFIRMED and is_near(second.refined, proposed):
+        return second.refined
+    return first.refined if first.displacement <= STEADY else proposed
 
 
 def is_near(frame: Frame, start: Frame) -> bool:
