@@ -21,6 +21,12 @@ FACES = [face(0, 0, 40), face(100, 0, 80, 0.7), face(220, 90, 20, 0.95)]
 """In a photograph of 300x200, whose middle lies nearest to the second."""
 
 
+def test_the_width_of_a_face_on_its_side_is_the_height_of_its_box():
+    lying, upright = Face((0, 0, 60, 20), (), 0.9, turn=90), Face((0, 0, 20, 60), (), 0.9, turn=180)
+    assert choose([lying, upright], FaceSelection(), 300, 200).keys() == {1, 2}
+    assert choose([Face((0, 0, 60, 30), (), 0.9, turn=270)], FaceSelection(), 300, 200) == {}
+
+
 @pytest.mark.parametrize(
     "options,left_out",
     [

@@ -14,7 +14,7 @@ from odekit.parts.faces.aligner import Aligner, Assessment, frame_from_box
 from odekit.parts.faces.geometry import TEMPLATES, Frame, Points
 from odekit.parts.faces.options import BuiltinDetector, YunetDetector
 from odekit.parts.faces.search import SearchSize
-from odekit.parts.faces.select import suppress_duplicates
+from odekit.parts.faces.select import ear_to_ear, suppress_duplicates
 from odekit.parts.faces.turns import TURNS, levelled, search_turned, turn_of, turned_around
 from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet, to_bgr
 
@@ -215,12 +215,6 @@ def best_frame(proposed: Frame, first: Assessment, second: Assessment | None) ->
 def is_near(frame: Frame, start: Frame) -> bool:
     """Whether a refined frame is of the face from whose frame it started."""
     return math.dist(frame.centre, start.centre) < 0.3 * start.side and 0.6 < frame.side / start.side < 1.6
-
-
-def ear_to_ear(face: Face) -> float:
-    """Width of a face in pixels, whichever way it is turned."""
-    x0, y0, x1, y1 = face.box
-    return min(x1 - x0, y1 - y0)
 
 
 def is_plausible(frame: Frame, image: Image) -> bool:

@@ -79,7 +79,7 @@ def left_out(faces: Sequence[Face], options: FaceSelection, width: int, height: 
     """
     out: dict[int, str] = {}
     for number, face in enumerate(faces, 1):
-        side = face.box[2] - face.box[0]
+        side = ear_to_ear(face)
         if number in options.skip:
             out[number] = "in select.skip"
         elif side < options.min_side:
@@ -99,6 +99,12 @@ def left_out(faces: Sequence[Face], options: FaceSelection, width: int, height: 
         for number in sorted(selected, key=lambda n: (-area(faces[n - 1].box), n))[options.max_faces :]:
             out[number] = f"beyond select.max_faces {options.max_faces}"
     return out
+
+
+def ear_to_ear(face: Face) -> float:
+    """Width of a face in pixels; of one that lies on its side, the height of its box."""
+    x0, y0, x1, y1 = face.box
+    return y1 - y0 if face.turn % 180 else x1 - x0
 
 
 def centre_distance(box: Box, width: int, height: int) -> float:
