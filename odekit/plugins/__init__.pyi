@@ -4,6 +4,7 @@ from odekit.core.abilities import CostContext as CostContext
 from odekit.core.abilities import CountsFaces as CountsFaces
 from odekit.core.abilities import Decides as Decides
 from odekit.core.abilities import HasActsOn as HasActsOn
+from odekit.core.abilities import HasBatchSize as HasBatchSize
 from odekit.core.abilities import HasBest as HasBest
 from odekit.core.abilities import HasBestGrid as HasBestGrid
 from odekit.core.abilities import HasCheck as HasCheck
@@ -34,6 +35,8 @@ from odekit.core.abilities import MeasuresMany as MeasuresMany
 from odekit.core.abilities import PacksRows as PacksRows
 from odekit.core.abilities import Prepares as Prepares
 from odekit.core.abilities import RepeatsChains as RepeatsChains
+from odekit.core.abilities import ReportsPhases as ReportsPhases
+from odekit.core.abilities import report_phase as report_phase
 from odekit.core.files import sha256 as sha256
 from odekit.core.grid import GridName as GridName
 from odekit.core.grid import Levels as Levels
