@@ -90,6 +90,12 @@ class NoProgress:
     def calls(self, count: int) -> None:
         """Nothing."""
 
+    def phase(self, name: str, done: float, total: int) -> None:
+        """Nothing."""
+
+    def picture(self, name: str, text: str) -> None:
+        """Nothing."""
+
     def images(self, count: int) -> None:
         """Nothing."""
 
@@ -133,7 +139,7 @@ def idle(faces: int = 64, device: str = "auto", batch_size: int = BATCH_SIZE, se
             (folder / f"{i:06}.png").write_bytes(encode.encode(face(i), "png"))
         options = RunOptions(Path(place) / "out", device=device, batch_size=batch_size, workers=2)
         summary = Runner(chain, options, NoProgress()).run([folder])
-    batch = summary.calls_per_image
+    batch = summary.calls.most
     wall_share, cpu_share = (100 * (1 - chain.clock.share(batch, which)) for which in (0, 1))
     note = (
         f"odedit-fast, {faces} files of {SIDE} px, batch size {batch_size}, {summary.settings['device']}, "

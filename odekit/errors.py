@@ -27,5 +27,12 @@ class DeviceError(OdekitError):
     """A device or precision that is not available."""
 
 
+class Stopped(BaseException):
+    """A progress callback asks a running batch to stop; the batch then has no results.
+
+    It is no `Exception`, so that code that isolates the failure of one image, or retries, does not catch it.
+    """
+
+
 class OdekitWarning(UserWarning):
     """A problem that does not stop the run; shown once, as one line."""

@@ -103,19 +103,20 @@ def test_the_version_is_printed(cli):
     assert cli("--version").out == f"odekit {odekit.__version__}\n"
 
 
-def test_on_a_terminal_a_bar_counts_images_and_network_calls(cli, exact, faces, tmp_path, monkeypatch):
-    """On a pipe there is no bar; on a terminal both totals are reached."""
+def test_on_a_terminal_bars_count_images_phases_and_network_calls(cli, exact, faces, tmp_path, monkeypatch):
+    """On a pipe there are no bars; on a terminal the totals are reached."""
     from odekit.cli import run
 
     totals = []
 
     class Seen(run.ProgressBar):
         def __exit__(self, *error):
-            totals.extend((task.description, task.completed, task.total) for task in self.progress.tasks)
             super().__exit__(*error)
+            totals.extend((task.description, task.completed, task.total) for task in self.progress.tasks)
+            assert self.time.calls == 56
 
     monkeypatch.setattr(run, "ProgressBar", Seen)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--batch-size", 4)
     assert done.code == 0
-    assert totals == [("images", 7, 7), ("network calls", 56, 56)]
+    assert totals == [("pictures", 7, 7), ("writing", 2, 3)]

@@ -153,6 +153,7 @@ class Chain:
         execution: Execution | None = None,
         keep_stages: bool = False,
         on_calls: Callable[[int], None] | None = None,
+        on_phase: Callable[[str, float, int], None] | None = None,
     ) -> Session:
         """Load the weights and return a session that runs batches.
 
@@ -165,12 +166,14 @@ class Chain:
             execution: device, precision and batch size, already resolved.
             keep_stages: keep intermediate pictures in the results.
             on_calls: progress callback; receives the number of network calls since the previous callback.
+            on_phase: progress callback; receives the name of a phase, and how many of how many images or faces are
+                done. Both callbacks may raise `odekit.errors.Stopped`, which ends the batch.
         """
         from odekit.chains.session import Session
 
         execution = execution or self.execution(images, device, precision, batch_size)
         seed = self.spec.seed if seed is None else seed
-        return Session(self.spec, self.parts, seed, execution, keep_stages, on_calls)
+        return Session(self.spec, self.parts, seed, execution, keep_stages, on_calls, on_phase)
 
     def run(
         self,

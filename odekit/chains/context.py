@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,13 @@ class RunContext:
     corrected: dict[int, Image] = field(default_factory=dict)
     """Originals that a stage corrected."""
     keep_pictures: bool = False
+    on_phase: Callable[[str, float, int], None] | None = None
+    """Progress callback; see `phase`."""
+
+    def phase(self, name: str, done: float, total: int) -> None:
+        """Report the progress of the stage; see `odekit.core.abilities.report_phase`."""
+        if self.on_phase is not None:
+            self.on_phase(name, done, total)
 
     def noise(self, image: Image, sample: int = 0) -> Noise:
         """Noise stream of one image in this stage, independent of the other images."""

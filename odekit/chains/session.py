@@ -37,6 +37,8 @@ class Session:
         execution: device, precision and batch size.
         keep_stages: keep intermediate pictures in the results.
         on_calls: progress callback; receives the number of network calls since the previous callback.
+        on_phase: progress callback; receives the name of the phase, and how many of how many images or faces are done.
+            Both callbacks may raise `odekit.errors.Stopped`, which ends the batch.
 
     Raises:
         WeightsError: weights are missing; the message names all of them.
@@ -50,6 +52,7 @@ class Session:
         execution: Execution,
         keep_stages: bool = False,
         on_calls: Callable[[int], None] | None = None,
+        on_phase: Callable[[str, float, int], None] | None = None,
     ) -> None:
         require_weights(required_weights(spec, catalog), catalog)
         self.spec = spec
@@ -60,6 +63,7 @@ class Session:
         """Current batch size of network calls; smaller than that of `execution` after an out-of-memory error."""
         self.keep_stages = keep_stages
         self.counter = CallCounter(on_calls)
+        self.on_phase = on_phase
         self.views: list[BatchedPrior] = []
         """The priors passed to stages; `batch_size` sets the number of rows of their calls."""
         self.networks: dict[str, Prior] = {}
@@ -147,7 +151,10 @@ class Session:
     def context(self, place: str) -> RunContext:
         """The context of the stage at this index."""
         device = state_device(self.execution.device)
-        return RunContext(self.seed, place, self.batch_size, device, self.counter, keep_pictures=self.keep_stages)
+        return RunContext(
+            self.seed, place, self.batch_size, device, self.counter, keep_pictures=self.keep_stages,
+            on_phase=self.on_phase,
+        )  # fmt: skip
 
     def _run_stage(self, place: str, name: str, stage: Stage, live: list[Result]) -> None:
         before = [result.image for result in live]
@@ -156,6 +163,8 @@ class Session:
         context.earlier = [tuple(result.record["stages"]) for result in live]
         for prior in self.views:
             prior.batch_size = self.batch_size
+        if not self._is_output_stage(place):
+            context.phase(name, 0, len(live))  # a stage that knows more replaces this
         started = time.perf_counter()
         try:
             after = check_returned(stage.run(before, context), len(live), name)

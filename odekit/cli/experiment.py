@@ -211,7 +211,7 @@ def parse_settings(
     quiet: bool, options: str = "",
 ) -> tuple[Any, RunSettings]:  # fmt: skip
     """The faces with their damage, and how methods are run."""
-    from odekit.cli.run import ProgressBar
+    from odekit.cli.progress import ProgressBar
     from odekit.errors import ConfigError
     from odekit.evaluation.experiments.methods import RunSettings
     from odekit.evaluation.experiments.setting import Setting, parse_kinds

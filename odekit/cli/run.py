@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from odekit.cli import startup
 from odekit.cli.completion import complete_chain
+from odekit.cli.progress import MAX_LINES, ProgressBar
 
 if TYPE_CHECKING:
     from odekit.chains.chain import Chain
@@ -37,12 +35,13 @@ odekit run my-chain.yaml "scans/*.tif" -o out/ --resume
 
 0: every input was restored.
 2: invalid command.
-3: some inputs failed; they are listed in OUT/failures.json.
+3: some inputs failed, or, with --require-change, nothing was done in some;
+they are listed in OUT/failures.json.
 4: stopped early: time limit, or output folder not writable.
 130: stopped by Ctrl-C. 143: stopped by SIGTERM.
 
---resume continues a run in each case. The first Ctrl-C finishes the current
-batch; the second stops at once."""
+--resume continues a run in each case. The first Ctrl-C stops at the next network
+call and keeps finished results; the second stops at once."""
 
 EXIT_CODES = {"interrupted": 130, "terminated": 143}
 STOPPED_EXIT_CODE = 4
@@ -92,6 +91,9 @@ def run(
     require_face: Annotated[
         bool, typer.Option("--require-face", help="Treat a photograph without a face as a failure.")
     ] = False,
+    require_change: Annotated[
+        bool, typer.Option("--require-change", help="List images in which nothing was done as failures.")
+    ] = False,
     salvage: Annotated[
         bool, typer.Option("--salvage", help="Restore the part of truncated JPEG and PNG files that can be read.")
     ] = False,
@@ -106,6 +108,9 @@ def run(
     record: Annotated[
         Path | None, typer.Option("--record", help="With a file as output: write the record of the result here.")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help=f"Print a line for every image, not only for the first {MAX_LINES}.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """See HELP."""
@@ -134,9 +139,10 @@ def run(
     options = RunOptions(
         folder, seed, device, precision, parse_batch_size(batch_size), resume, overwrite, keep_stages, limit, shard,
         max_megapixels, workers, None if time_limit is None else parse_duration(time_limit), salvage=salvage,
+        require_change=require_change,
     )  # fmt: skip
+    bar = ProgressBar(quiet=as_json, max_lines=sys.maxsize if verbose else MAX_LINES)
     if not in_folder:
-        bar = ProgressBar(quiet=as_json)
         done = run_single(
             loaded, options, inputs, out, record, dry_run, as_json, bar, lambda summary: print_summary(summary, as_json)
         )
@@ -144,7 +150,7 @@ def run(
     if dry_run:
         print_jobs(loaded, options, inputs, as_json)
         return
-    summary = run_with_progress(loaded, options, inputs, quiet=as_json)
+    summary = run_with_progress(loaded, options, inputs, bar)
     print_summary(summary, as_json)
     if page:
         from odekit.runs.report.run_report import write_run_report
@@ -191,68 +197,12 @@ def print_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: bo
     print_line(f"{len(jobs)} picture(s), {calls if calls is not None else '?'} network calls each{done_text}")
 
 
-def run_with_progress(chain: Chain, options: RunOptions, inputs: list[str], quiet: bool = False) -> RunSummary:
-    """Run with a progress bar."""
-    from odekit.runs.runner import Runner
+def run_with_progress(chain: Chain, options: RunOptions, inputs: list[str], bar: ProgressBar) -> RunSummary:
+    """Run with progress. The bar begins before the modules of the runner are loaded, which takes seconds."""
+    with bar:
+        from odekit.runs.runner import Runner
 
-    with ProgressBar(quiet) as bar:
         return Runner(chain, options, bar).run(inputs)
-
-
-class ProgressBar:
-    """A progress bar for images and network calls; not shown if `quiet` or if stderr is not a terminal."""
-
-    def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet or not sys.stderr.isatty()
-        self.progress: Any = None
-
-    def __enter__(self) -> ProgressBar:
-        if not self.quiet:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-            )  # fmt: skip
-            self.progress = Progress(*columns, console=Console(stderr=True))
-            self.progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.progress is not None:
-            self.progress.stop()
-
-    def begin(self, images: int, calls: int | None) -> None:
-        """Show the bar with these totals."""
-        if self.progress is not None:
-            self.started, self.done = time.monotonic(), 0
-            self.image_task = self.progress.add_task("images", total=images, rate="")
-            self.call_task = self.progress.add_task("network calls", total=calls, rate="")
-
-    def calls(self, count: int) -> None:
-        """Count network calls; the first one ends the start-up, and with it the pause of garbage collection."""
-        startup.resume_gc()
-        if self.progress is not None:
-            self.progress.advance(self.call_task, count)
-
-    def images(self, count: int) -> None:
-        """Count finished images."""
-        startup.resume_gc()
-        if self.progress is not None:
-            self.done += count
-            rate = self.done / max(1e-9, time.monotonic() - self.started)
-            rate_text = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
-            self.progress.update(self.image_task, advance=count, rate=rate_text)
-
-    def message(self, text: str) -> None:
-        """Print a line on stderr, above the bar if it is shown."""
-        if self.progress is not None:
-            self.progress.console.print(f"odekit: {text}", highlight=False, markup=False)
-        else:
-            sys.stderr.write(f"odekit: {text}\n")
 
 
 def print_summary(summary: RunSummary, as_json: bool) -> None:
@@ -262,15 +212,17 @@ def print_summary(summary: RunSummary, as_json: bool) -> None:
     if as_json:
         print_json(summary.tree())
     else:
-        done = len(summary.restored)
+        done, same = summary.calls.pictures, len(summary.restored) - summary.changed
         chain_time = f"{summary.busy / summary.seconds:.0%} of the time, batches {summary.fill:.0%} full"
         rows = [
-            ("restored", str(done)),
+            ("restored", str(summary.changed)),
+            *([("nothing was done", str(same))] if same else []),
             ("already done", str(len(summary.skipped))),
             ("failed", str(len(summary.failed))),
             *([("not read", str(len(summary.unread)))] if summary.unread else []),
             *([("remaining", str(summary.left))] if summary.left else []),
-            *([("network calls per image", str(summary.calls_per_image))] if done else []),
+            *summary.found.rows(),
+            *([("network calls per image", str(summary.calls))] if done else []),
             ("seconds", f"{summary.seconds:.1f}" + (f" ({summary.seconds / done:.2f} per image)" if done else "")),
             *([("in the chain", chain_time)] if done else []),
             ("output file", str(summary.file)) if summary.file else ("output folder", str(summary.out)),
@@ -283,7 +235,5 @@ def print_summary(summary: RunSummary, as_json: bool) -> None:
             f"odekit: and {len(summary.failed) - MAX_FAILURES_PRINTED} more, listed in {summary.out}/failures.json\n"
         )
     if summary.stopped and summary.file is None:
-        sys.stderr.write(
-            f"odekit: {summary.stopped}; finished results are in {summary.out}, {summary.left} remaining; "
-            "continue with --resume\n"
-        )
+        rest = f"{summary.left} remaining; continue with --resume" if summary.left else "nothing remains to be done"
+        sys.stderr.write(f"odekit: {summary.stopped}; finished results are in {summary.out}, {rest}\n")

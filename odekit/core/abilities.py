@@ -45,6 +45,38 @@ class Prepares(Protocol):
         ...
 
 
+@runtime_checkable
+class ReportsPhases(Protocol):
+    """A stage's context that shows the progress of the stage. Use it through `report_phase`."""
+
+    def phase(self, name: str, done: float, total: int) -> None:
+        """See `report_phase`."""
+        ...
+
+
+def report_phase(context: object, name: str, done: float, total: int) -> None:
+    """Report the progress of a stage, between two pieces of work; does nothing if the context cannot show it.
+
+    Args:
+        context: of the stage.
+        name: of the phase, such as `searching faces`.
+        done: number of images or faces finished in this phase; fractions are progress within one.
+        total: number of images or faces of this phase.
+
+    Raises:
+        Stopped: the run is to stop. Let it pass.
+    """
+    if isinstance(context, ReportsPhases):
+        context.phase(name, done, total)
+
+
+@runtime_checkable
+class HasBatchSize(Protocol):
+    """An upsampler that takes images in groups of this size; called with one group at a time its results are equal."""
+
+    batch_size: int
+
+
 @dataclass(frozen=True)
 class Cost:
     """Network calls of a stage per image; None if the number is unknown before the run."""

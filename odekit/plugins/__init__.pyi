@@ -4,6 +4,7 @@ from odekit.core.abilities import CostContext as CostContext
 from odekit.core.abilities import CountsFaces as CountsFaces
 from odekit.core.abilities import Decides as Decides
 from odekit.core.abilities import HasActsOn as HasActsOn
+from odekit.core.abilities import HasBatchSize as HasBatchSize
 from odekit.core.abilities import HasBest as HasBest
 from odekit.core.abilities import HasBestGrid as HasBestGrid
 from odekit.core.abilities import HasCheck as HasCheck
@@ -20,9 +21,11 @@ from odekit.core.abilities import HasLevels as HasLevels
 from odekit.core.abilities import HasMaskAt as HasMaskAt
 from odekit.core.abilities import HasRowFailures as HasRowFailures
 from odekit.core.abilities import HasSeverity as HasSeverity
+from odekit.core.abilities import HasSide as HasSide
 from odekit.core.abilities import HasSolver as HasSolver
 from odekit.core.abilities import HasSolverCalls as HasSolverCalls
 from odekit.core.abilities import HasSolverEditCalls as HasSolverEditCalls
+from odekit.core.abilities import HasStrength as HasStrength
 from odekit.core.abilities import HasUnit as HasUnit
 from odekit.core.abilities import HasUpsamplerCalls as HasUpsamplerCalls
 from odekit.core.abilities import HasWeightNames as HasWeightNames
@@ -30,11 +33,15 @@ from odekit.core.abilities import HasWeights as HasWeights
 from odekit.core.abilities import HasWeightsDigest as HasWeightsDigest
 from odekit.core.abilities import HasWeightsPath as HasWeightsPath
 from odekit.core.abilities import IsLight as IsLight
+from odekit.core.abilities import Judgement as Judgement
+from odekit.core.abilities import JudgesResult as JudgesResult
 from odekit.core.abilities import MeasuresMany as MeasuresMany
 from odekit.core.abilities import PacksRows as PacksRows
 from odekit.core.abilities import Prepares as Prepares
 from odekit.core.abilities import RepeatsChains as RepeatsChains
+from odekit.core.abilities import ReportsPhases as ReportsPhases
 from odekit.core.abilities import ReportsRejected as ReportsRejected
+from odekit.core.abilities import report_phase as report_phase
 from odekit.core.files import sha256 as sha256
 from odekit.core.grid import GridName as GridName
 from odekit.core.grid import Levels as Levels
@@ -55,6 +62,7 @@ from odekit.core.interfaces import FaceDetector as FaceDetector
 from odekit.core.interfaces import FaceMask as FaceMask
 from odekit.core.interfaces import Field as Field
 from odekit.core.interfaces import Fitted as Fitted
+from odekit.core.interfaces import GuidedUpsampler as GuidedUpsampler
 from odekit.core.interfaces import Inverter as Inverter
 from odekit.core.interfaces import Latent as Latent
 from odekit.core.interfaces import Metric as Metric

@@ -12,7 +12,7 @@ from typing import Protocol
 from odekit.core.device import is_out_of_memory, release_gpu_memory
 from odekit.core.image import Image
 from odekit.core.result import Result
-from odekit.errors import InputError
+from odekit.errors import InputError, Stopped
 
 
 class BatchRunner(Protocol):
@@ -69,15 +69,21 @@ class Engine:
     def run(self, images: Sequence[Image]) -> list[Result]:
         """Run pictures; one result per image, in order. Each record states the batch size under the key `slots`.
 
+        Fewer results are returned if a progress callback raised `Stopped`: those of the first pictures, if the window
+        is smaller than the batch, else none.
+
         After an out-of-memory error the batch size is halved and stays so; this may change the last bits of results. A
         picture that does not fit into memory on its own fails; the batch size is then reset for the others.
         """
         started = time.perf_counter()
         results: list[Result] = []
-        while len(results) < len(images):
-            results += self._run_window(images[len(results) : len(results) + self.window])
+        try:
+            while len(results) < len(images):
+                results += self._run_window(images[len(results) : len(results) + self.window])
+        except Stopped:
+            pass
         self.seconds += time.perf_counter() - started
-        self.images += len(images)
+        self.images += len(results)
         return results
 
     def _run_window(self, images: Sequence[Image]) -> list[Result]:

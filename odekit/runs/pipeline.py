@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -13,13 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from odekit.core.result import Result
-from odekit.errors import OdekitError
+from odekit.errors import OdekitError, Stopped
 from odekit.images.formats.decode import open_picture
 from odekit.runs.engine import Engine
 from odekit.runs.files import InputPicture, OutputSettings, PendingResult, input_notes, read_input, write_result
 from odekit.runs.inputs import Job
-from odekit.runs.record import RECORD_SCHEMA, shared_text
-from odekit.runs.stop import StopRequest
+from odekit.runs.record import RECORD_SCHEMA, is_changed, shared_text
+from odekit.runs.stop import INTERRUPTED, StopRequest
 from odekit.runs.summary import RunAccounts
 from odekit.runs.workers import WorkerPool
 
@@ -57,20 +58,32 @@ class Pipeline:
     """Results being written."""
 
     def run(self, todo: Sequence[Job], stop: StopRequest) -> None:
-        """Process jobs until all are done or a stop is requested. Raises KeyboardInterrupt at a second Ctrl-C."""
+        """Process jobs until all are done or a stop is requested. Raises KeyboardInterrupt at a second Ctrl-C.
+
+        The pictures of a batch that is stopped count as remaining.
+        """
         self.unread = PrefetchQueue(todo)
         while not stop.should_stop():
             batch = self._next_batch()
             if not batch:
                 break
             started = time.perf_counter()
-            results = self.engine.run([image for _, (image, _) in batch])
+            results: list[Result] = []
+            with contextlib.suppress(Stopped), stop.interruptible():
+                results = self.engine.run([image for _, (image, _) in batch])
             stop.record_batch_time(time.perf_counter() - started)
-            for (job, (_, file_entries)), result in zip(batch, results, strict=True):
+            for i, ((job, (_, file_entries)), result) in enumerate(zip(batch, results, strict=False)):
+                self.accounts.progress.phase("writing", i, len(results))
                 self._submit_write(job, file_entries, result)
-            del batch, results, result  # free their memory before the next batch is restored
+                del result
+                self._collect_written(stop, keep=2 * self.engine.initial_batch_size + len(results))
+            stopped = len(results) < len(batch)
+            del batch, results  # free their memory before the next batch is restored
             self._collect_written(stop, keep=2 * self.engine.initial_batch_size)
             self.accounts.flush()
+            if stopped:
+                stop.reason = stop.reason or INTERRUPTED
+                break
         self._collect_written(stop, keep=0)
 
     def _next_batch(self) -> list[tuple[Job, InputPicture]]:
@@ -89,6 +102,8 @@ class Pipeline:
             if not self.reading:
                 break
             job, future, _ = self.reading.popleft()
+            waiting = len(batch) + 1 + len(self.reading) + len(self.unread.jobs)
+            self.accounts.progress.phase("reading", len(batch), min(self.engine.window, waiting))
             try:
                 batch.append((job, future.result()))
                 batch_pixels += batch[-1][1][0].pixels[0].size
@@ -107,7 +122,11 @@ class Pipeline:
         stages = result.record["stages"]
         calls = sum(stage.get("calls", 0) for stage in stages)
         seconds = round(sum(stage["seconds"] for stage in stages), 4)
-        entries = {"schema": RECORD_SCHEMA, "input": file_entries, "calls": calls, "seconds": seconds, "stages": stages}
+        file_entries = file_entries | {"size": [result.source.width, result.source.height]}
+        entries = {
+            "schema": RECORD_SCHEMA, "input": file_entries, "changed": is_changed(result.source, result.image),
+            "calls": calls, "seconds": seconds, "stages": stages,
+        }  # fmt: skip
         shared = self._shared_text(result.record["slots"])
         finished = PendingResult(result.image, entries, shared, result.stages, result.extras)
         self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.output)))
@@ -140,7 +159,7 @@ class Pipeline:
             except Exception as error:
                 self._fail(job, error)
             else:
-                self.accounts.restored(job, name, finished.entries["calls"], finished.entries["seconds"])
+                self.accounts.written(job, name, finished.entries)
                 self.accounted += 1
 
     def _unwritten_pixels(self) -> int:

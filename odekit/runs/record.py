@@ -11,7 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from odekit.core.files import ENCODING_ERRORS
+from odekit.core.image import Image, quantise
 from odekit.core.version import __version__
 
 RECORD_SCHEMA = 1
@@ -37,6 +40,16 @@ def describe_file(path: Path, digest: str | None = None) -> dict[str, Any]:
     stat = path.stat()
     sha = digest or hashlib.sha256(path.read_bytes()).hexdigest()
     return {"path": str(path), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha}
+
+
+def is_changed(before: Image, after: Image) -> bool:
+    """Whether a result differs from its input in size, or in any pixel at the bit depth in which it is written."""
+    if after.pixels is before.pixels or np.array_equal(before.pixels, after.pixels):
+        return False
+    if after.pixels.shape != before.pixels.shape:
+        return True
+    bits = after.meta.bits
+    return not np.array_equal(quantise(before.pixels, bits), quantise(after.pixels, bits))
 
 
 def shared_text(settings: Mapping[str, Any]) -> str:

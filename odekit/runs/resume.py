@@ -46,6 +46,8 @@ class CompletionCheck:
         self.agrees = agrees
         self.agreed: set[bytes] = set()
         """Shared parts of records that have the settings of this run."""
+        self.record: Mapping[str, Any] = {}
+        """The record that `done` has read last; without the shared part where that was known."""
 
     def done(self, target: str, source: str) -> bool:
         """Whether the record of `target` shows that it was restored from `source` with the settings of this run."""
@@ -68,6 +70,7 @@ class CompletionCheck:
             entries = parse_json(head + b"}")
             if shared and isinstance(entries, dict) and all(record[key] == value for key, value in entries.items()):
                 self.agreed.add(shared)
+        self.record = record
         return matches_files(record, source, os.path.dirname(target))
 
 

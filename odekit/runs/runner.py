@@ -23,6 +23,7 @@ from odekit.parts.stages.options import Save
 from odekit.runs.engine import Engine
 from odekit.runs.events import EventLog, log_name
 from odekit.runs.files import OutputSettings
+from odekit.runs.findings import Findings, findings_of
 from odekit.runs.inputs import Job, find_overwritten_input, list_inputs, select_jobs, shard_tag
 from odekit.runs.lock import lock_output_folder
 from odekit.runs.output_names import with_final_names
@@ -55,6 +56,8 @@ class Runner:
         last = chain.spec.items[-1].options
         self.save = last if isinstance(last, Save) else Save()
         self.summary = RunSummary(self.out)
+        self.unchanged_before: list[tuple[Job, Findings]] = []
+        """Pictures of earlier runs in which nothing was done."""
         self.tag = shard_tag(options.shard)
         scratch = self.out / f".odekit-tmp{self.tag}"
         self.output = OutputSettings(self.out, scratch, self.save.format, self.save.quality, self.save.keep_metadata)
@@ -101,12 +104,18 @@ class Runner:
             settings, machine = self._settings(len(all_jobs if self.options.shard else jobs))
             self.summary.settings = machine
             todo = self._select(jobs, settings)
-            session = self._open(todo, settings, machine)
-            accounts = RunAccounts(self.summary, self.progress, EventLog(self.out / log_name(self.options.shard)))
+            session = self._open(todo, settings, machine, stop)
+            log = EventLog(self.out / log_name(self.options.shard))
+            accounts = RunAccounts(self.summary, self.progress, log, self.options.require_change)
+            if self.options.require_change:
+                unchanged = {job.name for job, _ in self.unchanged_before}
+                self.summary.skipped = [name for name in self.summary.skipped if name not in unchanged]
             accounts.log.add(
                 "begin", pid=os.getpid(), host=socket.gethostname(), chain=self.chain.spec.name, inputs=len(jobs),
                 done=len(self.summary.skipped), **machine,
             )  # fmt: skip
+            for job, findings in self.unchanged_before:
+                accounts.unchanged_before(job, findings)
             for job in todo:
                 if job.error is not None:
                     accounts.failed(job, job.error)
@@ -123,7 +132,9 @@ class Runner:
         self.summary.seconds = time.perf_counter() - started
         return self.summary
 
-    def _open(self, todo: list[Job], settings: dict[str, Any], machine: dict[str, Any]) -> Session | None:
+    def _open(
+        self, todo: list[Job], settings: dict[str, Any], machine: dict[str, Any], stop: StopRequest
+    ) -> Session | None:
         """Open the chain, so that errors in its weights occur before a picture is read; None if nothing is left to do.
 
         Writes run.json.
@@ -132,11 +143,20 @@ class Runner:
         self.progress.begin(len(todo), None if plan.calls is None else plan.calls * -(-count // machine["slots"]))
         if not count:
             return None
+        self.progress.phase("loading networks", 0, 1)
         import torch
+
+        def on_calls(number: int) -> None:
+            with stop.callback():
+                self.progress.calls(number)
+
+        def on_phase(name: str, done: float, total: int) -> None:
+            with stop.callback():
+                self.progress.phase(name, done, total)
 
         torch.set_num_threads(machine["threads"])
         session = self.chain.open(
-            seed=settings["seed"], keep_stages=self.options.keep_stages, on_calls=self.progress.calls,
+            seed=settings["seed"], keep_stages=self.options.keep_stages, on_calls=on_calls, on_phase=on_phase,
             execution=Execution(resolve_device(machine["device"]), machine["precision"], machine["slots"]),
         )  # fmt: skip
         write_json(self.out / "run.json", {"schema": RECORD_SCHEMA} | settings | machine | {"versions": versions()})
@@ -277,6 +297,10 @@ class Runner:
                 todo.append(job)
             elif completion is not None and completion.done(folder + job.name, job.file):
                 self.summary.skipped.append(job.name)
+                findings = findings_of(completion.record)
+                self.summary.found.add(findings)
+                if findings.nothing_done:
+                    self.unchanged_before.append((job, findings))
             elif not (self.options.overwrite or self.options.resume) and os.path.exists(folder + job.name):
                 raise ConfigError(
                     f"{folder}{job.name} exists; use --resume to continue, or --overwrite to restore everything again"

@@ -144,6 +144,7 @@ def _as_file(summary: RunSummary, single: Single, written: bool) -> RunSummary:
     summary.out = Path() if single.target is None else single.target.parent
     summary.file = single.target
     summary.restored = [name] if summary.restored and written and not summary.stopped else []
+    summary.unchanged = [name] if summary.unchanged and written and not summary.stopped else []
     return summary
 
 

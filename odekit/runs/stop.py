@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any
 
-from odekit.errors import ConfigError
+from odekit.errors import ConfigError, Stopped
 
 INTERRUPTED, TERMINATED, TIME_LIMIT = "interrupted", "terminated", "time limit"
 
 
 class StopRequest:
-    """A stop request, checked after each batch. After the first signal the batch finishes; the second stops at once.
+    """A stop request, checked after each batch and by the progress callbacks of the batch.
 
-    As a context manager it handles SIGINT and SIGTERM in the main thread; in other threads it changes nothing.
+    As a context manager it handles SIGINT and SIGTERM in the main thread; in other threads it changes nothing. The
+    first signal ends a running batch with `Stopped`: at once if it arrives inside `interruptible`, so that stages which
+    report no progress are stopped too. Files that are being read or written are finished. The second signal raises
+    KeyboardInterrupt.
 
     Args:
         limit: time limit in seconds from now.
@@ -36,6 +39,8 @@ class StopRequest:
         """Seconds of the longest batch so far."""
         self.handlers: dict[int, Any] = {}
         """Previous signal handlers."""
+        self.may_raise = False
+        """A signal that arrives now raises `Stopped`."""
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -53,7 +58,33 @@ class StopRequest:
         if self.reason:
             raise KeyboardInterrupt
         self.reason = INTERRUPTED if number == signal.SIGINT else TERMINATED
-        self.on_message("finishing the current batch; press Ctrl-C again to stop at once")
+        self.on_message("stopping; finished results are kept; press Ctrl-C again to stop at once")
+        self._raise_if_allowed()
+
+    def _raise_if_allowed(self) -> None:
+        if self.may_raise and self.reason in (INTERRUPTED, TERMINATED):
+            self.may_raise = False
+            raise Stopped
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """While a batch runs: a signal raises `Stopped` here. Results are lost, nothing is half written."""
+        self.may_raise = True
+        try:
+            self._raise_if_allowed()
+            yield
+        finally:
+            self.may_raise = False
+
+    @contextmanager
+    def callback(self) -> Iterator[None]:
+        """While a progress callback runs: a signal raises `Stopped` only when it has returned, since it holds locks."""
+        allowed, self.may_raise = self.may_raise, False
+        try:
+            yield
+        finally:
+            self.may_raise = allowed
+        self._raise_if_allowed()
 
     def record_batch_time(self, seconds: float) -> None:
         """Register the time that a batch took, as an estimate for the next one."""

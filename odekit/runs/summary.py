@@ -6,14 +6,15 @@ import contextlib
 import os
 import traceback
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from odekit.core.files import write_json
-from odekit.errors import OdekitError
+from odekit.errors import InputError, OdekitError
 from odekit.runs.events import EventLog
+from odekit.runs.findings import Findings, FindingsTally, findings_of
 from odekit.runs.inputs import Job
 from odekit.runs.unread import UnreadFile, unread_rows
 
@@ -54,6 +55,34 @@ class RunOptions:
     """Seconds; no batch starts that would end later."""
     salvage: bool = False
     """Of truncated JPEG and PNG files, restore the part that can be read."""
+    require_change: bool = False
+    """List pictures in which nothing was done as failures; their results are written."""
+
+
+@dataclass
+class CallRange:
+    """Network calls of the pictures of a run: mean, least and most. All are 0 before the first picture."""
+
+    pictures: int = 0
+    total: int = 0
+    least: int = 0
+    most: int = 0
+
+    def add(self, calls: int) -> None:
+        """Count one picture."""
+        self.least = min(self.least, calls) if self.pictures else calls
+        self.most = max(self.most, calls)
+        self.pictures, self.total = self.pictures + 1, self.total + calls
+
+    @property
+    def mean(self) -> float:
+        """Mean per picture; an integer if all pictures have the same number."""
+        if self.least == self.most:
+            return self.least
+        return round(self.total / self.pictures, 1)
+
+    def __str__(self) -> str:
+        return str(self.mean) if self.least == self.most else f"{self.mean} ({self.least} to {self.most})"
 
 
 @dataclass
@@ -64,10 +93,13 @@ class RunSummary:
     file: Path | None = None
     """The only result of a run with a file as output."""
     restored: list[str] = field(default_factory=list)
+    """Results that this run has written, those in `unchanged` included."""
+    unchanged: list[str] = field(default_factory=list)
+    """Results in which nothing was done, those of earlier runs included."""
     skipped: list[str] = field(default_factory=list)
     """Completed by an earlier run, according to their records."""
     failed: list[dict[str, str]] = field(default_factory=list)
-    """`input` and `error` of each failure."""
+    """`input` and `error` of each failure; with `require_change` also of the unchanged."""
     unread: list[UnreadFile] = field(default_factory=list)
     """Pictures and videos in the inputs of formats that are not read."""
     notes: list[dict[str, str]] = field(default_factory=list)
@@ -76,7 +108,9 @@ class RunSummary:
     """Number of inputs that were not processed."""
     stopped: str = ""
     """Reason for inputs left: `interrupted`, `terminated`, `time limit`, or the error of the output folder."""
-    calls_per_image: int = 0
+    found: FindingsTally = field(default_factory=FindingsTally)
+    """What was found and done in all pictures, those of earlier runs included."""
+    calls: CallRange = field(default_factory=CallRange)
     seconds: float = 0.0
     busy: float = 0.0
     """Part of `seconds` that was spent in the chain."""
@@ -89,18 +123,26 @@ class RunSummary:
         """Path of a result."""
         return str(self.file) if self.file else os.path.join(self.out, name)
 
+    @property
+    def changed(self) -> int:
+        """Number of pictures of this run in which something was done."""
+        return len(self.restored) - len(set(self.unchanged).intersection(self.restored))
+
     def tree(self) -> dict[str, Any]:
         """The summary as plain data, for --json."""
         return {
             "out": str(self.file or self.out),
             "restored": [self.path(name) for name in self.restored],
+            "unchanged": [self.path(name) for name in self.unchanged],
+            "faces": self.found.tree(),
             "skipped": [os.path.join(self.out, name) for name in self.skipped],
             "failed": self.failed,
             "unread": unread_rows(self.unread),
             "notes": self.notes,
             "left": self.left,
             "stopped": self.stopped,
-            "calls_per_image": self.calls_per_image,
+            "calls_per_image": self.calls.mean,
+            "calls_range": [self.calls.least, self.calls.most],
             "seconds": round(self.seconds, 3),
             "busy": round(self.busy, 3),
             "fill": round(self.fill, 4),
@@ -108,7 +150,7 @@ class RunSummary:
 
 
 class Progress(Protocol):
-    """Progress callbacks of a run."""
+    """Progress callbacks of a run, called from its thread."""
 
     def begin(self, images: int, calls: int | None) -> None:
         """The run starts: number of images to restore, and of network calls (None: unknown)."""
@@ -116,6 +158,14 @@ class Progress(Protocol):
 
     def calls(self, count: int) -> None:
         """`count` further network calls were made."""
+        ...
+
+    def phase(self, name: str, done: float, total: int) -> None:
+        """`done` of `total` images or faces are finished in a phase, such as `searching faces`."""
+        ...
+
+    def picture(self, name: str, text: str) -> None:
+        """The result of a picture was written; `text` says what was done (`odekit.runs.findings`)."""
         ...
 
     def images(self, count: int) -> None:
@@ -128,28 +178,55 @@ class Progress(Protocol):
 
 
 class RunAccounts:
-    """Registers the outcome of each file in the summary, in the event log and on the progress bar."""
+    """Registers the outcome of each file in the summary, in the event log and on the progress bar.
 
-    def __init__(self, summary: RunSummary, progress: Progress, log: EventLog) -> None:
+    Args:
+        summary: of the run.
+        progress: receives the progress.
+        log: of the run.
+        require_change: pictures in which nothing was done count as failed.
+    """
+
+    def __init__(self, summary: RunSummary, progress: Progress, log: EventLog, require_change: bool = False) -> None:
         self.summary = summary
         self.progress = progress
         self.log = log
         self.shown_notes: Counter[str] = Counter()
         """Number of files with each note."""
+        self.require_change = require_change
 
-    def restored(self, job: Job, name: str, calls: int, seconds: float) -> None:
+    def written(self, job: Job, name: str, entries: Mapping[str, Any]) -> None:
         """Register a file whose result and record have been written."""
+        findings, calls = findings_of(entries), entries["calls"]
+        self.summary.found.add(findings)
+        self.summary.calls.add(calls)
+        self.progress.picture(str(Path(job.name).with_name(Path(job.file).name)), findings.text)
+        if findings.nothing_done:
+            self.summary.unchanged.append(name)
+            if self.require_change:
+                self.failed(job, nothing_done_error(job, findings))
+                return
         self.summary.restored.append(name)
-        self.summary.calls_per_image = max(self.summary.calls_per_image, calls)
         self.progress.images(1)
-        self.log.add("restored", input=job.file, output=name, calls=calls, seconds=seconds)
+        self.log.add(
+            "restored", input=job.file, output=name, calls=calls, seconds=entries["seconds"], findings=findings.text
+        )  # fmt: skip
+
+    def unchanged_before(self, job: Job, findings: Findings) -> None:
+        """Register a picture of an earlier run in which nothing was done."""
+        self.summary.unchanged.append(job.name)
+        if self.require_change:
+            self._list_failure(job, nothing_done_error(job, findings))
 
     def failed(self, job: Job, error: Exception) -> None:
         """Register a failed file, with one line that names the file and the reason."""
+        self._list_failure(job, error)
+        self.progress.images(1)
+
+    def _list_failure(self, job: Job, error: Exception) -> None:
         text = str(error) if isinstance(error, OdekitError) else f"{type(error).__name__}: {error}{origin(error)}"
         text = " ".join((text if job.file in text else f"{job.file}: {text}").split())
         self.summary.failed.append({"input": job.file, "error": text})
-        self.progress.images(1)
         self.log.add("failed", input=job.file, error=text)
 
     def noted(self, job: Job, notes: Sequence[str]) -> None:
@@ -178,6 +255,12 @@ class RunAccounts:
                 write_json(path, rows)
             else:
                 path.unlink(missing_ok=True)
+
+
+def nothing_done_error(job: Job, findings: Findings) -> InputError:
+    """The error for a picture in which nothing was done, if a change is required."""
+    found = replace(findings, nothing_done=False).text
+    return InputError(f"{job.file}: nothing was done{f' ({found})' if found else ''}; the result is written")
 
 
 def origin(error: Exception) -> str:

@@ -39,7 +39,7 @@ class AutoLangevin:
         decisions = [self.calibration.decide(readings) for readings in batch_damage_readings(clean, latent.x)]
         if self.options.strength != "auto":
             chosen = self.calibration.strength_named(self.options.strength)
-            decisions = [replace(decision, strength=chosen) for decision in decisions]
+            decisions = [replace(decision, strength=chosen, given=True) for decision in decisions]
         return FittedLangevin(self.options, decisions)
 
     def check_prior(self, digest: str | None) -> None:

@@ -46,6 +46,8 @@ class StrengthDecision:
     """Damage meter readings."""
     reasons: Mapping[str, float]
     """Name of a reading -> its contribution in dB to the predicted gain of the best strength, largest first."""
+    given: bool = False
+    """The strength was set by the user, not chosen by the readings."""
 
     def tree(self) -> dict[str, Any]:
         """The decision as plain data, for records."""
@@ -55,7 +57,7 @@ class StrengthDecision:
         readings = {key: round(value, 4) for key, value in self.readings.items()}
         return {
             "strength": self.strength.name, **settings, "expected_gain": gains, "reasons": reasons, "readings": readings
-        }  # fmt: skip
+        } | ({"given": True} if self.given else {})  # fmt: skip
 
 
 @dataclass(frozen=True)

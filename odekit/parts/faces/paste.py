@@ -72,7 +72,8 @@ def paste_face(
         tones: of the photograph; None keeps the colours of the restored face.
 
     Returns:
-        Facts for the record: how much of the original's detail was kept, and the measurements behind it.
+        Facts for the record: how much of the original's detail was kept, the measurements behind it, and the largest
+        change of a pixel.
     """
     factor = canvas.shape[2] / photo.shape[2]
     if face.kept and factor == 1 and options.undamaged == "keep":
@@ -107,8 +108,10 @@ def paste_face(
         weight = weight * np.float32(
             detail.scaled_smoothstep(face.frame.side / face.narrow, *reversed(detail.CLEANED_FACE_RANGE))
         )
-    np.copyto(background, np.clip(background + weight * (foreground - background), 0, 1), where=weight > 0)
-    return {"kept_detail": facts}
+    pasted = np.clip(background + weight * (foreground - background), 0, 1)
+    change = float(np.max(np.abs(pasted - background), where=weight > 0, initial=0))
+    np.copyto(background, pasted, where=weight > 0)
+    return {"kept_detail": facts, "change": round(change, 4)}
 
 
 def keeps_original(face: RestoredFace, photo: Pixels) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from odekit.core.abilities import HasWeightsDigest
 from odekit.core.counter import CallCounter
 from odekit.core.interfaces import Prior, State
@@ -37,6 +39,8 @@ class BatchedPrior:
         """Rows evaluated so far."""
         self.capacity = 0
         """Rows of all calls so far, padding included; `rows / capacity` is the fill rate."""
+        self.on_call: Callable[[], None] | None = None
+        """Progress callback, called after each network call."""
 
     def eps(self, x: State, t: float) -> State:
         """The prior's eps at x (N, 3, H, W), in ceil(N / batch_size) calls; padding rows are zero (mid-grey)."""
@@ -57,7 +61,10 @@ class BatchedPrior:
     def _call(self, x: State, t: float) -> State:
         self.counter.count()
         with precision(self.precision, self.device):
-            return self.prior.eps(x, t)
+            eps = self.prior.eps(x, t)
+        if self.on_call is not None:
+            self.on_call()
+        return eps
 
     @property
     def fill(self) -> float:

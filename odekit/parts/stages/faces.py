@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from odekit.core.abilities import report_phase
 from odekit.core.image import Image, Metadata, Pixels, is_square
 from odekit.core.interfaces import FaceMask, StageContext, Tools
 from odekit.errors import ConfigError, InputError, OdekitWarning
@@ -41,7 +42,10 @@ class FacesStage:
             return self._aligned(batch, context)
         align = self.options.align
         assert isinstance(align, Alignment)
-        detections = [self.finder.find(photo) for photo in batch]
+        detections = []
+        for i, photo in enumerate(batch):
+            report_phase(context, "searching faces", i, len(batch))
+            detections.append(self.finder.find(photo))
         crops: list[Image] = []
         sources: list[tuple[int, int, Frame]] = []
         for i, detection in enumerate(detections):
@@ -107,6 +111,7 @@ class FacesStage:
         for i, (detection, background) in enumerate(
             zip(detections, self._backgrounds(detections, context), strict=True)
         ):
+            report_phase(context, "pasting faces", i, len(detections))
             if not faces[i]:
                 self._report_no_face(i, detection, context)
             photo = detection.photo.pixels

@@ -21,6 +21,7 @@ from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.repair.colour import load_colour_correction
 from odekit.parts.repair.deblur import deblur_face
 from odekit.parts.stages.options import Restore
+from odekit.parts.stages.progress import EditProgress
 from odekit.parts.stages.spread import sample_spread
 
 if TYPE_CHECKING:
@@ -80,7 +81,12 @@ class RestoreStage:
         for sample in range(self.options.samples):
             for start in range(0, len(ready), rows):
                 members = ready[start : start + rows]
-                for i, image in self._rows(members, rows, images, context, sample).items():
+                before, total = sample * len(ready) + start, self.options.samples * len(ready)
+                progress = EditProgress(
+                    context, self.prior, self.inverter.levels, self.options.enhancer_with_temperature().options,
+                    rows=rows, before=before, members=len(members), total=total, rounds=self.options.repeats,
+                )  # fmt: skip
+                for i, image in self._rows(members, rows, images, context, sample, progress).items():
                     samples[i].append(image)
         for i, variants in samples.items():
             if i in context.failures:
@@ -132,8 +138,9 @@ class RestoreStage:
         return image, {name: facts for name, facts in corrections.items() if facts}
 
     def _rows(
-        self, members: list[int], rows: int, images: list[Image], context: StageContext, sample: int
-    ) -> dict[int, Image]:
+        self, members: list[int], rows: int, images: list[Image], context: StageContext, sample: int,
+        progress: EditProgress,
+    ) -> dict[int, Image]:  # fmt: skip
         """One sample of the pictures `members`, by index. Failures go to the context and are left out."""
         import torch
 
@@ -153,6 +160,10 @@ class RestoreStage:
         decisions: list[Fitted] = []
 
         def watch(event: str, latent: Latent) -> None:
+            if event == "inverted":
+                progress.inverted()
+            if event == "restored":
+                progress.restored()
             if event == "restored" and isinstance(
                 latent, HasRowFailures
             ):  # once per round: reading it synchronises the device
@@ -162,11 +173,15 @@ class RestoreStage:
                 for row, i in enumerate(members):
                     context.picture(i, "latent", latent_picture(images[i], latent.x[row]))
 
-        with torch.inference_mode():
+        def decided(fitted: Fitted) -> None:
+            decisions.append(fitted)
+            progress.decided(fitted)
+
+        with torch.inference_mode(), progress:
             result = edit(
                 clean, self.inverter, self.enhancer, self.prior, make_batch_noise(noise, context.state_device), watch,
                 repeats=self.options.repeats, keep=None if self.keep is None else self.keep.to(clean.device),
-                decided=decisions.append,
+                decided=decided,
             )  # fmt: skip
         calls = context.counter.calls - calls
         facts: list[dict[str, Any]] = [{"calls": calls}] * len(members)

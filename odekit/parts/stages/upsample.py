@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from odekit.core.abilities import JudgesResult
+from odekit.core.abilities import HasBatchSize, JudgesResult, report_phase
 from odekit.core.image import Image
 from odekit.core.interfaces import StageContext, Tools
 from odekit.core.precision import precision
@@ -27,15 +27,23 @@ class UpsampleStage:
         original according to a guided upsampler, comes back bit for bit if it has the size of a result.
         """
         guided = bool(self.upsampler.spec.guided)
-        noise = [context.noise(image) for image in batch]
+        # Groups of the upsampler's own batch size give the same bytes as the whole batch.
+        group = max(1, self.upsampler.batch_size if isinstance(self.upsampler, HasBatchSize) else len(batch))
+        out: list[Image] = []
         # An upsampler makes one network call where a prior makes hundreds, so full float32 costs little.
         with precision("float32", context.state_device):
-            if guided:
-                out: list[Image] = self.upsampler.upsample(batch, noise, originals=context.originals)
-            else:
-                out = self.upsampler.upsample(batch, noise)
-        if len(out) != len(batch):
-            raise ConfigError(f"the upsampler returned {len(out)} images for {len(batch)}")
+            for start in range(0, len(batch), group):
+                report_phase(context, "upsampling", start, len(batch))
+                images = batch[start : start + group]
+                noise = [context.noise(image) for image in images]
+                if guided:
+                    originals = context.originals[start : start + group]
+                    upsampled = self.upsampler.upsample(images, noise, originals=originals)
+                else:
+                    upsampled = self.upsampler.upsample(images, noise)
+                if len(upsampled) != len(images):
+                    raise ConfigError(f"the upsampler returned {len(upsampled)} images for {len(images)}")
+                out += upsampled
         if guided:
             out = [self._judged(i, image, context) for i, image in enumerate(out)]
         return out

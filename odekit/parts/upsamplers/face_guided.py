@@ -116,6 +116,7 @@ class FaceGuidedUpsampler:
         fit(network, {name: tensor.float() for name, tensor in load_tensors(file).items()}, file)
         self.network: GuidedNet = network.eval().requires_grad_(False).to(tools.device)
         self.device = tools.device
+        self.batch_size = 1
         self.network_side, self.small_side = config.side, config.side // config.scale
         self.worth = None if options.act == "always" else options.worth
         side = None if options.side == "auto" else options.side
