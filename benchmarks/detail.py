@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
@@ -74,12 +74,13 @@ def measure(chain: str, settings: list[str], pictures: Pictures, lpips: str | No
     truth = [Image.from_uint8(picture) for picture in pictures]
 
     def row(name: str, kind: str, images: list[Image], treated: float | None) -> Row:
-        values: list[Any] = [
+        values: tuple[list[float], list[float], list[float]] = (
             [min(50.0, psnr.measure(a, b)) for a, b in zip(images, truth, strict=True)],
             perceptual.measure_many(images, truth),
             identity.measure_many(images, truth),
-        ]
-        return Row(name, kind, *(float(np.mean(v)) for v in values), treated=treated)
+        )
+        fidelity, perceived, distance = (float(np.mean(v)) for v in values)
+        return Row(name, kind, fidelity, perceived, distance, treated)
 
     rows = []
     for kind, severity in SEVERITIES.items():

@@ -154,9 +154,8 @@ class FaceGuidedUpsampler:
             out = torch.stack(results).mean(0)[0].clamp(0, 1).cpu()
         if not bool(torch.isfinite(out).all()):
             raise InputError("face-guided returned NaN or infinite values; are its weights damaged?")
-        side = self.options.side
-        if side == "auto":
-            side = min(max(original.height, original.width, self.network_side), LARGEST_SIDE)
+        chosen, own = self.options.side, max(original.height, original.width)
+        side = min(max(own, self.network_side), LARGEST_SIDE) if chosen == "auto" else chosen
         pixels = add_own_detail(out.numpy(), seen, original.pixels, side)
         alpha = None if image.alpha is None else resample(image.alpha, side, side, "lanczos")
         return replace(image, pixels=pixels, alpha=alpha)
@@ -170,7 +169,8 @@ class FaceGuidedUpsampler:
             return padded[..., MARGIN - dy : MARGIN - dy + side, MARGIN - dx : MARGIN - dx + side]
 
         if not down and not right:
-            return self.network(small, seen, self.options.trust)
+            out: Tensor = self.network(small, seen, self.options.trust)
+            return out
         scale = self.network.scale
         large = functional.interpolate(small, scale_factor=scale, mode="bicubic", align_corners=False)
         small = functional.avg_pool2d(moved(large, down, right), scale)

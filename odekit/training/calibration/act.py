@@ -131,7 +131,7 @@ def run_cases(
     tools = PartTools(catalog(), "cpu", "float32")
     perceptual, identity = LpipsMetric(Lpips(weights=lpips), tools), FaceDistanceMetric(tools=tools)
     measures: list[dict[str, float]] = []
-    scores: list[tuple[float, float, float, float]] = []
+    scores: list[list[float]] = []
     for start in range(0, len(cases), BATCH):
         batch = cases[start : start + BATCH]
         for case, result in zip(batch, session.run([case.original for case in batch]), strict=True):
@@ -139,17 +139,21 @@ def run_cases(
             before, after = at_side(case.original.pixels, side), at_side(result.image.pixels, side)
             measures.append(measure(before, after))
             pair = [Image(before), Image(after)]
-            scores.append((
-                *perceptual.measure_many(pair, [truth, truth]), *identity.measure_many(pair, [truth, truth])
-            ))  # fmt: skip
+            scores.append(perceptual.measure_many(pair, [truth] * 2) + identity.measure_many(pair, [truth] * 2))
         progress(f"{min(start + BATCH, len(cases))} of {len(cases)} faces")
     table = np.array(scores)
     gains = (table[:, 0] - table[:, 1]) + DISTANCE_WEIGHT * (table[:, 2] - table[:, 3])
     return ActResults(cases, measures, gains, table[:, :2], table[:, 2:])
 
 
-def fit(results: ActResults, about: dict[str, Any]) -> WorthCalibration:
-    """Ridge regression of the gain on the standardised measures, and the threshold that spares undamaged faces."""
+def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCalibration:
+    """Ridge regression of the gain on the standardised measures, and the threshold that spares undamaged faces.
+
+    Args:
+        results: of the cases.
+        about: a description, stored with the calibration.
+        healthy: number of cases at the end that are faces of healthy photographs; the threshold spares all of them.
+    """
     names = tuple(results.measures[0])
     raw = np.array([[one[name] for name in names] for one in results.measures])
     centre, scale = raw.mean(0), np.maximum(raw.std(0), 1e-6)
@@ -159,8 +163,9 @@ def fit(results: ActResults, about: dict[str, Any]) -> WorthCalibration:
         predict(z[part], *solve(z[~part], results.gains[~part])) for part in folds(len(z))
     ])[np.argsort(np.concatenate([np.flatnonzero(part) for part in folds(len(z))]))]  # fmt: skip
     undamaged = left_out[severity == 0]
-    threshold = float(max(np.quantile(undamaged, 1 - FALSE_ACTS), 0.0)) + MARGIN
     weights, bias = solve(z, results.gains)
+    spared = predict(z[len(z) - healthy :], weights, bias)
+    threshold = max(float(np.quantile(undamaged, 1 - FALSE_ACTS)), *spared.tolist(), 0.0) + MARGIN
     figures = {
         f"severity {s}": {
             "faces": int((severity == s).sum()), "acted": round(float((left_out[severity == s] > threshold).mean()), 3),
@@ -223,4 +228,5 @@ def calibrate(
     cases = make_cases(pictures, seed)
     healthy = [] if photos is None else cases_of_photos(photos)
     results = run_cases([*cases, *healthy], chain, lpips, seed, progress)
-    return fit(results, {"faces": len(pictures), "photo_faces": len(healthy), "chain": Path(chain).stem, "seed": seed})
+    about = {"faces": len(pictures), "photo_faces": len(healthy), "chain": Path(chain).stem, "seed": seed}
+    return fit(results, about, len(healthy))
