@@ -49,9 +49,15 @@ class Denoise(Options):
 
     part = "denoise"
     noise: Literal["auto"] | float = "auto"
-    """Standard deviation of the noise, for pixels in [0, 1]; `auto` measures it in each photograph."""
+    """Standard deviation of the noise, for pixels in [0, 1]; `auto` measures it in each photograph, film grain and
+    noise under JPEG compression included."""
     least: float = Limits(default=0.02, ge=0, le=1)
     """Photographs with less noise stay unchanged, bit for bit. 0.02 is five of 255 levels."""
+    impulses: Switch = "auto"
+    """Replace impulses (salt and pepper, values replaced at random); `auto`: if their share is at least
+    `least_impulses`; true: if any are measured."""
+    least_impulses: float = Limits(default=0.005, ge=0, le=1)
+    """Threshold of the share of replaced values. Clean photographs and textures reach 0.002."""
     amount: float = Limits(default=1.0, gt=0, le=4)
     """Strength of the denoising, as a multiple of the noise: less leaves grain, more also smooths texture."""
 
