@@ -1,8 +1,10 @@
 """Uniform blur of photographs: its width and kind are estimated from the spectrum, and it is removed."""
 
+import io
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 from photos import PHOTOS
 from scipy.ndimage import convolve, gaussian_filter
@@ -11,7 +13,9 @@ from scipy.special import j1
 from odekit import Chain, read
 from odekit.core.image import Image, Metadata
 from odekit.evaluation.experiments.faces import face_set
+from odekit.images.resize import area_resize_image
 from odekit.parts.corruptions.kinds import corrupt
+from odekit.parts.corruptions.photo import STRENGTHS, damage
 from odekit.parts.repair import deblur
 
 PHOTO = read(PHOTOS / "astronaut.jpg")
@@ -231,6 +235,82 @@ def test_other_faces_stay_to_the_last_bit(kind):
             hurt = Image.from_uint8(corrupt(face.to_uint8(), kind, 3, np.random.default_rng(i), "64"))
         same, facts = deblur.deblur_face(hurt)
         assert same is hurt and facts == {}
+
+
+def large_faces(count=6):
+    """Faces of the test split, 256 px; their detail above 64 px is interpolated, so they serve only when blurred."""
+    planes = [face.to_uint8() for face in faces()[:count]]
+    return [np.asarray(PIL.Image.fromarray(p).resize((256, 256), PIL.Image.Resampling.BICUBIC)) for p in planes]
+
+
+def resized_levels(levels, side):
+    return np.asarray(PIL.Image.fromarray(levels).resize((side, side), PIL.Image.Resampling.BICUBIC))
+
+
+def compressed(levels, quality):
+    file = io.BytesIO()
+    PIL.Image.fromarray(levels).save(file, "JPEG", quality=quality)
+    return np.asarray(PIL.Image.open(file))
+
+
+def deblurred(levels):
+    """What `restore` does with a crop: (the face at 64 px, the same sharpened, facts)."""
+    crop = Image.from_uint8(np.ascontiguousarray(levels))
+    face = area_resize_image(crop, 64, 64)
+    return face, *deblur.deblur_face(face, crop)
+
+
+@pytest.mark.parametrize("sigma", [4.0, 6.0, 10.0])
+def test_a_blurred_crop_is_still_sharpened(sigma):
+    gains = []
+    for levels in large_faces():
+        blurred = np.rint(gaussian_filter(levels.astype(float), (sigma, sigma, 0))).astype(np.uint8)
+        face, sharp, facts = deblurred(blurred)
+        clean = area_resize_image(Image.from_uint8(levels), 64, 64).pixels
+        assert facts
+        gains.append(psnr(sharp.pixels, clean) - psnr(face.pixels, clean))
+    assert np.mean(gains) > 3
+
+
+@pytest.mark.parametrize("side", [32, 40, 48, 96])
+@pytest.mark.parametrize("quality", [None, 85, 60])
+def test_a_small_enlarged_face_is_not_sharpened(side, quality):
+    """Its softness comes from interpolation, and blocks become worms; most of 48 pixels passed for blurred before."""
+    for levels in large_faces():
+        small = resized_levels(levels, side)
+        enlarged = resized_levels(small if quality is None else compressed(small, quality), 512)
+        face, same, facts = deblurred(enlarged)
+        assert same is face and facts == {}
+
+
+@pytest.mark.parametrize("quality", [60, 85, 95])
+def test_a_compressed_crop_is_not_sharpened(quality):
+    for levels in large_faces():
+        blurred = np.rint(gaussian_filter(levels.astype(float), (6, 6, 0))).astype(np.uint8)
+        face, same, facts = deblurred(compressed(blurred, quality))
+        assert same is face and facts == {}
+
+
+@pytest.mark.parametrize("severity", [1, 3, 5])
+def test_faces_damaged_like_photographs_are_not_sharpened(severity):
+    for i, levels in enumerate(large_faces()):
+        face, same, facts = deblurred(damage(levels, STRENGTHS[severity], np.random.default_rng(i)))
+        assert same is face and facts == {}
+
+
+@pytest.mark.parametrize("factor,quality", [(2, None), (4, None), (4, 75)])
+def test_an_enlarged_photograph_is_not_sharpened(factor, quality):
+    levels = PHOTO.to_uint8()
+    small = resized_levels(levels, 512 // factor)
+    enlarged = resized_levels(small if quality is None else compressed(small, quality), 512)
+    facts = through(Image.from_uint8(np.ascontiguousarray(enlarged)))[1]
+    assert "blur" not in facts["mended"]
+
+
+def test_a_blurred_photograph_saved_as_jpeg_is_sharpened():
+    blurred = rounded(gaussian(PHOTO.pixels, 2))
+    image, facts = through(Image.from_uint8(compressed(blurred.to_uint8(), 95)))
+    assert facts["mended"] == ["blur"] and psnr(image.pixels, PHOTO.pixels) > psnr(blurred.pixels, PHOTO.pixels) + 2.5
 
 
 def test_a_chain_undoes_blur_where_asked_and_the_record_tells():

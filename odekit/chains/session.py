@@ -19,6 +19,7 @@ from odekit.core.interfaces import Prior, Stage
 from odekit.core.options import Part
 from odekit.core.result import Result
 from odekit.errors import ConfigError, DeviceError, PluginError, WeightsError
+from odekit.images.tone import keep_tone
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import Catalog
 from odekit.plugins.weights.lookup import require_weights
@@ -181,6 +182,7 @@ class Session:
                 return
             live[0].error = error
             return
+        after = [keep_tone(result.source, *pair) for result, *pair in zip(live, before, after, strict=True)]
         seconds = (time.perf_counter() - started) / len(live)
         for i, (result, image) in enumerate(zip(live, after, strict=True)):
             result.error = context.failures.get(i)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from odekit.core.files import ASSETS, calibration_errors
 from odekit.core.image import Image
 from odekit.images.colour import LUMA_CHROMA_AXES
+from odekit.images.tone import measure_tone
 
 Array = NDArray[np.float64]
 BUILTIN_FILE = ASSETS / "face64" / "balance.npz"
@@ -88,11 +89,13 @@ class ColourCorrection:
         """Correct the colours of a picture.
 
         Returns:
-            The corrected picture, or the same one if its colours are not damaged or it is smaller than 8 pixels; and
-            the decision for the record.
+            The corrected picture, or the same one if its colours are not damaged, if it is greyscale or toned, or
+            smaller than 8 pixels; and the decision for the record.
         """
         if min(image.pixels.shape[1:]) < LOW_FREQUENCIES:
             return image, {"damaged": False, "certainty": 0.0}
+        if measure_tone(image.pixels) is not None:
+            return image, {"damaged": False, "certainty": 0.0, "toned": True}
         terms = self.terms(statistics(image.pixels)[None])
         margin = float(terms[0] @ self.gate - self.threshold[0])
         facts: dict[str, Any] = {"damaged": margin > 0, "certainty": round(margin, 3)}

@@ -31,7 +31,8 @@ def dct_matrix(side: int = SIDE) -> Floats:
     k, x = np.mgrid[:side, :side]
     matrix = np.cos(np.pi * k * (2 * x + 1) / (2 * side)) * np.sqrt(2 / side)
     matrix[0] /= np.sqrt(2)
-    return matrix.astype(np.float32)
+    out: Floats = matrix.astype(np.float32)
+    return out
 
 
 def transform(blocks: Floats, matrix: Floats) -> Floats:
@@ -54,7 +55,8 @@ def shrink(plane: Floats, noise: Floats) -> Floats:
 
     def wiener(coefficients: Floats, first: Floats) -> Floats:
         power = np.square(first)
-        return power / (power + variance + np.float32(1e-20))
+        gain: Floats = power / (power + variance + np.float32(1e-20))
+        return gain
 
     estimate = _pass(padded, padded, keep_large, variance)
     estimate = _pass(padded, estimate, wiener, variance)

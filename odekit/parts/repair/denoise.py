@@ -85,7 +85,8 @@ def remove_noise(image: Image, level: NoiseLevel, amount: float = 1.0) -> Pixels
     def shrink(tile: Floats) -> Floats:
         rotated = np.einsum("ij,jhw->ihw", matrix, tile)
         clean = [dct.shrink(plane, noise) for plane, noise in zip(rotated, spectrum, strict=True)]
-        return np.einsum("ji,jhw->ihw", matrix, np.stack(clean))
+        out: Floats = np.einsum("ji,jhw->ihw", matrix, np.stack(clean))
+        return out
 
     out = np.clip(apply_in_tiles(shrink, planes, TILE, MARGIN), 0, 1)
     if level.scale == 1:

@@ -91,7 +91,8 @@ def find_impulses(plane: Floats, impulses: Impulses) -> NDArray[np.bool_]:
             found |= candidates & (25 * uniform_filter(candidates.astype(np.float32), 5, mode="reflect") <= most)
         return found
     spread = median_filter(deviation, 5, mode="reflect") / np.float32(0.6745)
-    return deviation > np.maximum(MIN_DEVIATION, 3.5 * spread)
+    outliers: NDArray[np.bool_] = deviation > np.maximum(MIN_DEVIATION, 3.5 * spread)
+    return outliers
 
 
 def replace_outliers(plane: Floats, found: NDArray[np.bool_]) -> Floats:

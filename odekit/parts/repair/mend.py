@@ -82,7 +82,7 @@ class MendStage:
         """The sharpened pixels; None if they stay unchanged."""
         if self.options.blur is False:
             return None
-        blur = deblur.estimate_blur(image.pixels)
+        blur = deblur.estimate_photo_blur(image.pixels)
         facts["blur"] = round(blur.sigma, 2)
         sharpen = blur.sigma > 0 and should_repair(self.options.blur, blur.sigma, self.options.least_blur)
         return deblur.remove_blur(image, blur) if sharpen else None

@@ -150,7 +150,8 @@ def _axis_shares(blocks: Floats) -> Floats:
     energy = power(rotated)
     chosen = energy[flat_blocks(energy.mean(1))]
     axes = chosen[:, :, MIDDLE | HIGH].mean((0, 2))
-    return np.sqrt(axes / max(float(axes.mean()), 1e-12)).astype(np.float32)
+    shares: Floats = np.sqrt(axes / max(float(axes.mean()), 1e-12)).astype(np.float32)
+    return shares
 
 
 def _grain_scale(patches: Floats, ratio: float) -> int:

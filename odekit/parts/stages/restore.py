@@ -16,6 +16,7 @@ from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent,
 from odekit.core.noise import BatchNoise, Noise, ZeroNoise, make_batch_noise
 from odekit.errors import ConfigError, InputError
 from odekit.images.resize import area_resize_image
+from odekit.images.tone import keep_tone
 from odekit.parts.faces.is_aligned import AlignedFaceCheck
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.repair.colour import load_colour_correction
@@ -92,6 +93,7 @@ class RestoreStage:
             if i in context.failures:
                 continue
             if len(variants) > 1:
+                variants = [keep_tone(batch[i], batch[i], variant) for variant in variants]
                 for number, variant in enumerate(variants[1:], 2):
                     context.extra(i, f"sample{number}", variant)
                 context.extra(i, "spread", sample_spread(variants))
@@ -129,10 +131,10 @@ class RestoreStage:
         Raises:
             InputError: not a square picture.
         """
-        image = fit(image, self.prior.shape, place)
+        original, image = image, fit(image, self.prior.shape, place)
         corrections: dict[str, Any] = {}
         if self.options.blur == "undo":
-            image, corrections["blur"] = deblur_face(image)
+            image, corrections["blur"] = deblur_face(image, original)
         if self.options.colour == "undo":
             image, corrections["colour"] = load_colour_correction().correct(image)
         return image, {name: facts for name, facts in corrections.items() if facts}
