@@ -74,7 +74,7 @@ def test_faces_in_colour_are_not_toned():
         assert measure_tone(read(PHOTOS / name).pixels) is None
 
 
-@pytest.mark.parametrize("fade", [1.0, 0.5, 0.3])
+@pytest.mark.parametrize("fade", [1.0, 0.3, 0.1])
 def test_colour_of_little_contrast_is_not_toned(fade):
     assert sum(measure_tone((0.4 + fade * (face(i) - 0.4)).astype(np.float32)) is not None for i in range(64)) == 0
 

@@ -11,7 +11,7 @@ from odekit.chains.execution import Execution
 from odekit.chains.plan import required_weights
 from odekit.chains.resolve import ChainSpec, prior_of
 from odekit.chains.tools import PartTools
-from odekit.core.abilities import Decides, HasWeightsDigest, PacksRows
+from odekit.core.abilities import Decides, FreesTone, HasWeightsDigest, PacksRows
 from odekit.core.counter import CallCounter
 from odekit.core.device import is_out_of_memory, state_device
 from odekit.core.image import Image
@@ -182,7 +182,8 @@ class Session:
                 return
             live[0].error = error
             return
-        after = [keep_tone(result.source, *pair) for result, *pair in zip(live, before, after, strict=True)]
+        if place.isdigit() and not (isinstance(stage, FreesTone) and stage.frees_tone):  # not in a sub-chain
+            after = [keep_tone(result.source, *pair) for result, *pair in zip(live, before, after, strict=True)]
         seconds = (time.perf_counter() - started) / len(live)
         for i, (result, image) in enumerate(zip(live, after, strict=True)):
             result.error = context.failures.get(i)

@@ -28,6 +28,16 @@ class PacksRows(Protocol):
 
 
 @runtime_checkable
+class FreesTone(Protocol):
+    """A stage that may give colours to greyscale and toned pictures; all other stages keep their tone."""
+
+    @property
+    def frees_tone(self) -> bool:
+        """Whether it does, with its options."""
+        ...
+
+
+@runtime_checkable
 class Decides(Protocol):
     """A stage that can report its decision for an image without restoring the image."""
 

@@ -131,7 +131,8 @@ class Faces(Options):
     """Stages for the photograph itself; None leaves its pixels unchanged."""
     paste: PasteOptions = PasteOptions()
     tone: Literal["keep", "free"] = "keep"
-    """`keep`: faces of a monochrome, toned or faded photograph get the tone of the photograph."""
+    """`keep`: faces of a monochrome, toned or faded photograph get the tone of the photograph; `free`: they get
+    the colours of the prior, also in a greyscale photograph."""
     failed: Literal["fail", "keep"] = "fail"
     """If a face cannot be restored: `fail` fails its photograph, `keep` keeps the original face and records why."""
     require_face: bool = False

@@ -55,8 +55,7 @@ def shrink(plane: Floats, noise: Floats) -> Floats:
 
     def wiener(coefficients: Floats, first: Floats) -> Floats:
         power = np.square(first)
-        gain: Floats = power / (power + variance + np.float32(1e-20))
-        return gain
+        return np.asarray(power / (power + variance + np.float32(1e-20)), np.float32)
 
     estimate = _pass(padded, padded, keep_large, variance)
     estimate = _pass(padded, estimate, wiener, variance)

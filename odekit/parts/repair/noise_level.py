@@ -44,7 +44,7 @@ GRAIN_SCALES, GRAIN_PATCH, MAX_GRAIN_PATCHES = (2, 3, 4, 6), 96, 120
 """Reductions in which correlated noise may be white; side and largest number of the patches for them."""
 GRAIN_SHARE = 0.12
 """Share of the blocks that is measured for grain."""
-GRAIN_RULES = ((1.85, 3.8, 0.66), (1.5, 2.2, 0.6))
+GRAIN_RULES = ((1.85, 3.8, 0.66), (1.5, 2.2, 0.6), (1.25, 1.4, 0.6))
 """Grain has at most the first ratio of power in the reduced copy; in some finer copy the ratio is at least the second
 number of times larger; and the noise of the flat blocks at the 10th percentile is at least the third number times that
 at the 50th, and that at least as many times that at the 90th. Clean textures enlarged by 2 have 2.0 and more."""

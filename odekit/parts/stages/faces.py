@@ -36,6 +36,11 @@ class FacesStage:
         self.each = tools.chain(options.each, aligned=True)
         self.background = None if options.background is None else tools.chain(options.background)
 
+    @property
+    def frees_tone(self) -> bool:
+        """The option `tone: free`; see `odekit.core.abilities.FreesTone`."""
+        return self.options.tone == "free"
+
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Photographs with restored faces. The faces of all photographs go through `each` as one batch."""
         if self.finder is None:
