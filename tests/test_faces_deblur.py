@@ -283,6 +283,13 @@ def test_a_small_enlarged_face_is_not_sharpened(side, quality):
         assert same is face and facts == {}
 
 
+def test_a_crop_that_is_too_small_to_tell_is_not_sharpened():
+    for levels in large_faces(3):
+        blurred = np.rint(gaussian_filter(levels.astype(float), (6, 6, 0))).astype(np.uint8)
+        assert deblurred(resized_levels(blurred, 96))[2] == {}
+        assert deblurred(resized_levels(blurred, 64))[2] != {}
+
+
 @pytest.mark.parametrize("quality", [60, 85, 95])
 def test_a_compressed_crop_is_not_sharpened(quality):
     for levels in large_faces():

@@ -53,7 +53,7 @@ FACE_MIN_MISFIT = 0.16
 """Lower bound of the misfit for faces, whose blur is estimated less accurately than that of photographs."""
 
 MIN_FACTOR = 1.75
-"""Side of a crop over that of the face from which its high frequencies are examined."""
+"""Side of a crop over that of the face from which its high frequencies can be examined."""
 EXCESS_BANDS = ((0.7, 0.9), (0.9, 1.2), (1.2, 1.6))
 """Frequencies, in periods per pixel of the reduced face; the face itself holds those up to 0.5."""
 AXIS_WIDTH = np.pi / 16
@@ -217,9 +217,9 @@ def deblur_face(image: Image, original: Image | None = None) -> tuple[Image, dic
     blur = estimate_blur(image.pixels)
     if blur.sigma < FACE_MIN_SIGMA or blur.noise > FACE_MAX_NOISE:
         return image, {}
-    if original is not None and (factor := original.height / image.height) >= MIN_FACTOR:
-        ratios = power_ratios(original.pixels, blur, EXCESS_BANDS, factor)
-        if max(ratios, default=0.0) > MAX_EXCESS:
+    if original is not None and original.height > image.height:
+        factor = original.height / image.height
+        if factor < MIN_FACTOR or max(power_ratios(original.pixels, blur, EXCESS_BANDS, factor)) > MAX_EXCESS:
             return image, {}
     cautious = replace(blur, misfit=max(blur.misfit, FACE_MIN_MISFIT))
     return image.with_pixels(remove_blur(image, cautious)), {"sigma": round(blur.sigma, 2), "lens": float(blur.disc)}
