@@ -122,6 +122,12 @@ def test_pixels_that_a_stage_kept_stay():
     assert keep_tone(Image(large(face(0))), before, before.with_pixels(after)).pixels is after  # in colour
 
 
+def test_an_original_that_comes_back_stays():
+    source = Image(saved(sepia(large(face(0)))))
+    small = Image(np.ascontiguousarray(source.pixels[:, ::4, ::4]))
+    assert np.array_equal(keep_tone(source, small, source.with_pixels(source.pixels.copy())).pixels, source.pixels)
+
+
 @pytest.mark.parametrize("chain", CHAINS)
 def test_grey_in_gives_grey_out_in_every_chain(chain):
     pictures = [Image(grey(face(i))) for i in (0, 5)]

@@ -108,15 +108,18 @@ def keep_tone(source: Image, before: Image, after: Image) -> Image:
 
     Args:
         source: the chain's input. If it is in colour, nothing is changed.
-        before: what the stage got. Where the stage kept the pixels, they stay, unless the input is greyscale.
-        after: what it returned.
+        before: what the stage got.
+        after: what it returned. Pixels that are as in `before` or `source` stay, unless the input is greyscale.
     """
-    if after is before or after.pixels is before.pixels:
+    if any(after.pixels is image.pixels for image in (before, source)):
         return after
     tone = measure_tone(source.pixels)
     if tone is None or (tone.chroma is None and np.array_equal(after.pixels, after.pixels[:1].repeat(3, 0))):
         return after
     pixels = tone.apply(after.pixels)
-    if tone.chroma is not None and after.pixels.shape == before.pixels.shape:
-        pixels = np.where((np.abs(after.pixels - before.pixels) > MIN_CHANGE).any(0), pixels, after.pixels)
+    if tone.chroma is not None:
+        for image in (before, source):
+            if image.pixels.shape == after.pixels.shape:
+                kept = (np.abs(after.pixels - image.pixels) <= MIN_CHANGE).all(0)
+                pixels = np.where(kept, after.pixels, pixels)
     return after.with_pixels(pixels)
