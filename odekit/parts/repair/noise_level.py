@@ -38,6 +38,8 @@ LOW, MIDDLE, HIGH = (_RADIUS > 0) & (_RADIUS < 3.2), (_RADIUS > 3.2) & (_RADIUS 
 BELOW_HIGHEST, HIGHEST = (_RADIUS >= 5) & (_RADIUS < 6.5), _RADIUS >= 6.5
 TEXTURE_RATIOS = ((MIDDLE, HIGH, 2.5), (BELOW_HIGHEST, HIGHEST, 1.45))
 """Two frequency bands, and the power of clean textures in the first over that in the second, at least."""
+MAX_STEEP_RATIO = 1.5
+"""Largest ratio of the power in the last two bands for the extrapolation of a steep spectrum."""
 MAX_UNEVENNESS = 3.0
 """Largest ratio of the noise (standard deviation) at any brightness to the lowest. Texture covers some things only."""
 GRAIN_SCALES, GRAIN_PATCH, MAX_GRAIN_PATCHES = (2, 3, 4, 6), 96, 120
@@ -129,7 +131,7 @@ def _white(blocks: Floats) -> tuple[float, float]:
     variances, limits, ratios = [], [], []
     for members in np.array_split(np.argsort(mean), bins):
         flat = energy[members][flat_blocks(energy[members])].mean(0)
-        variances.append(max(white_part(flat, *bands) for bands in TEXTURE_RATIOS))
+        variances.append(max(steep_floor(flat), *(white_part(flat, *bands) for bands in TEXTURE_RATIOS)))
         limits.append(MAX_UNEVENNESS**2 * float(flat[HIGH].mean()))
         ratios.append(float(flat[MIDDLE].mean()) / max(float(flat[HIGH].mean()), 1e-9))
     return float(np.sqrt(min(np.median(variances), *limits))), float(np.median(ratios))
@@ -142,6 +144,18 @@ def white_part(energy: Floats, lower: Mask, upper: Mask, ratio: float) -> float:
     """
     below, above = float(energy[lower].mean()), float(energy[upper].mean())
     return max(0.0, min(above, (ratio * above - below) / (ratio - 1)))
+
+
+def steep_floor(energy: Floats) -> float:
+    """Variance of the white part of a power spectrum (S, S) whose other part falls steeply; 0 if it does not.
+
+    The power in three bands of rising frequency is v + T q^n, which gives v (Aitken's extrapolation, 1926). Clean
+    textures are flatter at the highest frequencies than such a series, so it is used up to `MAX_STEEP_RATIO` only.
+    """
+    first, second, third = (float(energy[band].mean()) for band in (MIDDLE, BELOW_HIGHEST, HIGHEST))
+    if not third < second < MAX_STEEP_RATIO * third or first - second < 2 * (second - third):
+        return 0.0
+    return max(0.0, (first * third - second**2) / (first + third - 2 * second))
 
 
 def _axis_shares(blocks: Floats) -> Floats:
