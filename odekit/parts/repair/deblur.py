@@ -243,7 +243,8 @@ def power_ratios(pixels: Pixels, blur: Blur, bands: Sequence[tuple[float, float]
     noise = max(float(power[frequency > NOISE_FREQUENCY].mean()), MIN_NOISE)
     axes = np.minimum(angle, np.pi / 2 - angle) < AXIS_WIDTH
     f = frequency * factor
-    response = disc_response(2 * blur.sigma, f) ** 2 + MIN_RESPONSE if blur.disc else _gaussian_power(blur.sigma, f)
+    disc, gaussian = disc_response(2 * blur.sigma, f) ** 2 + MIN_RESPONSE, np.exp(-((2 * np.pi * blur.sigma * f) ** 2))
+    response = disc if blur.disc else gaussian
     model = factor**2 * blur.power * np.maximum(f, RING_EDGES[0]) ** -blur.slope * response + noise
     chosen = [axes & (f >= low) & (f < high) for low, high in bands]
     return [float(power[band].mean() / model[band].mean()) for band in chosen if band.any()]
@@ -257,12 +258,6 @@ def estimate_photo_blur(pixels: Pixels) -> Blur:
     ratios = power_ratios(pixels, blur, PHOTO_BANDS)
     low, high = PHOTO_DISC_RATIOS if blur.disc else (0.0, PHOTO_MAX_RATIO)
     return blur if low <= min(ratios) and max(ratios) <= high else NO_BLUR
-
-
-def _gaussian_power(sigma: float, f: Floats) -> Floats:
-    """Power response of a Gaussian blur at frequencies f."""
-    out: Floats = np.exp(-4 * np.pi**2 * sigma**2 * f**2)
-    return out
 
 
 def remove_blur(image: Image, blur: Blur) -> Pixels:
