@@ -1,6 +1,6 @@
 """Whether the detail of a guided upsampler makes a face better for people, judged from the face and its result.
 
-A linear model predicts how much LPIPS and the distance of face descriptors to the true face fall; it is fitted on faces
+A regression predicts how much LPIPS and the distance of face descriptors to the true face fall; it is fitted on faces
 with the damage of photographs (`odekit calibrate act`). Faces with little to gain are left as they are.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,10 @@ from odekit.images.resize import resample
 
 Array = NDArray[np.float64]
 BUILT_IN = ASSETS / "face-guided" / "act.json"
-SCHEMA = 1
+SCHEMA = 2
+TERMS = 3
+"""Terms of the model for each measure."""
+TABLES = ("centre", "scale", "term_centre", "term_scale", "weights")
 LARGEST_SIDE, SMALLEST_SIDE = 256, 32
 """Sides between which faces are measured, in pixels."""
 OCTAVES = 4
@@ -50,11 +53,16 @@ class ResultJudgement:
 
 @dataclass(frozen=True)
 class WorthCalibration:
-    """A linear model of the gain: `bias + weights . clip((m - centre) / scale, -3, 3)` for the measures m."""
+    """A quadratic model of the gain from measures m: `bias + weights . t`.
+
+    t are the standardised terms of z (see `quadratic_terms`), and z the standardised measures.
+    """
 
     measures: tuple[str, ...]
     centre: tuple[float, ...]
     scale: tuple[float, ...]
+    term_centre: tuple[float, ...]
+    term_scale: tuple[float, ...]
     weights: tuple[float, ...]
     bias: float
     threshold: float
@@ -69,10 +77,9 @@ class WorthCalibration:
         """
         side = measured_side(native or min(original.shape[1:]))
         values = measure(at_side(original, side), at_side(result, side))
-        terms = zip(self.measures, self.centre, self.scale, self.weights, strict=True)
-        gain = self.bias + sum(
-            weight * max(-3.0, min(3.0, (values[name] - centre) / scale)) for name, centre, scale, weight in terms
-        )
+        z = standardised(np.array([[values[name] for name in self.measures]]), self.centre, self.scale)
+        terms = standardised(quadratic_terms(z), self.term_centre, self.term_scale)
+        gain = float(self.bias + terms[0] @ np.array(self.weights))
         return ResultJudgement(gain > self.threshold, gain, side, values)
 
     def tree(self) -> dict[str, Any]:
@@ -84,12 +91,27 @@ class WorthCalibration:
         """From the plain data of a file. Raises ValueError or KeyError if that is not a calibration."""
         if data["schema"] != SCHEMA:
             raise ValueError(f"this odekit reads schema {SCHEMA}, not {data['schema']}")
-        tables = {name: tuple(map(float, data[name])) for name in ("centre", "scale", "weights")}
+        tables = {name: tuple(map(float, data[name])) for name in TABLES}
         names = tuple(map(str, data["measures"]))
         numbers = [*(v for table in tables.values() for v in table), float(data["bias"]), float(data["threshold"])]
-        if {len(table) for table in tables.values()} != {len(names)} or not np.isfinite(numbers).all():
-            raise ValueError("its tables must have equal lengths and finite numbers")
+        lengths = [len(tables[name]) for name in TABLES]
+        if (
+            lengths != [len(names)] * 2 + [TERMS * len(names)] * 3
+            or names[0] != "side"
+            or not np.isfinite(numbers).all()
+        ):
+            raise ValueError("the sizes of its tables do not match, or a number is not finite")
         return cls(names, **tables, bias=numbers[-2], threshold=numbers[-1], about=data.get("about"))
+
+
+def standardised(values: Array, centre: Sequence[float], scale: Sequence[float]) -> Array:
+    """Values (n, k) in standard deviations from their centre, clipped to three."""
+    return np.clip((values - np.array(centre)) / np.array(scale), -3, 3)
+
+
+def quadratic_terms(z: Array) -> Array:
+    """Standardised measures (n, k), their squares, and their products with the first, the side: (n, 3 k)."""
+    return np.concatenate([z, z**2, z * z[:, :1]], axis=1)
 
 
 def measured_side(native: float) -> int:

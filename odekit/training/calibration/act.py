@@ -25,7 +25,14 @@ from odekit.parts.faces.warp import crop_face
 from odekit.parts.installed import catalog
 from odekit.parts.metrics.face_distance import FaceDistanceMetric
 from odekit.parts.metrics.lpips import Lpips, LpipsMetric
-from odekit.parts.upsamplers.worth import WorthCalibration, at_side, measure, measured_side
+from odekit.parts.upsamplers.worth import (
+    WorthCalibration,
+    at_side,
+    measure,
+    measured_side,
+    quadratic_terms,
+    standardised,
+)
 from odekit.training.calibration.regression import ridge_weights
 
 Array = NDArray[np.float64]
@@ -43,7 +50,7 @@ FALSE_ACTS = 0.01
 """Share of undamaged faces that may be treated; one half of what is demanded of faces outside the fit."""
 MARGIN = 0.01
 """Added to the threshold."""
-RIDGE = 3.0
+RIDGE = 30.0
 BATCH = 8
 
 
@@ -147,7 +154,7 @@ def run_cases(
 
 
 def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCalibration:
-    """Ridge regression of the gain on the standardised measures, and the threshold that spares undamaged faces.
+    """Ridge regression of the gain on terms of the measures, and the threshold that spares undamaged faces.
 
     Args:
         results: of the cases.
@@ -156,29 +163,43 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
     """
     names = tuple(results.measures[0])
     raw = np.array([[one[name] for name in names] for one in results.measures])
-    centre, scale = raw.mean(0), np.maximum(raw.std(0), 1e-6)
-    z = np.clip((raw - centre) / scale, -3, 3)
+    fitted = np.arange(len(raw)) < len(raw) - healthy  # what the result gains on a healthy photograph is not known
+    centre, scale = spread(raw[fitted])
+    terms = quadratic_terms(standardised(raw, centre, scale))
+    term_centre, term_scale = spread(terms[fitted])
+    z = standardised(terms, term_centre, term_scale)
     severity = np.array([case.severity for case in results.cases])
-    left_out = np.concatenate([
-        predict(z[part], *solve(z[~part], results.gains[~part])) for part in folds(len(z))
-    ])[np.argsort(np.concatenate([np.flatnonzero(part) for part in folds(len(z))]))]  # fmt: skip
-    undamaged = left_out[severity == 0]
-    weights, bias = solve(z, results.gains)
-    spared = predict(z[len(z) - healthy :], weights, bias)
+    left_out = np.zeros(len(z))
+    for part in folds(len(z)):
+        left_out[part] = predict(z[part], *solve(z[fitted & ~part], results.gains[fitted & ~part]))
+    undamaged = left_out[fitted & (severity == 0)]
+    weights, bias = solve(z[fitted], results.gains[fitted])
+    spared = predict(z[~fitted], weights, bias)
     threshold = max(float(np.quantile(undamaged, 1 - FALSE_ACTS)), *spared.tolist(), 0.0) + MARGIN
     figures = {
-        f"severity {s}": {
-            "faces": int((severity == s).sum()), "acted": round(float((left_out[severity == s] > threshold).mean()), 3),
-            "gain": round(float(results.gains[severity == s].mean()), 4),
-            "lpips": [round(float(v), 4) for v in results.lpips[severity == s].mean(0)],
-            "face_distance": [round(float(v), 4) for v in results.distance[severity == s].mean(0)],
+        name: {
+            "faces": int(rows.sum()), "acted": round(float((left_out[rows] > threshold).mean()), 3),
+            "gain": round(float(results.gains[rows].mean()), 4),
+            "lpips": [round(float(v), 4) for v in results.lpips[rows].mean(0)],
+            "face_distance": [round(float(v), 4) for v in results.distance[rows].mean(0)],
         }
-        for s in sorted(set(severity.tolist()))
+        for name, rows in groups(severity, fitted)
     }  # fmt: skip
     return WorthCalibration(
-        names, tuple(centre.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), bias, threshold,
+        names, centre, scale, term_centre, term_scale, tuple(weights.tolist()), bias, threshold,
         about | {"ridge": RIDGE, "figures": figures},
     )  # fmt: skip
+
+
+def groups(severity: NDArray[np.int_], fitted: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Names and masks of the cases of each severity, and of the healthy photographs."""
+    named = [(f"severity {s}", fitted & (severity == s)) for s in sorted(set(severity.tolist()))]
+    return named + ([("photographs", ~fitted)] if not fitted.all() else [])
+
+
+def spread(values: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the columns of (n, k)."""
+    return tuple(values.mean(0).tolist()), tuple(np.maximum(values.std(0), 1e-6).tolist())
 
 
 def folds(count: int, number: int = 10) -> list[NDArray[np.bool_]]:
