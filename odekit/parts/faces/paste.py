@@ -38,10 +38,10 @@ class RestoredFace:
     """Smallest side of a picture in the face's chain, in pixels."""
     without_updates: bool = False
     """The chain chose no update for this face (`iterations: auto`)."""
-    kept: bool = False
-    """The chain returned the face as it was."""
     cleaned: bool = False
     """`original` is cut from the photograph after the background's chain."""
+    kept: bool = False
+    """The chain returned the face as it was."""
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class FacesStage:
         without_updates = bool(chosen) and set(chosen) == {"none"} and not any(e.get("guided") for e in entries)
         kept = np.array_equal(after.pixels, crop.pixels)
         narrow = narrowest_side(entries, crop.width)
-        faces[i].append(RestoredFace(number, frame, crop, after, narrow, without_updates, kept))
+        faces[i].append(RestoredFace(number, frame, crop, after, narrow, without_updates, kept=kept))
         return facts
 
     def _photos(

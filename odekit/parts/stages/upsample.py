@@ -26,7 +26,7 @@ class UpsampleStage:
         A face that the earlier stages left as it was or hardly changed, and whose result is not worth more than the
         original according to a guided upsampler, comes back bit for bit if it has the size of a result.
         """
-        guided = bool(self.upsampler.spec.guided)
+        guided = bool(getattr(self.upsampler.spec, "guided", False))
         # Groups of the upsampler's own batch size give the same bytes as the whole batch.
         group = max(1, self.upsampler.batch_size if isinstance(self.upsampler, HasBatchSize) else len(batch))
         out: list[Image] = []

@@ -106,7 +106,8 @@ class WorthCalibration:
 
 def standardised(values: Array, centre: Sequence[float], scale: Sequence[float]) -> Array:
     """Values (n, k) in standard deviations from their centre, clipped to three."""
-    return np.clip((values - np.array(centre)) / np.array(scale), -3, 3)
+    out: Array = np.clip((values - np.array(centre)) / np.array(scale), -3, 3)
+    return out
 
 
 def quadratic_terms(z: Array) -> Array:
