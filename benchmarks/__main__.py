@@ -18,7 +18,7 @@ PANELS = {
     "Speed and memory": (
         "speed", "latency", "first-call", "profile", "start", "memory", "overhead", "scale", "rates",
     ),
-    "Restoration": ("strength", "colour", "blur", "knobs", "enhancers", "mend", "noise"),
+    "Restoration": ("strength", "colour", "blur", "knobs", "enhancers", "mend", "cracks", "noise"),
     "Networks and detectors": ("prior", "upsampler", "detail", "aligner", "photo"),
     "Documentation and releases": ("page", "before-after", "strength-gallery", "licences", "digests"),
 }  # fmt: skip

@@ -51,15 +51,16 @@ def command(
 ) -> None:
     """PSNR of photographs with JPEG blocks, scratches and blur, whole and in their faces, before and after `mend`.
 
-    Undamaged photographs are included and must not change by a bit. Faces without damage are counted where the stage
-    changed them.
+    Scratches are filled as in the chain `old-photo`. Undamaged photographs are included and must not change by a bit.
+    Faces without damage are counted where the stage changed them.
 
     Example: python -m benchmarks mend photos/ --limit 2 --kind scratches
     """
     wrong = [one for one in kind or () if one not in KINDS]
     if wrong:
         raise ConfigError(f"--kind {wrong[0]}: choose of {', '.join(KINDS)}")
-    chain = Chain([{"mend": document.parse_yaml(settings_yaml(settings or []) or "{}", "--set").data}])
+    options = {"scratches": "auto"} | document.parse_yaml(settings_yaml(settings or []) or "{}", "--set").data
+    chain = Chain([{"mend": options}])
     photos = ((one, read(one.path)) for one in labelled_photos(folder)[:limit])
     chosen = {name: severities for name, severities in KINDS.items() if not kind or name in kind}
     rows = list(measure(lambda image: chain.run([image])[0].image, photos, chosen))

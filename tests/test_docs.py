@@ -53,6 +53,7 @@ def place(tmp_path_factory):
     photo.save(folder / "photos" / "a.png")
     (folder / "photos" / "faces.json").write_text('{"photos": {"a.png": {"complete": true, "faces": []}}}')
     (folder / "out").mkdir()
+    PIL.Image.new("L", photo.size).save(folder / "out" / "scratched.scratches.png")
     (folder / "out" / "run.jsonl").write_text('{"time": 1, "event": "begin", "inputs": 2, "done": 0}\n')
     return folder
 
@@ -118,7 +119,7 @@ def test_every_command_has_help_with_an_example(cli):
 
 def test_every_benchmark_has_help_with_an_example(bench):
     listed = bench("--help").out
-    for name in ("rates", "scale", "prior", "strength", "colour", "blur", "knobs", "enhancers", "upsampler", "start", "memory", "overhead", "roundtrip", "edit", "order", "nfe", "sides", "page", "speed", "latency", "first-call", "profile", "photo", "mend", "aligner", "digests", "licences", "before-after", "strength-gallery"):  # fmt: skip
+    for name in ("rates", "scale", "prior", "strength", "colour", "blur", "knobs", "enhancers", "upsampler", "start", "memory", "overhead", "roundtrip", "edit", "order", "nfe", "sides", "page", "speed", "latency", "first-call", "profile", "photo", "mend", "cracks", "aligner", "digests", "licences", "before-after", "strength-gallery"):  # fmt: skip
         assert f" {name} " in listed
         text = bench(name, "--help").out
         assert "python -m benchmarks" in text

@@ -27,11 +27,11 @@ FACES = dict.fromkeys(("odedit", "odedit-exact", "odedit-paper", "sdedit", "code
     "odedit-codeformer": 512, "odedit-gfpgan": 512, "diffbir": None, "odedit-diffbir": None,
 }  # fmt: skip
 """Chains for aligned faces: the factor on 64 pixels, or the fixed side, or None where options say."""
-PHOTOS = ("photo", "photo-codeformer", "photo-gfpgan", "photo-diffbir", "realesrgan")
+PHOTOS = ("photo", "old-photo", "photo-codeformer", "photo-gfpgan", "photo-diffbir", "realesrgan")
 HEAVY = ("codeformer", "gfpgan", "realesrgan")
 QUICK = {
     "sdedit": ["restore.inverter.t0=2"],
-    "photo": [], "odedit-auto": [],
+    "photo": [], "old-photo": [], "odedit-auto": [],
     "odedit-fast": ["restore.inverter.steps=4"],
     "code": ["restore.inverter.steps=6", "restore.enhancer.levels=[1]", "restore.enhancer.iterations=4"],
 }  # fmt: skip

@@ -11,11 +11,12 @@ from photos import PHOTOS
 from odekit import Chain, read
 from odekit.core.image import Image, Metadata
 from odekit.errors import InputError, PluginError, WeightsError
+from odekit.images.colour import luma
 from odekit.parts.corruptions.kinds import corrupt
 from odekit.parts.repair import damage_signs, deblock, scratches
-from odekit.parts.repair.mend import NEIGHBOUR_WEIGHT, MendStage, blend_weights, detection_copy, enlarge_copy
+from odekit.parts.repair.mend import NEIGHBOUR_WEIGHT, MendStage, detection_copy, dilate, enlarge_copy, reduce_mask
 from odekit.parts.repair.options import Mend
-from odekit.parts.repair.scratches import ScratchInpainter
+from odekit.parts.repair.scratches import ScratchDetector
 from odekit.testing import StandaloneTools
 
 PHOTO = read(PHOTOS / "astronaut.jpg")
@@ -30,6 +31,14 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+def print_of(photo):
+    """The photograph as an old print: R, G and B are powers of its luma, rounded to 8 bits."""
+    y = luma(photo.pixels)
+    return photo.with_pixels(
+        Image.from_uint8(np.stack([255 * y**e for e in (0.85, 1, 1.25)], 2).round().astype(np.uint8)).pixels
+    )
+
+
 def cut(photo, part=FACE):
     return photo.with_pixels(np.ascontiguousarray(photo.pixels[part]))
 
@@ -37,6 +46,9 @@ def cut(photo, part=FACE):
 def bad(photo, kind, severity, seed=3):
     rng = np.random.Generator(np.random.Philox(seed))
     return photo.with_pixels(Image.from_uint8(corrupt(photo.to_uint8(), kind, severity, rng, "224")).pixels)
+
+
+PRINT = print_of(PHOTO)
 
 
 def psnr(a, b):
@@ -57,37 +69,56 @@ def test_an_undamaged_photograph_passes_bit_for_bit(name):
     image, facts = through(photo)
     assert image.pixels is photo.pixels
     assert facts["mended"] == [] and facts["blocks"] < 2.2
+    assert "scratches" not in facts  # not searched
 
 
-@pytest.mark.parametrize(
-    "kind,severity,repair,gain",
-    [
-        ("jpeg", 1, "blocks", 0.3),
-        ("jpeg", 3, "blocks", 0.4),
-        ("scratches", 2, "scratches", 2),
-        ("scratches", 3, "scratches", 2),
-    ],
-)
-def test_a_damaged_photograph_comes_nearer_to_the_truth(kind, severity, repair, gain):
-    damaged = bad(PHOTO, kind, severity)
+@pytest.mark.parametrize("name", ["astronaut.jpg", "speakers.jpg"])
+def test_an_undamaged_photograph_passes_bit_for_bit_where_scratches_are_searched(name):
+    for photo in (read(PHOTOS / name), print_of(read(PHOTOS / name))):
+        image, facts = through(photo, scratches="auto")
+        assert image.pixels is photo.pixels
+        assert facts["scratches_left"]
+
+
+def test_scratches_stay_unless_asked_for():
+    damaged = bad(PHOTO, "scratches", 3)
+    assert through(damaged)[0].pixels is damaged.pixels
+    photo, old = (Chain.load(name).spec.items[0].options for name in ("photo", "old-photo"))
+    assert photo.scratches is False and old.scratches == "auto"
+    assert Chain.load("photo", ["mend.scratches=true"]).spec.items[0].options.scratches is True
+
+
+@pytest.mark.parametrize("severity,gain", [(1, 0.3), (3, 0.4)])
+def test_a_compressed_photograph_comes_nearer_to_the_truth(severity, gain):
+    damaged = bad(PHOTO, "jpeg", severity)
     image, facts = through(damaged)
-    assert facts["mended"] == [repair]
+    assert facts["mended"] == ["blocks"]
     assert psnr(image, PHOTO) > psnr(damaged, PHOTO) + gain
 
 
-def test_where_only_scratches_were_found_the_rest_stays_bit_for_bit():
-    damaged = bad(PHOTO, "scratches", 3)
-    image, facts = through(damaged)
+def test_scratches_of_a_print_are_filled_and_the_rest_stays_bit_for_bit():
+    damaged = bad(PRINT, "scratches", 4)
+    image, facts = through(damaged, scratches="auto")
     assert facts["mended"] == ["scratches"] and facts["scratches"] >= 2
+    assert psnr(image, PRINT) > psnr(damaged, PRINT) + 2
     touched = (image.pixels != damaged.pixels).any(0)
     assert 0.005 < touched.mean() < 0.3
+    assert facts["scratched_share"] <= touched.mean()
+
+
+def test_in_a_picture_in_colour_scratches_are_filled_only_where_the_person_says_so():
+    damaged = bad(PHOTO, "scratches", 4)
+    left, facts = through(damaged, scratches="auto")
+    assert left.pixels is damaged.pixels and "in colour" in facts["scratches_left"]
+    image, facts = through(damaged, scratches=True)
+    assert facts["mended"] == ["scratches"] and psnr(image, PHOTO) > psnr(damaged, PHOTO) + 1
 
 
 def test_blocks_go_first_and_scratches_are_found_after():
-    damaged = bad(bad(PHOTO, "scratches", 4), "jpeg", 1)
-    image, facts = through(damaged)
+    damaged = bad(bad(PRINT, "scratches", 5), "jpeg", 1)
+    image, facts = through(damaged, scratches=True)
     assert facts["mended"] == ["blocks", "scratches"]
-    assert psnr(image, PHOTO) > psnr(through(damaged, scratches=False)[0], PHOTO) + 0.5
+    assert psnr(image, PRINT) > psnr(through(damaged, scratches=False)[0], PRINT) + 0.5
 
 
 @pytest.mark.parametrize("kind,severity", [("gaussian_noise", 1), ("motion_blur", 2), ("contrast", 3)])
@@ -101,7 +132,8 @@ def test_grey_stays_grey_and_alpha_and_bits_stay():
     grey = np.repeat(PHOTO.pixels[:1, 100:228, 100:228], 3, axis=0)
     alpha = np.full((128, 128), 0.5, np.float32)
     damaged = Image(np.ascontiguousarray(grey), alpha, Metadata(grey=True, bits=16))
-    for how in ({"blocks": True}, {"scratches": True, "sure": 0.01}):
+    grey[:, 60:63, 20:] = 0.97
+    for how in ({"blocks": True}, {"scratches": True, "sure": 0.05}):
         image, facts = through(damaged, **how)
         assert facts["mended"]
         assert np.array_equal(image.pixels[0], image.pixels[1]) and np.array_equal(image.pixels[0], image.pixels[2])
@@ -117,17 +149,20 @@ def test_values_between_the_levels_of_8_bits_are_carried():
 
 
 def test_large_photographs_are_searched_in_a_copy(monkeypatch):
-    damaged = bad(PHOTO, "scratches", 3)
-    usual = through(damaged)[0]
+    damaged = bad(PRINT, "scratches", 5)
+    usual = through(damaged, scratches=True)[0]
     monkeypatch.setattr("odekit.parts.repair.mend.DETECTION_SIDE", 256)
-    image, facts = through(damaged)
+    image, facts = through(damaged, scratches=True)
     assert facts["mended"] == ["scratches"] and image.pixels.shape == damaged.pixels.shape
     assert not np.array_equal(image.pixels, usual.pixels)
-    assert psnr(image, PHOTO) > psnr(damaged, PHOTO) + 1
-    assert np.array_equal(
-        image.pixels[:, (image.pixels == damaged.pixels).all(0)][:, :9],
-        damaged.pixels[:, (image.pixels == damaged.pixels).all(0)][:, :9],
-    )
+    assert psnr(image, PRINT) > psnr(damaged, PRINT) + 1
+
+
+def test_a_block_of_a_reduced_mask_has_any_masked_pixel():
+    mask = np.zeros((7, 10), bool)
+    mask[2, 5] = mask[6, 9] = True
+    reduced = reduce_mask(mask, (3, 4))
+    assert np.argwhere(reduced).tolist() == [[0, 1], [2, 3]]
 
 
 def test_a_copy_has_the_means_of_areas_and_comes_back_in_place(monkeypatch):
@@ -145,22 +180,35 @@ def test_a_copy_has_the_means_of_areas_and_comes_back_in_place(monkeypatch):
 
 
 def test_each_option_has_its_effect():
-    blocky, scratched = bad(PHOTO, "jpeg", 3), bad(PHOTO, "scratches", 3)
+    blocky, scratched = bad(PHOTO, "jpeg", 3), bad(PRINT, "scratches", 4)
     few = {"blocks": False, "scratches": False}
-    for photo, name, least in ((blocky, "blocks", 50.0), (scratched, "scratches", 100.0)):
+    for photo, name, least in ((blocky, "blocks", 50.0), (scratched, "scratches", 1000.0)):
         assert through(photo, **few)[0].pixels is photo.pixels
         assert through(photo, **few | {name: "auto"})[1]["mended"] == [name]
         assert through(photo, **few | {name: "auto", f"least_{name}": least})[0].pixels is photo.pixels
         assert through(photo, **few | {name: True, f"least_{name}": least})[1]["mended"] == [name]
-    usual = through(scratched)[0]
-    half = through(scratched, amount=0.5)[0]
+
+
+def test_the_amount_and_the_sureness_have_their_effect():
+    scratched = bad(PHOTO, "scratches", 4)
+    usual, facts = through(scratched, scratches=True, sure=0.5)
+    half = through(scratched, scratches=True, sure=0.5, amount=0.5)[0]
     assert np.abs((usual.pixels + scratched.pixels) / 2 - half.pixels).max() < 1e-6
-    surer = through(scratched, sure=0.9, scratches=True)[0]
-    assert 0 < (surer.pixels != scratched.pixels).sum() < (usual.pixels != scratched.pixels).sum()
+    surer = through(scratched, scratches=True, sure=0.9)[0]
+    assert (surer.pixels != scratched.pixels).sum() < (usual.pixels != scratched.pixels).sum()
+    assert facts["scratches"] > 0 and "scratches_left" not in facts
+
+
+def test_the_record_says_why_scratches_were_left():
+    facts = through(bad(PRINT, "scratches", 4), scratches="auto", least_scratches=1000.0)[1]
+    assert facts["scratches"] > 0 and facts["scratched_share"] > 0 and facts["mended"] == []
+    assert "is below mend.least_scratches 1000" in facts["scratches_left"]
+    flat = Image(np.full((3, 64, 64), 0.5, np.float32))
+    assert through(flat, scratches=True)[1]["scratches_left"] == "none found"
 
 
 def test_where_scratches_stay_no_network_is_needed(tmp_path):
-    assert Mend(scratches=False).weight_names() == [] and Mend().weight_names() == ["mend"]
+    assert Mend(scratches=False).weight_names() == [] and Mend(scratches="auto").weight_names() == ["mend"]
     assert through(cut(PHOTO), scratches=False, weights=f"{tmp_path}/none")[1]["mended"] == []
 
 
@@ -183,21 +231,26 @@ def test_wrong_options_are_refused(options, words):
 
 @pytest.fixture(scope="module")
 def network():
-    return ScratchInpainter("mend", StandaloneTools())
+    return ScratchDetector("mend", StandaloneTools())
 
 
 def test_tiles_leave_no_trace(network, monkeypatch):
     pixels = bad(PHOTO, "scratches", 3).pixels
-    added, logit = network.predict(pixels)
-    monkeypatch.setattr(scratches, "TILE", 64)
-    again = network.predict(pixels)
-    assert np.abs(again[0] - added).max() < 1e-4 and np.abs(again[1] - logit).max() < 1e-2
+    logit = network.detect(pixels)
+    monkeypatch.setattr(scratches, "TILE", 128)
+    assert np.abs(network.detect(pixels) - logit).max() < 0.05
+
+
+def test_a_prediction_turns_with_the_photograph(network):
+    pixels = bad(PHOTO, "scratches", 3).pixels[:, :256, :256]
+    turned = network.detect(np.ascontiguousarray(np.rot90(pixels, 1, (1, 2))))
+    assert np.abs(np.rot90(turned, -1) - network.detect(pixels)).max() < 1e-3
 
 
 def test_a_pixel_does_not_depend_on_the_size_of_the_photograph(network, monkeypatch):
     monkeypatch.setattr(scratches, "TILE", 64)
-    large, small = (network.predict(PHOTO.pixels[:, :s, :s])[0] for s in (320, 256))
-    assert np.abs(large[:, :128, :128] - small[:, :128, :128]).max() < 1e-5
+    large, small = (network.detect(PHOTO.pixels[:, :s, :s]) for s in (320, 256))
+    assert np.abs(large[:64, :64] - small[:64, :64]).max() < 1e-4
 
 
 def test_tiles_of_blocks_leave_no_trace(monkeypatch):
@@ -211,7 +264,7 @@ def test_tiles_of_blocks_leave_no_trace(monkeypatch):
 @pytest.mark.parametrize("shape", [(1, 1), (3, 50), (7, 9), (17, 64)])
 def test_small_pictures_pass(shape):
     photo = Image(np.random.Generator(np.random.Philox(0)).random((3, *shape), dtype=np.float32))
-    assert through(photo, blocks=True, scratches=True)[0].pixels.shape == photo.pixels.shape
+    assert through(photo, blocks=True, scratches=True, sure=0.01)[0].pixels.shape == photo.pixels.shape
     assert through(photo)[0].pixels.shape == photo.pixels.shape
 
 
@@ -254,60 +307,12 @@ def test_plain_pictures_have_no_blocks():
     assert damage_signs.measure_blocks(np.full((3, 5, 9), 0.5, np.float32)).strength == 1.0
 
 
-def test_scratches_are_long_straight_and_seen_all_along():
-    seen = np.zeros((200, 300), np.float32)
-    seen[20:180, 50:53] = 0.9  # a scratch
-    for i in range(100):
-        seen[50 + i, 180 + i] = 0.5  # a fainter one, aslant
-    seen[100:110, 100:110] = 0.9  # a blot
-    seen[10, 60:300:9] = 1.0  # a row of dots
-    straight = damage_signs.best_line_means(seen)
-    assert straight[100, 51] == pytest.approx(0.9, abs=0.01) and straight[100, 230] == pytest.approx(0.5, abs=0.03)
-    sure, fainter = (damage_signs.detect_scratches(seen, straight, level) for level in (0.7, 0.4))
-    assert sure.count == 1 and sure.length == pytest.approx(np.hypot(160, 3) / 200, rel=0.2)
-    assert fainter.count == 2 and fainter.mask[51:149, :].sum() > sure.mask[51:149, :].sum() + 80
-    assert not fainter.mask[100:110, 100:110].any() and not fainter.mask[10].any()
-
-
-def test_a_scratch_that_leaves_the_picture_is_seen_to_its_border():
-    seen = np.zeros((200, 300), np.float32)
-    seen[:120, 50:53] = 0.9
-    straight = damage_signs.best_line_means(seen)
-    assert straight[0, 51] == pytest.approx(0.9, abs=0.01)
-    assert damage_signs.detect_scratches(seen, straight, 0.7).mask[:100, 51].all()
-
-
-def test_what_is_wide_for_its_length_or_nowhere_sure_is_no_scratch():
-    seen = np.zeros((200, 300), np.float32)
-    seen[20:120, 40:43] = 0.9  # 100 by 3: a scratch
-    seen[20:120, 120:129] = 0.9  # 100 by 9: the light between two legs
-    seen[150, 20:220] = seen[151, 20:220] = 0.75  # a pipe: fairly sure, all along
-    straight = damage_signs.best_line_means(seen)
-    assert damage_signs.detect_scratches(seen, straight, 0.7).count == 2
-    surely = damage_signs.detect_scratches(seen, straight, 0.7, 0.85)
-    assert surely.count == 1 and surely.mask[40:100, 41].all() and not surely.mask[:, 100:].any()
-
-
-def test_two_scratches_that_cross_are_no_wider_than_one():
-    seen = np.zeros((60, 60), bool)
-    for wide in (3, 6):
-        strip = seen.copy()
-        strip[:, 20 : 20 + wide] = True
-        assert damage_signs.mean_width(strip) == pytest.approx(wide, abs=0.4)
-        strip[30 : 30 + wide] = True
-        assert damage_signs.mean_width(strip) == pytest.approx(wide, abs=0.6)
-
-
-def test_a_picture_without_marks_has_no_scratches():
-    nothing = np.zeros((20, 30), np.float32)
-    assert damage_signs.detect_scratches(nothing, damage_signs.best_line_means(nothing), 0.1).length == 0
-
-
-def test_of_what_is_beside_a_scratch_only_one_pixel_changes():
+def test_of_what_is_beside_a_mask_only_one_pixel_changes():
     mask = np.zeros((30, 30), bool)
     mask[:, 15] = True
-    assert blend_weights(mask)[10, 13:18].tolist() == pytest.approx([0, NEIGHBOUR_WEIGHT, 1, NEIGHBOUR_WEIGHT, 0])
-    assert blend_weights(np.zeros((4, 4), bool)).max() == 0
+    assert np.flatnonzero(dilate(mask)[10]).tolist() == [14, 15, 16]
+    assert np.flatnonzero(dilate(mask, 3)[10]).tolist() == list(range(12, 19))
+    assert 0 < NEIGHBOUR_WEIGHT < 1
 
 
 # --- bad input
@@ -315,15 +320,15 @@ def test_of_what_is_beside_a_scratch_only_one_pixel_changes():
 
 def test_weights_of_another_network_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no such weights folder"):
-        MendStage(Mend(weights=f"{tmp_path}/none"), StandaloneTools())
+        MendStage(Mend(scratches=True, weights=f"{tmp_path}/none"), StandaloneTools())
     (tmp_path / "odekit.json").write_text(json.dumps({"kind": "compact", "scale": 4}))
     with pytest.raises(WeightsError, match="not a scratch network"):
-        MendStage(Mend(weights=f"{tmp_path}/"), StandaloneTools())
+        MendStage(Mend(scratches=True, weights=f"{tmp_path}/"), StandaloneTools())
 
 
 def test_values_that_are_not_finite_are_reported(network, monkeypatch):
-    stage = MendStage(Mend(), StandaloneTools())
-    monkeypatch.setattr(stage.inpainter, "_tile", lambda pixels: np.full((4, *pixels.shape[1:]), np.nan, np.float32))
+    stage = MendStage(Mend(scratches=True), StandaloneTools())
+    monkeypatch.setattr(stage.detector, "_run", lambda pixels: np.full(pixels.shape[1:], np.nan, np.float32))
 
     class Context:
         def note(self, i, **facts):
@@ -336,5 +341,5 @@ def test_values_that_are_not_finite_are_reported(network, monkeypatch):
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(PluginError, match=r"odekit\[photos\]"):
-        MendStage(Mend(), StandaloneTools())
-    MendStage(Mend(scratches=False), StandaloneTools())
+        MendStage(Mend(scratches=True), StandaloneTools())
+    MendStage(Mend(), StandaloneTools())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Kind = TypeVar("Kind", bound=RunOptions)
 
 app = typer.Typer(
-    help="Train a face prior, a face upsampler, a face aligner or a scratch-inpainting network.",
+    help="Train a face prior, a face upsampler, a face aligner or a scratch detector.",
     no_args_is_help=True,
 )
 
@@ -75,7 +75,7 @@ COMMANDS = {
         "odekit.training.tasks.aligner:AlignerTask",
     ),
     "mender": TrainCommand(
-        """Train the scratch-inpainting network for whole photographs, on crops of faces and scenes with random damage.
+        """Train the scratch detector for scans of prints, on faces and scenes with drawn damage and lookalikes.
 
         Example: odekit train mender faces256.tar -o runs/mend --config configs/train/mender.yaml
         """,

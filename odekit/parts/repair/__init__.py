@@ -6,7 +6,7 @@ from odekit.core.files import ASSETS
 from odekit.parts.repair.options import Denoise, Mend
 from odekit.plugins.catalog import PluginCatalog
 
-SCRATCH_NETWORK_SHA256 = "e166b43db114651f04b1d0e6e6ae49a9f4d4aae100bb3274567ed72bbbb2eb20"
+SCRATCH_NETWORK_SHA256 = "836973447d4d2d6bdaa8cf28482380211b660766faf3384f85d69978d6773c1b"
 
 
 def register(catalog: PluginCatalog) -> None:
@@ -18,10 +18,10 @@ def register(catalog: PluginCatalog) -> None:
     )  # fmt: skip
     catalog.stage(
         "mend", package + "mend:MendStage", Mend,
-        "remove JPEG blocks, scratches and blur from a photograph; an undamaged one stays unchanged",
+        "remove JPEG blocks and blur (and scratches, on request) from a photograph; an undamaged one stays unchanged",
     )  # fmt: skip
     catalog.weights(
         "mend", path=ASSETS / "mend" / "model.safetensors", sha256=SCRATCH_NETWORK_SHA256, licence="MIT",
         commercial_use=True,
-        summary="detects scratches in photographs, and predicts the pixels under them",
+        summary="detects scratches and cracks in scans of prints",
     )  # fmt: skip

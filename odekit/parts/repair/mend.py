@@ -1,7 +1,7 @@
 """The stage `mend`: detects and removes JPEG blocks, scratches and blur in whole photographs.
 
-Each kind of damage is measured first and has its own method: the mean of shifted recompressions for blocks, inpainting
-with a small network for scratches (see `odekit train mender`), a Wiener filter for blur. Photographs without such
+Each kind of damage is measured first and has its own method: the mean of shifted recompressions for blocks, a small
+network (see `odekit train mender`) and inpainting for scratches, a Wiener filter for blur. Photographs without such
 damage stay unchanged. Noise is left to the stage `denoise`.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,23 @@ from odekit.errors import InputError
 from odekit.images.resize import block_means
 from odekit.parts.repair import damage_signs, deblock, deblur
 from odekit.parts.repair.options import Mend, Switch
-from odekit.parts.repair.scratches import ScratchInpainter
+from odekit.parts.repair.scratch_evidence import DetectedScratches, detect_scratches
+from odekit.parts.repair.scratch_fill import add_grain, fill_hole, tone_curve
+from odekit.parts.repair.scratch_masks import Mask, MaskFolder, mask_picture
+from odekit.parts.repair.scratches import ScratchDetector
 
 DETECTION_SIDE = 512
 """Scratches are detected in a copy whose shorter side is from this to less than twice this, where they have the width
 that the network was trained on. A copy of at most this side costs 1.9 dB on the mean of ten scratched photographs."""
 NEIGHBOUR_WEIGHT = np.float32(2 / 3)
-"""Weight of the inpainting at the pixels of that copy that touch a scratch. 0 leaves a dotted edge; a wider border (two
-pixels of weight 1 and two that fade) blurs small faces."""
-FAINT_FACTOR = 0.85
-"""Factor on the detection threshold `sure` once scratches are detected."""
+"""Weight of the inpainting at the pixels that touch a mask. 0 leaves a dotted edge; a wide border blurs faces."""
+UNSURE = 0.3
+"""Once a monochrome print is known to be scratched, marks that reach this probability are filled, too. In a picture in
+colour, marks are followed along pixels of this probability only."""
+SURE_SHARE = 0.5
+"""Smallest share of the sure marks in the length of all, for that: in a healthy picture most marks are unsure."""
+FAINT = 0.035
+"""In a monochrome picture, marks are followed along pixels of this probability."""
 
 
 class MendStage:
@@ -42,10 +50,12 @@ class MendStage:
         Raises:
             WeightsError: no such weights, or a folder that is not a scratch network's.
             PluginError: OpenCV or scipy is not installed.
+            InputError: `mask` is no file or folder.
         """
         self.options = o = options
-        self.inpainter = None if o.scratches is False else ScratchInpainter(o.weights, tools)
-        if self.inpainter is not None:
+        self.masks = None if o.mask is None else MaskFolder(o.mask)
+        self.detector = None if o.scratches is False else ScratchDetector(o.weights, tools)
+        if o.fills:
             damage_signs.import_ndimage()
 
     def run(self, batch: Sequence[Image], context: Any) -> list[Image]:
@@ -55,7 +65,8 @@ class MendStage:
             facts: dict[str, Any] = {}
             after = before
             repaired: list[str] = []
-            for name, repair in (("blocks", self._blocks), ("scratches", self._scratches), ("blur", self._blur)):
+            scratches = partial(self._scratches, number=i, context=context)
+            for name, repair in (("blocks", self._blocks), ("scratches", scratches), ("blur", self._blur)):
                 if name == "blur" and self.options.blur == "auto" and "blocks" in repaired:
                     continue  # sharpening would amplify the block artefacts that are left
                 pixels = repair(after, facts)
@@ -87,36 +98,78 @@ class MendStage:
         sharpen = blur.sigma > 0 and should_repair(self.options.blur, blur.sigma, self.options.least_blur)
         return deblur.remove_blur(image, blur) if sharpen else None
 
-    def _scratches(self, image: Image, facts: dict[str, Any]) -> Pixels | None:
-        """The pixels with scratches inpainted; None if they stay unchanged.
+    def _scratches(self, image: Image, facts: dict[str, Any], number: int, context: Any) -> Pixels | None:
+        """The pixels with scratches filled; None if they stay unchanged. The mask of what was filled is an extra.
 
         Raises:
-            InputError: the network returned NaN or infinite values.
+            InputError: the mask cannot be used, or the network returned NaN or infinite values.
         """
-        o = self.options
-        if self.inpainter is None:
+        mask = given = None if self.masks is None else self.masks.mask_of(image)
+        if given is not None:
+            facts |= {"scratch_mask": "given", "scratched_share": round(float(given.mean()), 6)}
+        elif self.detector is not None:
+            mask = self._find(image, self.detector, facts)
+        if mask is None or not mask.any():
             return None
+        context.extra(number, "scratches", mask_picture(mask))
+        return self._fill(image, mask, 1 if given is not None else reduction(image))
+
+    def _find(self, image: Image, detector: ScratchDetector, facts: dict[str, Any]) -> Mask | None:
+        """The mask (H, W) of the scratches to fill, found in a copy of the photograph; None if there are too few."""
+        o = self.options
         small = detection_copy(image)
-        added, logit = self.inpainter.predict(small.pixels)
-        if not (np.isfinite(added).all() and np.isfinite(logit).all()):
+        logit = detector.detect(small.pixels)
+        if not np.isfinite(logit).all():
             raise InputError("the scratch network returned NaN or infinite values; set mend.scratches=false")
         probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
-        straight = damage_signs.best_line_means(probability)
-        peak = (1 + o.sure) / 2
-        scratches = damage_signs.detect_scratches(probability, straight, o.sure, peak)
-        facts |= {"scratches": scratches.count, "scratched": round(scratches.length, 2)}
-        if not scratches.count or not should_repair(o.scratches, scratches.length, o.least_scratches):
+        toned = tone_curve(small.pixels, probability < UNSURE) is not None
+        found = detect_scratches(small.pixels, probability, o.sure, FAINT if toned else UNSURE)
+        reason = why_left(found, toned, o)
+        if toned and not reason:
+            every = detect_scratches(small.pixels, probability, min(o.sure, UNSURE), FAINT)
+            if o.scratches == "auto" and found.length < SURE_SHARE * every.length:
+                reason = "most marks are unsure and may be content; set mend.scratches=true or mend.mask"
+            else:
+                found = every
+        facts |= {
+            "scratches": found.count, "scratched": round(found.length, 2), "scratched_share": round(found.share, 6),
+        }  # fmt: skip
+        if reason:
+            facts["scratches_left"] = reason
             return None
-        mask = damage_signs.detect_scratches(probability, straight, FAINT_FACTOR * o.sure, peak).mask
-        added = (added + inpaint_telea(small.pixels, mask) - small.pixels) / np.float32(2)
-        if image.meta.grey:
-            added = np.repeat(added.mean(0, keepdims=True), 3, axis=0)
-        fill, weight = small.pixels + added, blend_weights(mask)[None]
-        if small is not image:  # enlarge the fill, not the correction: the detail under a scratch is damaged
-            fill, weight = (enlarge_copy(x, image.height, image.width) for x in (fill, weight))
+        if small is image:
+            return found.mask
+        enlarged: Mask = enlarge_copy(found.mask[None].astype(np.float32), image.height, image.width)[0] >= 0.5
+        return enlarged
+
+    def _fill(self, image: Image, mask: Mask, border: int) -> Pixels:
+        """The pixels with a mask (H, W) filled; `border` pixels around it change by `NEIGHBOUR_WEIGHT`.
+
+        The filling is computed in the copy in which scratches are detected and enlarged; the grain is that of the
+        photograph at its full size.
+        """
+        around = dilate(mask, border)
+        small = detection_copy(image)
+        hole = around if small is image else reduce_mask(around, small.pixels.shape[1:])
+        filled = fill_hole(small.pixels, hole)
+        if small is not image:  # the fill is enlarged, not the correction: the detail under a scratch is damaged
+            filled = enlarge_copy(filled, image.height, image.width)
+        weight = np.where(mask, np.float32(1), NEIGHBOUR_WEIGHT * around).astype(np.float32)
+        fill = add_grain(np.where(around, filled, image.pixels).astype(np.float32), around)
         blended = np.clip(image.pixels + weight * (fill - image.pixels), 0, 1)
-        result: Pixels = np.where(weight > 0, blended, image.pixels)
+        result: Pixels = np.where(weight > 0, np.where(mask, fill, blended), image.pixels)
         return result.astype(np.float32, copy=False)
+
+
+def why_left(found: DetectedScratches, toned: bool, options: Mend) -> str:
+    """Why scratches are not filled; empty if they are. `toned`: the picture is monochrome."""
+    if not found.count:
+        return f"none found; {found.rejected} marks look like content" if found.rejected else "none found"
+    if options.scratches == "auto" and not toned:
+        return "in a picture in colour they may be content; set mend.scratches=true or mend.mask"
+    if should_repair(options.scratches, found.length, options.least_scratches):
+        return ""
+    return f"their total length {found.length:.2f} is below mend.least_scratches {options.least_scratches:g}"
 
 
 def should_repair(option: Switch, value: float, least: float) -> bool:
@@ -124,26 +177,26 @@ def should_repair(option: Switch, value: float, least: float) -> bool:
     return value >= least if option == "auto" else bool(option)
 
 
+def reduction(image: Image) -> int:
+    """The factor by which `detection_copy` reduces a photograph."""
+    return max(1, min(image.height, image.width) // DETECTION_SIDE)
+
+
 def detection_copy(image: Image) -> Image:
     """The photograph, reduced by area averaging if its shorter side is twice `DETECTION_SIDE` or more."""
-    factor = min(image.height, image.width) // DETECTION_SIDE
+    factor = reduction(image)
     if factor < 2:
         return image
     return replace(image, pixels=np.ascontiguousarray(block_means(image.pixels, factor)), alpha=None)
 
 
-def inpaint_telea(pixels: Pixels, mask: NDArray[np.bool_]) -> Pixels:
-    """Inpaint a mask, widened by one pixel, from the pixels around it.
-
-    A. Telea, "An image inpainting technique based on the fast marching method", Journal of Graphics Tools 9 (2004),
-    OpenCV's implementation. The mean of this and the network's prediction is 0.5 dB better than either.
-    """
-    import cv2
-
-    levels = np.ascontiguousarray((pixels.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8))
-    widened = dilate(mask)
-    inpainted = cv2.inpaint(levels, widened.astype(np.uint8), 3, cv2.INPAINT_TELEA).transpose(2, 0, 1)
-    return np.where(widened, inpainted.astype(np.float32) / 255, pixels).astype(np.float32)
+def reduce_mask(mask: Mask, shape: tuple[int, ...]) -> Mask:
+    """A mask (H, W) for a reduced copy (h, w): True where a block has any masked pixel."""
+    factor = -(-mask.shape[0] // shape[0])
+    rows, columns = shape[0] * factor - mask.shape[0], shape[1] * factor - mask.shape[1]
+    padded = np.pad(mask, ((0, rows), (0, columns)))
+    reduced = padded.reshape(shape[0], factor, shape[1], factor).any((1, 3))
+    return np.asarray(reduced)
 
 
 def enlarge_copy(planes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
@@ -154,14 +207,10 @@ def enlarge_copy(planes: NDArray[np.float32], height: int, width: int) -> NDArra
     return np.stack([plane[:height, :width] for plane in large])
 
 
-def blend_weights(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Weights: 1 on a mask (H, W), `NEIGHBOUR_WEIGHT` on the pixels that touch it, 0 elsewhere."""
-    return np.where(mask, np.float32(1), NEIGHBOUR_WEIGHT * dilate(mask)).astype(np.float32)
-
-
-def dilate(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A mask (H, W) dilated by one pixel, diagonals included."""
+def dilate(mask: Mask, radius: int = 1) -> Mask:
+    """A mask (H, W) dilated by `radius` pixels, diagonals included."""
     import cv2
 
-    dilated: NDArray[np.bool_] = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return dilated
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    grown = np.asarray(cv2.dilate(mask.astype(np.uint8), kernel))
+    return grown.astype(bool)

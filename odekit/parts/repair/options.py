@@ -21,13 +21,19 @@ class Mend(Options):
     """Remove JPEG blocks; `auto`: if their strength is at least `least_blocks`."""
     least_blocks: float = Limits(default=2.6, ge=0)
     """Threshold of the blocks' strength; 1 is no visible blocks (`odekit.parts.repair.damage_signs.measure_blocks`)."""
-    scratches: Switch = "auto"
-    """Inpaint scratches; `auto`: if their total length is at least `least_scratches`; true: if any is detected."""
-    least_scratches: float = Limits(default=0.6, ge=0)
-    """Threshold of the total length of the scratches, over the photograph's shorter side."""
-    sure: float = Limits(default=0.7, gt=0, lt=1)
-    """Threshold of the network's probability of "scratched", as a mean along a scratch. If scratches are detected,
-    slightly fainter ones are inpainted too. The largest mean along each scratch must reach (1 + sure) / 2 (0.85)."""
+    scratches: Switch = False
+    """Find and fill scratches and cracks of a print. `auto`: in monochrome prints (grey or toned) in which the total
+    length of sure ones is at least `least_scratches`; true: in any picture in which a sure one is found; false: never,
+    because ropes and wires of an undamaged photograph can look like scratches."""
+    least_scratches: float = Limits(default=1.5, ge=0)
+    """Threshold of the total length of the sure scratches, over the photograph's shorter side."""
+    sure: float = Limits(default=0.85, gt=0, lt=1)
+    """Threshold of the network's probability of "scratched" that a sure scratch must reach. If a monochrome picture has
+    them, less sure ones (0.3) are filled, too."""
+    mask: str | None = Limits(default=None, min_length=1)
+    """A picture of the photograph's size, white where to fill: nothing is searched, and exactly these pixels and those
+    that touch them change. Or a folder with such a picture for each photograph, with the same name up to the ending (or
+    NAME.scratches.png, as runs write them); photographs without one are treated as `scratches` says."""
     blur: Switch = "auto"
     """Sharpen a uniformly blurred photograph; `auto`: if the blur is at least `least_blur` and no JPEG blocks were
     removed, because sharpening amplifies the artefacts that are left; true: for any measurable blur."""
@@ -39,9 +45,19 @@ class Mend(Options):
     amount: float = Limits(default=1.0, gt=0, le=1)
     """Fraction of each correction that is applied; less than 1 leaves some of the damage."""
 
+    @property
+    def fills(self) -> bool:
+        """Whether scratches may be filled: found ones, or those of a mask."""
+        return self.scratches is not False or self.mask is not None
+
     def weight_names(self) -> list[str]:
-        """The weights of the scratch network; none if scratches are not repaired."""
+        """The weights of the scratch network; none if no scratches are searched."""
         return [] if self.scratches is False else [self.weights]
+
+    @property
+    def extras(self) -> list[str]:
+        """`scratches`: the mask of what was filled, written beside the result as NAME.scratches.png."""
+        return ["scratches"] if self.fills else []
 
 
 class Denoise(Options):

@@ -1,15 +1,16 @@
-"""The scratch network of the stage `mend`: a U-Net that predicts a colour correction and scratched pixels."""
+"""The scratch network of the stage `mend`: a U-Net that detects scratched pixels."""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SIDE_MULTIPLE = 8
-"""Sides of the input must be multiples of this."""
 INITIAL_LOGIT = -4.0
-"""Initial logit of "scratched". Scratches are rare: training from 0 spoiled the other outputs while it learnt that."""
+"""Initial logit of "scratched". Scratches are rare."""
 NEGATIVE_SLOPE = 0.1
 """Negative slope of the leaky rectifiers."""
 
@@ -17,46 +18,46 @@ NEGATIVE_SLOPE = 0.1
 class ScratchNet(nn.Module):
     """A U-Net without normalisation, so that an output depends only on a neighbourhood of the input.
 
-    A pixel unshuffle by 2 (the inverse of ESPCN's shuffle, arXiv:1609.05158), then three scales, each half of the
-    previous one, of residual pairs of convolutions (as in DRUNet, arXiv:2008.13751). The output has four planes: the
-    correction to add to R, G and B, and the logit of "scratched".
+    A pixel unshuffle by 2 (the inverse of ESPCN's shuffle, arXiv:1609.05158), then scales, each half of the previous
+    one, of residual pairs of convolutions (as in DRUNet, arXiv:2008.13751). The output is the logit of "scratched".
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (32, 64, 96), pairs: tuple[int, int, int] = (1, 1, 1)) -> None:
+    def __init__(self, widths: Sequence[int] = (32, 64, 96, 96), pairs: Sequence[int] = (1, 1, 1, 1)) -> None:
         """Make a network with random weights.
 
         Args:
-            widths: channels of the three scales.
+            widths: channels of the scales, finest (half the side) first.
             pairs: number of convolution pairs at each scale (in the encoder, and again in the decoder).
         """
         super().__init__()
-        one, two, three = widths
-        self.first = nn.Conv2d(12, one, 3, padding=1)
-        self.down1 = _pairs(one, pairs[0])
-        self.to2 = nn.Conv2d(one, two, 2, stride=2)
-        self.down2 = _pairs(two, pairs[1])
-        self.to3 = nn.Conv2d(two, three, 2, stride=2)
-        self.deep = _pairs(three, pairs[2])
-        self.from3 = nn.Conv2d(three, 4 * two, 1)
-        self.up2 = _pairs(two, pairs[1])
-        self.from2 = nn.Conv2d(two, 4 * one, 1)
-        self.up1 = _pairs(one, pairs[0])
-        self.last = nn.Conv2d(one, 16, 3, padding=1)
-        for outer in (self.first, self.to2, self.to3, self.from3, self.from2):
+        self.first = nn.Conv2d(12, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(_pairs(width, count) for width, count in zip(widths, pairs, strict=True))
+        steps = list(itertools.pairwise(widths))
+        self.reduce = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
+        self.enlarge = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in steps)
+        self.up = nn.ModuleList(_pairs(width, count) for width, count in zip(widths[:-1], pairs[:-1], strict=True))
+        self.last = nn.Conv2d(widths[0], 4, 3, padding=1)
+        for outer in (self.first, *self.reduce, *self.enlarge):
             nn.init.kaiming_normal_(outer.weight, nonlinearity="linear")
-            nn.init.zeros_(outer.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(outer.bias)
         nn.init.zeros_(self.last.weight)
-        with torch.no_grad():
-            self.last.bias.copy_(torch.tensor([0.0] * 12 + [INITIAL_LOGIT] * 4))  # type: ignore[union-attr]
+        nn.init.constant_(self.last.bias, INITIAL_LOGIT)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Photographs (N, 3, H, W) in [0, 1], sides multiples of 8, to (N, 4, H, W): RGB correction and logit."""
-        a = self.down1(self.first(functional.pixel_unshuffle(x - 0.5, 2)))
-        b = self.down2(self.to2(a))
-        c = self.deep(self.to3(b))
-        b = self.up2(b + functional.pixel_shuffle(self.from3(c), 2))
-        a = self.up1(a + functional.pixel_shuffle(self.from2(b), 2))
-        return functional.pixel_shuffle(self.last(a), 2)
+        """Pictures (N, 3, H, W) in [0, 1], sides multiples of `side_multiple`, to logits (N, H, W)."""
+        a = self.down[0](self.first(functional.pixel_unshuffle(x - 0.5, 2)))
+        skips = []
+        for reduce, pairs in zip(self.reduce, list(self.down)[1:], strict=True):
+            skips.append(a)
+            a = pairs(reduce(a))
+        for enlarge, pairs, skip in zip(reversed(self.enlarge), reversed(self.up), reversed(skips), strict=True):
+            a = pairs(skip + functional.pixel_shuffle(enlarge(a), 2))
+        return functional.pixel_shuffle(self.last(a), 2)[:, 0]
+
+
+def side_multiple(scales: int) -> int:
+    """Sides of the input are multiples of this, for a network with this number of scales."""
+    return int(2**scales)
 
 
 class ResidualPair(nn.Module):

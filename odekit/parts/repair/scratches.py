@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 TILE = 512
 """Side of the output tiles, in pixels."""
-MARGIN = 64
+MARGIN = 96
 """Context around a tile that the network gets as input, in pixels."""
 WEIGHTS = "model.safetensors"
+ORIENTATIONS = 4
+"""Quarter turns over which predictions are averaged (5 to 8: those of the mirror image, too)."""
 
 
 class ScratchNetConfig(BaseModel):
@@ -31,12 +33,18 @@ class ScratchNetConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     kind: Literal["mender"]
-    widths: list[int] = Field(min_length=3, max_length=3)
-    pairs: list[int] = Field(min_length=3, max_length=3)
+    widths: list[int] = Field(min_length=2, max_length=6)
+    pairs: list[int] = Field(min_length=2, max_length=6)
+
+    @model_validator(mode="after")
+    def _same_length(self) -> ScratchNetConfig:
+        if len(self.widths) != len(self.pairs):
+            raise ValueError("widths and pairs have different lengths")
+        return self
 
 
-class ScratchInpainter:
-    """Predicts for every pixel the correction of its colour, and the logit that it is scratched."""
+class ScratchDetector:
+    """Detects scratched pixels."""
 
     def __init__(self, weights: str, tools: Tools) -> None:
         """Load the network onto the tools' device. It runs in float32.
@@ -46,38 +54,47 @@ class ScratchInpainter:
         """
         import torch
 
-        from odekit.parts.repair.scratch_network import ScratchNet
+        from odekit.parts.repair.scratch_network import ScratchNet, side_multiple
 
         file = network_file(weights, tools)
         config = read_network_config(file, ScratchNetConfig, "a scratch network", "mender")
-        width1, width2, width3 = config.widths
-        pairs1, pairs2, pairs3 = config.pairs
-        network = ScratchNet((width1, width2, width3), (pairs1, pairs2, pairs3))
+        network = ScratchNet(config.widths, config.pairs)
+        self.multiple = side_multiple(len(config.widths))
         load_scratch_network(network, file)
         self.device = tools.device
         self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def predict(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Predict the correction to add to a photograph (3, H, W), and the logit of "scratched" (H, W).
+    def detect(self, pixels: Pixels) -> NDArray[np.float32]:
+        """The logit of "scratched" (H, W) of a photograph (3, H, W).
 
-        Every tile gets the same margin, so that a prediction does not depend on the size of the photograph.
+        It is the mean over `ORIENTATIONS` quarter turns and mirror images of each tile: that halves the pixels of
+        undamaged photographs that are taken for scratched. Every tile gets the same margin, so that a prediction does
+        not depend on the size of the photograph.
         """
-        out = apply_in_tiles(self._tile, pixels, TILE, MARGIN, channels=4)
-        return out[:3], out[3]
+        logit: NDArray[np.float32] = apply_in_tiles(self._mean_logit, pixels, TILE, MARGIN, channels=1)[0]
+        return logit
 
-    def _tile(self, pixels: Pixels) -> NDArray[np.float32]:
-        """The network's output for one tile; its sides are padded to multiples of 8 by mirroring."""
+    def _mean_logit(self, pixels: Pixels) -> NDArray[np.float32]:
+        """The mean logit (1, h, w) of a tile over its orientations."""
+        total = np.zeros(pixels.shape[1:], np.float32)
+        for number in range(ORIENTATIONS):
+            turns, mirrored = number % 4, number >= 4
+            view = np.rot90(pixels[:, :, ::-1] if mirrored else pixels, turns, (1, 2))
+            logit = np.rot90(self._run(np.ascontiguousarray(view)), -turns)
+            total += logit[:, ::-1] if mirrored else logit
+        return total[None] / np.float32(ORIENTATIONS)
+
+    def _run(self, pixels: Pixels) -> NDArray[np.float32]:
+        """The logit (h, w) of one tile; its sides are padded by mirroring."""
         import torch
 
-        from odekit.parts.repair.scratch_network import SIDE_MULTIPLE
-
         height, width = pixels.shape[1:]
-        padding = (-height % SIDE_MULTIPLE, -width % SIDE_MULTIPLE)
+        padding = (-height % self.multiple, -width % self.multiple)
         padded = np.pad(pixels, ((0, 0), (0, padding[0]), (0, padding[1])), mode="symmetric")
         tensor = torch.from_numpy(padded)[None].to(self.device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), precision("float32", self.device):
             output: NDArray[np.float32] = self.network(tensor)[0].float().cpu().numpy()
-        return output[:, :height, :width]
+        return output[:height, :width]
 
 
 def load_scratch_network(network: nn.Module, file: Path) -> None:

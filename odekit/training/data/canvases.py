@@ -35,12 +35,13 @@ SKIMAGE_FREE_PHOTOGRAPHS = (
 """Those of them that are photographs and free to use (CC0, or no known copyright restrictions)."""
 
 
-def load_backgrounds(folder: Path | None, names: Sequence[str] = SKIMAGE_PICTURES) -> list[Picture]:
-    """Photographs without faces, reduced to at most 512 pixels; those below 32 pixels are skipped.
+def load_backgrounds(folder: Path | None, names: Sequence[str] = SKIMAGE_PICTURES, side: int = 512) -> list[Picture]:
+    """Photographs without faces, reduced to at most `side` pixels; those below 32 pixels are skipped.
 
     Args:
         folder: the folder of the photographs, with its subfolders; None takes those of scikit-image.
         names: file names of the pictures of scikit-image.
+        side: largest side in pixels.
 
     Raises:
         InputError: there are no such pictures.
@@ -56,7 +57,7 @@ def load_backgrounds(folder: Path | None, names: Sequence[str] = SKIMAGE_PICTURE
     for path in files:
         with open_picture(path.read_bytes()) as file:
             picture = file.convert("RGB")
-        picture.thumbnail((512, 512))
+        picture.thumbnail((side, side))
         if min(picture.size) >= 32:
             pictures.append(np.asarray(picture))
     if not pictures:

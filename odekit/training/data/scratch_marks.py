@@ -1,8 +1,9 @@
-"""Synthetic scratches, hairs and dust: how much each covers every pixel, and its colour."""
+"""Synthetic scratches, cracks and dust: how much each covers every pixel, and its colour."""
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -10,6 +11,7 @@ import PIL.ImageDraw
 from numpy.typing import NDArray
 
 from odekit.parts.corruptions.old_photo import PAPER
+from odekit.training.data import cracks
 from odekit.training.options.scratches import ScratchDamageOptions
 
 Coverage = NDArray[np.float32]
@@ -22,20 +24,45 @@ def add_marks(
     picture: NDArray[np.float32], rng: np.random.Generator, options: ScratchDamageOptions
 ) -> NDArray[np.float32]:
     """A crop (S, S, 3) in [0, 1] with 1 to `options.marks` bright, dark or coloured marks, mostly of one kind."""
-    size = len(picture)
-    main_kind = rng.random()
+    cracked = rng.random() < options.cracks
     for _ in range(int(rng.integers(1, options.marks + 1))):
-        kind = main_kind if rng.random() < 0.7 else rng.random()
-        cover = (
-            wavy_scratch(rng, size, options.largest)
-            if kind < 0.55
-            else stroke(rng, size)
-            if kind < 0.9
-            else dust(rng, size)
-        )
-        cover = (cover * rng.uniform(0.35, 1.0))[..., None]
-        picture = picture * (1 - cover) + cover * mark_colour(rng, options.dark)
+        kind_differs = rng.random() < 0.2
+        picture = (add_crack if cracked != kind_differs else add_scratch)(picture, rng, options)
     return picture
+
+
+def add_crack(
+    picture: NDArray[np.float32], rng: np.random.Generator, options: ScratchDamageOptions
+) -> NDArray[np.float32]:
+    """A crop with cracks or flakes: paper with relief, or (half of the share `dark`) filled with dirt."""
+    size = len(picture)
+    cover = cracks.cracks(rng, size) if rng.random() < 0.85 else cracks.missing_emulsion(rng, size)
+    if rng.random() < 0.5 * options.dark:
+        return blend(picture, cover * rng.uniform(0.4, 1), PAPER * rng.uniform(0, 0.3))
+    return cracks.show_paper(picture, cover, rng)
+
+
+def add_scratch(
+    picture: NDArray[np.float32], rng: np.random.Generator, options: ScratchDamageOptions
+) -> NDArray[np.float32]:
+    """A crop with one scratch of even colour, or with specks of dust."""
+    kind = rng.random()
+    size = len(picture)
+    cover = (
+        wavy_scratch(rng, size, options.largest)
+        if kind < 0.5
+        else stroke(rng, size)
+        if kind < 0.75
+        else dust(rng, size)
+    )
+    return blend(picture, cover * rng.uniform(0.35, 1.0), mark_colour(rng, options.dark))
+
+
+def blend(picture: NDArray[np.float32], cover: NDArray[Any], colour: NDArray[Any]) -> NDArray[np.float32]:
+    """A colour (3,) over a crop (S, S, 3), with this coverage (S, S)."""
+    alpha = cover[..., None]
+    out: NDArray[np.float32] = (picture * (1 - alpha) + alpha * colour).astype(np.float32)
+    return out
 
 
 def mark_colour(rng: np.random.Generator, dark: float) -> NDArray[np.float32]:
@@ -76,7 +103,7 @@ def wavy_scratch(rng: np.random.Generator, size: int, largest: int) -> Coverage:
 
 
 def stroke(rng: np.random.Generator, size: int) -> Coverage:
-    """Coverage (size, size) of one stroke: a straight scratch, an arc or a curled hair, solid or broken."""
+    """Coverage (size, size) of one stroke: a straight scratch or an arc, solid or broken."""
     steps = int(rng.integers(2, 40))
     turn, curl = rng.normal(0, 0.15), rng.normal(0, 0.12)
     direction = rng.uniform(0, 2 * np.pi) + np.cumsum(turn * rng.standard_normal(steps) + curl * rng.random())

@@ -13,8 +13,8 @@ from odekit.training.options.scratches import ScratchDamageOptions
 
 Crop = NDArray[np.float32]
 """(S, S, 3) in [0, 1]."""
-VISIBLE_THRESHOLD = 0.04
-"""Threshold of the mask: a scratch is visible where it changes a value by more than ten of 255 levels."""
+VISIBLE_THRESHOLD = 0.05
+"""Threshold of the mask: a scratch is visible where it changes a value by more than thirteen of 255 levels."""
 
 
 def damaged_pair(

@@ -8,23 +8,24 @@ from odekit.training.options.base import (
     ComposedRunOptions,
     Count,
     Fraction,
-    NonNegative,
     OptimiserOptions,
     Positive,
     TrainingOptions,
 )
 
-SIDE_MULTIPLE = 8
-"""Sides of crops are multiples of this: the network has three levels of downsampling."""
+BLOCK = 8
+"""Side of a JPEG block: crops are cut at a random offset of the block grid."""
 
 
 class ScratchDamageOptions(TrainingOptions):
-    """Scratches that the network learns to detect and fill, and other degradations of the crops."""
+    """Scratches that the network learns to detect, and other degradations of the crops."""
 
     clean: Fraction = 0.2
     """Share of crops without scratches."""
     marks: Count = 4
-    """Largest number of scratches (or groups of specks) in a crop."""
+    """Largest number of scratches (or groups of cracks or specks) in a crop."""
+    cracks: Fraction = 0.6
+    """Share of marks that are cracks of the emulsion or flakes that came off; the others are scratches and dust."""
     dark: float = Field(default=0.28, ge=0, le=0.88)
     """Share of marks that are dark dirt. An eighth have a random colour; the others show bare paper."""
     largest: int = Field(default=800, ge=96)
@@ -51,11 +52,11 @@ class ScratchOptions(ComposedRunOptions):
 
     side: int = Field(default=256, ge=64)
     """Side at which the aligned faces are read."""
-    crop: int = Field(default=64, ge=16)
+    crop: int = Field(default=128, ge=16)
     """Side of a training crop."""
-    widths: tuple[int, int, int] = (32, 64, 96)
-    """Channels at 1/2, 1/4 and 1/8 of the side."""
-    pairs: tuple[int, int, int] = (1, 1, 1)
+    widths: tuple[int, ...] = Field(default=(32, 64, 96, 96), min_length=2)
+    """Channels at 1/2, 1/4, 1/8, ... of the side."""
+    pairs: tuple[int, ...] = (1, 1, 1, 1)
     """Residual pairs of convolutions at these resolutions, in the encoder and again in the decoder."""
     batch: Count = 8
     smallest: Positive = Field(default=0.4, le=1)
@@ -66,27 +67,28 @@ class ScratchOptions(ComposedRunOptions):
     """Share of crops from photographs without people."""
     pool: Count = 600
     fresh: Count = 2
-    drawn: Fraction = 0.2
-    """Share of crops with drawn letters, bars and edges, which belong to the picture and must stay."""
-    colourless: Fraction = 0.2
+    scene_side: int = Field(default=1024, ge=128)
+    """Larger photographs without people are reduced to this side."""
+    drawn: Fraction = 0.5
+    """Share of crops with drawn ropes, planks, bars, wires, strands, edges and letters, which must stay."""
+    colourless: Fraction = 0.4
     """Share of grey pictures; half of them are toned."""
     damage: ScratchDamageOptions = ScratchDamageOptions()
-    scratched: NonNegative = 9.0
-    """Additional loss weight of scratched pixels; the weight of all other pixels is 1."""
-    mask: NonNegative = 0.5
-    """Weight of the cross entropy of the scratch mask next to the absolute error of the colours."""
     optimiser: OptimiserOptions = OptimiserOptions(
         lr=2e-3, weight_decay=0.0, clip=0.5, warmup=100, decay="cosine", decay_from=0.05
     )
     validation: Count = 16
     """Number of validation pictures (the first ones), each used clean, scratched, and scratched and compressed."""
     samples: int = Field(default=3, ge=0)
-    """Pictures on a sample sheet, for each kind of damage: input, output, mask, ground truth; 0 draws none."""
+    """Pictures on a sample sheet, for each kind of damage: input, predicted mask, true mask; 0 draws none."""
 
     @model_validator(mode="after")
     def _crops(self) -> ScratchOptions:
-        if self.crop % SIDE_MULTIPLE or self.side % SIDE_MULTIPLE:
-            raise ValueError(f"crop {self.crop} and side {self.side} must be multiples of {SIDE_MULTIPLE}")
-        if self.crop + SIDE_MULTIPLE > self.side:
+        if len(self.pairs) != len(self.widths):
+            raise ValueError(f"pairs needs {len(self.widths)} entries, one per width, not {len(self.pairs)}")
+        multiple = 2 ** len(self.widths)
+        if self.crop % multiple or self.side % multiple:
+            raise ValueError(f"crop {self.crop} and side {self.side} must be multiples of {multiple}")
+        if self.crop + BLOCK > self.side:
             raise ValueError(f"crop {self.crop} is too large for pictures of {self.side}")
         return self

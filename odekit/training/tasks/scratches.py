@@ -1,4 +1,4 @@
-"""The task of training scratch inpainting: scratched crops in, the colour correction and a scratch mask out."""
+"""The task of training the scratch network: scratched crops in, the mask of the scratches out."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.psnr import psnr_of
 from odekit.training import seeding
 from odekit.training.data import canvases, crops, scratched
 from odekit.training.data.faces import Faces
-from odekit.training.options.scratches import SIDE_MULTIPLE, ScratchDamageOptions, ScratchOptions
+from odekit.training.options.scratches import BLOCK, ScratchDamageOptions, ScratchOptions
 from odekit.training.tasks import networks, sheet
 from odekit.training.tasks.prior_validation import VALIDATION_SEED
 
@@ -29,22 +28,21 @@ VALIDATION_DAMAGE = {
     "compressed": ScratchDamageOptions(grainy=0, compressed=1, blurred=0, soft=0, clean=0, jpeg=40),
 }
 """Damage of the validation pictures, the same in every run."""
-CHARBONNIER_EPSILON = 1e-3
-"""epsilon of the Charbonnier loss: smaller errors are penalised quadratically."""
 
 
 class ScratchTask:
     """See `odekit.training.task.Task`.
 
-    A batch is: scratched crops (n, 3, S, S) and the same without scratches, both in [0, 1]; masks (n, S, S), 1 where
-    a scratch is visible, else 0.
+    A batch is: crops (n, 3, S, S) in [0, 1]; masks (n, S, S), 1 where a scratch is visible, else 0.
     """
 
     def __init__(self, faces: Faces, options: ScratchOptions) -> None:
         self.faces, self.options = faces, options
         self.fingerprint = faces.fingerprint
         photographs = (
-            canvases.load_backgrounds(options.backgrounds, canvases.SKIMAGE_FREE_PHOTOGRAPHS) if options.scenes else []
+            canvases.load_backgrounds(options.backgrounds, canvases.SKIMAGE_FREE_PHOTOGRAPHS, options.scene_side)
+            if options.scenes
+            else []
         )
         self.scenes = crops.large_enough(photographs)
         self._crop = functools.lru_cache(2 * options.pool)(self._make_crop)
@@ -58,7 +56,7 @@ class ScratchTask:
         return networks.create(lambda: ScratchNet(o.widths, o.pairs), o.seed, o.init if start else None, read)
 
     def batch(self, step: int, rank: int, world_size: int) -> tuple[Tensor, ...]:
-        """Scratched crops, target crops and masks, rotated by multiples of 90 degrees and mirrored at random."""
+        """Crops and masks, rotated by multiples of 90 degrees and mirrored at random."""
         o = self.options
         rng = seeding.keyed_generator(o.seed, "mender", step)
         numbers = step * o.fresh + rng.integers(0, o.pool, o.batch)
@@ -70,60 +68,53 @@ class ScratchTask:
         return _stack(rows)
 
     def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
-        """(n,): Charbonnier loss of the colours, with scratches weighted more, + `mask` * cross entropy of the mask."""
+        """(n,): cross entropy of the mask."""
         import torch
         from torch.nn import functional
 
-        inputs, target, mask = rows
+        inputs, mask = rows
         if self.options.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        output = network(inputs).float()
-        error = ((inputs + output[:, :3] - target) ** 2 + CHARBONNIER_EPSILON**2).sqrt().mean(1)
-        weight = 1 + self.options.scratched * mask
-        entropy = functional.binary_cross_entropy_with_logits(output[:, 3], mask, reduction="none")
-        loss: Tensor = (error * weight).mean((1, 2)) + self.options.mask * entropy.mean((1, 2))
+        logit = network(inputs).float()
+        loss: Tensor = functional.binary_cross_entropy_with_logits(logit, mask, reduction="none").mean((1, 2))
         return loss
 
     def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
-        """Metrics for each kind of damage, with the correction applied where the predicted mask is set.
+        """Metrics for each kind of damage.
 
-        `-gain` is the PSNR gain in dB, `-found` the recall of the mask, `-wrong` the share of its pixels that are not
-        scratched, and `clean-false` the share of clean pixels in the mask. 'loss' is the mean of the ratios of squared
-        errors after and before, and of 100 times `clean-false`.
+        `-found` is the recall of the mask, `-wrong` the share of its pixels that are not scratched, `clean-false` the
+        share of clean pixels in the mask. 'loss' is the mean cross entropy over all kinds.
         """
-        import torch
+        from torch.nn import functional
 
         average.eval()
         figures: dict[str, float] = {}
         losses = []
-        for kind, (inputs, target, mask) in self.validation.items():
-            output = self._outputs(average, inputs, cast)
-            predicted = (output[:, 3] > 0).float()
-            filled = torch.where(predicted[:, None] > 0, (inputs + output[:, :3]).clamp(0, 1), inputs)
+        for kind, (inputs, mask) in self.validation.items():
+            logit = self._logits(average, inputs, cast)
+            losses.append(float(functional.binary_cross_entropy_with_logits(logit, mask)))
+            predicted = (logit > 0).float()
             if kind == "clean":
                 figures["clean-false"] = float(predicted.mean())
-                losses.append(figures["clean-false"] * 100)
                 continue
-            after, before = (float(((pictures - target) ** 2).mean()) for pictures in (filled, inputs))
-            figures[f"{kind}-gain"] = psnr_of(max(after, 1e-9)) - psnr_of(before)
-            figures[f"{kind}-found"] = float((predicted * mask).sum() / mask.sum().clamp(min=1))
-            figures[f"{kind}-wrong"] = float((predicted * (1 - mask)).sum() / predicted.sum().clamp(min=1))
-            losses.append(after / before)
+            hits = float((predicted * mask).sum())
+            figures[f"{kind}-found"] = hits / max(float(mask.sum()), 1)
+            figures[f"{kind}-wrong"] = 1 - hits / float(predicted.sum()) if predicted.any() else 0.0
         return {"loss": float(np.mean(losses)), **figures}
 
     def sheet(self, average: nn.Module, cast: AbstractContextManager[object]) -> NDArray[np.uint8] | None:
-        """Input, output, predicted mask and ground truth side by side; one row for each kind of damage."""
+        """Input, predicted mask and true mask side by side; one row for each kind of damage."""
         import torch
 
         if not self.options.samples:
             return None
         rows = []
-        for inputs, target, _ in self.validation.values():
-            inputs, target = inputs[: self.options.samples], target[: self.options.samples]
-            output = self._outputs(average, inputs, cast)
-            mask = output[:, 3:].sigmoid().expand(-1, 3, -1, -1)
-            rows.append(torch.stack([inputs, inputs + output[:, :3], mask, target], 1).flatten(0, 1))
-        return sheet.tile(sheet.to_uint8(torch.cat(rows) * 2 - 1), 4 * self.options.samples)
+        count = self.options.samples
+        for inputs, mask in self.validation.values():
+            probability = self._logits(average, inputs[:count], cast).sigmoid()
+            planes = [plane[:, None].expand(-1, 3, -1, -1) for plane in (probability, mask[:count])]
+            rows.append(torch.stack([inputs[:count], *planes], 1).flatten(0, 1))
+        return sheet.tile(sheet.to_uint8(torch.cat(rows) * 2 - 1), 3 * count)
 
     def write(self, folder: Path, average: nn.Module, facts: Mapping[str, Any]) -> None:
         """`model.safetensors` (float16), odekit.json and train.json."""
@@ -132,23 +123,23 @@ class ScratchTask:
         facts = {**facts, "pictures": {**self.faces.counts, "scenes": len(self.scenes)}}
         networks.write(folder, average, {"odekit.json": description, "train.json": facts})
 
-    def _outputs(self, network: nn.Module, inputs: Tensor, cast: AbstractContextManager[object]) -> Tensor:
+    def _logits(self, network: nn.Module, inputs: Tensor, cast: AbstractContextManager[object]) -> Tensor:
         import torch
 
         with torch.no_grad(), cast:
             return networks.outputs(network, inputs, 4)
 
     def _make_crop(self, number: int) -> tuple[NDArray[np.float32], ...]:
-        """Crop `number`: input (S, S, 3), target (S, S, 3) and mask (S, S). Cached by `_crop`."""
+        """Crop `number`: input (S, S, 3) and mask (S, S). Cached by `_crop`."""
         o = self.options
         rng = seeding.keyed_generator(o.seed, "crop", number)
         use_scene = self.scenes and rng.random() < o.scenes
         pictures: Any = self.scenes if use_scene else self.faces.train
-        clean = crops.random_crop(pictures[int(rng.integers(len(pictures)))], o.crop + SIDE_MULTIPLE, rng, o)
-        inputs, target, mask = scratched.damaged_pair(clean, rng, o.damage)
-        y, x = rng.integers(0, SIDE_MULTIPLE, 2)  # a random offset of the JPEG block grid
+        clean = crops.random_crop(pictures[int(rng.integers(len(pictures)))], o.crop + BLOCK, rng, o)
+        inputs, _, mask = scratched.damaged_pair(clean, rng, o.damage)
+        y, x = rng.integers(0, BLOCK, 2)  # a random offset of the JPEG block grid
         window = np.s_[y : y + o.crop, x : x + o.crop]
-        return inputs[window], target[window], mask[window].astype(np.float32)
+        return inputs[window], mask[window].astype(np.float32)
 
     def _validation_batch(self, kind: str) -> tuple[Tensor, ...]:
         """The same pictures in every run, whatever the `damage` option: each validation face, damaged by `kind`."""
@@ -156,8 +147,8 @@ class ScratchTask:
         rows = []
         for face in self.faces.val[: self.options.validation]:
             picture = face.astype(np.float32) / np.float32(255)
-            inputs, target, mask = scratched.damaged_pair(picture, rng, VALIDATION_DAMAGE[kind])
-            rows.append([inputs, target, mask.astype(np.float32)])
+            inputs, _, mask = scratched.damaged_pair(picture, rng, VALIDATION_DAMAGE[kind])
+            rows.append([inputs, mask.astype(np.float32)])
         return _stack(rows)
 
 
@@ -173,14 +164,8 @@ def read(network: nn.Module, folder: Path) -> dict[str, Any]:
 
 
 def _stack(rows: list[list[NDArray[np.float32]]]) -> tuple[Tensor, ...]:
-    """Rows of input, target (S, S, 3) and mask (S, S) as three tensors, channels first."""
+    """Rows of input (S, S, 3) and mask (S, S) as two tensors, channels first."""
     import torch
 
-    inputs, target, mask = (
-        torch.from_numpy(np.ascontiguousarray(np.stack(column))) for column in zip(*rows, strict=True)
-    )
-    return _channels_first(inputs), _channels_first(target), mask
-
-
-def _channels_first(pictures: Tensor) -> Tensor:
-    return pictures.permute(0, 3, 1, 2).contiguous()
+    inputs, mask = (torch.from_numpy(np.ascontiguousarray(np.stack(column))) for column in zip(*rows, strict=True))
+    return inputs.permute(0, 3, 1, 2).contiguous(), mask
