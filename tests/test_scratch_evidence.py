@@ -93,6 +93,14 @@ def test_thick_and_compact_marks_are_content():
     assert evidence.detect_scratches(pixels, marked(mask), 0.7, 0.1).count == 0  # a highlight
 
 
+def test_a_light_mark_is_not_followed_along_a_dark_thing():
+    pixels, crack = picture(), line((200, 300), np.s_[100:103], np.s_[20:280])
+    lid = line((200, 300), np.s_[103:106], np.s_[140:170])
+    pixels[:, crack], pixels[:, lid] = 0.9, 0.1
+    found = evidence.detect_scratches(pixels, marked(crack) + marked(lid, 0.2), 0.7, 0.1).mask
+    assert found[101, 22:278].all() and not found[104, 145:165].any()
+
+
 def test_faint_parts_bridge_surer_ones_but_do_not_lead_away_from_them():
     probability = np.zeros((60, 120), np.float32)
     probability[30:33, 10:50] = probability[30:33, 80:110] = 0.9

@@ -31,6 +31,9 @@ MAX_DANGLING = 26
 """Largest number of pixels of such a part that ends nowhere, unless its mean contrast is `STRONG_CONTRAST`."""
 STRONG_CONTRAST = 0.18
 """Mean difference from both sides, in luma, of a part that is damage although its probability is low."""
+OPPOSITE_CONTRAST = 0.1
+"""A faint pixel that is darker by this than both sides belongs to no light mark (an eyelid beside a crack), and the
+other way round."""
 THICK = 9
 """Side of the square that fits into a part that is too thick for a crack, in pixels."""
 MIN_PIXELS = 12
@@ -98,6 +101,9 @@ def detect_scratches(pixels: Pixels, probability: Plane, sure: float, faint: flo
             continue
         kept[number] = True
         lengths.append(length)
+        own, other = (lighter, darker) if shares[0] >= shares[1] else (darker, lighter)
+        opposite = (other[window] >= OPPOSITE_CONTRAST) & (other[window] > own[window])
+        labels[window][mark & opposite & (probability[window] < FAIR)] = 0
     return DetectedScratches(kept[labels], sum(lengths) / side, len(lengths), rejected)
 
 
