@@ -36,3 +36,7 @@ class Stopped(BaseException):
 
 class OdekitWarning(UserWarning):
     """A problem that does not stop the run; shown once, as one line."""
+
+
+class NoFaceWarning(OdekitWarning):
+    """No face of a photograph was restored. A run says so in the line of the photograph instead."""

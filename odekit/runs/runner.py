@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from odekit.chains.session import Session
 from odekit.core.abilities import HasExtras
 from odekit.core.device import resolve_device
 from odekit.core.files import read_json, write_json
-from odekit.errors import ConfigError
+from odekit.errors import ConfigError, NoFaceWarning
 from odekit.images import io
 from odekit.parts.stages.options import Save
 from odekit.runs.engine import Engine
@@ -173,7 +174,8 @@ class Runner:
     def _restore(self, pipeline: Pipeline, todo: list[Job], stop: StopRequest) -> None:
         """Run the pipeline until all jobs are done or the run is stopped."""
         try:
-            with stop:
+            with stop, warnings.catch_warnings():
+                warnings.simplefilter("ignore", NoFaceWarning)  # the photograph's line says it
                 pipeline.run(todo, stop)
         except KeyboardInterrupt:
             stop.reason = "interrupted"

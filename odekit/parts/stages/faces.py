@@ -12,7 +12,7 @@ import numpy as np
 from odekit.core.abilities import report_phase
 from odekit.core.image import Image, Metadata, Pixels, is_square
 from odekit.core.interfaces import FaceMask, StageContext, Tools
-from odekit.errors import ConfigError, InputError, OdekitWarning
+from odekit.errors import ConfigError, InputError, NoFaceWarning
 from odekit.images.resize import resized
 from odekit.parts.faces.find import FaceFinder, PhotoFaces
 from odekit.parts.faces.geometry import TEMPLATES, Frame
@@ -152,7 +152,7 @@ class FacesStage:
             context.fail(i, InputError(f"{message}; give boxes (faces.select.boxes) or lower faces.detect.score"))
         else:
             context.note(i, message=message)
-            warnings.warn(f"{name}: {message}; only its background went through the chain", OdekitWarning, stacklevel=2)
+            warnings.warn(f"{name}: {message}; only its background went through the chain", NoFaceWarning, stacklevel=2)
 
     def _backgrounds(self, detections: list[PhotoFaces], context: StageContext) -> list[Image]:
         """The photographs after the background's chain, scaled by `paste.upscale`."""
