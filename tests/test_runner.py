@@ -317,3 +317,15 @@ def test_records_of_a_killed_run_and_of_names_that_lie_are_on_the_page(cli, exac
     assert cli("run", exact, tmp_path / "in", "-o", tmp_path / "out", "--resume", "--report").code == 0
     page = parse((tmp_path / "out" / "report.html").read_text())
     assert set(sections(page)) == {"b.png", "lies.jpg.png"}
+
+
+def test_a_picture_that_was_not_changed_is_written_as_the_file_that_it_was(cli, tmp_path):
+    chain = tmp_path / "resize.yaml"
+    chain.write_text("odekit: 1\nchain: [{upsample: {use: resize, scale: 1.0}}]\n")
+    source = tmp_path / "in.jpg"
+    PIL.Image.effect_noise((40, 30), 60).convert("RGB").save(source, quality=71)
+    assert cli("run", chain, source, "-o", tmp_path / "out").code == 0
+    assert (tmp_path / "out" / "in.jpg").read_bytes() == source.read_bytes()
+    chain.write_text("odekit: 1\nchain: [{upsample: {use: resize, scale: 1.0}}, {save: {keep_metadata: false}}]\n")
+    assert cli("run", chain, source, "-o", tmp_path / "anew").code == 0
+    assert (tmp_path / "anew" / "in.jpg").read_bytes() != source.read_bytes()

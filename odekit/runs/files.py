@@ -84,7 +84,9 @@ def write_result(name: str, result: PendingResult, output: OutputSettings) -> st
         # A PNG named a.jpg becomes a.jpg.png, so that its name cannot collide with that of another result.
         written += endings[0]
     check_inside(written, folder)
-    data = encode.encode(result.image, output.format, quality=output.quality, keep_metadata=output.keep_metadata)
+    data = unchanged_file(result, output, written_format)
+    if data is None:
+        data = encode.encode(result.image, output.format, quality=output.quality, keep_metadata=output.keep_metadata)
     target, record = os.path.join(folder, written), f"{os.path.join(folder, name)}.json"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(record)  # an older record must not remain beside the new picture if the process is killed here
@@ -109,6 +111,25 @@ def write_result(name: str, result: PendingResult, output: OutputSettings) -> st
         raise
     files.write_atomic(text, record, output.scratch)
     return written
+
+
+def unchanged_file(result: PendingResult, output: OutputSettings, written_format: str) -> bytes | None:
+    """The bytes of the input where the chain changed no pixel: a JPEG that is encoded again is not what it was.
+
+    None if the picture was changed, another format or no metadata is wanted, only a part of the file was read, or the
+    file is another one now.
+    """
+    source = result.entries.get("input", {})
+    whole = "salvaged" not in source and "notes" not in source
+    same = output.format == "same" and output.keep_metadata and written_format == result.image.meta.format
+    if result.entries.get("changed") is not False or not same or not whole:
+        return None
+    try:
+        with open(source["path"], "rb") as file:
+            data = file.read(source["bytes"] + 1)
+    except (OSError, KeyError):
+        return None
+    return data if hashlib.sha256(data).hexdigest() == source["sha256"] else None
 
 
 def substitution_note(source: str) -> str:
