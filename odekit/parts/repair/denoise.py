@@ -40,8 +40,14 @@ class DenoiseStage:
         """Photographs, denoised if their noise is at least `least`. The measured noise goes to the record."""
         out = []
         for i, image in enumerate(batch):
+            if min(image.height, image.width) < self.options.smallest:
+                context.note(i, denoised=False)
+                out.append(image)
+                continue
             cleaned, facts = self.denoise(image)
             context.note(i, **facts)
+            if cleaned is not image and len(context.originals) > i and context.originals[i] is image:
+                context.original(i, cleaned)  # a guided upsampler must not bring the noise back
             out.append(cleaned)
         return out
 

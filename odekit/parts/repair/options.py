@@ -67,6 +67,8 @@ class Denoise(Options):
     noise: Literal["auto"] | float = "auto"
     """Standard deviation of the noise, for pixels in [0, 1]; `auto` measures it in each photograph, film grain and
     noise under JPEG compression included."""
+    smallest: int = Limits(default=0, ge=0)
+    """Pictures whose shorter side is less than this, in pixels, stay unchanged and are not measured."""
     least: float = Limits(default=0.02, ge=0, le=1)
     """Photographs with less noise stay unchanged, bit for bit. 0.02 is five of 255 levels."""
     impulses: Switch = "auto"

@@ -27,6 +27,9 @@ def changed_much(entries: Sequence[Mapping[str, Any]]) -> bool:
             decisions = entry.get("strength")
             if not decisions or any(decision["strength"] not in SLIGHT for decision in decisions):
                 return True
+        elif entry.get("stage") == "denoise":
+            if entry.get("denoised") or entry.get("impulses_removed"):
+                return True
         elif entry.get("stage") not in ("upsample", "save"):
             return True
     return False

@@ -32,6 +32,8 @@ LARGEST_SIDE = 512
 SHIFTS = ((0, 0), (2, 2), (0, 2), (2, 0))
 """Displacements (down, right) in pixels whose results are averaged: half a period of the pattern that a pixel shuffle
 by 4 leaves."""
+RESTORED_CHANGE = 0.03
+"""Root mean square change by the restoration at which the trust in the original falls to 1/e."""
 MARGIN = 8
 """Pixels by which a face is extended before it is moved."""
 STRENGTH_SETTINGS: dict[str, dict[str, Any]] = {
@@ -150,7 +152,9 @@ class FaceGuidedUpsampler:
         seen = square(original.pixels, self.network_side)
         with torch.inference_mode():
             x, y = (torch.from_numpy(planes)[None].to(self.device) for planes in (small, seen))
-            results = [self._shifted(x, y, *shift) for shift in SHIFTS[: self.options.shifts]]
+            trust = torch.from_numpy(unchanged_weight(small, square(original.pixels, self.small_side)))[None]
+            trust = trust.to(self.device) * self.options.trust
+            results = [self._shifted(x, y, trust, *shift) for shift in SHIFTS[: self.options.shifts]]
             out = torch.stack(results).mean(0)[0].clamp(0, 1).cpu()
         if not bool(torch.isfinite(out).all()):
             raise InputError("face-guided returned NaN or infinite values; are its weights damaged?")
@@ -160,21 +164,37 @@ class FaceGuidedUpsampler:
         alpha = None if image.alpha is None else resample(image.alpha, side, side, "lanczos")
         return replace(image, pixels=pixels, alpha=alpha)
 
-    def _shifted(self, small: Tensor, seen: Tensor, down: int, right: int) -> Tensor:
-        """The network's result for faces moved by some pixels and back."""
+    def _shifted(self, small: Tensor, seen: Tensor, trust: Tensor, down: int, right: int) -> Tensor:
+        """The network's result for faces moved by some pixels and back; `trust` (1, 1, s, s) for each small pixel."""
         from torch.nn import functional
 
         def moved(x: Tensor, dy: int, dx: int) -> Tensor:
             padded, side = functional.pad(x, (MARGIN,) * 4, mode="reflect"), x.shape[-1]
             return padded[..., MARGIN - dy : MARGIN - dy + side, MARGIN - dx : MARGIN - dx + side]
 
-        if not down and not right:
-            out: Tensor = self.network(small, seen, self.options.trust)
-            return out
         scale = self.network.scale
-        large = functional.interpolate(small, scale_factor=scale, mode="bicubic", align_corners=False)
-        small = functional.avg_pool2d(moved(large, down, right), scale)
-        return moved(self.network(small, moved(seen, down, right), self.options.trust), -down, -right)
+
+        def enlarged(x: Tensor) -> Tensor:
+            return functional.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False)
+
+        weight = enlarged(trust).clamp(0, 1)
+        if down or right:
+            small = functional.avg_pool2d(moved(enlarged(small), down, right), scale)
+            seen, weight = moved(seen, down, right), moved(weight, down, right)
+        out: Tensor = self.network(small, seen, weight)
+        return moved(out, -down, -right) if down or right else out
+
+
+def unchanged_weight(restored: Pixels, original: Pixels) -> Pixels:
+    """How far the restoration left the original alone (1, n, n): `exp(-(change / RESTORED_CHANGE)^2)`.
+
+    The change is the root mean square difference of restored and original face (3, n, n) over 5 x 5 pixels. Where the
+    restoration removed damage, the original still has it and must not bring it back.
+    """
+    from scipy.ndimage import uniform_filter
+
+    change = uniform_filter(((restored - original) ** 2).mean(0), 5, mode="nearest")
+    return np.exp(-change / np.float32(RESTORED_CHANGE**2))[None].astype(np.float32)
 
 
 def square(pixels: Pixels, side: int) -> Pixels:
