@@ -440,7 +440,7 @@ def test_options_are_crossed_and_each_point_is_plotted(cli, chain, tmp_path):
         ({"set": {}}, "options to cross"),
         ({"set": {"restore.enhancer.iterations": 3}, "lines": None}, "Input should be a valid list"),
         ({"set": {"restore.enhancer.iteratoins": [3]}, "lines": None}, "unknown option.*did you mean 'iterations'"),
-        ({"set": {"restor.enhancer": [3]}, "lines": None}, "did you mean 'restore'"),
+        ({"set": {"restor.enhancer": [3]}, "lines": None}, "did you mean 'restore.enhancer'"),
         ({"lines": "restore.enhancer.temperatur"}, "is not in 'set'; did you mean"),
         ({"x": "psrn"}, "unknown metric 'psrn'; did you mean 'psnr'"),
         ({"severity": "four"}, "severity: Input should be a valid integer"),

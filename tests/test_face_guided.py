@@ -142,7 +142,7 @@ def test_the_strength_is_the_users_where_one_is_given():
     (none,) = Chain.load("odedit-plus").adjusted("none").run([bad])
     np.testing.assert_array_equal(none.image.pixels, bad.pixels)
     results = [Chain.load("odedit-plus").adjusted(word).run([face])[0] for word in ("light", "medium", "heavy")]
-    decisions = [result.record["stages"][0]["strength"][0]["strength"] for result in results]
+    decisions = [result.record["stages"][1]["strength"][0]["strength"] for result in results]
     assert decisions == ["light", "medium", "heavy"]
     kept = [psnr(result.image, face) for result in results]
     assert kept == sorted(kept, reverse=True) and kept[0] < 60
@@ -185,3 +185,22 @@ def test_a_damaged_calibration_is_one_line(tmp_path):
     (tmp_path / "act.json").write_text("{}")
     with pytest.raises(ConfigError, match="odekit calibrate act"):
         make(calibration=str(tmp_path / "act.json"))
+
+
+# --- damage that the restoration removes does not come back
+
+
+def test_noise_that_the_restoration_removed_is_not_brought_back_by_the_original():
+    truth = sharp_face(64)
+    noise = 0.2 * np.random.default_rng(1).standard_normal(truth.pixels.shape)
+    noisy = Image(np.clip(truth.pixels + noise, 0, 1).astype(np.float32))
+    small, large = Chain.load("odedit-auto").run([noisy])[0].image, Chain.load("odedit-plus").run([noisy])[0].image
+    assert psnr(area_resize_image(large, 64, 64), truth) > psnr(small, truth) - 1 > psnr(noisy, truth) + 2
+
+
+def test_strong_noise_on_a_large_face_is_taken_off():
+    truth = sharp_face(256)
+    noise = 0.2 * np.random.default_rng(1).standard_normal(truth.pixels.shape)
+    noisy = Image(np.clip(truth.pixels + noise, 0, 1).astype(np.float32))
+    (result,) = Chain.load("odedit-plus").run([noisy])
+    assert result.record["stages"][0]["denoised"] and psnr(result.image, truth) > psnr(noisy, truth) + 8

@@ -245,7 +245,7 @@ def test_parts_with_weights_get_a_torch_dtype_and_upsamplers_are_exact(on_a_card
     tools = PartTools(Chain.load("odedit").parts, "cpu", "tf32")
     assert tools.precision == "float32"
     seen = []
-    upsampler = SimpleNamespace(upsample=lambda batch, noise: seen.append(switches()) or list(batch))
+    upsampler = SimpleNamespace(upsample=lambda batch, noise: seen.append(switches()) or list(batch), spec=None)
     with module.precision("tf32", CARD):
         UpsampleStage(Upsample("resize"), SimpleNamespace(make=lambda part: upsampler)).run(
             [grey(8)], SimpleNamespace(noise=lambda image: None, state_device=CARD)

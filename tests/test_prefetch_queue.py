@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import Future
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,7 +89,9 @@ def test_queued_images_stay_below_the_memory_limit(files, small, monkeypatch, wo
     """Of photographs of 32,000 pixels, a room of 48,000 holds one that is read ahead and one that is being written."""
     from odekit.runs.pipeline import Pipeline
 
-    flow = Pipeline(Engine(Slots()), Count(workers), None, None, {}, 100.0)  # type: ignore[arg-type]
+    nothing = lambda *of: None  # noqa: E731
+    accounts = SimpleNamespace(progress=SimpleNamespace(phase=nothing), noted=nothing, failed=nothing)
+    flow = Pipeline(Engine(Slots()), Count(workers), accounts, None, {}, 100.0)  # type: ignore[arg-type]
     flow.unread = PrefetchQueue(Job(file, f"{i}.png") for i, file in enumerate(files))
     batch = flow._next_batch()
     assert len(batch) == 2

@@ -144,6 +144,7 @@ def other_seconds_per_image(session: Session) -> float:
             total += fastest(partial(stage.prepare, image)).wall
         elif all(mark.kind != "chain" for _, mark in part_fields(type(item.options))):
             context = session.context(str(place))
+            context.originals, context.earlier = [image], [()]
             total += fastest(partial(stage.run, [image], context)).wall
             image = stage.run([image], context)[0]
     return total

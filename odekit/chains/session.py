@@ -112,17 +112,20 @@ class Session:
         return sum(occupied for occupied, _ in self._packed_rows) / capacity if capacity else None
 
     def decide(self, image: Image) -> dict[str, Any]:
-        """Decision of the first stage for a picture, in the form used in records; nothing is restored.
+        """Decision of the first stage that decides, in the form used in records; the stages before it are run.
 
         Raises:
-            ConfigError: the first stage takes no decisions.
+            ConfigError: no stage takes decisions for a picture.
         """
-        name, stage = self.stages[0]
-        if not isinstance(stage, Decides):
-            raise ConfigError(
-                f"the first stage of the chain, '{name}', takes no decision for a picture; use a chain of aligned faces"
-            )
-        return stage.decide(image, state_device(self.execution.device))
+        for number, (_, stage) in enumerate(self.stages):
+            if isinstance(stage, Decides):
+                result = Result(image, image, {"stages": []})
+                self.run_stages(self.stages[:number], [result])
+                return stage.decide(result.image, state_device(self.execution.device))
+        raise ConfigError(
+            f"the first stage of the chain, '{self.stages[0][0]}', takes no decision for a picture; use a chain of "
+            "aligned faces"
+        )
 
     def weights(self) -> dict[str, str]:
         """SHA-256 of the weights in use, by prior and by name."""

@@ -12,9 +12,10 @@ ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 """Context settings with which every old command line is accepted."""
 EXPERIMENTS = ("table1", "synergy", "sweep", "tradeoff")
 MEASUREMENTS = (
-    "aligner", "before-after", "blur", "colour", "digests", "edit", "enhancers", "first-call", "knobs", "latency",
-    "licences", "memory", "mend", "nfe", "order", "overhead", "page", "photo", "prior", "profile", "rates", "roundtrip",
-    "scale", "sides", "speed", "start", "strength", "strength-gallery", "upsampler",
+    "aligner", "before-after", "blur", "colour", "cracks", "detail", "digests", "edit", "enhancers",
+    "first-call", "knobs", "latency", "licences", "memory", "mend", "nfe", "noise", "order", "overhead", "page",
+    "photo", "prior", "profile", "rates", "roundtrip", "scale", "sides", "speed", "start", "strength",
+    "strength-gallery", "upsampler",
 )  # fmt: skip
 """Names of `python -m benchmarks NAME`, which is not installed with odekit."""
 CALIBRATIONS = {"strength": "meter", "colour": "colour", "enhancers": "spectrum"}

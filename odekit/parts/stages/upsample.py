@@ -7,7 +7,7 @@ from typing import Any
 
 from odekit.core.abilities import HasBatchSize, JudgesResult, report_phase
 from odekit.core.image import Image
-from odekit.core.interfaces import StageContext, Tools
+from odekit.core.interfaces import StageContext, Tools, UpsamplerSpec
 from odekit.core.precision import precision
 from odekit.errors import ConfigError
 from odekit.parts.stages.decisions import changed_much
@@ -26,7 +26,8 @@ class UpsampleStage:
         A face that the earlier stages left as it was or hardly changed, and whose result is not worth more than the
         original according to a guided upsampler, comes back bit for bit if it has the size of a result.
         """
-        guided = bool(getattr(self.upsampler.spec, "guided", False))
+        spec = self.upsampler.spec
+        guided = isinstance(spec, UpsamplerSpec) and spec.guided
         # Groups of the upsampler's own batch size give the same bytes as the whole batch.
         group = max(1, self.upsampler.batch_size if isinstance(self.upsampler, HasBatchSize) else len(batch))
         out: list[Image] = []

@@ -194,7 +194,8 @@ def unchanged_weight(restored: Pixels, original: Pixels) -> Pixels:
     from scipy.ndimage import uniform_filter
 
     change = uniform_filter(((restored - original) ** 2).mean(0), 5, mode="nearest")
-    return np.exp(-change / np.float32(RESTORED_CHANGE**2))[None].astype(np.float32)
+    weight: Pixels = np.exp(-change / np.float32(RESTORED_CHANGE**2))[None].astype(np.float32)
+    return weight
 
 
 def square(pixels: Pixels, side: int) -> Pixels:
