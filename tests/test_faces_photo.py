@@ -27,7 +27,8 @@ def test_an_undamaged_photograph_stays_and_its_face_replaced_is_not_blurred():
     result = restored(photo, f"faces.select.boxes={BOX}", "faces.paste.undamaged=replace")
     assert 35 <= PsnrMetric().measure(result.image, photo) < 100
     assert np.array_equal(result.image.pixels[:, 350:], photo.pixels[:, 350:])
-    assert result.record["stages"][1]["faces"][0]["kept_detail"]["trust"] > 0.9
+    # the guided network saw all that the original has, so no detail is taken from it once more
+    assert result.record["stages"][1]["faces"][0]["kept_detail"] == {"trust": 0.0}
 
 
 @pytest.mark.long
