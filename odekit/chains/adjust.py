@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args
 from odekit.chains.resolve import ChainSpec
 from odekit.core.abilities import HasSide, HasStrength
 from odekit.core.options import Options, Part, nested_option_models, part_fields
-from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
 
 StrengthName = Literal["auto", "none", "light", "medium", "heavy"]
@@ -26,7 +25,7 @@ def with_strength(spec: ChainSpec, strength: str) -> ChainSpec:
         ConfigError: an unknown strength, or no part of the chain has strengths.
     """
     if strength not in STRENGTHS:
-        raise ConfigError(f"--strength {strength}: choose {', '.join(STRENGTHS)}{nearest(strength, STRENGTHS)}")
+        raise ConfigError(f"--strength {strength}: choose {', '.join(STRENGTHS)}")
     if strength == "auto":
         return spec
     changed = _changed(spec, lambda o: o.with_strength(strength) if isinstance(o, HasStrength) else o, chains=True)
@@ -49,8 +48,8 @@ def with_side(spec: ChainSpec, side: int) -> ChainSpec:
     changed = _changed(spec, lambda o: o.with_side(side) if isinstance(o, HasSide) else o, chains=False)
     if changed == spec:
         raise ConfigError(
-            f"--side {side}: the chain '{spec.name}' does not end with an upsampler whose side can be chosen; "
-            "choose a chain such as odedit-plus"
+            f"--side {side}: no upsampler of the chain '{spec.name}' has results of a side that can be chosen; "
+            "face-guided has (--set upsample=face-guided)"
         )
     return changed
 

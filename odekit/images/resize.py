@@ -32,6 +32,14 @@ def resample(plane: NDArray[np.float32], height: int, width: int, filter: Filter
     return np.clip(out, 0.0, 1.0).astype(np.float32)
 
 
+def square_resize(planes: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Planes (C, H, W) in [0, 1] at side x side: the mean over each new pixel's area if both shrink, else bicubic."""
+    if planes.shape[1:] == (side, side):
+        return planes
+    filter: Filter = "box" if min(planes.shape[1:]) >= side else "bicubic"
+    return np.stack([resample(plane, side, side, filter) for plane in planes])
+
+
 def area_resize_image(image: Image, height: int, width: int) -> Image:
     """Resize an image: by the mean over the area of each new pixel if neither side grows, else bicubic."""
     if (height, width) == (image.height, image.width):

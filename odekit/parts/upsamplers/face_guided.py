@@ -15,7 +15,7 @@ from odekit.core.interfaces import Tools, UpsamplerSpec
 from odekit.core.noise import Noise
 from odekit.core.options import Options
 from odekit.errors import InputError
-from odekit.images.resize import resample
+from odekit.images.resize import resample, square_resize
 from odekit.parts.upsamplers.own_detail import add_own_detail
 from odekit.parts.upsamplers.worth import ResultJudgement, WorthCalibration, load_worth
 from odekit.plugins.weights.lookup import network_file, read_network_config
@@ -148,11 +148,11 @@ class FaceGuidedUpsampler:
     def _one(self, image: Image, original: Image) -> Image:
         import torch
 
-        small = square(image.pixels, self.small_side)
-        seen = square(original.pixels, self.network_side)
+        small = square_resize(image.pixels, self.small_side)
+        seen = square_resize(original.pixels, self.network_side)
         with torch.inference_mode():
             x, y = (torch.from_numpy(planes)[None].to(self.device) for planes in (small, seen))
-            trust = torch.from_numpy(unchanged_weight(small, square(original.pixels, self.small_side)))[None]
+            trust = torch.from_numpy(unchanged_weight(small, square_resize(original.pixels, self.small_side)))[None]
             trust = trust.to(self.device) * self.options.trust
             results = [self._shifted(x, y, trust, *shift) for shift in SHIFTS[: self.options.shifts]]
             out = torch.stack(results).mean(0)[0].clamp(0, 1).cpu()
@@ -196,11 +196,3 @@ def unchanged_weight(restored: Pixels, original: Pixels) -> Pixels:
     change = uniform_filter(((restored - original) ** 2).mean(0), 5, mode="nearest")
     weight: Pixels = np.exp(-change / np.float32(RESTORED_CHANGE**2))[None].astype(np.float32)
     return weight
-
-
-def square(pixels: Pixels, side: int) -> Pixels:
-    """A face (3, H, W) at side x side: area means where it shrinks, else bicubic."""
-    if pixels.shape[1:] == (side, side):
-        return pixels
-    kind = "box" if min(pixels.shape[1:]) >= side else "bicubic"
-    return np.stack([resample(plane, side, side, kind) for plane in pixels])  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from odekit.core.image import Pixels
-from odekit.images.resize import resample
+from odekit.images.resize import square_resize
 
 TOLERANCE = 0.02
 """Root mean square change of a pixel at which the share of the original's fine detail is 1/e."""
@@ -28,19 +28,11 @@ def add_own_detail(result: Pixels, seen: Pixels, original: Pixels, side: int) ->
     """
     from scipy.ndimage import uniform_filter
 
-    enlarged = resized(result, side)
+    enlarged = square_resize(result, side)
     if side <= result.shape[1] or min(original.shape[1:]) <= result.shape[1]:
         return enlarged
     change = uniform_filter(((result - seen) ** 2).mean(0), WINDOW, mode="nearest")
-    weight = resized(np.exp(-change / np.float32(TOLERANCE**2))[None].astype(np.float32), side)
-    fine = resized(original, side) - resized(seen, side)
+    weight = square_resize(np.exp(-change / np.float32(TOLERANCE**2))[None].astype(np.float32), side)
+    fine = square_resize(original, side) - square_resize(seen, side)
     out: Pixels = np.clip(enlarged + weight * fine, 0, 1).astype(np.float32)
     return out
-
-
-def resized(planes: Pixels, side: int) -> Pixels:
-    """Planes (C, H, W) in [0, 1] at side x side: area means where they shrink, else bicubic."""
-    if planes.shape[1:] == (side, side):
-        return planes
-    kind = "box" if min(planes.shape[1:]) >= side else "bicubic"
-    return np.stack([resample(plane, side, side, kind) for plane in planes])  # type: ignore[arg-type]

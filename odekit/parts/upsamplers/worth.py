@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from odekit.core.files import ASSETS, calibration_errors
 from odekit.core.image import Pixels
 from odekit.images.colour import luma
-from odekit.images.resize import resample
+from odekit.images.resize import square_resize
 
 Array = NDArray[np.float64]
 BUILT_IN = ASSETS / "face-guided" / "act.json"
@@ -76,7 +76,7 @@ class WorthCalibration:
         `native` 0: the side of the original itself.
         """
         side = measured_side(native or min(original.shape[1:]))
-        values = measure(at_side(original, side), at_side(result, side))
+        values = measure(square_resize(original, side), square_resize(result, side))
         z = standardised(np.array([[values[name] for name in self.measures]]), self.centre, self.scale)
         terms = standardised(quadratic_terms(z), self.term_centre, self.term_scale)
         gain = float(self.bias + terms[0] @ np.array(self.weights))
@@ -118,14 +118,6 @@ def quadratic_terms(z: Array) -> Array:
 def measured_side(native: float) -> int:
     """Side at which a face of `native` pixels is measured."""
     return int(min(max(round(native), SMALLEST_SIDE), LARGEST_SIDE))
-
-
-def at_side(pixels: Pixels, side: int) -> Pixels:
-    """A face at side x side: area means where it shrinks, else bicubic."""
-    if pixels.shape[1:] == (side, side):
-        return pixels
-    kind = "box" if min(pixels.shape[1:]) >= side else "bicubic"
-    return np.stack([resample(plane, side, side, kind) for plane in pixels])  # type: ignore[arg-type]
 
 
 def measure(original: Pixels, result: Pixels) -> dict[str, float]:

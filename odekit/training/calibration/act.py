@@ -17,6 +17,7 @@ from odekit.core.image import Image, Pixels
 from odekit.errors import InputError
 from odekit.evaluation.experiments.faces import Pictures, choose_faces, train_faces
 from odekit.images.io import IMAGE_SUFFIXES, read
+from odekit.images.resize import square_resize
 from odekit.parts.corruptions.photo import STRENGTHS, PhotoDamage, damage
 from odekit.parts.faces.find import FaceFinder
 from odekit.parts.faces.geometry import TEMPLATES, Frame
@@ -27,7 +28,6 @@ from odekit.parts.metrics.face_distance import FaceDistanceMetric
 from odekit.parts.metrics.lpips import Lpips, LpipsMetric
 from odekit.parts.upsamplers.worth import (
     WorthCalibration,
-    at_side,
     measure,
     measured_side,
     quadratic_terms,
@@ -82,12 +82,12 @@ def make_cases(pictures: Pictures, seed: int = 0) -> list[ActCase]:
     cases = []
     for i, picture in enumerate(pictures):
         side, severity = SIDES[i % len(SIDES)], SEVERITIES[i % len(SEVERITIES)]
-        truth = at_side(Image.from_uint8(picture).pixels, side)
+        truth = square_resize(Image.from_uint8(picture).pixels, side)
         levels = Image(truth).to_uint8()
         rng = np.random.Generator(np.random.Philox([seed, i]))
         ranges = STRENGTHS[severity] if severity else at_side_of(CAMERA, side)
         damaged = damage(levels, ranges, rng)
-        crop = at_side(Image.from_uint8(damaged).pixels, Alignment().side)
+        crop = square_resize(Image.from_uint8(damaged).pixels, Alignment().side)
         truth = Image.from_uint8(levels if severity else damaged).pixels
         cases.append(ActCase(Image(crop, native=float(side)), truth, severity))
     return cases
@@ -118,7 +118,7 @@ def cases_of_photos(folder: Path) -> list[ActCase]:
             frame = Frame.fit(detection.faces[number - 1].points, TEMPLATES["ffhq-5"])
             crop = crop_face(detection.photo.pixels, frame, Alignment().side, "reflect")
             side = measured_side(frame.side)
-            cases.append(ActCase(Image(crop, native=frame.side), at_side(crop, side), 0))
+            cases.append(ActCase(Image(crop, native=frame.side), square_resize(crop, side), 0))
     return cases
 
 
@@ -143,7 +143,7 @@ def run_cases(
         batch = cases[start : start + BATCH]
         for case, result in zip(batch, session.run([case.original for case in batch]), strict=True):
             side, truth = case.truth.shape[1], Image(case.truth)
-            before, after = at_side(case.original.pixels, side), at_side(result.image.pixels, side)
+            before, after = square_resize(case.original.pixels, side), square_resize(result.image.pixels, side)
             measures.append(measure(before, after))
             pair = [Image(before), Image(after)]
             scores.append(perceptual.measure_many(pair, [truth] * 2) + identity.measure_many(pair, [truth] * 2))

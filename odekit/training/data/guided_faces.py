@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from odekit.images import io
 from odekit.images.colour import luma
-from odekit.images.resize import resample
+from odekit.images.resize import square_resize
 from odekit.parts.corruptions.photo import STRENGTHS, damage
 from odekit.training.options.guided import GuidedDamageOptions
 
@@ -50,7 +50,7 @@ def draw_face(
         options: of the damage.
         rng: of this example.
     """
-    truth = reduced(unit_planes(picture), side)
+    truth = square_resize(unit_planes(picture), side)
     use_pair, clean, ideal, noisy = (
         rng.random() < p for p in (options.share, options.clean, options.ideal, options.noisy)
     )
@@ -63,15 +63,15 @@ def draw_face(
         return GuidedFace(recolour(small), recolour(original), recolour(truth))
     truth = recolour(truth)
     if clean:
-        return GuidedFace(reduced(truth, small_side), truth, truth)
+        return GuidedFace(square_resize(truth, small_side), truth, truth)
     levels = np.ascontiguousarray((truth.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8))
     original = unit_planes(damage(levels, STRENGTHS[severity], damage_rng))
     if noisy:
         noise = damage_rng.uniform(0.02, 0.15) * damage_rng.standard_normal(original.shape, dtype=np.float32)
         original = np.clip(original + noise, 0, 1).astype(np.float32)
-    small = reduced(original, small_side)
+    small = square_resize(original, small_side)
     if ideal:
-        small = small + np.float32(mixing) * (reduced(truth, small_side) - small)
+        small = small + np.float32(mixing) * (square_resize(truth, small_side) - small)
     return GuidedFace(small, original, truth)
 
 
@@ -125,8 +125,3 @@ def find_pairs(options: GuidedDamageOptions, names: tuple[str, ...]) -> Mapping[
 def unit_planes(picture: Picture) -> Floats:
     """A picture (H, W, 3) of 8 bits as (3, H, W) in [0, 1]."""
     return np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
-
-
-def reduced(pixels: Floats, side: int) -> Floats:
-    """A square picture (3, S, S) reduced to `side` by area means."""
-    return pixels if pixels.shape[1] == side else np.stack([resample(plane, side, side, "box") for plane in pixels])
