@@ -48,8 +48,8 @@ def with_side(spec: ChainSpec, side: int) -> ChainSpec:
     changed = _changed(spec, lambda o: o.with_side(side) if isinstance(o, HasSide) else o, chains=False)
     if changed == spec:
         raise ConfigError(
-            f"--side {side}: no upsampler of the chain '{spec.name}' has results of a side that can be chosen; --side is "
-            "for aligned faces and chains that end with face-guided, as odedit-plus does"
+            f"--side {side}: no upsampler of the chain '{spec.name}' has results of a side that can be chosen; --side "
+            "is for aligned faces and chains that end with face-guided, as odedit-plus does"
         )
     return changed
 
