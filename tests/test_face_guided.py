@@ -62,6 +62,24 @@ def test_it_can_start_from_a_network_that_saw_the_restored_face_only():
     torch.testing.assert_close(detail, unguided.detail(small))
 
 
+def test_a_new_context_changes_nothing_and_then_sees_the_whole_face():
+    torch.manual_seed(0)
+    plain, network = GuidedNet(8, 2, 4), GuidedNet(8, 2, 4, context=6)
+    with torch.no_grad():
+        for tensor in plain.parameters():
+            tensor.copy_(torch.randn(tensor.shape) * 0.2)
+    network.load_state_dict({**network.state_dict(), **plain.state_dict()})
+    small, original = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 128, 128)
+    torch.testing.assert_close(network(small, original), plain(small, original))
+
+    torch.nn.init.normal_(network.context.last.weight)
+    other = original.clone()
+    other[..., :4, :4] = 1 - other[..., :4, :4]
+    changed = (network(small, original) - network(small, other)).abs().amax((0, 1))
+    assert changed[120:, 120:].max() > 0  # the opposite corner
+    assert torch.equal(plain(small, original)[..., 120:, 120:], plain(small, other)[..., 120:, 120:])
+
+
 def test_weights_of_another_network_are_refused(tmp_path):
     save_file({"body.0.weight": torch.zeros(1)}, tmp_path / "model.safetensors")
     (tmp_path / "odekit.json").write_text(json.dumps({"kind": "compact", "scale": 4, "features": 8, "convs": 1}))

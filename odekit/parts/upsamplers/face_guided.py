@@ -92,6 +92,7 @@ class GuidedConfig(BaseModel):
     features: int = Field(ge=1, le=4096)
     convs: int = Field(ge=0, le=1024)
     side: int = Field(ge=16)
+    context: int = Field(default=0, ge=0, le=4096)
 
 
 class FaceGuidedUpsampler:
@@ -114,7 +115,7 @@ class FaceGuidedUpsampler:
         file = network_file(options.weights, tools)
         config = read_network_config(file, GuidedConfig, "a guided upsampler", "guided")
         with torch.device("meta"):
-            network = GuidedNet(config.features, config.convs, config.scale)
+            network = GuidedNet(config.features, config.convs, config.scale, config.context)
         fit(network, {name: tensor.float() for name, tensor in load_tensors(file).items()}, file)
         self.network: GuidedNet = network.eval().requires_grad_(False).to(tools.device)
         self.device = tools.device

@@ -17,11 +17,19 @@ class GuidedNet(nn.Module):
 
     The output is `g y + (1 - g) up(x) + detail`: x the restored face, y the original, and g, between 0 and 1, how far
     the network trusts the original at each small pixel.
+
+    Args:
+        features: width of the convolutions.
+        convs: convolutions between the first and the last.
+        scale: side of the original over the side of the restored face.
+        context: width of `Context`, which sees the whole face; 0 for a network without it.
     """
 
-    def __init__(self, features: int = 64, convs: int = 16, scale: int = 4) -> None:
+    def __init__(self, features: int = 64, convs: int = 16, scale: int = 4, context: int = 0) -> None:
         super().__init__()
         self.scale = scale
+        self.context = Context(features, context) if context else None
+        self.context_at = 2 * (convs // 2 + 1)
         inputs, outputs = 3 + 3 * scale**2, 3 * scale**2 + 1
         layers: list[nn.Module] = [nn.Conv2d(inputs, features, 3, padding=1), nn.PReLU(features)]
         for _ in range(convs):
@@ -56,12 +64,55 @@ class GuidedNet(nn.Module):
     def parts(self, small: Tensor, original: Tensor) -> tuple[Tensor, Tensor]:
         """The share of the original (N, 1, H, W), and the detail that is added (N, 3, H, W)."""
         out = torch.cat([small, functional.pixel_unshuffle(original, self.scale)], 1)
-        for layer in self.body:
+        for number, layer in enumerate(self.body):
+            if self.context is not None and number == self.context_at:
+                out = out + self.context(out)
             out = layer(out)
         gate = functional.interpolate(
             torch.sigmoid(out[:, -1:].float()), scale_factor=self.scale, mode="bilinear", align_corners=False
         )
         return gate, functional.pixel_shuffle(out[:, :-1], self.scale)
+
+
+class Context(nn.Module):
+    """Convolutions at a half and a quarter of the small size, whose receptive field is the whole face.
+
+    The plain convolutions see about half of the face at once, too little to tell the rim of spectacles from a brow.
+    The last convolution starts at zero, so that a trained network without a context can be trained on.
+    """
+
+    def __init__(self, features: int, width: int, convs: int = 4) -> None:
+        super().__init__()
+
+        def conv(inputs: int, outputs: int, stride: int = 1, gain: float = 1.0) -> nn.Sequential:
+            layer = nn.Conv2d(inputs, outputs, 3, stride, 1)
+            nn.init.kaiming_normal_(layer.weight, a=0.25)
+            layer.weight.data *= gain
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            return nn.Sequential(layer, nn.PReLU(outputs))
+
+        self.down = nn.Sequential(conv(features, width, 2), conv(width, width))
+        self.enter = conv(width, 2 * width, 2)
+        self.quarter = nn.ModuleList(conv(2 * width, 2 * width, gain=0.3) for _ in range(convs))
+        self.leave = conv(2 * width, width)
+        self.merge = conv(width, width)
+        self.last = nn.Conv2d(width, features, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What is added to features (N, C, H, W); H and W are multiples of 4."""
+        half = self.down(x)
+        quarter = self.enter(half)
+        for block in self.quarter:
+            quarter = quarter + block(quarter)
+        half = self.merge(half + doubled(self.leave(quarter)))
+        return doubled(self.last(half))
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Twice the size, bilinear."""
+    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def from_unguided(state: Mapping[str, Tensor], network: GuidedNet) -> None:

@@ -84,9 +84,13 @@ class Recolouring:
     saturation: float = 1.0
     tone: NDArray[np.float32] | None = None
     """(3,): colour of a toned picture relative to its luma."""
+    hue: float = 0.0
+    """Angle in radians by which the colours are turned about the grey axis."""
 
     def __call__(self, pixels: Floats) -> Floats:
         """The face (3, S, S) with these colours, clipped to [0, 1]."""
+        if self.hue:
+            pixels = np.tensordot(hue_rotation(self.hue), pixels, 1).astype(np.float32)
         grey = luma(pixels)[None]
         out = grey + np.float32(self.saturation) * (pixels - grey)
         if self.tone is not None:  # strongest in the middle tones, as toning is
@@ -101,13 +105,24 @@ def draw_recolouring(options: GuidedDamageOptions, rng: np.random.Generator) -> 
     kind, jitter = rng.random(), rng.random() < options.jitter
     gain, contrast, saturation = rng.uniform(0.8, 1.2), rng.uniform(0.75, 1.15), rng.uniform(0.5, 1.3)
     strength = rng.uniform(0.02, 0.1)
+    turned, hue = rng.random() < options.hue, rng.normal(0, 0.7)
     if not jitter:
         gain, contrast, saturation = 1.0, 1.0, 1.0
     if kind < options.grey:
         return Recolouring(gain, contrast, 0.0)
     if kind < options.grey + options.toned:
         return Recolouring(gain, contrast, 0.0, np.array([1.0, 0.1, -1.0], np.float32) * np.float32(strength))
-    return Recolouring(gain, contrast, saturation)
+    return Recolouring(gain, contrast, saturation, hue=hue if turned else 0.0)
+
+
+def hue_rotation(angle: float) -> NDArray[np.float64]:
+    """(3, 3): rotation of RGB about the grey axis (1, 1, 1) by an angle in radians (Rodrigues' formula)."""
+    axis = np.full(3, 3**-0.5)
+    cross = np.cross(np.eye(3), axis)
+    rotation: NDArray[np.float64] = (
+        np.cos(angle) * np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * np.outer(axis, axis)
+    )
+    return rotation
 
 
 def find_pairs(options: GuidedDamageOptions, names: tuple[str, ...]) -> Mapping[int, tuple[Path, Path]]:

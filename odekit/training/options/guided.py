@@ -41,6 +41,9 @@ class GuidedDamageOptions(TrainingOptions):
     """Share of faces in one tone (sepia)."""
     jitter: Fraction = 0.5
     """Share of faces with changed brightness, contrast and saturation."""
+    hue: Fraction = 0.3
+    """Share of faces whose hues are turned by a random angle, so that the network takes colours from the picture (a
+    brown iris stays brown) and not from the faces it has seen."""
     blind: Fraction = 0.08
     """Share of faces with `trust` 0: the network does not see the original."""
     partial: Fraction = 0.12
@@ -59,6 +62,8 @@ class GuidedOptions(RunOptions):
     """Width of the network."""
     convs: Count = 16
     """Convolutions between the first and the last."""
+    context: int = Field(default=96, ge=0)
+    """Width of the convolutions that see the whole face; 0 for none."""
     damage: GuidedDamageOptions = GuidedDamageOptions()
     lpips: NonNegative = 0.3
     """Weight of LPIPS next to the mean absolute error. 0 needs no weights of LPIPS."""
@@ -76,6 +81,8 @@ class GuidedOptions(RunOptions):
     def _check(self) -> GuidedOptions:
         if self.side % self.scale:
             raise ValueError(f"side {self.side} must be a multiple of scale {self.scale}")
+        if self.context and self.side // self.scale % 4:
+            raise ValueError(f"with a context, side {self.side} must be a multiple of {4 * self.scale}")
         if len(self.damage.severities) != 5:
             raise ValueError("damage.severities needs five numbers, for the severities 1 to 5")
         if (self.damage.damaged is None) != (self.damage.restored is None):

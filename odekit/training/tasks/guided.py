@@ -50,7 +50,7 @@ class GuidedTask:
         self.validation = {kind: self._validation_batch(kind) for kind in ("clean", *VALIDATION_SEVERITIES)}
         pairs = guided_faces.find_pairs(options.damage, faces.val_names)
         if pairs:
-            always = GuidedDamageOptions(share=1, grey=0, toned=0, jitter=0)
+            always = GuidedDamageOptions(share=1, grey=0, toned=0, jitter=0, hue=0)
             rows = [
                 self._face(faces.val[i], files, always, seeding.keyed_generator(VALIDATION_SEED, "restored", i))
                 for i, files in sorted(pairs.items())[: options.validation]
@@ -63,7 +63,9 @@ class GuidedTask:
         from odekit.parts.upsamplers.guided_network import GuidedNet
 
         o = self.options
-        return networks.create(lambda: GuidedNet(o.features, o.convs, o.scale), o.seed, o.init if start else None, read)
+        return networks.create(
+            lambda: GuidedNet(o.features, o.convs, o.scale, o.context), o.seed, o.init if start else None, read
+        )
 
     def batch(self, step: int, rank: int, world_size: int) -> tuple[Tensor, ...]:
         """Faces damaged at random, mirrored at random."""
@@ -146,6 +148,8 @@ class GuidedTask:
         """`model.safetensors` (float16), odekit.json and train.json."""
         o = self.options
         description = {"kind": "guided", "scale": o.scale, "features": o.features, "convs": o.convs, "side": o.side}
+        if o.context:
+            description["context"] = o.context
         facts = {**facts, "pictures": {**self.faces.counts, "pairs": len(self.pairs)}}
         networks.write(folder, average, {"odekit.json": description, "train.json": facts})
 
@@ -156,7 +160,8 @@ class GuidedTask:
 
     def _validation_batch(self, kind: str) -> tuple[Tensor, Tensor, Tensor]:
         """The same faces in every run: clean, or damaged by `photo`, the small face as the restoration found it."""
-        plain = GuidedDamageOptions(clean=float(kind == "clean"), share=0, ideal=0, noisy=0, grey=0, toned=0, jitter=0)
+        quiet = {"share": 0, "ideal": 0, "noisy": 0, "grey": 0, "toned": 0, "jitter": 0, "hue": 0}
+        plain = GuidedDamageOptions(clean=float(kind == "clean"), **quiet)
         if kind != "clean":
             chosen = tuple(float(s == VALIDATION_SEVERITIES[kind]) or 1e-9 for s in range(1, 6))
             plain = plain.model_copy(update={"severities": chosen})
@@ -226,8 +231,10 @@ def _load_file(network: nn.Module, path: Path) -> None:
 
     state = load_file(path)
     try:
-        if state["body.0.weight"].shape == network.state_dict()["body.0.weight"].shape:
-            network.load_state_dict(state)
+        own = network.state_dict()
+        if state["body.0.weight"].shape == own["body.0.weight"].shape:
+            context = {name: tensor for name, tensor in own.items() if name.startswith("context.")}
+            network.load_state_dict({**context, **state})
         else:
             from_unguided(state, network)  # type: ignore[arg-type]
     except (KeyError, RuntimeError) as error:
