@@ -9,8 +9,13 @@ from conftest import EXACT, picture
 import odekit
 from odekit import Chain
 from odekit.chains import document
+from odekit.chains.identity import IdentityCheck
+from odekit.chains.tools import PartTools
 from odekit.core.image import Image
+from odekit.core.result import Result
 from odekit.errors import ConfigError, DeviceError, InputError
+from odekit.parts.installed import catalog
+from odekit.parts.metrics.face_distance import FaceDistanceMetric
 from odekit.parts.stages.restore import fit
 
 
@@ -202,3 +207,23 @@ def test_a_whole_photograph_goes_through_photo():
         with pytest.raises(InputError):  # of the chain in its place, which takes aligned faces
             odekit.restore(Image.from_uint8(picture(1, 40, 90)))
     assert seen == ["photo"]
+
+
+def test_the_record_of_a_changed_face_says_how_far_it_is_from_its_original():
+    """As the metric `face-distance` measures it; None where the descriptor cannot tell people apart."""
+    metric = FaceDistanceMetric(tools=PartTools(catalog(), "cpu", "float32"))
+    for side, native in ((32, 0.0), (32, 40.0), (32, 31.0), (16, 0.0)):
+        chain = Chain(exact().tree()["chain"], priors={"face": {"use": "mixture", "side": side}})
+        face = dataclasses.replace(Image.from_uint8(picture(1, side, side)), native=native)
+        (result,) = chain.run([face])
+        known = side >= 32 and (native == 0 or native >= 32)
+        expected = pytest.approx(metric.measure(result.image, face), abs=1e-4) if known else None
+        assert result.record["face_distance"] == expected
+
+
+def test_a_face_that_came_back_unchanged_has_no_distance():
+    face = Image.from_uint8(picture(1, 32, 32))
+    same, other = (Result(face, output, {}) for output in (face, face.with_pixels(1 - face.pixels)))
+    IdentityCheck(catalog(), "cpu").note([same, other])
+    assert "face_distance" not in same.record
+    assert other.record["face_distance"] > 0

@@ -156,6 +156,12 @@ def test_the_record_says_where_each_face_is_and_why_one_is_left_out(parts):
     json.dumps(faces)
 
 
+def test_the_record_says_how_far_each_restored_face_is_from_its_original(parts):
+    faces = chain(parts, select={"skip": [2]}).run([noise(140, 210)])[0].record["stages"][0]["faces"]
+    assert 0 < faces[0]["face_distance"] < 2
+    assert "face_distance" not in faces[1]
+
+
 def test_blend_zero_gives_the_photograph_and_one_half_half_of_the_change(parts):
     photo = noise(140, 210)
     full, half, none = (chain(parts, paste={"blend": b}).run([photo])[0].image.pixels for b in (1.0, 0.5, 0.0))

@@ -8,8 +8,9 @@ import pytest
 from conftest import picture
 
 from odekit.core.image import Image, Metadata
-from odekit.runs.findings import Findings, FindingsTally, findings_of
+from odekit.runs.findings import Findings, findings_of
 from odekit.runs.record import is_changed
+from odekit.runs.tally import FindingsTally
 
 
 def decided(strength, **stage):
@@ -48,6 +49,25 @@ def test_the_line_counts_faces_strengths_noise_and_cracks():
         {"mended": ["scratches"], "scratches": 4},
     )  # fmt: skip
     assert text(record) == ("3 faces, 2 restored (medium), 1 left (good enough); 4 cracks filled; noise .08 taken off")
+
+
+def test_faces_that_may_be_another_person_are_told():
+    faces = [
+        restored(1, "heavy", face_distance=0.512), restored(2, "light", face_distance=0.2),
+        restored(3, "light", face_distance=None), kept(4) | {"face_distance": 0.9},
+    ]  # fmt: skip
+    line = "4 faces, 3 restored (2 light, 1 heavy), 1 left (good enough); compare 1 face with the original (face distance .51)"
+    assert text(photo(faces, True)) == line
+
+    aligned = {"stages": [decided("heavy"), UPSAMPLED], "changed": True, "face_distance": 0.46}
+    assert "; compare it with the original (face distance .46)" in text(aligned)
+    assert "compare" not in text(aligned | {"face_distance": 0.45})
+    assert "compare" not in text(aligned | {"changed": False})
+    tally = FindingsTally()
+    for record in (photo(faces, True), aligned):
+        tally.add(findings_of(record))
+    assert ("faces to compare", "2 (face distance over 0.45)") in tally.rows()
+    assert tally.tree()["different"] == 2
 
 
 def test_several_strengths_and_reasons_are_counted_apart():
@@ -228,7 +248,7 @@ def test_the_sums_over_pictures():
     for record in (photo([restored(1, "medium"), kept(2)], True), photo([kept(1)], False), photo([], False)):
         tally.add(findings_of(record))
     assert tally.tree() == {
-        "found": 3, "restored": {"medium": 1}, "left": {"good enough": 2}, "pictures_without": 1
+        "found": 3, "restored": {"medium": 1}, "left": {"good enough": 2}, "pictures_without": 1, "different": 0,
     }  # fmt: skip
     assert (tally.pictures, tally.nothing_done) == (3, 2)
     assert tally.rows() == [
@@ -276,7 +296,7 @@ def test_the_json_summary_counts_and_has_no_lines(cli, mixed):
     said = json.loads(cli("run", mixed / "same.yaml", mixed / "in", "-o", mixed / "out", "--json").out)
     assert [path.rpartition("/out/")[2] for path in said["unchanged"]] == ["a.png", "sub/b.png"]
     assert said["unchanged"] == said["restored"]
-    assert said["faces"] == {"found": 0, "restored": {}, "left": {}, "pictures_without": 0}
+    assert said["faces"] == {"found": 0, "restored": {}, "left": {}, "pictures_without": 0, "different": 0}
     assert (said["calls_per_image"], said["calls_range"]) == (0, [0, 0])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from odekit.chains.context import RunContext
 from odekit.chains.execution import Execution
+from odekit.chains.identity import IdentityCheck
 from odekit.chains.plan import required_weights
 from odekit.chains.resolve import ChainSpec, prior_of
 from odekit.chains.tools import PartTools
@@ -24,6 +25,8 @@ from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import Catalog
 from odekit.plugins.weights.lookup import require_weights
 
+FACE_STAGE = "restore"
+"""The stage whose input is an aligned face: a chain with it outside of `faces` is one of aligned faces."""
 WINDOW_BATCHES = 8
 """Batches in memory at once if the pictures of a batch may need different numbers of network calls."""
 
@@ -71,6 +74,7 @@ class Session:
         """Loaded priors by their names in the chain."""
         self.used: dict[str, str] = {}
         """SHA-256 of the weights requested by parts, by name or path."""
+        self.identity = IdentityCheck(catalog, state_device(execution.device))
         self.stages = self.make_stages(spec.items)
 
     def make_stages(self, items: Sequence[Part], aligned: bool = False) -> list[tuple[str, Stage]]:
@@ -139,6 +143,8 @@ class Session:
             for result in results:
                 result.stages.append(("input", result.source))
         self.run_stages(self.stages, results)
+        if any(name == FACE_STAGE for name, _ in self.stages):
+            self.identity.note(results)
         return results
 
     def run_stages(self, stages: Sequence[tuple[str, Stage]], results: Sequence[Result], place: str = "") -> None:
@@ -237,10 +243,13 @@ class SessionChain:
 
     def __init__(self, session: Session, items: Sequence[Part], aligned: bool = False) -> None:
         self.session = session
+        self.aligned = aligned
         self.stages = session.make_stages(items, aligned)
 
     def run(self, images: Sequence[Image], place: str) -> list[Result]:
         """Run a batch; one result per image, in order. An image that fails does not stop the others."""
         results = [Result(image, image, {"stages": []}) for image in images]
         self.session.run_stages(self.stages, results, f"{place}.")
+        if self.aligned:
+            self.session.identity.note(results)
         return results

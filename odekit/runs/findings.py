@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ LEFT_OUT = (
     (r"^beyond select\.max_faces", "beyond select.max_faces"),
 )
 """Patterns of the reasons in records for which faces are left out, with short forms; others are used as written."""
+SAME_PERSON = 0.45
+"""Face distance between a face and its result from which they are not surely the same person (docs/measure.md)."""
 BUILT_IN_STAGES = frozenset({"mend", "denoise", "faces", "restore", "upsample", "save"})
 LEAST_CHANGE = 0.5 / 255
 """Smallest change of a pasted face, as the largest difference of a pixel in [0, 1], that changes an 8-bit file."""
@@ -52,6 +54,8 @@ class Findings:
     """Other facts, such as why a face failed."""
     nothing_done: bool = False
     """No pixel was changed: as measured if the record says so, else judged by the entries of the stages."""
+    different: int = 0
+    """Restored faces whose distance from their originals is over `SAME_PERSON`."""
 
     @property
     def text(self) -> str:
@@ -63,7 +67,7 @@ class Findings:
         if self.faces is None:
             return ""
         if self.aligned:
-            restored, left = _kinds(self.restored), _kinds(self.left)
+            restored, left = kinds(self.restored), kinds(self.left)
             kept = "left as it was" if self.nothing_done else "no update"
             return f"restored{restored}" if self.restored else f"{kept}{left}" if self.left else ""
         if not self.faces:
@@ -71,14 +75,15 @@ class Findings:
         parts = [count(self.faces, "face")]
         for verb, groups in (("restored", self.restored), ("left", self.left)):
             if groups:
-                parts.append(f"{sum(groups.values())} {verb}{_kinds(groups)}")
+                parts.append(f"{sum(groups.values())} {verb}{kinds(groups)}")
         return ", ".join(parts)
 
     def tree(self) -> dict[str, Any]:
         """The findings as plain data, with their text."""
         return {
             "faces": self.faces, "restored": dict(self.restored), "left": dict(self.left),
-            "repairs": list(self.repairs), "nothing_done": self.nothing_done, "text": self.text,
+            "repairs": list(self.repairs), "different": self.different, "nothing_done": self.nothing_done,
+            "text": self.text,
         }  # fmt: skip
 
 
@@ -110,55 +115,15 @@ def findings_of(record: Mapping[str, Any]) -> Findings:
         repairs = []
     else:
         remarks += [f"stage '{name}' applied" for name in _unexplained(stages)]
-    remarks += [*_turned(known), *_left_damage(stages)]
+    distances = list(_distances([record] if aligned else known)) if restored else []
+    remarks += [*_turned(known), *_different(distances, aligned), *_left_damage(stages)]
     remarks += [str(stage["message"]) for stage in stages if "message" in stage and "faces" not in stage]
     nothing = not changed if isinstance(changed, bool) else not (restored or repairs or _unexplained(stages))
     if not nothing and not (restored or repairs or remarks):
         remarks.append("changed")
     count_of_faces = 1 if aligned else len(known) if faces else None
-    return Findings(count_of_faces, aligned, dict(restored), dict(left), tuple(repairs), tuple(remarks), nothing)
-
-
-@dataclass
-class FindingsTally:
-    """The sum of the findings of many pictures."""
-
-    pictures: int = 0
-    faces: int = 0
-    restored: Counter[str] = field(default_factory=Counter)
-    """Strength -> faces."""
-    left: Counter[str] = field(default_factory=Counter)
-    """Reason -> faces."""
-    without_faces: int = 0
-    """Photographs in which no face was found."""
-    nothing_done: int = 0
-    """Pictures in which nothing was done."""
-
-    def add(self, findings: Findings) -> None:
-        """Count one picture."""
-        self.pictures += 1
-        self.faces += findings.faces or 0
-        self.restored.update(findings.restored)
-        self.left.update(findings.left)
-        self.without_faces += findings.faces == 0
-        self.nothing_done += findings.nothing_done
-
-    def rows(self) -> list[tuple[str, str]]:
-        """Rows of a table: faces, and what became of them; empty if no stage treats faces."""
-        if not self.faces and not self.without_faces:
-            return []
-        rows = [("faces", str(self.faces))]
-        for name, groups in (("faces restored", self.restored), ("faces left", self.left)):
-            if groups:
-                rows.append((name, f"{groups.total()}{_kinds(groups)}"))
-        return [*rows, *([("without a face", str(self.without_faces))] if self.without_faces else [])]
-
-    def tree(self) -> dict[str, Any]:
-        """The sums as plain data, for --json."""
-        return {
-            "found": self.faces, "restored": dict(self.restored.most_common()), "left": dict(self.left.most_common()),
-            "pictures_without": self.without_faces,
-        }  # fmt: skip
+    groups = dict(restored), dict(left)
+    return Findings(count_of_faces, aligned, *groups, tuple(repairs), tuple(remarks), nothing, len(distances))
 
 
 def count(number: int, noun: str) -> str:
@@ -166,7 +131,7 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _kinds(groups: Mapping[str, int]) -> str:
+def kinds(groups: Mapping[str, int]) -> str:
     """` (medium)`, or ` (2 medium, 1 light)` for several; empty if the only kind has no name."""
     ordered = sorted(groups.items(), key=lambda group: (-group[1], group[0]))
     if len(ordered) == 1:
@@ -276,6 +241,22 @@ def _turned(faces: Iterable[Entry]) -> Iterator[str]:
     turns = Counter(face["turn"] for face in faces if face.get("turn") in (90, 180, 270))
     for turn, number in sorted(turns.items()):
         yield f"{count(number, 'face')} turned by {turn} degrees"
+
+
+def _distances(faces: Iterable[Entry]) -> Iterator[float]:
+    """Face distances over `SAME_PERSON` of restored faces."""
+    values = (face.get("face_distance") for face in faces if face.get("kept") is None)
+    return (value for value in values if isinstance(value, int | float) and value > SAME_PERSON)
+
+
+def _different(distances: Sequence[float], aligned: bool) -> Iterator[str]:
+    """Faces that may have become another person; of a heavily damaged one the measure sees little."""
+    if distances:
+        largest = f"{max(distances):.2f}".lstrip("0")
+        text = (
+            "compare it with the original" if aligned else f"compare {count(len(distances), 'face')} with the original"
+        )
+        yield f"{text} (face distance {largest})"
 
 
 def _left_damage(stages: Iterable[Entry]) -> Iterator[str]:

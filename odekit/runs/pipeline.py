@@ -127,6 +127,7 @@ class Pipeline:
             "schema": RECORD_SCHEMA, "input": file_entries, "changed": is_changed(result.source, result.image),
             "calls": calls, "seconds": seconds, "stages": stages,
         }  # fmt: skip
+        entries |= {key: value for key, value in result.record.items() if key not in ("stages", "slots")}
         shared = self._shared_text(result.record["slots"])
         finished = PendingResult(result.image, entries, shared, result.stages, result.extras)
         self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.output)))

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from odekit.core.files import write_json
 from odekit.errors import InputError, OdekitError
 from odekit.runs.events import EventLog
-from odekit.runs.findings import Findings, FindingsTally, findings_of
+from odekit.runs.findings import Findings, findings_of
 from odekit.runs.inputs import Job
+from odekit.runs.tally import FindingsTally
 from odekit.runs.unread import UnreadFile, unread_rows
 
 if TYPE_CHECKING:

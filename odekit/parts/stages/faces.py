@@ -82,6 +82,8 @@ class FacesStage:
         for name, picture in result.stages:
             context.picture(i, f"face{number}-{name}", picture)
         facts: dict[str, Any] = {"stages": result.record["stages"]}
+        if "face_distance" in result.record:
+            facts["face_distance"] = result.record["face_distance"]
         calls = sum(stage.get("calls", 0) for stage in result.record["stages"])
         context.note(i, calls=context.notes.get(i, {}).get("calls", 0) + calls)
         try:
