@@ -205,7 +205,9 @@ def _mended(stage: Entry) -> Iterator[str]:
             number = "mask" if given else count(cracks, "crack") if isinstance(cracks, int) and cracks else "cracks"
             yield f"{number} filled"
         else:
-            yield {"blocks": "JPEG blocks smoothed", "blur": "blur undone"}.get(name, f"{name} repaired")
+            yield {"blocks": "JPEG blocks smoothed", "blur": "blur undone", "fading": "fading undone"}.get(
+                name, f"{name} repaired"
+            )
 
 
 def _denoised(stage: Entry) -> Iterator[str]:

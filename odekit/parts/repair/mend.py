@@ -1,7 +1,8 @@
-"""The stage `mend`: detects and removes JPEG blocks, scratches and blur in whole photographs.
+"""The stage `mend`: detects and removes JPEG blocks, scratches, blur and fading in whole photographs.
 
 Each kind of damage is measured first and has its own method: the mean of shifted recompressions for blocks, a small
-network (see `odekit train mender`) and inpainting for scratches, a Wiener filter for blur. Photographs without such
+network (see `odekit train mender`) and inpainting for scratches, a Wiener filter for blur, a stretched contrast for
+fading. Photographs without such
 damage stay unchanged. Noise is left to the stage `denoise`.
 """
 
@@ -20,7 +21,9 @@ from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools
 from odekit.errors import InputError
 from odekit.images.resize import block_means
+from odekit.images.tone import measure_tone
 from odekit.parts.repair import damage_signs, deblock, deblur
+from odekit.parts.repair.fading import measure_fading
 from odekit.parts.repair.options import Mend, Switch
 from odekit.parts.repair.scratch_evidence import DetectedScratches, detect_scratches
 from odekit.parts.repair.scratch_fill import add_grain, fill_hole, tone_curve
@@ -66,7 +69,8 @@ class MendStage:
             after = before
             repaired: list[str] = []
             scratches = partial(self._scratches, number=i, context=context)
-            for name, repair in (("blocks", self._blocks), ("scratches", scratches), ("blur", self._blur)):
+            repairs = {"blocks": self._blocks, "scratches": scratches, "blur": self._blur, "fading": self._fading}
+            for name, repair in repairs.items():
                 if name == "blur" and self.options.blur == "auto" and "blocks" in repaired:
                     continue  # sharpening would amplify the block artefacts that are left
                 pixels = repair(after, facts)
@@ -97,6 +101,21 @@ class MendStage:
         facts["blur"] = round(blur.sigma, 2)
         sharpen = blur.sigma > 0 and should_repair(self.options.blur, blur.sigma, self.options.least_blur)
         return deblur.remove_blur(image, blur) if sharpen else None
+
+    def _fading(self, image: Image, facts: dict[str, Any]) -> Pixels | None:
+        """The pixels with their contrast stretched; None if they stay unchanged."""
+        option = self.options.fading
+        if option is False:
+            return None
+        fading = measure_fading(image.pixels)
+        facts["fading"] = round(fading.lost, 3)
+        if option == "auto" and measure_tone(image.pixels) is None:
+            return None
+        return (
+            fading.undo(image.pixels)
+            if fading.lost and should_repair(option, fading.lost, self.options.least_fading)
+            else None
+        )
 
     def _scratches(self, image: Image, facts: dict[str, Any], number: int, context: Any) -> Pixels | None:
         """The pixels with scratches filled; None if they stay unchanged. The mask of what was filled is an extra.

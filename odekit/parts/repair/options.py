@@ -14,7 +14,7 @@ Switch = Literal["auto"] | bool
 
 
 class Mend(Options):
-    """The stage `mend`: detect JPEG blocks, scratches and blur in a photograph, and repair those that are detected."""
+    """The stage `mend`: detect and repair JPEG blocks, scratches, blur and fading of a photograph."""
 
     part = "mend"
     blocks: Switch = "auto"
@@ -39,6 +39,11 @@ class Mend(Options):
     removed, because sharpening amplifies the artefacts that are left; true: for any measurable blur."""
     least_blur: float = Limits(default=1.2, gt=0)
     """Threshold of the blur's standard deviation in pixels (for defocus: half the radius of the disc)."""
+    fading: Switch = False
+    """Stretch the contrast of a faded print; `auto`: of monochrome prints (grey or toned) that have lost at least
+    `least_fading` of it; true: of any picture that has lost some; false: never, because fog looks alike."""
+    least_fading: float = Limits(default=0.2, ge=0, lt=1)
+    """Threshold of the lost share of the contrast."""
     weights: str = Limits(default="mend", min_length=1)
     """Weights of the scratch network: a registered name, or (with a slash in it) a folder written by `odekit train
     mender`."""
