@@ -10,6 +10,7 @@ import torch
 from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
 
 from odekit.errors import ConfigError, WeightsError
+from odekit.parts.faces.geometry import TEMPLATES
 from odekit.parts.upsamplers.guided_network import GuidedNet
 from odekit.training import config, loop
 from odekit.training.data import faces as data
@@ -101,6 +102,31 @@ def test_so_many_faces_are_grey_toned_and_turned_as_the_options_say():
     assert np.mean([r.saturation == 0 for r in drawn]) == pytest.approx(0.3, abs=0.03)
     assert np.mean([r.tone is not None for r in drawn]) == pytest.approx(0.1, abs=0.02)
     assert np.mean([r.hue != 0 for r in drawn]) == pytest.approx(0.5 * 0.7, abs=0.03)
+
+
+def test_the_inner_face_of_the_ffhq_template_has_eyes_nose_and_mouth():
+    y, x = np.mgrid[0:64, 0:64].astype(np.float32)
+    places = guided.inner_face(torch.from_numpy(np.stack([x, y, x])[None] + 0.5)) / 64
+    assert places.shape == (1, 3, 32, 32)
+    for u, v in TEMPLATES["ffhq-5"]:
+        assert places[0, 0].min() + 0.05 < u < places[0, 0].max() - 0.05
+        assert places[0, 1].min() + 0.05 < v < places[0, 1].max() - 0.05
+
+
+def test_errors_in_the_inner_face_weigh_more(faces):
+    """With `inner` 0.5, an error there counts 0.5 * 4 times more: it has a quarter of the area."""
+    task = GuidedTask(faces, changed(TINY, inner=0.5))
+    truth = torch.full((1, 3, 64, 64), 0.5)
+    inside, outside = truth.clone(), truth.clone()
+    inside[..., 30:34, 30:34] = outside[..., :4, :4] = 0.9
+
+    def loss(output):
+        network = torch.nn.Module()
+        network.forward = lambda small, original, trust: output
+        rows = (truth[..., ::4, ::4], truth, truth, torch.ones(1), torch.zeros(1, 2, dtype=torch.long))
+        return float(task.losses(network, rows) - 1.5 * guided.CHARBONNIER_EPSILON)
+
+    assert loss(inside) == pytest.approx(3 * loss(outside), rel=0.01)
 
 
 # --- a run

@@ -8,7 +8,7 @@ damage stay unchanged. Noise is left to the stage `denoise`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -30,6 +30,8 @@ from odekit.parts.repair.scratch_fill import add_grain, fill_hole, tone_curve
 from odekit.parts.repair.scratch_masks import Mask, MaskFolder, mask_picture
 from odekit.parts.repair.scratches import ScratchDetector
 
+Repair = Callable[[Image, dict[str, Any]], Pixels | None]
+"""Takes a photograph and its entry in the record; returns the repaired pixels, or None if they stay unchanged."""
 DETECTION_SIDE = 512
 """Scratches are detected in a copy whose shorter side is from this to less than twice this, where they have the width
 that the network was trained on. A copy of at most this side costs 1.9 dB on the mean of ten scratched photographs."""
@@ -69,7 +71,12 @@ class MendStage:
             after = before
             repaired: list[str] = []
             scratches = partial(self._scratches, number=i, context=context)
-            repairs = {"blocks": self._blocks, "scratches": scratches, "blur": self._blur, "fading": self._fading}
+            repairs: dict[str, Repair] = {
+                "blocks": self._blocks,
+                "scratches": scratches,
+                "blur": self._blur,
+                "fading": self._fading,
+            }
             for name, repair in repairs.items():
                 if name == "blur" and self.options.blur == "auto" and "blocks" in repaired:
                     continue  # sharpening would amplify the block artefacts that are left

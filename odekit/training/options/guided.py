@@ -71,6 +71,8 @@ class GuidedOptions(RunOptions):
     """Weights of LPIPS: see the option `weights` of the metric `lpips`."""
     identity: NonNegative = 0.1
     """Weight of the distance of face descriptors (`face-distance`)."""
+    inner: NonNegative = 0.5
+    """Weight of the same absolute error and LPIPS in the inner face (eyes, nose, mouth), a quarter of the area."""
     optimiser: OptimiserOptions = OptimiserOptions(lr=1e-3, weight_decay=0.0, warmup=100, decay_from=0.5)
     validation: Count = 24
     """Number of validation faces."""

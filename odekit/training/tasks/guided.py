@@ -28,6 +28,8 @@ VALIDATION_SEVERITIES = {"mild": 1, "medium": 3, "heavy": 5}
 """Severity of the corruption `photo` of the validation faces."""
 CHARBONNIER_EPSILON = 1e-3
 LPIPS_STRIDE = 4
+INNER_FACE = (0.37, 0.25)
+"""Top and left of the inner face, half as wide and high as the aligned face, in fractions of its side."""
 
 
 class GuidedTask:
@@ -89,18 +91,18 @@ class GuidedTask:
         return small, original, truth, torch.from_numpy(trust[list(mine)]).float(), offsets
 
     def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
-        """(n,): Charbonnier loss + `lpips` * LPIPS + `identity` * distance of face descriptors."""
+        """(n,): Charbonnier loss + `lpips` * LPIPS, `inner` times the same of the inner face, and `identity` times the
+        distance of face descriptors.
+        """
         import torch
 
         small, original, truth, trust, offsets = rows
         if self.options.channels_last:
             small, original = (x.contiguous(memory_format=torch.channels_last) for x in (small, original))
         output = network(small, original, trust[:, None, None, None]).float()
-        error: Tensor = ((output - truth) ** 2 + CHARBONNIER_EPSILON**2).sqrt().mean((1, 2, 3))
-        if self.options.lpips:
-            y, x = (int(v) for v in offsets[0])
-            shifted = (picture[..., y:, x:] for picture in (output, truth))
-            error = error + self.options.lpips * self._lpips(output.device)(*shifted)
+        error = self._difference(output, truth, offsets[0])
+        if self.options.inner:
+            error = error + self.options.inner * self._difference(inner_face(output), inner_face(truth), offsets[0])
         if self.options.identity:
             error = error + self.options.identity * self._identity(output.device)(output, truth)
         return error
@@ -171,6 +173,15 @@ class GuidedTask:
             for i, picture in enumerate(pictures)
         ])  # fmt: skip
 
+    def _difference(self, output: Tensor, truth: Tensor, offset: Tensor) -> Tensor:
+        """(n,): Charbonnier loss + `lpips` * LPIPS of pictures without their first rows and columns (see the class)."""
+        error: Tensor = ((output - truth) ** 2 + CHARBONNIER_EPSILON**2).sqrt().mean((1, 2, 3))
+        if self.options.lpips:
+            y, x = (int(v) for v in offset)
+            shifted = (picture[..., y:, x:] for picture in (output, truth))
+            error = error + self.options.lpips * self._lpips(output.device)(*shifted)
+        return error
+
     def _outputs(self, network: nn.Module, small: Tensor, original: Tensor) -> Tensor:
         import torch
 
@@ -195,6 +206,13 @@ class GuidedTask:
             tools = PartTools(catalog(), "cpu", "float32")
             self._judges["identity"] = DescriptorLoss(FaceDistanceMetric(tools=tools).network)
         return self._judges["identity"].to(device)
+
+
+def inner_face(faces: Tensor) -> Tensor:
+    """The part of faces (n, 3, S, S), aligned to the FFHQ template, with eyes, nose and mouth: (n, 3, S/2, S/2)."""
+    side = faces.shape[-1]
+    top, left = round(INNER_FACE[0] * side), round(INNER_FACE[1] * side)
+    return faces[..., top : top + side // 2, left : left + side // 2]
 
 
 def in_pieces(judge: Any, output: Tensor, truth: Tensor) -> Tensor:
