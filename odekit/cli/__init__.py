@@ -90,8 +90,10 @@ def one_line_warnings(default: Callable[..., None]) -> Callable[..., None]:
 def main() -> None:
     """Entry point. Errors of odekit are printed as one line on stderr, with exit code 2; after Ctrl-C it is 130."""
     from odekit.cli.startup import pause_gc
+    from odekit.cli.waiting import wait_passively
     from odekit.errors import OdekitError
 
+    wait_passively()
     with warnings.catch_warnings(), pause_gc(sys.argv[1:2] == ["run"]):
         warnings.showwarning = one_line_warnings(warnings.showwarning)
         try:
