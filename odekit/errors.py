@@ -23,6 +23,10 @@ class PluginError(OdekitError):
     """A plugin that fails, conflicts with another plugin, or violates an interface."""
 
 
+class OutputError(OdekitError):
+    """The output folder takes no more, such as a full disk: nothing is wrong with the command. Exit code 4."""
+
+
 class DeviceError(OdekitError):
     """A device or precision that is not available."""
 

@@ -34,11 +34,11 @@ def fill_up_after(monkeypatch, count, code):
     """The disk holds `count` more files."""
     place, room = files.write_atomic, [count]
 
-    def full(data, path, scratch=None):
+    def full(data, path, scratch=None, **how):
         if not room[0]:
             raise OSError(code, os.strerror(code), str(path))
         room[0] -= 1
-        place(data, path, scratch)
+        place(data, path, scratch, **how)
 
     monkeypatch.setattr(files, "write_atomic", full)
 

@@ -15,8 +15,10 @@ from conftest import picture
 from drawn_run import parse, sections
 
 import odekit
+from odekit.cli.progress import ProgressBar
 from odekit.core.image import Metadata
-from odekit.runs.runner import Runner
+from odekit.runs.settings import RunSettings
+from odekit.runs.settle import Settlement
 from odekit.runs.summary import RunOptions
 
 
@@ -106,13 +108,13 @@ def test_a_resume_keeps_precision_and_kind_of_device(cli, exact, faces, tmp_path
 
 
 def test_a_resume_may_use_another_gpu_of_the_same_kind(exact, tmp_path):
-    (tmp_path / "out").mkdir()
     chain = odekit.Chain.load(exact)
     machine = {"device": "cuda:0", "precision": "float32", "slots": 4, "threads": 1}
-    (tmp_path / "out" / "run.json").write_text(json.dumps({"chain": chain.tree(), "seed": 0} | machine))
+    (tmp_path / "face.png.json").write_text("{}")  # a result of the first run
+    RunSettings(chain.tree(), 0, **machine).write(tmp_path)
     for asked, taken in (("auto", "cuda:0"), ("cuda:1", "cuda:1")):
-        runner = Runner(chain, RunOptions(tmp_path / "out", device=asked, resume=True), None)
-        assert runner._settings(9)[1] == machine | {"device": taken}
+        options = RunOptions(tmp_path, device=asked, resume=True)
+        assert Settlement(chain, options, ProgressBar(quiet=True)).settle(9).machine == machine | {"device": taken}
 
 
 def test_a_dry_run_of_a_resume_says_what_is_left_and_writes_nothing(cli, exact, faces, tmp_path):

@@ -88,10 +88,13 @@ def one_line_warnings(default: Callable[..., None]) -> Callable[..., None]:
 
 
 def main() -> None:
-    """Entry point. Errors of odekit are printed as one line on stderr, with exit code 2; after Ctrl-C it is 130."""
+    """Entry point. Errors of odekit are printed as one line on stderr, with exit code 2; after Ctrl-C it is 130.
+
+    It is 4 where the output takes no more, as after a run that this ends.
+    """
     from odekit.cli.startup import pause_gc
     from odekit.cli.waiting import wait_passively
-    from odekit.errors import OdekitError
+    from odekit.errors import OdekitError, OutputError
 
     wait_passively()
     with warnings.catch_warnings(), pause_gc(sys.argv[1:2] == ["run"]):
@@ -100,7 +103,7 @@ def main() -> None:
             app(standalone_mode=True)
         except OdekitError as error:
             sys.stderr.write(f"odekit: {' '.join(str(error).split())}\n")
-            raise SystemExit(2) from None
+            raise SystemExit(4 if isinstance(error, OutputError) else 2) from None
         except KeyboardInterrupt:
             sys.stderr.write("odekit: interrupted\n")
             raise SystemExit(130) from None

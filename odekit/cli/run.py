@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -38,12 +38,13 @@ odekit run my-chain.yaml "scans/*.tif" -o out/ --resume
 3: some inputs failed, or, with --require-change, nothing was done in some;
 they are listed in OUT/failures.json.
 4: stopped early: time limit, or output folder not writable.
-130: stopped by Ctrl-C. 143: stopped by SIGTERM.
+130: stopped by Ctrl-C. 143: stopped by SIGTERM. 129: its terminal was closed.
+0 or 3 as well if the stop came when nothing was left to do.
 
 --resume continues a run in each case. The first Ctrl-C stops at the next network
 call and keeps finished results; the second stops at once."""
 
-EXIT_CODES = {"interrupted": 130, "terminated": 143}
+EXIT_CODES = {"interrupted": 130, "terminated": 143, "terminal closed": 129}
 STOPPED_EXIT_CODE = 4
 """Exit code of a run that stopped early for another reason."""
 MAX_FAILURES_PRINTED = 20
@@ -75,6 +76,13 @@ def run(
         typer.Option(help="Images per network call; default: 8, at most all inputs; auto: the best value, measured."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip inputs that are done, according to records.")] = False,
+    changed: Annotated[
+        str,
+        typer.Option(help="With --resume, if weights, files or plugins of the chain have changed: refuse, or redo."),
+    ] = "refuse",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="With --resume: compare the SHA-256 of all inputs and results.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
     keep_stages: Annotated[
         bool, typer.Option("--keep-stages", help="Write the output of every stage, and a contact sheet.")
@@ -124,6 +132,11 @@ def run(
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
+    if changed not in ("refuse", "redo"):
+        raise ConfigError(f"--changed {changed}: write refuse or redo")
+    for option, given in (("--changed redo", changed == "redo"), ("--verify", verify)):
+        if given and not resume:
+            raise ConfigError(f"{option} needs --resume")
     in_folder = is_folder(out, inputs)
     check_stream_inputs(inputs, in_folder)
     if in_folder and record is not None:
@@ -139,7 +152,7 @@ def run(
     options = RunOptions(
         folder, seed, device, precision, parse_batch_size(batch_size), resume, overwrite, keep_stages, limit, shard,
         max_megapixels, workers, None if time_limit is None else parse_duration(time_limit), salvage=salvage,
-        require_change=require_change,
+        require_change=require_change, changed=cast('Literal["refuse", "redo"]', changed), verify=verify,
     )  # fmt: skip
     bar = ProgressBar(quiet=as_json, max_lines=sys.maxsize if verbose else MAX_LINES)
     if not in_folder:

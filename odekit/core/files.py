@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,14 +20,20 @@ ASSETS = Path(__file__).parents[1] / "assets"
 """Weights that ship with the package."""
 ENCODING_ERRORS = "backslashreplace"
 """Error handler for file names that are not valid Unicode: JSON escapes lone surrogates, and reading restores them."""
+MAX_JSON_BYTES = 1 << 28
+"""Largest JSON file that is read, in bytes."""
+MAX_JSON_DEPTH = 64
+"""Deepest nesting of JSON that is read. Records have about 10 levels."""
 _SESSION, _NUMBERS = uuid.uuid4().hex[:12], itertools.count()
 """Parts of temporary file names that are unique across processes, threads and machines."""
 
 
-def write_atomic(data: bytes, path: Path | str, scratch: Path | None = None) -> None:
+def write_atomic(data: bytes, path: Path | str, scratch: Path | None = None, durable: bool = False) -> None:
     """Write bytes to a temporary file (in `scratch`, or beside the target) and rename it. Raises OSError.
 
-    A temporary file remains only if the process is killed in between; the next run clears `scratch`.
+    A temporary file remains only if the process is killed in between; the next run clears `scratch`. A link at `path`
+    is replaced, not followed. `durable`: return when the disk has the data, so that a power failure leaves either the
+    old file or the new one.
     """
     folder = os.path.dirname(path)
     temporary = os.path.join(scratch or folder, f".odekit-{_SESSION}-{os.getpid()}-{next(_NUMBERS)}.tmp")
@@ -38,6 +45,8 @@ def write_atomic(data: bytes, path: Path | str, scratch: Path | None = None) -> 
             remaining = memoryview(data)
             while remaining:
                 remaining = remaining[os.write(file, remaining) :]
+            if durable:
+                os.fsync(file)
         finally:
             os.close(file)
         try:
@@ -45,12 +54,24 @@ def write_atomic(data: bytes, path: Path | str, scratch: Path | None = None) -> 
         except FileNotFoundError:  # the folder does not exist yet
             os.makedirs(folder, exist_ok=True)
             os.replace(temporary, path)
+        if durable:
+            _flush_folder(folder or ".")
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         if scratch is None or getattr(error, "errno", None) != errno.EXDEV:
             raise
-        write_atomic(data, path)  # the target is on another disk than `scratch`, so a rename is not possible
+        write_atomic(data, path, durable=durable)  # the target is on another disk than `scratch`: no rename is possible
+
+
+def _flush_folder(folder: str) -> None:
+    """Let the disk have the names in a folder; some file systems cannot."""
+    with contextlib.suppress(OSError):
+        file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
 
 @contextlib.contextmanager
@@ -80,7 +101,7 @@ def exclusive(path: Path, timeout: float = -1, on_wait: Callable[[], None] | Non
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path)
+    lock = FileLock(path)  # does not follow a link
     try:
         lock.acquire(timeout=0 if on_wait else timeout, poll_interval=0.05)
     except Timeout:
@@ -94,19 +115,63 @@ def exclusive(path: Path, timeout: float = -1, on_wait: Callable[[], None] | Non
         lock.release()
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: Any, durable: bool = False) -> None:
     """Write JSON with `write_atomic`, so that a reader never sees half a file."""
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(f"{text}\n".encode(errors=ENCODING_ERRORS), path)
+    write_atomic(f"{text}\n".encode(errors=ENCODING_ERRORS), path, durable=durable)
+
+
+def read_regular(path: Path | str, limit: int = MAX_JSON_BYTES) -> bytes:
+    """The bytes of a regular file; a pipe or a device in its place is not read.
+
+    Raises:
+        OSError: there is no such file, it is none, or it is larger than `limit` bytes.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+            raise OSError(errno.EINVAL, "is no regular file of a plausible size", str(path))
+        data = os.read(file, min(status.st_size, 1 << 16) + 1)
+        while more := os.read(file, 1 << 20):
+            data += more
+        return data
+    finally:
+        os.close(file)
 
 
 def read_json(path: Path | str) -> Any:
-    """The JSON content of a file, or None if the file is missing or damaged."""
+    """The JSON content of a regular file, or None if the file is missing or damaged."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError, RecursionError):
+        return parse_json(read_regular(path))
+    except (OSError, ValueError):
         return None
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse JSON; None if it is not valid, holds NaN or infinity, or is nested more than `MAX_JSON_DEPTH` deep."""
+    try:
+        value = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+    return value if data.count(b"[") + data.count(b"{") <= MAX_JSON_DEPTH or _depth_within(value) else None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _depth_within(value: Any) -> bool:
+    """Whether lists and objects are nested at most `MAX_JSON_DEPTH` deep; deeper ones exhaust recursive functions."""
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        items = [
+            outer.values() if isinstance(outer, dict) else outer for outer in level if isinstance(outer, dict | list)
+        ]
+        level = [inner for group in items for inner in group]
+        if not level:
+            return True
+    return False
 
 
 def sha256(path: Path, chunk: int = 1 << 20) -> str:

@@ -39,6 +39,8 @@ class Entry:
     commercial_use: bool = True
     spec: Callable[[Any], Any] | str | None = None
     """Priors: options -> PriorSpec, without loading weights or torch."""
+    results: int | None = None
+    """Raised by the author when the part's results change. None: they may change with every version of `dist`."""
 
     def load(self) -> Factory:
         """The factory, imported if it is given as text. Raises PluginError if the import fails."""
@@ -224,10 +226,13 @@ class PluginCatalog:
 
         `factory` is a callable or "module:attribute". Solvers, enhancers and corruptions are created by
         `factory(options)`; priors, inverters, upsamplers, detectors, masks, metrics and stages by
-        `factory(options, tools)`. `more`: `licence`, `commercial_use`, and a prior's `spec`. Without `licence`, it is
-        the one in the distribution's metadata (`license = "MIT"` in pyproject.toml); commercial use is then allowed if
-        that is a permissive one.
+        `factory(options, tools)`. `more`: `licence`, `commercial_use`, `results`, and a prior's `spec`. Without
+        `licence`, it is the one in the distribution's metadata (`license = "MIT"` in pyproject.toml); commercial use is
+        then allowed if that is a permissive one. `results` is a number that is raised when the part's results change:
+        `--resume` continues runs of other versions with an equal one, and without one those of the same version only.
         """
+        if self.dist == "odekit":
+            more = {"results": 1} | more
         if "licence" not in more:
             licence = self.licence
             more = {"licence": licence, "commercial_use": licence.startswith(PERMISSIVE)} | more

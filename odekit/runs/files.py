@@ -12,16 +12,16 @@ from typing import Any
 
 from odekit.core import files
 from odekit.core.image import Image
-from odekit.errors import OdekitError
 from odekit.images import io
 from odekit.images.formats import encode
-from odekit.runs.record import record_text
+from odekit.runs.containment import check_inside
+from odekit.runs.record import describe_bytes, record_text
 
 InputPicture = tuple[Image, dict[str, Any]]
 
 
 def read_input(file: str, max_megapixels: float, salvage: bool = False) -> InputPicture:
-    """Read a picture; also path, size, modification time and SHA-256 of its file, for the record.
+    """Read a picture; also path, size, modification time, inode and SHA-256 of its file, for the record.
 
     Notes on the reading are in the record, too, and the share of rows of a truncated file that were read.
 
@@ -30,11 +30,12 @@ def read_input(file: str, max_megapixels: float, salvage: bool = False) -> Input
     """
     try:
         stat = os.stat(file)  # before reading, so that a resume detects a change of the file in the meantime
-        size, time = stat.st_size, stat.st_mtime_ns
+        size, time, inode = stat.st_size, stat.st_mtime_ns, stat.st_ino
     except OSError:
-        size, time = -1, -1  # reading the file raises the error
+        size, time, inode = -1, -1, -1  # reading the file raises the error
     content = io.read_file(file, max_megapixels=max_megapixels, salvage_truncated=salvage)
-    entries: dict[str, Any] = {"path": file, "bytes": size, "mtime_ns": time, "sha256": content.sha256}
+    entries: dict[str, Any] = {"path": file, "bytes": size, "mtime_ns": time, "inode": inode}
+    entries["sha256"] = content.sha256
     if content.notes:
         entries["notes"] = list(content.notes)
     if content.rows is not None:
@@ -91,17 +92,20 @@ def write_result(name: str, result: PendingResult, output: OutputSettings) -> st
     with contextlib.suppress(FileNotFoundError):
         os.unlink(record)  # an older record must not remain beside the new picture if the process is killed here
     files.write_atomic(data, target, output.scratch)
-    described: dict[str, Any] = {"path": target, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    described: dict[str, Any] = {"path": target} | describe_bytes(data)
     if output.format == "same" and written_format != result.image.meta.format:
         described["notes"] = [substitution_note(result.image.meta.format)]
     entries = result.entries | {"output": described}
     for extra, image in result.extras:
         extra_name = f"{os.path.splitext(written)[0]}.{extra}.png"
-        files.write_atomic(encode.encode(image, "png"), os.path.join(folder, extra_name), output.scratch)
+        data = encode.encode(image, "png")
+        files.write_atomic(data, os.path.join(folder, extra_name), output.scratch)
         entries.setdefault("extras", []).append(extra_name)
+        entries.setdefault("extra_files", {})[extra_name] = describe_bytes(data)
     if result.stages:
         from odekit.runs.report.sheet import write_stages
 
+        check_inside(os.path.join("stages", name, "sheet.png"), folder)
         sheet = write_stages(output.folder / "stages" / name, result.stages)
         entries["pictures"] = str(sheet.relative_to(output.folder))
     try:
@@ -143,23 +147,3 @@ def input_notes(picture: InputPicture, output: OutputSettings) -> list[str]:
     source = image.meta.format
     substituted = output.format == "same" and io.format_name(image, "same") != source
     return [*entries.get("notes", ()), *([substitution_note(source)] if substituted else [])]
-
-
-def check_inside(name: str, folder: str) -> None:
-    """Check that a name does not lead out of the output folder through `..` or a link.
-
-    Raises:
-        OdekitError: it does.
-    """
-    target = os.path.join(folder, name)
-    parent = os.path.dirname(target)
-    if parent == folder:
-        return
-    steps = os.path.dirname(name).split(os.sep)
-    if os.pardir not in steps and not os.path.isabs(name):
-        parents = (os.path.join(folder, *steps[:i]) for i in range(1, len(steps) + 1))
-        if not any(os.path.islink(path) for path in parents):
-            return
-    real_parent, real_folder = os.path.realpath(parent), os.path.realpath(folder)
-    if not f"{real_parent}{os.sep}".startswith(f"{real_folder}{os.sep}"):
-        raise OdekitError(f"{target}: is outside the output folder {folder} (a link, or '..'); remove the link")

@@ -25,6 +25,7 @@ def lock_output_folder(out: Path, shard: str | None = None) -> Iterator[None]:
 
     Raises:
         ConfigError: another run is writing to the folder; the message identifies it.
+        OSError: the folder cannot be written, or has no locks.
     """
     path = out / lock_name(shard)
     with contextlib.ExitStack() as stack:
@@ -32,8 +33,6 @@ def lock_output_folder(out: Path, shard: str | None = None) -> Iterator[None]:
             stack.enter_context(exclusive(path, timeout=0.5))  # `is_locked` in another process holds it for a moment
         except TimeoutError:
             raise ConfigError(busy_message(path)) from None
-        except OSError as error:
-            raise ConfigError(f"the output folder {out} cannot be written: {error.strerror or error}") from error
         stack.callback(remove_lock_file, path)
         whole_run = [out / lock_name(None)]
         others = out.glob("run-*-of-*.lock") if shard is None else [*whole_run, *_other_divisions(out, shard)]
@@ -54,6 +53,12 @@ def _other_divisions(out: Path, shard: str) -> list[Path]:
     return [path for path in out.glob("run-*-of-*.lock") if not path.stem.endswith(f"-of-{shard.partition('/')[2]}")]
 
 
+def other_shards_run(out: Path, shard: str | None) -> bool:
+    """Whether another shard is writing to the folder."""
+    own = out / lock_name(shard)
+    return any(is_locked(path) for path in out.glob("run-*-of-*.lock") if path != own)
+
+
 def is_locked(path: Path) -> bool:
     """Whether a running process holds this lock file."""
     if not path.exists():
@@ -61,8 +66,10 @@ def is_locked(path: Path) -> bool:
     try:
         with exclusive(path, timeout=0):
             return False
-    except TimeoutError:
+    except (TimeoutError, PermissionError):  # PermissionError: the lock of another user
         return True
+    except OSError:  # no lock file, but a folder or a link
+        return False
 
 
 def busy_message(path: Path) -> str:
@@ -71,5 +78,7 @@ def busy_message(path: Path) -> str:
     with contextlib.suppress(OSError):
         begin = next((e for e in reversed(list(read_events(path.with_suffix(".jsonl")))) if e["event"] == "begin"), {})
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(begin.get("time", 0)))
-    process = f" (process {begin.get('pid')} on {begin.get('host')}, since {since})" if begin else ""
+    pid, host = begin.get("pid"), begin.get("host")
+    known = isinstance(pid, int) and isinstance(host, str)
+    process = f" (process {pid} on {str(host)[:100]}, since {since})" if known else ""
     return f"another run{process} is writing to {path.parent}; wait for it, or choose another folder with -o"

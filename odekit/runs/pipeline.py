@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from odekit.core.result import Result
 from odekit.errors import OdekitError, Stopped
 from odekit.images.formats.decode import open_picture
 from odekit.runs.engine import Engine
+from odekit.runs.faults import end_of_run
 from odekit.runs.files import InputPicture, OutputSettings, PendingResult, input_notes, read_input, write_result
 from odekit.runs.inputs import Job
 from odekit.runs.record import RECORD_SCHEMA, is_changed, shared_text
@@ -24,8 +24,6 @@ from odekit.runs.stop import INTERRUPTED, StopRequest
 from odekit.runs.summary import RunAccounts
 from odekit.runs.workers import WorkerPool
 
-FOLDER_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENODEV, errno.ESTALE}
-"""Error codes that concern the whole output folder: all further files would fail, too, so the run ends."""
 MAX_PIXELS = 24_000_000
 """Maximum number of pixels in a batch, in prefetched inputs, and in results not yet written: one photograph of 24
 megapixels (288 MB as float32), or many small pictures. A larger photograph is processed alone."""
@@ -48,6 +46,8 @@ class Pipeline:
     """Larger pictures are refused."""
     salvage: bool = False
     """Of truncated JPEG and PNG, restore the rows that can be read."""
+    files_of: Callable[[str], Mapping[str, str]] = lambda file: {}
+    """SHA-256 of the files that belong to an input, by path, such as its mask."""
     accounted: int = 0
     """Number of files restored or failed so far."""
     shared_texts: dict[int, str] = field(default_factory=dict)
@@ -63,9 +63,9 @@ class Pipeline:
         The pictures of a batch that is stopped count as remaining.
         """
         self.unread = PrefetchQueue(todo)
-        while not stop.should_stop():
-            batch = self._next_batch()
-            if not batch:
+        while (self.reading or self.unread.jobs) and not stop.should_stop():
+            batch = self._next_batch(stop)
+            if stop.reason or not batch:
                 break
             started = time.perf_counter()
             results: list[Result] = []
@@ -86,8 +86,11 @@ class Pipeline:
                 break
         self._collect_written(stop, keep=0)
 
-    def _next_batch(self) -> list[tuple[Job, InputPicture]]:
-        """The next full batch of readable pictures; smaller only at the end or if `MAX_PIXELS` is reached."""
+    def _next_batch(self, stop: StopRequest) -> list[tuple[Job, InputPicture]]:
+        """The next full batch of readable pictures; smaller only at the end or if `MAX_PIXELS` is reached.
+
+        Requests a stop after an error that all further files would meet, too.
+        """
         batch: list[tuple[Job, InputPicture]] = []
         batch_pixels = 0
         full, count = self.engine.initial_batch_size, self.workers.count
@@ -105,12 +108,18 @@ class Pipeline:
             waiting = len(batch) + 1 + len(self.reading) + len(self.unread.jobs)
             self.accounts.progress.phase("reading", len(batch), min(self.engine.window, waiting))
             try:
-                batch.append((job, future.result()))
+                image, entries = future.result()
+                if files := self.files_of(job.file):
+                    entries = entries | {"files": dict(files)}
+                batch.append((job, (image, entries)))
                 batch_pixels += batch[-1][1][0].pixels[0].size
                 self.accounts.noted(job, input_notes(batch[-1][1], self.output))
             except MemoryError:
                 self._fail(job, OdekitError("does not fit into memory when it is read; make the picture smaller"))
             except Exception as error:  # any error of one file must not end a long run
+                if reason := end_of_run(error, self.output.folder, self.output.scratch, writing=False):
+                    stop.reason = reason
+                    break
                 self._fail(job, error)
         return batch
 
@@ -152,11 +161,11 @@ class Pipeline:
             try:
                 name = future.result()
             except OSError as error:
-                reason = error.strerror or error
-                if error.errno in FOLDER_ERRORS:  # the file counts as left, not as failed: a resume restores it
-                    stop.reason = f"{self.output.folder} cannot be written: {reason}"
+                if reason := end_of_run(error, self.output.folder, self.output.scratch, writing=True):
+                    stop.reason = reason  # the file counts as left, not as failed: a resume restores it
                 else:
-                    self._fail(job, OdekitError(f"{self.output.folder / job.name}: cannot be written: {reason}"))
+                    detail = error.strerror or error
+                    self._fail(job, OdekitError(f"{self.output.folder / job.name}: cannot be written: {detail}"))
             except Exception as error:
                 self._fail(job, error)
             else:

@@ -8,7 +8,7 @@ import json
 import platform
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,20 @@ SHARED_START = b',\n "chain": '
 """Start of the part of a record that is the same for all files of a run; see `record_text`."""
 
 
+BLOCK = 4096
+"""Bytes at the beginning and at the end of an output that a resume compares."""
+
+
+def versions(plugins: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Versions of odekit, Python and the libraries that results depend on; "absent" if not installed.
+
+    `plugins`: further distributions, with their versions.
+    """
+    return _library_versions() | dict(plugins)
+
+
 @cache
-def versions() -> dict[str, str]:
-    """Versions of odekit, Python and the libraries that results depend on; "absent" if not installed."""
+def _library_versions() -> dict[str, str]:
     numbers = {"odekit": __version__, "python": platform.python_version()}
     for name in ("torch", "numpy", "pillow", "diffusers"):
         try:
@@ -35,11 +46,15 @@ def versions() -> dict[str, str]:
     return numbers
 
 
-def describe_file(path: Path, digest: str | None = None) -> dict[str, Any]:
-    """Path, size, modification time and SHA-256 of a file; the file is not read if `digest` is given."""
-    stat = path.stat()
-    sha = digest or hashlib.sha256(path.read_bytes()).hexdigest()
-    return {"path": str(path), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha}
+def describe_bytes(data: bytes) -> dict[str, Any]:
+    """Size, SHA-256 and block digest of a file that is written."""
+    blocks = block_digest(data[:BLOCK], data[-BLOCK:])
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "blocks": blocks}
+
+
+def block_digest(first: bytes, last: bytes) -> str:
+    """Digest of the first and the last `BLOCK` bytes of a file, which may overlap; 16 hexadecimal digits."""
+    return hashlib.sha256(first + last).hexdigest()[:16]
 
 
 def is_changed(before: Image, after: Image) -> bool:

@@ -1,109 +1,128 @@
-"""Resume: decide from the records in an output folder which inputs are complete, and compare stored chains."""
+"""Resume: decide from the records in an output folder which inputs are complete."""
 
 from __future__ import annotations
 
-import json
 import os
+import stat
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from odekit.chains import document
-from odekit.chains.chain import Chain
-from odekit.plugins.catalog import Catalog
-from odekit.runs.record import RECORD_SCHEMA, SHARED_START, describe_file
+from odekit.core.files import parse_json, read_regular
+from odekit.runs.digests import file_digest
+from odekit.runs.findings import Findings, findings_of
+from odekit.runs.record import BLOCK, RECORD_SCHEMA, SHARED_START, block_digest
 
 
-def matches_files(record: Any, source: str, folder: str) -> bool:
-    """Whether input and output are as recorded.
+def same_input(recorded: Mapping[str, Any], source: str, verify: bool = False) -> bool:
+    """Whether an input is the one that a record describes.
 
-    Compares sizes and the modification time of the input; if only the time differs, the SHA-256 of the input. The name
-    of the output in `folder` is taken from the record, because a file with the wrong suffix gets a second one.
+    It is if path, size, modification time and inode are equal; otherwise, and with `verify`, its SHA-256 decides, so
+    that a moved archive is recognised, and another file of the same name, size and time is not taken for it.
+
+    Raises:
+        OSError, KeyError: the input cannot be read, or the record is not complete.
     """
-    try:
-        if record["schema"] != RECORD_SCHEMA:
-            return False
-        recorded, output = record["input"], record["output"]
-        stat = os.stat(source)
-        if stat.st_size != recorded["bytes"]:
-            return False
-        if os.stat(os.path.join(folder, os.path.basename(output["path"]))).st_size != output["bytes"]:
-            return False
-        same_time = stat.st_mtime_ns == recorded["mtime_ns"]
-        return bool(same_time or describe_file(Path(source))["sha256"] == recorded["sha256"])
-    except (OSError, KeyError, TypeError, ValueError):
+    found = os.stat(source)
+    if found.st_size != recorded["bytes"]:
         return False
+    unchanged = (source, found.st_mtime_ns) == (recorded["path"], recorded["mtime_ns"])
+    unchanged = unchanged and recorded.get("inode", found.st_ino) == found.st_ino  # absent in older versions
+    return (unchanged and not verify) or file_digest(source) == recorded["sha256"]
+
+
+def same_file(path: str, described: Mapping[str, Any], verify: bool = False) -> bool:
+    """Whether a written file is whole: by its size and by its first and last block; with `verify`, by its SHA-256.
+
+    Raises:
+        OSError: it cannot be read, or is a link.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        found = os.fstat(file)
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode) or not size or size != described.get("bytes", size):
+            return False
+        first, last = os.pread(file, BLOCK, 0), os.pread(file, BLOCK, max(0, size - BLOCK))
+    finally:
+        os.close(file)
+    if not first.strip(b"\0") or not last.strip(b"\0"):  # blocks that never reached the disk
+        return False
+    if described.get("blocks", digest := block_digest(first, last)) != digest:
+        return False
+    return not verify or described.get("sha256", "") in ("", file_digest(path))
 
 
 class CompletionCheck:
     """Decides from records which files are complete. The part that records share is parsed and compared only once.
 
     Args:
+        out: the output folder.
         agrees: whether a record has the settings of this run.
+        files_of: SHA-256 of the files that belong to an input, by path, such as its mask.
+        verify: compare the SHA-256 of inputs and outputs.
     """
 
-    def __init__(self, agrees: Callable[[Mapping[str, Any]], bool]) -> None:
+    def __init__(
+        self,
+        out: str,
+        agrees: Callable[[Mapping[str, Any]], bool],
+        files_of: Callable[[str], Mapping[str, str]] = lambda source: {},
+        verify: bool = False,
+    ) -> None:
+        self.out = out
         self.agrees = agrees
+        self.files_of = files_of
+        self.verify = verify
         self.agreed: set[bytes] = set()
         """Shared parts of records that have the settings of this run."""
-        self.record: Mapping[str, Any] = {}
-        """The record that `done` has read last; without the shared part where that was known."""
+        self.findings = Findings()
+        """Of the record that `done` has read last."""
+        self.disagreed = 0
+        """Number of records of other settings."""
 
-    def done(self, target: str, source: str) -> bool:
-        """Whether the record of `target` shows that it was restored from `source` with the settings of this run."""
+    def done(self, name: str, source: str) -> bool:
+        """Whether the record of the result `name` shows that it was restored from `source` with these settings."""
         try:
-            file = os.open(f"{target}.json", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                data = os.read(file, 1 << 16)
-                while more := os.read(file, 1 << 20):
-                    data += more
-            finally:
-                os.close(file)
-        except OSError:
-            return False
-        head, _, shared = data.partition(SHARED_START)
-        record = parse_json(head + b"}") if shared in self.agreed else None
-        if not isinstance(record, dict):  # a new shared part, or a record in another format
-            record = parse_json(data)
-            if not isinstance(record, dict) or not self.agrees(record):
+            record = self._record(f"{os.path.join(self.out, name)}.json")
+            if record is None or not self._whole(record, name, source):
                 return False
-            entries = parse_json(head + b"}")
-            if shared and isinstance(entries, dict) and all(record[key] == value for key, value in entries.items()):
-                self.agreed.add(shared)
-        self.record = record
-        return matches_files(record, source, os.path.dirname(target))
+            self.findings = findings_of(record)
+            return True
+        except Exception:  # a record may contain anything
+            return False
 
+    def _record(self, path: str) -> Mapping[str, Any] | None:
+        """A record with the settings of this run, without the shared part where that is known; else None."""
+        data = read_regular(path)
+        head, _, shared = data.partition(SHARED_START)
+        if shared in self.agreed and isinstance(record := parse_json(head + b"}"), dict):
+            return record
+        record = parse_json(data)  # a new shared part, or a record in another format
+        if not isinstance(record, dict):
+            return None
+        if not self.agrees(record):
+            self.disagreed += 1
+            return None
+        entries = parse_json(head + b"}")
+        if shared and isinstance(entries, dict) and all(record[key] == value for key, value in entries.items()):
+            self.agreed.add(shared)
+        return record
 
-def parse_json(data: bytes) -> Any:
-    """Parse JSON; None if it is not valid."""
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def with_defaults(stored: Any, parts: Catalog) -> Any:
-    """A stored chain with the defaults of options that were added since; unchanged if it is not a valid chain."""
-    try:
-        return Chain.from_document(document.Document(stored, "", {}), (), parts).tree()
-    except Exception:  # a record may contain anything
-        return stored
-
-
-def first_difference(stored: Any, current: Any, path: str = "") -> str:
-    """The first difference of two chains, as text; empty if they are equal."""
-    if isinstance(stored, dict) and isinstance(current, dict):
-        for key in [*current, *(key for key in stored if key not in current)]:
-            key_path = f"{path}.{key}".lstrip(".") if key != "chain" else path
-            if difference := first_difference(stored.get(key), current.get(key), key_path):
-                return difference
-        return ""
-    if isinstance(stored, list) and isinstance(current, list) and len(stored) == len(current):
-        differences = (first_difference(a, b, path) for a, b in zip(stored, current, strict=True))
-        return next(filter(None, differences), "")
-    return "" if stored == current else f"{path or 'it'} was {_shorten(stored)} and is now {_shorten(current)}"
-
-
-def _shorten(value: Any) -> str:
-    text = "absent" if value is None else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    def _whole(self, record: Mapping[str, Any], name: str, source: str) -> bool:
+        """Whether the input is as recorded, and all files that were written are."""
+        if record["schema"] != RECORD_SCHEMA or not same_input(record["input"], source, self.verify):
+            return False
+        if dict(record["input"].get("files", {})) != dict(self.files_of(source)):
+            return False
+        # The name is taken from the record, because a file with the wrong suffix gets a second one.
+        written = os.path.basename(record["output"]["path"])
+        if not written.startswith(os.path.basename(name)):
+            return False
+        folder = os.path.dirname(name)
+        files = {written: record["output"]}
+        described = record.get("extra_files", {})
+        for extra in record.get("extras", ()):
+            if os.path.dirname(extra) != folder:
+                return False
+            files[os.path.basename(extra)] = described.get(extra, {})
+        return all(same_file(os.path.join(self.out, folder, file), of, self.verify) for file, of in files.items())

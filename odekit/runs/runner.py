@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,30 @@ from odekit.chains.execution import Execution
 from odekit.chains.session import Session
 from odekit.core.abilities import HasExtras
 from odekit.core.device import resolve_device
-from odekit.core.files import read_json, write_json
 from odekit.errors import ConfigError, NoFaceWarning
 from odekit.images import io
 from odekit.parts.stages.options import Save
+from odekit.runs.containment import refuse_links
+from odekit.runs.digests import PictureFiles
 from odekit.runs.engine import Engine
 from odekit.runs.events import EventLog, log_name
+from odekit.runs.faults import start_errors
 from odekit.runs.files import OutputSettings
-from odekit.runs.findings import Findings, findings_of
+from odekit.runs.findings import Findings
 from odekit.runs.inputs import Job, find_overwritten_input, list_inputs, select_jobs, shard_tag
 from odekit.runs.lock import lock_output_folder
 from odekit.runs.output_names import with_final_names
 from odekit.runs.pipeline import Pipeline
-from odekit.runs.record import RECORD_SCHEMA, versions
-from odekit.runs.resume import CompletionCheck, first_difference, with_defaults
-from odekit.runs.stop import StopRequest
+from odekit.runs.resume import CompletionCheck
+from odekit.runs.settings import RunSettings
+from odekit.runs.settle import Settlement
+from odekit.runs.stop import REASONS, TIME_LIMIT, StopRequest
 from odekit.runs.summary import Progress, RunAccounts, RunOptions, RunSummary
 from odekit.runs.unread import describe_unread
 from odekit.runs.workers import WorkerPool
 
+CRASHED = "crashed"
+"""Why a run ended that an error ended; in the event log."""
 MIN_FILES_FOR_WORKERS = 32
 """Number of files from which worker processes are used by default."""
 
@@ -61,6 +66,8 @@ class Runner:
         """Pictures of earlier runs in which nothing was done."""
         self.tag = shard_tag(options.shard)
         scratch = self.out / f".odekit-tmp{self.tag}"
+        self.settlement = Settlement(chain, options, progress)
+        self.picture_files = PictureFiles(chain)
         self.output = OutputSettings(self.out, scratch, self.save.format, self.save.quality, self.save.keep_metadata)
 
     def jobs(self, inputs: Sequence[str | Path]) -> list[Job]:
@@ -100,48 +107,60 @@ class Runner:
         all_jobs = self._all_jobs(inputs)
         self._tell_unread()
         jobs = select_jobs(all_jobs, self.options.shard, self.options.limit)
-        self._create_output_folder()
-        with lock_output_folder(self.out, self.options.shard), self._temporary_folder():
-            settings, machine = self._settings(len(all_jobs if self.options.shard else jobs))
-            self.summary.settings = machine
+        with contextlib.ExitStack() as stack:
+            with start_errors(self.out):
+                self._create_output_folder()
+                refuse_links(self.out, self.tag)
+                stack.enter_context(lock_output_folder(self.out, self.options.shard))
+                stack.enter_context(self._temporary_folder())
+                settings = self.settlement.settle(len(all_jobs if self.options.shard else jobs))
+            self.summary.settings = settings.machine
             todo = self._select(jobs, settings)
-            session = self._open(todo, settings, machine, stop)
-            log = EventLog(self.out / log_name(self.options.shard))
-            accounts = RunAccounts(self.summary, self.progress, log, self.options.require_change)
-            if self.options.require_change:
-                unchanged = {job.name for job, _ in self.unchanged_before}
-                self.summary.skipped = [name for name in self.summary.skipped if name not in unchanged]
-            accounts.log.add(
-                "begin", pid=os.getpid(), host=socket.gethostname(), chain=self.chain.spec.name, inputs=len(jobs),
-                done=len(self.summary.skipped), **machine,
-            )  # fmt: skip
-            for job, findings in self.unchanged_before:
-                accounts.unchanged_before(job, findings)
-            for job in todo:
-                if job.error is not None:
-                    accounts.failed(job, job.error)
-            todo = [job for job in todo if job.error is None]
-            pipeline = None
-            try:
-                if session is not None:
-                    shared = settings | machine | {"weights": session.weights(), "versions": versions()}
-                    pipeline = self._make_pipeline(session, accounts, shared, len(todo))
-                    self._restore(pipeline, todo, stop)
-            finally:
-                left = len(todo) - (pipeline.accounted if pipeline else 0)
-                accounts.close(left, self.out / f"failures{self.tag}.json")
+            session = self._open(todo, settings, stop)
+            with start_errors(self.out):
+                if session is not None or self.options.resume:
+                    self.settlement.write(settings)
+                log = EventLog(self.out / log_name(self.options.shard))
+            self._process(jobs, todo, session, settings, stop, log)
         self.summary.seconds = time.perf_counter() - started
         return self.summary
 
-    def _open(
-        self, todo: list[Job], settings: dict[str, Any], machine: dict[str, Any], stop: StopRequest
-    ) -> Session | None:
-        """Open the chain, so that errors in its weights occur before a picture is read; None if nothing is left to do.
+    def _process(
+        self, jobs: list[Job], todo: list[Job], session: Session | None, settings: RunSettings, stop: StopRequest,
+        log: EventLog,
+    ) -> None:  # fmt: skip
+        """Restore what is to be done, and account for every job."""
+        accounts = RunAccounts(self.summary, self.progress, log, self.options.require_change)
+        if self.options.require_change:
+            unchanged = {job.name for job, _ in self.unchanged_before}
+            self.summary.skipped = [name for name in self.summary.skipped if name not in unchanged]
+        accounts.log.add(
+            "begin", pid=os.getpid(), host=socket.gethostname(), chain=self.chain.spec.name, inputs=len(jobs),
+            done=len(self.summary.skipped), **settings.machine,
+        )  # fmt: skip
+        for job, findings in self.unchanged_before:
+            accounts.unchanged_before(job, findings)
+        for job in todo:
+            if job.error is not None:
+                accounts.failed(job, job.error)
+        todo = [job for job in todo if job.error is None]
+        pipeline = None
+        self.summary.stopped = CRASHED  # until the pipeline has ended
+        try:
+            if session is not None:
+                pipeline = self._make_pipeline(session, accounts, settings.shared, len(todo))
+                self._restore(pipeline, todo, stop)
+            self.summary.stopped = stop.reason
+        finally:
+            left = len(todo) - (pipeline.accounted if pipeline else 0)
+            if not left and stop.reason in {*REASONS.values(), TIME_LIMIT}:
+                self.summary.stopped = ""  # it came too late to leave anything undone
+            accounts.close(left, self.out / f"failures{self.tag}.json")
 
-        Writes run.json.
-        """
+    def _open(self, todo: list[Job], settings: RunSettings, stop: StopRequest) -> Session | None:
+        """Open the chain, so that errors in its weights occur before a picture is read; None if nothing is to do."""
         count, plan = sum(job.error is None for job in todo), self.chain.plan()
-        self.progress.begin(len(todo), None if plan.calls is None else plan.calls * -(-count // machine["slots"]))
+        self.progress.begin(len(todo), None if plan.calls is None else plan.calls * -(-count // settings.slots))
         if not count:
             return None
         self.progress.phase("loading networks", 0, 1)
@@ -155,13 +174,11 @@ class Runner:
             with stop.callback():
                 self.progress.phase(name, done, total)
 
-        torch.set_num_threads(machine["threads"])
-        session = self.chain.open(
-            seed=settings["seed"], keep_stages=self.options.keep_stages, on_calls=on_calls, on_phase=on_phase,
-            execution=Execution(resolve_device(machine["device"]), machine["precision"], machine["slots"]),
+        torch.set_num_threads(settings.threads)
+        return self.chain.open(
+            seed=settings.seed, keep_stages=self.options.keep_stages, on_calls=on_calls, on_phase=on_phase,
+            execution=Execution(resolve_device(settings.device), settings.precision, settings.slots),
         )  # fmt: skip
-        write_json(self.out / "run.json", {"schema": RECORD_SCHEMA} | settings | machine | {"versions": versions()})
-        return session
 
     def _make_pipeline(self, session: Session, accounts: RunAccounts, shared: dict[str, Any], count: int) -> Pipeline:
         workers = self.options.workers
@@ -169,7 +186,9 @@ class Runner:
             workers = min(4, os.cpu_count() or 1) if count >= MIN_FILES_FOR_WORKERS else 0
         engine = Engine(session, self.progress.message)
         limit, salvage = self.options.max_megapixels, self.options.salvage
-        return Pipeline(engine, WorkerPool(workers), accounts, self.output, shared, limit, salvage)
+        shared = shared | {"weights": session.weights()}
+        files_of = self.picture_files.of
+        return Pipeline(engine, WorkerPool(workers), accounts, self.output, shared, limit, salvage, files_of)
 
     def _restore(self, pipeline: Pipeline, todo: list[Job], stop: StopRequest) -> None:
         """Run the pipeline until all jobs are done or the run is stopped."""
@@ -181,7 +200,6 @@ class Runner:
             stop.reason = "interrupted"
         finally:
             pipeline.workers.close()
-            self.summary.stopped = stop.reason
             self.summary.fill, self.summary.busy = pipeline.engine.fill, pipeline.engine.seconds
 
     def _create_output_folder(self) -> None:
@@ -189,8 +207,6 @@ class Runner:
             self.out.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
             raise ConfigError(f"the output folder {self.out} cannot be created: it is a file") from error
-        except OSError as error:
-            raise ConfigError(f"the output folder {self.out} cannot be written: {error.strerror}") from error
 
     @contextlib.contextmanager
     def _temporary_folder(self) -> Iterator[None]:
@@ -212,101 +228,42 @@ class Runner:
         """
         jobs = self.jobs(inputs)
         self._tell_unread()
-        return self._select(jobs, self._requested_settings()[0])
+        return self._select(jobs, self.settlement.adopted())
 
     def _tell_unread(self) -> None:
         """Show which pictures and videos of the inputs are not read."""
         if self.summary.unread:
             self.progress.message(describe_unread(self.summary.unread))
 
-    def _requested_settings(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """(chain and seed of this run; content of the folder's run.json if it is resumed, else None).
-
-        Raises:
-            ConfigError: the folder was written with another chain or seed.
-        """
-        seed = self.chain.spec.seed if self.options.seed is None else self.options.seed
-        settings: dict[str, Any] = {"chain": self.chain.tree(), "seed": seed}
-        stored = read_json(self.out / "run.json") if self.options.resume else None
-        if not isinstance(stored, dict):
-            return settings, None
-        chain = with_defaults(stored.get("chain"), self.chain.parts)
-        for key, stored_value in (("chain", chain), ("seed", stored.get("seed"))):
-            if stored_value != settings[key]:
-                difference = first_difference(stored_value, settings[key])
-                raise ConfigError(
-                    f"{self.out} was written with another {key} ({difference}); "
-                    f"resume with that {key}, or choose another folder"
-                )
-        return settings, stored
-
-    def _matches(self, record: Mapping[str, Any], settings: dict[str, Any]) -> bool:
-        """Whether a record has the chain and the seed of this run."""
-        chain = record.get("chain")
-        if record.get("seed") != settings["seed"]:
-            return False
-        return bool(chain == settings["chain"] or with_defaults(chain, self.chain.parts) == settings["chain"])
-
-    def _settings(self, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Everything that results depend on: (chain and seed; device, precision, batch size and threads).
-
-        Args:
-            count: number of images in the job.
-        """
-        options = self.options
-        settings, stored = self._requested_settings()
-        if stored is not None:
-            return settings, self._stored_machine(stored)
-        import torch
-
-        execution = self.chain.execution(count, options.device, options.precision, options.batch_size)
-        return settings, {
-            "device": execution.device, "precision": execution.precision, "slots": execution.batch_size,
-            "threads": torch.get_num_threads(),
-        }  # fmt: skip
-
-    def _stored_machine(self, stored: dict[str, Any]) -> dict[str, Any]:
-        """Device, precision, batch size and threads of the first run in the folder; another GPU may replace its GPU.
-
-        Raises:
-            ConfigError: this run requests other values.
-        """
-        machine = {key: stored[key] for key in ("device", "precision", "slots", "threads")}
-        options = self.options
-        if options.device != "auto" and options.device.partition(":")[0] == machine["device"].partition(":")[0]:
-            machine["device"] = options.device
-        for key, name, requested in (
-            ("device", "device", None if options.device == "auto" else options.device),
-            ("precision", "precision", None if options.precision == "auto" else options.precision),
-            ("slots", "batch-size", None if options.batch_size == "auto" else options.batch_size),
-        ):
-            if requested not in (None, machine[key]):
-                raise ConfigError(
-                    f"{self.out} was written with --{name} {machine[key]}; resume with this value, or omit --{name}"
-                )
-        return machine
-
-    def _select(self, jobs: list[Job], settings: dict[str, Any]) -> list[Job]:
+    def _select(self, jobs: list[Job], settings: RunSettings | None) -> list[Job]:
         """The jobs to be done; those that are complete according to their records go to `summary.skipped`.
+
+        `settings`: of the run; None if its folder has no results.
 
         Raises:
             ConfigError: a result exists, and neither --resume nor --overwrite is set.
         """
         todo, folder = [], os.path.join(self.out, "")
-        completion = CompletionCheck(lambda record: self._matches(record, settings)) if self.options.resume else None
+        check = None
+        if self.options.resume and settings is not None:
+            check = CompletionCheck(
+                folder, lambda record: self.settlement.matches(record, settings), self.picture_files.of,
+                self.options.verify,
+            )  # fmt: skip
         for job in jobs:
             if job.error is not None:
                 todo.append(job)
-            elif completion is not None and completion.done(folder + job.name, job.file):
+            elif check is not None and check.done(job.name, job.file):
                 self.summary.skipped.append(job.name)
-                findings = findings_of(completion.record)
-                self.summary.found.add(findings)
-                if findings.nothing_done:
-                    self.unchanged_before.append((job, findings))
+                self.summary.found.add(check.findings)
+                if check.findings.nothing_done:
+                    self.unchanged_before.append((job, check.findings))
             elif not (self.options.overwrite or self.options.resume) and os.path.exists(folder + job.name):
                 raise ConfigError(
                     f"{folder}{job.name} exists; use --resume to continue, or --overwrite to restore everything again"
                 )
             else:
                 todo.append(job)
+        if check is not None and check.disagreed:
+            self.progress.message(f"{check.disagreed} results were made with other settings; they are restored again")
         return todo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ class RunStatus:
 
     name: str
     state: str
-    """`running`; `finished`, `interrupted` etc. from the last event; `died` if the log has no end."""
+    """`running`; `finished`, `interrupted`, `crashed` etc. from the last event; `died` if the log has no end."""
     inputs: int
     done: int
     """Inputs restored by this run or an earlier one."""
@@ -42,8 +43,11 @@ def find_runs(out: Path) -> list[RunStatus]:
     Raises:
         InputError: no run has written to the folder.
     """
-    logs = sorted(out.glob("run*.jsonl"))
-    latest_runs = [run for run in map(latest_run, logs) if run is not None]
+    latest_runs = []
+    for log in sorted(out.glob("run*.jsonl")):
+        with contextlib.suppress(OSError):  # no log, but a folder, a link or a pipe
+            if (run := latest_run(log)) is not None:
+                latest_runs.append(run)
     if not latest_runs:
         raise InputError(f"{out}: no run has written here (there is no run.jsonl); name the folder given to -o")
     return latest_runs
@@ -64,13 +68,18 @@ def latest_run(log: Path) -> RunStatus | None:
         return None
     alive = is_locked(log.with_suffix(".lock"))
     end_reason = str(last.get("reason", "finished")) if last["event"] == "end" else ""
-    inputs, done = int(begin.get("inputs", 0)), int(begin.get("done", 0)) + restored
+    inputs, done = _count(begin.get("inputs")), _count(begin.get("done")) + restored
     left = max(0, inputs - done - failed)
     elapsed = float(last["time"]) - float(begin["time"])
     rate = (restored + failed) / elapsed if restored + failed and elapsed > 0 else None
     ends = format_time(float(last["time"]) + left / rate) if alive and rate and not end_reason else ""
     state = end_reason or ("running" if alive else "died")
     return RunStatus(log.stem, state, inputs, done, failed, left, rate, ends, format_time(float(last["time"])))
+
+
+def _count(value: Any) -> int:
+    """A number of files in an event; 0 if it is none."""
+    return value if isinstance(value, int) and 0 <= value < 1 << 53 else 0
 
 
 def format_time(seconds: float) -> str:

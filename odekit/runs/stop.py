@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import threading
@@ -14,13 +15,18 @@ from typing import Any
 
 from odekit.errors import ConfigError, Stopped
 
-INTERRUPTED, TERMINATED, TIME_LIMIT = "interrupted", "terminated", "time limit"
+INTERRUPTED, TERMINATED, HUNG_UP, TIME_LIMIT = "interrupted", "terminated", "terminal closed", "time limit"
+REASONS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+"""Why a run stops, by signal."""
+if hasattr(signal, "SIGHUP"):
+    REASONS[signal.SIGHUP] = HUNG_UP
 
 
 class StopRequest:
     """A stop request, checked after each batch and by the progress callbacks of the batch.
 
-    As a context manager it handles SIGINT and SIGTERM in the main thread; in other threads it changes nothing. The
+    As a context manager it handles SIGINT, SIGTERM and SIGHUP (unless ignored, as under nohup) in the main thread; in
+    other threads it changes nothing. The
     first signal ends a running batch with `Stopped`: at once if it arrives inside `interruptible`, so that stages which
     report no progress are stopped too. Files that are being read or written are finished. The second signal raises
     KeyboardInterrupt.
@@ -39,13 +45,17 @@ class StopRequest:
         """Seconds of the longest batch so far."""
         self.handlers: dict[int, Any] = {}
         """Previous signal handlers."""
+        self.terminals: list[int] = []
+        """Standard files that are terminals."""
         self.may_raise = False
         """A signal that arrives now raises `Stopped`."""
 
     def __enter__(self) -> StopRequest:
+        self.terminals = [number for number in (1, 2) if os.isatty(number)]
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.handlers[number] = signal.signal(number, self._handle)
+            for number in REASONS:
+                if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                    self.handlers[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -57,12 +67,21 @@ class StopRequest:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.reason:
             raise KeyboardInterrupt
-        self.reason = INTERRUPTED if number == signal.SIGINT else TERMINATED
+        self.reason = REASONS[signal.Signals(number)]
+        if self.reason == HUNG_UP:
+            self._leave_terminal()
         self.on_message("stopping; finished results are kept; press Ctrl-C again to stop at once")
         self._raise_if_allowed()
 
+    def _leave_terminal(self) -> None:
+        """Send further output nowhere: writing to a terminal that is closed is an error."""
+        null = os.open(os.devnull, os.O_WRONLY)
+        for number in self.terminals:
+            os.dup2(null, number)
+        os.close(null)
+
     def _raise_if_allowed(self) -> None:
-        if self.may_raise and self.reason in (INTERRUPTED, TERMINATED):
+        if self.may_raise and self.reason in REASONS.values():
             self.may_raise = False
             raise Stopped
 

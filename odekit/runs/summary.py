@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from odekit.core.files import write_json
 from odekit.errors import InputError, OdekitError
@@ -58,6 +58,10 @@ class RunOptions:
     """Of truncated JPEG and PNG files, restore the part that can be read."""
     require_change: bool = False
     """List pictures in which nothing was done as failures; their results are written."""
+    changed: Literal["refuse", "redo"] = "refuse"
+    """With `resume`: what to do with results made with other weights, files or versions of parts."""
+    verify: bool = False
+    """With `resume`: compare the SHA-256 of all inputs and outputs."""
 
 
 @dataclass

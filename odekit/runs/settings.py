@@ -1,0 +1,165 @@
+"""The settings of an output folder: what its results depend on. Kept in run.json, and found again in the records.
+
+A power failure may empty run.json. The settings then come from the records, which hold the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from odekit.core.files import read_json, write_json
+from odekit.errors import ConfigError
+from odekit.runs.record import RECORD_SCHEMA
+
+FILE = "run.json"
+MAX_SLOTS, MAX_THREADS = 1 << 16, 1 << 12
+"""Larger numbers in a file are damage."""
+OWN_FILES = re.compile(r"run\.json|failures(-\d+-of-\d+)?\.json")
+OWN_FOLDERS = re.compile(r"\.odekit-tmp.*|stages|report_files(-\d+)?")
+"""Files and folders at the top of an output folder that hold no results."""
+RAN_OUT = re.compile(r"ran out with (\d+) slots")
+"""Entry `memory` of records that were written with a smaller batch size than the run began with."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What the results of a folder depend on."""
+
+    chain: Mapping[str, Any]
+    seed: int
+    device: str
+    precision: str
+    slots: int
+    threads: int
+    depends: Mapping[str, Any] = field(default_factory=dict)
+    """A `Dependencies.tree`; empty in folders of older versions."""
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    redo_undated: bool = False
+    """Records without dependencies, of older versions, do not count: something has changed since."""
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """Device, precision, batch size and threads."""
+        return {"device": self.device, "precision": self.precision, "slots": self.slots, "threads": self.threads}
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The entries of the records that are the same for the whole run."""
+        asked = {"chain": self.chain, "seed": self.seed}
+        return asked | self.machine | {"depends": self.depends, "versions": self.versions}
+
+    def write(self, out: Path) -> None:
+        """Write run.json; returns when the disk has it. Raises OSError."""
+        redo = {"redo_undated": True} if self.redo_undated else {}
+        write_json(out / FILE, {"schema": RECORD_SCHEMA} | self.shared | redo, durable=True)
+
+
+def parse_settings(data: Any) -> RunSettings | None:
+    """Settings from the content of run.json or of a record; None if they are not complete and plausible."""
+    if not isinstance(data, dict) or data.get("schema") != RECORD_SCHEMA:
+        return None
+    chain, device, precision = (data.get(key) for key in ("chain", "device", "precision"))
+    seed, slots, threads = (_whole(data.get(key)) for key in ("seed", "slots", "threads"))
+    if not isinstance(chain, dict) or not isinstance(device, str) or not isinstance(precision, str):
+        return None
+    if seed is None or not 1 <= (slots or 0) <= MAX_SLOTS or not 1 <= (threads or 0) <= MAX_THREADS:
+        return None
+    assert slots is not None
+    assert threads is not None
+    depends, versions = (value if isinstance(value := data.get(key), dict) else {} for key in ("depends", "versions"))
+    return RunSettings(
+        chain, seed, device, precision, slots, threads, depends, versions, data.get("redo_undated") is True
+    )
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number of at least 0, not a truth value; else None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def read_settings(out: Path) -> RunSettings | None:
+    """The settings with which the results of a folder were made; None if it has no results.
+
+    Raises:
+        ConfigError: run.json is missing or damaged, and the records disagree.
+    """
+    records = find_records(out)
+    first = next(records, None)
+    stored = parse_settings(read_json(out / FILE))
+    if stored is not None:
+        if first is None and not has_results(out):
+            return None
+        return stored if stored.depends or first is None else _with_weights_of(first[1], stored)
+    if first is None:
+        return None
+    found = _initial(first[1], _settings_of(first[1]))
+    for path, record in records:
+        settings = _settings_of(record)
+        if _key(settings) != _key(found):
+            raise ConfigError(
+                f"{out / FILE} is {'damaged' if os.path.lexists(out / FILE) else 'missing'}, and its records are of "
+                f"different runs ({first[0]} and {path}); restore {FILE}, or choose another folder with -o"
+            )
+        found = _initial(record, settings) if settings.slots > found.slots else found
+    return found
+
+
+def _key(settings: RunSettings) -> tuple[Any, ...]:
+    return settings.chain, settings.seed, settings.device.partition(":")[0], settings.precision, settings.threads
+
+
+def _settings_of(record: Mapping[str, Any]) -> RunSettings:
+    settings = parse_settings(record)
+    assert settings is not None  # by `find_records`
+    return settings
+
+
+def _initial(record: Mapping[str, Any], settings: RunSettings) -> RunSettings:
+    """The settings with the batch size before memory ran out."""
+    match = RAN_OUT.search(str(record.get("memory", "")))
+    slots = int(match[1]) if match and len(match[1]) < 6 else settings.slots
+    changed = dict(vars(settings)) | {"slots": slots}
+    return RunSettings(**changed)
+
+
+def _with_weights_of(record: Mapping[str, Any], stored: RunSettings) -> RunSettings:
+    """Settings of an older version, which kept the digests of weights in the records only."""
+    weights = record.get("weights")
+    changed = dict(vars(stored)) | {"depends": {"weights": weights if isinstance(weights, dict) else {}}}
+    return RunSettings(**changed)
+
+
+def find_records(out: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The readable records of a folder, with their paths, in no order. Links are not followed."""
+    for path in record_files(out):
+        record = read_json(path)
+        if parse_settings(record) is not None and isinstance(record.get("output"), dict):
+            yield Path(path), record
+
+
+def record_files(out: Path) -> Iterator[str]:
+    """Paths of the files that may be records, readable or not."""
+    pending = [os.fspath(out)]
+    while pending:
+        folder = pending.pop()
+        top = folder == os.fspath(out)
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if not (top and OWN_FOLDERS.fullmatch(entry.name)):
+                            pending.append(entry.path)
+                    elif entry.name.endswith(".json") and not (top and OWN_FILES.fullmatch(entry.name)):
+                        yield entry.path
+        except OSError:
+            continue
+
+
+def has_results(out: Path) -> bool:
+    """Whether a folder has a record, readable or not."""
+    return next(record_files(out), None) is not None

@@ -1,0 +1,183 @@
+"""Settle what the results of a run depend on: as the folder has it, if results are to join others; else as requested.
+
+Shards of one job start at the same time, on different machines, each with the command of its user. The first one
+settles under a lock and writes run.json; every other one takes the same settings, or is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from odekit.chains.chain import Chain
+from odekit.core.files import exclusive, read_json
+from odekit.errors import ConfigError
+from odekit.runs.digests import Dependencies, dependencies_of, difference
+from odekit.runs.lock import other_shards_run, remove_lock_file
+from odekit.runs.record import versions
+from odekit.runs.settings import FILE, RAN_OUT, RunSettings, has_results, parse_settings, read_settings
+from odekit.runs.stored_chain import first_difference, with_defaults
+from odekit.runs.summary import Progress, RunOptions
+
+
+class Settlement:
+    """Settles the settings of one run.
+
+    Args:
+        chain: of the run.
+        options: of the run.
+        progress: receives messages for the user.
+    """
+
+    def __init__(self, chain: Chain, options: RunOptions, progress: Progress) -> None:
+        self.parts = chain.parts
+        self.chain = chain
+        self.tree = chain.tree()
+        self.seed = chain.spec.seed if options.seed is None else options.seed
+        self.options = options
+        self.out = options.out
+        self.progress = progress
+
+    @functools.cached_property
+    def depends(self) -> Dependencies:
+        """Weights, files and parts as they are now."""
+        return dependencies_of(self.chain)
+
+    @functools.cached_property
+    def versions(self) -> dict[str, str]:
+        """Versions of what gives the results."""
+        return versions(self.depends.distributions)
+
+    def settle(self, count: int) -> RunSettings:
+        """The settings of a run of `count` images, in a folder that it has locked; of a shard they are written.
+
+        Raises:
+            ConfigError: the folder has results of other settings.
+            OSError: run.json cannot be written.
+        """
+        if self.options.shard is None:
+            return self.adopted() or self._new(count)
+        path = self.out / f"{FILE}.lock"
+        waiting = "waiting for another shard, which chooses the settings"
+        with exclusive(path, on_wait=lambda: self.progress.message(waiting)):
+            try:
+                settings = self.adopted() or self._new(count)
+                self.write(settings)
+            finally:
+                remove_lock_file(path)
+        return settings
+
+    def write(self, settings: RunSettings) -> None:
+        """Write run.json if it does not hold these settings. Raises OSError."""
+        if parse_settings(read_json(self.out / FILE)) != settings:
+            settings.write(self.out)
+
+    def adopted(self) -> RunSettings | None:
+        """The settings of the folder for a resume or a shard; None if there are none to be kept.
+
+        Raises:
+            ConfigError: this run requests others, or files and parts have changed since.
+        """
+        if not self.options.resume and self.options.shard is None:
+            return None
+        stored = read_settings(self.out)
+        if stored is None and other_shards_run(self.out, self.options.shard):
+            stored = parse_settings(read_json(self.out / FILE))
+        if stored is None:
+            if self.options.resume and has_results(self.out):
+                self.progress.message(f"{self.out / FILE} and the records are damaged; everything is restored again")
+            return None
+        self._check_asked(stored)
+        return self._with_current_parts(self._with_machine(stored))
+
+    def _new(self, count: int) -> RunSettings:
+        """The requested settings, with every `auto` resolved on this machine."""
+        import torch
+
+        options = self.options
+        execution = self.chain.execution(count, options.device, options.precision, options.batch_size)
+        return RunSettings(
+            self.tree, self.seed, execution.device, execution.precision, execution.batch_size, torch.get_num_threads(),
+            self.depends.tree(), self.versions,
+        )  # fmt: skip
+
+    def _check_asked(self, stored: RunSettings) -> None:
+        """Raise ConfigError if the folder has another chain or seed."""
+        chain = with_defaults(stored.chain, self.parts)
+        for key, was, now in (("chain", chain, self.tree), ("seed", stored.seed, self.seed)):
+            if was != now:
+                raise ConfigError(
+                    f"{self.out} was written with another {key} ({first_difference(was, now)}); "
+                    f"resume with that {key}, or choose another folder"
+                )
+
+    def _with_machine(self, stored: RunSettings) -> RunSettings:
+        """The stored settings; another GPU of the same kind may replace that of the first run.
+
+        Raises:
+            ConfigError: this run requests another device, precision or batch size.
+        """
+        options, device = self.options, stored.device
+        if options.device != "auto" and options.device.partition(":")[0] == device.partition(":")[0]:
+            device = options.device
+        for name, requested, was in (
+            ("device", None if options.device == "auto" else options.device, device),
+            ("precision", None if options.precision == "auto" else options.precision, stored.precision),
+            ("batch-size", None if options.batch_size == "auto" else options.batch_size, stored.slots),
+        ):
+            if requested not in (None, was):
+                raise ConfigError(
+                    f"{self.out} was written with --{name} {was}; resume with this value, or omit --{name}"
+                )
+        return replace(stored, chain=self.tree, device=device)
+
+    def _with_current_parts(self, stored: RunSettings) -> RunSettings:
+        """The stored settings with the files and versions of now.
+
+        Raises:
+            ConfigError: they give other results, and these are not to be redone.
+        """
+        changed = difference(stored.depends, self.depends)
+        if changed:
+            if self.options.changed != "redo":
+                raise ConfigError(
+                    f"{self.out}: {changed} since its results were made; bring that back, restore the results again "
+                    "with --resume --changed redo, or choose another folder"
+                )
+            if other_shards_run(self.out, self.options.shard):
+                raise ConfigError(f"{self.out}: {changed}, and other shards are running; end them, or wait for them")
+            self.progress.message(f"{changed}; results made before are restored again")
+        if told := version_changes(stored.versions, self.versions):
+            self.progress.message(f"{self.out} was written with {told}")
+        redo = stored.redo_undated or bool(changed)
+        return replace(stored, depends=self.depends.tree(), versions=self.versions, redo_undated=redo)
+
+    def matches(self, record: Mapping[str, Any], settings: RunSettings) -> bool:
+        """Whether a record has the settings of this run.
+
+        The number of the device may differ, and the batch size after memory ran out.
+        """
+        found = parse_settings(record)
+        if found is None or found.seed != settings.seed:
+            return False
+        if found.chain != settings.chain and with_defaults(found.chain, self.parts) != settings.chain:
+            return False
+        ran_out = RAN_OUT.fullmatch(str(record.get("memory", "")))
+        slots = int(ran_out[1]) if ran_out and len(ran_out[1]) < 6 else found.slots
+        kinds = [one.device.partition(":")[0] for one in (found, settings)]
+        if (kinds[0], found.precision, slots, found.threads) != (
+            kinds[1], settings.precision, settings.slots, settings.threads
+        ):  # fmt: skip
+            return False
+        if found.depends:
+            return not difference(found.depends, self.depends)
+        undated = Dependencies(self.depends.weights)  # of an older version, which kept weights only
+        return not settings.redo_undated and not difference({"weights": record.get("weights")}, undated)
+
+
+def version_changes(stored: Mapping[str, Any], current: Mapping[str, str]) -> str:
+    """Such as `odekit 0.1.0 (now 0.2.0)`: the distributions whose versions differ; empty if none does."""
+    changed = (name for name in current if isinstance(stored.get(name), str) and stored[name] != current[name])
+    return ", ".join(f"{name} {stored[name]} (now {current[name]})" for name in changed)
