@@ -14,6 +14,7 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         "odekit_basicsr.bfr:BlindFace",
         Bfr,
         "blur, downsampling, noise, JPEG: the training recipe of GFPGAN and CodeFormer",
+        results=1,
         licence="Apache-2.0 (basicsr)",
     )
     catalog.metric(
@@ -21,5 +22,6 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         "odekit_basicsr.niqe:NiqeMetric",
         Niqe,
         "naturalness without a reference, for pictures of 192 x 96 px or more",
+        results=1,
         licence="Apache-2.0 (basicsr)",
     )

@@ -19,6 +19,7 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         Codeformer,
         "face restoration with a code book, 512 px, fidelity 0 to 1",
         licence=LICENCE,
+        results=1,
         commercial_use=False,
     )
     catalog.weights(

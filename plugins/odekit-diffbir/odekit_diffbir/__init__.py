@@ -18,6 +18,7 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         Diffbir,
         "SwinIR, then Stable Diffusion 2.1 conditioned by a ControlNet",
         licence=store.LICENCE,
+        results=1,
     )
     store.register(catalog)
     for name in ("diffbir", "odedit-diffbir", "photo-diffbir"):

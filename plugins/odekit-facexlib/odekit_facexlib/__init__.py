@@ -17,12 +17,14 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         "odekit_facexlib.detector:RetinafaceDetector",
         Retinaface,
         "RetinaFace (ResNet-50): boxes and five points, also for small and rotated faces",
+        results=1,
     )
     catalog.mask(
         "parsenet",
         "odekit_facexlib.mask:ParsenetMasker",
         ParsenetMask,
         "ParseNet: outline of face and hair, without hat and clothes",
+        results=1,
     )
     catalog.weights(
         "retinaface-resnet50",

@@ -31,6 +31,7 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         Gfpgan,
         "face restoration with StyleGAN2 as prior, 512 px",
         licence=LICENCE,
+        results=1,
     )
     for version, (sha256, places) in FILES.items():
         catalog.weights(

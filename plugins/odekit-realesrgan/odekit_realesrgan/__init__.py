@@ -25,9 +25,15 @@ def odekit_parts(catalog: PluginCatalog) -> None:
         Realesrgan,
         "upsampling of general pictures by 2 or 4, in tiles",
         licence=LICENCE,
+        results=1,
     )
     catalog.upsampler(
-        "spandrel", make + "spandrel", Spandrel, "any upsampler that spandrel recognises", licence="of the weights"
+        "spandrel",
+        make + "spandrel",
+        Spandrel,
+        "any upsampler that spandrel recognises",
+        licence="of the weights",
+        results=1,
     )
     for name, (release, size, sha256) in FILES.items():
         catalog.weights(

@@ -12,6 +12,10 @@ from odekit_sdedit.options import Sdedit
 def odekit_parts(catalog: PluginCatalog) -> None:
     """Register an inverter and a chain. Its name "module:attribute" delays the import of torch."""
     catalog.inverter(
-        "sdedit", "odekit_sdedit.inverter:SdeditInverter", Sdedit, "noise up to t0, then ancestral sampling"
+        "sdedit",
+        "odekit_sdedit.inverter:SdeditInverter",
+        Sdedit,
+        "noise up to t0, then ancestral sampling",
+        results=1,
     )
     catalog.chain("sdedit", Path(__file__).parent / "sdedit.yaml")

@@ -1,0 +1,192 @@
+"""run.json: what the results of a folder depend on. It may be damaged or hostile; shards agree on it."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+
+from odekit.cli.progress import ProgressBar
+from odekit.core.files import exclusive, read_json
+from odekit.runs.lock import lock_output_folder
+
+PROGRAM = [sys.executable, "-c", "from odekit.cli import main; main()"]
+DAMAGE = {
+    "empty": b"",
+    "half": None,
+    "zeros": b"\0" * 900,
+    "garbage": bytes(range(256)) * 4,
+    "list": b"[]",
+    "no numbers": b'{"schema": 1, "chain": {}, "seed": "x", "device": 3, "precision": [], "slots": -1, "threads": 1e99}',
+    "deep": b'{"schema": 1, "chain": ' + b"[" * 700 + b"]" * 700 + b"}",
+    "huge number": b'{"schema": 1, "seed": ' + b"9" * 5000 + b"}",
+}
+
+
+def outputs(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.png")}
+
+
+def damage(path, kind):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if DAMAGE[kind] is None else DAMAGE[kind])
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_run_json_does_not_let_another_seed_overwrite_finished_results(cli, exact, faces, tmp_path, kind):
+    out = tmp_path / "out"
+    cli("run", exact, faces, "-o", out, "--seed", 7, "--limit", 4, "--batch-size", 2)
+    before = outputs(out)
+    damage(out / "run.json", kind)
+    done = cli("run", exact, faces, "-o", out, "--resume")
+    assert done.code == 2
+    assert "another seed (it was 7 and is now 0)" in done.err
+    assert outputs(out) == before
+    done = cli("run", exact, faces, "-o", out, "--resume", "--seed", 7, "--json")
+    assert (done.code, len(json.loads(done.out)["skipped"])) == (0, 4)
+    assert {key: read_json(out / "run.json")[key] for key in ("seed", "slots")} == {"seed": 7, "slots": 2}
+
+
+def test_a_run_json_that_is_gone_is_found_again_in_the_records(cli, exact, faces, tmp_path):
+    out = tmp_path / "out"
+    cli("run", exact, faces, "-o", out, "--batch-size", 3)
+    stored = read_json(out / "run.json")
+    (out / "run.json").unlink()
+    assert cli("run", exact, faces, "-o", out, "--resume", "--dry-run").code == 0
+    assert not (out / "run.json").exists()
+    assert "--batch-size 3" in cli("run", exact, faces, "-o", out, "--resume", "--batch-size", 2).err
+    assert cli("run", exact, faces, "-o", out, "--resume").code == 0
+    assert read_json(out / "run.json") == stored
+
+
+def test_records_of_different_runs_do_not_tell_the_settings(cli, exact, faces, tmp_path):
+    out = tmp_path / "out"
+    cli("run", exact, faces / "face0.png", "-o", out, "--seed", 1)
+    cli("run", exact, faces / "face1.png", "-o", out, "--seed", 2)
+    (out / "run.json").write_bytes(b"")
+    done = cli("run", exact, faces, "-o", out, "--resume", "--seed", 1)
+    assert done.code == 2
+    assert "its records are of different runs" in done.err
+    assert len(outputs(out)) == 2
+
+
+def test_a_folder_in_which_nothing_is_finished_may_be_begun_again(cli, exact, faces, tmp_path):
+    out = tmp_path / "out"
+    cli("run", exact, faces, "-o", out, "--seed", 1)
+    for path in out.glob("face*"):
+        path.unlink()
+    assert cli("run", exact, faces, "-o", out, "--resume", "--seed", 2).code == 0
+    assert read_json(out / "run.json")["seed"] == 2
+
+
+def test_a_pipe_or_a_device_in_place_of_run_json_is_not_read(cli, exact, faces, tmp_path):
+    out = tmp_path / "out"
+    cli("run", exact, faces, "-o", out, "--limit", 2)
+    (out / "run.json").unlink()
+    os.mkfifo(out / "run.json")
+    assert cli("run", exact, faces, "-o", out, "--resume").code == 0
+    (out / "run.json").unlink()
+    (out / "run.json").symlink_to("/dev/zero")
+    assert cli("run", exact, faces, "-o", out, "--resume").code == 0
+    assert (out / "run.json").is_file()
+
+
+def test_a_run_restored_with_less_memory_keeps_its_first_batch_size(cli, exact, faces, tmp_path):
+    out = tmp_path / "out"
+    cli("run", exact, faces, "-o", out, "--batch-size", 4)
+    for path in out.glob("face*.json"):  # as after memory ran out
+        text = path.read_text().replace('"slots": 4', '"slots": 2')
+        path.write_text(text.rstrip().removesuffix("}").rstrip() + ',\n "memory": "ran out with 4 slots"\n}')
+    (out / "run.json").unlink()
+    done = cli("run", exact, faces, "-o", out, "--resume", "--batch-size", 4, "--json")
+    assert (done.code, len(json.loads(done.out)["skipped"])) == (0, 7)
+
+
+@pytest.mark.parametrize(
+    "other", [["--seed", 1], ["--batch-size", 3], ["--precision", "bfloat16"]], ids=["seed", "batch size", "precision"]
+)
+def test_shards_with_other_settings_are_refused(cli, exact, faces, tmp_path, other):
+    out = tmp_path / "out"
+    assert cli("run", exact, faces, "-o", out, "--shard", "1/2", "--batch-size", 2, "--precision", "float32").code == 0
+    before = outputs(out)
+    for more in ([], ["--overwrite"], ["--resume"]):
+        done = cli("run", exact, faces, "-o", out, "--shard", "2/2", *other, *more)
+        assert done.code == 2
+        assert "was written with" in done.err
+    assert outputs(out) == before
+    assert cli("run", exact, faces, "-o", out, "--shard", "2/2").code == 0
+    assert {read_json(path)["slots"] for path in out.glob("face*.json")} == {2}
+
+
+def test_a_shard_takes_the_threads_of_the_first_one(cli, exact, faces, tmp_path, monkeypatch):
+    out, before = tmp_path / "out", torch.get_num_threads()
+    try:
+        cli("run", exact, faces, "-o", out, "--shard", "1/2")
+        torch.set_num_threads(before + 1)
+        cli("run", exact, faces, "-o", out, "--shard", "2/2")
+    finally:
+        torch.set_num_threads(before)
+    assert {read_json(path)["threads"] for path in out.glob("face*.json")} == {before}
+
+
+def test_a_shard_that_starts_before_the_first_one_has_results_is_bound_to_its_settings(cli, exact, faces, tmp_path):
+    out = tmp_path / "out"
+    cli("run", exact, faces, "-o", out, "--shard", "1/2", "--seed", 5)
+    for path in out.glob("face*"):
+        path.unlink()
+    with lock_output_folder(out, "1/2"):  # it runs
+        assert "another seed" in cli("run", exact, faces, "-o", out, "--shard", "2/2", "--seed", 6).err
+    assert cli("run", exact, faces, "-o", out, "--shard", "2/2", "--seed", 6).code == 0, "nobody runs, nothing is done"
+
+
+def test_a_shard_waits_until_the_first_one_has_settled(cli, exact, faces, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    held, said = threading.Event(), threading.Event()
+    monkeypatch.setattr(ProgressBar, "message", lambda self, text: said.set())
+
+    def settle():
+        with exclusive(out / "run.json.lock"):
+            held.set()
+            assert said.wait(60), "the shard did not say that it waits"
+
+    other = threading.Thread(target=settle)
+    other.start()
+    held.wait()
+    assert cli("run", exact, faces, "-o", out, "--shard", "1/2").code == 0
+    other.join()
+    assert said.is_set()
+    assert not (out / "run.json.lock").exists()
+
+
+def test_a_failed_start_does_not_bind_later_ones(cli, exact, faces, tmp_path):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(exact.read_text().replace("mixture, side: 8", "diffusers, path: nowhere/"))
+    out = tmp_path / "out"
+    assert cli("run", broken, faces, "-o", out, "--shard", "1/2").code == 2
+    assert cli("run", exact, faces, "-o", out, "--shard", "1/2").code == 0
+
+
+@pytest.mark.parametrize("pairs", [1, pytest.param(50, marks=pytest.mark.long)])
+def test_shards_started_together_with_different_seeds_give_results_of_one_seed(exact, faces, tmp_path, pairs):
+    for number in range(pairs):
+        out = tmp_path / f"out{number}"
+        commands = [
+            [*PROGRAM, "run", exact, faces, "-o", out, "--shard", f"{shard}/2", "--seed", shard, "--batch-size", shard]
+            for shard in (1, 2)
+        ]
+        started = [
+            subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for command in commands
+        ]
+        texts = [process.communicate(timeout=300)[1] for process in started]
+        codes = [process.returncode for process in started]
+        assert sorted(codes) == [0, 2], texts
+        assert "Traceback" not in "".join(texts)
+        records = [read_json(path) for path in out.glob("face*.json")]
+        winner = codes.index(0) + 1
+        assert records
+        assert {(record["seed"], record["slots"]) for record in records} == {(winner, winner)}
+        assert read_json(out / "run.json")["seed"] == winner
