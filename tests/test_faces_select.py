@@ -7,9 +7,15 @@ from photos import noise
 
 from odekit.core.image import Image, Metadata
 from odekit.core.interfaces import Face
-from odekit.errors import ConfigError
+from odekit.errors import ConfigError, InputError
 from odekit.parts.faces.options import FaceSelection
-from odekit.parts.faces.select import boxes_for, intersection_over_union, reading_order, suppress_duplicates
+from odekit.parts.faces.select import (
+    boxes_for,
+    intersection_over_union,
+    read_boxes,
+    reading_order,
+    suppress_duplicates,
+)
 from odekit.parts.faces.select import left_out as choose
 
 
@@ -65,13 +71,26 @@ def test_numbers_follow_the_rows_of_a_group():
 
 def test_boxes_come_from_the_chain_or_from_a_file_by_name(tmp_path):
     photo = Image(noise(20, 20).pixels, meta=Metadata(path=tmp_path / "a.png"))
-    assert boxes_for(photo, [[1, 2, 3, 4]]) == [(1, 2, 3, 4)]
+    assert boxes_for(photo, read_boxes([[1, 2, 3, 4]])) == [(1, 2, 3, 4)]
     table = tmp_path / "boxes.json"
     table.write_text(json.dumps({"a.png": [[0, 0, 9, 9]], "c.png": "no"}))
-    assert boxes_for(photo, str(table)) == [(0, 0, 9, 9)]
-    with pytest.raises(ConfigError, match=r"has no entry for 'b\.png'"):
-        boxes_for(Image(photo.pixels, meta=Metadata(path=tmp_path / "b.png")), str(table))
+    boxes = read_boxes(str(table))
+    assert boxes_for(photo, boxes) == [(0, 0, 9, 9)]
+    with pytest.raises(InputError, match=r"has no entry for 'b\.png'"):
+        boxes_for(Image(photo.pixels, meta=Metadata(path=tmp_path / "b.png")), boxes)
+    with pytest.raises(InputError, match="is not a list of"):
+        boxes_for(Image(photo.pixels, meta=Metadata(path=tmp_path / "c.png")), boxes)
+
+
+@pytest.mark.parametrize("content", [None, "[1", "[[0, 0, 9, 9]]", "null"])
+def test_a_file_of_boxes_that_is_no_table_is_refused_before_any_photograph(tmp_path, content):
+    if content is not None:
+        (tmp_path / "boxes.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"boxes\.json (cannot be read as JSON|must hold one JSON object)"):
+        read_boxes(str(tmp_path / "boxes.json"))
+
+
+@pytest.mark.parametrize("boxes", [[[1, 2, 3]], [[3, 2, 1, 4]], [[float("nan"), 0, 9, 9]], [[0, 0, float("inf"), 9]]])
+def test_lists_that_are_no_boxes_are_refused(boxes):
     with pytest.raises(ConfigError, match="is not a list of"):
-        boxes_for(Image(photo.pixels, meta=Metadata(path=tmp_path / "c.png")), str(table))
-    with pytest.raises(ConfigError, match="cannot be read"):
-        boxes_for(photo, str(tmp_path / "absent.json"))
+        read_boxes(boxes)

@@ -176,5 +176,5 @@ def test_results_of_another_precision_are_restored_again_and_told(cli, exact, fa
     done = cli("run", exact, faces, "-o", out, "--resume", "--json")
     assert "face0.png" in restored(done)
     assert "face1.png" not in restored(done)
-    assert "1 results were made with other settings" in done.err
+    assert "1 result was made with other settings" in done.err
     assert {read_json(path)["precision"] for path in out.glob("face*.json")} == {"float32"}

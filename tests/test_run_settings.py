@@ -178,7 +178,9 @@ def test_shards_started_together_with_different_seeds_give_results_of_one_seed(e
             for shard in (1, 2)
         ]
         started = [
-            subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
             for command in commands
         ]
         texts = [process.communicate(timeout=300)[1] for process in started]

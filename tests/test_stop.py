@@ -141,24 +141,6 @@ def test_windows_that_are_complete_are_kept():
     assert engine.images == 2
 
 
-def test_ctrl_c_when_nothing_remains_asks_for_no_resume(cli, exact, faces, tmp_path, monkeypatch):
-    from odekit.runs import pipeline
-
-    write = pipeline.write_result
-
-    def interrupted(name, *args):
-        if name == "face6.png":
-            signal.raise_signal(signal.SIGINT)
-        return write(name, *args)
-
-    monkeypatch.setattr(pipeline, "write_result", interrupted)
-    done = cli("run", exact, faces, "-o", tmp_path / "out")
-    assert done.code == 130
-    last = done.err.splitlines()[-1]
-    assert last == f"odekit: interrupted; finished results are in {tmp_path / 'out'}, nothing remains to be done"
-    assert len(outputs(tmp_path / "out")) == 7
-
-
 def test_the_python_interface_leaves_signals_alone(monkeypatch):
     monkeypatch.setattr(Unaware, "at_start", staticmethod(lambda: signal.raise_signal(signal.SIGINT)))
     before = signal.getsignal(signal.SIGINT)
@@ -189,3 +171,16 @@ def test_a_program_that_restores_a_photograph_stops_within_seconds(tmp_path):
     assert err.splitlines()[-1].endswith("9 remaining; continue with --resume")
     assert list(outputs(tmp_path / "out")) == ["0.png"]
     assert json.loads((tmp_path / "out" / "0.png.json").read_text())["changed"] is True
+
+
+def test_a_signal_is_told_after_its_handler_which_may_have_interrupted_the_progress_bar():
+    told, inside = [], []
+    with StopRequest(on_message=told.append) as stop:
+        try:
+            with stop.interruptible():
+                with stop.callback():
+                    signal.raise_signal(signal.SIGINT)
+                    inside.extend(told)
+        except Stopped:
+            pass
+    assert (inside, len(told)) == ([], 1)

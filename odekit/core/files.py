@@ -20,12 +20,55 @@ ASSETS = Path(__file__).parents[1] / "assets"
 """Weights that ship with the package."""
 ENCODING_ERRORS = "backslashreplace"
 """Error handler for file names that are not valid Unicode: JSON escapes lone surrogates, and reading restores them."""
-MAX_JSON_BYTES = 1 << 28
-"""Largest JSON file that is read, in bytes."""
 MAX_JSON_DEPTH = 64
 """Deepest nesting of JSON that is read. Records have about 10 levels."""
 _SESSION, _NUMBERS = uuid.uuid4().hex[:12], itertools.count()
 """Parts of temporary file names that are unique across processes, threads and machines."""
+
+
+MAX_JSON = 256 << 20
+"""Largest JSON file that is read, in bytes: the failures of a million files."""
+MAX_TEXT = 64 << 20
+"""Largest file of settings that is read, in bytes."""
+
+
+def open_regular(path: Path | str) -> int:
+    """Open a regular file for reading and return its descriptor; a device, pipe or folder is not even waited for.
+
+    Raises:
+        OSError: there is no such file, it may not be read, or it is not a regular one.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode):
+        return file
+    os.close(file)
+    code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+    raise OSError(code, os.strerror(code) if code == errno.EISDIR else "it is not a regular file", str(path))
+
+
+def read_bounded(path: Path | str, max_bytes: int) -> bytes:
+    """The bytes of a regular file of at most `max_bytes`.
+
+    Raises:
+        OSError: like `open_regular`, or the file is larger (EFBIG).
+    """
+    with open(open_regular(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size  # a sparse file of terabytes is not read first
+        data = file.read(max_bytes + 1) if size <= max_bytes else b""
+    if max(size, len(data)) > max_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {max_bytes >> 20} MiB", str(path))
+    return data
+
+
+def read_text(path: Path | str, max_bytes: int = MAX_TEXT) -> str:
+    """The text of a regular UTF-8 file.
+
+    Raises:
+        OSError: like `read_bounded`.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return read_bounded(path, max_bytes).decode("utf-8")
 
 
 def write_atomic(data: bytes, path: Path | str, scratch: Path | None = None, durable: bool = False) -> None:
@@ -121,29 +164,10 @@ def write_json(path: Path, data: Any, durable: bool = False) -> None:
     write_atomic(f"{text}\n".encode(errors=ENCODING_ERRORS), path, durable=durable)
 
 
-def read_regular(path: Path | str, limit: int = MAX_JSON_BYTES) -> bytes:
-    """The bytes of a regular file; a pipe or a device in its place is not read.
-
-    Raises:
-        OSError: there is no such file, it is none, or it is larger than `limit` bytes.
-    """
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
-            raise OSError(errno.EINVAL, "is no regular file of a plausible size", str(path))
-        data = os.read(file, min(status.st_size, 1 << 16) + 1)
-        while more := os.read(file, 1 << 20):
-            data += more
-        return data
-    finally:
-        os.close(file)
-
-
 def read_json(path: Path | str) -> Any:
-    """The JSON content of a regular file, or None if the file is missing or damaged."""
+    """The JSON content of a file, or None if the file is missing, damaged, or larger than `MAX_JSON`."""
     try:
-        return parse_json(read_regular(path))
+        return parse_json(read_bounded(path, MAX_JSON))
     except (OSError, ValueError):
         return None
 

@@ -7,6 +7,7 @@ bit depth, grey channel, ICC profile and EXIF of the source if the format suppor
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import stat
 import warnings
@@ -30,6 +31,8 @@ __all__ = [
     "APPENDED_SUFFIXES", "DEFAULT_SUFFIXES", "FORMATS", "IMAGE_SUFFIXES", "FileContent", "encode", "format_name",
     "max_file_bytes", "read", "read_file", "read_with_digest", "suffixes_of", "with_ending", "write",
 ]  # fmt: skip
+NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
+"""Errors of the process or the machine, not of a file: too many files are open."""
 
 
 def suffixes_of(format: str) -> tuple[str, ...]:
@@ -95,7 +98,12 @@ def read_with_digest(
 
 
 def read_file(path: Path | str, *, max_megapixels: float = 100.0, salvage_truncated: bool = False) -> FileContent:
-    """Like `read`, with digest and notes instead of warnings."""
+    """Like `read`, with digest and notes instead of warnings.
+
+    Raises:
+        InputError: like `read`.
+        OSError: too many files are open, which is no fault of this one.
+    """
     path, data = Path(path), b""
     try:
         data = _load(path, max_megapixels)
@@ -109,6 +117,8 @@ def read_file(path: Path | str, *, max_megapixels: float = 100.0, salvage_trunca
     except MemoryError:
         raise
     except Exception as error:  # on damaged data decoders raise struct.error, zlib.error, OSError, IndexError...
+        if isinstance(error, OSError) and error.errno in NO_MORE_FILES:
+            raise
         describes_file = isinstance(error, OSError | SyntaxError | ValueError)  # other messages describe code
         reason = f" ({' '.join(str(error).split())[:120]})" if describes_file and str(error) else ""
         advice = "copy or export it again"
@@ -151,6 +161,8 @@ def _load(path: Path, max_megapixels: float) -> bytes:
     except PermissionError:
         raise Refusal("may not be read (permission denied); change its permissions") from None
     except OSError as error:
+        if error.errno in NO_MORE_FILES:
+            raise
         raise Refusal(f"cannot be read ({error.strerror or error}); check the disk and the name") from None
 
 

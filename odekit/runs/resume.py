@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from odekit.core.files import parse_json, read_regular
+from odekit.core.files import MAX_JSON, parse_json, read_bounded
 from odekit.runs.digests import file_digest
 from odekit.runs.findings import Findings, findings_of
 from odekit.runs.record import BLOCK, RECORD_SCHEMA, SHARED_START, block_digest
@@ -93,7 +93,7 @@ class CompletionCheck:
 
     def _record(self, path: str) -> Mapping[str, Any] | None:
         """A record with the settings of this run, without the shared part where that is known; else None."""
-        data = read_regular(path)
+        data = read_bounded(path, MAX_JSON)
         head, _, shared = data.partition(SHARED_START)
         if shared in self.agreed and isinstance(record := parse_json(head + b"}"), dict):
             return record

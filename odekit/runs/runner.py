@@ -265,5 +265,6 @@ class Runner:
             else:
                 todo.append(job)
         if check is not None and check.disagreed:
-            self.progress.message(f"{check.disagreed} results were made with other settings; they are restored again")
+            count = "1 result was" if check.disagreed == 1 else f"{check.disagreed} results were"
+            self.progress.message(f"{count} made with other settings, to be restored again")
         return todo

@@ -49,6 +49,8 @@ class StopRequest:
         """Standard files that are terminals."""
         self.may_raise = False
         """A signal that arrives now raises `Stopped`."""
+        self.announced = True
+        """The user was told of every signal so far."""
 
     def __enter__(self) -> StopRequest:
         self.terminals = [number for number in (1, 2) if os.isatty(number)]
@@ -70,8 +72,14 @@ class StopRequest:
         self.reason = REASONS[signal.Signals(number)]
         if self.reason == HUNG_UP:
             self._leave_terminal()
-        self.on_message("stopping; finished results are kept; press Ctrl-C again to stop at once")
+        self.announced = False
         self._raise_if_allowed()
+
+    def _announce(self) -> None:
+        """Tell of a signal. Not inside its handler, which may have interrupted code that holds the progress's locks."""
+        if not self.announced:
+            self.announced = True
+            self.on_message("stopping; finished results are kept; press Ctrl-C again to stop at once")
 
     def _leave_terminal(self) -> None:
         """Send further output nowhere: writing to a terminal that is closed is an error."""
@@ -94,6 +102,7 @@ class StopRequest:
             yield
         finally:
             self.may_raise = False
+            self._announce()
 
     @contextmanager
     def callback(self) -> Iterator[None]:
@@ -111,6 +120,7 @@ class StopRequest:
 
     def should_stop(self) -> bool:
         """Whether to stop now: after a signal, or if another batch would exceed the time limit."""
+        self._announce()
         if not self.reason and self.deadline is not None and time.monotonic() + self.longest > self.deadline:
             self.reason = TIME_LIMIT
         return bool(self.reason)

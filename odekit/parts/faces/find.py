@@ -61,7 +61,8 @@ class FaceFinder:
         from odekit.parts.faces.detector import BuiltinFaceDetector, YunetFaceDetector
 
         self.options = options
-        self.boxes = options.select.boxes
+        given = options.select.boxes
+        self.boxes = None if given is None else select.read_boxes(given)
         self.detector: FaceDetector | None = None if self.boxes is not None else tools.make(options.detect)
         builtin = isinstance(self.detector, YunetFaceDetector)
         self.points: Any = self.detector if builtin else BuiltinFaceDetector(BuiltinDetector(), tools)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from odekit.core.files import read_text
 from odekit.core.image import Image
 from odekit.core.interfaces import Face
-from odekit.errors import ConfigError
+from odekit.errors import ConfigError, InputError
 from odekit.parts.faces.options import FaceSelection
 
 Box = tuple[float, float, float, float]
@@ -112,26 +112,48 @@ def centre_distance(box: Box, width: int, height: int) -> float:
     return math.dist(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), (width / 2, height / 2))
 
 
-def boxes_for(image: Image, boxes: list[list[float]] | str) -> list[Box]:
-    """The boxes that the user gave for a photograph: the list itself, or the JSON file's entry for its file name.
+def read_boxes(boxes: Sequence[Any] | str) -> Sequence[Any] | dict[str, Any]:
+    """The boxes that the user gave: a list for every photograph, or the table of a JSON file, by file name.
 
     Raises:
-        ConfigError: the JSON cannot be read, has no entry for this file, or the entry is not a list of boxes.
+        ConfigError: the JSON cannot be read or is no table, or the list is not one of boxes.
     """
-    entry: Any = boxes
-    if isinstance(boxes, str):
-        name = image.meta.path.name if image.meta.path else ""
+    if not isinstance(boxes, str):
         try:
-            table = json.loads(Path(boxes).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"select.boxes: {boxes} cannot be read as JSON ({error})") from error
-        if not isinstance(table, dict) or name not in table:
-            raise ConfigError(f"select.boxes: {boxes} has no entry for '{name}'; add one, [] for no face")
-        entry = table[name]
+            checked_boxes(boxes)
+        except InputError as error:
+            raise ConfigError(str(error)) from error
+        return boxes
+    try:
+        table = json.loads(read_text(boxes))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"select.boxes: {boxes} cannot be read as JSON ({error})") from error
+    if not isinstance(table, dict):
+        raise ConfigError(f"select.boxes: {boxes} must hold one JSON object, from file names to lists of boxes")
+    return table
+
+
+def boxes_for(image: Image, boxes: Sequence[Any] | dict[str, Any]) -> list[Box]:
+    """The boxes of `read_boxes` for a photograph.
+
+    Raises:
+        InputError: the table has no entry for its file name, or the entry is not a list of boxes.
+    """
+    if not isinstance(boxes, dict):
+        return checked_boxes(boxes)
+    name = image.meta.path.name if image.meta.path else ""
+    if name not in boxes:
+        raise InputError(f"select.boxes has no entry for '{name}'; add one, [] for no face")
+    return checked_boxes(boxes[name])
+
+
+def checked_boxes(entry: Any) -> list[Box]:
+    """The boxes of an entry. Raises InputError if it is not a list of [x0, y0, x1, y1]."""
     try:
         out = [tuple(float(v) for v in box) for box in entry]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         out = [()]
-    if any(len(box) != 4 or box[2] <= box[0] or box[3] <= box[1] for box in out):
-        raise ConfigError(f"select.boxes: {entry!r} is not a list of [x0, y0, x1, y1] with x0 < x1 and y0 < y1")
+    if any(len(box) != 4 or not all(map(math.isfinite, box)) or box[2] <= box[0] or box[3] <= box[1] for box in out):
+        shown = repr(entry)[:120]
+        raise InputError(f"select.boxes: {shown} is not a list of [x0, y0, x1, y1] with x0 < x1 and y0 < y1")
     return out  # type: ignore[return-value]
