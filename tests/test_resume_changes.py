@@ -1,9 +1,9 @@
 """A resume does not mix results of different weights, masks, boxes, prior folders or versions of parts."""
 
 import json
-import os
 import shutil
 import types
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -30,7 +30,7 @@ def masked(exact, mask):
 
 
 def restored(done):
-    return sorted(os.path.basename(name) for name in json.loads(done.out)["restored"])
+    return sorted(Path(name).name for name in json.loads(done.out)["restored"])
 
 
 def outputs(folder):
@@ -187,7 +187,7 @@ def resume(faces, tmp_path, monkeypatch, capsys):
 def test_a_part_without_results_compares_by_the_version_of_its_distribution(resume, tmp_path):
     assert len(resume("0.1", None, limit=3)[0]) == 3
     assert read_json(tmp_path / "out" / "run.json")["versions"]["odekit-brighter"] == "0.1"
-    with pytest.raises(ConfigError, match="the stage brighter of odekit-brighter is another version 0.1, now 0.2"):
+    with pytest.raises(ConfigError, match=r"the stage brighter of odekit-brighter is another version 0\.1, now 0\.2"):
         resume("0.2", None)
     assert len(resume("0.2", None, changed="redo")[0]) == 7
 

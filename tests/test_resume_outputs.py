@@ -15,7 +15,7 @@ from odekit.runs.record import BLOCK
 
 def restored(done):
     assert done.code == 0, done.err
-    return sorted(os.path.basename(name) for name in json.loads(done.out)["restored"])
+    return sorted(Path(name).name for name in json.loads(done.out)["restored"])
 
 
 def resume(cli, chain, faces, out, *more):
@@ -113,7 +113,7 @@ def test_verify_finds_an_input_that_changed_without_a_trace(cli, exact, faces, t
     jobs = json.loads(cli("run", exact, faces, "-o", out, "--resume", "--dry-run", "--json").out)["jobs"]
     assert jobs == []
     jobs = json.loads(cli("run", exact, faces, "-o", out, "--resume", "--verify", "--dry-run", "--json").out)["jobs"]
-    assert [os.path.basename(job["input"]) for job in jobs] == ["face3.png"]
+    assert [Path(job["input"]).name for job in jobs] == ["face3.png"]
 
 
 def test_another_input_of_equal_name_size_and_time_is_not_taken_for_the_old_one(cli, exact, tmp_path):

@@ -185,3 +185,90 @@ def test_samples_and_their_spread_meet_no_other_result(cli, exact, tmp_path):
         path = Path(record["output"]["path"])
         assert record["output"]["bytes"] == path.stat().st_size
     assert len(list((tmp_path / "many").glob("*.[pP][nN][gG]"))) == 4 * len(order)
+
+
+def results(out):
+    """Input of each result, by the name of its record."""
+    return {path.name: Path(json.loads(path.read_text())["input"]["path"]).name for path in out.rglob("*.png.json")}
+
+
+def resumed(cli, chain, *inputs, out):
+    done = cli("run", chain, *inputs, "-o", out, "--resume", "--json")
+    assert done.code == 0, done.err
+    return sorted(Path(name).name for name in json.loads(done.out)["restored"])
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_file_that_appears_later_takes_no_name_from_an_earlier_result(cli, exact, tmp_path, moved):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    save(folder / "b.png", 1)
+    cli("run", exact, folder, "-o", out)
+    before = (out / "b.png").read_bytes()
+    if moved:
+        folder = folder.rename(tmp_path / "moved")
+    save(folder / "B.png", 2)  # is listed first
+    assert resumed(cli, exact, folder, out=out) == ["B.png.png.png"]
+    assert results(out) == {"b.png.json": "b.png", "B.png.png.png.json": "B.png"}
+    assert (out / "b.png").read_bytes() == before
+    assert resumed(cli, exact, folder, out=out) == []
+
+
+def test_a_picture_of_another_format_that_appears_later_takes_no_name(cli, exact, tmp_path):
+    exact.write_text(exact.read_text() + "  - save: {format: png}\n")
+    folder, out = tmp_path / "in", tmp_path / "out"
+    save(folder / "a.png", 1)
+    cli("run", exact, folder, "-o", out)
+    save(folder / "a.jpg", 2, "JPEG")
+    assert resumed(cli, exact, folder, out=out) == ["a.jpg.png"]
+    assert results(out) == {"a.png.json": "a.png", "a.jpg.png.json": "a.jpg"}
+
+
+def test_an_equal_name_in_another_folder_that_appears_later_renames_no_result(cli, exact, tmp_path):
+    out = tmp_path / "out"
+    for folder, seed in (("one/x", 1), ("one/y", 2)):
+        save(tmp_path / f"{folder}.png", seed)
+    cli("run", exact, tmp_path / "*" / "*.png", "-o", out)
+    save(tmp_path / "two" / "x.png", 3)
+    assert resumed(cli, exact, tmp_path / "one", tmp_path / "two", out=out) == ["x.png"]
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.png")) == ["two/x.png", "x.png", "y.png"]
+
+
+def test_files_that_compete_for_a_name_are_in_one_shard_whenever_it_lists_them(exact, tmp_path):
+    for i in range(12):
+        save(tmp_path / "in" / f"f{i}.png", i)
+
+    def shards():
+        found = {}
+        for shard in ("1/3", "2/3", "3/3"):
+            runner = Runner(Chain.load(exact), RunOptions(tmp_path / "out", shard=shard), None)
+            found |= {Path(job.file).name: shard for job in runner.jobs([tmp_path / "in"])}
+        return found
+
+    before = shards()
+    for i in range(12):
+        save(tmp_path / "in" / f"F{i}.png", i)
+    after = shards()
+    assert len(after) == 24
+    assert {name: after[name] for name in before} == before
+    assert all(after[f"F{i}.png"] == after[f"f{i}.png"] for i in range(12))
+
+
+@pytest.mark.parametrize("length, code", [(243, 0), (244, 3)])
+def test_a_name_without_room_for_its_extras_is_listed_before_the_network_runs(cli, exact, tmp_path, monkeypatch, length, code):
+    """`.sample2.png` has 12 bytes, and 255 fit; a name is refused by its whole length."""
+    text = exact.read_text().replace("rule: variance}", "rule: variance, temperature: 0.5}\n      samples: 2")
+    exact.write_text(text + "  - save: {format: png}\n")
+    save(tmp_path / "in" / f"{'n' * (length - 4)}.png", 1)
+    if code:
+        monkeypatch.setattr("odekit.chains.session.Session.run", lambda self, images: pytest.fail("it ran"))
+    done = cli("run", exact, tmp_path / "in", "-o", tmp_path / "out")
+    assert (done.code, "its name is too long" in done.err) == (code, code == 3)
+
+
+def test_a_path_that_is_too_long_is_listed_before_the_network_runs(cli, exact, tmp_path, monkeypatch):
+    folder = tmp_path / "in"
+    save(folder / "a.png", 1)
+    monkeypatch.setattr("odekit.runs.output_names.MAX_PATH_BYTES", len(str(tmp_path / "out")) + len("/a.png") + 4)
+    monkeypatch.setattr("odekit.chains.session.Session.run", lambda self, images: pytest.fail("it ran"))
+    done = cli("run", exact, folder, "-o", tmp_path / "out")
+    assert (done.code, "its name is too long" in done.err) == (3, True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,13 @@ class Job:
     """Error of an input that cannot be listed; None for other inputs."""
     link: bool = False
     """The input is a symbolic link."""
+    plain: str = ""
+    """The name that the result would have if this were the only input; empty: `name`."""
+
+    @property
+    def alone(self) -> str:
+        """The name that the result would have if this were the only input."""
+        return self.plain or self.name
 
     @property
     def source(self) -> Path:
@@ -154,7 +162,9 @@ def _with_unique_names(jobs: list[Job]) -> list[Job]:
     if max(counts.values()) == 1:
         return jobs
     root = os.path.commonpath([os.path.abspath(os.path.dirname(job.file)) for job in jobs])
-    return [Job(job.file, os.path.relpath(os.path.abspath(job.file), root), job.error, job.link) for job in jobs]
+    return [
+        Job(job.file, os.path.relpath(os.path.abspath(job.file), root), job.error, job.link, job.name) for job in jobs
+    ]
 
 
 def find_overwritten_input(jobs: Sequence[Job], out: Path) -> Job | None:
@@ -188,18 +198,25 @@ class _RealPaths:
 def select_jobs(jobs: list[Job], shard: str | None, limit: int | None) -> list[Job]:
     """The jobs of shard i/n, and at most `limit` of them.
 
-    The shard of a job depends on its name only. Shards list the files at different times, and a file that appears in
-    between must not move other files to another shard.
+    The shard of a job depends only on the name that its result would have if it were the only input, without regard to
+    case. Shards list the files at different times: a file that appears in between must not move other files to another
+    shard, and files that compete for a name are in one shard.
 
     Raises:
         ConfigError: a shard that is not of the form i/n, or a limit below 1.
     """
     if shard is not None:
         index, count = parse_shard(shard)
-        jobs = [job for job in jobs if _name_hash(job.name) % count == index - 1]
+        jobs = [job for job in jobs if _name_hash(name_key(job.alone)) % count == index - 1]
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit {limit}: at least 1")
     return jobs[:limit]
+
+
+def name_key(name: str) -> str:
+    """A name without regard to case and Unicode form, which some file systems do not distinguish."""
+    key = name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
+    return name if key == name else key  # sharing one string saves memory
 
 
 def _name_hash(name: str) -> int:

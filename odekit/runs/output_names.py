@@ -3,48 +3,139 @@
 from __future__ import annotations
 
 import os
-import unicodedata
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from odekit.errors import InputError
-from odekit.runs.inputs import Job
+from odekit.runs.inputs import Job, name_key
+from odekit.runs.settings import find_records
 
-MAX_NAME_BYTES = 250
-"""Maximum length of a result's name in bytes: with `.json` it fits into the 255 bytes that file systems allow."""
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4095
+"""Longest name of a file, and longest path, of most file systems."""
+RECORD_SUFFIX = ".json"
 
 
-def with_final_names(
-    jobs: Iterable[Job],
-    suffix: str | None,
-    corrections: Iterable[str],
-    extras: Iterable[str] = (),
-    appended: Mapping[str, str] = MappingProxyType({}),
-) -> list[Job]:
-    """The jobs with their final, unique names.
+@dataclass(frozen=True)
+class NameRules:
+    """How the names of results follow from those of the inputs.
 
     Args:
-        jobs: in order; the first job with a name keeps it.
         suffix: of the output format; None: each result keeps the suffix of its input.
         corrections: suffixes that `write_result` may append to a name whose suffix does not match its format.
         extras: names of the pictures written beside each result, as NAME.EXTRA.png.
         appended: where `suffix` is None, what is appended to names with a suffix of a format that is not written.
     """
-    assigned = AssignedNames(() if suffix else corrections, extras)
-    named_jobs = []
-    for job in jobs:
-        if suffix:
-            name = os.path.splitext(job.name)[0] + suffix
-        else:
-            ending = appended.get(os.path.splitext(job.name)[1].lower())
-            name = job.name + ending if ending else job.name
-        unique = assigned.assign(name, job.file)
+
+    suffix: str | None
+    corrections: Sequence[str]
+    extras: Sequence[str] = ()
+    appended: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, plain: str) -> str:
+        """The name of a result, if no other result has it."""
+        if self.suffix:
+            return os.path.splitext(plain)[0] + self.suffix
+        ending = self.appended.get(os.path.splitext(plain)[1].lower())
+        return plain + ending if ending else plain
+
+    @property
+    def used_corrections(self) -> Sequence[str]:
+        """The suffixes that may be appended."""
+        return () if self.suffix else self.corrections
+
+    @property
+    def longest_ending(self) -> int:
+        """Bytes that the longest name beside a result has more than the result's own."""
+        extras = (f".{extra}.png" for extra in self.extras)
+        return max(len(os.fsencode(ending)) for ending in (RECORD_SUFFIX, *self.used_corrections, *extras))
+
+
+def with_final_names(
+    jobs: Sequence[Job], rules: NameRules, recorded: Callable[[], RecordedNames] | None = None, out: str = ""
+) -> list[Job]:
+    """The jobs with their final, unique names.
+
+    A result keeps the name that it has on record, whatever other inputs have appeared since. Otherwise the first job
+    with a name keeps it.
+
+    Args:
+        jobs: in order.
+        rules: for their names.
+        recorded: reads the names on record; called only where several jobs compete for a name.
+        out: the output folder; names that are too long for it become errors.
+    """
+    names = _unique_names(jobs, rules, {})
+    competing = any(job.plain for job in jobs) or any(
+        name != rules.name(job.name) for name, job in zip(names, jobs, strict=True)
+    )
+    if competing and recorded is not None:
+        kept = recorded()
+        names = _unique_names(
+            jobs, rules, {i: name for i, job in enumerate(jobs) if (name := kept.of(job, rules.name(job.alone)))}
+        )
+    longest, longest_path = _limits(out)
+    longest, longest_path = longest - rules.longest_ending, longest_path - rules.longest_ending - len(os.fsencode(out))
+    named = []
+    for job, name in zip(jobs, names, strict=True):
         error = job.error
-        if len(unique) * 4 > MAX_NAME_BYTES and len(os.fsencode(os.path.basename(unique))) > MAX_NAME_BYTES:
-            error = error or InputError(f"{job.file}: its name is too long for a record beside the result; shorten it")
-        unchanged = unique is job.name and error is job.error
-        named_jobs.append(job if unchanged else Job(job.file, unique, error, job.link))
-    return named_jobs
+        if len(name) * 4 > min(longest, longest_path) and error is None:
+            size, path_size = len(os.fsencode(os.path.basename(name))), len(os.fsencode(name)) + 1
+            if size > longest or path_size > longest_path:
+                error = InputError(
+                    f"{job.file}: its name is too long for what is written beside the result; shorten it"
+                )
+        plain = rules.name(job.alone)
+        unchanged = name is job.name and error is job.error and plain == name
+        named.append(job if unchanged else replace(job, name=name, error=error, plain="" if plain == name else plain))
+    return named
+
+
+def _unique_names(jobs: Sequence[Job], rules: NameRules, kept: Mapping[int, str]) -> list[str]:
+    """A unique name for each job; those of `kept`, by the index of the job, come first."""
+    assigned = AssignedNames(rules.used_corrections, rules.extras)
+    fixed = {i: name for i, name in kept.items() if assigned.assign_exact(name)}
+    return [fixed[i] if i in fixed else assigned.assign(rules.name(job.name), job.file) for i, job in enumerate(jobs)]
+
+
+def _limits(out: str) -> tuple[int, int]:
+    """Longest name and longest path in a folder, in bytes; the folder may not exist yet."""
+    folder = next((path for path in (Path(out), *Path(out).absolute().parents) if path.is_dir()), Path())
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX"), MAX_PATH_BYTES
+    except (OSError, ValueError, AttributeError):
+        return MAX_NAME_BYTES, MAX_PATH_BYTES
+
+
+class RecordedNames:
+    """The names of the results in an output folder, by their inputs.
+
+    Args:
+        out: the folder.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.by_path: dict[str, str] = {}
+        """Absolute path of the input -> name."""
+        self.owners: dict[str, str] = {}
+        """Name -> file name of the input, which stays when an archive is moved."""
+        for path, record in find_records(out):
+            source = record.get("input")
+            file = source.get("path") if isinstance(source, dict) else None
+            if isinstance(file, str):
+                name = os.path.relpath(path, out).removesuffix(RECORD_SUFFIX)
+                self.by_path[os.path.abspath(file)] = name
+                self.owners[name] = os.path.basename(file)
+
+    def of(self, job: Job, name: str) -> str:
+        """The name on record of the result of a job that would be `name` without other inputs; empty if none is.
+
+        A name of another format, from an earlier run, is none.
+        """
+        found = self.by_path.get(os.path.abspath(job.file), "")
+        if os.path.splitext(found)[1] == os.path.splitext(name)[1]:
+            return found
+        return name if self.owners.get(name) == os.path.basename(job.file) else ""
 
 
 class AssignedNames:
@@ -61,19 +152,19 @@ class AssignedNames:
 
     def assign(self, name: str, file: str) -> str:
         """Assign a unique name: `name`, else the full name of the input plus the suffix, repeated until it is free."""
-        if not self._assign_exact(name):
+        if not self.assign_exact(name):
             suffix = os.path.splitext(name)[1] or "~"
             name = os.path.join(os.path.dirname(name), os.path.basename(file) + suffix)
-            while not self._assign_exact(name):
+            while not self.assign_exact(name):
                 name += suffix
         return name
 
-    def _assign_exact(self, name: str) -> bool:
+    def assign_exact(self, name: str) -> bool:
         """Assign a name together with the names of its extras, if all are free; returns whether they were."""
-        keys = [_key(name)]
+        keys = [name_key(name)]
         # If a suffix is appended to correct a name, the old suffix remains in the names of the extras.
         for base in (os.path.splitext(name)[0], name) if self.extras else ():
-            keys += [_key(f"{base}.{extra}.png") for extra in self.extras]
+            keys += [name_key(f"{base}.{extra}.png") for extra in self.extras]
         if not all(map(self._is_free, keys)):
             return False
         self.keys.update(keys)
@@ -86,8 +177,3 @@ class AssignedNames:
             return False
         stem, suffix = os.path.splitext(key)
         return suffix not in self.corrections or stem not in keys
-
-
-def _key(name: str) -> str:
-    key = name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
-    return name if key == name else key  # sharing one string saves memory

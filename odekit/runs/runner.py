@@ -29,7 +29,7 @@ from odekit.runs.files import OutputSettings
 from odekit.runs.findings import Findings
 from odekit.runs.inputs import Job, find_overwritten_input, list_inputs, select_jobs, shard_tag
 from odekit.runs.lock import lock_output_folder
-from odekit.runs.output_names import with_final_names
+from odekit.runs.output_names import NameRules, RecordedNames, with_final_names
 from odekit.runs.pipeline import Pipeline
 from odekit.runs.resume import CompletionCheck
 from odekit.runs.settings import RunSettings
@@ -89,7 +89,8 @@ class Runner:
         ]
         listed = list_inputs(inputs, self.out, io.IMAGE_SUFFIXES)
         self.summary.unread = listed.unread
-        jobs = with_final_names(listed.jobs, suffix, io.DEFAULT_SUFFIXES, extras, io.APPENDED_SUFFIXES)
+        rules = NameRules(suffix, io.DEFAULT_SUFFIXES, extras, io.APPENDED_SUFFIXES)
+        jobs = with_final_names(listed.jobs, rules, lambda: RecordedNames(self.out), str(self.out))
         conflict = find_overwritten_input(jobs, self.out)
         if conflict is not None:
             raise ConfigError(f"the result of {conflict.file} would replace an input; choose another folder with -o")
