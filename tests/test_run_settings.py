@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -13,7 +11,6 @@ from odekit.cli.progress import ProgressBar
 from odekit.core.files import exclusive, read_json
 from odekit.runs.lock import lock_output_folder
 
-PROGRAM = [sys.executable, "-c", "from odekit.cli import main; main()"]
 DAMAGE = {
     "empty": b"",
     "half": None,
@@ -167,28 +164,3 @@ def test_a_failed_start_does_not_bind_later_ones(cli, exact, faces, tmp_path):
     out = tmp_path / "out"
     assert cli("run", broken, faces, "-o", out, "--shard", "1/2").code == 2
     assert cli("run", exact, faces, "-o", out, "--shard", "1/2").code == 0
-
-
-@pytest.mark.parametrize("pairs", [1, pytest.param(50, marks=pytest.mark.long)])
-def test_shards_started_together_with_different_seeds_give_results_of_one_seed(exact, faces, tmp_path, pairs):
-    for number in range(pairs):
-        out = tmp_path / f"out{number}"
-        commands = [
-            [*PROGRAM, "run", exact, faces, "-o", out, "--shard", f"{shard}/2", "--seed", shard, "--batch-size", shard]
-            for shard in (1, 2)
-        ]
-        started = [
-            subprocess.Popen(
-                [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-            )
-            for command in commands
-        ]
-        texts = [process.communicate(timeout=300)[1] for process in started]
-        codes = [process.returncode for process in started]
-        assert sorted(codes) == [0, 2], texts
-        assert "Traceback" not in "".join(texts)
-        records = [read_json(path) for path in out.glob("face*.json")]
-        winner = codes.index(0) + 1
-        assert records
-        assert {(record["seed"], record["slots"]) for record in records} == {(winner, winner)}
-        assert read_json(out / "run.json")["seed"] == winner
