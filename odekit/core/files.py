@@ -53,9 +53,14 @@ def read_bounded(path: Path | str, max_bytes: int) -> bytes:
     Raises:
         OSError: like `open_regular`, or the file is larger (EFBIG).
     """
-    with open(open_regular(path), "rb") as file:
-        size = os.fstat(file.fileno()).st_size  # a sparse file of terabytes is not read first
-        data = file.read(max_bytes + 1) if size <= max_bytes else b""
+    file = open_regular(path)
+    try:
+        size = os.fstat(file).st_size  # a sparse file of terabytes is not read first
+        data = os.read(file, size + 1) if size <= max_bytes else b""
+        while size <= max_bytes >= len(data) and (more := os.read(file, 1 << 20)):
+            data += more
+    finally:
+        os.close(file)
     if max(size, len(data)) > max_bytes:
         raise OSError(errno.EFBIG, f"it is larger than {max_bytes >> 20} MiB", str(path))
     return data
@@ -175,7 +180,7 @@ def read_json(path: Path | str) -> Any:
 def parse_json(data: bytes) -> Any:
     """Parse JSON; None if it is not valid, holds NaN or infinity, or is nested more than `MAX_JSON_DEPTH` deep."""
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
+        value = _decoder.decode(data.decode("utf-8"))
     except (ValueError, RecursionError):
         return None
     return value if data.count(b"[") + data.count(b"{") <= MAX_JSON_DEPTH or _depth_within(value) else None
@@ -183,6 +188,9 @@ def parse_json(data: bytes) -> Any:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _depth_within(value: Any) -> bool:
