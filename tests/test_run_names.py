@@ -254,7 +254,9 @@ def test_files_that_compete_for_a_name_are_in_one_shard_whenever_it_lists_them(e
 
 
 @pytest.mark.parametrize("length, code", [(243, 0), (244, 3)])
-def test_a_name_without_room_for_its_extras_is_listed_before_the_network_runs(cli, exact, tmp_path, monkeypatch, length, code):
+def test_a_name_without_room_for_its_extras_is_listed_before_the_network_runs(
+    cli, exact, tmp_path, monkeypatch, length, code
+):
     """`.sample2.png` has 12 bytes, and 255 fit; a name is refused by its whole length."""
     text = exact.read_text().replace("rule: variance}", "rule: variance, temperature: 0.5}\n      samples: 2")
     exact.write_text(text + "  - save: {format: png}\n")

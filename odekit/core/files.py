@@ -178,19 +178,12 @@ def read_json(path: Path | str) -> Any:
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse JSON; None if it is not valid, holds NaN or infinity, or is nested more than `MAX_JSON_DEPTH` deep."""
+    """Parse JSON; None if it is not valid, or is nested more than `MAX_JSON_DEPTH` deep."""
     try:
-        value = _decoder.decode(data.decode("utf-8"))
+        value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         return None
     return value if data.count(b"[") + data.count(b"{") <= MAX_JSON_DEPTH or _depth_within(value) else None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _depth_within(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from odekit.errors import ConfigError, Stopped
 INTERRUPTED, TERMINATED, HUNG_UP, TIME_LIMIT = "interrupted", "terminated", "terminal closed", "time limit"
 REASONS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 """Why a run stops, by signal."""
-if hasattr(signal, "SIGHUP"):
+if sys.platform != "win32":
     REASONS[signal.SIGHUP] = HUNG_UP
 
 

@@ -25,7 +25,9 @@ MAX_PICTURES = 2000
 """Maximum number of restored pictures on the page, and of failures."""
 SMALL_SIDE = 128
 """Pictures with sides up to this length are enlarged without smoothing at first."""
-SHARED_ENTRIES = ("schema", "chain", "seed", "device", "precision", "slots", "threads", "weights", "depends", "versions")
+SHARED_ENTRIES = (
+    "schema", "chain", "seed", "device", "precision", "slots", "threads", "weights", "depends", "versions"
+)  # fmt: skip
 """Entries of a record that are the same for the whole run, and are shown once."""
 
 Status = Literal["changed", "nothing", "failed"]
