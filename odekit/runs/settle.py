@@ -6,6 +6,7 @@ settles under a lock and writes run.json; every other one takes the same setting
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from dataclasses import replace
@@ -83,12 +84,20 @@ class Settlement:
         if not self.options.resume and self.options.shard is None:
             return None
         stored = read_settings(self.out)
-        if stored is None and other_shards_run(self.out, self.options.shard):
-            stored = parse_settings(read_json(self.out / FILE))
-        if stored is None:
-            if self.options.resume and has_results(self.out):
-                self.progress.message(f"{self.out / FILE} and the records are damaged; everything is restored again")
-            return None
+        if stored is not None:
+            return self._agreed(stored)
+        begun = parse_settings(read_json(self.out / FILE))
+        if begun is not None and other_shards_run(self.out, self.options.shard):
+            return self._agreed(begun)
+        if begun is not None:
+            with contextlib.suppress(ConfigError):  # nothing is finished, so that nothing can be mixed
+                return self._agreed(begun)
+        elif self.options.resume and has_results(self.out):
+            self.progress.message(f"{self.out / FILE} and the records are damaged; everything is restored again")
+        return None
+
+    def _agreed(self, stored: RunSettings) -> RunSettings:
+        """Stored settings for this run. Raises ConfigError if it requests others, or other results would come."""
         self._check_asked(stored)
         return self._with_current_parts(self._with_machine(stored))
 
