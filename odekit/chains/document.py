@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from odekit.errors import ConfigError
+from odekit.plugins.catalog import BUILT_IN
 
 DataPath = tuple[Any, ...]
 """Keys and indices from the root of the document to a value."""
@@ -26,6 +27,14 @@ class Document:
     """Line and column, both from 1."""
     overridden: dict[DataPath, str] = field(default_factory=dict)
     """Values replaced by `--set`, with the setting as typed."""
+    owner: str = ""
+    """The distribution that ships the document: names in it mean the parts of this one first, then built-in ones."""
+
+    def owners(self, path: DataPath) -> tuple[str, ...]:
+        """The distributions whose part the name at `path` means where several register it; none for a user's name."""
+        if not self.owner or any(path[: len(overridden)] == overridden for overridden in self.overridden):
+            return ()
+        return (self.owner, BUILT_IN)
 
     def where(self, path: DataPath) -> str:
         """Location for an error message: `file:line:column: path` of a value, or of the nearest enclosing one."""

@@ -105,7 +105,7 @@ class ChainCosts:
     def schedule(self, prior: str | None) -> NoiseSchedule | None:
         """Noise schedule of the named prior, or of the only one if `prior` is None; None if the prior declares none."""
         part = prior_of(self.spec, prior)
-        entry = self.catalog.get("prior", part.name)
+        entry = self.catalog.entry_of(part)
         if entry.spec is None:
             return None
         schedule: NoiseSchedule = resolve(entry.spec, f"prior '{part.name}'")(part.options).schedule
@@ -117,7 +117,7 @@ class ChainCosts:
             return math.nan
         solver = inverter.options.solver
         try:
-            return float(self.catalog.get("solver", solver.name).load()(solver.options).nfe_per_step)
+            return float(self.catalog.entry_of(solver).load()(solver.options).nfe_per_step)
         except OdekitError:
             raise
         except Exception as error:

@@ -38,7 +38,8 @@ def weight_names_of(part: Part, catalog: Catalog) -> list[str]:
         return list(options.weight_names())
     if isinstance(options, HasWeights) and isinstance(options.weights, str):
         return [options.weights]
-    return [part.name] if part.name in catalog.weights else []
+    bare = part.name.rpartition(":")[2]
+    return [bare] if bare in catalog.weights else []
 
 
 def describe_weights(name: str, catalog: Catalog) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def describe_weights(name: str, catalog: Catalog) -> dict[str, Any]:
 
 def usage_of_part(part: Part, catalog: Catalog) -> UsedPart:
     """A part with its licence and weights."""
-    return usage_of(catalog.get(part.kind, part.name), weight_names_of(part, catalog), catalog)
+    return usage_of(catalog.entry_of(part), weight_names_of(part, catalog), catalog)
 
 
 def usage_of(entry: Entry, weights: Sequence[str], catalog: Catalog) -> UsedPart:

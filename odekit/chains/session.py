@@ -19,7 +19,7 @@ from odekit.core.image import Image
 from odekit.core.interfaces import Prior, Stage
 from odekit.core.options import Part
 from odekit.core.result import Result
-from odekit.errors import ConfigError, DeviceError, PluginError, WeightsError
+from odekit.errors import PLUGIN_FAULTS, ConfigError, DeviceError, PluginError, WeightsError
 from odekit.images.tone import keep_tone
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import Catalog
@@ -180,7 +180,8 @@ class Session:
             after = check_returned(stage.run(before, context), len(live), name)
         except (ConfigError, DeviceError, PluginError, WeightsError):
             raise
-        except Exception as error:
+        except PLUGIN_FAULTS as raised:
+            error = PluginError(f"the stage '{name}' ended the program") if isinstance(raised, SystemExit) else raised
             if is_out_of_memory(error):
                 raise
             if (

@@ -26,6 +26,7 @@ from odekit.cli import (
     weights,
 )
 from odekit.cli.plugin_commands import CommandsWithPlugins
+from odekit.cli.show import reserve_stdout
 
 app = typer.Typer(
     name="odekit",
@@ -49,6 +50,7 @@ app.add_typer(weights.app, name="weights")
 app.add_typer(train.app, name="train")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(calibrate.app, name="calibrate")
+reserve_stdout(app)
 app.command("help")(help.help)
 app.command("bench", hidden=True, context_settings=bench.ANYTHING)(bench.bench)
 

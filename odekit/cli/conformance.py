@@ -22,7 +22,7 @@ def print_conformance(text: str, settings: Iterable[str], as_json: bool) -> None
     from odekit.testing.registered import check_part, find_part
 
     part = find_part(text, settings)
-    label = f"{part.kind} '{part.name}' of {catalog().get(part.kind, part.name).dist}"
+    label = f"{part.kind} '{part.name}' of {catalog().entry_of(part).dist}"
     figures, failure = {}, ""
     try:
         figures = check_part(part)

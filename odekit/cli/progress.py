@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from odekit.cli import startup
+from odekit.cli.show import results
 
 LINE_INTERVAL = 30.0
 """Seconds between the lines that are written where stderr is no terminal."""
@@ -117,7 +118,7 @@ class ProgressBar:
 
     def _print(self, line: str) -> None:
         line = line.encode(errors="backslashreplace").decode()
-        stream = sys.stdout if self.stream is None else self.stream
+        stream = results() if self.stream is None else self.stream
         if self.progress is not None and stream.isatty():  # the terminal of the bar: print above it
             self.progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
             return

@@ -2,10 +2,96 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TextIO
+
+import typer
+
+_results: list[TextIO] = []
+"""Where results are printed if not on `sys.stdout`, innermost last."""
+
+
+def results() -> TextIO:
+    """The stream of a command's results: stdout, also while `reserved_stdout` keeps others from it."""
+    return _results[-1] if _results else sys.stdout
+
+
+@contextlib.contextmanager
+def reserved_stdout() -> Iterator[None]:
+    """Reserve stdout for `results`: what plugins and libraries print meanwhile goes to stderr.
+
+    That includes what is written to the file descriptor, by C code or by other processes of this one. Nested use and
+    closed streams change nothing.
+    """
+    stdout = sys.stdout
+    if _results or stdout is None or sys.stderr is None:
+        yield
+        return
+    stdout.flush()
+    with contextlib.ExitStack() as stack:
+        own = stack.enter_context(_own_descriptor(stdout)) if _is_descriptor(stdout, 1) else stdout
+        stack.enter_context(results_on(own))
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        yield
+
+
+@contextlib.contextmanager
+def results_on(stream: TextIO) -> Iterator[None]:
+    """Print results to another stream until the block ends."""
+    _results.append(stream)
+    try:
+        yield
+    finally:
+        _results.pop()
+
+
+@contextlib.contextmanager
+def _own_descriptor(stdout: TextIO) -> Iterator[TextIO]:
+    """A stream to where `stdout` leads; until the block ends, file descriptor 1 leads to stderr."""
+    descriptor = os.dup(1)
+    own = open(  # noqa: PTH123, SIM115 (a descriptor, not a path; closed below)
+        descriptor, "w", encoding=stdout.encoding, errors=stdout.errors, buffering=1 if stdout.isatty() else -1
+    )
+    try:
+        os.dup2(2, 1)
+        yield own
+        own.flush()
+    finally:
+        os.dup2(descriptor, 1)
+        with contextlib.suppress(OSError):  # the reader of a pipe has gone
+            own.close()
+
+
+def _is_descriptor(stream: TextIO, number: int) -> bool:
+    """Whether a stream writes to a file descriptor; not so where a test or a notebook replaced it."""
+    try:
+        return stream.fileno() == number
+    except (OSError, ValueError):
+        return False
+
+
+def reserve_stdout(app: typer.Typer) -> None:
+    """Run every command of an app, and of the apps in it, with `reserved_stdout`."""
+    for command in app.registered_commands:
+        if command.callback is not None:
+            command.callback = _reserving(command.callback)
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            reserve_stdout(group.typer_instance)
+
+
+def _reserving(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        with reserved_stdout():
+            return command(*args, **options)
+
+    return run
 
 
 def print_json(data: Any) -> None:
@@ -19,7 +105,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Console(file=results(), width=None if results().isatty() else 200)
     table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -30,7 +116,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 def print_line(text: str) -> None:
     """Print a line on stdout; undecodable bytes of file names are escaped with backslashes."""
-    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
+    results().write(text.encode(errors="backslashreplace").decode() + "\n")
 
 
 def print_message(text: str) -> None:

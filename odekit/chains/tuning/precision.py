@@ -88,7 +88,7 @@ def precision_choice(part: Part, device: str, catalog: Catalog) -> PrecisionChoi
 
 def prior_digest(part: Part, catalog: Catalog) -> str | None:
     """The first 16 digits of the SHA-256 of a prior's weights; None for priors without weights."""
-    entry = catalog.get("prior", part.name)
+    entry = catalog.entry_of(part)
     spec = None if entry.spec is None else resolve(entry.spec, f"prior '{part.name}'")(part.options)
     return sha256(spec.weights)[:16] if isinstance(spec, HasWeightsPath) else None
 
