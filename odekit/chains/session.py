@@ -9,6 +9,7 @@ from typing import Any
 from odekit.chains.context import RunContext
 from odekit.chains.execution import Execution
 from odekit.chains.identity import IdentityCheck
+from odekit.chains.packages import require_packages
 from odekit.chains.plan import required_weights
 from odekit.chains.resolve import ChainSpec, prior_of
 from odekit.chains.tools import PartTools
@@ -45,6 +46,7 @@ class Session:
             Both callbacks may raise `odekit.errors.Stopped`, which ends the batch.
 
     Raises:
+        PluginError: packages are missing; the message names all of them.
         WeightsError: weights are missing; the message names all of them.
     """
 
@@ -58,6 +60,7 @@ class Session:
         on_calls: Callable[[int], None] | None = None,
         on_phase: Callable[[str, float, int], None] | None = None,
     ) -> None:
+        require_packages(spec, catalog)
         require_weights(required_weights(spec, catalog), catalog)
         self.spec = spec
         self.catalog = catalog

@@ -46,6 +46,7 @@ def check(
     odekit check --conformance solver:my-solver
     """
     from odekit.chains.chain import Chain
+    from odekit.chains.packages import require_packages
     from odekit.cli import conformance as kit
     from odekit.cli.show import print_json, print_line
     from odekit.errors import ConfigError
@@ -57,6 +58,7 @@ def check(
         return
     assert chain is not None
     loaded = Chain.load(chain, settings or [])
+    require_packages(loaded.spec, loaded.parts)
     plan = loaded.plan()
     if as_json:
         print_json({"ok": True, "calls_per_image": plan.calls, "weights": plan.weights, "chain": loaded.tree()})

@@ -177,6 +177,34 @@ class HasWeights(Protocol):
     weights: str
 
 
+@dataclass(frozen=True)
+class Package:
+    """A Python package that a part needs and that odekit, or the part's plugin, does not install by itself."""
+
+    module: str
+    """Name in `import`."""
+    install: str
+    """The command that installs it, such as `pip install 'odekit[photos]'`."""
+
+
+@runtime_checkable
+class NeedsPackages(Protocol):
+    """Options of a part that needs packages beyond the dependencies of its distribution."""
+
+    def packages(self) -> Sequence[Package]:
+        """The packages that a run with these options imports."""
+        ...
+
+
+@runtime_checkable
+class SkipsParts(Protocol):
+    """Options of a stage that does not use all parts that they name."""
+
+    def unused_parts(self) -> Sequence[str]:
+        """Names of the options whose part is not created."""
+        ...
+
+
 @runtime_checkable
 class HasLevels(Protocol):
     """Options of an inverter with a known grid of noise levels."""

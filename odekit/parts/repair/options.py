@@ -7,10 +7,14 @@ from typing import Literal
 from pydantic import Field as Limits
 from pydantic import field_validator
 
+from odekit.core.abilities import Package
 from odekit.core.options import Options
 
 Switch = Literal["auto"] | bool
 """`auto`: repair damage above a threshold; true: always repair; false: never."""
+
+
+PHOTOS = "pip install 'odekit[photos]'"
 
 
 class Mend(Options):
@@ -54,6 +58,10 @@ class Mend(Options):
     def fills(self) -> bool:
         """Whether scratches may be filled: found ones, or those of a mask."""
         return self.scratches is not False or self.mask is not None
+
+    def packages(self) -> list[Package]:
+        """OpenCV, if scratches may be filled."""
+        return [Package("cv2", PHOTOS)] if self.fills else []
 
     def weight_names(self) -> list[str]:
         """The weights of the scratch network; none if no scratches are searched."""
