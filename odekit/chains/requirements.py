@@ -13,7 +13,7 @@ from odekit.core.abilities import HasWeightNames, HasWeights
 from odekit.core.options import Part
 from odekit.errors import OdekitError
 from odekit.plugins.catalog import Catalog, Entry
-from odekit.plugins.weights.lookup import find_weights, how_to_get, is_path, is_present
+from odekit.plugins.weights.lookup import check_local, find_weights, how_to_get, is_path, is_present
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def weight_names_of(part: Part, catalog: Catalog) -> list[str]:
 
 def describe_weights(name: str, catalog: Catalog) -> dict[str, Any]:
     """Licence, size and presence of weights, without reading them. Raises WeightsError for an unregistered name."""
+    check_local(name)
     if is_path(name):
         return {
             "name": name,

@@ -24,6 +24,8 @@ Owners = tuple[str, ...] | None
 """Distributions whose part an ambiguous name means, preferred ones first; None: those of the document."""
 CHAIN_SCHEMA = 1
 """Version of the chain format."""
+MAX_STAGES = 100
+"""Largest number of stages of a chain or sub-chain."""
 TOP_LEVEL_KEYS = ("odekit", "name", "summary", "seed", "priors", "chain")
 INNER_MODEL = re.compile(r"Input should be a valid dictionary or instance of \w+")
 """Pydantic's message for a value of an inner option model, which names a class."""
@@ -131,6 +133,8 @@ class Resolver:
 
     def items(self, raw: Any, path: DataPath, owners: Owners = None) -> tuple[Part, ...]:
         """Resolve a list of stages; each item has one key, the name of the stage. `owners`: see `part`."""
+        if isinstance(raw, (list, tuple)) and len(raw) > MAX_STAGES:
+            raise self.error(path, f"a chain has at most {MAX_STAGES} stages, not {len(raw):,}")
         if not isinstance(raw, (list, tuple)) or not raw:
             raise self.error(path, "the chain must be a list with at least one stage, such as '- restore'")
         parts = tuple(self.stage(item, (*path, i), owners) for i, item in enumerate(raw))
