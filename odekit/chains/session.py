@@ -13,6 +13,7 @@ from odekit.chains.packages import require_packages
 from odekit.chains.plan import required_weights
 from odekit.chains.resolve import ChainSpec, prior_of
 from odekit.chains.tools import PartTools
+from odekit.chains.tuning.batch_size import check_memory
 from odekit.core.abilities import Decides, FreesTone, HasWeightsDigest, PacksRows
 from odekit.core.counter import CallCounter
 from odekit.core.device import is_out_of_memory, state_device
@@ -47,6 +48,7 @@ class Session:
 
     Raises:
         PluginError: packages are missing; the message names all of them.
+        ConfigError: the batch size does not fit into memory.
         WeightsError: weights are missing; the message names all of them.
     """
 
@@ -62,6 +64,7 @@ class Session:
     ) -> None:
         require_packages(spec, catalog)
         require_weights(required_weights(spec, catalog), catalog)
+        check_memory(execution.batch_size, execution.device, spec, catalog)
         self.spec = spec
         self.catalog = catalog
         self.seed = seed

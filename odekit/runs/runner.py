@@ -59,6 +59,8 @@ class Runner:
         self.summary = RunSummary(self.out)
         self.unchanged_before: list[tuple[Job, Findings]] = []
         """Pictures of earlier runs in which nothing was done."""
+        self.precision_choices: Any = None
+        """How the precision was chosen, for `run.json`."""
         self.tag = shard_tag(options.shard)
         scratch = self.out / f".odekit-tmp{self.tag}"
         self.output = OutputSettings(self.out, scratch, self.save.format, self.save.quality, self.save.keep_metadata)
@@ -160,7 +162,9 @@ class Runner:
             seed=settings["seed"], keep_stages=self.options.keep_stages, on_calls=on_calls, on_phase=on_phase,
             execution=Execution(resolve_device(machine["device"]), machine["precision"], machine["slots"]),
         )  # fmt: skip
-        write_json(self.out / "run.json", {"schema": RECORD_SCHEMA} | settings | machine | {"versions": versions()})
+        chosen = {"precision_choices": self.precision_choices} if self.precision_choices else {}
+        content = {"schema": RECORD_SCHEMA} | settings | machine | {"versions": versions()} | chosen
+        write_json(self.out / "run.json", content)
         return session
 
     def _make_pipeline(self, session: Session, accounts: RunAccounts, shared: dict[str, Any], count: int) -> Pipeline:
@@ -256,10 +260,12 @@ class Runner:
         options = self.options
         settings, stored = self._requested_settings()
         if stored is not None:
+            self.precision_choices = stored.get("precision_choices")
             return settings, self._stored_machine(stored)
         import torch
 
         execution = self.chain.execution(count, options.device, options.precision, options.batch_size)
+        self.precision_choices = execution.precision_choices
         return settings, {
             "device": execution.device, "precision": execution.precision, "slots": execution.batch_size,
             "threads": torch.get_num_threads(),
