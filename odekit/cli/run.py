@@ -181,6 +181,7 @@ def refuse_non_commercial(chain: Chain) -> None:
 
 def print_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: bool) -> None:
     """Print the jobs of a run, one line per file; nothing is written."""
+    from odekit.cli.chains import format_calls
     from odekit.cli.show import print_json, print_line
     from odekit.runs.runner import Runner
 
@@ -194,7 +195,7 @@ def print_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: bo
     for job in jobs:
         print_line(f"{job.source} -> {options.out / job.target}" + (f"  ({job.error})" if job.error else ""))
     done_text = f", {done} more already done" if done else ""
-    print_line(f"{len(jobs)} picture(s), {calls if calls is not None else '?'} network calls each{done_text}")
+    print_line(f"{len(jobs)} picture(s), {format_calls(chain.plan())}{done_text}")
 
 
 def run_with_progress(chain: Chain, options: RunOptions, inputs: list[str], bar: ProgressBar) -> RunSummary:

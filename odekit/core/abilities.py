@@ -92,6 +92,8 @@ class Cost:
     """Network calls of a stage per image; None if the number is unknown before the run."""
 
     calls: int | None = 0
+    span: tuple[int, int] | None = None
+    """The smallest and the largest number, where `calls` is None."""
 
 
 class CostContext(Protocol):
@@ -245,6 +247,15 @@ class HasEnhancerCalls(Protocol):
 
     def calls(self, levels: Levels) -> float:
         """Network calls on this grid; NaN if the number is decided per image."""
+        ...
+
+
+@runtime_checkable
+class HasCallRange(Protocol):
+    """Options of an enhancer that decides its cost for each image, within limits."""
+
+    def call_range(self, levels: Levels) -> tuple[float, float]:
+        """The smallest and the largest number of network calls on this grid."""
         ...
 
 

@@ -108,6 +108,15 @@ class Langevin(Options):
         """Network calls per image; NaN with `auto`."""
         return math.nan if self.auto else len(self.updates) * len(self.acts_on(levels))
 
+    def call_range(self, levels: Levels) -> tuple[float, float]:
+        """The smallest and the largest number of network calls per image, over the strengths that may be chosen."""
+        if not self.auto:
+            return self.calls(levels), self.calls(levels)
+        chosen = self.strength == "auto"
+        possible = self.calibration.strengths if chosen else (self.calibration.strength_named(self.strength),)
+        counts = [s.iterations * len(levels.find(self.levels or s.levels)) for s in possible if s.iterations] or [0]
+        return 0 if chosen else min(counts), max(counts)
+
     def check(self, levels: Levels) -> None:
         """Check the options on this grid.
 
