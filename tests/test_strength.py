@@ -448,7 +448,8 @@ def test_the_range_of_network_calls_is_told_before_a_run_and_holds(cli):
     assert chain.adjusted("heavy").plan().call_span("image") == (38, 38)
 
 
-def test_explain_says_that_a_face_needs_nothing(cli):
+def test_explain_says_that_a_face_needs_nothing(cli, monkeypatch):
+    monkeypatch.setattr("odekit.chains.tuning.precision.supported_16bit_types", lambda device: ())
     face = ROOT / "examples" / "clean" / "pif_01092.png"
     told = cli("explain", "odedit-plus", "--input", face).out
     assert "strength 'none'" in told and "no updates: no strength is expected to improve this face" in told
