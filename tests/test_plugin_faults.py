@@ -155,6 +155,7 @@ TAKEN = {
     "upsampler": ["resize", "face-guided", "face-x4"],
     "detector": ["builtin"],
     "mask": ["ellipse"],
+    "metric": ["face-distance"],
     "stage": ["restore", "upsample", "denoise", "faces", "mend", "save"],
 }
 

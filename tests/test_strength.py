@@ -438,7 +438,7 @@ def test_the_range_of_network_calls_is_told_before_a_run_and_holds(cli):
     assert chain.plan().calls is None and chain.plan().call_span("image") == (22, 38)
     assert "odedit-plus: ok, 22 to 38 network calls per image" in cli("check", "odedit-plus").out
     assert "22 to 38 network calls per detected face" in cli("explain", "photo").out
-    assert json.loads(cli("check", "odedit-plus", "--json").out)["calls_span"] == [22, 38]
+    assert json.loads(cli("check", "odedit-plus", "--json").out)["calls_range"] == [22, 38]
     face = ROOT / "examples" / "damaged" / "pif_01092.png"
     for strength in ("none", "heavy"):
         given = chain.adjusted(strength)

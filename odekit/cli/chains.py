@@ -61,7 +61,7 @@ def check(
     require_packages(loaded.spec, loaded.parts)
     plan = loaded.plan()
     if as_json:
-        span = {"calls_span": plan.call_span("face" if plan.calls_per_face != 0 else "image")}
+        span = {"calls_range": plan.call_span("face" if plan.calls_per_face != 0 else "image")}
         print_json({"ok": True, "calls_per_image": plan.calls, **span, "weights": plan.weights, "chain": loaded.tree()})
         return
     print_line(f"{chain}: ok, {format_calls(plan)}")
