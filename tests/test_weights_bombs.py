@@ -178,3 +178,8 @@ def test_the_description_of_a_network_that_no_file_fills_is_refused(tmp_path, ch
 def test_weights_at_a_url_are_refused_by_check(cli, value):
     done = cli("check", "odedit-plus", "--set", f"upsample.weights={value}")
     assert done.code == 2 and "is a URL; download the file" in done.err and done.err.count("\n") == 1
+
+
+def test_integers_are_read_for_a_caller_that_scales_them(tmp_path):
+    save_file({"a.weight": torch.arange(3, dtype=torch.uint8)}, tmp_path / "w.safetensors")
+    assert load_tensors(tmp_path / "w.safetensors", integers=True)["a.weight"].tolist() == [0, 1, 2]

@@ -39,11 +39,15 @@ WRAPPER_KEYS = ("params_ema", "ema_state_dict", "state_dict", "model_state_dict"
 """Keys under which published files store their tensors, preferred ones first."""
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path, integers: bool = False) -> dict[str, Tensor]:
     """Read the tensors of a weights file by name, on the CPU, and check that they are plain and finite.
 
     Files are memory-mapped, except those of torch before 1.6. Copy tensors that must survive an overwritten file. For
     `.bin`, `.pt`, `.pth` and `.ckpt` files, the usual wrappers (see `unwrap`) and a `module.` prefix are removed.
+
+    Args:
+        path: of the file.
+        integers: the caller turns integers into weights, with a scale of its own.
 
     Raises:
         WeightsError: the file is missing, truncated, of another format, a pickle with other content than weights, or
@@ -58,7 +62,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         tensors = unwrap(_pickled(path), path)
     else:
         raise WeightsError(f"{path}: weights are read from .safetensors, {', '.join(PICKLE_SUFFIXES)} files only")
-    check_plain(tensors, path, path.stat().st_size)
+    check_plain(tensors, path, path.stat().st_size, integers)
     check_finite(tensors, path)
     return tensors
 
@@ -156,7 +160,7 @@ def _holds_tensors(content: object) -> bool:
     )
 
 
-def check_plain(tensors: Mapping[str, Tensor], source: object, size: int) -> None:
+def check_plain(tensors: Mapping[str, Tensor], source: object, size: int, integers: bool = False) -> None:
     """Refuse tensors that are no plain arrays of real numbers, and more of them than a file can hold.
 
     Integers are accepted in the buffers in which networks have them (counters, indices, masks), not as weights.
@@ -165,6 +169,7 @@ def check_plain(tensors: Mapping[str, Tensor], source: object, size: int) -> Non
         tensors: by name.
         source: the file, for error messages.
         size: of the file in bytes. Tied weights may share memory; more than `MAX_SHARING` times the size is refused.
+        integers: accept integers as weights.
 
     Raises:
         WeightsError: names the first such tensor.
@@ -172,7 +177,9 @@ def check_plain(tensors: Mapping[str, Tensor], source: object, size: int) -> Non
     total = 0
     for name, tensor in tensors.items():
         fault = _fault_of(tensor)
-        if not fault and not tensor.is_floating_point() and not INTEGER_BUFFERS.search(name.rpartition(".")[2]):
+        if not (fault or integers or tensor.is_floating_point()) and not INTEGER_BUFFERS.search(
+            name.rpartition(".")[2]
+        ):
             fault = f"holds {str(tensor.dtype).removeprefix('torch.')} numbers, and weights are floating-point numbers"
         total += 0 if fault else tensor.numel() * tensor.element_size()
         if not fault and total > MAX_SHARING * size:
