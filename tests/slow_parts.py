@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import types
@@ -112,3 +113,8 @@ if __name__ == "__main__":  # odekit's command line, with this chain as every ch
     seconds = float(sys.argv.pop(1))
     Chain.load = classmethod(lambda cls, *args: photo_chain(seconds))
     main()
+
+
+def end_process(*args):
+    """What a decoder does that crashes: the process is gone at once."""
+    os._exit(9)

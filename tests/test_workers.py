@@ -76,7 +76,7 @@ def test_small_calls_travel_together_and_one_that_kills_its_process_spoils_no_ot
 
 def test_small_calls_share_messages_and_long_ones_do_not(one, monkeypatch):
     sizes, send = [], Channel.send
-    monkeypatch.setattr(Channel, "send", lambda end, calls: (sizes.append(len(calls)), send(end, calls)))
+    monkeypatch.setattr(Channel, "send", lambda end, calls, *when: (sizes.append(len(calls)), send(end, calls, *when)))
     futures = [one.submit(os.getpid) for _ in range(2000)]
     assert len({future.result() for future in futures}) == 1
     assert sum(sizes) == 2000

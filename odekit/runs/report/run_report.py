@@ -31,7 +31,8 @@ def write_run_report(out: Path, inputs: Sequence[str | Path], max_megapixels: fl
     """
     path = out / "report.html"
     try:
-        page = run_page(out, Sources(out, inputs, max_megapixels))
+        with Sources(out, inputs, max_megapixels) as sources:
+            page = run_page(out, sources)
         write_atomic(render_run_page(page).encode(errors="backslashreplace"), path)
     except OSError as error:
         raise OdekitError(f"{path}: cannot be written ({error.strerror or error}); check the disk") from error

@@ -1,0 +1,58 @@
+"""A limit on the memory that reading one picture may take, in worker processes.
+
+The formats' own limits are checked before a file is decoded (`odekit.images.formats.bounds`). This is the second line:
+whatever a decoder does, the kernel refuses it more memory, and the picture fails alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+BASE = 1 << 30
+"""Bytes beyond what the process has, for a picture of any size."""
+BYTES_PER_PIXEL = 100
+"""Of the largest picture that is accepted: 16-bit samples, their planes as float32, and copies on the way."""
+
+_enabled = False
+
+
+def enable() -> None:
+    """Let `memory_limit` take effect in this process; it is a worker, so that nobody else needs its memory."""
+    global _enabled
+    _enabled = True
+
+
+@contextlib.contextmanager
+def memory_limit(max_megapixels: float) -> Iterator[None]:
+    """Limit the address space while a picture of at most `max_megapixels` is read; beyond it, MemoryError is raised.
+
+    Has an effect in worker processes on Linux only.
+    """
+    limits = _address_space(int(min(BASE + BYTES_PER_PIXEL * max_megapixels * 1e6, 1e15))) if _enabled else None
+    if limits is None:
+        yield
+        return
+    import resource
+
+    before, now = limits
+    resource.setrlimit(resource.RLIMIT_AS, now)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _address_space(more: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """(present limits, limits that allow `more` bytes); None where they cannot be told or are lower already."""
+    try:
+        import resource
+
+        with open("/proc/self/statm", encoding="ascii") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    except (ImportError, OSError, ValueError, IndexError):
+        return None
+    if resource.RLIM_INFINITY != soft <= used + more:
+        return None
+    return (soft, hard), (used + more, hard)
