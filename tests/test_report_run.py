@@ -8,7 +8,7 @@ import re
 import numpy as np
 import PIL.Image
 import pytest
-import slow_parts
+import worker_calls
 from conftest import picture
 from drawn_run import FACES, DrawnRun, decoded, digest, drawn, faces_stage, parse, sections
 
@@ -497,7 +497,7 @@ def test_a_result_that_has_changed_since_is_not_shown(run):
 def test_a_failed_input_that_ends_its_decoder_does_not_end_the_report(run, monkeypatch):
     from odekit.runs.report import sources
 
-    monkeypatch.setattr(sources, "read_shown", slow_parts.end_process)
+    monkeypatch.setattr(sources, "read_shown", worker_calls.end_process)
     (run.inputs / "deadly.png").write_bytes(b"x")
     run.fail("deadly.png", "its worker process died")
     (section,) = sections(page_of(run)).values()

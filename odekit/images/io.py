@@ -156,7 +156,9 @@ def _load(path: Path, max_megapixels: float) -> bytes:
         raise Refusal("may not be read (permission denied); change its permissions") from None
     except OSError as error:
         if error.errno == errno.EFBIG:
-            raise Refusal(f"is larger than any picture of {max_megapixels:g} megapixels; raise --max-megapixels") from None
+            raise Refusal(
+                f"is larger than any picture of {max_megapixels:g} megapixels; raise --max-megapixels"
+            ) from None
         if error.errno in (errno.EINVAL, errno.ENXIO):  # a pipe, a device, or a socket
             raise Refusal("is not a regular file; copy it to one") from None
         raise Refusal(f"cannot be read ({error.strerror or error}); check the disk and the name") from None

@@ -16,8 +16,8 @@ from odekit.core.result import Result
 from odekit.errors import OdekitError, Stopped
 from odekit.runs.engine import Engine
 from odekit.runs.files import InputPicture, OutputSettings, PendingResult, input_notes, read_input, write_result
-from odekit.runs.probe import Probe, probe
 from odekit.runs.inputs import Job
+from odekit.runs.probe import Probe, probe
 from odekit.runs.record import RECORD_SCHEMA, is_changed, shared_text
 from odekit.runs.stop import INTERRUPTED, TIME_LIMIT, StopRequest
 from odekit.runs.summary import RunAccounts
@@ -107,7 +107,7 @@ class Pipeline:
                     read = self.workers.submit(read_input, *arguments, isolate=probed.isolate)
                     self.reading.append((job, read, probed.pixels))
             if is_interrupted(stop):
-                return []
+                return self._give_up_reading()
             if not self.reading:
                 break
             job, future, _ = self.reading.popleft()
@@ -116,7 +116,7 @@ class Pipeline:
             try:
                 picture = wait_for(future, stop)
                 if picture is None:
-                    return []
+                    return self._give_up_reading(future)
                 batch.append((job, picture))
                 batch_pixels += batch[-1][1][0].pixels[0].size
                 self.accounts.noted(job, input_notes(batch[-1][1], self.output))
@@ -125,6 +125,12 @@ class Pipeline:
             except Exception as error:  # any error of one file must not end a long run
                 self._fail(job, error)
         return batch
+
+    def _give_up_reading(self, *waiting: Future[InputPicture]) -> list[tuple[Job, InputPicture]]:
+        """End the reading of files, so that nothing blocks the writing of finished results; returns an empty batch."""
+        self.workers.give_up([*waiting, *(future for _, future, _ in self.reading)])
+        self.reading.clear()
+        return []
 
     def _submit_write(self, job: Job, file_entries: dict[str, Any], result: Result) -> None:
         """Send a result to the workers to be written, or register its failure."""

@@ -69,6 +69,8 @@ class WorkerPool:
         self.closed = threading.Event()
         self.all: list[_Worker] = [_Worker(self.closed) for _ in range(count)]
         self.threads = [threading.Thread(target=self._feed, args=(worker,), daemon=True) for worker in self.all]
+        self.given_up: set[Future[Any]] = set()
+        """Calls whose results nobody wants any more."""
         self.isolated: WorkerPool | None = None
         """For calls that are to be isolated although `count` is 0; started when the first one is submitted."""
         for thread in self.threads:
@@ -96,11 +98,14 @@ class WorkerPool:
         """Thread of one worker: send it calls and resolve their futures, until the pool closes."""
         seconds_per_call = self.seconds  # of the latest group
         while group := self._next_group(GROUP_SECONDS / seconds_per_call):
+            worker.running = [future for _, future in group]
+            group = [(call, future) for call, future in group if future.set_running_or_notify_cancel()]
             started = time.perf_counter()
-            answers = self._answers(worker, [call for call, _ in group])
+            answers = self._answers(worker, group) if group else []
+            worker.running = []
             for (_, future), answer in zip(group, answers, strict=True):
                 _resolve(future, answer)
-            seconds_per_call = max(1e-6, (time.perf_counter() - started) / len(group))
+            seconds_per_call = max(1e-6, (time.perf_counter() - started) / max(1, len(group)))
         worker.kill()
 
     def _next_group(self, limit: float) -> list[tuple[Call, Future[Any]]]:
@@ -118,14 +123,17 @@ class WorkerPool:
                 group.append(item)
         return group
 
-    def _answers(self, worker: _Worker, calls: Sequence[Call]) -> list[Answer]:
-        """Run calls in a worker; after its death, retry them one by one."""
+    def _answers(self, worker: _Worker, group: Sequence[tuple[Call, Future[Any]]]) -> list[Answer]:
+        """Run calls in a worker; after its death, retry them one by one, unless they were given up."""
+        calls = [call for call, _ in group]
         try:
             return worker.call(calls, self.seconds)
         except WorkerDied as error:
-            if len(calls) == 1:
-                return [self._retry(worker, calls[0], 1, error)]
-            return [self._retry(worker, call, 2, error) for call in calls]
+            times = 1 if len(calls) == 1 else 2
+            return [
+                (False, error) if future in self.given_up else self._retry(worker, call, times, error)
+                for call, future in group
+            ]
         except Exception as error:  # a call that cannot be pickled
             return [(False, error)] * len(calls)
 
@@ -143,6 +151,17 @@ class WorkerPool:
             except WorkerDied as latest_error:
                 error = latest_error
         return False, InputError(f"{call[1][0]}: {error}; the file may be damaged")
+
+    def give_up(self, futures: Sequence[Future[Any]]) -> None:
+        """Cancel calls, also those in progress, whose processes are killed; other calls go on."""
+        self.given_up.update(futures)
+        for future in futures:
+            future.cancel()
+        for worker in self.all:
+            if any(future in self.given_up for future in worker.running):
+                worker.interrupt()
+        if self.isolated is not None:
+            self.isolated.give_up(futures)
 
     def close(self) -> None:
         """End all processes; calls in progress are lost, queued calls are cancelled."""
@@ -168,6 +187,8 @@ class _Worker:
         self.closed = closed
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: Channel
+        self.running: list[Future[Any]] = []
+        """Calls in progress."""
 
     def call(self, calls: Sequence[Call], seconds: float) -> list[Answer]:
         """Run calls in the process, within `seconds` in total. Raises WorkerDied."""

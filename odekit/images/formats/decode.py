@@ -127,7 +127,9 @@ def _without_exif(data: bytes) -> bytes:
 def _bounded_boxes(kind: str, data: bytes) -> bytes:
     """A HEIF or AVIF without hostile EXIF. Raises Refusal if its items hold many times the file."""
     found = boxes.items(data)
-    if found.total > 4 * len(data) + boxes.MAX_METADATA or (kind == "HEIF" and found.metadata_bytes > boxes.MAX_METADATA):
+    if found.total > 4 * len(data) + boxes.MAX_METADATA or (
+        kind == "HEIF" and found.metadata_bytes > boxes.MAX_METADATA
+    ):
         raise Refusal("states many times the data that it has, so it was not decoded; save it again as PNG")
     return boxes.without_hostile_exif(data, found) if kind == "AVIF" else data
 
