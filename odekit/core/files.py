@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from odekit.core.text import visible_json
 from odekit.errors import ConfigError, WeightsError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -142,7 +143,7 @@ def exclusive(path: Path, timeout: float = -1, on_wait: Callable[[], None] | Non
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON with `write_atomic`, so that a reader never sees half a file."""
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    text = visible_json(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
     write_atomic(f"{text}\n".encode(errors=ENCODING_ERRORS), path)
 
 

@@ -29,7 +29,8 @@ from odekit.images.formats.salvage import is_salvageable, salvage
 
 __all__ = [
     "APPENDED_SUFFIXES", "DEFAULT_SUFFIXES", "FORMATS", "IMAGE_SUFFIXES", "FileContent", "check_max_megapixels",
-    "encode", "format_name", "max_file_bytes", "read", "read_file", "read_with_digest", "suffixes_of", "with_ending", "write",
+    "encode", "format_name", "max_file_bytes", "read", "read_file", "read_with_digest", "suffixes_of", "with_ending",
+    "write",
 ]  # fmt: skip
 
 

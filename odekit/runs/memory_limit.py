@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 BASE = 1 << 30
 """Bytes beyond what the process has, for a picture of any size."""
@@ -48,8 +49,7 @@ def _address_space(more: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
     try:
         import resource
 
-        with open("/proc/self/statm", encoding="ascii") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     except (ImportError, OSError, ValueError, IndexError):
         return None

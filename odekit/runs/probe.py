@@ -29,9 +29,9 @@ class Probe:
 
 
 def probe(file: str) -> Probe:
-    """Read the header of a file. Only numbers at fixed places are read, no decoder is involved, and nothing is raised."""
+    """Read the header of a file. Only numbers at fixed places are read, no decoder is involved; raises nothing."""
     try:
-        with open(open_regular(file), "rb") as stream:
+        with os.fdopen(open_regular(file), "rb") as stream:
             try:
                 isolate = kind_of(stream.read(512)) in ISOLATED
             except Refusal:

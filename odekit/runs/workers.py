@@ -283,7 +283,7 @@ def serve() -> None:
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process as soon as the thread that started it ends. Linux only; elsewhere, nothing."""
+    """Ask the kernel to kill this process as soon as the thread that started it ends. Only Linux can."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -1,7 +1,7 @@
 """The boxes of HEIF and AVIF files, read before their libraries are (ISO/IEC 14496-12, 4.2 and 8.11).
 
-The libraries limit their own work, but what wraps them copies metadata: Pillow the values of all EXIF entries of an AVIF,
-pi-heif the metadata once for each picture of a HEIF. So the sizes of both are added up here first.
+The libraries limit their own work, but what wraps them copies metadata: Pillow the values of all EXIF entries of an
+AVIF, pi-heif the metadata once for each picture of a HEIF. So the sizes of both are added up here first.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ ORIENTATION = 0x0112
 PREFIX = b"Exif\x00\x00"
 
 MAX_BYTES = 8 << 20
-"""Largest EXIF block that is kept, in bytes. JPEG holds 64 KiB; maker notes of some megabytes occur in other formats."""
+"""Largest EXIF block that is kept, in bytes. JPEG holds 64 KiB; other formats may hold maker notes of megabytes."""
 MAX_ENTRIES = 4096
 """Largest number of entries of a directory that is read; cameras write some tens."""
 
