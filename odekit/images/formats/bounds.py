@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 from odekit.images.formats.deep import Refusal
-from odekit.images.formats.exif import PREFIX, value_bytes
+from odekit.images.formats.exif import NESTED, PREFIX, value_bytes
 
 MAX_MARKERS = 4096
 """Segments of a JPEG before its image data: 268 MB of metadata."""
@@ -178,18 +178,35 @@ def _check_bmp(data: bytes) -> None:
 def _check_tiff(data: bytes) -> None:
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\x00", b"\x00+")
-    (offset,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+    pointer = order + ("Q" if big else "I")
+    (offset,) = struct.unpack_from(pointer, data, 8 if big else 4)
     for _ in range(MAX_PAGES + 1):
         if not 8 <= offset < len(data):
             return
-        (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, offset)
-        if count > MAX_TAGS:
-            raise _refuse(f"a directory of {count} entries")
-        size = value_bytes(data, order, offset, big)
-        if size > 2 * len(data) + 65536:
-            raise _refuse(f"{size} bytes of values in a directory, although the file has {len(data)}")
-        offset += (8 if big else 2) + (20 if big else 12) * count
-        (offset,) = struct.unpack_from(order + ("Q" if big else "I"), data, offset)
+        nested, following = _check_directory(data, order, offset, big)
+        for place in nested:
+            _check_directory(data, order, place, big)
+        (offset,) = struct.unpack_from(pointer, data, following)
+
+
+def _check_directory(data: bytes, order: str, start: int, big: bool) -> tuple[list[int], int]:
+    """(offsets of the directories that one names, end of its entries). Raises Refusal if its entries exceed the limits."""
+    if start >= len(data):
+        return [], 0
+    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
+    if count > MAX_TAGS:
+        raise _refuse(f"a directory of {count} entries")
+    size = value_bytes(data, order, start, big)
+    if size > 2 * len(data) + 65536:
+        raise _refuse(f"{size} bytes of values in a directory, although the file has {len(data)}")
+    first, step, value = (start + 8, 20, "Q") if big else (start + 2, 12, "I")
+    end = first + step * count
+    nested = [
+        struct.unpack_from(order + value, data, entry + step - (8 if big else 4))[0]
+        for entry in range(first, min(end, len(data) - step + 1), step)
+        if struct.unpack_from(order + "H", data, entry)[0] in NESTED
+    ]
+    return nested, end
 
 
 _CHECKS: dict[str, Callable[[bytes], None]] = {

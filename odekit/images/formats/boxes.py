@@ -11,10 +11,15 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from odekit.images.formats.deep import Refusal
 from odekit.images.formats.exif import PREFIX, is_sane
 
 MAX_BOXES = 10_000
 """Boxes of one level, and items of a file, that are read."""
+MAX_PIECES = 20_000
+"""Pieces of all items together."""
+MAX_EXIF_ITEMS = 4
+"""EXIF items that are judged; of a file with more, none is read."""
 MAX_METADATA = 64 << 20
 """Largest sum in bytes of the metadata of all pictures of a HEIF."""
 _DESCRIPTION = (b"meta", b"moov")
@@ -83,7 +88,11 @@ def largest_size(data: bytes) -> tuple[int, int]:
 
 
 def items(data: bytes) -> Items:
-    """The items that the boxes list; those of damaged boxes are left out."""
+    """The items that the boxes list; those of damaged boxes are left out.
+
+    Raises:
+        Refusal: the items are in more than `MAX_PIECES` pieces.
+    """
     out = Items()
     for name, start, end in boxes(data, 0, len(data)):
         if name != b"meta":
@@ -116,6 +125,7 @@ def _extents(data: bytes, start: int, end: int, idat: int) -> Iterator[tuple[int
     index_size = sizes & 15 if version else 0
     at, wide = start + 6, version > 1
     count, at = _number(data, at, 4 if wide else 2)
+    total = 0
     for _ in range(min(count, MAX_BOXES)):
         number, at = _number(data, at, 4 if wide else 2)
         method = 0
@@ -123,6 +133,9 @@ def _extents(data: bytes, start: int, end: int, idat: int) -> Iterator[tuple[int
             method, at = _number(data, at, 2)
         base, at = _number(data, at + 2, base_size)
         pieces, at = _number(data, at, 2)
+        total += pieces
+        if total > MAX_PIECES:
+            raise Refusal(f"holds its pictures in more than {MAX_PIECES} pieces, so it was not decoded; save it as PNG")
         found = []
         for _ in range(pieces):
             if at > end:
@@ -143,8 +156,9 @@ def without_hostile_exif(data: bytes, found: Items) -> bytes:
     """The file; its EXIF items renamed, so that no decoder reads them, if one is hostile or cannot be judged."""
     spans = descriptions(data)
     listed = sum(data.count(b"infe", start, end) for start, end in spans)
-    blocks = [_content(data, found.extents.get(item, ())) for item, name in found.types.items() if name == b"Exif"]
-    if listed == len(found.types) and all(map(_is_sane_item, blocks)):
+    exif = [item for item, name in found.types.items() if name == b"Exif"]
+    blocks = [_content(data, found.extents.get(item, ())) for item in exif[: MAX_EXIF_ITEMS + 1]]
+    if listed == len(found.types) and len(blocks) <= MAX_EXIF_ITEMS and all(map(_is_sane_item, blocks)):
         return data
     changed = bytearray(data)
     for start, end in spans:

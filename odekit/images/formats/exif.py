@@ -28,7 +28,7 @@ MAX_ENTRIES = 4096
 
 _DESCRIPTIVE = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 """ImageDescription, Make, Model, Software, DateTime, Artist, Copyright."""
-_NESTED = (0x8769, 0x8825)
+NESTED = (0x8769, 0x8825)
 """Pointers to the EXIF and the GPS directory."""
 _INTEROPERABILITY = 0xA005
 """A pointer inside the EXIF directory that does not describe the image."""
@@ -205,9 +205,9 @@ def _description(stream: bytes, order: str) -> tuple[_Directory, dict[int, _Dire
     """The descriptive tags of a TIFF stream: entries of the main directory, and the nested directories."""
     (first,) = struct.unpack_from(order + "I", stream, 4)
     spans = _Spans(len(stream))
-    entries = _directory(stream, order, first, spans, (*_DESCRIPTIVE, *_NESTED))
+    entries = _directory(stream, order, first, spans, (*_DESCRIPTIVE, *NESTED))
     nested = {}
-    for tag in _NESTED:
+    for tag in NESTED:
         if tag in entries:
             (start,) = struct.unpack(order + "I", entries[tag].payload)
             nested[tag] = _directory(stream, order, start, spans)
