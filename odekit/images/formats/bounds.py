@@ -190,7 +190,7 @@ def _check_tiff(data: bytes) -> None:
 
 
 def _check_directory(data: bytes, order: str, start: int, big: bool) -> tuple[list[int], int]:
-    """(offsets of the directories that one names, end of its entries). Raises Refusal if its entries exceed the limits."""
+    """(offsets of the directories that one names, end of its entries). Raises Refusal if the entries are too many."""
     if start >= len(data):
         return [], 0
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
