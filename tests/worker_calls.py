@@ -24,7 +24,7 @@ def read_or_block(file, *settings):
 
 def allocate(size, max_megapixels):
     """Fill `size` bytes while a picture is read."""
-    from odekit.runs.memory_limit import memory_limit
+    from odekit.runs.process_limits import memory_limit
 
     with memory_limit(max_megapixels):
         return len(np.ones(size, np.uint8))

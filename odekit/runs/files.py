@@ -15,7 +15,7 @@ from odekit.core.image import Image
 from odekit.errors import OdekitError
 from odekit.images import io
 from odekit.images.formats import encode
-from odekit.runs.memory_limit import memory_limit
+from odekit.runs.process_limits import memory_limit
 from odekit.runs.record import record_text
 
 InputPicture = tuple[Image, dict[str, Any]]

@@ -12,7 +12,6 @@ not wait for the process of such a call to die, because one that waits for a dea
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import pickle
 import queue
@@ -26,7 +25,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from odekit.errors import InputError
-from odekit.runs import memory_limit
+from odekit.runs import process_limits
 from odekit.runs.worker_pipe import Channel, shared_memory
 
 T = TypeVar("T")
@@ -42,8 +41,6 @@ GROUP_SECONDS = 0.02
 files are sent one by one."""
 EXIT_SECONDS = 2.0
 """Longest wait for a killed process."""
-PR_SET_PDEATHSIG = 1
-"""From <sys/prctl.h>."""
 
 
 class WorkerDied(Exception):
@@ -263,11 +260,11 @@ def _attempt(call: Call) -> Answer:
 
 def serve() -> None:
     """Main loop of a worker process: run calls until the pipe closes."""
-    die_with_parent()
+    process_limits.die_with_parent()
     parent, memory = os.getppid(), int(sys.argv[1]) if len(sys.argv) > 1 else None
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it may be ignored or blocked where the run was started
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    memory_limit.enable()
+    process_limits.enable_memory_limit()
     channel = Channel(os.dup(0), os.dup(1), memory, child=True)
     if memory is not None:
         os.close(memory)
@@ -280,12 +277,6 @@ def serve() -> None:
                     return
                 answers.append(_sendable(call, _attempt(call)))
             channel.send(answers)
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process as soon as the thread that started it ends. Only Linux can."""
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _sendable(call: Call, answer: Answer) -> Answer:

@@ -16,8 +16,8 @@ from odekit.core.image import Image
 from odekit.errors import ConfigError, OdekitError
 from odekit.images.io import IMAGE_SUFFIXES, FileContent, read_file
 from odekit.runs.inputs import collect_jobs
-from odekit.runs.memory_limit import memory_limit
 from odekit.runs.probe import probe
+from odekit.runs.process_limits import memory_limit
 from odekit.runs.workers import WorkerPool
 
 READ_SECONDS = 60.0

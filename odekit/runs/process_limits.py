@@ -1,4 +1,4 @@
-"""A limit on the memory that reading one picture may take, in worker processes.
+"""Limits of worker processes: they die with the run, and reading one picture may take so much memory.
 
 The formats' own limits are checked before a file is decoded (`odekit.images.formats.bounds`). This is the second line:
 whatever a decoder does, the kernel refuses it more memory, and the picture fails alone.
@@ -7,6 +7,8 @@ whatever a decoder does, the kernel refuses it more memory, and the picture fail
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +16,19 @@ BASE = 1 << 30
 """Bytes beyond what the process has, for a picture of any size."""
 BYTES_PER_PIXEL = 100
 """Of the largest picture that is accepted: 16-bit samples, their planes as float32, and copies on the way."""
+PR_SET_PDEATHSIG = 1
+"""From <sys/prctl.h>."""
 
 _enabled = False
 
 
-def enable() -> None:
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process as soon as the thread that started it ends. Only Linux can."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def enable_memory_limit() -> None:
     """Let `memory_limit` take effect in this process; it is a worker, so that nobody else needs its memory."""
     global _enabled
     _enabled = True
