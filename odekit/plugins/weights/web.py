@@ -65,7 +65,7 @@ def open_url(request: urllib.request.Request, timeout: float, answer_seconds: fl
             outcome.append(opener.open(request, timeout=timeout))
         except BaseException as error:
             outcome.append(error)
-        if late.is_set() and hasattr(outcome[0], "close"):
+        if late.is_set() and not isinstance(outcome[0], BaseException):
             outcome[0].close()
 
     # In a thread, because a timeout holds for each piece of the headers, which may come byte by byte.
