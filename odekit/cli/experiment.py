@@ -217,7 +217,7 @@ def photos(
         faces, split, limit, experiment.KIND, 3, seed, side, None, device, precision, batch_size, resume, overwrite,
         quiet=as_json, levels=experiment.read_levels(damage),
     )  # fmt: skip
-    chosen = choose(metrics) if metrics else experiment.available_metrics(device, print_line)
+    chosen = choose(metrics) if metrics else experiment.available_metrics(device, print_message)
     with exit_when_interrupted():
         results = experiment.photos(setting, parse_methods(methods), chosen, settings, out, resume)
     finish(results, out, page, report, as_json)
