@@ -10,6 +10,7 @@ from odekit.chains.adjust import with_side, with_strength
 from odekit.chains.document import Document, parse_value, parse_yaml
 from odekit.chains.overrides import apply_overrides
 from odekit.chains.resolve import CHAIN_SCHEMA, ChainSpec, Resolver
+from odekit.core.files import read_text
 from odekit.core.image import Image
 from odekit.core.options import Options
 from odekit.core.result import Result
@@ -84,7 +85,7 @@ class Chain:
         parts = parts or catalog()
         path = find_chain_file(str(chain), parts)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path)
         except OSError as error:
             raise ConfigError(f"the chain {path} cannot be read: {error}") from error
         except UnicodeDecodeError as error:

@@ -111,7 +111,8 @@ def explain(
     print_table("", PART_COLUMNS, [part_row(part) for part in plan.parts])
     if weight_rows := [weights_row(weights) for weights in plan.weights]:
         print_table("", WEIGHT_COLUMNS, weight_rows)
-    print_line(f"\n{format_calls(plan)}")
+    print_line()
+    print_line(f"{format_calls(plan)}")
     for line in [] if estimate is None else estimate.lines():
         print_line(line)
 

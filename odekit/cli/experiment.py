@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from odekit.cli.show import print_message
+
 if TYPE_CHECKING:
     from odekit.evaluation.experiments.methods import RunSettings
     from odekit.evaluation.results import Results
@@ -215,7 +217,7 @@ def photos(
         faces, split, limit, experiment.KIND, 3, seed, side, None, device, precision, batch_size, resume, overwrite,
         quiet=as_json, levels=experiment.read_levels(damage),
     )  # fmt: skip
-    chosen = choose(metrics) if metrics else experiment.available_metrics(device, print_line)
+    chosen = choose(metrics) if metrics else experiment.available_metrics(device, print_message)
     with exit_when_interrupted():
         results = experiment.photos(setting, parse_methods(methods), chosen, settings, out, resume)
     finish(results, out, page, report, as_json)
@@ -262,7 +264,7 @@ def parse_settings(
         batch_size,
         overwrite,
         command=command,
-        report=print_line,
+        report=print_message,
         progress_bar=lambda: ProgressBar(quiet),
     )
     return setting, settings
@@ -277,13 +279,8 @@ def exit_when_interrupted() -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        sys.stderr.write(f"odekit: {stop}\n")
+        print_message(str(stop))
         raise typer.Exit(EXIT_CODES.get(stop.stopped, STOPPED_EXIT_CODE)) from None
-
-
-def print_line(text: str) -> None:
-    """Print a line on stderr."""
-    sys.stderr.write(f"odekit: {text}\n")
 
 
 def finish(results: Results, out: Path, page: Path | None, report: bool, as_json: bool) -> None:

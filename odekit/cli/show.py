@@ -1,4 +1,7 @@
-"""Output of commands: JSON, tables and lines of text."""
+"""Output of commands: JSON, tables and lines of text. Nothing else in `odekit.cli` writes to the terminal.
+
+Names of files come from anywhere, so control characters in them are shown as escapes (`odekit.core.text`).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 import typer
+
+from odekit.core.text import visible, visible_json, visible_line
 
 _results: list[TextIO] = []
 """Where results are printed if not on `sys.stdout`, innermost last."""
@@ -96,7 +101,7 @@ def _reserving(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def print_json(data: Any) -> None:
     """Print JSON on stdout."""
-    print_line(json.dumps(data, indent=1, ensure_ascii=False))
+    results().write(visible_json(json.dumps(data, indent=1, ensure_ascii=False)) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -106,19 +111,30 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.text import Text
 
     console = Console(file=results(), width=None if results().isatty() else 200)
-    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, show_header=any(columns))
+    heading = Text(visible_line(title)) if title else None
+    table = Table(title=heading, title_justify="left", header_style="bold", show_edge=False, show_header=any(columns))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(visible_line(column)), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible_line(cell)) for cell in row))
     console.print(table)
 
 
-def print_line(text: str) -> None:
-    """Print a line on stdout; undecodable bytes of file names are escaped with backslashes."""
-    results().write(text.encode(errors="backslashreplace").decode() + "\n")
+def print_line(text: str = "") -> None:
+    """Print one line on stdout."""
+    results().write(visible_line(text) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print lines that odekit composed on stdout; line feeds in them stay."""
+    results().write(visible(text) + "\n")
 
 
 def print_message(text: str) -> None:
     """Print a line for the user on stderr."""
-    sys.stderr.write(f"odekit: {text.encode(errors='backslashreplace').decode()}\n")
+    print_stderr(f"odekit: {text}")
+
+
+def print_stderr(text: str) -> None:
+    """Print one line on stderr, without odekit's name before it."""
+    sys.stderr.write(visible_line(text) + "\n")

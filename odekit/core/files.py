@@ -8,11 +8,13 @@ import hashlib
 import itertools
 import json
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from odekit.core.text import visible_json
 from odekit.errors import ConfigError, WeightsError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -21,6 +23,51 @@ ENCODING_ERRORS = "backslashreplace"
 """Error handler for file names that are not valid Unicode: JSON escapes lone surrogates, and reading restores them."""
 _SESSION, _NUMBERS = uuid.uuid4().hex[:12], itertools.count()
 """Parts of temporary file names that are unique across processes, threads and machines."""
+
+
+MAX_JSON = 256 << 20
+"""Largest JSON file that is read, in bytes: the failures of a million files."""
+MAX_TEXT = 64 << 20
+"""Largest file of settings that is read, in bytes."""
+
+
+def open_regular(path: Path | str) -> int:
+    """Open a regular file for reading and return its descriptor; a device, pipe or folder is not even waited for.
+
+    Raises:
+        OSError: there is no such file, it may not be read, or it is not a regular one.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode):
+        return file
+    os.close(file)
+    code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+    raise OSError(code, os.strerror(code) if code == errno.EISDIR else "it is not a regular file", str(path))
+
+
+def read_bounded(path: Path | str, max_bytes: int) -> bytes:
+    """The bytes of a regular file of at most `max_bytes`.
+
+    Raises:
+        OSError: like `open_regular`, or the file is larger (EFBIG).
+    """
+    with open(open_regular(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size  # a sparse file of terabytes is not read first
+        data = file.read(max_bytes + 1) if size <= max_bytes else b""
+    if max(size, len(data)) > max_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {max_bytes >> 20} MiB", str(path))
+    return data
+
+
+def read_text(path: Path | str, max_bytes: int = MAX_TEXT) -> str:
+    """The text of a regular UTF-8 file.
+
+    Raises:
+        OSError: like `read_bounded`.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return read_bounded(path, max_bytes).decode("utf-8")
 
 
 def write_atomic(data: bytes, path: Path | str, scratch: Path | None = None) -> None:
@@ -96,15 +143,14 @@ def exclusive(path: Path, timeout: float = -1, on_wait: Callable[[], None] | Non
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON with `write_atomic`, so that a reader never sees half a file."""
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    text = visible_json(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
     write_atomic(f"{text}\n".encode(errors=ENCODING_ERRORS), path)
 
 
 def read_json(path: Path | str) -> Any:
-    """The JSON content of a file, or None if the file is missing or damaged."""
+    """The JSON content of a file, or None if the file is missing, damaged, or larger than `MAX_JSON`."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        return json.loads(read_text(path, MAX_JSON))
     except (OSError, ValueError, RecursionError):
         return None
 
@@ -132,8 +178,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
         WeightsError: the file cannot be read, or does not hold a JSON object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path}: cannot be read as JSON ({error}); fetch it again") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path}: must hold one JSON object, holds a {type(content).__name__}")

@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from odekit.core.text import visible_json
 from odekit.runs.inputs import shard_tag
 
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -33,7 +34,7 @@ class EventLog:
 
     def add(self, event: str, **values: Any) -> None:
         """Append an event, with the time in seconds since 1970."""
-        self.file.write(_to_json({"time": round(time.time(), 3), "event": event} | values) + "\n")
+        self.file.write(visible_json(_to_json({"time": round(time.time(), 3), "event": event} | values)) + "\n")
 
     def flush(self) -> None:
         """Write buffered events to the file."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from odekit.core.files import write_json
 from odekit.errors import InputError, OdekitError
+from odekit.images.io import check_max_megapixels
 from odekit.runs.events import EventLog
 from odekit.runs.findings import Findings, findings_of
 from odekit.runs.inputs import Job
@@ -58,6 +59,10 @@ class RunOptions:
     """Of truncated JPEG and PNG files, restore the part that can be read."""
     require_change: bool = False
     """List pictures in which nothing was done as failures; their results are written."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a limit that is not a number above 0."""
+        check_max_megapixels(self.max_megapixels)
 
 
 @dataclass

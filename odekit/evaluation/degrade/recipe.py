@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from odekit.chains.document import Document, parse_yaml
 from odekit.chains.resolve import Resolver
 from odekit.core.abilities import HasSeverity
+from odekit.core.files import read_text
 from odekit.core.image import Image
 from odekit.core.noise import noise_generator
 from odekit.core.options import Part
@@ -125,7 +126,7 @@ def _named(kind: str, severity: int, table: str, options: Any = None, owner: str
 
 def _from_yaml(path: Path, severity: int, table: str) -> Recipe:
     try:
-        document = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        document = parse_yaml(read_text(path), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); name a YAML file with a list of kinds") from error
     if not isinstance(document.data, list) or not document.data:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from odekit.core.files import read_text
 from odekit.core.image import Image
 from odekit.core.interfaces import Face
 from odekit.errors import ConfigError
@@ -122,8 +122,8 @@ def boxes_for(image: Image, boxes: list[list[float]] | str) -> list[Box]:
     if isinstance(boxes, str):
         name = image.meta.path.name if image.meta.path else ""
         try:
-            table = json.loads(Path(boxes).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            table = json.loads(read_text(boxes))
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"select.boxes: {boxes} cannot be read as JSON ({error})") from error
         if not isinstance(table, dict) or name not in table:
             raise ConfigError(f"select.boxes: {boxes} has no entry for '{name}'; add one, [] for no face")
