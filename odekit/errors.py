@@ -31,6 +31,16 @@ class DeviceError(OdekitError):
     """A device or precision that is not available."""
 
 
+PLUGIN_FAULTS = (Exception, SystemExit)
+"""What code of a plugin may raise without ending the run; `sys.exit` is no `Exception`."""
+
+
+def fault_text(error: BaseException) -> str:
+    """Type and first line of an error that code of a plugin raised."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
 class Stopped(BaseException):
     """A progress callback asks a running batch to stop; the batch then has no results.
 

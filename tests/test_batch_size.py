@@ -12,6 +12,7 @@ from odekit.chains.tuning import batch_size
 from odekit.chains.tuning.batch_size import (
     best_batch_size,
     call_timer,
+    check_memory,
     choose_batch_size,
     measure_throughput,
     parse_batch_size,
@@ -234,3 +235,48 @@ def test_the_option_is_a_number_or_auto(text, slots):
 def test_anything_else_is_refused(text):
     with pytest.raises(ConfigError, match=f"--batch-size {text}: at least 1, or auto"):
         parse_batch_size(text)
+
+
+GB = 1e9
+
+
+def refused_slots(slots, chain="odedit", settings=()):
+    loaded = Chain.load(chain, settings)
+    with pytest.raises(ConfigError, match=r"GB of memory, and .* at most .* fit") as caught:
+        check_memory(slots, "cpu", loaded.spec, loaded.parts)
+    return str(caught.value)
+
+
+def test_a_batch_size_beyond_the_memory_at_hand_is_refused_before_anything_is_allocated(monkeypatch):
+    monkeypatch.setattr(batch_size, "available_memory_bytes", lambda: 16 * GB)
+    text = refused_slots(1_000_000_000)
+    assert text == (
+        "--batch-size 1000000000: this needs about 6,144,000.0 GB of memory, and 16.0 GB are available; at most 2,604 fit"
+    )
+    loaded = Chain.load("odedit")
+    check_memory(2604, "cpu", loaded.spec, loaded.parts)
+    refused_slots(2605)
+
+
+def test_the_bound_knows_the_prior(monkeypatch):
+    """Larger pictures need more; an exact prior holds states only; a chain without a prior has no slots to fill."""
+    monkeypatch.setattr(batch_size, "available_memory_bytes", lambda: 1 * GB)
+    small = ["priors.face={use: mixture, side: 64}"]
+    check_memory(1000, "cpu", Chain.load("odedit", small).spec, Chain.load("odedit", small).parts)
+    refused_slots(1000, settings=["priors.face={use: mixture, side: 512}"])
+    refused_slots(1000)
+    plain = Chain(["denoise"])
+    check_memory(10**9, "cpu", plain.spec, plain.parts)
+
+
+def test_one_slot_is_never_refused(monkeypatch):
+    monkeypatch.setattr(batch_size, "available_memory_bytes", lambda: 0.0)
+    loaded = Chain.load("odedit")
+    check_memory(1, "cpu", loaded.spec, loaded.parts)
+
+
+def test_the_command_line_and_the_library_refuse_it(cli, tmp_path, faces):
+    done = cli("run", "odedit", faces, "-o", tmp_path / "out", "--batch-size", 10**9, "--device", "cpu")
+    assert done.code == 2 and "GB of memory" in done.err and done.err.count("\n") == 1
+    with pytest.raises(ConfigError, match="GB of memory"):
+        Chain.load("odedit").open(batch_size=10**9, device="cpu", precision="float32")

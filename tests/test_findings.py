@@ -357,3 +357,17 @@ def test_network_calls_are_a_mean_with_a_range():
 
 def test_findings_without_anything_are_empty():
     assert Findings().text == ""
+
+
+@pytest.mark.parametrize(
+    ("original", "result", "text"),
+    [
+        ([512, 512], [256, 256], "upsampled to 256x256, less than the original's 512x512"),
+        ([128, 128], [256, 256], "upsampled to 256x256"),
+        ([256, 256], [256, 256], "upsampled to 256x256"),
+        (["?", None], [256, 256], "upsampled to 256x256"),
+    ],
+)
+def test_an_upsampler_that_gives_less_than_the_original_says_so(original, result, text):
+    stages = [{"stage": "restore", "size": [64, 64]}, {"stage": "upsample", "size": result}]
+    assert text == findings_of({"input": {"size": original}, "stages": stages}).repairs[-1]

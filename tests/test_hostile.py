@@ -3,12 +3,16 @@
 import ast
 import json
 import os
+import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import hostile
+import hostile_structures
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,6 +81,56 @@ def test_bombs_are_refused_or_harmless(tmp_path):
     assert {"wide.png", "square.png", "deep.png", "deflate.tif", "circle.tif", "ten-thousand-pages.tif",
             "canvas.webp", "huge.bmp", "rle.bmp"} <= refused  # fmt: skip
     assert not {"film.png", "film.webp", "film.gif", "film.tif"} & refused  # their first frame is read
+
+
+@pytest.mark.parametrize("count", [280, pytest.param(10_000, marks=pytest.mark.long)])
+def test_bombs_of_directories_markers_chunks_and_boxes_of_all_formats(tmp_path, count):
+    """One half as the generator makes them, one half damaged as well."""
+    rng = np.random.Generator(np.random.Philox(count))
+    kinds = sorted(hostile_structures.KINDS)
+    said = []
+    for start in range(0, count, 500):
+        folder = tmp_path / str(start)
+        folder.mkdir()
+        for i in range(start, min(start + 500, count)):
+            kind = kinds[i // 2 % len(kinds)]
+            data = hostile_structures.bomb(kind, rng)
+            name = f"{i:05}-{kind}.{hostile_structures.KINDS[kind][0]}"
+            (folder / name).write_bytes(hostile.mutated(data, rng) if i % 2 else data)
+        rows = read_apart(folder)
+        shutil.rmtree(folder)
+        check(rows)
+        said += [row["said"] for row in rows]
+    assert len(said) == count
+    assert 0.1 < said.count("picture") / count < 0.9, "the bombs are too broken, or too harmless, to say anything"
+
+
+@pytest.mark.parametrize("scale", [0.03, pytest.param(1.0, marks=pytest.mark.long)])
+def test_large_bombs_are_refused_or_cost_as_much_as_their_bytes(tmp_path, scale):
+    for name, data in hostile_structures.large(scale).items():
+        (tmp_path / name).write_bytes(data)
+    rows = read_apart(tmp_path)
+    check(rows)
+    refused = {row["name"] for row in rows if row["said"] == "refused"}
+    assert {
+        "markers.jpg", "padding.jpg", "junk.jpg", "scans.jpg", "chunks.png", "pieces.png", "pieces-deep.png",
+        "profiles.png", "comments.gif", "nowhere.bmp", "nested.tif", "main.tif",
+    } <= refused  # fmt: skip
+    # Only their EXIF is hostile, and it is left out.
+    assert not {"exif.jpg", "exif.png", "exif.webp", "exif.avif"} & refused
+
+
+def test_a_picture_with_hostile_exif_is_read_without_it_and_upright(tmp_path):
+    rng = np.random.Generator(np.random.Philox(2))
+    block = hostile_structures.exif_block(rng, 3000, 60_000, nested=False)
+    entry = block.index(struct.pack("<HHI", 0x0112, 3, 1))
+    block = block[: entry + 8] + struct.pack("<I", 6) + block[entry + 12 :]
+    wide = PIL.Image.fromarray(rng.integers(0, 256, (10, 30, 3), dtype=np.uint8))
+    for form, ending in (("PNG", "png"), ("WEBP", "webp"), ("JPEG", "jpg")):
+        wide.save(tmp_path / f"a.{ending}", form, exif=block if form != "JPEG" else b"Exif\0\0" + block[:65_000])
+        image = odekit.read(tmp_path / f"a.{ending}")
+        assert (image.width, image.height) == (10, 30)
+        assert image.meta.exif is None
 
 
 TEXT = st.text(max_size=300) | st.text(alphabet="{}[]:,-&*!|>'\"\n ab01.%@#", max_size=300)

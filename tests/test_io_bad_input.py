@@ -1,6 +1,7 @@
 """Refused files: the error is one line with the file, what is wrong and what to do, never a traceback."""
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -216,7 +217,7 @@ def test_places_that_are_no_files(tmp_path, monkeypatch):
     assert "is not a regular file" in complaint("/dev/zero")
     path = tmp_path / "secret.png"
     path.write_bytes(saved("PNG"))
-    monkeypatch.setattr("pathlib.Path.read_bytes", lambda self: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    monkeypatch.setattr(os, "open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "denied")))
     assert complaint(path) == "may not be read (permission denied); change its permissions"
 
 

@@ -2,6 +2,7 @@
 
 import struct
 
+import hostile_structures
 import numpy as np
 import png
 import pytest
@@ -11,6 +12,7 @@ from PIL import ImageOps
 from PIL.TiffImagePlugin import IFDRational
 
 from odekit.core.image import Image, Metadata, quantise
+from odekit.images.formats.exif import add_exif_to_tiff, exif_from_tiff, exif_to_write, orientation_of
 from odekit.images.io import read, write
 
 MAKE, ORIENTATION, EXIF, GPS = 0x010F, 0x0112, 0x8769, 0x8825
@@ -168,3 +170,43 @@ def test_without_metadata_the_file_says_nothing(tmp_path, format, bits):
     assert MAKE not in shown.getexif()
     assert "icc_profile" not in shown.info
     assert shown.info.get("dpi", (1, 1))[0] < 300
+
+
+@pytest.mark.parametrize("place", ["main", "nested"])
+def test_entries_of_a_tiff_that_name_the_same_bytes_are_not_multiplied(tmp_path, place):
+    """2,000 entries of 60 kB stand for 120 MB of EXIF, in the file and in every result."""
+    rng = np.random.Generator(np.random.Philox(1))
+    data = hostile_structures.tiff(rng, 2000 if place == "nested" else 7, 60_000, place)
+    block = exif_from_tiff(data)
+    assert len(block or b"") <= len(data)
+    carrier = hostile_structures.tiff(rng, 0, 0, "nested")
+    with_block = add_exif_to_tiff(carrier, b"Exif\0\0" + data)
+    assert len(with_block) <= len(carrier) + len(data) + 4096
+
+
+def test_values_that_touch_but_do_not_overlap_are_kept():
+    texts = {0x010E: b"ab" * 50, 0x010F: b"cd" * 50, 0x0110: b"ef" * 50}
+    start = 8 + 2 + 12 * len(texts) + 4
+    entries = [(tag, 2, 100, start + 100 * i) for i, tag in enumerate(texts)]
+    block = exif_from_tiff(b"II*\0\x08\0\0\0" + hostile_structures.directory(entries) + b"".join(texts.values()))
+    assert block is not None and all(text in block for text in texts.values())
+    overlapping = [(tag, 2, 100, start + 99 * i) for i, tag in enumerate(texts)]
+    block = exif_from_tiff(b"II*\0\x08\0\0\0" + hostile_structures.directory(overlapping) + b"".join(texts.values()))
+    assert block is not None and b"ab" * 50 in block and b"cd" * 40 not in block
+
+
+def test_a_block_larger_than_any_camera_writes_is_not_copied():
+    block = b"Exif\0\0II*\0\x08\0\0\0" + hostile_structures.directory([(0x0112, 3, 1, 6)])
+    assert exif_to_write(block) is not None
+    assert exif_to_write(block + bytes(9 << 20)) is None
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+def test_the_orientation_is_read_without_the_other_entries(order, orientation):
+    value = orientation << 16 if order == ">" else orientation
+    body = struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 8)
+    body += hostile_structures.directory([(0x010F, 2, 1 << 31, 4), (0x0112, 3, 1, value)], order)
+    assert orientation_of(body) == orientation_of(b"Exif\0\0" + body) == orientation
+    assert orientation_of(body[:12]) is None
+    assert orientation_of(b"") is None

@@ -270,7 +270,10 @@ def test_built_in_parts_come_through_the_same_hook():
 
 def test_two_plugins_with_one_name_are_both_listed_and_distinguished():
     catalog, _ = build([("odekit", builtin), ("alpha", solver_named("mine")), ("beta", solver_named("mine"))])
-    with pytest.raises(ConfigError, match="two plugins offer the solver 'mine': alpha and beta; write 'beta:mine'"):
+    with pytest.raises(
+        ConfigError,
+        match="two distributions offer the solver 'mine': alpha and beta; write 'alpha:mine' or 'beta:mine'",
+    ):
         catalog.get("solver", "mine")
     assert catalog.get("solver", "alpha:mine").dist == "alpha"
     chain = odekit.Chain([odekit.Restore(inverter={"solver": "beta:mine"})], parts=catalog)

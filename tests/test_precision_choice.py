@@ -1,15 +1,20 @@
 """`precision: auto`: faster than float32 and as good, or float32; measured once, and remembered."""
 
 import json
+import multiprocessing
 import time
+from functools import partial
 
+import PIL.Image
 import pytest
 import torch
+from conftest import picture
 
 from odekit import Chain
 from odekit.chains.tuning import precision as guard
 from odekit.chains.tuning.precision import Measurement, PrecisionChoice, measure_precisions
 from odekit.core.precision import supported_16bit_types
+from odekit.core.timing import ROUNDS, Speedup, clock_of, compare, speedup
 from odekit.errors import OdekitWarning
 from odekit.parts.stages import precision_check
 from odekit.testing import GaussianModel
@@ -24,11 +29,15 @@ class Network:
         self.seconds, self.error = seconds, error
 
     def eps(self, x, t):
-        time.sleep(self.seconds)
+        end = time.process_time() + self.seconds
+        while time.process_time() < end:
+            pass
         return self.inner.eps(x, t) * (1 + self.error)
 
 
 SLOW, FAST = 0.01, 0.0
+CLEAR, NOISY = (1.7, 1.6, 1.8), (1.3, 1.0, 1.6)
+"""Speed-ups as measured: median and range."""
 
 
 def judged(**precisions):
@@ -67,7 +76,7 @@ def machine_with_bfloat16(monkeypatch, tmp_path):
 
     def measured_now(load, device, precisions):
         measured.append(precisions)
-        return PrecisionChoice("bfloat16", {"float32": Measurement(1.0), "bfloat16": Measurement(0.5, 50.0)})
+        return PrecisionChoice("bfloat16", {"float32": Measurement(1.0), "bfloat16": Measurement(0.5, 50.0, CLEAR)})
 
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(guard, "supported_16bit_types", lambda device: ("bfloat16",))
@@ -84,7 +93,7 @@ def test_it_is_measured_once_for_machine_and_weights_and_remembered(machine_with
     assert [resolved(), resolved()] == ["bfloat16", "bfloat16"]
     assert machine_with_bfloat16 == [("bfloat16",)]
     (kept,) = json.loads((tmp_path / "home" / "precision.json").read_text()).values()
-    assert kept["tried"]["bfloat16"] == {"seconds": 0.5, "psnr": 50.0}
+    assert kept["tried"]["bfloat16"] == {"seconds": 0.5, "psnr": 50.0, "speedup": list(CLEAR)}
 
 
 def test_a_precision_that_is_named_and_an_exact_prior_are_not_measured(machine_with_bfloat16):
@@ -120,3 +129,113 @@ def test_training_takes_what_is_faster_and_nothing_else(monkeypatch):
     for verdict, expected in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr("odekit.core.precision.is_faster", lambda kind, device, verdict=verdict: verdict)
         assert precision("auto", torch.device("cpu")) == expected
+
+
+class Clock:
+    """Time that passes only where a computation says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def computation(self, seconds):
+        """One that takes the next of `seconds`, again from the start after the last."""
+        order = []
+
+        def call():
+            self.now += seconds[len(order) % len(seconds)]
+            order.append(self.now)
+
+        call.order = order
+        return call
+
+
+def test_computations_take_turns_and_are_compared_within_a_turn():
+    """Everything becomes three times slower after a while; the ratio stays, where separate measurements would differ."""
+    clock = Clock()
+    slow, fast = [2.0] * 4 + [6.0] * 4, [1.0] * 4 + [3.0] * 4
+    reference, other = clock.computation(slow), clock.computation(fast)
+    _, measured = compare(reference, {"bfloat16": other}, clock)
+    assert len(reference.order) == len(other.order) == ROUNDS + 1, "one call to warm up"
+    starts = sorted([*reference.order, *other.order])
+    assert starts == [time for pair in zip(reference.order, other.order, strict=True) for time in pair]
+    assert measured["bfloat16"][1] == Speedup(2.0, 2.0, 2.0)
+
+
+def test_a_hopeless_computation_is_not_repeated():
+    clock = Clock()
+    other = clock.computation([100.0])
+    _, measured = compare(clock.computation([1.0]), {"float16": other}, clock)
+    assert len(other.order) == 2 and measured["float16"][1].most == pytest.approx(0.01)
+
+
+def test_one_outlier_does_not_change_the_range():
+    ratios = [1.5, 1.5, 1.6, 1.4, 1.5, 0.1, 30.0]
+    assert speedup(ratios) == Speedup(1.5, 1.4, 1.6)
+    assert speedup(ratios).exceeds(1.1) and speedup(ratios).is_clear(1.1)
+
+
+def test_a_speed_up_within_the_noise_is_not_taken_and_not_remembered(monkeypatch, tmp_path):
+    """The median is above the bound, the range is on both sides: the safer precision, and another measurement later."""
+    made = {"float32": Network(FAST), "bfloat16": Network(FAST)}
+    noisy = Speedup(*NOISY)
+    monkeypatch.setattr(guard, "compare", lambda reference, others, clock: (1.0, {"bfloat16": (0.7, noisy)}))
+    found = measure_precisions(made.__getitem__, "cpu", ["bfloat16"])
+    assert (found.precision, found.clear) == ("float32", False)
+    assert found.tree()["margins"]["bfloat16"] == {"speedup": pytest.approx(1.0 - guard.MIN_SPEEDUP), "psnr": None}
+    monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(guard, "supported_16bit_types", lambda device: ("bfloat16",))
+    monkeypatch.setattr(guard, "measure_precisions", lambda load, device, precisions: found)
+    assert resolved() == "float32" and not (tmp_path / "home" / "precision.json").exists()
+
+
+def test_of_two_that_are_as_fast_within_the_noise_the_more_exact_is_taken():
+    tried = {
+        "float32": Measurement(1.0), "bfloat16": Measurement(0.50, 50.0, (2.0, 1.8, 2.2)),
+        "float16": Measurement(0.52, 70.0, (1.9, 1.7, 2.1)), "tf32": Measurement(0.8, 90.0, (1.25, 1.2, 1.3)),
+    }  # fmt: skip
+    assert guard._fastest_safe(tried) == "float16"
+
+
+def busy(seconds):
+    """Use a processor for a while."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def test_the_comparison_holds_while_other_programs_use_the_processor():
+    """1.5 times as fast is seen as faster, and 1.02 times is not, beside four busy processes."""
+    calls = {seconds: partial(Network(seconds).eps, torch.zeros(1, 3, 8, 8, dtype=torch.float64), 500.0)
+             for seconds in (0.0300, 0.0294, 0.0200)}  # fmt: skip
+    others = [multiprocessing.get_context("spawn").Process(target=busy, args=(60.0,)) for _ in range(4)]
+    for process in others:
+        process.start()
+    try:
+        _, found = compare(calls[0.03], {"a": calls[0.02], "b": calls[0.0294]}, clock_of("cpu"))
+    finally:
+        for process in others:
+            process.terminate()
+            process.join()
+    assert found["a"][1].exceeds(guard.MIN_SPEEDUP) and not found["b"][1].exceeds(guard.MIN_SPEEDUP)
+
+
+def test_the_choice_and_its_margins_are_in_run_json_and_hold_for_the_folder(
+    machine_with_bfloat16, cli, tmp_path, monkeypatch
+):
+    for number in range(2):
+        PIL.Image.fromarray(picture(number, 64, 64)).save(tmp_path / f"{number}.png")
+    quick = ["--set", "restore.inverter.steps=2", "--set", "restore.enhancer=none", "--device", "cpu"]
+    assert cli("run", "odedit", tmp_path / "0.png", "-o", tmp_path / "out", *quick).code == 0
+    kept = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert kept["precision"] == "bfloat16"
+    choice = kept["precision_choices"]["face64"]
+    assert choice["needed"] == {"speedup": guard.MIN_SPEEDUP, "psnr": guard.MIN_PSNR}
+    assert choice["margins"] == {"bfloat16": {"speedup": pytest.approx(0.5), "psnr": 5.0}}
+    monkeypatch.setattr(guard, "precision_choice", None)  # the folder has decided: nothing is measured or looked up
+    done = cli("run", "odedit", tmp_path / "0.png", tmp_path / "1.png", "-o", tmp_path / "out", "--resume", *quick)
+    assert done.code == 0, done.err
+    again = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (again["precision"], again["precision_choices"]) == (kept["precision"], kept["precision_choices"])

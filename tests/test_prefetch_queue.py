@@ -11,7 +11,8 @@ from PIL import Image as Pil
 from odekit.runs import pipeline
 from odekit.runs.engine import Engine
 from odekit.runs.inputs import Job
-from odekit.runs.pipeline import PrefetchQueue, pixel_count
+from odekit.runs.pipeline import PrefetchQueue
+from odekit.runs.probe import MIN_PROBED_BYTES, probe
 
 
 def rough(path, width, height, seed=0):
@@ -34,20 +35,20 @@ def small(monkeypatch):
 
 
 def test_the_pixels_of_a_file_are_those_of_its_header(tmp_path):
-    assert pixel_count(rough(tmp_path / "a.png", 300, 200)) == 60_000
-    assert pixel_count(rough(tmp_path / "b.bmp", 300, 200)) == 60_000
+    assert probe(rough(tmp_path / "a.png", 300, 200)).pixels == 60_000
+    assert probe(rough(tmp_path / "b.bmp", 300, 200)).pixels == 60_000
 
 
 def test_small_files_and_what_is_no_picture_count_nothing(tmp_path):
-    assert pixel_count(rough(tmp_path / "a.png", 20, 20)) == 0
+    assert probe(rough(tmp_path / "a.png", 20, 20)).pixels == 0
     (tmp_path / "b.jpg").write_bytes(b"no picture" * 10_000)
-    assert pixel_count(str(tmp_path / "b.jpg")) == pixel_count(str(tmp_path / "not.there")) == 0
+    assert probe(str(tmp_path / "b.jpg")).pixels == probe(str(tmp_path / "not.there")).pixels == 0
 
 
 def test_a_picture_of_24_megapixels_is_never_a_light_file(tmp_path):
     for name in ("a.png", "a.jpg"):
         Pil.new("RGB", (6000, 4000)).save(tmp_path / name, quality=5)
-        assert (tmp_path / name).stat().st_size >= pipeline.MIN_PROBED_BYTES
+        assert (tmp_path / name).stat().st_size >= MIN_PROBED_BYTES
 
 
 def test_jobs_are_read_in_order_within_the_memory_limit_and_at_least_one(files, small):
@@ -109,7 +110,7 @@ class Count:
     def __init__(self, count):
         self.count = count
 
-    def submit(self, function, *args):
+    def submit(self, function, *args, isolate=False):
         done = Future()
         done.set_result(function(*args))
         return done

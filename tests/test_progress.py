@@ -84,6 +84,14 @@ def test_an_upsampler_gets_groups_of_its_batch_size_and_gives_the_same_bytes():
     assert of(seen, "upsampling") == [(0, 5), (2, 5), (4, 5)]
 
 
+def test_repairs_of_whole_photographs_are_reported_one_by_one():
+    for stage, name in (("mend", "mending"), ("denoise", "denoising")):
+        seen = []
+        chain = odekit.Chain([{stage: {}}])
+        chain.open(on_phase=lambda *phase, seen=seen: seen.append(phase)).run([noise(40, 40), noise(40, 40, 1)])
+        assert of(seen, name) == [(0, 2), (1, 2)]
+
+
 def test_a_stage_that_reports_nothing_is_shown_by_its_name():
     seen = []
     chain = odekit.Chain([{"unaware": {"steps": 1, "seconds": 0}}], parts=slow_parts.catalog())

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import PIL.Image
 import pytest
+import worker_calls
 from conftest import picture
 from drawn_run import FACES, DrawnRun, decoded, digest, drawn, faces_stage, parse, sections
 
@@ -420,9 +421,41 @@ def plant_failure(run, secret):
     (run.out / "failures.json").write_text(json.dumps([{"input": str(secret), "error": "no"}]))
 
 
+def plant_private_as_result(run, secret):
+    """A picture that lies in the output folder, but is no result; whoever plants the record does not know its bytes."""
+    run.add_photo()
+    (run.out / "private.png").write_bytes(secret.read_bytes())
+    for name, output in (("a", {}), ("b", {"sha256": "0" * 64}), ("c", {"sha256": None})):
+        record = {"output": {"path": "private.png"} | output, "stages": []}
+        (run.out / f"{name}.json").write_text(json.dumps(record))
+
+
+def plant_private_as_extra(run, secret):
+    (run.out / "private.png").write_bytes(secret.read_bytes())
+    run.add_photo(extras=["private.png", "./private.png", "family./../private.png"])
+
+
+def plant_private_as_stage(run, secret):
+    (run.out / "1-private.png").write_bytes(secret.read_bytes())
+    (run.out / "stages").mkdir()
+    (run.out / "sheet.png").write_bytes(b"")
+    run.add_photo("a.png", pictures="sheet.png")
+    run.add_photo("b.png", pictures="stages/../sheet.png")
+
+
+def plant_input_without_digest(run, secret):
+    run.add_photo("other.png")
+    (run.inputs / "private.png").write_bytes(secret.read_bytes())
+    run.add_photo(input={"path": str(run.inputs / "private.png")})
+
+
 @pytest.mark.parametrize(
     "plant",
-    [plant_input, plant_input_through_parent, plant_result_link, plant_extra, plant_stages, plant_stage_link, plant_failure],
+    [
+        plant_input, plant_input_through_parent, plant_result_link, plant_extra, plant_stages, plant_stage_link,
+        plant_failure, plant_private_as_result, plant_private_as_extra, plant_private_as_stage,
+        plant_input_without_digest,
+    ],
 )  # fmt: skip
 def test_a_planted_record_cannot_show_a_file_outside_the_run(run, secret, plant):
     plant(run, secret)
@@ -451,6 +484,24 @@ def test_an_input_that_has_changed_since_is_not_shown_as_the_picture_before(run)
     (section,) = sections(page_of(run)).values()
     assert list(section.layers()) == ["After"]
     assert "its input has changed since" in section.text
+
+
+def test_a_result_that_has_changed_since_is_not_shown(run):
+    run.add_photo()
+    PIL.Image.fromarray(drawn(9)).save(run.out / "family.png")
+    (section,) = sections(page_of(run)).values()
+    assert list(section.layers()) == ["Before"]
+    assert "its result has changed since" in section.text
+
+
+def test_a_failed_input_that_ends_its_decoder_does_not_end_the_report(run, monkeypatch):
+    from odekit.runs.report import sources
+
+    monkeypatch.setattr(sources, "read_shown", worker_calls.end_process)
+    (run.inputs / "deadly.png").write_bytes(b"x")
+    run.fail("deadly.png", "its worker process died")
+    (section,) = sections(page_of(run)).values()
+    assert not section.layers()
 
 
 @pytest.mark.parametrize("junk", [None, 3, "x", [], {}, [None, 3, "x", [], {"faces": 3}, {"faces": [3, {}]}]])

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
 import odekit
 from benchmarks import knobs
@@ -430,3 +431,42 @@ def test_the_spread_table_finds_a_planted_relation():
     for row in table.rows:
         assert row["error"] == pytest.approx(row["spread"] ** 2, rel=0.05)
     assert table.goals[0].value == pytest.approx(42, rel=0.1) and table.goals[0].reached
+
+
+def test_the_range_of_network_calls_is_told_before_a_run_and_holds(cli):
+    chain = Chain.load("odedit-plus")
+    assert chain.plan().calls is None and chain.plan().call_span("image") == (22, 38)
+    assert "odedit-plus: ok, 22 to 38 network calls per image" in cli("check", "odedit-plus").out
+    assert "22 to 38 network calls per detected face" in cli("explain", "photo").out
+    assert json.loads(cli("check", "odedit-plus", "--json").out)["calls_range"] == [22, 38]
+    face = ROOT / "examples" / "damaged" / "pif_01092.png"
+    for strength in ("none", "heavy"):
+        given = chain.adjusted(strength)
+        least, most = given.plan().call_span("image")
+        (result,) = given.run([odekit.read(face)], device="cpu", precision="float32", batch_size=1)
+        assert least == most == sum(stage.get("calls", 0) for stage in result.record["stages"])
+    assert chain.adjusted("heavy").plan().call_span("image") == (38, 38)
+
+
+def test_explain_says_that_a_face_needs_nothing(cli, monkeypatch):
+    monkeypatch.setattr("odekit.chains.tuning.precision.supported_16bit_types", lambda device: ())
+    face = ROOT / "examples" / "clean" / "pif_01092.png"
+    told = cli("explain", "odedit-plus", "--input", face).out
+    assert "strength 'none'" in told and "no updates: no strength is expected to improve this face" in told
+    assert "a = 0" not in told
+    given = cli("explain", "odedit-plus", "--input", face, "--set", "restore.enhancer.strength=none").out
+    assert "no updates\n" in given
+
+
+def test_a_side_or_strength_that_the_chain_has_already_is_no_error():
+    chain = Chain.load("odedit-plus").adjusted("heavy", 256)
+    assert chain.adjusted("heavy", 256) == chain
+
+
+def test_the_error_about_a_side_names_another_chain_than_its_own(cli):
+    own = Chain.load("odedit-plus", ["upsample=resize"])
+    with pytest.raises(ConfigError) as caught:
+        own.adjusted(side=128)
+    assert "chains that end with face-guided" in str(caught.value) and "odedit-plus" not in str(caught.value)
+    with pytest.raises(ConfigError, match="with face-guided, as odedit-plus does"):
+        Chain.load("odedit").adjusted(side=128)

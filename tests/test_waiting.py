@@ -16,7 +16,11 @@ print(wait_passively(), *(os.environ.get(name) for name in PASSIVE))
 def shown(*arguments, **variables):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_WAIT", "GOMP", "KMP"))}
     return subprocess.run(
-        [sys.executable, "-c", SHOW, *arguments], env=environment | variables, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SHOW, *arguments],
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
 
 

@@ -1,11 +1,15 @@
 """Downloads into the weights store: resumption, several URLs, verification, locking, and acceptance of licences."""
 
 import errno
+import io
 import json
+import socketserver
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -13,7 +17,7 @@ from loopback import serve, sha256
 
 from odekit.errors import PluginError, WeightsError
 from odekit.plugins.catalog import Weights
-from odekit.plugins.weights import download, store
+from odekit.plugins.weights import download, store, web
 from odekit.plugins.weights.fetch import WeightsDownloader
 from odekit.plugins.weights.lookup import verify_weights
 from odekit.plugins.weights.store import stored_path, weights_folder
@@ -344,3 +348,117 @@ def test_names_are_plain_file_names(name):
 def test_the_file_has_the_name_in_the_url_by_default():
     assert Weights("net", "somebody", "MIT", True, urls=["https://a.org/x/net.pth?download=1"]).file == "net.pth"
     assert Weights("net", "somebody", "MIT", True).file == "net.safetensors"
+
+
+@contextmanager
+def raw_server(answer):
+    """A server that does with each connection whatever it likes; gives its URL."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            with suppress(OSError):
+                self.request.recv(65536)
+                answer(self.request.sendall)
+
+    socketserver.ThreadingTCPServer.allow_reuse_address = True
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as made:
+        made.daemon_threads = True
+        threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{made.server_address[1]}/net.safetensors"
+        made.shutdown()
+
+
+def endless(send, sent):
+    send(b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n")
+    for _ in range(2000):
+        send(bytes(1 << 20))
+        sent.append(1 << 20)
+
+
+def test_a_download_without_a_length_ends_at_the_stated_size(server):
+    sent = []
+    with raw_server(lambda send: endless(send, sent)) as url:
+        what = weights(url)
+        assert f"more than {len(FILE)} bytes" in fault(what)
+    assert sum(sent) < 100 << 20
+    assert rest(what) == []
+
+
+def test_a_download_of_unknown_size_ends_at_the_largest_one(server, monkeypatch):
+    monkeypatch.setattr(download, "MAX_BYTES", 3 << 20)
+    with raw_server(lambda send: endless(send, [])) as url:
+        assert f"more than {3 << 20} bytes" in fault(weights(url, known=False))
+
+
+def drip(send, head):
+    send(head)
+    for _ in range(600):
+        send(b"x")
+        time.sleep(0.05)
+
+
+def test_a_server_that_sends_byte_by_byte_is_given_up_and_what_came_is_kept(server, monkeypatch):
+    monkeypatch.setattr(download, "SLACK_SECONDS", 0.5)
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(FILE)}\r\n\r\n".encode()
+    with raw_server(lambda send: drip(send, head)) as url:
+        began = time.monotonic()
+        assert "less than 10 kB/s" in fault(weights(url))
+        assert time.monotonic() - began < 10
+    assert "net.safetensors.part" in rest(weights())
+
+
+def test_a_server_that_cuts_after_each_byte_is_given_up(server, monkeypatch):
+    monkeypatch.setattr(download, "SLACK_SECONDS", 0.5)
+    monkeypatch.setattr(download, "RETRY_DELAY", 0.05)
+    what = weights(server.put("net", FILE, cuts=[1] * 10_000))
+    began = time.monotonic()
+    assert "less than 10 kB/s" in fault(what)
+    assert time.monotonic() - began < 15
+
+
+def test_headers_that_never_end_are_not_waited_for(server, monkeypatch):
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 0.3)
+    with raw_server(lambda send: drip(send, b"HTTP/1.1 200 OK\r\nX-Slow: ")) as url:
+        began = time.monotonic()
+        assert "no answer within 0.3 s" in fault(weights(url))
+        assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x", "http://[::1", "//"])
+def test_a_redirect_leads_to_the_web_only(server, place):
+    answer = f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode()
+    with raw_server(lambda send: send(answer)) as url:
+        message = fault(weights(url))
+    assert any(reason in message for reason in ("URL", "to url", "infinite loop"))
+    assert "net.safetensors" not in rest(weights())
+
+
+def test_a_redirect_within_the_web_is_followed_but_not_out_of_https(server):
+    there = server.put("net", FILE)
+    answer = f"HTTP/1.1 302 Found\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n".encode()
+    with raw_server(lambda send: send(answer)) as url:
+        assert pull(weights(url))[0].read_bytes() == FILE
+    request = urllib.request.Request("https://a.org/x")
+    with pytest.raises(web.Refused, match="not encrypted"):
+        web._WebOnly().redirect_request(request, io.BytesIO(), 302, "", {}, "http://a.org/x")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1", "http://a:b/net", "http://a.org:99999/net", "http:///net", "http://", "http://a b/net",
+        "http://a\nb/net", f"http://{'a' * 64}.org/net", "http://\udcff.org/net", "https:net", "http://a.org/\x00",
+    ],
+)  # fmt: skip
+def test_a_malformed_url_is_one_line(server, url):
+    began = time.monotonic()
+    message = fault(weights(f"{server.address}/absent"), extra_urls=[url])
+    assert "is not a valid URL" in message
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("length", ["²", "9" * 5000, "-1", "1e3", "0x10"])
+def test_a_malformed_length_is_as_none(server, length):
+    answer = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n".encode("latin-1") + FILE
+    with raw_server(lambda send: send(answer)) as url:
+        assert pull(weights(url))[0].read_bytes() == FILE

@@ -2,13 +2,27 @@
 
 import os
 import pickle
+import signal
+import subprocess
+import sys
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
+import worker_calls
+from conftest import picture
 
+import odekit
+from odekit.cli.progress import ProgressBar
 from odekit.errors import InputError
+from odekit.runs import pipeline, runner
 from odekit.runs import workers as workers_module
+from odekit.runs.probe import probe
+from odekit.runs.stop import TERMINATED
+from odekit.runs.summary import RunOptions
 from odekit.runs.worker_pipe import SHARED_BYTES, Channel
 from odekit.runs.workers import WorkerPool
 
@@ -76,7 +90,7 @@ def test_small_calls_travel_together_and_one_that_kills_its_process_spoils_no_ot
 
 def test_small_calls_share_messages_and_long_ones_do_not(one, monkeypatch):
     sizes, send = [], Channel.send
-    monkeypatch.setattr(Channel, "send", lambda end, calls: (sizes.append(len(calls)), send(end, calls)))
+    monkeypatch.setattr(Channel, "send", lambda end, calls, *when: (sizes.append(len(calls)), send(end, calls, *when)))
     futures = [one.submit(os.getpid) for _ in range(2000)]
     assert len({future.result() for future in futures}) == 1
     assert sum(sizes) == 2000
@@ -141,3 +155,138 @@ def test_closing_cancels_what_waits_and_starts_nothing_new(one):
     assert one.all[0].process is None
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)
+
+
+def is_alive(number):
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return "\nState:\tZ" not in Path(f"/proc/{number}/status").read_text()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel of Linux sends the signal")
+def test_no_worker_outlives_a_killed_run_even_in_the_middle_of_a_call():
+    code = (
+        "import os, time\nfrom odekit.runs.workers import WorkerPool\npool = WorkerPool(2)\n"
+        "print(*{pool.submit(os.getpid).result() for _ in range(200)}, flush=True)\n"
+        "calls = [pool.submit(time.sleep, 60) for _ in range(2)]\ntime.sleep(60)"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    numbers = [int(word) for word in run.stdout.readline().split()]
+    time.sleep(0.3)  # until the long calls have begun
+    assert numbers and all(map(is_alive, numbers))
+    run.kill()
+    run.communicate()
+    deadline = time.monotonic() + 5
+    while any(map(is_alive, numbers)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(is_alive, numbers))
+
+
+def test_a_process_that_cannot_be_killed_costs_its_call_alone(monkeypatch):
+    """So is one that waits for a network disk: the kernel delivers no signal until the disk answers."""
+    monkeypatch.setattr(workers_module, "EXIT_SECONDS", 0.1)
+    made = WorkerPool(1, seconds=1)
+    made.submit(os.getpid).result()
+    process, kill = made.all[0].process, subprocess.Popen.kill
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda own: None if own is process else kill(own))
+    blocked = made.submit(time.sleep, 30)
+    with pytest.raises(InputError, match="takes longer than 1 s"):
+        blocked.result(timeout=10)
+    assert made.submit(divmod, 7, 2).result(timeout=10) == (3, 1)
+    made.close()
+    kill(process)
+    process.wait()
+
+
+def test_a_process_that_stops_reading_its_pipe_is_not_waited_for():
+    made = WorkerPool(1, seconds=1)
+    os.kill(made.submit(os.getpid).result(), signal.SIGSTOP)
+    with pytest.raises(InputError, match="takes longer than 1 s"):
+        made.submit(np.negative, np.zeros(10_000_000)).result(timeout=10)
+    made.close()
+
+
+def test_a_call_that_takes_too_long_is_not_repeated(tmp_path):
+    made = WorkerPool(1, seconds=1)
+    began = time.monotonic()
+    with pytest.raises(InputError, match="takes longer"):
+        made.submit(time.sleep, 30).result()
+    assert time.monotonic() - began < 1.9
+    made.close()
+
+
+def test_a_call_that_must_be_isolated_has_a_process_even_where_there_are_none():
+    made = WorkerPool(0)
+    assert made.submit(os.getpid).result() == os.getpid()
+    number = made.submit(os.getpid, isolate=True).result()
+    assert number != os.getpid()
+    with pytest.raises(InputError, match="died"):
+        made.submit(worker_calls.end_process, "a.heic", isolate=True).result()
+    made.close()
+    assert not is_alive(number)
+
+
+def test_video_formats_are_isolated_and_others_are_not():
+    heic = next((Path(__file__).parent / "data" / "heic").glob("*.heic"))
+    assert probe(str(heic)).isolate
+    assert not probe(__file__).isolate
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the address space limit of Linux")
+def test_reading_a_picture_may_not_take_the_memory_of_the_machine(one):
+    assert one.submit(worker_calls.allocate, 10_000_000, 4.0).result() == 10_000_000
+    with pytest.raises(MemoryError):
+        one.submit(worker_calls.allocate, 3_000_000_000, 4.0).result()
+    assert one.submit(worker_calls.allocate, 10_000_000, 4.0).result() == 10_000_000
+
+
+def test_sigterm_reaches_a_worker_whose_parent_ignores_it(one):
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        number = one.submit(os.getpid).result()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    os.kill(number, signal.SIGTERM)
+    deadline = time.monotonic() + 5
+    while is_alive(number) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_alive(number)
+
+
+@pytest.fixture
+def few(exact, tmp_path, monkeypatch):
+    """A run of five faces with one worker and a short time limit; reading face3.png never returns."""
+    (tmp_path / "in").mkdir()
+    for i in range(5):
+        PIL.Image.fromarray(picture(i)).save(tmp_path / "in" / f"face{i}.png")
+    monkeypatch.setattr(pipeline, "read_input", worker_calls.read_or_block)
+    monkeypatch.setattr(runner, "WorkerPool", lambda count: WorkerPool(count, seconds=limit.pop()))
+    limit = [2.0]
+
+    def run(seconds):
+        limit[:] = [seconds]
+        options = RunOptions(tmp_path / "out", workers=1, batch_size=2)
+        return runner.Runner(odekit.Chain.load(exact), options, ProgressBar(quiet=True)).run([tmp_path / "in"])
+
+    return run
+
+
+def test_a_blocked_read_costs_that_file_only(few):
+    summary = few(5.0)
+    (failure,) = summary.failed
+    assert failure["input"].endswith("face3.png") and "takes longer than 5 s" in failure["error"]
+    assert len(summary.restored) == 4
+
+
+def test_sigterm_is_heard_while_a_read_is_blocked(few):
+    timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    began = time.monotonic()
+    summary = few(60.0)
+    timer.join()
+    assert time.monotonic() - began < 30
+    assert (summary.stopped, summary.failed) == (TERMINATED, [])
+    assert summary.left >= 1

@@ -13,6 +13,8 @@ from odekit.errors import ConfigError
 
 StrengthName = Literal["auto", "none", "light", "medium", "heavy"]
 STRENGTHS: tuple[str, ...] = get_args(StrengthName)
+OTHER = {strength: "light" if strength == "none" else "none" for strength in STRENGTHS}
+"""For each strength another one."""
 MIN_SIDE, MAX_SIDE = 16, 4096
 
 Change = Callable[[Options], Options]
@@ -29,7 +31,8 @@ def with_strength(spec: ChainSpec, strength: str) -> ChainSpec:
     if strength == "auto":
         return spec
     changed = _changed(spec, lambda o: o.with_strength(strength) if isinstance(o, HasStrength) else o, chains=True)
-    if changed == spec:
+    other = _changed(spec, lambda o: o.with_strength(OTHER[strength]) if isinstance(o, HasStrength) else o, chains=True)
+    if changed == other:  # no part of it has strengths
         raise ConfigError(
             f"--strength {strength}: the chain '{spec.name}' treats every face alike; choose a chain such as "
             "odedit-plus or photo, or set restore.enhancer.iterations"
@@ -46,10 +49,12 @@ def with_side(spec: ChainSpec, side: int) -> ChainSpec:
     if not MIN_SIDE <= side <= MAX_SIDE:
         raise ConfigError(f"--side {side}: choose a number from {MIN_SIDE} to {MAX_SIDE}")
     changed = _changed(spec, lambda o: o.with_side(side) if isinstance(o, HasSide) else o, chains=False)
-    if changed == spec:
+    other = _changed(spec, lambda o: o.with_side(side + 1) if isinstance(o, HasSide) else o, chains=False)
+    if changed == other:  # no part of it has a side
+        example = "" if spec.name == "odedit-plus" else ", as odedit-plus does"
         raise ConfigError(
-            f"--side {side}: no upsampler of the chain '{spec.name}' has results of a side that can be chosen; --side "
-            "is for aligned faces and chains that end with face-guided, as odedit-plus does"
+            f"--side {side}: no upsampler of this chain has results of a side that can be chosen; --side is for "
+            f"aligned faces and chains that end with face-guided{example}"
         )
     return changed
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from odekit.chains.adjust import with_side, with_strength
 from odekit.chains.document import Document, parse_value, parse_yaml
 from odekit.chains.overrides import apply_overrides
-from odekit.chains.resolve import CHAIN_SCHEMA, DEFAULT_PRIORS, ChainSpec, Resolver
+from odekit.chains.resolve import CHAIN_SCHEMA, ChainSpec, Resolver
+from odekit.core.files import read_text
 from odekit.core.image import Image
 from odekit.core.options import Options
 from odekit.core.result import Result
@@ -33,7 +34,7 @@ class Chain:
 
     Args:
         items: stages as option models, names, or mappings of one name to options.
-        priors: named priors; `face64` under the name `face` if None.
+        priors: named priors; `face64` under the name `face` if there are none.
         name: of the chain.
         seed: of the noise.
         parts: the catalogue to look parts up in; the installed one if None.
@@ -55,13 +56,9 @@ class Chain:
             raise ConfigError(
                 f"Chain takes a list of stages, not {items!r}; Chain.load loads a chain by its name or from a file"
             )
-        data = {
-            "odekit": CHAIN_SCHEMA,
-            "name": name,
-            "seed": seed,
-            "priors": priors or dict(DEFAULT_PRIORS),
-            "chain": list(items),
-        }
+        data = {"odekit": CHAIN_SCHEMA, "name": name, "seed": seed, "chain": list(items)}
+        if priors:
+            data["priors"] = priors
         self.parts = parts or catalog()
         self.spec: ChainSpec = Resolver(self.parts, Document(data, "", {})).chain()
 
@@ -88,7 +85,7 @@ class Chain:
         parts = parts or catalog()
         path = find_chain_file(str(chain), parts)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path)
         except OSError as error:
             raise ConfigError(f"the chain {path} cannot be read: {error}") from error
         except UnicodeDecodeError as error:
@@ -96,7 +93,9 @@ class Chain:
                 f"{path} is not a chain: not a text file; the chain comes first, then the images: "
                 "odekit run odedit-plus face.png -o out/"
             ) from error
-        return cls.from_document(parse_yaml(text, str(path)), settings, parts)
+        document = parse_yaml(text, str(path))
+        document.owner = parts.chain_owners.get(path.resolve(), "")
+        return cls.from_document(document, settings, parts)
 
     def adjusted(self, strength: str = "auto", side: int | None = None) -> Chain:
         """A copy with a strength and a side of results that a person chose (`--strength`, `--side`).

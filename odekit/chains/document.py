@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from odekit.errors import ConfigError
+from odekit.plugins.catalog import BUILT_IN
 
 DataPath = tuple[Any, ...]
 """Keys and indices from the root of the document to a value."""
 
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")}
 _CONTAINERS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
-MAX_CHARACTERS = 1_000_000
-"""Longest document that is read, in characters."""
+MAX_CHARACTERS = 50_000
+"""Longest document that is read, in characters; reading takes 2 s. Long lists of boxes belong in a JSON file."""
+MAX_DEPTH = 100
+"""Deepest nesting of lists and mappings."""
+MAX_INTEGER = 2**63 - 1
+"""Largest whole number, with either sign."""
+
+WINDOWS_PATH = re.compile(r"[A-Za-z]:.*[\x00-\x1f\x7f\x85\xa0\u2028\u2029]")
+"""A path of Windows, such as "C:\\temp" in double quotes, in which YAML has read a backslash as an escape."""
+WINDOWS_HINT = "; in double quotes a backslash begins an escape: write a path of Windows in single quotes"
 
 
 @dataclass
@@ -26,6 +36,14 @@ class Document:
     """Line and column, both from 1."""
     overridden: dict[DataPath, str] = field(default_factory=dict)
     """Values replaced by `--set`, with the setting as typed."""
+    owner: str = ""
+    """The distribution that ships the document: names in it mean the parts of this one first, then built-in ones."""
+
+    def owners(self, path: DataPath) -> tuple[str, ...]:
+        """The distributions whose part the name at `path` means where several register it; none for a user's name."""
+        if not self.owner or any(path[: len(overridden)] == overridden for overridden in self.overridden):
+            return ()
+        return (self.owner, BUILT_IN)
 
     def where(self, path: DataPath) -> str:
         """Location for an error message: `file:line:column: path` of a value, or of the nearest enclosing one."""
@@ -59,6 +77,7 @@ def parse_yaml(text: str, name: str) -> Document:
 
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(f"{name}: a chain has at most {MAX_CHARACTERS:,} characters, this file has {len(text):,}")
+    _check_depth(text, name)
     document = Document(None, name, {})
     try:
         node = YAML(typ="safe", pure=True).compose(text)
@@ -67,7 +86,8 @@ def parse_yaml(text: str, name: str) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise ConfigError(f"{position}: not valid YAML: {error.problem or error.context}") from error
+        hint = WINDOWS_HINT if "escape" in f"{error.problem} {error.context}" else ""
+        raise ConfigError(f"{position}: not valid YAML: {error.problem or error.context}{hint}") from error
     except (YAMLError, RecursionError) as error:
         raise ConfigError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from error
     return document
@@ -76,6 +96,19 @@ def parse_yaml(text: str, name: str) -> Document:
 def parse_value(text: str) -> Any:
     """Parse the value of `--set path=value`: a number, a word, a list or a mapping."""
     return parse_yaml(text, "--set").data
+
+
+def _check_depth(text: str, name: str) -> None:
+    """Refuse deeply nested documents, for which the parser needs time in proportion to the square of the depth."""
+    depth = 0
+    for line, content in enumerate(text.split("\n"), 1):
+        indented = len(content) - len(content.lstrip(" -?"))
+        for character in content:
+            depth += (character in "[{") - (character in "]}")
+            if depth > MAX_DEPTH:
+                break
+        if depth > MAX_DEPTH or indented > 2 * MAX_DEPTH:
+            raise ConfigError(f"{name}:{line}: nested more than {MAX_DEPTH} deep")
 
 
 def _build(node: Any, path: DataPath, document: Document) -> Any:
@@ -94,6 +127,8 @@ def _build(node: Any, path: DataPath, document: Document) -> Any:
         return _mapping(node, path, document)
     if tag.endswith(":seq"):
         return [_build(child, (*path, i), document) for i, child in enumerate(node.value)]
+    if getattr(node, "style", None) == '"' and WINDOWS_PATH.match(str(node.value)):
+        raise ConfigError(f"{position}: a path in which an escape was replaced{WINDOWS_HINT}")
     return _scalar(tag, str(node.value), position)
 
 
@@ -129,9 +164,13 @@ def _scalar(tag: str, text: str, position: str) -> Any:
     try:
         if kind == "int":
             digits = text.replace("_", "")
-            return int(digits, 0) if digits.lstrip("+-")[:2].lower() in ("0x", "0o", "0b") else int(digits)
+            based = digits.lstrip("+-")[:2].lower() in ("0x", "0o", "0b")
+            number = None if len(digits) > 80 else int(digits, 0) if based else int(digits)
+            if number is None or abs(number) > MAX_INTEGER:
+                raise ConfigError(f"{position}: a whole number of {len(digits)} digits; at most {MAX_INTEGER} is read")
+            return number
         if kind == "float":
             return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
     except ValueError as error:
-        raise ConfigError(f"{position}: '{text}' is not a number") from error
+        raise ConfigError(f"{position}: '{text[:40]}' is not a number") from error
     return text

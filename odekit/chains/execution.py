@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from odekit.chains.resolve import ChainSpec
-from odekit.chains.tuning.batch_size import BatchSize, choose_batch_size
-from odekit.chains.tuning.precision import choose_precision
+from odekit.chains.tuning.batch_size import BatchSize, check_memory, choose_batch_size
+from odekit.chains.tuning.precision import decide_precision
 from odekit.core.device import resolve_device
 from odekit.plugins.catalog import Catalog
 
@@ -24,6 +26,8 @@ class Execution:
     """float32, tf32, bfloat16 or float16."""
     batch_size: int
     """Of every network call; smaller batches are padded."""
+    precision_choices: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """How `auto` chose the precision for each prior: measurements, what is needed, and the margins."""
 
 
 def resolve_execution(
@@ -49,5 +53,9 @@ def resolve_execution(
         ConfigError: a batch size below 1.
     """
     device = resolve_device(device)
-    precision = choose_precision(precision, device, spec, catalog)
-    return Execution(device, precision, choose_batch_size(batch_size, images, device, precision, spec, catalog))
+    if isinstance(batch_size, int):
+        check_memory(batch_size, device, spec, catalog)  # before anything is measured
+    precision, measured = decide_precision(precision, device, spec, catalog)
+    choices = {name: choice.tree() for name, choice in measured.items()}
+    slots = choose_batch_size(batch_size, images, device, precision, spec, catalog)
+    return Execution(device, precision, slots, choices)

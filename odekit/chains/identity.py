@@ -12,6 +12,7 @@ from odekit.chains.tools import PartTools
 from odekit.core.image import Image, is_square
 from odekit.core.options import Part
 from odekit.core.result import Result
+from odekit.plugins.catalog import BUILT_IN
 
 if TYPE_CHECKING:
     from odekit.plugins.catalog import Catalog
@@ -32,7 +33,7 @@ class IdentityCheck:
     def __init__(self, catalog: Catalog, device: str) -> None:
         # tools of its own: these weights have no part in the result, so they are not listed with it
         self.tools = PartTools(catalog, device, "float32")
-        self.part = Part("metric", METRIC, catalog.get("metric", METRIC).options())
+        self.part = Part("metric", METRIC, catalog.get("metric", METRIC, (BUILT_IN,)).options())
 
     @functools.cached_property
     def metric(self) -> Any:

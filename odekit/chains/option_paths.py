@@ -10,7 +10,7 @@ from odekit.chains.document import DataPath
 from odekit.chains.resolve import is_options_class
 from odekit.core.options import Options, part_fields
 from odekit.errors import OdekitError
-from odekit.plugins.catalog import Catalog
+from odekit.plugins.catalog import BUILT_IN, Catalog
 
 RawStage = tuple[dict[str, Any], str, DataPath]
 """A stage in raw data: the item of the list, its name, and its path in the document."""
@@ -72,6 +72,6 @@ def _part_keys(parts: Catalog, kind: str, raw: Any, default: Any) -> Iterator[tu
 def _model(parts: Catalog, kind: str, name: Any) -> type[Options] | None:
     """The option model of a part; None if there is no such part."""
     try:
-        return parts.get(kind, name).options if isinstance(name, str) else None
+        return parts.get(kind, name, (BUILT_IN,)).options if isinstance(name, str) else None
     except OdekitError:
         return None

@@ -30,6 +30,8 @@ class PlannedStage:
     """Network calls of all its runs per image or face; None if unknown before the run."""
     per: str = "image"
     """Unit of `calls`: 'image', or 'face' for a stage that runs once per detected face."""
+    span: tuple[int, int] | None = None
+    """The smallest and the largest number of network calls, where `calls` is None; None if unknown, too."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,17 @@ class Plan:
     def calls_per_face(self) -> int | None:
         """Network calls per detected face; 0 without face detection, None if unknown."""
         return self._total("face")
+
+    def call_span(self, per: str) -> tuple[int, int] | None:
+        """The smallest and the largest number of network calls per 'image' or 'face'; None if unknown."""
+        least = most = 0
+        for stage in self.stages:
+            if stage.per == per:
+                span = stage.span if stage.calls is None else (stage.calls, stage.calls)
+                if span is None:
+                    return None
+                least, most = least + span[0], most + span[1]
+        return least, most
 
     def _total(self, per: str) -> int | None:
         total = 0
@@ -77,7 +90,8 @@ def make_plan(spec: ChainSpec, catalog: Catalog) -> Plan:
         place = ".".join(str(key) for depth, key in enumerate(path) if depth % 3 != 1)
         per, times = runs_per_unit(spec, path)
         calls = None if cost.calls is None else times * cost.calls
-        stages.append(PlannedStage(place, item.name, describe_stage(item), calls, per))
+        span = None if cost.span is None else (times * cost.span[0], times * cost.span[1])
+        stages.append(PlannedStage(place, item.name, describe_stage(item), calls, per, span))
     used = [usage_of_part(part, catalog) for part in all_parts(spec)]
     weights = [describe_weights(name, catalog) for name in required_weights(spec, catalog)]
     return Plan(spec.name, stages, list(dict.fromkeys(used)), weights)
@@ -105,7 +119,7 @@ class ChainCosts:
     def schedule(self, prior: str | None) -> NoiseSchedule | None:
         """Noise schedule of the named prior, or of the only one if `prior` is None; None if the prior declares none."""
         part = prior_of(self.spec, prior)
-        entry = self.catalog.get("prior", part.name)
+        entry = self.catalog.entry_of(part)
         if entry.spec is None:
             return None
         schedule: NoiseSchedule = resolve(entry.spec, f"prior '{part.name}'")(part.options).schedule
@@ -117,7 +131,7 @@ class ChainCosts:
             return math.nan
         solver = inverter.options.solver
         try:
-            return float(self.catalog.get("solver", solver.name).load()(solver.options).nfe_per_step)
+            return float(self.catalog.entry_of(solver).load()(solver.options).nfe_per_step)
         except OdekitError:
             raise
         except Exception as error:

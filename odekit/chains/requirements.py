@@ -9,11 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from odekit.core.abilities import HasWeightNames, HasWeights
+from odekit.core.abilities import HasWeightNames, HasWeights, HasWeightsPath
 from odekit.core.options import Part
 from odekit.errors import OdekitError
-from odekit.plugins.catalog import Catalog, Entry
-from odekit.plugins.weights.lookup import find_weights, how_to_get, is_path, is_present
+from odekit.plugins.catalog import Catalog, Entry, resolve
+from odekit.plugins.weights.known import known_weights
+from odekit.plugins.weights.lookup import check_local, find_weights, how_to_get, is_path, is_present
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,19 @@ def weight_names_of(part: Part, catalog: Catalog) -> list[str]:
         return list(options.weight_names())
     if isinstance(options, HasWeights) and isinstance(options.weights, str):
         return [options.weights]
-    return [part.name] if part.name in catalog.weights else []
+    bare = part.name.rpartition(":")[2]
+    return [bare] if bare in catalog.weights else []
 
 
 def describe_weights(name: str, catalog: Catalog) -> dict[str, Any]:
     """Licence, size and presence of weights, without reading them. Raises WeightsError for an unregistered name."""
+    check_local(name)
     if is_path(name):
+        known = known_weights(Path(name), catalog)
         return {
             "name": name,
-            "licence": "of your file",
-            "commercial_use": True,
+            "licence": "of your file" if known is None else f"{known.licence} (this is '{known.name}')",
+            "commercial_use": known is None or known.commercial_use,
             "here": Path(name).expanduser().exists(),
         }
     store = find_weights(name, catalog)
@@ -61,16 +65,34 @@ def describe_weights(name: str, catalog: Catalog) -> dict[str, Any]:
 
 def usage_of_part(part: Part, catalog: Catalog) -> UsedPart:
     """A part with its licence and weights."""
-    return usage_of(catalog.get(part.kind, part.name), weight_names_of(part, catalog), catalog)
+    entry, names = catalog.entry_of(part), weight_names_of(part, catalog)
+    return usage_of(entry, names or _files_of_prior(entry, part), catalog)
+
+
+def _files_of_prior(entry: Entry, part: Part) -> list[str]:
+    """The path of the weights of a prior that is given by path."""
+    if entry.kind != "prior" or entry.spec is None:
+        return []
+    try:
+        spec = resolve(entry.spec, f"prior '{part.name}'")(part.options)
+    except OdekitError:  # reported where the prior is used
+        return []
+    return [str(spec.weights.parent)] if isinstance(spec, HasWeightsPath) else []
 
 
 def usage_of(entry: Entry, weights: Sequence[str], catalog: Catalog) -> UsedPart:
-    """Licence and commercial use of a part together with the weights it requires."""
+    """Licence and commercial use of a part together with the weights it requires, by name or by path.
+
+    A path to registered weights has their licence, whatever the file is called.
+    """
     non_commercial = [] if entry.commercial_use else [entry.licence]
     for name in weights:
         store = catalog.weights.get(name)
+        if store is None and (is_path(name) or Path(name).is_dir()):
+            store = known_weights(Path(name), catalog)
         if entry.commercial_use and store is not None and not store.commercial_use:
-            non_commercial.append(f"weights '{name}': {store.licence}")
+            place = "" if store.name == name else f" in {name}"
+            non_commercial.append(f"weights '{store.name}'{place}: {store.licence}")
     return UsedPart(
         entry.kind, entry.name, entry.dist, entry.licence, not non_commercial, ", ".join(weights) or None,
         "; ".join(non_commercial),

@@ -17,11 +17,15 @@ from odekit.chains.document import DataPath, Document
 from odekit.core.options import Options, Part, nested_option_models, part_fields, prior_fields
 from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
-from odekit.plugins.catalog import Catalog
+from odekit.plugins.catalog import BUILT_IN, Catalog, Entry
 
 Checked = TypeVar("Checked", bound=Options)
+Owners = tuple[str, ...] | None
+"""Distributions whose part an ambiguous name means, preferred ones first; None: those of the document."""
 CHAIN_SCHEMA = 1
 """Version of the chain format."""
+MAX_STAGES = 100
+"""Largest number of stages of a chain or sub-chain."""
 TOP_LEVEL_KEYS = ("odekit", "name", "summary", "seed", "priors", "chain")
 INNER_MODEL = re.compile(r"Input should be a valid dictionary or instance of \w+")
 """Pydantic's message for a value of an inner option model, which names a class."""
@@ -117,29 +121,33 @@ class Resolver:
         for key in ("name", "summary"):
             if not isinstance(data.get(key, ""), str):
                 raise self.error((key,), f"the {key} must be a string")
+        owners: Owners = None if "priors" in data else (BUILT_IN,)
         priors = data.get("priors", DEFAULT_PRIORS)
         if not isinstance(priors, dict) or not priors:
             raise self.error(("priors",), "priors must be a mapping of names to parts, such as {face: {use: face64}}")
-        named = {name: self.part("prior", raw, ("priors", name)) for name, raw in priors.items()}
+        named = {name: self.part("prior", raw, ("priors", name), owners=owners) for name, raw in priors.items()}
         items = self.items(data.get("chain"), ("chain",))
         spec = ChainSpec(data.get("name", ""), seed, named, items, data.get("summary", ""))
         self._check_prior_names(spec)
         return spec
 
-    def items(self, raw: Any, path: DataPath) -> tuple[Part, ...]:
-        """Resolve a list of stages; each item has one key, the name of the stage."""
+    def items(self, raw: Any, path: DataPath, owners: Owners = None) -> tuple[Part, ...]:
+        """Resolve a list of stages; each item has one key, the name of the stage. `owners`: see `part`."""
+        if isinstance(raw, (list, tuple)) and len(raw) > MAX_STAGES:
+            raise self.error(path, f"a chain has at most {MAX_STAGES} stages, not {len(raw):,}")
         if not isinstance(raw, (list, tuple)) or not raw:
             raise self.error(path, "the chain must be a list with at least one stage, such as '- restore'")
-        parts = tuple(self.stage(item, (*path, i)) for i, item in enumerate(raw))
+        parts = tuple(self.stage(item, (*path, i), owners) for i, item in enumerate(raw))
         for i, part in enumerate(parts[:-1]):
             if part.options.last:
                 message = f"'{part.name}' must be the last stage; to write the output of every stage, use --keep-stages"
                 raise self.error((*path, i), message)
         return parts
 
-    def stage(self, raw: Any, path: DataPath) -> Part:
-        """Resolve one stage: `name`, `{name: options}` or an option model."""
+    def stage(self, raw: Any, path: DataPath, owners: Owners = None) -> Part:
+        """Resolve one stage: `name`, `{name: options}` or an option model. `owners`: see `part`."""
         if isinstance(raw, Options):
+            owners = self._owners_of_model("stage", raw) or owners
             values = explicit_options(raw)
             raw = {raw.part: values if raw.inline is None else values.get(raw.inline, values)}
         if isinstance(raw, str):
@@ -148,18 +156,28 @@ class Resolver:
             raise self.error(path, "a stage must have one key, its name, such as '- upsample: resize'")
         ((name, value),) = raw.items()
         stage_path = (*path, name)
-        entry = self._entry("stage", name, stage_path)
+        entry = self._entry("stage", name, stage_path, owners)
         inline = entry.options.inline
         if inline:
-            values = {inline: self.part(inline, value, stage_path)}
-            return Part("stage", name, self._validate(entry.options, values, f"stage '{name}'", stage_path))
-        return self._make_part("stage", name, value if value is not None else {}, stage_path)
+            values = {inline: self.part(inline, value, stage_path, owners=owners)}
+            options = self._validate(entry.options, values, f"stage '{name}'", stage_path)
+            return Part("stage", self.catalog.unique_name(entry), options)
+        return self._make_part(entry, value if value is not None else {}, stage_path, owners)
 
-    def part(self, kind: str, raw: Any, path: DataPath, default: str | None = None) -> Part:
-        """Resolve one part: `name`, `{use: name, ...options}`, an option model or a Part."""
+    def part(self, kind: str, raw: Any, path: DataPath, default: str | None = None, owners: Owners = None) -> Part:
+        """Resolve one part: `name`, `{use: name, ...options}`, an option model or a Part.
+
+        Args:
+            kind: of the part.
+            raw: plain data or options.
+            path: in the document.
+            default: name of the part if the data has none.
+            owners: the distributions whose part an ambiguous name means; None: those of the document.
+        """
         if isinstance(raw, Part):
             return raw
         if isinstance(raw, Options):
+            owners = self._owners_of_model(kind, raw) or owners
             raw = {"use": raw.part} | explicit_options(raw)
         if isinstance(raw, str):
             raw = {"use": raw}
@@ -171,40 +189,54 @@ class Resolver:
             raise self.error(path, f"name the {kind} with 'use:'{nearest('', self.catalog.names(kind))}")
         if kind == "prior" and ("/" in name or "\\" in name):
             name, options = "diffusers", {"path": name} | options
-        return self._make_part(kind, name, options, path)
+            return self._make_part(self._entry(kind, name, path, (BUILT_IN,)), options, path, owners)
+        written = "use" in raw  # a default's name no user wrote
+        entry = self._entry(kind, name, path, owners if written else owners or (BUILT_IN,))
+        return self._make_part(entry, options, path, owners)
 
-    def _make_part(self, kind: str, name: str, raw: Any, path: DataPath) -> Part:
-        entry = self._entry(kind, name, path)
-        label = f"{kind} '{name}'"
+    def _make_part(self, entry: Entry, raw: Any, path: DataPath, owners: Owners) -> Part:
+        name = self.catalog.unique_name(entry)
+        label = f"{entry.kind} '{name}'"
         if not isinstance(raw, dict):
             raise self.error(path, f"the options of {label} must be a mapping, not {raw!r}")
-        values = self._resolve_values(entry.options, raw, path)
-        return Part(kind, name, self._validate(entry.options, values, label, path))
+        values = self._resolve_values(entry.options, raw, path, owners, (entry.dist, BUILT_IN))
+        return Part(entry.kind, name, self._validate(entry.options, values, label, path))
 
-    def _resolve_values(self, model: type[Options], raw: dict[str, Any], path: DataPath) -> dict[str, Any]:
-        """The values of an option model with all parts and sub-chains resolved, including those of inner models."""
+    def _resolve_values(
+        self, model: type[Options], raw: dict[str, Any], path: DataPath, owners: Owners, of_defaults: Owners
+    ) -> dict[str, Any]:
+        """The values of an option model with all parts and sub-chains resolved, including those of inner models.
+
+        Default values were written by the distribution of the model: their names mean its parts, then built-in ones.
+        """
         values = dict(raw)
         for key, inner in nested_option_models(model):
             inner_raw = explicit_options(raw[key]) if isinstance(raw.get(key), Options) else raw.get(key, {})
             if isinstance(inner_raw, dict):
-                values[key] = self._resolve_values(inner, inner_raw, (*path, key))
+                values[key] = self._resolve_values(inner, inner_raw, (*path, key), owners, of_defaults)
         for key, mark in part_fields(model):
             default = model.model_fields[key].default
             value = values.get(key, default)
+            value_owners = owners if key in values else of_defaults
             if value is None and default is not None:
                 raise self.error((*path, key), _empty_message(key, mark.kind, default))
             if value is None or value is PydanticUndefined:
                 continue
             if mark.kind == "chain":
-                values[key] = self.items(value, (*path, key))
+                values[key] = self.items(value, (*path, key), value_owners)
             else:
                 default_name = default if isinstance(default, str) else None
-                values[key] = self.part(mark.kind, value, (*path, key), default_name)
+                values[key] = self.part(mark.kind, value, (*path, key), default_name, value_owners)
         return values
 
-    def _entry(self, kind: str, name: Any, path: DataPath) -> Any:
+    def _owners_of_model(self, kind: str, options: Options) -> Owners:
+        """The distribution of the part that an option model belongs to; None if none of its name has this model."""
+        entries = self.catalog.entries.get((kind, options.part), ())
+        return next(((entry.dist,) for entry in entries if entry.options is type(options)), None)
+
+    def _entry(self, kind: str, name: Any, path: DataPath, owners: Owners) -> Entry:
         try:
-            return self.catalog.get(kind, str(name))
+            return self.catalog.get(kind, str(name), self.document.owners(path) if owners is None else owners)
         except ConfigError as error:
             raise self.error(path, str(error)) from error
 

@@ -9,9 +9,11 @@ from typing import Any
 from odekit.chains.context import RunContext
 from odekit.chains.execution import Execution
 from odekit.chains.identity import IdentityCheck
+from odekit.chains.packages import require_packages
 from odekit.chains.plan import required_weights
 from odekit.chains.resolve import ChainSpec, prior_of
 from odekit.chains.tools import PartTools
+from odekit.chains.tuning.batch_size import check_memory
 from odekit.core.abilities import Decides, FreesTone, HasWeightsDigest, PacksRows
 from odekit.core.counter import CallCounter
 from odekit.core.device import is_out_of_memory, state_device
@@ -19,7 +21,7 @@ from odekit.core.image import Image
 from odekit.core.interfaces import Prior, Stage
 from odekit.core.options import Part
 from odekit.core.result import Result
-from odekit.errors import ConfigError, DeviceError, PluginError, WeightsError
+from odekit.errors import PLUGIN_FAULTS, ConfigError, DeviceError, PluginError, WeightsError
 from odekit.images.tone import keep_tone
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import Catalog
@@ -45,6 +47,8 @@ class Session:
             Both callbacks may raise `odekit.errors.Stopped`, which ends the batch.
 
     Raises:
+        PluginError: packages are missing; the message names all of them.
+        ConfigError: the batch size does not fit into memory.
         WeightsError: weights are missing; the message names all of them.
     """
 
@@ -58,7 +62,9 @@ class Session:
         on_calls: Callable[[int], None] | None = None,
         on_phase: Callable[[str, float, int], None] | None = None,
     ) -> None:
+        require_packages(spec, catalog)
         require_weights(required_weights(spec, catalog), catalog)
+        check_memory(execution.batch_size, execution.device, spec, catalog)
         self.spec = spec
         self.catalog = catalog
         self.seed = seed
@@ -180,7 +186,8 @@ class Session:
             after = check_returned(stage.run(before, context), len(live), name)
         except (ConfigError, DeviceError, PluginError, WeightsError):
             raise
-        except Exception as error:
+        except PLUGIN_FAULTS as raised:
+            error = PluginError(f"the stage '{name}' ended the program") if isinstance(raised, SystemExit) else raised
             if is_out_of_memory(error):
                 raise
             if (

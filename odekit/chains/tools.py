@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from odekit.core.device import is_out_of_memory
 from odekit.core.interfaces import Prior, SubChain
 from odekit.core.options import Part
 from odekit.core.precision import storage_type
-from odekit.errors import ConfigError
-from odekit.plugins.catalog import Catalog
+from odekit.errors import PLUGIN_FAULTS, ConfigError, OdekitError, PluginError, fault_text
+from odekit.plugins.catalog import BUILT_IN, Catalog
 from odekit.plugins.weights.lookup import digest_of_weights, require_weights, verified_path
 
 KINDS_WITHOUT_TOOLS = ("solver", "enhancer", "corruption")
@@ -55,12 +56,22 @@ class PartTools:
         require_weights(names, self.catalog)
 
     def make(self, part: Part, prior: Prior | None = None) -> Any:
-        """Create a part; its `tools.prior()` returns `prior` if given."""
-        factory = self.catalog.get(part.kind, part.name).load()
-        if part.kind in KINDS_WITHOUT_TOOLS:
-            return factory(part.options)
+        """Create a part; its `tools.prior()` returns `prior` if given.
+
+        Raises:
+            PluginError: the part of a plugin cannot be imported or created.
+        """
+        entry = self.catalog.entry_of(part)
+        factory = entry.load()
         tools = self if prior is None else PartTools(self.catalog, self.device, self.precision, prior, self.used)
-        return factory(part.options, tools)
+        try:
+            return factory(part.options) if part.kind in KINDS_WITHOUT_TOOLS else factory(part.options, tools)
+        except PLUGIN_FAULTS as error:
+            if isinstance(error, OdekitError) or entry.dist == BUILT_IN or is_out_of_memory(error):
+                raise
+            raise PluginError(
+                f"the {part.kind} '{part.name}' of {entry.dist} cannot be created ({fault_text(error)})"
+            ) from error
 
     def prior(self, name: str | None = None) -> Prior:
         """The prior passed to this object. Raises ConfigError if there is none."""

@@ -26,6 +26,7 @@ from odekit.cli import (
     weights,
 )
 from odekit.cli.plugin_commands import CommandsWithPlugins
+from odekit.cli.show import print_line, print_message, print_text, reserve_stdout
 
 app = typer.Typer(
     name="odekit",
@@ -49,6 +50,7 @@ app.add_typer(weights.app, name="weights")
 app.add_typer(train.app, name="train")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(calibrate.app, name="calibrate")
+reserve_stdout(app)
 app.command("help")(help.help)
 app.command("bench", hidden=True, context_settings=bench.ANYTHING)(bench.bench)
 
@@ -58,7 +60,7 @@ def version(value: bool) -> None:
     if value:
         from odekit.core.version import __version__
 
-        sys.stdout.write(f"odekit {__version__}\n")
+        print_line(f"odekit {__version__}")
         raise typer.Exit()
 
 
@@ -71,7 +73,7 @@ def main_callback(
 ) -> None:
     """Blind face restoration with ODEdit and plugins. A chain is a YAML file, or the name of a shipped chain."""
     if context.invoked_subcommand is None:
-        sys.stdout.write(help.START)
+        print_text(help.START.removesuffix("\n"))
 
 
 def one_line_warnings(default: Callable[..., None]) -> Callable[..., None]:
@@ -80,7 +82,7 @@ def one_line_warnings(default: Callable[..., None]) -> Callable[..., None]:
 
     def show(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
         if issubclass(category, OdekitWarning):
-            sys.stderr.write(f"odekit: note: {' '.join(str(message).split())}\n")
+            print_message(f"note: {' '.join(str(message).split())}")
         else:
             default(message, category, *args, **kwargs)
 
@@ -102,8 +104,8 @@ def main() -> None:
         try:
             app(standalone_mode=True)
         except OdekitError as error:
-            sys.stderr.write(f"odekit: {' '.join(str(error).split())}\n")
+            print_message(" ".join(str(error).split()))
             raise SystemExit(4 if isinstance(error, OutputError) else 2) from None
         except KeyboardInterrupt:
-            sys.stderr.write("odekit: interrupted\n")
+            print_message("interrupted")
             raise SystemExit(130) from None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
+from odekit.cli.show import print_message
 from odekit.core.spelling import nearest
 
 ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -40,5 +39,6 @@ def bench(context: typer.Context) -> None:
     else:
         names = (*EXPERIMENTS, *MEASUREMENTS)
         lines = [f"there is no measurement '{name}'{nearest(name, names)}"]
-    sys.stderr.writelines(f"odekit: {line}\n" for line in lines)
+    for line in lines:
+        print_message(line)
     raise typer.Exit(2)

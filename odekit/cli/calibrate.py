@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from odekit.cli.show import print_stderr
 
 app = typer.Typer(
     help="Fit the damage meter, when to act, the colour correction or the spectrum.", no_args_is_help=True
@@ -134,4 +135,4 @@ def spectrum(
 
 def print_progress(text: str) -> None:
     """Print a line of progress on stderr."""
-    sys.stderr.write(f"{text}\n")
+    print_stderr(text)

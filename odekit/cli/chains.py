@@ -46,6 +46,7 @@ def check(
     odekit check --conformance solver:my-solver
     """
     from odekit.chains.chain import Chain
+    from odekit.chains.packages import require_packages
     from odekit.cli import conformance as kit
     from odekit.cli.show import print_json, print_line
     from odekit.errors import ConfigError
@@ -57,9 +58,11 @@ def check(
         return
     assert chain is not None
     loaded = Chain.load(chain, settings or [])
+    require_packages(loaded.spec, loaded.parts)
     plan = loaded.plan()
     if as_json:
-        print_json({"ok": True, "calls_per_image": plan.calls, "weights": plan.weights, "chain": loaded.tree()})
+        span = {"calls_range": plan.call_span("face" if plan.calls_per_face != 0 else "image")}
+        print_json({"ok": True, "calls_per_image": plan.calls, **span, "weights": plan.weights, "chain": loaded.tree()})
         return
     print_line(f"{chain}: ok, {format_calls(plan)}")
     for weights in plan.weights:
@@ -108,7 +111,8 @@ def explain(
     print_table("", PART_COLUMNS, [part_row(part) for part in plan.parts])
     if weight_rows := [weights_row(weights) for weights in plan.weights]:
         print_table("", WEIGHT_COLUMNS, weight_rows)
-    print_line(f"\n{format_calls(plan)}")
+    print_line()
+    print_line(f"{format_calls(plan)}")
     for line in [] if estimate is None else estimate.lines():
         print_line(line)
 
@@ -126,7 +130,7 @@ def yes_or_no(value: bool) -> str:
 def stage_rows(plan: Plan) -> list[tuple[str, str, str, str]]:
     """Table rows of the stages."""
     units = {"face": " per face"}
-    calls = ("depends" if s.calls is None else f"{s.calls}{units.get(s.per, '')}" for s in plan.stages)
+    calls = (format_count(s.calls, s.span, "depends") + units.get(s.per, "") for s in plan.stages)
     return [(s.place, s.name, s.what, count) for s, count in zip(plan.stages, calls, strict=True)]
 
 
@@ -156,9 +160,18 @@ def forecast_job(chain: Chain, images: int, batch_size: str | None) -> Forecast:
 
 def format_calls(plan: Plan) -> str:
     """The network calls of a chain, as text."""
-    if plan.calls_per_face != 0:
-        return f"{plan.calls_per_face or 'an unknown number of'} network calls per detected face"
-    return f"{'an unknown number of' if plan.calls is None else plan.calls} network calls per image"
+    per, unit = ("face", "detected face") if plan.calls_per_face != 0 else ("image", "image")
+    count = plan.calls_per_face if per == "face" else plan.calls
+    return f"{format_count(count, plan.call_span(per), 'an unknown number of')} network calls per {unit}"
+
+
+def format_count(count: int | None, span: tuple[int, int] | None, unknown: str) -> str:
+    """A number of network calls, or its range, as text."""
+    if count is not None:
+        return str(count)
+    if span is None:
+        return unknown
+    return str(span[0]) if span[0] == span[1] else f"{span[0]} to {span[1]}"
 
 
 def print_decision(chain: Chain, picture: Path, as_json: bool) -> None:
@@ -176,7 +189,10 @@ def print_decision(chain: Chain, picture: Path, as_json: bool) -> None:
     levels = ", ".join(f"{level:g}" for level in result["levels"]) or "none"
     rate, temperature = result["rate"], result["temperature"]
     print_line(f"{picture}: strength '{result['strength']}', about {result['calls']} network calls")
-    print_line(f"levels {levels}; {result['iterations']} updates each, a = {rate:g} sigma^2, T {temperature:g}")
+    if result["iterations"]:
+        print_line(f"levels {levels}; {result['iterations']} updates each, a = {rate:g} sigma^2, T {temperature:g}")
+    else:
+        print_line("no updates" + ("" if result.get("given") else ": no strength is expected to improve this face"))
     gains = sorted(result["expected_gain"].items(), key=lambda item: -item[1])
     print_table("", ("strength", "expected gain"), [(name, f"{gain:+.2f} dB") for name, gain in gains])
     reasons = list(result["reasons"].items())[:6]

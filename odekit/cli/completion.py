@@ -5,10 +5,12 @@ from __future__ import annotations
 
 def complete_chain(incomplete: str) -> list[str]:
     """Names of the installed chains that start with what was typed; for none, the shell completes files."""
+    from odekit.cli.show import reserved_stdout
     from odekit.errors import OdekitError
     from odekit.parts.installed import catalog
 
     try:
-        return sorted(name for name in catalog().chains if name.startswith(incomplete))
+        with reserved_stdout():  # the shell reads the names from stdout
+            return sorted(name for name in catalog().chains if name.startswith(incomplete))
     except OdekitError:
         return []

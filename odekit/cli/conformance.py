@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable
 
 import typer
+
+from odekit.cli.show import print_message
 
 
 def print_conformance(text: str, settings: Iterable[str], as_json: bool) -> None:
@@ -22,7 +23,7 @@ def print_conformance(text: str, settings: Iterable[str], as_json: bool) -> None
     from odekit.testing.registered import check_part, find_part
 
     part = find_part(text, settings)
-    label = f"{part.kind} '{part.name}' of {catalog().get(part.kind, part.name).dist}"
+    label = f"{part.kind} '{part.name}' of {catalog().entry_of(part).dist}"
     figures, failure = {}, ""
     try:
         figures = check_part(part)
@@ -39,7 +40,7 @@ def print_conformance(text: str, settings: Iterable[str], as_json: bool) -> None
         print_line(f"{label}: every check passed")
         print_table("", ("figure", "value"), [(name, format_figure(figure)) for name, figure in figures.items()])
     if failure:
-        sys.stderr.write(f"odekit: {label}: {failure}\n")
+        print_message(f"{label}: {failure}")
         raise typer.Exit(3)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -69,7 +68,7 @@ def degrade(
         skipped = f", {summary.skipped} already done" if summary.skipped else ""
         print_line(f"{summary.written} written, {len(summary.failed)} failed{skipped}, {summary.seconds:.1f} s: {out}")
     for failure in summary.failed:
-        sys.stderr.write(f"odekit: {failure['error']}\n")
+        print_message(failure["error"])
     raise typer.Exit(3 if summary.failed else 0)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from odekit.cli.show import print_message
+
 if TYPE_CHECKING:
     from odekit.evaluation.results import Results
 
@@ -80,7 +82,7 @@ def print_and_exit(results: Results, as_json: bool) -> NoReturn:
     else:
         print_tables(results)
     for problem in results.problems:
-        sys.stderr.write(f"odekit: {problem}\n")
+        print_message(problem)
     raise typer.Exit(3 if results.problems else 0)
 
 

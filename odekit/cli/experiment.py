@@ -1,15 +1,17 @@
-"""`odekit experiment table1|synergy|sweep|tradeoff`: the paper's experiments on your faces."""
+"""`odekit experiment table1|synergy|sweep|tradeoff|photos`: the paper's experiments on your faces."""
 
 from __future__ import annotations
 
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from odekit.cli.show import print_message
 
 if TYPE_CHECKING:
     from odekit.evaluation.experiments.methods import RunSettings
@@ -188,6 +190,39 @@ def tradeoff(
     finish(results, out, page, report, as_json)
 
 
+@app.command()
+def photos(
+    faces: Faces = None, split: Split = "test",
+    methods: Annotated[
+        str, typer.Option("--methods", help="Chains by name or path, or upsamplers; resize changes nothing.")
+    ] = "odedit-plus",
+    damage: Annotated[
+        Path | None, typer.Option("--damage", help="YAML file of levels; default: mild, medium and heavy.")
+    ] = None,
+    limit: Limit = None, metrics: Metrics = "", out: Out = Path("photos"), seed: Seed = 0, side: Side = 256,
+    device: Device = "auto", precision: Precision = "auto", batch_size: Batch = None, resume: Resume = False,
+    overwrite: Overwrite = False, page: Page = None, report: Report = False, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Chains on large faces with the damage of photographs: every face at each level of blur, noise and JPEG.
+
+    Measured by PSNR, LPIPS, face distance and NIQE with intervals, those that are installed; sheets for every level.
+
+    Example: odekit experiment photos --faces faces256/ --methods odedit-plus,codeformer --limit 60 -o photos/
+    """
+    from odekit.evaluation.experiments import photos as experiment
+    from odekit.evaluation.experiments.methods import parse_methods
+    from odekit.evaluation.panel import choose
+
+    setting, settings = parse_settings(
+        faces, split, limit, experiment.KIND, 3, seed, side, None, device, precision, batch_size, resume, overwrite,
+        quiet=as_json, levels=experiment.read_levels(damage),
+    )  # fmt: skip
+    chosen = choose(metrics) if metrics else experiment.available_metrics(device, print_message)
+    with exit_when_interrupted():
+        results = experiment.photos(setting, parse_methods(methods), chosen, settings, out, resume)
+    finish(results, out, page, report, as_json)
+
+
 def parse_prior(text: str) -> Any:
     """The value of `--prior` as a chain writes it: a name, a mapping, or that of a folder."""
     from odekit.chains import document
@@ -208,7 +243,7 @@ def parse_numbers(kind: Callable[[str], Number], option: str, what: str, text: s
 def parse_settings(
     faces: Path | None, split: str, limit: int | None, kinds: str, severity: int, seed: int, side: int,
     reference_side: int | None, device: str, precision: str, batch_size: int | None, resume: bool, overwrite: bool,
-    quiet: bool, options: str = "",
+    quiet: bool, options: str = "", levels: Mapping[str, str] | None = None,
 ) -> tuple[Any, RunSettings]:  # fmt: skip
     """The faces with their damage, and how methods are run."""
     from odekit.cli.progress import ProgressBar
@@ -220,7 +255,7 @@ def parse_settings(
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
     setting = Setting(
         None if faces is None else str(faces), split, limit, parse_kinds(kinds), severity, options, seed, side,
-        reference_side,
+        reference_side, levels or {},
     )  # fmt: skip
     command = shlex.join(["odekit", *sys.argv[1:]])
     settings = RunSettings(
@@ -229,7 +264,7 @@ def parse_settings(
         batch_size,
         overwrite,
         command=command,
-        report=print_line,
+        report=print_message,
         progress_bar=lambda: ProgressBar(quiet),
     )
     return setting, settings
@@ -244,13 +279,8 @@ def exit_when_interrupted() -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        sys.stderr.write(f"odekit: {stop}\n")
+        print_message(str(stop))
         raise typer.Exit(EXIT_CODES.get(stop.stopped, STOPPED_EXIT_CODE)) from None
-
-
-def print_line(text: str) -> None:
-    """Print a line on stderr."""
-    sys.stderr.write(f"odekit: {text}\n")
 
 
 def finish(results: Results, out: Path, page: Path | None, report: bool, as_json: bool) -> None:

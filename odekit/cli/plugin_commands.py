@@ -97,10 +97,13 @@ def load_command(dist: str, point: EntryPoint) -> Any:
     Raises:
         PluginError: it cannot be imported, or is neither a Typer app nor a function.
     """
+    from odekit.cli.show import reserved_stdout
     from odekit.errors import PluginError
 
     try:
-        return to_command(point.name, point.load())
+        with reserved_stdout():  # the command may print JSON
+            target = point.load()
+        return to_command(point.name, target)
     except (Exception, SystemExit) as error:  # the import of a plugin may raise anything
         reason = f"{type(error).__name__}: {error}"
         raise PluginError(f"the command '{point.name}' of {dist} cannot be loaded: {reason}") from error

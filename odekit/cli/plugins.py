@@ -61,6 +61,7 @@ def plugins(
         for e, t in zip(entries, terms, strict=True)
     ]
     print_table("", ("kind", "name", "from", "licence", "commercial use", "weights", "description"), table)
-    print_line(f"\nchains: {', '.join(sorted(parts.chains))}")
+    print_line()
+    print_line(f"chains: {', '.join(sorted(parts.chains))}")
     for dist, reason in parts.broken.items():
         print_line(f"plugin {dist} failed: {reason}")

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from odekit.cli import startup
+from odekit.cli.show import print_message, results
+from odekit.core.text import visible_line
 
 LINE_INTERVAL = 30.0
 """Seconds between the lines that are written where stderr is no terminal."""
@@ -57,8 +59,8 @@ class ProgressBar:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         columns = (
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[count]}"),
-            TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
+            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(20),
+            TextColumn("{task.fields[count]}"), TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
         )  # fmt: skip
         # stdout is left alone: it may be a file, while the bar is on a terminal.
         self.progress = Progress(*columns, console=Console(stderr=True), redirect_stdout=False)
@@ -111,13 +113,13 @@ class ProgressBar:
     def message(self, text: str) -> None:
         """Print a line on stderr, above the bar if it is shown."""
         if self.progress is not None:
-            self.progress.console.print(f"odekit: {text}", highlight=False, markup=False)
+            self.progress.console.print(f"odekit: {visible_line(text)}", highlight=False, markup=False)
         else:
-            sys.stderr.write(f"odekit: {text}\n")
+            print_message(text)
 
     def _print(self, line: str) -> None:
-        line = line.encode(errors="backslashreplace").decode()
-        stream = sys.stdout if self.stream is None else self.stream
+        line = visible_line(line)
+        stream = results() if self.stream is None else self.stream
         if self.progress is not None and stream.isatty():  # the terminal of the bar: print above it
             self.progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
             return
@@ -142,7 +144,7 @@ class ProgressBar:
             self.shown = state.name
             unknown = state.phase_total <= 1 and state.done <= 0  # a bar that moves to and fro
             self.progress.update(
-                self.phase_task, description=state.name, completed=state.done,
+                self.phase_task, description=visible_line(state.name), completed=state.done,
                 total=None if unknown else state.phase_total, count=self._phase_count(), left=state.text_of_phase(),
             )  # fmt: skip
 
@@ -157,5 +159,5 @@ class ProgressBar:
             state, left = self.time, self.time.text_of_run() or self.time.text_of_phase()
             done = f"{state.finished} of {state.total} pictures done"
             phase = f"{state.name} {self._phase_count()}" if state.name else STARTING
-            sys.stderr.write(f"odekit: {done}, {phase}{f'; {left}' if left else ''}\n")
+            print_message(f"{done}, {phase}{f'; {left}' if left else ''}")
             sys.stderr.flush()

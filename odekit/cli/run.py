@@ -124,6 +124,7 @@ def run(
     """See HELP."""
     from odekit.chains.chain import Chain
     from odekit.chains.tuning.batch_size import parse_batch_size
+    from odekit.cli.show import print_message
     from odekit.cli.single import refuse_for_file, run_single
     from odekit.errors import ConfigError
     from odekit.runs.output_target import STREAM, check_stream_inputs, is_folder
@@ -168,7 +169,7 @@ def run(
     if page:
         from odekit.runs.report.run_report import write_run_report
 
-        sys.stderr.write(f"odekit: report: {write_run_report(folder, inputs, max_megapixels)}\n")
+        print_message(f"report: {write_run_report(folder, inputs, max_megapixels)}")
     raise typer.Exit(exit_code(summary))
 
 
@@ -194,6 +195,7 @@ def refuse_non_commercial(chain: Chain) -> None:
 
 def print_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: bool) -> None:
     """Print the jobs of a run, one line per file; nothing is written."""
+    from odekit.cli.chains import format_calls
     from odekit.cli.show import print_json, print_line
     from odekit.runs.runner import Runner
 
@@ -207,7 +209,7 @@ def print_jobs(chain: Chain, options: RunOptions, inputs: list[str], as_json: bo
     for job in jobs:
         print_line(f"{job.source} -> {options.out / job.target}" + (f"  ({job.error})" if job.error else ""))
     done_text = f", {done} more already done" if done else ""
-    print_line(f"{len(jobs)} picture(s), {calls if calls is not None else '?'} network calls each{done_text}")
+    print_line(f"{len(jobs)} picture(s), {format_calls(chain.plan())}{done_text}")
 
 
 def run_with_progress(chain: Chain, options: RunOptions, inputs: list[str], bar: ProgressBar) -> RunSummary:
@@ -220,7 +222,7 @@ def run_with_progress(chain: Chain, options: RunOptions, inputs: list[str], bar:
 
 def print_summary(summary: RunSummary, as_json: bool) -> None:
     """Print the summary as a table or as JSON, and one line per failure on stderr."""
-    from odekit.cli.show import print_json, print_table
+    from odekit.cli.show import print_json, print_message, print_table
 
     if as_json:
         print_json(summary.tree())
@@ -242,11 +244,9 @@ def print_summary(summary: RunSummary, as_json: bool) -> None:
         ]
         print_table("", ("", ""), rows)
     for failure in summary.failed[:MAX_FAILURES_PRINTED]:
-        sys.stderr.write(f"odekit: {failure['error']}\n")
+        print_message(failure["error"])
     if len(summary.failed) > MAX_FAILURES_PRINTED:
-        sys.stderr.write(
-            f"odekit: and {len(summary.failed) - MAX_FAILURES_PRINTED} more, listed in {summary.out}/failures.json\n"
-        )
+        print_message(f"and {len(summary.failed) - MAX_FAILURES_PRINTED} more, listed in {summary.out}/failures.json")
     if summary.stopped and summary.file is None:
         rest = f"{summary.left} remaining; continue with --resume" if summary.left else "nothing remains to be done"
-        sys.stderr.write(f"odekit: {summary.stopped}; finished results are in {summary.out}, {rest}\n")
+        print_message(f"{summary.stopped}; finished results are in {summary.out}, {rest}")

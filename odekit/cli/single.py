@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -33,6 +32,7 @@ def run_single(
 
     With `-`, everything else that is printed goes to stderr, and `show`, which prints a summary, is not called.
     """
+    from odekit.cli.show import results, results_on
     from odekit.errors import ConfigError
     from odekit.runs.output_target import STREAM, only_file
     from odekit.runs.single import Single
@@ -43,11 +43,11 @@ def run_single(
         raise ConfigError(f"'-' reads a picture from standard input, which {what}; pipe a picture into odekit")
     if out != STREAM:
         return _run(chain, options, Single(source, Path(out), record), None, dry_run, as_json, bar, show)
-    if sys.stdout is None or (sys.stdout.isatty() and not dry_run):
-        what = "is closed" if sys.stdout is None else "is a terminal"
+    if results() is None or (results().isatty() and not dry_run):
+        what = "is closed" if results() is None else "is a terminal"
         raise ConfigError(f"-o - writes a picture to standard output, which {what}; redirect it: > result.png")
-    stdout = sys.stdout.buffer
-    with contextlib.redirect_stdout(sys.stderr):
+    stdout = results().buffer
+    with results_on(sys.stderr):
         return _run(chain, options, Single(source, None, record), stdout, dry_run, as_json, bar, show)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
+from odekit.core.text import visible_line
+
 if TYPE_CHECKING:
     from odekit.training.data.faces import Faces
     from odekit.training.options.base import RunOptions
@@ -166,4 +168,4 @@ class TrainingBar:
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(visible_line(text), markup=False, highlight=False, soft_wrap=True)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from odekit.cli.show import print_stderr
+from odekit.core.text import visible_line
+
 if TYPE_CHECKING:
     from odekit.plugins.catalog import Weights
 
@@ -49,7 +52,7 @@ def pull(
             ).run(weights)
         finally:
             bar.close()
-        sys.stderr.write(f"{weights.name}: present and verified{other_file_note(weights)}\n")
+        print_stderr(f"{weights.name}: present and verified{other_file_note(weights)}")
         print_line(str(path))
 
 
@@ -75,9 +78,9 @@ def add(
     receipt = add_file(weights, file, link, allow_other)
     show_licence(weights)
     if receipt.other:
-        sys.stderr.write(f"{name}: added, although it is not the published file\n")
+        print_stderr(f"{name}: added, although it is not the published file")
     elif weights.sha256 is None:
-        sys.stderr.write(f"{name}: no SHA-256 is published; stored {receipt.sha256} for later checks\n")
+        print_stderr(f"{name}: no SHA-256 is published; stored {receipt.sha256} for later checks")
     print_line(str(stored_path(weights)))
 
 
@@ -141,7 +144,8 @@ def show_licence(weights: Weights) -> None:
         f"  licence: {weights.licence}; commercial use: {use}",
         *([f"  {weights.notice}"] if weights.notice else []),
     ]
-    sys.stderr.write("\n".join(lines) + "\n")
+    for line in lines:
+        print_stderr(line)
 
 
 class LicencePrompt:
@@ -187,9 +191,9 @@ class DownloadBar:
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         if self.progress is not None:
-            self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.progress.console.print(visible_line(text), markup=False, highlight=False, soft_wrap=True)
         else:
-            sys.stderr.write(text + "\n")
+            print_stderr(text)
 
     def close(self) -> None:
         """Stop updating the bar."""

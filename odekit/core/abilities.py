@@ -92,6 +92,8 @@ class Cost:
     """Network calls of a stage per image; None if the number is unknown before the run."""
 
     calls: int | None = 0
+    span: tuple[int, int] | None = None
+    """The smallest and the largest number, where `calls` is None."""
 
 
 class CostContext(Protocol):
@@ -177,6 +179,34 @@ class HasWeights(Protocol):
     weights: str
 
 
+@dataclass(frozen=True)
+class Package:
+    """A Python package that a part needs and that odekit, or the part's plugin, does not install by itself."""
+
+    module: str
+    """Name in `import`."""
+    install: str
+    """The command that installs it, such as `pip install 'odekit[photos]'`."""
+
+
+@runtime_checkable
+class NeedsPackages(Protocol):
+    """Options of a part that needs packages beyond the dependencies of its distribution."""
+
+    def packages(self) -> Sequence[Package]:
+        """The packages that a run with these options imports."""
+        ...
+
+
+@runtime_checkable
+class SkipsParts(Protocol):
+    """Options of a stage that does not use all parts that they name."""
+
+    def unused_parts(self) -> Sequence[str]:
+        """Names of the options whose part is not created."""
+        ...
+
+
 @runtime_checkable
 class HasLevels(Protocol):
     """Options of an inverter with a known grid of noise levels."""
@@ -217,6 +247,15 @@ class HasEnhancerCalls(Protocol):
 
     def calls(self, levels: Levels) -> float:
         """Network calls on this grid; NaN if the number is decided per image."""
+        ...
+
+
+@runtime_checkable
+class HasCallRange(Protocol):
+    """Options of an enhancer that decides its cost for each image, within limits."""
+
+    def call_range(self, levels: Levels) -> tuple[float, float]:
+        """The smallest and the largest number of network calls on this grid."""
         ...
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from odekit.core.text import visible_json
 from odekit.errors import ConfigError, WeightsError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -165,7 +166,7 @@ def exclusive(path: Path, timeout: float = -1, on_wait: Callable[[], None] | Non
 
 def write_json(path: Path, data: Any, durable: bool = False) -> None:
     """Write JSON with `write_atomic`, so that a reader never sees half a file."""
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    text = visible_json(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
     write_atomic(f"{text}\n".encode(errors=ENCODING_ERRORS), path, durable=durable)
 
 
@@ -222,8 +223,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
         WeightsError: the file cannot be read, or does not hold a JSON object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path}: cannot be read as JSON ({error}); fetch it again") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path}: must hold one JSON object, holds a {type(content).__name__}")

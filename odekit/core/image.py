@@ -12,10 +12,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from odekit.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,6 +85,15 @@ class Image:
         if not self.origin:
             object.__setattr__(self, "origin", fingerprint(self.pixels))
 
+    def __repr__(self) -> str:
+        """Size, range of the values and source, without the pixels: `Image(width=64, height=48, values=0.02..0.98)`."""
+        low, high = float(self.pixels.min()), float(self.pixels.max())
+        source = [] if self.meta.path is None else [f"path={str(self.meta.path)!r}"]
+        facts = [f"width={self.width}", f"height={self.height}", f"values={low:.3g}..{high:.3g}"]
+        facts += [] if self.alpha is None else ["alpha"]
+        facts += [f"face={self.face}"] if self.face else []
+        return f"Image({', '.join(facts + source)})"
+
     @property
     def height(self) -> int:
         """Height in pixels."""
@@ -99,6 +110,31 @@ class Image:
         return replace(self, pixels=pixels, alpha=alpha)
 
     @classmethod
+    def of(cls, picture: object) -> Image:
+        """An image from an `Image`, a numpy array as `from_uint8` takes it, or a Pillow picture.
+
+        Raises:
+            InputError: anything else, such as an array of floats, of which the range is unknown.
+        """
+        import PIL.Image
+        import PIL.ImageOps
+
+        if isinstance(picture, cls):
+            return picture
+        array: Any = picture
+        if isinstance(picture, PIL.Image.Image):
+            array = np.asarray(PIL.ImageOps.exif_transpose(picture).convert("RGB"))
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"a picture is an Image, a path, a numpy array or a Pillow picture, not {_kind(picture)}")
+        grey_or_rgb = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+        if array.dtype != np.uint8 or not grey_or_rgb or not array.size:
+            raise InputError(
+                f"an array of a picture is uint8 (H, W, 3) RGB or (H, W) grey, not {array.dtype} {array.shape}; for "
+                "float32 (3, H, W) in [0, 1]: odekit.Image(pixels)"
+            )
+        return cls.from_uint8(array)
+
+    @classmethod
     def from_uint8(cls, array: NDArray[np.uint8], meta: Metadata | None = None) -> Image:
         """An image from uint8 (H, W, 3) RGB or (H, W) grey, the layout of other libraries."""
         if array.ndim == 2:
@@ -109,6 +145,10 @@ class Image:
     def to_uint8(self) -> NDArray[np.uint8]:
         """The image as uint8 (H, W, 3) RGB; values are clipped to [0, 1] and rounded to nearest."""
         return np.ascontiguousarray(quantise(self.pixels, 8).transpose(1, 2, 0)).astype(np.uint8)
+
+
+def _kind(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
 
 
 def quantise(values: NDArray[np.float32], bits: Literal[8, 16]) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Options(BaseModel):
@@ -29,6 +30,17 @@ class RefersTo:
     """Marks an option that refers to another part, of this kind."""
 
     kind: str
+
+
+def refuse_url(path: str) -> str:
+    """The path of a file, unless it is a URL. Raises ValueError: nothing is downloaded during a run."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
+        raise ValueError("is a URL; download the file, and give its path on this machine")
+    return path
+
+
+LocalPath = Annotated[str, AfterValidator(refuse_url)]
+"""The path of a file or folder on this machine."""
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,14 @@ in cuDNN convolutions, so "float32" on a GPU is exact only if TF32 is switched o
 
 from __future__ import annotations
 
-import math
 import platform
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from odekit.core.device import resolve_device
+from odekit.core.timing import clock_of, compare
 from odekit.errors import DeviceError
 
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
@@ -167,24 +166,24 @@ def supported_16bit_types(device: str) -> tuple[str, ...]:
     return ("bfloat16",) if any(check() for check in checks) or platform.machine() in ("arm64", "aarch64") else ()
 
 
-def is_faster(precision: str, device: str, rounds: int = 4) -> bool:
-    """Whether convolutions and matrix products take less time than in float32, by a short measurement."""
-    float32_seconds = conv_and_matmul_seconds("float32", device, rounds)
-    return conv_and_matmul_seconds(precision, device, rounds, give_up=4 * float32_seconds) < float32_seconds
+def is_faster(precision: str, device: str) -> bool:
+    """Whether convolutions and matrix products take less time than in float32, beyond the noise of a measurement."""
+    calls = {name: conv_and_matmul(name, device) for name in ("float32", precision)}
+    _, speedups = compare(calls["float32"], {precision: calls[precision]}, clock_of(device))
+    return speedups[precision][1].exceeds(1.0)
 
 
-def conv_and_matmul_seconds(precision: str, device: str, rounds: int, give_up: float = math.inf) -> float:
-    """Seconds of a convolution and a matrix product: the minimum of `rounds`; stops early if one takes `give_up`."""
+def conv_and_matmul(precision: str, device: str) -> Callable[[], object]:
+    """A function that computes a convolution and a matrix product, and waits for the device."""
     import torch
 
     x = torch.ones((1, 64, 32, 32), dtype=getattr(torch, precision), device=device)
     weight = torch.ones((64, 64, 3, 3), dtype=x.dtype, device=device)
     matrix = torch.ones((256, 256), dtype=x.dtype, device=device)
-    times: list[float] = []
-    with torch.no_grad():
-        while len(times) <= rounds and not (times and times[-1] > give_up):
-            started = time.perf_counter()
+
+    def call() -> float:
+        with torch.no_grad():
             y = torch.nn.functional.conv2d(x, weight, padding=1).sum() + (matrix @ matrix).sum()
-            y.item()  # waits for the device
-            times.append(time.perf_counter() - started)
-    return min(times[1:] or times)
+            return float(y.item())  # waits for the device
+
+    return call

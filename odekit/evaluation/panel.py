@@ -18,6 +18,7 @@ from odekit.core.options import Part
 from odekit.errors import ConfigError, InputError, OdekitError
 from odekit.parts.installed import catalog
 from odekit.parts.metrics.base import MetricInfo, describe_metric
+from odekit.plugins.catalog import BUILT_IN
 
 DEFAULT = "psnr,ssim,swd,ciede2000,sharpness"
 """Metrics that need no weights; `ciede2000` needs scikit-image."""
@@ -85,7 +86,7 @@ def make(parts: Mapping[str, Part], tools: Tools | None) -> Panel:
     """The metrics. Raises WeightsError, with the command that gets them, where weights are absent."""
     metrics, facts = {}, {}
     for name, part in parts.items():
-        entry = catalog().get("metric", name)
+        entry = catalog().entry_of(part)
         metrics[name] = entry.load()(part.options, tools)
         facts[name] = describe_metric(name.rpartition(":")[2], metrics[name], entry.summary)
     return Panel(parts, metrics, facts)
@@ -94,9 +95,9 @@ def make(parts: Mapping[str, Part], tools: Tools | None) -> Panel:
 @cache
 def rebuild(recipe: str) -> dict[str, Any]:
     """Light metrics from `Panel.recipe()`, made once in a process."""
-    resolver = Resolver(catalog(), Document({}, "", {}))
+    resolver = Resolver(catalog(), Document({}, "", {}, owner=BUILT_IN))
     parts = [resolver.part("metric", tree, ()) for tree in json.loads(recipe)]
-    return {part.name: catalog().get("metric", part.name).load()(part.options, None) for part in parts}
+    return {part.name: catalog().entry_of(part).load()(part.options, None) for part in parts}
 
 
 def measure_pair(

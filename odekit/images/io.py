@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import stat
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from odekit.core.files import write_atomic
+from odekit.core.files import read_bounded, write_atomic
 from odekit.core.image import Image, Metadata
-from odekit.errors import InputError, OdekitError, OdekitWarning
+from odekit.errors import ConfigError, InputError, OdekitError, OdekitWarning
 from odekit.images.formats.colour import to_pixels
 from odekit.images.formats.decode import Decoded, decode
 from odekit.images.formats.deep import Refusal
@@ -28,8 +28,9 @@ from odekit.images.formats.names import FORMAT_SUFFIXES, READABLE, WRITABLE, res
 from odekit.images.formats.salvage import is_salvageable, salvage
 
 __all__ = [
-    "APPENDED_SUFFIXES", "DEFAULT_SUFFIXES", "FORMATS", "IMAGE_SUFFIXES", "FileContent", "encode", "format_name",
-    "max_file_bytes", "read", "read_file", "read_with_digest", "suffixes_of", "with_ending", "write",
+    "APPENDED_SUFFIXES", "DEFAULT_SUFFIXES", "FORMATS", "IMAGE_SUFFIXES", "FileContent", "check_max_megapixels",
+    "encode", "format_name", "max_file_bytes", "read", "read_file", "read_with_digest", "suffixes_of", "with_ending",
+    "write",
 ]  # fmt: skip
 NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 """Errors of the process or the machine, not of a file: too many files are open."""
@@ -80,6 +81,7 @@ def read(path: Path | str, *, max_megapixels: float = 100.0, salvage_truncated: 
         salvage_truncated: of a truncated JPEG or PNG, read the complete rows, with an OdekitWarning.
 
     Raises:
+        ConfigError: `max_megapixels` is not a number above 0.
         InputError: the file is missing, not readable, of an unsupported format, damaged or too large. The message is
             one line: the path, what is wrong, what to do.
     """
@@ -104,6 +106,7 @@ def read_file(path: Path | str, *, max_megapixels: float = 100.0, salvage_trunca
         InputError: like `read`.
         OSError: too many files are open, which is no fault of this one.
     """
+    check_max_megapixels(max_megapixels)
     path, data = Path(path), b""
     try:
         data = _load(path, max_megapixels)
@@ -144,25 +147,32 @@ def max_file_bytes(max_megapixels: float) -> int:
     return int(min(max_megapixels * 8e6, 1e18)) + 2**27
 
 
+def check_max_megapixels(value: float) -> None:
+    """Raise ConfigError unless a limit of megapixels is a number above 0; NaN would allow any size."""
+    if not 0 < value < math.inf:
+        raise ConfigError(f"max_megapixels (--max-megapixels) {value:g}: write a number above 0, such as 100")
+
+
 def _load(path: Path, max_megapixels: float) -> bytes:
     """The file's bytes, read once."""
+    limit = max_file_bytes(max_megapixels)
     try:
-        try:
-            status = path.stat()
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a null byte
-            raise Refusal("does not exist; check the name and the folder") from None
-        if stat.S_ISDIR(status.st_mode):
-            raise Refusal("is a folder, not a picture; name the pictures in it")
-        if not stat.S_ISREG(status.st_mode):
-            raise Refusal("is not a regular file; copy it to one")
-        if status.st_size > max_file_bytes(max_megapixels):
-            raise Refusal(f"is larger than any picture of {max_megapixels:g} megapixels; raise --max-megapixels")
-        return path.read_bytes()
+        return read_bounded(path, limit)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name with a null byte
+        raise Refusal("does not exist; check the name and the folder") from None
+    except IsADirectoryError:
+        raise Refusal("is a folder, not a picture; name the pictures in it") from None
     except PermissionError:
         raise Refusal("may not be read (permission denied); change its permissions") from None
     except OSError as error:
         if error.errno in NO_MORE_FILES:
             raise
+        if error.errno == errno.EFBIG:
+            raise Refusal(
+                f"is larger than any picture of {max_megapixels:g} megapixels; raise --max-megapixels"
+            ) from None
+        if error.errno in (errno.EINVAL, errno.ENXIO):  # a pipe, a device, or a socket
+            raise Refusal("is not a regular file; copy it to one") from None
         raise Refusal(f"cannot be read ({error.strerror or error}); check the disk and the name") from None
 
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import functools
+import warnings
 
 import pluggy
 
-from odekit.plugins.catalog import Catalog
+from odekit.errors import OdekitWarning
+from odekit.plugins.catalog import BUILT_IN, Catalog
 from odekit.plugins.discovery import build, discover
 
 
 @functools.cache
 def installed_parts() -> tuple[Catalog, pluggy.PluginManager]:
-    """The process-wide catalogue and plugin manager: built-in parts first, then installed plugins."""
+    """The process-wide catalogue and plugin manager: built-in parts first, then installed plugins.
+
+    A warning names each plugin that failed.
+    """
     from odekit.parts import builtin
 
-    return build([("odekit", builtin), *discover()])
+    catalog, manager = build([(BUILT_IN, builtin), *discover()])
+    for dist, reason in catalog.broken.items():
+        text = f"the plugin {dist} failed and is left out ({reason})"
+        warnings.warn(f"{text}; without it: ODEKIT_PLUGINS, or pip uninstall {dist}", OdekitWarning, stacklevel=2)
+    return catalog, manager
 
 
 def catalog() -> Catalog:

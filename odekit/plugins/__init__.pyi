@@ -36,11 +36,14 @@ from odekit.core.abilities import IsLight as IsLight
 from odekit.core.abilities import Judgement as Judgement
 from odekit.core.abilities import JudgesResult as JudgesResult
 from odekit.core.abilities import MeasuresMany as MeasuresMany
+from odekit.core.abilities import NeedsPackages as NeedsPackages
+from odekit.core.abilities import Package as Package
 from odekit.core.abilities import PacksRows as PacksRows
 from odekit.core.abilities import Prepares as Prepares
 from odekit.core.abilities import RepeatsChains as RepeatsChains
 from odekit.core.abilities import ReportsPhases as ReportsPhases
 from odekit.core.abilities import ReportsRejected as ReportsRejected
+from odekit.core.abilities import SkipsParts as SkipsParts
 from odekit.core.abilities import report_phase as report_phase
 from odekit.core.files import sha256 as sha256
 from odekit.core.grid import GridName as GridName

@@ -11,14 +11,16 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
-from odekit.core.options import Options
+from odekit.core.options import Options, Part
 from odekit.core.spelling import nearest
-from odekit.errors import ConfigError, PluginError
+from odekit.errors import PLUGIN_FAULTS, ConfigError, PluginError, fault_text
 
 Factory = Callable[..., Any]
 
 PERMISSIVE = ("MIT", "BSD", "Apache", "ISC", "Zlib", "0BSD", "Unlicense")
 """Beginnings of licence names that allow commercial use."""
+BUILT_IN = "odekit"
+"""The distribution of the built-in parts."""
 NOT_DECLARED = "not declared"
 """Licence of a part whose plugin states none; excluded by `--commercial-only`."""
 
@@ -94,8 +96,8 @@ def resolve(target: Any, owner: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise PluginError(f"{owner} cannot be loaded from '{target}': {error}") from error
+    except PLUGIN_FAULTS as error:
+        raise PluginError(f"{owner} cannot be loaded from '{target}' ({fault_text(error)})") from error
 
 
 KINDS = (
@@ -140,13 +142,16 @@ class Catalog:
     """All parts by kind and name, weights by name, chains by name.
 
     Two distributions may register parts of the same name. The name alone is then ambiguous, and `get` raises an error
-    that lists both; `distribution:name` selects one.
+    that lists both; `distribution:name` selects one. Names in shipped chains and in default values mean the parts of
+    the distribution that wrote them, then the built-in ones, so that a plugin cannot break them.
     """
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, str], list[Entry]] = {}
         self.weights: dict[str, Weights] = {}
         self.chains: dict[str, Path] = {}
+        self.chain_owners: dict[Path, str] = {}
+        """The distribution that ships a chain file, by its resolved path."""
         self.stage_done: Callable[..., Any] = _no_hook
         """Calls the hook `odekit_stage_done` of the plugins of this catalogue."""
         self.broken: dict[str, str] = {}
@@ -161,21 +166,28 @@ class Catalog:
             raise PluginError(f"{entry.dist} registers the {entry.kind} '{entry.name}' twice")
         same_name.append(entry)
 
-    def get(self, kind: str, name: str) -> Entry:
+    def get(self, kind: str, name: str, owners: Sequence[str] = ()) -> Entry:
         """The part of this kind by `name` or `distribution:name`.
 
+        Args:
+            kind: of the part.
+            name: of the part.
+            owners: the distributions whose part a name means that several register, preferred ones first.
+
         Raises:
-            ConfigError: unknown (with the nearest name, or the distribution to install), or registered twice.
+            ConfigError: unknown (with the nearest name, or the distribution to install), or registered by several
+                distributions of which none is in `owners`.
         """
         dist, _, bare = name.rpartition(":")
         matches = [e for e in self.entries.get((kind, bare), []) if not dist or e.dist == dist]
-        if len(matches) == 1:
-            return matches[0]
+        preferred = [entry for owner in owners for entry in matches if entry.dist == owner]
+        if preferred or len(matches) == 1:
+            return (preferred or matches)[0]
         if matches:
-            owners = " and ".join(e.dist for e in matches)
-            raise ConfigError(
-                f"two plugins offer the {kind} '{name}': {owners}; write '{matches[-1].dist}:{name}' to choose one"
-            )
+            count = "two" if len(matches) == 2 else str(len(matches))
+            dists = " and ".join(entry.dist for entry in matches)
+            spellings = " or ".join(f"'{entry.dist}:{name}'" for entry in matches)
+            raise ConfigError(f"{count} distributions offer the {kind} '{name}': {dists}; write {spellings}")
         if (kind, bare) in OWN_PARTS and not dist:
             raise ConfigError(
                 f"the {kind} '{bare}' comes with the plugin {OWN_PARTS[kind, bare]}, which is not installed; "
@@ -183,6 +195,19 @@ class Catalog:
             )
         failures = "".join(f"; plugin {plugin} failed: {reason}" for plugin, reason in self.broken.items())
         raise ConfigError(f"unknown {kind} '{name}'{nearest(bare, self.names(kind))}{failures}")
+
+    def entry_of(self, part: Part) -> Entry:
+        """The entry of a resolved part. A bare name that several distributions register means the built-in part.
+
+        Raises:
+            ConfigError: there is no such part.
+        """
+        return self.get(part.kind, part.name, (BUILT_IN,))
+
+    def unique_name(self, entry: Entry) -> str:
+        """The name by which `entry_of` finds an entry: the bare one, if it is built in or the only one of its name."""
+        alone = entry.dist == BUILT_IN or len(self.entries[entry.kind, entry.name]) == 1
+        return entry.name if alone else f"{entry.dist}:{entry.name}"
 
     def names(self, kind: str) -> list[str]:
         """The names of all parts of a kind, sorted."""
@@ -204,7 +229,7 @@ class PluginCatalog:
     @functools.cached_property
     def licence(self) -> str:
         """The licence in the distribution's metadata; NOT_DECLARED if there is none."""
-        if self.dist == "odekit":
+        if self.dist == BUILT_IN:
             return "MIT"
         try:
             found = metadata(self.dist)
@@ -256,3 +281,4 @@ class PluginCatalog:
         if name in self.catalog.chains:
             raise PluginError(f"{self.dist} registers the chain '{name}', which exists already")
         self.catalog.chains[name] = Path(path)
+        self.catalog.chain_owners[Path(path).resolve()] = self.dist

@@ -5,11 +5,15 @@ Reading the entry points does not import the plugins, so that `odekit --help` is
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
+import warnings
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
+
+from odekit.errors import PLUGIN_FAULTS, OdekitWarning, fault_text
 
 if TYPE_CHECKING:
     import pluggy
@@ -60,11 +64,11 @@ def build(plugins: Iterable[tuple[str, Any]]) -> tuple[Catalog, pluggy.PluginMan
     import pluggy
 
     from odekit.plugins import hooks
-    from odekit.plugins.catalog import Catalog, PluginCatalog
+    from odekit.plugins.catalog import BUILT_IN, Catalog, PluginCatalog
 
     catalog, manager = Catalog(), pluggy.PluginManager("odekit")
     manager.add_hookspecs(hooks)
-    catalog.stage_done = manager.hook.odekit_stage_done
+    catalog.stage_done = functools.partial(stage_done, manager, set())
     for dist, plugin in plugins:
         try:
             module = plugin.load() if hasattr(plugin, "load") else plugin
@@ -72,8 +76,30 @@ def build(plugins: Iterable[tuple[str, Any]]) -> tuple[Catalog, pluggy.PluginMan
             register = getattr(module, "odekit_parts", None)
             if register is not None:
                 register(catalog=PluginCatalog(catalog, dist))
-        except Exception as error:  # importing a plugin may raise any exception; the other plugins stay usable
-            if dist == "odekit":
+        except PLUGIN_FAULTS as error:  # the other plugins stay usable
+            if dist == BUILT_IN:
                 raise
-            catalog.broken[dist] = f"{type(error).__name__}: {error}".splitlines()[0]
+            catalog.broken[dist] = fault_text(error)
     return catalog, manager
+
+
+def stage_done(manager: pluggy.PluginManager, told: set[str], **arguments: Any) -> None:
+    """Call the hook `odekit_stage_done` of each plugin; one that fails is named in a warning, and the rest goes on.
+
+    Args:
+        manager: of the plugins.
+        told: the warnings given so far; the same one is not repeated for every batch.
+        arguments: of the hook.
+    """
+    plugins = {implementation.plugin_name for implementation in manager.hook.odekit_stage_done.get_hookimpls()}
+    for name, plugin in manager.list_name_plugin():
+        if name not in plugins:
+            continue
+        others = [other for _, other in manager.list_name_plugin() if other is not plugin]
+        try:
+            manager.subset_hook_caller("odekit_stage_done", others)(**arguments)
+        except PLUGIN_FAULTS as error:
+            reason = f"the hook odekit_stage_done of the plugin {name.partition(':')[0]} failed ({fault_text(error)})"
+            if reason not in told:
+                told.add(reason)
+                warnings.warn(f"{reason}; the run goes on", OdekitWarning, stacklevel=2)

@@ -62,7 +62,7 @@ def dependencies_of(chain: Chain) -> Dependencies:
     stages = [part for part, _ in iter_stages(chain.spec.items)]
     parts: dict[str, Mapping[str, Any]] = {"odekit": {"dist": "odekit", "version": __version__, "results": RESULTS}}
     for part in [*stages, *all_parts(chain.spec)]:
-        entry = chain.parts.get(part.kind, part.name)
+        entry = chain.parts.entry_of(part)
         parts[f"{part.kind} {part.name}"] = {
             "dist": entry.dist, "version": version_of(entry.dist), "results": entry.results
         }  # fmt: skip

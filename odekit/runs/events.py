@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from odekit.core.files import parse_json, write_atomic
+from odekit.core.text import visible_json
 from odekit.runs.containment import open_own
 from odekit.runs.inputs import shard_tag
 
@@ -47,7 +48,7 @@ class EventLog:
 
     def add(self, event: str, **values: Any) -> None:
         """Append an event, with the time in seconds since 1970."""
-        self._write(_to_json({"time": round(time.time(), 3), "event": event} | values) + "\n")
+        self._write(visible_json(_to_json({"time": round(time.time(), 3), "event": event} | values)) + "\n")
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError):

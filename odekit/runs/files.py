@@ -15,6 +15,7 @@ from odekit.core.image import Image
 from odekit.images import io
 from odekit.images.formats import encode
 from odekit.runs.containment import check_inside
+from odekit.runs.process_limits import memory_limit
 from odekit.runs.record import describe_bytes, record_text
 
 InputPicture = tuple[Image, dict[str, Any]]
@@ -33,7 +34,8 @@ def read_input(file: str, max_megapixels: float, salvage: bool = False) -> Input
         size, time, inode = stat.st_size, stat.st_mtime_ns, stat.st_ino
     except OSError:
         size, time, inode = -1, -1, -1  # reading the file raises the error
-    content = io.read_file(file, max_megapixels=max_megapixels, salvage_truncated=salvage)
+    with memory_limit(max_megapixels):
+        content = io.read_file(file, max_megapixels=max_megapixels, salvage_truncated=salvage)
     entries: dict[str, Any] = {"path": file, "bytes": size, "mtime_ns": time, "inode": inode}
     entries["sha256"] = content.sha256
     if content.notes:

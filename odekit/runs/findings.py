@@ -183,17 +183,19 @@ def _picture_repairs(record: Entry, stages: list[Entry]) -> Iterator[str]:
             done = part.get("done")
             yield from [done] if isinstance(done, str) else map(str, done) if isinstance(done, list) else []
             if part.get("stage") == "upsample":
-                yield "upsampled" + _new_size(size, part.get("size"))
+                yield "upsampled" + _new_size(size, part.get("size"), before)
         size = stage.get("size", size)
     if before and _new_size(before, size) and not any(stage.get("stage") == "upsample" for stage in stages):
         yield "resized" + _new_size(before, size)
 
 
-def _new_size(before: Any, after: Any) -> str:
-    """` to 256x256` if the size changed."""
+def _new_size(before: Any, after: Any, original: Any = None) -> str:
+    """` to 256x256` if the size changed, with a remark where that is less than the size of the original."""
     if before == after or not isinstance(after, list) or len(after) != 2:
         return ""
-    return f" to {after[0]}x{after[1]}"
+    numbers = [*after, *original] if isinstance(original, list) and len(original) == 2 else [None]
+    less = all(type(number) is int for number in numbers) and after[0] < original[0]
+    return f" to {after[0]}x{after[1]}" + (f", less than the original's {original[0]}x{original[1]}" if less else "")
 
 
 def _mended(stage: Entry) -> Iterator[str]:

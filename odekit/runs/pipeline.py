@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from odekit.core.result import Result
 from odekit.errors import OdekitError, Stopped
-from odekit.images.formats.decode import open_picture
 from odekit.runs.engine import Engine
 from odekit.runs.faults import end_of_run
 from odekit.runs.files import InputPicture, OutputSettings, PendingResult, input_notes, read_input, write_result
 from odekit.runs.inputs import Job
+from odekit.runs.probe import Probe, probe
 from odekit.runs.record import RECORD_SCHEMA, is_changed, shared_text
-from odekit.runs.stop import INTERRUPTED, StopRequest
+from odekit.runs.stop import INTERRUPTED, TIME_LIMIT, StopRequest
 from odekit.runs.summary import RunAccounts
 from odekit.runs.workers import WorkerPool
 
 MAX_PIXELS = 24_000_000
 """Maximum number of pixels in a batch, in prefetched inputs, and in results not yet written: one photograph of 24
 megapixels (288 MB as float32), or many small pictures. A larger photograph is processed alone."""
-MIN_PROBED_BYTES = 1 << 16
-"""Smaller files, in bytes, count as 0 pixels, and their header is not read: a file of 24 megapixels in a single
-colour, written by Pillow, is larger."""
+WAKE_SECONDS = 0.1
+"""How often waiting for a worker is interrupted to see whether the run should stop."""
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Pipeline:
 
         The pictures of a batch that is stopped count as remaining.
         """
-        self.unread = PrefetchQueue(todo)
+        self.unread = PrefetchQueue(todo, self._probe)
         while (self.reading or self.unread.jobs) and not stop.should_stop():
             batch = self._next_batch(stop)
             if stop.reason or not batch:
@@ -86,10 +86,14 @@ class Pipeline:
                 break
         self._collect_written(stop, keep=0)
 
-    def _next_batch(self, stop: StopRequest) -> list[tuple[Job, InputPicture]]:
+    def _probe(self, file: str) -> Future[Probe]:
+        return self.workers.submit(probe, file)
+
+    def _next_batch(self, stop: StopRequest | None = None) -> list[tuple[Job, InputPicture]]:
         """The next full batch of readable pictures; smaller only at the end or if `MAX_PIXELS` is reached.
 
-        Requests a stop after an error that all further files would meet, too.
+        Requests a stop after an error that all further files would meet, too. Empty if a signal asks to stop while files
+        are read: one of them may be on a disk that does not answer.
         """
         batch: list[tuple[Job, InputPicture]] = []
         batch_pixels = 0
@@ -99,16 +103,22 @@ class Pipeline:
         while len(batch) < self.engine.window and batch_pixels < MAX_PIXELS:
             if len(self.reading) <= least:
                 prefetched_pixels = sum(size for *_, size in self.reading)
-                for job, size in self.unread.next(most - len(self.reading), prefetched_pixels):
-                    read = self.workers.submit(read_input, job.file, self.max_megapixels, self.salvage)
-                    self.reading.append((job, read, size))
+                for job, probed in self.unread.next(most - len(self.reading), prefetched_pixels, stop):
+                    arguments = job.file, self.max_megapixels, self.salvage
+                    read = self.workers.submit(read_input, *arguments, isolate=probed.isolate)
+                    self.reading.append((job, read, probed.pixels))
+            if is_interrupted(stop):
+                return self._give_up_reading()
             if not self.reading:
                 break
             job, future, _ = self.reading.popleft()
             waiting = len(batch) + 1 + len(self.reading) + len(self.unread.jobs)
             self.accounts.progress.phase("reading", len(batch), min(self.engine.window, waiting))
             try:
-                image, entries = future.result()
+                picture = wait_for(future, stop)
+                if picture is None:
+                    return self._give_up_reading(future)
+                image, entries = picture
                 if files := self.files_of(job.file):
                     entries = entries | {"files": dict(files)}
                 batch.append((job, (image, entries)))
@@ -118,10 +128,17 @@ class Pipeline:
                 self._fail(job, OdekitError("does not fit into memory when it is read; make the picture smaller"))
             except Exception as error:  # any error of one file must not end a long run
                 if reason := end_of_run(error, self.output.folder, self.output.scratch, writing=False):
-                    stop.reason = reason
-                    break
+                    if stop is not None:
+                        stop.reason = reason
+                    return self._give_up_reading()
                 self._fail(job, error)
         return batch
+
+    def _give_up_reading(self, *waiting: Future[InputPicture]) -> list[tuple[Job, InputPicture]]:
+        """End the reading of files, so that nothing blocks the writing of finished results; returns an empty batch."""
+        self.workers.give_up([*waiting, *(future for _, future, _ in self.reading)])
+        self.reading.clear()
+        return []
 
     def _submit_write(self, job: Job, file_entries: dict[str, Any], result: Result) -> None:
         """Send a result to the workers to be written, or register its failure."""
@@ -181,39 +198,57 @@ class Pipeline:
         self.accounted += 1
 
 
+def is_interrupted(stop: StopRequest | None) -> bool:
+    """Whether a signal asks to stop; at a time limit, the files that are being read are finished."""
+    return stop is not None and stop.reason not in ("", TIME_LIMIT)
+
+
+def wait_for(future: Future[T], stop: StopRequest | None) -> T | None:
+    """The result of a call; None if a signal asks to stop before it is there. Raises what the call raised."""
+    while not is_interrupted(stop):
+        try:
+            return future.result(WAKE_SECONDS)
+        except NotYet:
+            if future.done() and isinstance(future.exception(), NotYet):  # the call itself raised it
+                raise
+    return None
+
+
+def probe_here(file: str) -> Future[Probe]:
+    """Probe a file in this process."""
+    future: Future[Probe] = Future()
+    future.set_result(probe(file))
+    return future
+
+
 class PrefetchQueue:
-    """The jobs that are still to be read, in order; `next` returns groups of limited size."""
+    """The jobs that are still to be read, in order; `next` returns groups of limited size.
 
-    def __init__(self, jobs: Iterable[Job]) -> None:
+    Args:
+        jobs: all of them.
+        submit: requests the size of a picture; it is requested before it is needed, so that nobody waits for it.
+    """
+
+    def __init__(self, jobs: Iterable[Job], submit: Callable[[str], Future[Probe]] = probe_here) -> None:
         self.jobs = deque(jobs)
+        self.submit = submit
+        self.probes: deque[Future[Probe]] = deque()
+        """Of the first jobs."""
 
-    def next(self, count: int, prefetched: int) -> Iterator[tuple[Job, int]]:
-        """At most `count` jobs with their numbers of pixels, at most `MAX_PIXELS` including `prefetched` pixels.
+    def next(self, count: int, prefetched: int, stop: StopRequest | None = None) -> Iterator[tuple[Job, Probe]]:
+        """At most `count` jobs with their probes, at most `MAX_PIXELS` including `prefetched` pixels.
 
-        If `prefetched` is 0, at least one job is returned.
+        If `prefetched` is 0, at least one job is returned, unless a signal asks to stop.
         """
         while count > 0 and self.jobs:
-            size = pixel_count(self.jobs[0].file)
-            if prefetched and prefetched + size > MAX_PIXELS:
-                return
-            prefetched, count = prefetched + size, count - 1
-            yield self.jobs.popleft(), size
-
-
-def pixel_count(file: str) -> int:
-    """Width times height from the header of a file; 0 for small files and for files that cannot be read."""
-    try:
-        if os.stat(file).st_size < MIN_PROBED_BYTES:
-            return 0
-        import PIL.Image
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # decompression bombs: `read_input` refuses them by their size
+            while len(self.probes) < min(2 * count, len(self.jobs)):
+                self.probes.append(self.submit(self.jobs[len(self.probes)].file))
             try:
-                with PIL.Image.open(file) as picture:
-                    return int(picture.width * picture.height)
-            except PIL.UnidentifiedImageError:  # perhaps HEIC, which Pillow alone does not open
-                with open(file, "rb") as stream, open_picture(stream.read()) as picture:
-                    return int(picture.width * picture.height)
-    except Exception:
-        return 0
+                probed = wait_for(self.probes[0], stop)
+            except Exception:  # reading the file tells what is wrong
+                probed = Probe()
+            if probed is None or (prefetched and prefetched + probed.pixels > MAX_PIXELS):
+                return
+            prefetched, count = prefetched + probed.pixels, count - 1
+            self.probes.popleft()
+            yield self.jobs.popleft(), probed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from odekit.chains.adjust import StrengthName
 from odekit.chains.chain import Chain
@@ -12,9 +13,14 @@ from odekit.images.io import read
 from odekit.parts.faces.is_aligned import AlignedFaceCheck
 from odekit.parts.installed import catalog
 
+if TYPE_CHECKING:
+    import numpy as np
+    import PIL.Image
+    from numpy.typing import NDArray
+
 
 def restore(
-    picture: Image | str | Path,
+    picture: Image | str | Path | NDArray[np.uint8] | PIL.Image.Image,
     *,
     strength: StrengthName = "auto",
     side: int | None = None,
@@ -28,17 +34,17 @@ def restore(
     the input, but 256 pixels at least and 512 at most.
 
     Args:
-        picture: an `Image`, or the path of a file.
+        picture: an `Image`, the path of a file, a numpy array uint8 (H, W, 3) RGB or (H, W) grey, or a Pillow picture.
         strength: auto measures what each face needs; none, light, medium or heavy: the same for every face.
         side: of the result of an aligned face in pixels; None: see above.
         seed: of the noise.
         device: auto, cpu, cuda, cuda:N or mps.
 
     Raises:
-        InputError: the picture cannot be read.
+        InputError: the picture cannot be read, or is nothing of these.
         ConfigError: an unknown strength, or a side for a whole photograph.
     """
-    image = picture if isinstance(picture, Image) else read(picture)
+    image = read(picture) if isinstance(picture, (str, Path)) else Image.of(picture)
     check = AlignedFaceCheck(PartTools(catalog(), "cpu", "float32"))
     name = "odedit-plus" if is_square(image) and not check.reasons([image])[0] else "photo"
     chain = Chain.load(name).adjusted(strength, side)

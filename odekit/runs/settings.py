@@ -39,6 +39,8 @@ class RunSettings:
     depends: Mapping[str, Any] = field(default_factory=dict)
     """A `Dependencies.tree`; empty in folders of older versions."""
     versions: Mapping[str, Any] = field(default_factory=dict)
+    precision_choices: Any = None
+    """How the precision was chosen (`odekit.chains.execution.Execution`); not in the records."""
     redo_undated: bool = False
     """Records without dependencies, of older versions, do not count: something has changed since."""
 
@@ -56,7 +58,8 @@ class RunSettings:
     def write(self, out: Path) -> None:
         """Write run.json; returns when the disk has it. Raises OSError."""
         redo = {"redo_undated": True} if self.redo_undated else {}
-        write_json(out / FILE, {"schema": RECORD_SCHEMA} | self.shared | redo, durable=True)
+        chosen = {"precision_choices": self.precision_choices} if self.precision_choices else {}
+        write_json(out / FILE, {"schema": RECORD_SCHEMA} | self.shared | chosen | redo, durable=True)
 
 
 def parse_settings(data: Any) -> RunSettings | None:
@@ -73,7 +76,16 @@ def parse_settings(data: Any) -> RunSettings | None:
     assert threads is not None
     depends, versions = (value if isinstance(value := data.get(key), dict) else {} for key in ("depends", "versions"))
     return RunSettings(
-        chain, seed, device, precision, slots, threads, depends, versions, data.get("redo_undated") is True
+        chain,
+        seed,
+        device,
+        precision,
+        slots,
+        threads,
+        depends,
+        versions,
+        data.get("precision_choices"),
+        data.get("redo_undated") is True,
     )
 
 

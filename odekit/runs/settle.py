@@ -109,7 +109,7 @@ class Settlement:
         execution = self.chain.execution(count, options.device, options.precision, options.batch_size)
         return RunSettings(
             self.tree, self.seed, execution.device, execution.precision, execution.batch_size, torch.get_num_threads(),
-            self.depends.tree(), self.versions,
+            self.depends.tree(), self.versions, execution.precision_choices,
         )  # fmt: skip
 
     def _check_asked(self, stored: RunSettings) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 from odekit.chains import document
 from odekit.chains.chain import Chain
-from odekit.plugins.catalog import Catalog
+from odekit.plugins.catalog import BUILT_IN, Catalog
 
 
 def with_defaults(stored: Any, parts: Catalog) -> Any:
     """A stored chain with the defaults of options that were added since; unchanged if it is not a valid chain."""
     try:
-        return Chain.from_document(document.Document(stored, "", {}), (), parts).tree()
+        return Chain.from_document(document.Document(stored, "", {}, owner=BUILT_IN), (), parts).tree()
     except Exception:  # a record may contain anything
         return stored
 

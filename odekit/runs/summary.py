@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from odekit.core.files import write_json
 from odekit.errors import InputError, OdekitError
+from odekit.images.io import check_max_megapixels
 from odekit.runs.events import EventLog
 from odekit.runs.findings import Findings, findings_of
 from odekit.runs.inputs import Job
@@ -62,6 +63,10 @@ class RunOptions:
     """With `resume`: what to do with results made with other weights, files or versions of parts."""
     verify: bool = False
     """With `resume`: compare the SHA-256 of all inputs and outputs."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a limit that is not a number above 0."""
+        check_max_megapixels(self.max_megapixels)
 
 
 @dataclass

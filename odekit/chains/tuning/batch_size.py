@@ -14,6 +14,7 @@ from odekit.chains.plan import all_parts
 from odekit.chains.resolve import ChainSpec
 from odekit.chains.tuning.cache import machine_key, read_cached, write_cached
 from odekit.chains.tuning.precision import call_seconds, load_prior, prior_digest
+from odekit.core.abilities import HasWeightsPath
 from odekit.core.device import (
     available_memory_bytes,
     free_gpu_fraction,
@@ -24,7 +25,7 @@ from odekit.core.device import (
 from odekit.core.options import Part
 from odekit.errors import ConfigError
 from odekit.parts.priors.batched import BatchedPrior
-from odekit.plugins.catalog import Catalog
+from odekit.plugins.catalog import Catalog, resolve
 
 BatchSize = int | Literal["auto"]
 DEFAULT_BATCH_SIZE = 8
@@ -37,6 +38,9 @@ FREE_MEMORY_SHARE = 0.2
 """Share of memory kept free for pictures, states and other networks."""
 MAX_CALL_SECONDS = 5.0
 """The search ends after a call that takes longer, in seconds."""
+NETWORK_BYTES_PER_PIXEL, STATE_BYTES_PER_PIXEL = 1500.0, 200.0
+"""Memory of one row of a network call, per pixel of its picture: measured for face64 in float32 (6.3 MB for 64 x 64),
+and for an exact prior, which holds states only."""
 CACHE_FILE = "slots.json"
 """Name of the cache file."""
 
@@ -65,6 +69,37 @@ def choose_batch_size(
     return max(
         1, min(DEFAULT_BATCH_SIZE if requested is None else best_batch_size(device, precision, spec, catalog), images)
     )
+
+
+def check_memory(batch_size: int, device: str, spec: ChainSpec, catalog: Catalog) -> None:
+    """Refuse a batch size for which the memory at hand is clearly too small, before the system ends the process.
+
+    The need of a network is estimated from the size of its pictures (`NETWORK_BYTES_PER_PIXEL`).
+
+    Raises:
+        ConfigError: with the largest batch size that fits.
+    """
+    free, need = memory_at_hand(device), 0.0
+    for part in all_parts(spec):
+        described = catalog.entry_of(part).spec if part.kind == "prior" else None
+        prior = None if described is None else resolve(described, f"prior '{part.name}'")(part.options)
+        if prior is not None:
+            per_pixel = NETWORK_BYTES_PER_PIXEL if isinstance(prior, HasWeightsPath) else STATE_BYTES_PER_PIXEL
+            need = max(need, per_pixel * float(prior.shape[1] * prior.shape[2]))
+    if need and batch_size * need > free and batch_size > 1:
+        raise ConfigError(
+            f"--batch-size {batch_size}: this needs about {batch_size * need / 1e9:,.1f} GB of memory, and "
+            f"{free / 1e9:,.1f} GB are available; at most {max(1, int(free / need)):,} fit"
+        )
+
+
+def memory_at_hand(device: str) -> float:
+    """Free memory of the device in bytes; infinite if unknown."""
+    import torch
+
+    if device.startswith("cuda"):
+        return float(torch.cuda.mem_get_info(torch.device(device))[0])
+    return available_memory_bytes()
 
 
 def best_batch_size(device: str, precision: str, spec: ChainSpec, catalog: Catalog) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from odekit.chains.document import Document, parse_yaml
 from odekit.chains.resolve import Resolver
 from odekit.core.abilities import HasSeverity
+from odekit.core.files import read_text
 from odekit.core.image import Image
 from odekit.core.noise import noise_generator
 from odekit.core.options import Part
@@ -18,7 +19,7 @@ from odekit.errors import ConfigError
 from odekit.parts import installed
 from odekit.parts.corruptions import register
 from odekit.parts.corruptions.kinds import KINDS, PAPER_KINDS, SEVERITIES, TABLES
-from odekit.plugins.catalog import Catalog, PluginCatalog
+from odekit.plugins.catalog import BUILT_IN, Catalog, PluginCatalog
 
 Steps: TypeAlias = "Sequence[tuple[str, int]]"
 """A chain from Python: (kind, severity) in the order they are applied."""
@@ -44,7 +45,7 @@ class Recipe:
             options: object = part.options
             place = f"degrade:{part.name}:{options.severity if isinstance(options, HasSeverity) else 0}"
             rng = noise_generator(seed, image.origin, place, image.face, number)
-            image = catalog.get("corruption", part.name).load()(part.options).corrupt(image, rng)
+            image = catalog.entry_of(part).load()(part.options).corrupt(image, rng)
         return image
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -52,9 +53,9 @@ class Recipe:
         return rebuild, (self.name, self.tree())
 
 
-def rebuild(name: str, tree: list[dict[str, Any]]) -> Recipe:
-    """A recipe from its name and its `tree`."""
-    resolver = Resolver(corruptions(), Document({}, "", {}))
+def rebuild(name: str, tree: list[dict[str, Any]], owner: str = BUILT_IN) -> Recipe:
+    """A recipe from its name and its `tree`; `owner`: see `Document`, empty if a user wrote the names."""
+    resolver = Resolver(corruptions(), Document({}, "", {}, owner=owner))
     return Recipe(name, tuple(resolver.part("corruption", step, ()) for step in tree))
 
 
@@ -108,24 +109,24 @@ def select(kind: str, severity: int, table: str = "auto", settings: str = "") ->
     if settings and (kind in RANDOM_KINDS or kind == "all" or kind.endswith((".yaml", ".yml"))):
         raise ConfigError(f"--set changes the options of one kind, not of '{kind}'; name a kind or write them in YAML")
     if kind == "all":
-        return Selection(tuple(_named(name, severity, table) for name in KINDS), "all")
+        return Selection(tuple(_named(name, severity, table, owner=BUILT_IN) for name in KINDS), "all")
     if kind in RANDOM_KINDS:
-        return Selection(tuple(_named(name, severity, table) for name in RANDOM_KINDS[kind]), "draw")
+        return Selection(tuple(_named(name, severity, table, owner=BUILT_IN) for name in RANDOM_KINDS[kind]), "draw")
     if kind.endswith((".yaml", ".yml")):
         return Selection((_from_yaml(Path(kind), severity, table),))
     return Selection((_named(kind, severity, table, parse_yaml(settings, "--set").data if settings else {}),))
 
 
-def _named(kind: str, severity: int, table: str, options: Any = None) -> Recipe:
+def _named(kind: str, severity: int, table: str, options: Any = None, owner: str = "") -> Recipe:
     names = [*corruptions().names("corruption"), *RANDOM_KINDS, "all"]
     if ("corruption", kind.rpartition(":")[2]) not in corruptions().entries:
         raise ConfigError(f"unknown corruption '{kind}'{nearest(kind, names)}")
-    return _checked(rebuild(kind, [_filled({"use": kind} | (options or {}), severity, table)]), "")
+    return _checked(rebuild(kind, [_filled({"use": kind} | (options or {}), severity, table)], owner), "")
 
 
 def _from_yaml(path: Path, severity: int, table: str) -> Recipe:
     try:
-        document = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        document = parse_yaml(read_text(path), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); name a YAML file with a list of kinds") from error
     if not isinstance(document.data, list) or not document.data:
@@ -148,7 +149,7 @@ def _filled(raw: Any, severity: int, table: str) -> Any:
     name = raw.get("use") if isinstance(raw, dict) else None
     if not isinstance(name, str) or ("corruption", name.rpartition(":")[2]) not in corruptions().entries:
         return raw
-    fields = corruptions().get("corruption", name).options.model_fields
+    fields = corruptions().get("corruption", name, (BUILT_IN,)).options.model_fields
     return {key: value for key, value in (("severity", severity), ("table", table)) if key in fields} | raw
 
 
@@ -156,7 +157,7 @@ def _checked(recipe: Recipe, where: str) -> Recipe:
     """The recipe, after its parts were created once, so that wrong options are errors before any image is read."""
     for part in recipe.parts:
         try:
-            corruptions().get("corruption", part.name).load()(part.options)
+            corruptions().entry_of(part).load()(part.options)
         except ConfigError as error:
             raise ConfigError(f"{where}{error}") from error
     return recipe

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +40,36 @@ class Setting:
     """Side of the damaged images."""
     reference_side: int | None = None
     """Side of the clean images that results are compared with; `side` where None."""
+    levels: Mapping[str, str] = field(default_factory=dict)
+    """Name -> options of the single kind, as YAML: every face is damaged at each of these levels."""
 
     def tree(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self) | {"kinds": list(self.kinds)}
+        tree = asdict(self) | {"kinds": list(self.kinds), "levels": dict(self.levels)}
+        return tree if self.levels else {key: value for key, value in tree.items() if key != "levels"}
 
     def recipes(self) -> list[Recipe]:
-        """The damage of the faces, in turn. Raises ConfigError for an unknown kind, with the nearest name."""
-        if self.options and len(self.kinds) != 1:
+        """The damage of the faces, in turn, or at each level.
+
+        Raises:
+            ConfigError: an unknown kind, with the nearest name, or wrong options.
+        """
+        if (self.options or self.levels) and len(self.kinds) != 1:
             raise ConfigError("options belong to one kind of damage; name that alone")
+        if self.levels:
+            levels = self.levels.items()
+            return [
+                replace(select(self.kinds[0], self.severity, "auto", options).recipes[0], name=name)
+                for name, options in levels
+            ]
         return [select(kind, self.severity, "auto", self.options).recipes[0] for kind in self.kinds]
 
     def describe(self, source: str, count: int) -> str:
         """The setting in one line."""
         kinds = self.kinds[0] if len(self.kinds) == 1 else f"{len(self.kinds)} kinds of damage in turn"
+        if self.levels:
+            every = f"{count // len(self.levels)} {source}, {self.side} px"
+            return f"{every}; {kinds}, each {', '.join(self.levels)}; seed {self.seed}"
         chosen = document.parse_yaml(self.options, "options").data if self.options else {}
         options = f" ({', '.join(f'{key}={value}' for key, value in chosen.items())})" if chosen else ""
         large = self.reference_side or self.side
@@ -120,19 +136,23 @@ def prepare_data(out: Path, setting: Setting, resume: bool = False, overwrite: b
 
 
 def _write(out: Path, setting: Setting, faces: Faces, recipes: Sequence[Recipe], overwrite: bool) -> list[Case]:
-    """Write every face with its damage; existing files stay."""
+    """Write every face with its damage, or at each level of it; existing files stay."""
     cases, lines = [], []
-    for name, picture, recipe in zip(faces.names, faces.pictures, itertools.cycle(recipes), strict=False):
-        clean, damaged = out / "clean" / f"{name}.png", out / "damaged" / f"{name}.png"
+    pictures = list(zip(faces.names, faces.pictures, strict=True))
+    pairs = itertools.product(pictures, recipes) if setting.levels else zip(pictures, itertools.cycle(recipes))
+    for (face, picture), recipe in pairs:
+        name = f"{face}-{recipe.name}" if setting.levels else face
+        clean, damaged = out / "clean" / f"{face}.png", out / "damaged" / f"{name}.png"
         if overwrite or not clean.is_file():
             io.write(Image.from_uint8(picture), clean, format="png")
         if overwrite or not damaged.is_file():
             small = Image.from_uint8(at_side(picture[None], setting.side)[0])
             io.write(recipe.apply(small, setting.seed), damaged, format="png")
-        cases.append(Case(name, str(clean), {"damaged": str(damaged)}, {}, recipe.name, setting.severity))
+        severity = None if setting.levels else setting.severity
+        cases.append(Case(name, str(clean), {"damaged": str(damaged)}, {}, recipe.name, severity))
         lines.append(
             manifest.Entry(
-                f"clean/{name}.png",
+                f"clean/{face}.png",
                 f"{name}.png",
                 recipe.name,
                 setting.severity,

@@ -15,6 +15,7 @@ from pydantic import field_validator
 from odekit.chains.chain import Chain
 from odekit.chains.document import Document, parse_yaml
 from odekit.chains.resolve import validated
+from odekit.core.files import read_text
 from odekit.core.options import Options
 from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
@@ -121,7 +122,7 @@ def load(name: str) -> Sweep:
     if not path.is_file():
         raise ConfigError(f"there is no sweep {name}{nearest(name, shipped())}")
     try:
-        document = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        document = parse_yaml(read_text(path), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the sweep {path} cannot be read: {error}") from error
     return read(document)

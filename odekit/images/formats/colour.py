@@ -30,6 +30,8 @@ _GRID = np.linspace(0.0, 1.0, 65536)
 """All 16-bit samples in [0, 1], at which curves are sampled."""
 _TABLE_TAG = b"A2B0"
 """The tag of profiles of tables; it takes precedence over curves and a matrix."""
+_USED_TAGS = frozenset([_TABLE_TAG, b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC", b"kTRC"])
+"""The others are not copied: all tags of a profile may name the same bytes."""
 _BAND = 1 << 18
 """Number of pixels converted at a time; this limits the float64 copies to about 50 MB."""
 
@@ -90,12 +92,12 @@ def _bands(height: int, width: int) -> list[slice]:
 
 
 def _tags(icc: bytes) -> dict[bytes, bytes]:
-    """The tags of a profile by name (ICC.1:2022, 7.3); empty if the data is not a profile."""
+    """The tags of a profile that are used, by name (ICC.1:2022, 7.3); empty if the data is not a profile."""
     if icc[36:40] != b"acsp":
         return {}
     (count,) = struct.unpack_from(">I", icc, 128)
     entries = (struct.unpack_from(">4sII", icc, 132 + 12 * i) for i in range(min(count, 200)))
-    return {name: icc[start : start + size] for name, start, size in entries}
+    return {name: icc[start : start + size] for name, start, size in entries if name in _USED_TAGS}
 
 
 @lru_cache(maxsize=4)

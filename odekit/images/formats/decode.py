@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import logging
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +23,12 @@ from PIL import (
 from PIL import Image as Pil
 from PIL.ImageFile import ImageFile
 
-from odekit.images.formats import deep, heif
+from odekit.images.formats import boxes, deep, heif
+from odekit.images.formats.bounds import MAX_PAGES, check_structure, jpeg_exif
 from odekit.images.formats.colour import Codes
 from odekit.images.formats.deep import Refusal
-from odekit.images.formats.exif import ORIENTATION, exif_from_tiff, exif_to_write
+from odekit.images.formats.exif import ORIENTATION, PREFIX, exif_from_tiff, exif_to_write, is_sane, orientation_of
+from odekit.images.formats.header import webp_size
 from odekit.images.formats.kind import kind_of
 
 # Opened by class instead of `PIL.Image.open`, whose size limit is global; ours is an option.
@@ -39,6 +42,7 @@ _OPENERS: dict[str, type[ImageFile]] = {
     "AVIF": AvifImagePlugin.AvifImageFile,
 }
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(="|>)([0-9])')
 
 
 @dataclass
@@ -65,11 +69,13 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     """Decode a whole file held in memory. Of several frames or pages the first is read; `notes` says so.
 
     Raises:
-        Refusal: unsupported format, or more than `max_megapixels` (10^6 pixels) according to the header.
+        Refusal: unsupported format, more than `max_megapixels` (10^6 pixels) according to the header, or a structure
+            beyond the limits of `bounds`.
         Exception: any error of the decoders on damaged data.
     """
     kind = kind_of(data)
     if kind == "TIFF":
+        check_structure(kind, data)
         return _decode_tiff(data, max_megapixels)
     picture = open_picture(data, max_megapixels)
     notes = _frame_notes(kind, picture)
@@ -83,18 +89,49 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
 def open_picture(data: bytes, max_megapixels: float = 100.0) -> ImageFile:
     """Open a file with Pillow without decoding it. Raises Refusal for an unsupported format, or if it is too large."""
     kind = kind_of(data)
+    check_structure(kind, data)
     if kind == "WEBP":  # libwebp allocates the whole canvas when it opens the file
-        check_size(*_webp_size(data), max_megapixels)
+        check_size(*webp_size(data), max_megapixels)
     if kind == "AVIF" and not AvifImagePlugin.SUPPORTED:
         raise Refusal("is an AVIF picture, and this Pillow was built without AVIF; pip install --upgrade pillow")
     opener = heif.opener() if kind == "HEIF" else _OPENERS[kind]
+    exif = _hostile_exif(data) if kind == "JPEG" else b""
+    if exif:
+        data = _without_exif(data)
+    if kind in ("HEIF", "AVIF"):
+        data = _bounded_boxes(kind, data)
     picture = opener(io.BytesIO(data))
     check_size(*picture.size, max_megapixels)
-    if (
-        kind == "AVIF"
-    ):  # its orientation is a property of the file, which Pillow adds to EXIF; XMP must not state another
+    if exif:
+        picture.info["exif"] = exif
+    # The orientation of an AVIF is a property of the file, which Pillow adds to EXIF; XMP must not state another.
+    if kind == "AVIF":
         picture.info.pop("xmp", None)
     return picture
+
+
+def _hostile_exif(data: bytes) -> bytes:
+    """The EXIF of a JPEG if Pillow must not see it, because it would copy more than the file holds; else empty."""
+    block = b"".join(data[start + (len(PREFIX) if i else 0) : end] for i, (start, end) in enumerate(jpeg_exif(data)))
+    return b"" if is_sane(block) else block
+
+
+def _without_exif(data: bytes) -> bytes:
+    """A JPEG whose EXIF segments are renamed, so that they are not read as EXIF."""
+    changed = bytearray(data)
+    for start, _ in jpeg_exif(data):
+        changed[start] = ord("e")
+    return bytes(changed)
+
+
+def _bounded_boxes(kind: str, data: bytes) -> bytes:
+    """A HEIF or AVIF without hostile EXIF. Raises Refusal if its items hold many times the file."""
+    found = boxes.items(data)
+    if found.total > 4 * len(data) + boxes.MAX_METADATA or (
+        kind == "HEIF" and found.metadata_bytes > boxes.MAX_METADATA
+    ):
+        raise Refusal("states many times the data that it has, so it was not decoded; save it again as PNG")
+    return boxes.without_hostile_exif(data, found) if kind == "AVIF" else data
 
 
 def described(kind: str, picture: Pil.Image, codes: Codes, alpha: Codes | None, notes: tuple[str, ...] = ()) -> Decoded:
@@ -120,17 +157,6 @@ def _frame_notes(kind: str, picture: ImageFile) -> tuple[str, ...]:
         return (f"holds {getattr(picture, 'n_frames', 0)} pictures; only its main picture was read",)
     count = "several" if kind == "GIF" else getattr(picture, "n_frames", 0)
     return (f"holds {count} frames; only the first was read",)
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Width and height from the header. RFC 9649, 2.7 (VP8X) and 3.4 (lossless); RFC 6386, 9.1 (VP8)."""
-    chunk, head = data[12:16], data[20:30].ljust(10, b"\x00")
-    if chunk == b"VP8X":
-        return 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
-    if chunk == b"VP8L":
-        packed = int.from_bytes(head[1:5], "little")
-        return 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
-    return int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF
 
 
 def check_size(width: int, height: int, max_megapixels: float) -> None:
@@ -170,7 +196,31 @@ def eight_bit_samples(picture: Pil.Image) -> tuple[Codes, NDArray[np.uint8] | No
 
 
 def _orientation(picture: Pil.Image) -> int:
-    """The EXIF orientation; 1 if EXIF does not state it or cannot be read."""
+    """The orientation stated by EXIF, else by XMP; 1 if neither states it.
+
+    Not by Pillow's `getexif`, which copies the values of all entries, however often they name the same bytes.
+    """
+    block = picture.info.get("exif")
+    if not isinstance(block, bytes):
+        block = _raw_profile(picture.info.get("Raw profile type exif"))
+    stated = orientation_of(block)
+    if stated is not None:
+        return stated
+    xmp = picture.info.get("XML:com.adobe.xmp") or picture.info.get("xmp") or b""
+    found = _XMP_ORIENTATION.search(xmp.encode(errors="replace") if isinstance(xmp, str) else bytes(xmp))
+    return int(found[2]) if found else 1
+
+
+def _raw_profile(text: Any) -> bytes:
+    """EXIF as ImageMagick stores it in a text chunk of a PNG; empty if there is none."""
+    try:
+        return bytes.fromhex("".join(text.split("\n")[3:])) if isinstance(text, str) else b""
+    except ValueError:
+        return b""
+
+
+def _orientation_of_tiff(picture: Pil.Image) -> int:
+    """The orientation of a TIFF that Pillow has loaded; 1 if it does not state it or cannot be read."""
     try:
         return int(picture.getexif().get(ORIENTATION, 1))
     except MemoryError:
@@ -213,14 +263,14 @@ def _decode_page(file: Any, data: bytes, max_megapixels: float) -> Decoded:
         picture = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
         picture.load()  # Pillow applies the orientation of a TIFF itself, and then resets the tag
         codes, alpha = eight_bit_samples(picture)
-        orientation = _orientation(picture)
+        orientation = _orientation_of_tiff(picture)
     dpi = _dpi(page.get_resolution("inch")) if 282 in page.tags and 283 in page.tags else None
     return Decoded("TIFF", codes, alpha, int(orientation), exif_from_tiff(data), icc, dpi, _page_notes(file))
 
 
 def _page_notes(file: Any) -> tuple[str, ...]:
     """A note if the file holds several pages besides previews and masks."""
-    others = itertools.islice(file.pages, 1, 100)  # in a damaged file the list of pages may be circular
+    others = itertools.islice(file.pages, 1, MAX_PAGES)  # in a damaged file the list of pages may be circular
     several = any(not (other.is_reduced or other.is_mask) for other in others)
     return ("holds several pages; only the first was read",) if several else ()
 

@@ -17,7 +17,7 @@ from PIL import Image as Pil
 from PIL import TiffImagePlugin
 
 from odekit.images.formats.colour import Codes
-from odekit.images.formats.exif import PREFIX, add_exif_to_tiff, byte_order, exif_to_write
+from odekit.images.formats.exif import PREFIX, add_exif_to_tiff, byte_order, unrotated
 
 Deep = NDArray[np.uint16]
 _GREY, _RGB, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6  # colour types of PNG (ISO 15948, 11.2.2)
@@ -124,14 +124,12 @@ def read_tiff(page: Any, data: bytes) -> Deep:
 
 def _read_tiff_with_pillow(data: bytes, samples: int) -> Deep:
     """Decode LZW and other codecs for which tifffile needs imagecodecs: by libtiff, high and low bytes in turn."""
-    unrotated = exif_to_write(
-        data
-    )  # orientation reset: Pillow would rotate the image, but the stored samples are needed
-    if unrotated is None:
+    stored = unrotated(data)  # Pillow would rotate the image, but the stored samples are needed
+    if stored is None:
         raise Refusal("is a BigTIFF in a rare compression; save it uncompressed or with Deflate")
     halves = []
     for order in "LB" if sys.byteorder == "little" else "BL":  # libtiff returns samples in the machine's byte order
-        picture = TiffImagePlugin.TiffImageFile(io.BytesIO(unrotated.removeprefix(PREFIX)))
+        picture = TiffImagePlugin.TiffImageFile(io.BytesIO(stored.removeprefix(PREFIX)))
         if samples > 1:
             tile: Any = picture.tile[0]
             raw, *rest = tile.args

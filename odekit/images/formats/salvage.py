@@ -7,7 +7,6 @@ that the decoders take it for a whole file.
 from __future__ import annotations
 
 import contextlib
-import io
 import struct
 import zlib
 from dataclasses import replace
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import JpegImagePlugin
 
 from odekit.images.formats import decode as whole
+from odekit.images.formats.bounds import check_structure, jpeg_segments
 from odekit.images.formats.decode import Decoded
 from odekit.images.formats.deep import Refusal
 from odekit.images.formats.kind import kind_of
@@ -65,8 +65,8 @@ def _no_rows() -> Refusal:
 
 def _jpeg(data: bytes, max_megapixels: float) -> tuple[Decoded, int]:
     """The complete rows of blocks of a JPEG, and its height."""
-    picture = JpegImagePlugin.JpegImageFile(io.BytesIO(data + _END_OF_IMAGE))
-    whole.check_size(*picture.size, max_megapixels)
+    picture = whole.open_picture(data + _END_OF_IMAGE, max_megapixels)
+    assert isinstance(picture, JpegImagePlugin.JpegImageFile)
     height, block = picture.height, 8 * max(vertical for _, _, vertical, _ in picture.layer)
     picture.load()
     # The first scan of a progressive JPEG holds every block coarsely; the next one starts where it is complete.
@@ -80,10 +80,8 @@ def _jpeg(data: bytes, max_megapixels: float) -> tuple[Decoded, int]:
 
 def _count_scans(data: bytes) -> int:
     """Number of scans that start in a JPEG; markers in its header segments (previews) do not count."""
-    offset = 2
-    while data[offset : offset + 2] not in (_START_OF_SCAN, b""):
-        offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
-    return data.count(_START_OF_SCAN, offset)
+    *_, (_, start, _) = jpeg_segments(data)
+    return 1 + data.count(_START_OF_SCAN, start)
 
 
 def _complete_rows(samples: NDArray[np.uint8], block: int) -> int:
@@ -107,6 +105,7 @@ def _complete_rows(samples: NDArray[np.uint8], block: int) -> int:
 
 def _png(data: bytes, max_megapixels: float) -> tuple[Decoded, int]:
     """The complete rows of a PNG, and its height."""
+    check_structure("PNG", data)
     width, height, bits, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
     whole.check_size(width, height, max_megapixels)
     if interlaced:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from odekit.core.files import ASSETS, calibration_errors
+from odekit.core.files import ASSETS, calibration_errors, read_text
 from odekit.errors import ConfigError
 
 BUILT_IN_CALIBRATION = ASSETS / "face64" / "strength.json"
@@ -177,4 +177,4 @@ def load_calibration(path: Path | None = None) -> StrengthCalibration:
     """
     file = path or BUILT_IN_CALIBRATION
     with calibration_errors("the meter's calibration", file, "meter"):
-        return StrengthCalibration.from_tree(json.loads(file.read_text(encoding="utf-8")))
+        return StrengthCalibration.from_tree(json.loads(read_text(file)))

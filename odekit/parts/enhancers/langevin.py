@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field as Limits
 from pydantic import model_validator
@@ -12,7 +12,7 @@ from pydantic import model_validator
 from odekit.core.grid import Levels
 from odekit.core.interfaces import Prior, State
 from odekit.core.noise import Rng
-from odekit.core.options import Options
+from odekit.core.options import LocalPath, Options
 from odekit.errors import ConfigError
 from odekit.parts.enhancers.calibration import StrengthCalibration, load_calibration
 
@@ -33,7 +33,7 @@ class Langevin(Options):
     levels: list[int | float] | None = Limits(default=None, min_length=1)
     """Levels to update: integers are grid indices, decimals are fractions of the schedule; default: 0, 0.06, 0.11,
     0.17. The paper's are 0, 0.25, 0.5, 0.75, the upper two of which change the identity (chain `odedit-paper`)."""
-    iterations: int | Literal["light", "medium", "heavy", "auto"] = Limits(default=100)
+    iterations: Annotated[int, Limits(le=100_000)] | Literal["light", "medium", "heavy", "auto"] = 100
     """Updates per level; `light`, `medium`, `heavy` are 100, 200, 300. `auto`: a damage meter chooses levels,
     iterations, step and temperature for each image, except those that are set."""
     step: float | None = Limits(default=None, gt=0)
@@ -47,12 +47,12 @@ class Langevin(Options):
     temperature: float | None = Limits(default=None, ge=0)
     """Variance of the noise relative to that of Langevin sampling; default: 0.5. 0 is gradient ascent, the paper's 1/3
     smooths, 1 samples."""
-    meter: str | None = None
+    meter: LocalPath | None = None
     """For `auto`: a calibration file of `odekit calibrate meter`; default: that of the built-in prior."""
     strength: Literal["auto", "none", "light", "medium", "heavy"] = "auto"
     """For `auto`: the strength of the calibration that every image gets, instead of the one chosen by the meter."""
 
-    rounds: int = Limits(default=1, ge=1)
+    rounds: int = Limits(default=1, ge=1, le=100_000)
     """Number of rounds of equal length that the iterations are split into; a remainder is dropped."""
     decay: float = Limits(default=1.0, gt=0, le=1)
     """Factor on the step from round to round (CODE: 0.8 over 4 rounds)."""
@@ -107,6 +107,15 @@ class Langevin(Options):
     def calls(self, levels: Levels) -> float:
         """Network calls per image; NaN with `auto`."""
         return math.nan if self.auto else len(self.updates) * len(self.acts_on(levels))
+
+    def call_range(self, levels: Levels) -> tuple[float, float]:
+        """The smallest and the largest number of network calls per image, over the strengths that may be chosen."""
+        if not self.auto:
+            return self.calls(levels), self.calls(levels)
+        chosen = self.strength == "auto"
+        possible = self.calibration.strengths if chosen else (self.calibration.strength_named(self.strength),)
+        counts = [s.iterations * len(levels.find(self.levels or s.levels)) for s in possible if s.iterations] or [0]
+        return 0 if chosen else min(counts), max(counts)
 
     def check(self, levels: Levels) -> None:
         """Check the options on this grid.

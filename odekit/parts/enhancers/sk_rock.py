@@ -20,7 +20,7 @@ class SkRockOptions(Options):
     part = "sk-rock"
     levels: list[int | float] = Limits(default=[0.06, 0.11, 0.17], min_length=1)
     """Levels to update: integers are grid indices, decimals are fractions of the schedule."""
-    iterations: int = Limits(default=1, ge=1)
+    iterations: int = Limits(default=1, ge=1, le=100_000)
     """Steps per level."""
     stages: int = Limits(default=2, ge=1, le=50)
     """Network calls per step; the largest stable step grows with their square."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.files import ASSETS, calibration_errors
+from odekit.core.files import ASSETS, calibration_errors, read_text
 
 Array = NDArray[np.float64]
 BUILT_IN = ASSETS / "face64" / "spectrum.json"
@@ -58,7 +58,7 @@ def load_spectrum(path: Path | None = None) -> Spectrum:
     """
     file = path or BUILT_IN
     with calibration_errors("the spectrum", file, "spectrum"):
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(read_text(file))
         spectrum = Spectrum(*(positive(data[key]) for key in ("radii", "luma", "chroma")))
         if not len(spectrum.radii) == len(spectrum.luma) == len(spectrum.chroma) or sorted(spectrum.radii) != list(
             spectrum.radii

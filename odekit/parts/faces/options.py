@@ -7,7 +7,10 @@ from typing import Literal
 from pydantic import Field as Limits
 from pydantic import field_validator, model_validator
 
-from odekit.core.options import ChainRef, DetectorRef, MaskRef, Options, Part
+from odekit.core.abilities import Package
+from odekit.core.options import ChainRef, DetectorRef, LocalPath, MaskRef, Options, Part
+
+PHOTOS = "pip install 'odekit[photos]'"
 
 
 class YunetDetector(Options):
@@ -26,6 +29,10 @@ class YunetDetector(Options):
     """Also search quarter turns: of a photograph without a face, and of faces that seem to be turned."""
     weights: str = Limits(default="aligner", min_length=1)
     """Weights of the aligner: a registered name, or (with a slash in it) a folder written by `odekit train aligner`."""
+
+    def packages(self) -> list[Package]:
+        """OpenCV, which runs YuNet."""
+        return [Package("cv2", PHOTOS)]
 
     def weight_names(self) -> tuple[str, ...]:
         """The weights of the aligner and of YuNet."""
@@ -57,7 +64,7 @@ class FaceSelection(Options):
     """Smallest score, for any detector."""
     overlap: float = Limits(default=0.4, ge=0, le=1)
     """If two boxes overlap by more than this (intersection over union), only the one with the higher score is kept."""
-    boxes: list[list[float]] | str | None = None
+    boxes: list[list[float]] | LocalPath | None = None
     """Boxes to use instead of a detector: (x0, y0, x1, y1), ear to ear and brows to chin, in pixels of the upright
     photograph; or a JSON file that maps file names to lists of boxes."""
 
@@ -147,6 +154,14 @@ class Faces(Options):
             if part.name == "save":
                 raise ValueError("'save' belongs at the end of the chain, not inside 'faces'")
         return value
+
+    def packages(self) -> list[Package]:
+        """scikit-image, in whose Lab colours faces are pasted."""
+        return [] if self.align == "none" else [Package("skimage", PHOTOS)]
+
+    def unused_parts(self) -> list[str]:
+        """The detector, if boxes are given or the picture is a face."""
+        return [] if self.select.boxes is None and self.align != "none" else ["detect"]
 
     def describe(self) -> str:
         """Detector, selection and paste mask."""

@@ -103,7 +103,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     ranges = read_json_object(path.parent / "odekit.json").get("ranges")
     if not isinstance(ranges, dict):
         raise WeightsError(f"{path.parent / 'odekit.json'}: the ranges of the stored weights are missing")
-    tensors = {name: tensor.float() for name, tensor in load_tensors(path).items()}
+    tensors = {name: tensor.float() for name, tensor in load_tensors(path, integers=True).items()}
     for name, (scale, minimum) in ranges.items():
         tensors[name] = tensors[name] * scale + minimum
     return tensors

@@ -37,6 +37,10 @@ WEIGHT_FILES = (
 )
 
 
+MAX_LAYERS, MAX_BLOCKS, MAX_WIDTH, MAX_SIDE = 32, 16, 16_384, 4096
+"""Largest numbers of a network configuration that are read; published networks stay below a quarter of each."""
+
+
 @dataclass(frozen=True)
 class PriorSpec:
     """Description of a prior folder."""
@@ -121,7 +125,21 @@ def _network_config(path: Path) -> dict[str, Any]:
                 f"{path}: {key} is {config[key]!r}; a prior must be unconditional, with positional timesteps and data "
                 "in [-1, 1]"
             )
+    _check_size(config, path)
     return config
+
+
+def _check_size(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse a network that no weights fill: building it would take hours. Raises WeightsError."""
+    blocks = config.get("block_out_channels")
+    if isinstance(blocks, list) and len(blocks) > MAX_BLOCKS:
+        raise WeightsError(f"{path}: it has {len(blocks):,} blocks; priors of at most {MAX_BLOCKS} are read")
+    sizes = {"layers_per_block": MAX_LAYERS, "block_out_channels": MAX_WIDTH, "sample_size": MAX_SIDE}
+    for key, largest in sizes.items():
+        value = config.get(key)
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, (int, float)) and not number <= largest:
+                raise WeightsError(f"{path}: {key} is {number}; priors of at most {largest} are read")
 
 
 def _shape(config: Mapping[str, Any], meta: Metadata, where: Path) -> tuple[tuple[int, int, int], bool]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import Field as Limits
 
 from odekit.core.files import ASSETS
-from odekit.core.options import Options
+from odekit.core.options import LocalPath, Options
 from odekit.core.schedule import NoiseSchedule
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class DiffusersOptions(NetworkOptions):
     """Options of the prior `diffusers`."""
 
     part = "diffusers"
-    path: str
+    path: LocalPath
     """Folder of a diffusers `UNet2DModel`, or of a pipeline with `unet/`: config.json and safetensors."""
 
 

@@ -10,6 +10,7 @@ If they are not damaged, the picture stays unchanged, bit for bit.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -18,13 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.files import ASSETS, calibration_errors
+from odekit.core.files import ASSETS, calibration_errors, read_bounded
 from odekit.core.image import Image
 from odekit.images.colour import LUMA_CHROMA_AXES
 from odekit.images.tone import measure_tone
 
 Array = NDArray[np.float64]
 BUILTIN_FILE = ASSETS / "face64" / "balance.npz"
+MAX_FILE = 1 << 20
+"""Largest file of coefficients that is read, in bytes; the built-in one has 56 kB."""
 LOW_FREQUENCIES = 8
 """Side of the block of DCT coefficients that are estimated for fog."""
 ESTIMATES = ("mean", "spread", "tint 1", "tint 2", "colour")
@@ -198,7 +201,7 @@ def load_colour_correction(path: Path | None = None) -> ColourCorrection:
     """
     file = path or BUILTIN_FILE
     with calibration_errors("the colour correction", file, "colour"):
-        with np.load(file, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(read_bounded(file, MAX_FILE)), allow_pickle=False) as stored:
             correction = ColourCorrection(
                 **{field.name: stored[field.name].astype(np.float64) for field in fields(ColourCorrection)}
             )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.core.abilities import report_phase
 from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools
 from odekit.images.colour import LUMA_CHROMA_AXES
@@ -40,6 +41,7 @@ class DenoiseStage:
         """Photographs, denoised if their noise is at least `least`. The measured noise goes to the record."""
         out = []
         for i, image in enumerate(batch):
+            report_phase(context, "denoising", i, len(batch))
             if min(image.height, image.width) < self.options.smallest:
                 context.note(i, denoised=False)
                 out.append(image)

@@ -17,6 +17,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from odekit.core.abilities import report_phase
 from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools
 from odekit.errors import InputError
@@ -67,6 +68,7 @@ class MendStage:
         """Photographs with damage repaired where it is detected. Measurements and repairs go to the record."""
         out = []
         for i, before in enumerate(batch):
+            report_phase(context, "mending", i, len(batch))
             facts: dict[str, Any] = {}
             after = before
             repaired: list[str] = []

@@ -7,10 +7,14 @@ from typing import Literal
 from pydantic import Field as Limits
 from pydantic import field_validator
 
-from odekit.core.options import Options
+from odekit.core.abilities import Package
+from odekit.core.options import LocalPath, Options
 
 Switch = Literal["auto"] | bool
 """`auto`: repair damage above a threshold; true: always repair; false: never."""
+
+
+PHOTOS = "pip install 'odekit[photos]'"
 
 
 class Mend(Options):
@@ -30,7 +34,7 @@ class Mend(Options):
     sure: float = Limits(default=0.85, gt=0, lt=1)
     """Threshold of the network's probability of "scratched" that a sure scratch must reach. If a monochrome picture has
     them, less sure ones (0.3) are filled, too."""
-    mask: str | None = Limits(default=None, min_length=1)
+    mask: LocalPath | None = Limits(default=None, min_length=1)
     """A picture of the photograph's size, white where to fill: nothing is searched, and exactly these pixels and those
     that touch them change. Or a folder with such a picture for each photograph, with the same name up to the ending (or
     NAME.scratches.png, as runs write them); photographs without one are treated as `scratches` says."""
@@ -54,6 +58,10 @@ class Mend(Options):
     def fills(self) -> bool:
         """Whether scratches may be filled: found ones, or those of a mask."""
         return self.scratches is not False or self.mask is not None
+
+    def packages(self) -> list[Package]:
+        """OpenCV, if scratches may be filled."""
+        return [Package("cv2", PHOTOS)] if self.fills else []
 
     def weight_names(self) -> list[str]:
         """The weights of the scratch network; none if no scratches are searched."""

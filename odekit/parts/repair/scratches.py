@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,8 @@ class ScratchNetConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     kind: Literal["mender"]
-    widths: list[int] = Field(min_length=2, max_length=6)
-    pairs: list[int] = Field(min_length=2, max_length=6)
+    widths: list[Annotated[int, Field(ge=1, le=1024)]] = Field(min_length=2, max_length=6)
+    pairs: list[Annotated[int, Field(ge=0, le=32)]] = Field(min_length=2, max_length=6)
 
     @model_validator(mode="after")
     def _same_length(self) -> ScratchNetConfig:

@@ -12,6 +12,7 @@ from odekit.core.abilities import (
     Cost,
     CostContext,
     HasActsOn,
+    HasCallRange,
     HasCheck,
     HasEditCalls,
     HasEnhancerCalls,
@@ -21,7 +22,7 @@ from odekit.core.abilities import (
     HasUpsamplerCalls,
 )
 from odekit.core.grid import Levels
-from odekit.core.options import EnhancerRef, InverterRef, Options, Part, PriorName, UpsamplerRef
+from odekit.core.options import EnhancerRef, InverterRef, LocalPath, Options, Part, PriorName, UpsamplerRef
 from odekit.errors import ConfigError
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.3, 0.8
@@ -58,7 +59,7 @@ class Restore(Options):
     """`check`: a square picture of 160 pixels or more that contains smaller faces is refused as a whole photograph (see
     `odekit.parts.faces.is_aligned`); crops of the stage `faces` are not checked. `trust`: every square picture is taken
     as an aligned face."""
-    mask: str | None = None
+    mask: LocalPath | None = None
     """Path of a mask picture: where it is white (over one half), the input is kept."""
 
     @property
@@ -91,8 +92,13 @@ class Restore(Options):
         per_step = chain.calls_per_step(self.inverter)
         round_trip = inverter.calls(per_step) if isinstance(inverter, HasInverterCalls) else math.nan
         updates = enhancer.calls(levels) if isinstance(enhancer, HasEnhancerCalls) else math.nan
-        total = self.samples * self.repeats * (round_trip + updates + self._edit_calls(levels))
-        return Cost(None if math.isnan(total) else round(total))
+        times, after_edits = self.samples * self.repeats, self._edit_calls(levels)
+        total = times * (round_trip + updates + after_edits)
+        if not math.isnan(total):
+            return Cost(round(total))
+        least, most = enhancer.call_range(levels) if isinstance(enhancer, HasCallRange) else (math.nan, math.nan)
+        span = (times * (round_trip + least), times * (round_trip + most + after_edits))
+        return Cost(None, None if any(map(math.isnan, span)) else (round(span[0]), round(span[1])))
 
     def _edit_calls(self, levels: Levels) -> float:
         """Extra solver calls caused by edits; NaN if the enhancer does not declare the levels it acts on."""

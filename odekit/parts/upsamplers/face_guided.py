@@ -91,7 +91,7 @@ class GuidedConfig(BaseModel):
     scale: int = Field(ge=1, le=16)
     features: int = Field(ge=1, le=4096)
     convs: int = Field(ge=0, le=1024)
-    side: int = Field(ge=16)
+    side: int = Field(ge=16, le=4096)
     context: int = Field(default=0, ge=0, le=4096)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.files import ASSETS, calibration_errors
+from odekit.core.files import ASSETS, calibration_errors, read_text
 from odekit.core.image import Pixels
 from odekit.images.colour import luma
 from odekit.images.resize import square_resize
@@ -157,4 +157,4 @@ def load_worth(path: Path | None = None) -> WorthCalibration:
     """
     file = path or BUILT_IN
     with calibration_errors("the calibration of act", file, "act"):
-        return WorthCalibration.from_tree(json.loads(file.read_text(encoding="utf-8")))
+        return WorthCalibration.from_tree(json.loads(read_text(file)))

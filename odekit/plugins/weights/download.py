@@ -20,6 +20,7 @@ from typing import Any
 from odekit.core.files import read_json, write_json
 from odekit.core.version import __version__
 from odekit.plugins.weights.store import check_free_space
+from odekit.plugins.weights.web import Refused, check_url, open_url
 
 BLOCK = 1 << 20
 """Bytes read at a time."""
@@ -29,6 +30,14 @@ RETRY_DELAY = 1.0
 """Seconds before the second connection; doubled for each further one."""
 TIMEOUT = 30.0
 """Seconds without an answer after which a connection fails."""
+ANSWER_SECONDS = 60.0
+"""Longest time until the headers of an answer are complete."""
+MIN_RATE = 10_000.0
+"""Least mean rate of a download in bytes per second; with `SLACK_SECONDS` and the size it limits the whole time."""
+SLACK_SECONDS = 120.0
+"""Time that a download may take in any case."""
+MAX_BYTES = 64 << 30
+"""Largest file of unknown size."""
 RETRY_STATUS = (408, 429, 500, 502, 503, 504)
 """HTTP status codes after which the request is repeated."""
 
@@ -67,6 +76,7 @@ class Download:
             OSError: the disk cannot be written.
         """
         failures = 0
+        self._start(self._received())
         while True:
             before = self._received()
             try:
@@ -78,6 +88,16 @@ class Download:
                 if failures >= MAX_FAILURES:
                     raise Unavailable(str(error)) from error
                 time.sleep(RETRY_DELAY * 2 ** (failures - 1))
+
+    def _start(self, received: int) -> None:
+        """Begin to measure the rate."""
+        self.began, self.received_before = time.monotonic(), received
+
+    def _check_rate(self, received: int) -> None:
+        """Raise Unavailable if the download is so slow that it would never end; what has arrived is kept."""
+        seconds = time.monotonic() - self.began - SLACK_SECONDS
+        if seconds > 0 and received - self.received_before < seconds * MIN_RATE:
+            raise Unavailable(f"the server sends less than {MIN_RATE / 1000:g} kB/s")
 
     def drop(self) -> None:
         """Delete the partial file."""
@@ -95,15 +115,19 @@ class Download:
     def _connect(self, received: int) -> None:
         if received and self.size is not None and received == self.size:
             return
-        request = urllib.request.Request(self.url, headers=self._headers(received))
+        self._check_rate(received)
         try:
-            with contextlib.closing(urllib.request.urlopen(request, timeout=TIMEOUT)) as response:
+            check_url(self.url)
+            request = urllib.request.Request(self.url, headers=self._headers(received))
+            with contextlib.closing(open_url(request, TIMEOUT, ANSWER_SECONDS)) as response:
                 self._receive(response, received)
+        except Refused as error:
+            raise Unavailable(str(error)) from error
         except urllib.error.HTTPError as error:
             self._handle_http_error(error, received)
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             reason = getattr(error, "reason", None) or error
-            raise ConnectionInterrupted(f"the connection failed ({str(reason) or type(reason).__name__})") from error
+            raise ConnectionInterrupted(f"the connection failed ({one_line(reason)})") from error
 
     def _headers(self, received: int) -> dict[str, str]:
         headers = {"User-Agent": f"odekit/{__version__}", "Accept-Encoding": "identity"}
@@ -120,8 +144,8 @@ class Download:
             self.drop()
             raise ConnectionInterrupted("the server's file is shorter than the partial file") from error
         if error.code in RETRY_STATUS:
-            raise ConnectionInterrupted(f"{error.code} {error.reason}") from error
-        raise Unavailable(f"{error.code} {error.reason}") from error
+            raise ConnectionInterrupted(f"{error.code} {one_line(error.reason)}") from error
+        raise Unavailable(f"{error.code} {one_line(error.reason)}") from error
 
     def _receive(self, response: Any, received: int) -> None:
         if response.headers.get_content_type() == "text/html":
@@ -131,7 +155,8 @@ class Download:
             self.drop()
             raise ConnectionInterrupted("the server sent another range than requested")
         length = response.headers.get("Content-Length")
-        total = int(length) + (received if resumes else 0) if length and length.isdigit() else self.size
+        stated = _number(length)
+        total = self.size if stated is None else stated + (received if resumes else 0)
         if None not in (total, self.size) and total != self.size:
             raise Unavailable(f"the server's file has {total} bytes instead of {self.size}")
         received, self.resumed = (received if resumes else 0), self.resumed or resumes
@@ -144,26 +169,33 @@ class Download:
         received = self._copy(response, received, total, "ab" if resumes else "wb")
         if total is not None and received < total:
             raise ConnectionInterrupted(f"the connection was interrupted after {received} of {total} bytes")
-        if total is not None and received > total:
-            self.drop()
-            raise Unavailable(f"the server sent more than {total} bytes")
 
     def _copy(self, response: Any, received: int, total: int | None, mode: str) -> int:
-        """Append the response to the partial file; returns the bytes on disk."""
+        """Append the response to the partial file; returns the bytes on disk.
+
+        Raises Unavailable as soon as it is larger than `total` (or `MAX_BYTES`), or too slow.
+        """
+        limit = MAX_BYTES if total is None else total
         with self.part.open(mode) as file:
             self.on_progress(received, total)
             while block := self._read(response):
-                file.write(block)
                 received += len(block)
+                if received > limit:
+                    break
+                file.write(block)
                 self.on_progress(received, total)
+                self._check_rate(received)
             file.flush()
             os.fsync(file.fileno())
+        if received > limit:
+            self.drop()
+            raise Unavailable(f"the server sent more than {limit} bytes")
         return received
 
     @staticmethod
     def _read(response: Any) -> bytes:
         try:
-            block: bytes = response.read(BLOCK)
+            block: bytes = response.read1(BLOCK)  # not `read`, which waits for a whole block, however slowly it comes
         except http.client.IncompleteRead as error:
             raise ConnectionInterrupted("the connection was interrupted") from error
         except OSError as error:
@@ -174,5 +206,14 @@ class Download:
 def _range_start(response: Any) -> int | None:
     """First byte of a partial response: 100 for `bytes 100-199/200`; None if it is not stated."""
     unit, _, byte_range = (response.headers.get("Content-Range") or "").partition(" ")
-    first = byte_range.partition("-")[0]
-    return int(first) if unit == "bytes" and first.isdigit() else None
+    return _number(byte_range.partition("-")[0]) if unit == "bytes" else None
+
+
+def _number(text: str | None) -> int | None:
+    """A number of bytes in a header; None if it is missing or malformed."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def one_line(error: object) -> str:
+    """The text of an error in one line, or its type."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -24,6 +24,7 @@ from odekit.plugins.weights.store import (
     stored_path,
     weights_folder,
 )
+from odekit.plugins.weights.web import Refused, check_url
 
 Verify = Callable[[Weights], object]
 """Raises WeightsError if the stored file is not the published or recorded one."""
@@ -92,10 +93,10 @@ class WeightsDownloader:
                 f"no URL is registered for the weights '{weights.name}'; get the file and: {add_command}"
             )
         for url in urls:
-            if not url.lower().startswith(("https://", "http://")):
-                raise WeightsError(
-                    f"{url}: weights are fetched over http and https only; for a local file: {add_command}"
-                )
+            try:
+                check_url(url)
+            except Refused as error:
+                raise WeightsError(f"{error}; for a local file: {add_command}") from error
         if self.offline or is_offline():
             raise WeightsError(
                 f"the weights '{weights.name}' are not on this machine, and the network is switched off (--offline or "

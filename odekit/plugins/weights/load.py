@@ -6,7 +6,9 @@ No code from a weights file is executed. Tensors are returned on the CPU in thei
 from __future__ import annotations
 
 import json
+import re
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,19 +23,35 @@ PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 """Endings of files that `torch.load` reads."""
 PICKLE_MAGIC = b"\x80"
 """First byte of files of PyTorch before 1.6. Later files are zip archives, the oldest are tar archives."""
+MAX_HEADER = 25_000_000
+"""Largest header of a safetensors file that is read, in bytes; a network of 1,000 tensors has 100 kB."""
+MAX_SHARING = 4
+"""Tensors may have this many times the bytes of their file, because tied weights share memory."""
+TYPES = frozenset(
+    ("float16", "bfloat16", "float32", "float64", "bool", "uint8", "int8", "int16", "int32", "int64")
+)  # fmt: skip
+"""Types of tensors that are read."""
+INTEGER_BUFFERS = re.compile(
+    r"(num_batches_tracked|num_updates|index|indices|ids|mask|masks|steps?|counts?|positions?)$"
+)
+"""Endings of the names of tensors that may hold integers."""
 WRAPPER_KEYS = ("params_ema", "ema_state_dict", "state_dict", "model_state_dict", "params", "ema", "model")
 """Keys under which published files store their tensors, preferred ones first."""
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a weights file by name, on the CPU, and check that they are finite.
+def load_tensors(path: Path, integers: bool = False) -> dict[str, Tensor]:
+    """Read the tensors of a weights file by name, on the CPU, and check that they are plain and finite.
 
     Files are memory-mapped, except those of torch before 1.6. Copy tensors that must survive an overwritten file. For
     `.bin`, `.pt`, `.pth` and `.ckpt` files, the usual wrappers (see `unwrap`) and a `module.` prefix are removed.
 
+    Args:
+        path: of the file.
+        integers: the caller turns integers into weights, with a scale of its own.
+
     Raises:
         WeightsError: the file is missing, truncated, of another format, a pickle with other content than weights, or
-            has values that are not finite.
+            has tensors that are not plain (see `check_plain`) or not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -44,6 +62,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         tensors = unwrap(_pickled(path), path)
     else:
         raise WeightsError(f"{path}: weights are read from .safetensors, {', '.join(PICKLE_SUFFIXES)} files only")
+    check_plain(tensors, path, path.stat().st_size, integers)
     check_finite(tensors, path)
     return tensors
 
@@ -52,6 +71,10 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if MAX_HEADER < length <= path.stat().st_size:
+        raise WeightsError(f"{path}: its list of tensors has {length:,} bytes; at most {MAX_HEADER:,} are read")
     try:
         return load_file(path, device="cpu")
     except (SafetensorError, OSError, ValueError) as error:
@@ -64,8 +87,11 @@ def _pickled(path: Path) -> Any:
 
     import torch
 
+    _check_archive(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about kinds of tensors that `check_plain` refuses
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except UnpicklingError as error:
         # torch names the type that it refuses; damaged files cause other messages
         if any(text in str(error) for text in ("Unsupported global", "Unsupported class", "reduce", "Can only build")):
@@ -76,6 +102,21 @@ def _pickled(path: Path) -> Any:
         raise WeightsError(f"{path}: truncated or no weights file ({_brief(error)}); fetch it again") from error
     except Exception as error:
         raise WeightsError(f"{path}: truncated or no weights file ({_brief(error)}); fetch it again") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a zip archive that unpacks to more than its size. PyTorch stores its tensors without compression."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise WeightsError(f"{path}: truncated or no weights file ({_brief(error)}); fetch it again") from error
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
+        sum(entry.file_size for entry in entries) > path.stat().st_size
+    ):
+        raise WeightsError(f"{path}: a compressed archive, which PyTorch does not write; unpack it, or fetch it again")
 
 
 def _brief(error: Exception) -> str:
@@ -117,6 +158,51 @@ def _holds_tensors(content: object) -> bool:
         and bool(content)
         and all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items())
     )
+
+
+def check_plain(tensors: Mapping[str, Tensor], source: object, size: int, integers: bool = False) -> None:
+    """Refuse tensors that are no plain arrays of real numbers, and more of them than a file can hold.
+
+    Integers are accepted in the buffers in which networks have them (counters, indices, masks), not as weights.
+
+    Args:
+        tensors: by name.
+        source: the file, for error messages.
+        size: of the file in bytes. Tied weights may share memory; more than `MAX_SHARING` times the size is refused.
+        integers: accept integers as weights.
+
+    Raises:
+        WeightsError: names the first such tensor.
+    """
+    total = 0
+    for name, tensor in tensors.items():
+        fault = _fault_of(tensor)
+        if not (fault or integers or tensor.is_floating_point()) and not INTEGER_BUFFERS.search(
+            name.rpartition(".")[2]
+        ):
+            fault = f"holds {str(tensor.dtype).removeprefix('torch.')} numbers, and weights are floating-point numbers"
+        total += 0 if fault else tensor.numel() * tensor.element_size()
+        if not fault and total > MAX_SHARING * size:
+            fault = f"and those before it have {total:,} bytes, in a file of {size:,}"
+        if fault:
+            raise WeightsError(
+                f"{source}: the tensor {name} {fault}; save tensor.detach().float().contiguous() instead"
+            )
+
+
+def _fault_of(tensor: Tensor) -> str:
+    """Why a tensor is no plain array; empty if it is one."""
+    import torch
+
+    if tensor.is_meta:
+        return "has a shape and no values (it was saved from the meta device)"
+    if tensor.layout != torch.strided or tensor.is_nested:
+        return "is sparse or nested"
+    if str(tensor.dtype).removeprefix("torch.") not in TYPES:
+        return f"has the type {str(tensor.dtype).removeprefix('torch.')}, which is not read"
+    if tensor.numel() and tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"repeats its values (shape {tuple(tensor.shape)}, strides {tuple(tensor.stride())})"
+    return ""
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: object) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from odekit.core.files import read_json_object, sha256
 from odekit.core.interfaces import Tools
+from odekit.core.options import refuse_url
 from odekit.core.spelling import nearest
 from odekit.errors import WeightsError
 from odekit.plugins.catalog import Catalog, Weights
@@ -33,6 +34,14 @@ def find_weights(name: str, catalog: Catalog) -> Weights:
 def is_path(weights: str) -> bool:
     """Whether an option `weights` is a path instead of a name: it has a slash or the ending of a weights file."""
     return "/" in weights or "\\" in weights or weights.endswith(SUFFIXES)
+
+
+def check_local(weights: str) -> None:
+    """Raise WeightsError if an option `weights` is a URL: nothing is downloaded during a run."""
+    try:
+        refuse_url(weights)
+    except ValueError as error:
+        raise WeightsError(f"the weights {weights}: {error}") from error
 
 
 def is_present(weights: Weights) -> bool:
@@ -120,6 +129,7 @@ def require_weights(names: Iterable[str], catalog: Catalog) -> None:
     """
     unique_names = list(dict.fromkeys(names))
     for name in unique_names:
+        check_local(name)
         if is_path(name) and not Path(name).expanduser().exists():
             raise WeightsError(f"{name}: there is no such weights file; check the path")
     named = [find_weights(name, catalog) for name in unique_names if not is_path(name)]

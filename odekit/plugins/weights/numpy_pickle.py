@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.errors import WeightsError
+from odekit.plugins.weights.load import MAX_SHARING
 
 ALLOWED = {
     ("numpy", "ndarray"),
@@ -39,6 +40,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         with path.open("rb") as file:
             content = _ArraysOnly(file).load()
         arrays = dict(_flattened(content, ()))
+        if sum(array.nbytes for array in arrays.values()) > MAX_SHARING * path.stat().st_size:
+            raise pickle.UnpicklingError("its arrays are larger than the file")
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: there is no such weights file") from error
     except pickle.UnpicklingError as error:

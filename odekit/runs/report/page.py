@@ -9,6 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from odekit.core.text import visible
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,21 @@ class Page:
 
 
 def render_page(page: Page) -> str:
-    """The page as HTML text. All content is escaped."""
+    """The page as HTML text. All content is escaped, control and bidirectional characters included."""
     import jinja2
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=visible_value
+    )
     return environment.get_template("page.html").render(page=page)
+
+
+def visible_value(value: Any) -> Any:
+    """A value of a template; text from outside without unsafe characters."""
+    from markupsafe import Markup
+
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def write(page: Page, path: Path) -> Path:

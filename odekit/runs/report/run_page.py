@@ -189,12 +189,12 @@ def _restored(name: str, record: Any, sources: Sources, store: PictureStore) -> 
     """One result with its layers and faces."""
     record = _mapping(record)
     before, note = sources.input(record.get("input"))
-    after = sources.result(name)
+    after, lost = sources.result(name, record.get("output"))
     pairs = (("Before", "before", before), ("After", "after", after))
     layers = [Layer(label, store.add(image, key)) for label, key, image in pairs if image is not None]
     notes = [f"The picture before is not shown: {note}."] if note else []
     if after is None:
-        notes.append("The result can no longer be read.")
+        notes.append(f"The result is not shown: {lost}.")
     layers += _extras(name, record, sources, store)
     kept, kept_of_faces = _kept_stages(record, sources, store)
     findings = findings_of(record)
@@ -226,7 +226,8 @@ def _extras(name: str, record: Mapping[str, Any], sources: Sources, store: Pictu
     extras = record.get("extras")
     stem = str(Path(name).with_suffix(""))
     for file in extras if isinstance(extras, list) else ():
-        image = sources.result(file) if isinstance(file, str) else None
+        own = isinstance(file, str) and re.fullmatch(r"[\w-]+\.png", file.removeprefix(f"{stem}.")) is not None
+        image = sources.beside(file) if own and file.startswith(f"{stem}.") else None
         if image is not None:
             yield Layer(file.removeprefix(f"{stem}.").removesuffix(".png"), store.add(image, "extra"))
 
@@ -238,13 +239,15 @@ def _kept_stages(
     whole: list[Layer] = []
     faces: dict[str, list[tuple[str, StoredPicture]]] = {}
     sheet = sources.inside(record.get("pictures"))
+    if sheet is not None and not os.path.realpath(sheet).startswith(os.path.join(sources.root, "stages", "")):
+        sheet = None  # not written by --keep-stages
     files = sheet.parent.iterdir() if sheet is not None else ()
     found = [match for file in files if (match := re.fullmatch(r"(\d+)-(?:face(\d+)-)?(.+)\.png", file.name))]
     for match in sorted(found, key=lambda match: int(match[1])):
         assert sheet is not None
         if match[1] == "0" and match[3] == "input":
             continue
-        image = sources.result(os.path.relpath(sheet.parent / match.string, sources.out))
+        image = sources.beside(os.path.relpath(sheet.parent / match.string, sources.out))
         if image is None:
             continue
         if match[2]:

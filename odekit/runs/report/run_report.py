@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from odekit.core.files import write_atomic
+from odekit.core.text import visible_line
 from odekit.errors import OdekitError
+from odekit.runs.report.page import visible_value
 from odekit.runs.report.run_page import RunPage, run_page
 from odekit.runs.report.sources import Sources
-from odekit.runs.report.text import visible, visible_line
 
 TEMPLATES = Path(__file__).parent / "viewer"
 
@@ -31,7 +32,8 @@ def write_run_report(out: Path, inputs: Sequence[str | Path], max_megapixels: fl
     """
     path = out / "report.html"
     try:
-        page = run_page(out, Sources(out, inputs, max_megapixels))
+        with Sources(out, inputs, max_megapixels) as sources:
+            page = run_page(out, sources)
         write_atomic(render_run_page(page).encode(errors="backslashreplace"), path)
     except OSError as error:
         raise OdekitError(f"{path}: cannot be written ({error.strerror or error}); check the disk") from error
@@ -45,7 +47,7 @@ def render_run_page(page: RunPage) -> str:
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else visible(value),
+        finalize=visible_value,
     )  # fmt: skip
     environment.filters["line"] = visible_line
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("run.css", "run.js"))

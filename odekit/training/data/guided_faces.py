@@ -13,6 +13,7 @@ from odekit.images import io
 from odekit.images.colour import luma
 from odekit.images.resize import square_resize
 from odekit.parts.corruptions.photo import STRENGTHS, damage
+from odekit.training.data.spectacles import draw_at_random, put_on
 from odekit.training.options.guided import GuidedDamageOptions
 
 Picture = NDArray[np.uint8]
@@ -61,6 +62,8 @@ def draw_face(
     if pair is not None and use_pair:
         original, small = (unit_planes(io.read(path).to_uint8()) for path in pair)
         return GuidedFace(recolour(small), recolour(original), recolour(truth))
+    if rng.random() < options.spectacles:
+        truth = put_on(truth, draw_at_random(rng))
     truth = recolour(truth)
     if clean:
         return GuidedFace(square_resize(truth, small_side), truth, truth)

@@ -44,6 +44,8 @@ class GuidedDamageOptions(TrainingOptions):
     hue: Fraction = 0.3
     """Share of faces whose hues are turned by a random angle, so that the network takes colours from the picture (a
     brown iris stays brown) and not from the faces it has seen."""
+    spectacles: Fraction = 0.2
+    """Share of faces that get drawn spectacles, but for those of the two folders."""
     blind: Fraction = 0.08
     """Share of faces with `trust` 0: the network does not see the original."""
     partial: Fraction = 0.12

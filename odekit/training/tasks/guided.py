@@ -162,7 +162,16 @@ class GuidedTask:
 
     def _validation_batch(self, kind: str) -> tuple[Tensor, Tensor, Tensor]:
         """The same faces in every run: clean, or damaged by `photo`, the small face as the restoration found it."""
-        quiet: dict[str, Any] = {"share": 0, "ideal": 0, "noisy": 0, "grey": 0, "toned": 0, "jitter": 0, "hue": 0}
+        quiet: dict[str, Any] = {
+            "share": 0,
+            "ideal": 0,
+            "noisy": 0,
+            "grey": 0,
+            "toned": 0,
+            "jitter": 0,
+            "hue": 0,
+            "spectacles": 0,
+        }
         plain = GuidedDamageOptions(clean=float(kind == "clean"), **quiet)
         if kind != "clean":
             chosen = tuple(float(s == VALIDATION_SEVERITIES[kind]) or 1e-9 for s in range(1, 6))

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import ModuleType
 
 from odekit.errors import PluginError
+from odekit_facexlib.options import FACEXLIB
 
-INSTALL = "pip install --no-deps facexlib==0.3.0"
+INSTALL = FACEXLIB.install
 
 
 @functools.cache

@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from odekit.plugins import Options
+from odekit.plugins import Options, Package
+
+FACEXLIB = Package("facexlib", "pip install --no-deps facexlib==0.3.0")
 
 CLASSES = (
     "background", "skin", "nose", "glasses", "left_eye", "right_eye", "left_brow", "right_brow", "left_ear",
@@ -35,6 +37,10 @@ class Retinaface(Options):
     """Larger photographs are reduced to this area before detection. Time and memory grow with it (per megapixel about
     0.3 GB, and 5 s on one core). Faces under about 10 px in the reduced picture are not detected."""
 
+    def packages(self) -> list[Package]:
+        """facexlib, which is installed without its dependencies."""
+        return [FACEXLIB]
+
 
 class ParsenetMask(Options):
     """Options of the mask `parsenet`. Lengths are pixels of a 512-pixel face."""
@@ -48,3 +54,7 @@ class ParsenetMask(Options):
     """Standard deviation of the Gaussian blur, applied twice to the mask; 11 as in facexlib."""
     border: int = Field(default=10, ge=0, le=128)
     """Width of the zero border of the mask, which hides the edge of the crop."""
+
+    def packages(self) -> list[Package]:
+        """facexlib, which is installed without its dependencies."""
+        return [FACEXLIB]
