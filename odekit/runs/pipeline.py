@@ -92,7 +92,7 @@ class Pipeline:
     def _next_batch(self, stop: StopRequest | None = None) -> list[tuple[Job, InputPicture]]:
         """The next full batch of readable pictures; smaller only at the end or if `MAX_PIXELS` is reached.
 
-        Requests a stop after an error that all further files would meet, too. Empty if a signal asks to stop while files
+        Requests a stop after an error that all further files would meet. Empty if a signal asks to stop while files
         are read: one of them may be on a disk that does not answer.
         """
         batch: list[tuple[Job, InputPicture]] = []
