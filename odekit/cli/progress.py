@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -19,6 +22,16 @@ MAX_LINES = 200
 REFRESH_INTERVAL = 0.1
 """Seconds between updates of the bars."""
 STARTING = "starting"
+
+
+@contextlib.contextmanager
+def closing_terminal() -> Iterator[None]:
+    """Ignore that the terminal was closed: the signal that says so arrives later, and ends the run in good order."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 class ProgressBar:
@@ -77,7 +90,8 @@ class ProgressBar:
             self.thread.join()
         if self.progress is not None:
             self._refresh(force=True)
-            self.progress.stop()
+            with closing_terminal():
+                self.progress.stop()
 
     def begin(self, images: int, calls: int | None) -> None:
         """Set the totals."""
@@ -112,13 +126,17 @@ class ProgressBar:
 
     def message(self, text: str) -> None:
         """Print a line on stderr, above the bar if it is shown."""
-        if self.progress is not None:
-            self.progress.console.print(f"odekit: {visible_line(text)}", highlight=False, markup=False)
-        else:
-            print_message(text)
+        with closing_terminal():
+            if self.progress is not None:
+                self.progress.console.print(f"odekit: {visible_line(text)}", highlight=False, markup=False)
+            else:
+                print_message(text)
 
     def _print(self, line: str) -> None:
-        line = visible_line(line)
+        with closing_terminal():
+            self._print_line(visible_line(line))
+
+    def _print_line(self, line: str) -> None:
         stream = results() if self.stream is None else self.stream
         if self.progress is not None and stream.isatty():  # the terminal of the bar: print above it
             self.progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -132,6 +150,10 @@ class ProgressBar:
         if self.progress is None or not (force or now >= self.refreshed + REFRESH_INTERVAL):
             return
         self.refreshed = now
+        with closing_terminal():
+            self._update_bars()
+
+    def _update_bars(self) -> None:
         state = self.time
         if state.total:
             done = f"{state.finished}/{state.total}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from odekit.cli.completion import complete_chain
-from odekit.cli.progress import MAX_LINES, ProgressBar
+from odekit.cli.progress import MAX_LINES, ProgressBar, closing_terminal
 
 if TYPE_CHECKING:
     from odekit.chains.chain import Chain
@@ -165,7 +165,8 @@ def run(
         print_jobs(loaded, options, inputs, as_json)
         return
     summary = run_with_progress(loaded, options, inputs, bar)
-    print_summary(summary, as_json)
+    with closing_terminal():
+        print_summary(summary, as_json)
     if page:
         from odekit.runs.report.run_report import write_run_report
 

@@ -17,6 +17,8 @@ from typing import Any
 from odekit.errors import ConfigError, Stopped
 
 INTERRUPTED, TERMINATED, HUNG_UP, TIME_LIMIT = "interrupted", "terminated", "terminal closed", "time limit"
+MAX_TERMINAL = 64
+"""File numbers below this are searched for terminals."""
 REASONS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 """Why a run stops, by signal."""
 if sys.platform != "win32":
@@ -47,14 +49,14 @@ class StopRequest:
         self.handlers: dict[int, Any] = {}
         """Previous signal handlers."""
         self.terminals: list[int] = []
-        """Standard files that are terminals."""
+        """Open files that are terminals: the standard ones and their copies."""
         self.may_raise = False
         """A signal that arrives now raises `Stopped`."""
         self.announced = True
         """The user was told of every signal so far."""
 
     def __enter__(self) -> StopRequest:
-        self.terminals = [number for number in (1, 2) if os.isatty(number)]
+        self.terminals = [number for number in range(1, MAX_TERMINAL) if os.isatty(number)]
         if threading.current_thread() is threading.main_thread():
             for number in REASONS:
                 if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
