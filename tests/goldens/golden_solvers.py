@@ -79,7 +79,7 @@ def described(golden: Golden) -> Mapping[str, Any]:
 def run(field: Field, x: torch.Tensor, kind: str, order: str, how: str, spacing: str | None, steps: str) -> Any:
     """The last state of one run."""
     n, p = int(steps), int(order)
-    ends_clean = kind in ("unipc", "dpmpp", "dpmpp_single") and "sigmamin" not in how or how == "_clean"
+    ends_clean = (kind in ("unipc", "dpmpp", "dpmpp_single") and "sigmamin" not in how) or how == "_clean"
     rhos = [*(level(t) for t in timesteps(spacing or "linspace", n)), 0.0 if ends_clean else level(0)]
     y = x / signal(rhos[0])
     if "single" in kind:

@@ -7,7 +7,7 @@ from typing import Literal
 from odekit.core.grid import GridName
 from odekit.core.interfaces import Field, State
 from odekit.core.options import Options
-from odekit.parts.solvers.history import HistoryCarry, Point, behind, for_each_row, integral, moved
+from odekit.parts.solvers.history import HistoryCarry, Point, for_each_row, integral, moved, usable
 
 
 class DeisOptions(Options):
@@ -54,13 +54,14 @@ class Deis:
         eps = field(y, here)
         if here == 0 or (rho == 0 and log):
             return HistoryCarry(y + (rho - here) * eps, rho)
-        past = carry.past[: self.order - 1]
+        past = usable(carry.past, here)[: self.order - 1]
 
         def change(k: int) -> State:
             nodes, values = [here, *(p.rho for p in past[:k])], [eps, *(p.value for p in past[:k])]
             return integral(nodes, values, rho, log)
 
-        return HistoryCarry(y + for_each_row(past, change), rho, (Point(here, eps), *behind(past, here, rho)))
+        kept = (Point(here, eps), *usable(carry.past, here))[: self.order]
+        return HistoryCarry(y + for_each_row(past, change), rho, kept)
 
     def turn(self, carry: HistoryCarry) -> HistoryCarry:
         """Unchanged: the last points are also neighbours of the first decoding step."""

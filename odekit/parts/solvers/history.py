@@ -43,12 +43,14 @@ def moved(carry: HistoryT, delta: State) -> HistoryT:
     return replace(carry, y=carry.y + delta, past=past)
 
 
-def behind(past: Sequence[Point], rho: float, to: float) -> tuple[Point, ...]:
-    """The points that a step from `rho` to `to` leaves behind.
+def usable(past: Sequence[Point], rho: float) -> tuple[Point, ...]:
+    """The points beside `rho`. After a turn, points of the inversion lie ahead, one of them at the next level each."""
+    return tuple(point for point in past if point.rho != rho)
 
-    At a turn the points of the inversion lie ahead. They are good nodes for that one step, which passes over them.
-    """
-    return tuple(point for point in past if (point.rho - rho) * (to - rho) < 0)
+
+def all_behind(past: Sequence[Point], rho: float, to: float) -> bool:
+    """Whether a step from `rho` to `to` leaves all these points behind."""
+    return all((point.rho - rho) * (to - rho) < 0 for point in past)
 
 
 def for_each_row(past: Sequence[Point], make: Callable[[int], State]) -> State:
@@ -81,8 +83,8 @@ def quadrature(nodes: Sequence[float], to: float, log: bool) -> list[float]:
     if len(nodes) == 1:
         return [width]
     if log:
-        span = math.log(to / nodes[0])
-        u = [math.log(node / nodes[0]) / span for node in nodes]
+        span = math.log1p(width / nodes[0])  # accurate for short steps, too
+        u = [math.log1p((node - nodes[0]) / nodes[0]) / span for node in nodes]
         moments = [width]
         for k in range(1, len(nodes)):
             moments.append(to - k * moments[-1] / span)

@@ -9,7 +9,7 @@ from typing import Literal
 from odekit.core.grid import GridName
 from odekit.core.interfaces import Field, State
 from odekit.core.options import Options
-from odekit.parts.solvers.history import HistoryCarry, Point, behind, for_each_row, integral, moved
+from odekit.parts.solvers.history import HistoryCarry, Point, all_behind, for_each_row, integral, moved, usable
 
 
 class UnipcOptions(Options):
@@ -18,8 +18,8 @@ class UnipcOptions(Options):
     part = "unipc"
     order: Literal[1, 2, 3] = 2
     """p of the paper: points of the predictor; with the corrector, errors are of order p + 1."""
-    predict: Literal["data", "noise"] = "data"
-    """What the polynomial goes through: the denoised image `D = y - rho eps`, or eps."""
+    predict: Literal["noise", "data"] = "noise"
+    """What the polynomial goes through: eps, or the denoised image `D = y - rho eps`."""
 
     @property
     def best_grid(self) -> GridName:
@@ -47,8 +47,8 @@ class Unipc:
     call. Two points of the predictor, and the new one of a corrector without history, get the paper's coefficient 1/2.
 
     The order is p + 1 once there is history. The state between two steps is the predicted one. Steps that touch
-    rho = 0 are first order and are not corrected; neither is the first step after a turn, whose predictor
-    interpolates, nor rows that an edit moved.
+    rho = 0 are first order and are not corrected; neither are steps after a turn whose predictor interpolates, nor
+    states that an edit moved.
     """
 
     nfe_per_step = 1.0
@@ -69,14 +69,13 @@ class Unipc:
         if here == 0:
             return PredictedCarry(carry.y + rho * eps, rho)
         value = carry.y - here * eps if data else eps
-        y = carry.y if carry.base is None else self._corrected(carry, value)
+        y = carry.y if carry.base is None else self._corrected(carry, carry.base, value)
         if rho == 0:
             return PredictedCarry(value if data else y - here * eps, rho)
-        past = carry.past[: self.options.order - 1]
-        left = behind(carry.past, here, rho)
+        past = usable(carry.past, here)[: self.options.order - 1]
         predicted = for_each_row(past, lambda k: self._travel(y, value, here, past[:k], rho))
-        kept = (Point(here, value), *left[: self.options.order - 1])
-        return PredictedCarry(predicted, rho, kept, y if left[: len(past)] == past else None, 1 + len(past))
+        kept = (Point(here, value), *usable(carry.past, here))[: self.options.order]
+        return PredictedCarry(predicted, rho, kept, y, 1 + len(past))
 
     def _travel(
         self, y: State, value: State, start: float, past: tuple[Point, ...], to: float, end: State | None = None
@@ -95,13 +94,13 @@ class Unipc:
             change = integral(s, values, s_to, log=True)
         return to / start * y + to * change if data else y + change
 
-    def _corrected(self, carry: PredictedCarry, end: State) -> State:
-        """The state at carry.rho, from the same step with the value `end` at its end."""
-        past, base = carry.past[: carry.points], carry.base
-        assert base is not None
+    def _corrected(self, carry: PredictedCarry, base: State, end: State) -> State:
+        """The state at carry.rho: the step from `base` again, with the value `end` at its end."""
+        past = carry.past[: carry.points]
 
         def state(k: int) -> State:
-            if k == 0:
+            # No point: the row was edited. Points ahead: the predictor interpolated, and the new point is one of them.
+            if k == 0 or not all_behind(past[1:k], past[0].rho, carry.rho):
                 return carry.y
             return self._travel(base, past[0].value, past[0].rho, past[1:k], carry.rho, end)
 
@@ -112,5 +111,5 @@ class Unipc:
         return carry
 
     def displace(self, carry: PredictedCarry, delta: State) -> PredictedCarry:
-        """Move the state. Rows that moved are not corrected, and their next step is first order."""
+        """Move the state. Rows that moved are not corrected there, and their next step is first order."""
         return moved(carry, delta)
