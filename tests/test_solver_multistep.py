@@ -138,15 +138,16 @@ def test_an_edited_row_goes_on_as_a_run_that_starts_there_and_the_others_as_they
         assert (edited.y[1] - anew.y[1]).abs().max() < 1e-12
 
 
-def test_a_second_edit_begins_again():
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+def test_edits_of_one_row_after_another_are_those_of_both_at_once(options):
     field, y, rhos = MixtureField(), random_states(), log_grid(32)
-    solver = Deis()
+    first, second = torch.zeros_like(y), torch.zeros_like(y)
+    first[1], second[0] = 0.1, 0.2
+    solver = make(options)
     carry = travel(solver, field, solver.start(field, y * 20, rhos[-1]), rhos[-2:20:-1])
-    carry = solver.displace(carry, torch.full_like(y, 0.1))
-    carry = solver.displace(travel(solver, field, carry, rhos[20:18:-1]), torch.full_like(y, 0.1))
-    anew = solver.start(field, carry.y, carry.rho)
-    ends = [travel(solver, field, one, rhos[18::-1]).y for one in (carry, anew)]
-    assert (ends[0] - ends[1]).abs().max() < 1e-12
+    apart, both = solver.displace(solver.displace(carry, first), second), solver.displace(carry, first + second)
+    ends = [travel(solver, field, one, rhos[20::-1]).y for one in (apart, both)]
+    assert torch.equal(*ends)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=name)

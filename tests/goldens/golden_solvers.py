@@ -39,9 +39,9 @@ Step = Callable[[int, Any, float], Any]
 def timesteps(spacing: str, steps: int) -> list[int]:
     """The library's timesteps, highest first."""
     down = range(steps, 0, -1)
-    if spacing == "leading":
-        return [k * (1000 // (steps + 1)) for k in down]
-    return [round(1000 * k / steps) - 1 if spacing == "trailing" else round(999 * k / steps) for k in down]
+    if spacing == "linspace":
+        return [int(t) for t in np.linspace(0, 999, steps + 1).round()[:0:-1]]
+    return [k * (1000 // (steps + 1)) if spacing == "leading" else round(1000 * k / steps) - 1 for k in down]
 
 
 def level(t: int) -> float:

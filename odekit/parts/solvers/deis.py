@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from odekit.core.grid import GridName
 from odekit.core.interfaces import Field, State
@@ -14,15 +14,11 @@ class DeisOptions(Options):
     """Options of `deis`."""
 
     part = "deis"
+    best_grid: ClassVar[GridName] = "log-snr"
     order: Literal[1, 2, 3] = 3
     """Number of points of the polynomial; 1 is DDIM."""
     variable: Literal["log-rho", "rho"] = "log-rho"
     """Variable of the polynomial: `log-rho` as in the diffusers library, `rho` as the paper's rho-AB."""
-
-    @property
-    def best_grid(self) -> GridName:
-        """Measured best."""
-        return "log-snr"
 
 
 class Deis:

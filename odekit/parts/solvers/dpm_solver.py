@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 from odekit.core.grid import GridName
 from odekit.core.interfaces import Carry, Field, State
@@ -16,15 +16,11 @@ class DpmSolverOptions(Options):
     """Options of `dpm-solver`."""
 
     part = "dpm-solver"
+    best_grid: ClassVar[GridName] = "log-snr"
     order: Literal[2, 3] = 3
     """Order, and network calls per step."""
     predict: Literal["noise", "data"] = "noise"
     """What is interpolated: eps (DPM-Solver), or the denoised image (DPM-Solver++, single-step)."""
-
-    @property
-    def best_grid(self) -> GridName:
-        """Measured best."""
-        return "log-snr"
 
     def calls(self, up: int, down: int, image: int) -> int:
         """Network calls of `up` inversion and `down` decoding steps; `image` of them touch rho = 0 and take one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from odekit.core.grid import GridName
 from odekit.core.interfaces import Field, State
@@ -16,15 +16,11 @@ class UnipcOptions(Options):
     """Options of `unipc`."""
 
     part = "unipc"
+    best_grid: ClassVar[GridName] = "log-snr"
     order: Literal[1, 2, 3] = 2
     """p of the paper: points of the predictor; with the corrector, errors are of order p + 1."""
     predict: Literal["noise", "data"] = "noise"
     """What the polynomial goes through: eps, or the denoised image `D = y - rho eps`."""
-
-    @property
-    def best_grid(self) -> GridName:
-        """Measured best."""
-        return "log-snr"
 
 
 @dataclass(frozen=True)
