@@ -24,7 +24,7 @@ class DeisOptions(Options):
 class Deis:
     """`y' = y + integral from a to b of p drho`, p the polynomial through eps at the last `order` points.
 
-    Zhang and Chen, arXiv:2204.13902, eq. 15, in y = x / sqrt(abar) and rho: their rho-AB-DEIS takes p in rho (a
+    Zhang and Chen, arXiv:2204.13902, in y = x / sqrt(abar) and rho: their rho-AB-DEIS takes p in rho (a
     multistep Adams-Bashforth method of variable steps), the library takes it in log rho. Order as many points, one
     network call per step. Points of the inversion serve as nodes of the first decoding step.
 

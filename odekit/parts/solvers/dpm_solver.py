@@ -35,9 +35,9 @@ class DpmSolver:
     """DPM-Solver-2 with r1 = 1/2, and DPM-Solver-3 with r1 = 1/3, r2 = 2/3, between neighbouring levels.
 
     Lu et al., arXiv:2206.00927, algorithms 1 and 2, in y = x / sqrt(abar) and lambda = -log rho; with `data`, the
-    same on the denoised image (arXiv:2211.01095, appendix). With s = rho, z = y, f = eps, or s = 1 / rho, z = y / rho,
-    f = D, the ODE is dz/ds = f in both. Steps that touch rho = 0, where lambda is infinite, are Euler steps of one
-    call.
+    same on the denoised image (arXiv:2211.01095; order 2 is its algorithm 1, 2S). With s = rho, z = y, f = eps, or
+    s = 1 / rho, z = y / rho, f = D, the ODE is dz/ds = f in both. Steps that touch rho = 0, where lambda is infinite,
+    are Euler steps of one call.
     """
 
     reversible = False
@@ -85,7 +85,7 @@ def denoised_slope(field: Field) -> Slope:
 
 
 def second_order(slope: Slope, z: State, first: State, s: tuple[float, float, float]) -> State:
-    """z at s[2] from z and the slope `first` at s[0], with a call at s[1] (Lu et al., eq. 4.1; general r1: eq. B.1)."""
+    """z at s[2] from z and the slope `first` at s[0], with a call at s[1] (Lu et al., algorithm 1, any r1)."""
     a, inner, b = s
     r = math.log(inner / a) / math.log(b / a)
     second = slope(z + (inner - a) * first, inner)
