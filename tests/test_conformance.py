@@ -96,7 +96,7 @@ class Needy(Narrow):
 @pytest.mark.parametrize(
     ("part", "line"),
     [
-        ("solver:swapped", "solver 'swapped' of alpha: order 0.99 measured in inversion, 2 declared"),
+        ("solver:swapped", "solver 'swapped' of alpha: order 1.00 measured in inversion, 2 declared"),
         ("solver:worse", "solver 'worse' of alpha: raised ZeroDivisionError: no step"),
         ("upsampler:narrow", "upsampler 'narrow' of alpha: (16, 16) from 16 x 32 px, (16, 32) expected"),
     ],

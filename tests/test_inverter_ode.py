@@ -29,7 +29,15 @@ def chain(*settings):
 
 @pytest.mark.parametrize(
     "solver, grid",
-    [("ddim", "uniform-t"), ("dpmpp-2m", "log-snr"), ("belm", "karras"), ("reversible-heun", "log-snr")],
+    [
+        ("ddim", "uniform-t"),
+        ("dpmpp-2m", "log-snr"),
+        ("belm", "karras"),
+        ("reversible-heun", "log-snr"),
+        ("deis", "log-snr"),
+        ("unipc", "log-snr"),
+        ("dpm-solver", "log-snr"),
+    ],
 )
 def test_auto_is_the_grid_that_the_solver_states_and_is_written_out(solver, grid):
     spec = chain(f"restore.inverter.solver={solver}").tree()["chain"][0]["restore"]["inverter"]

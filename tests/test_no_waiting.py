@@ -118,7 +118,7 @@ def test_the_watch_sees_what_would_wait(card):
     assert waits.found.count("_local_scalar_dense") == 2 and "index by a mask" in waits.found
 
 
-SOLVERS = ("ddim", "heun", "dpmpp-2m", "fixed-point", "belm", "reversible-heun")
+SOLVERS = ("ddim", "heun", "dpmpp-2m", "fixed-point", "belm", "reversible-heun", "deis", "unipc", "dpm-solver")
 LEVELS = [1, 3]
 ENHANCERS = {
     "none": NoEnhancer(),
@@ -148,7 +148,7 @@ def test_a_restoration_waits_for_nothing(card, solver, enhancer):
 
 
 @pytest.mark.parametrize("clip", ["confidence", "dynamic"])
-@pytest.mark.parametrize("solver", ["ddim", "heun", "dpmpp-2m", "fixed-point"])
+@pytest.mark.parametrize("solver", ["ddim", "heun", "dpmpp-2m", "fixed-point", "deis", "unipc", "dpm-solver"])
 def test_clipping_waits_for_nothing(card, clip, solver):
     way = inverter(solver, clip=clip)
     with card() as waits:

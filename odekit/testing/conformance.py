@@ -36,17 +36,7 @@ from odekit.plugins.catalog import Catalog
 from odekit.plugins.discovery import build
 from odekit.testing.exact import GaussianField, GaussianModel, MixtureField, log_grid, random_states, round_trip, solve
 from odekit.testing.goldens import synthetic_arrays
-
-
-def observed_order(make: Callable[[], Solver], down: bool = False, n: int = 96) -> float:
-    """Order of convergence, from runs with n, 2n and 4n steps on a nonlinear field; needs no reference solution."""
-    field, start = MixtureField(), random_states()
-    ends = []
-    for steps in (n, 2 * n, 4 * n):
-        rhos = log_grid(steps)[::-1] if down else log_grid(steps)
-        ends.append(solve(make(), field, start * (rhos[0] + 1), rhos))
-    return math.log2(float((ends[0] - ends[1]).abs().max() / (ends[1] - ends[2]).abs().max()))
-
+from odekit.testing.order import observed_order
 
 Figures = dict[str, float]
 """Measured values by name."""

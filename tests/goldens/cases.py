@@ -23,7 +23,6 @@ NOT_YET = {
     "e4e_*": "the e4e encoder is not in odekit yet",
     "stylegan2_*": "the StyleGAN2 generator is not in odekit yet",
     "fill_check_e4e": "fill check of the e4e and StyleGAN2 networks",
-    "solvers_diffusers": "the solvers deis, unipc and dpm-solver are not in odekit yet",
 }
 """Stems of golden files that no part repeats yet, with the reason. Remove an entry when its part arrives."""
 
