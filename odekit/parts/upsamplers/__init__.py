@@ -10,7 +10,7 @@ from odekit.plugins.catalog import PluginCatalog
 
 FACE_X4_SHA256 = "cedbbd84e6ed1c96a0094cc33a665a92f9e58821532c60b9c24c5e56ef1b06a4"
 
-FACE_GUIDED_SHA256 = "7150e2cc28438156cf8a3ed4954ac68fc6a4f7b944b8ea442620c605092d8dbc"
+FACE_GUIDED_SHA256 = "25a04f8630dba71ad31c49e93b4c1b1aa9747d7c54219bbf860faf307389949c"
 
 
 def register(catalog: PluginCatalog) -> None:
