@@ -378,6 +378,39 @@ class HasRowFailures(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class RowFinding:
+    """What an inverter found out about one picture."""
+
+    facts: Mapping[str, Any]
+    """For the record; a text `message` is shown in the run's findings."""
+    pictures: Mapping[str, Any]
+    """Maps with values in [0, 1], tensors (3, H, W) by name, for --keep-stages."""
+    calls: int
+    """Network calls of the inverter that included this picture."""
+
+
+@runtime_checkable
+class HasRowFindings(Protocol):
+    """A latent that reports what its inverter found out about each picture."""
+
+    @property
+    def row_findings(self) -> Sequence[RowFinding]:
+        """One per row. Reading it synchronises with the device."""
+        ...
+
+
+@runtime_checkable
+class TreatsRowsApart(Protocol):
+    """An inverter, and its options, whose rows need different numbers of calls: a call has only the rows that need it.
+
+    The latents have the ability `HasRowFindings`.
+    """
+
+    rows_apart: bool
+    """True."""
+
+
 @runtime_checkable
 class HasFailedRows(Protocol):
     """A solver's carry that reports the rows for which the solver gave up."""

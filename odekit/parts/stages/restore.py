@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import PIL.Image
 
-from odekit.core.abilities import HasRowFailures
+from odekit.core.abilities import HasRowFailures, HasRowFindings, RowFinding, TreatsRowsApart
 from odekit.core.image import Image, Metadata, is_square
 from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, StageContext, Tools
 from odekit.core.noise import BatchNoise, Noise, ZeroNoise, make_batch_noise
@@ -51,6 +51,8 @@ class RestoreStage:
         """The enhancer chooses its updates for each picture; all pictures run in one `edit`."""
         if isinstance(self.enhancer, Adaptive):
             self.enhancer.check_prior(self.prior.weights_digest)
+        self.packs = self.adaptive or isinstance(self.inverter, TreatsRowsApart)
+        """Pictures need different numbers of network calls; all run in one `edit`, which packs their rows."""
         self.enhancer.acts_on(self.inverter.levels)
         check_alignment = options.aligned == "check" and not tools.aligned
         self.check = AlignedFaceCheck(tools) if check_alignment else None
@@ -58,8 +60,8 @@ class RestoreStage:
 
     @property
     def packed(self) -> tuple[int, int] | None:
-        """Rows requested and evaluated (with padding) so far; None without an adaptive enhancer. See `PacksRows`."""
-        return (self.prior.rows, self.prior.capacity) if self.adaptive else None
+        """Rows requested and evaluated (with padding) so far; None if all pictures need equal calls. See `PacksRows`."""
+        return (self.prior.rows, self.prior.capacity) if self.packs else None
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Restored faces at the prior's side. Pictures that are not aligned faces fail; the others are processed."""
@@ -77,7 +79,7 @@ class RestoreStage:
             except InputError as error:
                 context.fail(i, error)
         self.prior.batch_size = context.batch_size
-        rows = max(1, len(ready)) if self.adaptive else context.batch_size
+        rows = max(1, len(ready)) if self.packs else context.batch_size
         samples: dict[int, list[Image]] = {i: [] for i in ready}
         for sample in range(self.options.samples):
             for start in range(0, len(ready), rows):
@@ -160,6 +162,7 @@ class RestoreStage:
         used_before = (self.prior.rows, self.prior.capacity)
         problems: dict[int, str] = {}
         decisions: list[Fitted] = []
+        findings: list[Sequence[RowFinding]] = []
 
         def watch(event: str, latent: Latent) -> None:
             if event == "inverted":
@@ -171,6 +174,8 @@ class RestoreStage:
             ):  # once per round: reading it synchronises the device
                 for row, reason in latent.row_failures.items():
                     problems.setdefault(row, reason)
+            if event == "restored" and isinstance(latent, HasRowFindings):
+                findings.append(latent.row_findings)
             if event == "inverted" and sample == 0:
                 for row, i in enumerate(members):
                     context.picture(i, "latent", latent_picture(images[i], latent.x[row]))
@@ -189,6 +194,11 @@ class RestoreStage:
         facts: list[dict[str, Any]] = [{"calls": calls}] * len(members)
         if self.adaptive:
             facts = self._decided(decisions, used_before)
+        elif findings:
+            facts = self._found(findings, used_before)
+            for row, i in enumerate(members if sample == 0 else ()):
+                for name, values in findings[-1][row].pictures.items():
+                    context.picture(i, name, map_picture(images[i], values))
         out: dict[int, Image] = {}
         finite = (
             torch.isfinite(result).flatten(1).all(dim=1).tolist()
@@ -245,6 +255,22 @@ class RestoreStage:
         ]
 
 
+    def _found(self, rounds: list[Sequence[RowFinding]], before: tuple[int, int]) -> list[dict[str, Any]]:
+        """For each picture: what the inverter found out, its network calls, and which fraction of the rows were used."""
+        rows, capacity = self.prior.rows - before[0], self.prior.capacity - before[1]
+        count = len(rounds[0])
+        own = [sum(findings[row].calls for findings in rounds) for row in range(count)]
+        updates = (rows - sum(own)) // count
+        name = self.options.inverter.name
+        out = []
+        for row in range(count):
+            found = dict(rounds[-1][row].facts)
+            message = found.pop("message", None)
+            facts = {"calls": own[row] + updates, "fill": round(rows / capacity, 4) if capacity else 0.0, name: found}
+            out.append(facts if message is None else facts | {"message": message})
+        return out
+
+
 def photo_advice(place: str) -> str:
     """What to do with a picture that is not an aligned face, by the place of the stage (`RunContext.place`)."""
     if ".background." in place:
@@ -285,6 +311,12 @@ def with_colours_of(original: Image, before: Image, after: Image) -> Image:
 def latent_picture(image: Image, x: Tensor) -> Image:
     """A latent as a picture: 0 is mid grey, -3 and 3 (standard deviations of N(0, 1)) are black and white."""
     pixels = (0.5 + x.detach().cpu() / 6).clamp(0, 1).float().numpy()
+    return replace(image, pixels=pixels, alpha=None, meta=Metadata(path=image.meta.path))
+
+
+def map_picture(image: Image, values: Tensor) -> Image:
+    """Values (3, H, W) in [0, 1] as a picture."""
+    pixels = values.detach().cpu().clamp(0, 1).float().numpy()
     return replace(image, pixels=pixels, alpha=None, meta=Metadata(path=image.meta.path))
 
 
