@@ -238,7 +238,9 @@ class BlindInverter:
         denoised = self._denoise(x, level)
         gains = self._gains(work, denoised, level, basis)
         variances = basis.spread(gains) * rho**2
-        damage, reliable = fit(observed, denoised, basis.per_channel(variances), work.damage, self.model, known)
+        damage, reliable = fit(
+            observed, denoised, basis.per_channel(variances), work.damage, self.model, work.reliable, known
+        )  # fmt: skip
         variance = damage.variance(denoised, self.model.floor)
         combined = posterior_mean(observed, reliable / variance, denoised, variances / self.options.trust, basis)
         centre = torch.where(is_open, combined, denoised)

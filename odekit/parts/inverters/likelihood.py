@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Outliers = Literal["value", "pixel", "none"]
+LIMIT = 1 + 1e-6
+"""Values beyond this are not in the range of outliers."""
 UNIFORM = 0.5
 """Density of a uniform value in [-1, 1]."""
 TAILS = ((0.75, 0.33), (0.25, 3.0))
@@ -35,6 +37,10 @@ PALETTE_PRIOR = 200.0
 """Values of uniform outliers that are added to the counted ones."""
 SHARPEST = 0.06
 """Largest standard deviation of the noise, in model space, at which repeated values of outliers are evidence."""
+NEIGHBOURS = 0.3
+"""How far the share of outliers among a value and its neighbours replaces the share in the picture: rubbish has area."""
+LARGEST_LOCAL = 0.95
+"""Largest probability, before its value is seen, that a value is an outlier."""
 STEPS = 3
 """Steps of expectation maximisation at each noise level."""
 
@@ -96,7 +102,13 @@ class Model:
 
 
 def fit(
-    y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, known: Tensor | None = None
+    y: Tensor,
+    mean: Tensor,
+    error: Tensor,
+    damage: Damage,
+    model: Model,
+    reliable: Tensor,
+    known: Tensor | None = None,
 ) -> tuple[Damage, Tensor]:
     """Improve the estimates of the damage, given what the prior says about the picture.
 
@@ -106,28 +118,34 @@ def fit(
         error: variance of the clean values around `mean`, broadcastable.
         damage: the estimates so far.
         model: what is assumed.
+        reliable: the reliability so far; ones at first.
         known: reliability that is given, broadcastable to y: 0 or 1; None where it is unknown.
 
     Returns:
         The estimates and the reliability of each value: the probability in [0, 1] that it is sound.
     """
     bins = ((y + 1) * ((COLOURS - 1) / 2)).round().clamp(0, COLOURS - 1).long().flatten(1)
-    reliable = reliability(y, mean, error, damage, model, known, bins)
+    reliable = reliability(y, mean, error, damage, model, reliable, known, bins)
     for _ in range(STEPS):
         damage = maximised(y, mean, error, reliable, damage, model, known, bins)
-        reliable = reliability(y, mean, error, damage, model, known, bins)
+        reliable = reliability(y, mean, error, damage, model, reliable, known, bins)
     return damage, reliable
 
 
-def log_odds(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, bins: Tensor) -> Tensor:
-    """Log of P(sound) / P(outlier) for each value."""
+def log_odds(
+    y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, reliable: Tensor, bins: Tensor
+) -> Tensor:
+    """Log of P(sound) / P(outlier) for each value; `reliable` is the reliability so far."""
     noise = damage.variance(mean, model.floor)
     inlier = log_inlier(y - mean, noise, error)
     sharp = (noise <= SHARPEST**2).to(y.dtype)
-    outlier = torch.log(sharp * damage.palette.gather(1, bins).view_as(y) + (1 - sharp) * UNIFORM)
+    density = sharp * damage.palette.gather(1, bins).view_as(y) + (1 - sharp) * UNIFORM
+    outlier = torch.log(density * (y.abs() <= LIMIT))
     if model.outliers == "pixel":
         inlier, outlier = (density.sum(dim=1, keepdim=True).expand_as(y) for density in (inlier, outlier))
-    return torch.log1p(-damage.share) + inlier - torch.log(damage.share) - outlier
+    nearby = torch.nn.functional.avg_pool2d(1 - reliable, 3, stride=1, padding=1, count_include_pad=False)
+    share = ((1 - NEIGHBOURS) * damage.share + NEIGHBOURS * nearby).clamp(SHARES[0], LARGEST_LOCAL)
+    return torch.log1p(-share) + inlier - torch.log(share) - outlier
 
 
 def log_inlier(residual: Tensor, noise: Tensor, error: Tensor) -> Tensor:
@@ -140,14 +158,15 @@ def log_inlier(residual: Tensor, noise: Tensor, error: Tensor) -> Tensor:
 
 
 def reliability(
-    y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, known: Tensor | None, bins: Tensor
-) -> Tensor:
+    y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, reliable: Tensor, known: Tensor | None,
+    bins: Tensor,
+) -> Tensor:  # fmt: skip
     """The probability that a value is sound (expectation step)."""
     if known is not None:
         return known.expand_as(y)
     if model.outliers == "none":
         return torch.ones_like(y)
-    return torch.sigmoid(log_odds(y, mean, error, damage, model, bins))
+    return torch.sigmoid(log_odds(y, mean, error, damage, model, reliable, bins))
 
 
 def maximised(
