@@ -21,7 +21,7 @@ from odekit.parts.faces.is_aligned import AlignedFaceCheck
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.repair.colour import load_colour_correction
 from odekit.parts.repair.deblur import deblur_face
-from odekit.parts.stages.options import Restore
+from odekit.parts.stages.options import NO_METER, Restore
 from odekit.parts.stages.progress import EditProgress
 from odekit.parts.stages.spread import sample_spread
 
@@ -51,7 +51,10 @@ class RestoreStage:
         """The enhancer chooses its updates for each picture; all pictures run in one `edit`."""
         if isinstance(self.enhancer, Adaptive):
             self.enhancer.check_prior(self.prior.weights_digest)
-        self.packs = self.adaptive or isinstance(self.inverter, TreatsRowsApart)
+        apart = isinstance(self.inverter, TreatsRowsApart)
+        if apart and self.adaptive:
+            raise ConfigError(NO_METER.format(options.inverter.name))
+        self.packs = self.adaptive or apart
         """Pictures need different numbers of network calls; all run in one `edit`, which packs their rows."""
         self.enhancer.acts_on(self.inverter.levels)
         check_alignment = options.aligned == "check" and not tools.aligned
@@ -88,6 +91,7 @@ class RestoreStage:
                 progress = EditProgress(
                     context, self.prior, self.inverter.levels, self.options.enhancer_with_temperature().options,
                     rows=rows, before=before, members=len(members), total=total, rounds=self.options.repeats,
+                    apart=isinstance(self.inverter, TreatsRowsApart),
                 )  # fmt: skip
                 for i, image in self._rows(members, rows, images, context, sample, progress).items():
                     samples[i].append(image)
