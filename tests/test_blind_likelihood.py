@@ -99,9 +99,9 @@ def observed(n, std, share, *, slope=0.0, error=0.01, side=16, seed=2):
 
 
 def fitted(y, mean, error, model, rounds=20, known=None):
-    damage, reliable = model.start(y), torch.ones_like(y)
+    damage = model.start(y)
     for _ in range(rounds):
-        damage, reliable = fit(y, mean, error, damage, model, reliable, known)
+        damage, reliable = fit(y, mean, error, damage, model, known)
     return damage, reliable
 
 

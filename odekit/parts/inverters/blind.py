@@ -43,8 +43,8 @@ class Blind(Options):
     """Options of the inverter `blind`."""
 
     part = "blind"
-    top: float = Limits(default=0.5, gt=0, le=1)
-    """Level from which the picture is drawn anew, as a fraction of the schedule. Large holes need 0.8 and more."""
+    top: float = Limits(default=0.7, gt=0, le=1)
+    """Level from which the picture is drawn anew, as a fraction of the schedule. Large holes need more."""
     steps: int = Limits(default=21, ge=2)
     """Levels from `top` down, in equal ratios of the timestep; one network call each."""
     trust: float = Limits(default=1.0, gt=0)
@@ -143,7 +143,7 @@ class BlindLatent(Latent):
             facts["excess"] = round(row.excess, 3)
         if not (row.untouched or row.failed):
             variance = work.damage.variance(work.result, self.floor)[i].mean()
-            share = float(1 - work.reliable[i].mean())
+            share = float(work.damage.share[i])
             facts |= {"noise": round(float(variance) ** 0.5 / 2, 4), "outliers": round(share, 4)}
             if self.known is None and share > MOSTLY_OUTLIERS:
                 facts["message"] = f"{share:.0%} of the values were taken for outliers; most of this face is invented"
@@ -231,16 +231,14 @@ class BlindInverter:
         import torch
 
         from odekit.parts.inverters.likelihood import fit
-        from odekit.parts.inverters.posterior import posterior_mean, row_means
+        from odekit.parts.inverters.posterior import at_less_noise, posterior_mean, row_means
 
         rho, below, basis = self.levels.at(level), self.levels.at(level - 1), basis_of(x)
         observed, is_open = work.observed, torch.tensor(opened, device=x.device).view(-1, 1, 1, 1)
         denoised = self._denoise(x, level)
         gains = self._gains(work, denoised, level, basis)
         variances = basis.spread(gains) * rho**2
-        damage, reliable = fit(
-            observed, denoised, basis.per_channel(variances), work.damage, self.model, work.reliable, known
-        )  # fmt: skip
+        damage, reliable = fit(observed, denoised, basis.per_channel(variances), work.damage, self.model, known)
         variance = damage.variance(denoised, self.model.floor)
         combined = posterior_mean(observed, reliable / variance, denoised, variances / self.options.trust, basis)
         centre = torch.where(is_open, combined, denoised)
@@ -255,8 +253,11 @@ class BlindInverter:
             some = array_to_device_of(np.array(last, np.int64), x)
             extra = (rho**2 - variance[some]).clamp_min(0).sqrt()
             z = rng.select(last).normal_like(x[some])
-            y = torch.where(reliable[some] > 0.5, observed[some] + extra * z, centre[some] + rho * z)
-            centre = centre.index_copy(0, some, self._denoise(self.levels.signal(level) * y, level))
+            y = torch.where(reliable[some] > 0.5, observed[some], centre[some])
+            noisier = torch.where(reliable[some] > 0.5, y + extra * z, y + rho * z)
+            mean = self._denoise(self.levels.signal(level) * noisier, level)
+            less = (noise_level[some] / rho) ** 2
+            centre = centre.index_copy(0, some, at_less_noise(mean, noisier, y, gains[some], less, basis))
         z, churn = rng.normal_like(x), self.options.churn
         old = (x / self.levels.signal(level) - centre) / rho
         work = replace(

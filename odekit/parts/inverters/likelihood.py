@@ -41,7 +41,7 @@ NEIGHBOURS = 0.3
 """How far the share of outliers among a value and its neighbours replaces the share in the picture: rubbish has area."""
 LARGEST_LOCAL = 0.95
 """Largest probability, before its value is seen, that a value is an outlier."""
-STEPS = 3
+STEPS = 6
 """Steps of expectation maximisation at each noise level."""
 
 
@@ -107,7 +107,6 @@ def fit(
     error: Tensor,
     damage: Damage,
     model: Model,
-    reliable: Tensor,
     known: Tensor | None = None,
 ) -> tuple[Damage, Tensor]:
     """Improve the estimates of the damage, given what the prior says about the picture.
@@ -118,34 +117,32 @@ def fit(
         error: variance of the clean values around `mean`, broadcastable.
         damage: the estimates so far.
         model: what is assumed.
-        reliable: the reliability so far; ones at first.
         known: reliability that is given, broadcastable to y: 0 or 1; None where it is unknown.
 
     Returns:
         The estimates and the reliability of each value: the probability in [0, 1] that it is sound.
     """
+    reliable = torch.ones_like(y)
     bins = ((y + 1) * ((COLOURS - 1) / 2)).round().clamp(0, COLOURS - 1).long().flatten(1)
-    reliable = reliability(y, mean, error, damage, model, reliable, known, bins)
+    if known is not None:
+        reliable = known.expand_as(y)
     for _ in range(STEPS):
+        if known is None:
+            reliable = reliability(y, mean, error, damage, model, bins)
         damage = maximised(y, mean, error, reliable, damage, model, known, bins)
-        reliable = reliability(y, mean, error, damage, model, reliable, known, bins)
-    return damage, reliable
+    return damage, reliable if known is not None else among_neighbours(y, mean, error, damage, model, reliable, bins)
 
 
-def log_odds(
-    y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, reliable: Tensor, bins: Tensor
-) -> Tensor:
-    """Log of P(sound) / P(outlier) for each value; `reliable` is the reliability so far."""
+def log_ratio(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, bins: Tensor) -> Tensor:
+    """Log of the density of a value if it is sound over that if it is an outlier."""
     noise = damage.variance(mean, model.floor)
     inlier = log_inlier(y - mean, noise, error)
-    sharp = (noise <= SHARPEST**2).to(y.dtype)
+    sharp = (row_means(noise) <= SHARPEST**2).to(y.dtype)  # not by value: where light noise is dark, values repeat too
     density = sharp * damage.palette.gather(1, bins).view_as(y) + (1 - sharp) * UNIFORM
     outlier = torch.log(density * (y.abs() <= LIMIT))
     if model.outliers == "pixel":
         inlier, outlier = (density.sum(dim=1, keepdim=True).expand_as(y) for density in (inlier, outlier))
-    nearby = torch.nn.functional.avg_pool2d(1 - reliable, 3, stride=1, padding=1, count_include_pad=False)
-    share = ((1 - NEIGHBOURS) * damage.share + NEIGHBOURS * nearby).clamp(SHARES[0], LARGEST_LOCAL)
-    return torch.log1p(-share) + inlier - torch.log(share) - outlier
+    return inlier - outlier
 
 
 def log_inlier(residual: Tensor, noise: Tensor, error: Tensor) -> Tensor:
@@ -157,16 +154,25 @@ def log_inlier(residual: Tensor, noise: Tensor, error: Tensor) -> Tensor:
     return torch.logaddexp(*parts)
 
 
-def reliability(
-    y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, reliable: Tensor, known: Tensor | None,
-    bins: Tensor,
-) -> Tensor:  # fmt: skip
+def reliability(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, bins: Tensor) -> Tensor:
     """The probability that a value is sound (expectation step)."""
-    if known is not None:
-        return known.expand_as(y)
     if model.outliers == "none":
         return torch.ones_like(y)
-    return torch.sigmoid(log_odds(y, mean, error, damage, model, reliable, bins))
+    return torch.sigmoid(log_ratio(y, mean, error, damage, model, bins) + torch.log(1 / damage.share - 1))
+
+
+def among_neighbours(
+    y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, reliable: Tensor, bins: Tensor
+) -> Tensor:
+    """The reliability if outliers have area: their share is partly that among a value and its neighbours.
+
+    The estimates are made without it, since mean-field neighbours exaggerate the share.
+    """
+    if model.outliers == "none":
+        return reliable
+    nearby = torch.nn.functional.avg_pool2d(1 - reliable, 3, stride=1, padding=1, count_include_pad=False)
+    share = ((1 - NEIGHBOURS) * damage.share + NEIGHBOURS * nearby).clamp(SHARES[0], LARGEST_LOCAL)
+    return torch.sigmoid(log_ratio(y, mean, error, damage, model, bins) + torch.log(1 / share - 1))
 
 
 def maximised(

@@ -50,6 +50,29 @@ def transferred_gains(gains: Tensor, rho: float, to: float) -> Tensor:
     return variance / (variance + to**2)
 
 
+def at_less_noise(
+    mean: Tensor, noisier: Tensor, y: Tensor, gains: Tensor, ratio: Tensor, basis: CosineBasis
+) -> Tensor:
+    """The posterior mean given y, from that given a noisier version of it; exact for a Gaussian prior.
+
+    Args:
+        mean: posterior mean given `noisier`, (N, 3, H, W).
+        noisier: y with further noise.
+        y: the observation.
+        gains: of the denoiser at the noise level of `noisier`, (N, groups).
+        ratio: noise variance of y over that of `noisier`, (N, 1, 1, 1).
+        basis: of the gains.
+
+    With mean = m + g (noisier - m), the result is m + h (y - m), where h = g / (g + ratio (1 - g)).
+    """
+    g = basis.spread(gains)
+    scale = ratio / (g + ratio * (1 - g))  # (1 - h) / (1 - g)
+    h = g / (g + ratio * (1 - g))
+    return basis.inverse(
+        h * basis.forward(y) + scale * (basis.forward(mean) - g * basis.forward(noisier))
+    )  # fmt: skip
+
+
 def falling(values: list[float], weights: list[float]) -> list[float]:
     """The falling sequence nearest to `values` in weighted squares (pool adjacent violators); empty groups keep 0."""
     pools: list[tuple[float, float, int]] = []
