@@ -251,13 +251,13 @@ class BlindInverter:
         last = [i for i, one in enumerate(noisy.flatten().tolist()) if one]
         if last:
             some = array_to_device_of(np.array(last, np.int64), x)
-            extra = (rho**2 - variance[some]).clamp_min(0).sqrt()
+            sound, spread = reliable[some] > 0.5, variance[some]
             z = rng.select(last).normal_like(x[some])
-            y = torch.where(reliable[some] > 0.5, observed[some], centre[some])
-            noisier = torch.where(reliable[some] > 0.5, y + extra * z, y + rho * z)
+            y = torch.where(sound, observed[some], centre[some])
+            noisier = y + torch.where(sound, (rho**2 - spread).clamp_min(0).sqrt(), rho) * z
             mean = self._denoise(self.levels.signal(level) * noisier, level)
-            less = (noise_level[some] / rho) ** 2
-            centre = centre.index_copy(0, some, at_less_noise(mean, noisier, y, gains[some], less, basis))
+            spread = torch.where(sound, spread, rho**2)
+            centre = centre.index_copy(0, some, at_less_noise(mean, noisier, rho, y, spread, variances[some], basis))
         z, churn = rng.normal_like(x), self.options.churn
         old = (x / self.levels.signal(level) - centre) / rho
         work = replace(

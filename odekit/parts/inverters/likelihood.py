@@ -41,6 +41,8 @@ NEIGHBOURS = 0.3
 """How far the share of outliers among a value and its neighbours replaces the share in the picture: rubbish has area."""
 LARGEST_LOCAL = 0.95
 """Largest probability, before its value is seen, that a value is an outlier."""
+VAGUE = 0.06
+"""Variance of the prior's error above which it cannot tell noise from outliers; first estimates are kept until then."""
 STEPS = 6
 """Steps of expectation maximisation at each noise level."""
 
@@ -126,10 +128,11 @@ def fit(
     bins = ((y + 1) * ((COLOURS - 1) / 2)).round().clamp(0, COLOURS - 1).long().flatten(1)
     if known is not None:
         reliable = known.expand_as(y)
+    first, vague = damage, row_means(error) > VAGUE
     for _ in range(STEPS):
         if known is None:
             reliable = reliability(y, mean, error, damage, model, bins)
-        damage = maximised(y, mean, error, reliable, damage, model, known, bins)
+        damage = first.where(vague, maximised(y, mean, error, reliable, damage, model, known, bins))
     return damage, reliable if known is not None else among_neighbours(y, mean, error, damage, model, reliable, bins)
 
 
@@ -137,7 +140,7 @@ def log_ratio(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Mod
     """Log of the density of a value if it is sound over that if it is an outlier."""
     noise = damage.variance(mean, model.floor)
     inlier = log_inlier(y - mean, noise, error)
-    sharp = (row_means(noise) <= SHARPEST**2).to(y.dtype)  # not by value: where light noise is dark, values repeat too
+    sharp = (row_means(noise) <= SHARPEST**2).to(y.dtype)  # not by value: shot noise repeats its values where it is dark
     density = sharp * damage.palette.gather(1, bins).view_as(y) + (1 - sharp) * UNIFORM
     outlier = torch.log(density * (y.abs() <= LIMIT))
     if model.outliers == "pixel":

@@ -51,26 +51,24 @@ def transferred_gains(gains: Tensor, rho: float, to: float) -> Tensor:
 
 
 def at_less_noise(
-    mean: Tensor, noisier: Tensor, y: Tensor, gains: Tensor, ratio: Tensor, basis: CosineBasis
+    mean: Tensor, noisier: Tensor, rho: float, y: Tensor, variance: Tensor, variances: Tensor, basis: CosineBasis
 ) -> Tensor:
     """The posterior mean given y, from that given a noisier version of it; exact for a Gaussian prior.
 
     Args:
         mean: posterior mean given `noisier`, (N, 3, H, W).
-        noisier: y with further noise.
+        noisier: y with further independent noise, up to a variance of rho^2.
+        rho: noise level of `noisier`.
         y: the observation.
-        gains: of the denoiser at the noise level of `noisier`, (N, groups).
-        ratio: noise variance of y over that of `noisier`, (N, 1, 1, 1).
-        basis: of the gains.
+        variance: of its noise; where it is rho^2 or more, y tells no more than `noisier`.
+        variances: posterior variances given `noisier`, of the coefficients in the basis.
+        basis: the transform.
 
-    With mean = m + g (noisier - m), the result is m + h (y - m), where h = g / (g + ratio (1 - g)).
+    y is `noisier` together with an independent observation of the precision 1 / variance - 1 / rho^2.
     """
-    g = basis.spread(gains)
-    scale = ratio / (g + ratio * (1 - g))  # (1 - h) / (1 - g)
-    h = g / (g + ratio * (1 - g))
-    return basis.inverse(
-        h * basis.forward(y) + scale * (basis.forward(mean) - g * basis.forward(noisier))
-    )  # fmt: skip
+    precision = (1 / variance - 1 / rho**2).clamp_min(0)
+    rest = (y / variance - noisier / rho**2) / precision.clamp_min(1e-12)
+    return posterior_mean(torch.where(precision > 0, rest, mean), precision, mean, variances, basis)
 
 
 def falling(values: list[float], weights: list[float]) -> list[float]:
