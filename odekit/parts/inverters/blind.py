@@ -33,6 +33,8 @@ RANGE = 1.2
 """Denoised values are clamped to this range around 0, in model space."""
 SMALLEST_GAIN = 1e-3
 """Smallest mean derivative of the denoiser that a probe believes."""
+CLEARLY_WRONG = 0.1
+"""Reliability below which a value of a noisy picture is replaced; noise has values that are doubtful."""
 AT_FLOOR = 1.5
 """Noise below this many times the floor counts as none: sound values are then kept as they are."""
 MOSTLY_OUTLIERS = 0.6
@@ -251,7 +253,7 @@ class BlindInverter:
         last = [i for i, one in enumerate(noisy.flatten().tolist()) if one]
         if last:
             some = array_to_device_of(np.array(last, np.int64), x)
-            sound, spread = reliable[some] > 0.5, variance[some]
+            sound, spread = reliable[some] > CLEARLY_WRONG, variance[some]
             z = rng.select(last).normal_like(x[some])
             y = torch.where(sound, observed[some], centre[some])
             noisier = y + torch.where(sound, (rho**2 - spread).clamp_min(0).sqrt(), rho) * z

@@ -36,7 +36,7 @@ COLOURS = 256
 PALETTE_PRIOR = 200.0
 """Values of uniform outliers that are added to the counted ones."""
 SHARPEST = 0.06
-"""Largest standard deviation of the noise, in model space, at which repeated values of outliers are evidence."""
+"""Largest standard deviation of the noise, in model space, at which values and places of outliers are evidence."""
 NEIGHBOURS = 0.3
 """How far the share of outliers among a value and its neighbours replaces the share in the picture: rubbish has area."""
 LARGEST_LOCAL = 0.95
@@ -140,12 +140,19 @@ def log_ratio(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Mod
     """Log of the density of a value if it is sound over that if it is an outlier."""
     noise = damage.variance(mean, model.floor)
     inlier = log_inlier(y - mean, noise, error)
-    sharp = (row_means(noise) <= SHARPEST**2).to(y.dtype)  # not by value: shot noise repeats its values where it is dark
-    density = sharp * damage.palette.gather(1, bins).view_as(y) + (1 - sharp) * UNIFORM
+    density = torch.where(sharp(noise), damage.palette.gather(1, bins).view_as(y), UNIFORM)
     outlier = torch.log(density * (y.abs() <= LIMIT))
     if model.outliers == "pixel":
         inlier, outlier = (density.sum(dim=1, keepdim=True).expand_as(y) for density in (inlier, outlier))
     return inlier - outlier
+
+
+def sharp(noise: Tensor) -> Tensor:
+    """Whether the noise of a picture is so small that the values and the places of outliers are evidence (N, 1, 1, 1).
+
+    By picture and not by value: shot noise repeats its values where it is dark.
+    """
+    return row_means(noise) <= SHARPEST**2
 
 
 def log_inlier(residual: Tensor, noise: Tensor, error: Tensor) -> Tensor:
@@ -169,12 +176,14 @@ def among_neighbours(
 ) -> Tensor:
     """The reliability if outliers have area: their share is partly that among a value and its neighbours.
 
-    The estimates are made without it, since mean-field neighbours exaggerate the share.
+    The estimates are made without it, since mean-field neighbours exaggerate the share. Nor is it used in noise, whose
+    largest values would become holes (shot noise of dark faces: -4 dB).
     """
     if model.outliers == "none":
         return reliable
     nearby = torch.nn.functional.avg_pool2d(1 - reliable, 3, stride=1, padding=1, count_include_pad=False)
-    share = ((1 - NEIGHBOURS) * damage.share + NEIGHBOURS * nearby).clamp(SHARES[0], LARGEST_LOCAL)
+    weight = NEIGHBOURS * sharp(damage.variance(mean, model.floor)).to(y.dtype)
+    share = ((1 - weight) * damage.share + weight * nearby).clamp(SHARES[0], LARGEST_LOCAL)
     return torch.sigmoid(log_ratio(y, mean, error, damage, model, bins) + torch.log(1 / share - 1))
 
 
