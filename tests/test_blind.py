@@ -61,7 +61,9 @@ def picture(state):
 # Truth
 
 
-@pytest.mark.parametrize("side", [16, pytest.param(128, marks=pytest.mark.long), pytest.param(256, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "side", [16, pytest.param(128, marks=pytest.mark.long), pytest.param(256, marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("std", [0.15, 0.4])
 def test_with_known_noise_the_result_is_the_exact_posterior_mean(std, side):
     """On a Gaussian prior N(m, v): (v y + s^2 m) / (v + s^2). The mean over draws of the added noise is compared."""
@@ -77,7 +79,9 @@ def test_with_known_noise_the_result_is_the_exact_posterior_mean(std, side):
     )
 
 
-@pytest.mark.parametrize("side", [16, pytest.param(128, marks=pytest.mark.long), pytest.param(256, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "side", [16, pytest.param(128, marks=pytest.mark.long), pytest.param(256, marks=pytest.mark.long)]
+)
 def test_on_the_mixture_the_result_is_as_near_as_the_exact_posterior_mean(side):
     """Closed form: the component given y, and its Gaussian posterior. The noise is estimated, not given."""
     prior, std = example_mixture((3, side, side)), 0.2

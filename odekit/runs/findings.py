@@ -224,7 +224,7 @@ def _denoised(stage: Entry) -> Iterator[str]:
 
 
 def _corrected(stage: Entry) -> Iterator[str]:
-    """Corrections of `restore` before the inversion, and what its inverter `blind` found. `mend` writes its blur as a number."""
+    """What `restore` corrected before the inversion, and what `blind` found. `mend` writes its blur as a number."""
     blur = _mapping(stage.get("blur"))
     if blur and blur.get("undone", True):
         yield "blur undone"

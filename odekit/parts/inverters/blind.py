@@ -6,24 +6,23 @@ Derivation, comparison with other methods, and measurements: docs/blind.md.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field as Limits
 
-from odekit.core.abilities import RowFinding
 from odekit.core.grid import Levels
 from odekit.core.interfaces import Latent, Prior, State, Tools
 from odekit.core.noise import Rng, array_to_device_of
 from odekit.core.options import Options
 from odekit.core.schedule import NoiseSchedule
+from odekit.parts.inverters.blind_latent import BlindLatent, Row, Work
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from odekit.parts.inverters.cosine import CosineBasis
-    from odekit.parts.inverters.likelihood import Damage
 
 PROBES = (0.28, 0.14)
 """Noise levels rho at which a picture is compared with its denoised version before anything else."""
@@ -37,8 +36,6 @@ CLEARLY_WRONG = 0.1
 """Reliability below which a value of a noisy picture is replaced; noise has values that are doubtful."""
 AT_FLOOR = 1.5
 """Noise below this many times the floor counts as none: sound values are then kept as they are."""
-MOSTLY_OUTLIERS = 0.6
-"""Share of outliers above which the record says that most of the face is invented."""
 
 
 class Blind(Options):
@@ -73,88 +70,6 @@ class Blind(Options):
     def calls(self, nfe_per_step: float) -> float:
         """NaN: the number of network calls depends on the picture; it is at most `steps` + 3."""
         return math.nan
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is known about the pictures of a batch; all tensors have one row for each."""
-
-    observed: Tensor
-    centre: Tensor
-    """c of the state x = sqrt(abar) (c + rho noise)."""
-    noise: Tensor
-    fresh: Tensor
-    """The part of the noise that was drawn last, independent of c."""
-    share: float
-    """Factor of this part in the noise."""
-    moved: Tensor
-    """bool (N,): an enhancer moved the state, so that it is no longer c plus this noise."""
-    gains: Tensor
-    """(N, groups): the last estimate of the denoiser's derivatives."""
-    rho: float
-    """Noise level of these gains."""
-    damage: Damage
-    reliable: Tensor
-    result: Tensor
-
-    def select(self, rows: Tensor) -> Work:
-        """The rows with these indices."""
-        tensors = {name: getattr(self, name)[rows] for name in TENSORS}
-        return replace(self, **tensors, damage=self.damage.select(rows))
-
-    def update(self, rows: Tensor, new: Work) -> Work:
-        """This with the rows of `new` at these indices."""
-        tensors = {name: getattr(self, name).index_copy(0, rows, getattr(new, name)) for name in TENSORS}
-        return replace(new, **tensors, damage=self.damage.update(rows, new.damage))
-
-
-TENSORS = ("observed", "centre", "noise", "fresh", "moved", "gains", "reliable", "result")
-
-
-@dataclass(frozen=True)
-class Row:
-    """The course of one picture."""
-
-    open: bool = True
-    """It is still compared with what was observed."""
-    untouched: bool = False
-    failed: bool = False
-    excess: float = math.nan
-    """Squared distance from the denoised version over the expected one."""
-    calls: int = 0
-
-
-@dataclass(frozen=True)
-class BlindLatent(Latent):
-    """A latent of `blind`, with what was found out about each picture."""
-
-    rows: tuple[Row, ...] = ()
-    floor: float = 0.0
-    known: Tensor | None = None
-    """(1 or N, 1, H, W): reliability given by a mask."""
-
-    @property
-    def row_findings(self) -> list[RowFinding]:
-        """For each row: entries for its record, the map of its reliability, and its network calls."""
-        return [self._finding(i, row) for i, row in enumerate(self.rows)]
-
-    def _finding(self, i: int, row: Row) -> RowFinding:
-        work: Work = self.carry
-        facts: dict[str, Any] = {"untouched": row.untouched}
-        if not math.isnan(row.excess):
-            facts["excess"] = round(row.excess, 3)
-        if not (row.untouched or row.failed):
-            variance = work.damage.variance(work.result, self.floor)[i].mean()
-            share = float(work.damage.share[i])
-            facts |= {"noise": round(float(variance) ** 0.5 / 2, 4), "outliers": round(share, 4)}
-            if self.known is None and share > MOSTLY_OUTLIERS:
-                facts["message"] = f"{share:.0%} of the values were taken for outliers; most of this face is invented"
-        return RowFinding(facts, {} if row.untouched else {"reliability": work.reliable[i]}, row.calls)
-
-    @property
-    def row_failures(self) -> dict[int, str]:
-        """Rows that cannot be restored."""
-        return {i: "the picture holds values that are NaN or infinite" for i, row in enumerate(self.rows) if row.failed}
 
 
 class BlindInverter:
@@ -305,7 +220,9 @@ class BlindInverter:
             change = self._denoise(self.levels.signal(level) * (clean + rho * z), level) - clean
             expected = (rho * row_means(z * change)).clamp_min(SMALLEST_GAIN * rho**2)
             ratio = (row_means(change**2) / expected).flatten().tolist()
-            excess = [one if math.isnan(before) else max(before, one) for before, one in zip(excess, ratio, strict=True)]
+            excess = [
+                one if math.isnan(before) else max(before, one) for before, one in zip(excess, ratio, strict=True)
+            ]
         return excess
 
 

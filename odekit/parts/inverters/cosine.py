@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EDGES = (0.5, 1.5, 2.5, 4.0, 6.0, 9.0, 13.0, 18.0, 25.0, 34.0, 46.0, 64.0, 90.0, 128.0, 180.0, 256.0, 360.0)
 """Upper ends of the frequency bands, in half periods over the picture; the last band is open."""
 AXES = torch.tensor(
-    [[1 / math.sqrt(3)] * 3, [1 / math.sqrt(2), 0.0, -1 / math.sqrt(2)], [1 / math.sqrt(6), -2 / math.sqrt(6), 1 / math.sqrt(6)]],
+    [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]],
     dtype=torch.float64,
 )  # fmt: skip
 """Luma and two chroma axes of R, G, B; orthonormal."""

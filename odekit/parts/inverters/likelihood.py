@@ -38,7 +38,7 @@ PALETTE_PRIOR = 200.0
 SHARPEST = 0.06
 """Largest standard deviation of the noise, in model space, at which values and places of outliers are evidence."""
 NEIGHBOURS = 0.3
-"""How far the share of outliers among a value and its neighbours replaces the share in the picture: rubbish has area."""
+"""How far the share of outliers among a value and its neighbours replaces that in the picture: rubbish has area."""
 LARGEST_LOCAL = 0.95
 """Largest probability, before its value is seen, that a value is an outlier."""
 VAGUE = 0.06

@@ -2,8 +2,8 @@
 
 At noise level rho a denoiser maps Y = c + rho z, z ~ N(0, I), to x0(Y), the mean of the clean picture given Y. The
 covariance of the clean picture given Y is rho^2 dx0/dY (second-order Tweedie formula: B. Efron, "Tweedie's formula and
-selection bias", 2011; Meng et al., arXiv:2111.04726). By Stein's identity E[z . x0(c + rho z)] = rho tr(dx0/dY), so that
-the noise that was added tells the covariance without another network call.
+selection bias", 2011; Meng et al., arXiv:2111.04726). By Stein's identity E[z . x0(c + rho z)] = rho tr(dx0/dY). So the
+noise that was added tells the covariance without another network call.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ MIN_TEMPERATURE, MAX_TEMPERATURE = 0.3, 0.8
 
 
 NO_METER = (
-    "iterations: auto reads the latent of a deterministic inversion, which '{}' does not make; give iterations as a number, "
-    "or use the enhancer none"
+    "iterations: auto reads the latent of a deterministic inversion, which '{}' does not make; "
+    "give iterations as a number, or use the enhancer none"
 )
 
 

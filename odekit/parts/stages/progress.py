@@ -16,7 +16,8 @@ PHASE = "restoring faces"
 class EditProgress:
     """Reports the phase `restoring faces` after every network call of one `edit`, or of one of its rounds.
 
-    Inversion and decoding take the same number of rows, except with `TreatsRowsApart`; the updates are known from the enhancer's options, or, for an
+    Inversion and decoding take the same number of rows, except with
+    `TreatsRowsApart`; the updates are known from the enhancer's options, or, for an
     adaptive enhancer, from its decisions.
 
     Args:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import PIL.Image
-
 from odekit.core.abilities import HasRowFailures, HasRowFindings, RowFinding, TreatsRowsApart
-from odekit.core.image import Image, Metadata, is_square
+from odekit.core.image import Image, is_square
 from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, StageContext, Tools
 from odekit.core.noise import BatchNoise, Noise, ZeroNoise, make_batch_noise
 from odekit.errors import ConfigError, InputError
@@ -22,11 +17,12 @@ from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.repair.colour import load_colour_correction
 from odekit.parts.repair.deblur import deblur_face
 from odekit.parts.stages.options import NO_METER, Restore
+from odekit.parts.stages.pictures import latent_picture, map_picture, read_mask, with_colours_of
 from odekit.parts.stages.progress import EditProgress
 from odekit.parts.stages.spread import sample_spread
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 
 class RestoreStage:
@@ -63,7 +59,7 @@ class RestoreStage:
 
     @property
     def packed(self) -> tuple[int, int] | None:
-        """Rows requested and evaluated (with padding) so far; None if all pictures need equal calls. See `PacksRows`."""
+        """Rows requested and evaluated (padding included) so far; None if all pictures need equal calls."""
         return (self.prior.rows, self.prior.capacity) if self.packs else None
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
@@ -258,9 +254,8 @@ class RestoreStage:
             for row in range(count)
         ]
 
-
     def _found(self, rounds: list[Sequence[RowFinding]], before: tuple[int, int]) -> list[dict[str, Any]]:
-        """For each picture: what the inverter found out, its network calls, and which fraction of the rows were used."""
+        """For each picture: what the inverter found out, its network calls, and the fraction of rows that were used."""
         rows, capacity = self.prior.rows - before[0], self.prior.capacity - before[1]
         count = len(rounds[0])
         own = [sum(findings[row].calls for findings in rounds) for row in range(count)]
@@ -301,34 +296,3 @@ def fit(image: Image, shape: tuple[int, int, int], place: str = "") -> Image:
     if not is_square(image):
         raise InputError(f"{image.width}x{image.height} is not an aligned square face; {photo_advice(place)}")
     return area_resize_image(image, shape[1], shape[2])
-
-
-def with_colours_of(original: Image, before: Image, after: Image) -> Image:
-    """An original with the correction of its colours that was made at the prior's size: plus `up(after - before)`."""
-    change = [
-        np.asarray(PIL.Image.fromarray(plane).resize((original.width, original.height), PIL.Image.Resampling.BILINEAR))
-        for plane in after.pixels - before.pixels
-    ]
-    return original.with_pixels(np.clip(original.pixels + np.stack(change), 0, 1).astype(np.float32))
-
-
-def latent_picture(image: Image, x: Tensor) -> Image:
-    """A latent as a picture: 0 is mid grey, -3 and 3 (standard deviations of N(0, 1)) are black and white."""
-    pixels = (0.5 + x.detach().cpu() / 6).clamp(0, 1).float().numpy()
-    return replace(image, pixels=pixels, alpha=None, meta=Metadata(path=image.meta.path))
-
-
-def map_picture(image: Image, values: Tensor) -> Image:
-    """Values (3, H, W) in [0, 1] as a picture."""
-    pixels = values.detach().cpu().clamp(0, 1).float().numpy()
-    return replace(image, pixels=pixels, alpha=None, meta=Metadata(path=image.meta.path))
-
-
-def read_mask(path: str, height: int, width: int) -> Tensor:
-    """Read a mask picture as float64 (1, 1, H, W) of zeros and ones, resized to H x W."""
-    import torch
-
-    from odekit.images.io import read
-
-    image = area_resize_image(read(Path(path)), height, width)
-    return torch.from_numpy((image.pixels.mean(axis=0) > 0.5).astype("float64"))[None, None]
