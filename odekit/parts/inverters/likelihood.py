@@ -41,8 +41,10 @@ NEIGHBOURS = 0.3
 """How far the share of outliers among a value and its neighbours replaces that in the picture: rubbish has area."""
 LARGEST_LOCAL = 0.95
 """Largest probability, before its value is seen, that a value is an outlier."""
-VAGUE = 0.06
-"""Variance of the prior's error above which it cannot tell noise from outliers; first estimates are kept until then."""
+CERTAIN, VAGUE = 0.005, 0.06
+"""Range of the variance of the prior's error in which noise and outliers are told apart: other first estimates compete."""
+STARTS = ((0.02, 0.05), (0.4, 0.0025))
+"""Share of outliers and variance of the noise of these estimates: noise alone, outliers alone."""
 STEPS = 6
 """Steps of expectation maximisation at each noise level."""
 
@@ -124,16 +126,37 @@ def fit(
     Returns:
         The estimates and the reliability of each value: the probability in [0, 1] that it is sound.
     """
-    reliable = torch.ones_like(y)
     bins = ((y + 1) * ((COLOURS - 1) / 2)).round().clamp(0, COLOURS - 1).long().flatten(1)
     if known is not None:
         reliable = known.expand_as(y)
-    first, vague = damage, row_means(error) > VAGUE
+        return maximised(y, mean, error, reliable, damage, model, known, bins), reliable
+    damage = climbed(y, mean, error, damage, model, bins)
+    average = row_means(error)
+    doubtful = (average > CERTAIN) & (average < VAGUE)
+    if model.outliers != "none" and model.noise is None and bool(doubtful.any()):
+        best = log_likelihood(y, mean, error, damage, model)
+        for share, variance in STARTS:
+            other = climbed(y, mean, error, model.start(y, share=share, variance=variance), model, bins)
+            likelihood = log_likelihood(y, mean, error, other, model)
+            better = doubtful & (likelihood > best)
+            damage, best = other.where(better, damage), torch.where(better, likelihood, best)
+    reliable = reliability(y, mean, error, damage, model, bins)
+    return damage, among_neighbours(y, mean, error, damage, model, reliable, bins)
+
+
+def climbed(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, bins: Tensor) -> Damage:
+    """The estimates after some steps of expectation maximisation."""
     for _ in range(STEPS):
-        if known is None:
-            reliable = reliability(y, mean, error, damage, model, bins)
-        damage = first.where(vague, maximised(y, mean, error, reliable, damage, model, known, bins))
-    return damage, reliable if known is not None else among_neighbours(y, mean, error, damage, model, reliable, bins)
+        reliable = reliability(y, mean, error, damage, model, bins)
+        damage = maximised(y, mean, error, reliable, damage, model, None, bins)
+    return damage
+
+
+def log_likelihood(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model) -> Tensor:
+    """Log density of each picture, (N, 1, 1, 1), with uniform outliers."""
+    inlier = log_inlier(y - mean, damage.variance(mean, model.floor), error)
+    outlier = torch.log(UNIFORM * (y.abs() <= LIMIT)).to(y.dtype)
+    return row_sums(torch.logaddexp(torch.log1p(-damage.share) + inlier, torch.log(damage.share) + outlier))
 
 
 def log_ratio(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, bins: Tensor) -> Tensor:
