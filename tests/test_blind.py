@@ -123,7 +123,7 @@ def test_outliers_are_replaced_and_sound_values_kept():
     assert np.median(errors) < 3.0 * MIXTURE.std**2  # holes are sampled, so that twice the variance is expected
     kept = [float((a == b)[rows].double().mean()) for a, b, rows in zip(result, y, y == clean, strict=True)]
     assert np.median(kept) > 0.7
-    assert (result == y)[wrong].double().mean() < 0.02
+    assert (result == y)[wrong].double().mean() < 0.05
 
 
 def test_a_mask_of_one_colour_is_seen_where_it_resembles_the_picture():
@@ -305,5 +305,13 @@ def test_a_picture_of_rubbish_is_not_restored_without_a_word():
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_a_constant_picture_comes_back_or_is_spoken_of(level):
     image = Image(np.full((3, 16, 16), level, dtype=np.float32))
+    done = chain().run([image], device="cpu", batch_size=1)[0]
+    assert np.array_equal(done.image.pixels, image.pixels) or "message" in done.record["stages"][0]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_drawing_in_two_colours_comes_back_or_is_spoken_of(seed):
+    blocks = generator(seed).integers(0, 2, (1, 4, 4)).repeat(4, axis=1).repeat(4, axis=2)
+    image = Image(np.where(blocks == 1, np.float32(0.9), np.float32(0.1)).repeat(3, axis=0).astype(np.float32))
     done = chain().run([image], device="cpu", batch_size=1)[0]
     assert np.array_equal(done.image.pixels, image.pixels) or "message" in done.record["stages"][0]

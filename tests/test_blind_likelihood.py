@@ -114,6 +114,18 @@ def test_noise_and_share_of_outliers_are_found(std, share):
     assert float(damage.share.mean()) == pytest.approx(share, abs=0.02)
 
 
+def test_estimates_that_took_noise_for_outliers_or_outliers_for_noise_are_left():
+    """Both are local maxima of the likelihood: estimates that start there compete with others."""
+    noisy, mean, error = observed(3, 0.4, 0.0, error=0.01)
+    stuck = Model().start(noisy, share=0.8, variance=0.01)
+    assert float(fit(noisy, mean, error, stuck, Model())[0].share.max()) < 0.1
+    masked, mean, error = observed(3, 0.02, 0.4, error=0.01)
+    stuck = Model().start(masked, share=0.001, variance=0.2)
+    damage, _ = fit(masked, mean, error, stuck, Model())
+    assert float(damage.share.min()) > 0.3
+    assert float(damage.constant.max()) < 0.01
+
+
 def test_noise_that_grows_with_brightness_is_found():
     damage, _ = fitted(*observed(50, 0.05, 0.1, slope=0.04, error=0.001, side=32), Model(floor=0.005))
     assert float(damage.constant.mean()) == pytest.approx(0.0025, abs=0.001)

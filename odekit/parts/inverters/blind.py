@@ -89,15 +89,19 @@ class BlindInverter:
         self.probes = sorted(nearest, reverse=True) if options.tolerance else []
 
     def invert(self, clean: State, rng: Rng) -> BlindLatent:
-        """Compare the pictures with their denoised versions, then add the noise of the highest level to them."""
+        """Compare the pictures with their denoised versions, then add the noise of the highest level to them.
+
+        Pictures of one colour say nothing about a face; they are left untouched.
+        """
         import torch
 
         finite = clean.isfinite().flatten(1).all(dim=1).tolist()
         observed = clean.nan_to_num(0.0, 0.0, 0.0)
         excess = self._probe(observed, rng)
+        constant = ((observed - observed[:, :, :1, :1]).flatten(1) == 0).all(dim=1).tolist()
         rows = []
-        for good, one in zip(finite, excess, strict=True):
-            untouched = good and one <= self.options.tolerance
+        for good, one, flat in zip(finite, excess, constant, strict=True):
+            untouched = good and (flat or one <= self.options.tolerance)
             rows.append(Row(good and not untouched, untouched, not good, one, len(self.probes)))
         top, count = len(self.levels) - 1, len(clean)
         fresh, basis = rng.normal_like(clean), basis_of(clean)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MOSTLY_OUTLIERS = 0.6
 """Share of outliers above which the record says that most of the face is invented."""
+STRANGE = 8.0
+"""`excess` above which the record says that the picture is no face: noise, impulses and masks on faces reach 4.5."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class BlindLatent(Latent):
             facts |= {"noise": round(float(variance) ** 0.5 / 2, 4), "outliers": round(share, 4)}
             if self.known is None and share > MOSTLY_OUTLIERS:
                 facts["message"] = f"{share:.0%} of the values were taken for outliers; most of this face is invented"
+            elif self.known is None and row.excess > STRANGE:
+                facts["message"] = "this is no picture that noise could have made of a face; the result is invented"
         return RowFinding(facts, {} if row.untouched else {"reliability": work.reliable[i]}, row.calls)
 
     @property

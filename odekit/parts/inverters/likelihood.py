@@ -42,7 +42,7 @@ NEIGHBOURS = 0.3
 LARGEST_LOCAL = 0.95
 """Largest probability, before its value is seen, that a value is an outlier."""
 CERTAIN, VAGUE = 0.005, 0.06
-"""Range of the variance of the prior's error in which noise and outliers are told apart: other first estimates compete."""
+"""Range of the variance of the prior's error in which noise and outliers are told apart: other estimates compete."""
 STARTS = ((0.02, 0.05), (0.4, 0.0025))
 """Share of outliers and variance of the noise of these estimates: noise alone, outliers alone."""
 STEPS = 6
