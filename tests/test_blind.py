@@ -181,7 +181,9 @@ def test_results_do_not_depend_on_batch_mates_or_on_the_size_of_the_batch():
 
 
 def test_calls_are_counted_and_explain_says_that_they_depend():
-    assert chain().plan().calls is None
+    plan = chain().plan()
+    assert plan.calls is None
+    assert plan.stages[0].span == (2, 15)
     image = picture(damaged(MIXTURE.sample(1, generator(12)), 0.0, 0.3)[0])
     stage = chain().run([image], device="cpu", batch_size=1)[0].record["stages"][0]
     assert stage["calls"] == 14

@@ -252,7 +252,7 @@ class HasEnhancerCalls(Protocol):
 
 @runtime_checkable
 class HasCallRange(Protocol):
-    """Options of an enhancer that decides its cost for each image, within limits."""
+    """Options of an enhancer or inverter that decides its cost for each image, within limits."""
 
     def call_range(self, levels: Levels) -> tuple[float, float]:
         """The smallest and the largest number of network calls on this grid."""

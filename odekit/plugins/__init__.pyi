@@ -44,8 +44,8 @@ from odekit.core.abilities import Prepares as Prepares
 from odekit.core.abilities import RepeatsChains as RepeatsChains
 from odekit.core.abilities import ReportsPhases as ReportsPhases
 from odekit.core.abilities import ReportsRejected as ReportsRejected
-from odekit.core.abilities import SkipsParts as SkipsParts
 from odekit.core.abilities import RowFinding as RowFinding
+from odekit.core.abilities import SkipsParts as SkipsParts
 from odekit.core.abilities import TreatsRowsApart as TreatsRowsApart
 from odekit.core.abilities import report_phase as report_phase
 from odekit.core.files import sha256 as sha256

@@ -68,8 +68,12 @@ class Blind(Options):
         return Levels(tuple(schedule.rho(k) for k in t), tuple(t), schedule)
 
     def calls(self, nfe_per_step: float) -> float:
-        """NaN: the number of network calls depends on the picture; it is at most `steps` + 3."""
+        """NaN: the number of network calls depends on the picture."""
         return math.nan
+
+    def call_range(self, levels: Levels) -> tuple[float, float]:
+        """From the probes alone to the probes, every level, and the end of a noisy picture."""
+        return 2, len(PROBES) * (self.tolerance > 0) + len(levels) + 1
 
 
 class BlindInverter:

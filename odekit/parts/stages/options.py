@@ -105,8 +105,7 @@ class Restore(Options):
         total = times * (round_trip + updates + after_edits)
         if not math.isnan(total):
             return Cost(round(total))
-        ways = inverter.call_range(levels) if isinstance(inverter, HasCallRange) else (round_trip, round_trip)
-        edits = enhancer.call_range(levels) if isinstance(enhancer, HasCallRange) else (updates, updates)
+        ways, edits = (_range(part, n, levels) for part, n in ((inverter, round_trip), (enhancer, updates)))
         span = (times * (ways[0] + edits[0]), times * (ways[1] + edits[1] + after_edits))
         return Cost(None, None if any(map(math.isnan, span)) else (round(span[0]), round(span[1])))
 
@@ -125,6 +124,11 @@ class Restore(Options):
         return (
             "".join(f"{name} undone, " for name in undone) + f"{self.inverter.one_line()}, {self.enhancer.one_line()}"
         )
+
+
+def _range(options: object, calls: float, levels: Levels) -> tuple[float, float]:
+    """Smallest and largest number of calls of an inverter or enhancer; `calls` where that is known."""
+    return options.call_range(levels) if math.isnan(calls) and isinstance(options, HasCallRange) else (calls, calls)
 
 
 class Upsample(Options):
