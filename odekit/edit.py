@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, Pins, Prior, State, Watch
+from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, Pins, Prior, State, TakesMask, Watch
 from odekit.core.noise import Rng
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def edit(
     acting, active_enhancer = enhancer.acts_on(inverter.levels), enhancer
     for _ in range(repeats):
         latent, untouched = inverter.invert(clean, rng), None
+        if keep is not None and isinstance(inverter, TakesMask):
+            latent = inverter.masked(latent, keep)
         watch("inverted", latent)
         if isinstance(enhancer, Adaptive):
             active_enhancer = fitted = enhancer.adapt(clean, latent, inverter.levels)

@@ -65,6 +65,8 @@ def quick(words):
     few = ["--set", "restore.repeats=1"]
     if words[2] == "sdedit":
         few += ["--set", "restore.inverter.t0=2"]
+    elif words[2] == "blind":
+        few += ["--set", "restore.inverter.steps=3"]
     else:
         few += [
             "--set",

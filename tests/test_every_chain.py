@@ -23,7 +23,7 @@ LAYOUTS = {
 }
 """Weights that users fetch, and the layout that stands in for each."""
 FACES = dict.fromkeys(("odedit", "odedit-exact", "odedit-paper", "sdedit", "code"), 1.0) | {
-    "odedit-auto": 1.0, "odedit-fast": 1.0, "odedit-plus": 4.0, "codeformer": 512, "gfpgan": 512,
+    "odedit-auto": 1.0, "odedit-fast": 1.0, "blind": 1.0, "odedit-plus": 4.0, "codeformer": 512, "gfpgan": 512,
     "odedit-codeformer": 512, "odedit-gfpgan": 512, "diffbir": None, "odedit-diffbir": None,
 }  # fmt: skip
 """Chains for aligned faces: the factor on 64 pixels, or the fixed side, or None where options say."""
@@ -31,7 +31,7 @@ PHOTOS = ("photo", "old-photo", "photo-codeformer", "photo-gfpgan", "photo-diffb
 HEAVY = ("codeformer", "gfpgan", "realesrgan")
 QUICK = {
     "sdedit": ["restore.inverter.t0=2"],
-    "photo": [], "old-photo": [], "odedit-auto": [],
+    "photo": [], "old-photo": [], "odedit-auto": [], "blind": ["restore.inverter.steps=4"],
     "odedit-fast": ["restore.inverter.steps=4"],
     "code": ["restore.inverter.steps=6", "restore.enhancer.levels=[1]", "restore.enhancer.iterations=4"],
 }  # fmt: skip

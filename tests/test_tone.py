@@ -23,6 +23,7 @@ CHAINS = {
     "odedit-fast": ["restore.inverter.steps=4"],
     "odedit-auto": [],
     "odedit-plus": [],
+    "blind": ["restore.inverter.steps=4"],
     "code": ["restore.inverter.steps=6", "restore.enhancer.levels=[1]", "restore.enhancer.iterations=4"],
     "sdedit": ["restore.inverter.t0=2"],
 }

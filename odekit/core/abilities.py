@@ -252,7 +252,7 @@ class HasEnhancerCalls(Protocol):
 
 @runtime_checkable
 class HasCallRange(Protocol):
-    """Options of an enhancer that decides its cost for each image, within limits."""
+    """Options of an enhancer or inverter that decides its cost for each image, within limits."""
 
     def call_range(self, levels: Levels) -> tuple[float, float]:
         """The smallest and the largest number of network calls on this grid."""
@@ -376,6 +376,39 @@ class HasRowFailures(Protocol):
     def row_failures(self) -> Mapping[int, str]:
         """The first failure of each failed row, by row index. Reading it synchronises with the device."""
         ...
+
+
+@dataclass(frozen=True)
+class RowFinding:
+    """What an inverter found out about one picture."""
+
+    facts: Mapping[str, Any]
+    """For the record; a text `message` is shown in the run's findings."""
+    pictures: Mapping[str, Any]
+    """Maps with values in [0, 1], tensors (3, H, W) by name, for --keep-stages."""
+    calls: int
+    """Network calls of the inverter that included this picture."""
+
+
+@runtime_checkable
+class HasRowFindings(Protocol):
+    """A latent that reports what its inverter found out about each picture."""
+
+    @property
+    def row_findings(self) -> Sequence[RowFinding]:
+        """One per row. Reading it synchronises with the device."""
+        ...
+
+
+@runtime_checkable
+class TreatsRowsApart(Protocol):
+    """An inverter, and its options, whose rows need different numbers of calls: a call has only the rows that need it.
+
+    The latents have the ability `HasRowFindings`.
+    """
+
+    rows_apart: bool
+    """True."""
 
 
 @runtime_checkable

@@ -131,6 +131,15 @@ class Pins(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesMask(Protocol):
+    """An inverter that uses a mask from the start of decoding (optional)."""
+
+    def masked(self, latent: Latent, keep: Tensor) -> Latent:
+        """The latent of `invert`, for pictures of which only the pixels where keep (N, 1, H, W) is 1 are to be used."""
+        ...
+
+
 class Enhancer(Protocol):
     """Updates a latent at one level towards higher density under the prior."""
 

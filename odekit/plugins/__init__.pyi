@@ -20,6 +20,7 @@ from odekit.core.abilities import HasLeastSide as HasLeastSide
 from odekit.core.abilities import HasLevels as HasLevels
 from odekit.core.abilities import HasMaskAt as HasMaskAt
 from odekit.core.abilities import HasRowFailures as HasRowFailures
+from odekit.core.abilities import HasRowFindings as HasRowFindings
 from odekit.core.abilities import HasSeverity as HasSeverity
 from odekit.core.abilities import HasSide as HasSide
 from odekit.core.abilities import HasSolver as HasSolver
@@ -43,7 +44,9 @@ from odekit.core.abilities import Prepares as Prepares
 from odekit.core.abilities import RepeatsChains as RepeatsChains
 from odekit.core.abilities import ReportsPhases as ReportsPhases
 from odekit.core.abilities import ReportsRejected as ReportsRejected
+from odekit.core.abilities import RowFinding as RowFinding
 from odekit.core.abilities import SkipsParts as SkipsParts
+from odekit.core.abilities import TreatsRowsApart as TreatsRowsApart
 from odekit.core.abilities import report_phase as report_phase
 from odekit.core.files import sha256 as sha256
 from odekit.core.grid import GridName as GridName
@@ -76,6 +79,7 @@ from odekit.core.interfaces import Stage as Stage
 from odekit.core.interfaces import StageContext as StageContext
 from odekit.core.interfaces import State as State
 from odekit.core.interfaces import SubChain as SubChain
+from odekit.core.interfaces import TakesMask as TakesMask
 from odekit.core.interfaces import Tools as Tools
 from odekit.core.interfaces import Upsampler as Upsampler
 from odekit.core.interfaces import UpsamplerSpec as UpsamplerSpec

@@ -31,6 +31,8 @@ LEFT_OUT = (
 """Patterns of the reasons in records for which faces are left out, with short forms; others are used as written."""
 SAME_PERSON = 0.45
 """Face distance between a face and its result from which they are not surely the same person (docs/measure.md)."""
+LEAST_NOISE, LEAST_OUTLIERS = 0.01, 0.005
+"""Smallest noise and share of outliers, as the inverter `blind` estimates them, that are mentioned."""
 BUILT_IN_STAGES = frozenset({"mend", "denoise", "faces", "restore", "upsample", "save"})
 LEAST_CHANGE = 0.5 / 255
 """Smallest change of a pasted face, as the largest difference of a pixel in [0, 1], that changes an 8-bit file."""
@@ -222,12 +224,18 @@ def _denoised(stage: Entry) -> Iterator[str]:
 
 
 def _corrected(stage: Entry) -> Iterator[str]:
-    """Corrections of `restore` before the inversion. `mend` writes its blur as a number."""
+    """What `restore` corrected before the inversion, and what `blind` found. `mend` writes its blur as a number."""
     blur = _mapping(stage.get("blur"))
     if blur and blur.get("undone", True):
         yield "blur undone"
     if _mapping(stage.get("colour")).get("damaged") is True:
         yield "colours corrected"
+    found = _mapping(stage.get("blind"))
+    noise, outliers = found.get("noise"), found.get("outliers")
+    if isinstance(noise, float) and noise >= LEAST_NOISE:
+        yield f"noise {f'{noise:.2f}'.lstrip('0')} taken off"
+    if isinstance(outliers, float) and outliers >= LEAST_OUTLIERS:
+        yield f"{outliers:.0%} of the values replaced"
 
 
 def _face_repairs(faces: Iterable[Entry]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from odekit.core.abilities import (
     HasLevels,
     HasTemperature,
     HasUpsamplerCalls,
+    TreatsRowsApart,
 )
 from odekit.core.grid import Levels
 from odekit.core.options import EnhancerRef, InverterRef, LocalPath, Options, Part, PriorName, UpsamplerRef
@@ -28,6 +29,12 @@ from odekit.errors import ConfigError
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.3, 0.8
 """Temperatures at fidelity 0 and 1. Below this range PSNR drops too; above it realism does not improve
 (docs/strength.md)."""
+
+
+NO_METER = (
+    "iterations: auto reads the latent of a deterministic inversion, which '{}' does not make; "
+    "give iterations as a number, or use the enhancer none"
+)
 
 
 class Restore(Options):
@@ -92,12 +99,14 @@ class Restore(Options):
         per_step = chain.calls_per_step(self.inverter)
         round_trip = inverter.calls(per_step) if isinstance(inverter, HasInverterCalls) else math.nan
         updates = enhancer.calls(levels) if isinstance(enhancer, HasEnhancerCalls) else math.nan
+        if math.isnan(updates) and isinstance(inverter, TreatsRowsApart):
+            raise ConfigError(NO_METER.format(self.inverter.name))
         times, after_edits = self.samples * self.repeats, self._edit_calls(levels)
         total = times * (round_trip + updates + after_edits)
         if not math.isnan(total):
             return Cost(round(total))
-        least, most = enhancer.call_range(levels) if isinstance(enhancer, HasCallRange) else (math.nan, math.nan)
-        span = (times * (round_trip + least), times * (round_trip + most + after_edits))
+        ways, edits = (_range(part, n, levels) for part, n in ((inverter, round_trip), (enhancer, updates)))
+        span = (times * (ways[0] + edits[0]), times * (ways[1] + edits[1] + after_edits))
         return Cost(None, None if any(map(math.isnan, span)) else (round(span[0]), round(span[1])))
 
     def _edit_calls(self, levels: Levels) -> float:
@@ -115,6 +124,11 @@ class Restore(Options):
         return (
             "".join(f"{name} undone, " for name in undone) + f"{self.inverter.one_line()}, {self.enhancer.one_line()}"
         )
+
+
+def _range(options: object, calls: float, levels: Levels) -> tuple[float, float]:
+    """Smallest and largest number of calls of an inverter or enhancer; `calls` where that is known."""
+    return options.call_range(levels) if math.isnan(calls) and isinstance(options, HasCallRange) else (calls, calls)
 
 
 class Upsample(Options):

@@ -16,7 +16,8 @@ PHASE = "restoring faces"
 class EditProgress:
     """Reports the phase `restoring faces` after every network call of one `edit`, or of one of its rounds.
 
-    Inversion and decoding take the same number of rows; the updates are known from the enhancer's options, or, for an
+    Inversion and decoding take the same number of rows, except with
+    `TreatsRowsApart`; the updates are known from the enhancer's options, or, for an
     adaptive enhancer, from its decisions.
 
     Args:
@@ -29,11 +30,12 @@ class EditProgress:
         members: faces of this batch.
         total: faces of the stage.
         rounds: of the edit.
+        apart: the inverter has `TreatsRowsApart`; each row takes at most one call per level.
     """
 
     def __init__(
         self, context: StageContext, prior: BatchedPrior, levels: Levels, enhancer: Options, *,
-        rows: int, before: int, members: int, total: int, rounds: int,
+        rows: int, before: int, members: int, total: int, rounds: int, apart: bool = False,
     ) -> None:  # fmt: skip
         self.context, self.prior, self.levels = context, prior, levels
         self.before, self.members, self.total, self.rounds = before, members, total, rounds
@@ -43,8 +45,9 @@ class EditProgress:
         self.start = prior.rows
         calls = enhancer.calls(levels) if isinstance(enhancer, HasEnhancerCalls) else math.nan
         self.updates = 0.0 if math.isnan(calls) else calls * rows
-        self.one_way = float(len(levels) * rows)
-        """Rows of the inversion: estimated until it has ended."""
+        self.apart = apart
+        self.up = self.down = float(len(levels) * rows)
+        """Rows of inversion and decoding: estimated until the inversion has ended."""
 
     def __enter__(self) -> EditProgress:
         self.prior.on_call = self.report
@@ -55,8 +58,10 @@ class EditProgress:
         self.prior.on_call = None
 
     def inverted(self) -> None:
-        """The inversion of a round has ended."""
-        self.one_way = float(self.prior.rows - self.start)
+        """The inversion of a round has ended. An inversion without network calls tells nothing about the decoding."""
+        self.up = float(self.prior.rows - self.start)
+        if self.up and not self.apart:
+            self.down = self.up
 
     def decided(self, fitted: Fitted) -> None:
         """The strength of every row is known."""
@@ -69,7 +74,7 @@ class EditProgress:
 
     def report(self) -> None:
         """Report the share of the rows evaluated so far, in faces."""
-        expected = max(1.0, 2 * self.one_way + self.updates)
+        expected = max(1.0, self.up + self.down + self.updates)
         share = (self.round + min(1.0, (self.prior.rows - self.start) / expected)) / self.rounds
         self.share = max(self.share, min(1.0, share))
         report_phase(self.context, PHASE, self.before + self.members * self.share, self.total)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import PIL.Image
-
-from odekit.core.abilities import HasRowFailures
-from odekit.core.image import Image, Metadata, is_square
+from odekit.core.abilities import HasRowFailures, HasRowFindings, RowFinding, TreatsRowsApart
+from odekit.core.image import Image, is_square
 from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, StageContext, Tools
 from odekit.core.noise import BatchNoise, Noise, ZeroNoise, make_batch_noise
 from odekit.errors import ConfigError, InputError
@@ -21,12 +16,13 @@ from odekit.parts.faces.is_aligned import AlignedFaceCheck
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.repair.colour import load_colour_correction
 from odekit.parts.repair.deblur import deblur_face
-from odekit.parts.stages.options import Restore
+from odekit.parts.stages.options import NO_METER, Restore
+from odekit.parts.stages.pictures import latent_picture, map_picture, read_mask, with_colours_of
 from odekit.parts.stages.progress import EditProgress
 from odekit.parts.stages.spread import sample_spread
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 
 class RestoreStage:
@@ -51,6 +47,11 @@ class RestoreStage:
         """The enhancer chooses its updates for each picture; all pictures run in one `edit`."""
         if isinstance(self.enhancer, Adaptive):
             self.enhancer.check_prior(self.prior.weights_digest)
+        apart = isinstance(self.inverter, TreatsRowsApart)
+        if apart and self.adaptive:
+            raise ConfigError(NO_METER.format(options.inverter.name))
+        self.packs = self.adaptive or apart
+        """Pictures need different numbers of network calls; all run in one `edit`, which packs their rows."""
         self.enhancer.acts_on(self.inverter.levels)
         check_alignment = options.aligned == "check" and not tools.aligned
         self.check = AlignedFaceCheck(tools) if check_alignment else None
@@ -58,8 +59,8 @@ class RestoreStage:
 
     @property
     def packed(self) -> tuple[int, int] | None:
-        """Rows requested and evaluated (with padding) so far; None without an adaptive enhancer. See `PacksRows`."""
-        return (self.prior.rows, self.prior.capacity) if self.adaptive else None
+        """Rows requested and evaluated (padding included) so far; None if all pictures need equal calls."""
+        return (self.prior.rows, self.prior.capacity) if self.packs else None
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Restored faces at the prior's side. Pictures that are not aligned faces fail; the others are processed."""
@@ -77,7 +78,7 @@ class RestoreStage:
             except InputError as error:
                 context.fail(i, error)
         self.prior.batch_size = context.batch_size
-        rows = max(1, len(ready)) if self.adaptive else context.batch_size
+        rows = max(1, len(ready)) if self.packs else context.batch_size
         samples: dict[int, list[Image]] = {i: [] for i in ready}
         for sample in range(self.options.samples):
             for start in range(0, len(ready), rows):
@@ -86,6 +87,7 @@ class RestoreStage:
                 progress = EditProgress(
                     context, self.prior, self.inverter.levels, self.options.enhancer_with_temperature().options,
                     rows=rows, before=before, members=len(members), total=total, rounds=self.options.repeats,
+                    apart=isinstance(self.inverter, TreatsRowsApart),
                 )  # fmt: skip
                 for i, image in self._rows(members, rows, images, context, sample, progress).items():
                     samples[i].append(image)
@@ -160,6 +162,7 @@ class RestoreStage:
         used_before = (self.prior.rows, self.prior.capacity)
         problems: dict[int, str] = {}
         decisions: list[Fitted] = []
+        findings: list[Sequence[RowFinding]] = []
 
         def watch(event: str, latent: Latent) -> None:
             if event == "inverted":
@@ -171,6 +174,8 @@ class RestoreStage:
             ):  # once per round: reading it synchronises the device
                 for row, reason in latent.row_failures.items():
                     problems.setdefault(row, reason)
+            if event == "restored" and isinstance(latent, HasRowFindings):
+                findings.append(latent.row_findings)
             if event == "inverted" and sample == 0:
                 for row, i in enumerate(members):
                     context.picture(i, "latent", latent_picture(images[i], latent.x[row]))
@@ -189,6 +194,11 @@ class RestoreStage:
         facts: list[dict[str, Any]] = [{"calls": calls}] * len(members)
         if self.adaptive:
             facts = self._decided(decisions, used_before)
+        elif findings:
+            facts = self._found(findings, used_before)
+            for row, i in enumerate(members if sample == 0 else ()):
+                for name, values in findings[-1][row].pictures.items():
+                    context.picture(i, name, map_picture(images[i], values))
         out: dict[int, Image] = {}
         finite = (
             torch.isfinite(result).flatten(1).all(dim=1).tolist()
@@ -244,6 +254,21 @@ class RestoreStage:
             for row in range(count)
         ]
 
+    def _found(self, rounds: list[Sequence[RowFinding]], before: tuple[int, int]) -> list[dict[str, Any]]:
+        """For each picture: what the inverter found out, its network calls, and the fraction of rows that were used."""
+        rows, capacity = self.prior.rows - before[0], self.prior.capacity - before[1]
+        count = len(rounds[0])
+        own = [sum(findings[row].calls for findings in rounds) for row in range(count)]
+        updates = (rows - sum(own)) // count
+        name = self.options.inverter.name
+        out = []
+        for row in range(count):
+            found = dict(rounds[-1][row].facts)
+            message = found.pop("message", None)
+            facts = {"calls": own[row] + updates, "fill": round(rows / capacity, 4) if capacity else 0.0, name: found}
+            out.append(facts if message is None else facts | {"message": message})
+        return out
+
 
 def photo_advice(place: str) -> str:
     """What to do with a picture that is not an aligned face, by the place of the stage (`RunContext.place`)."""
@@ -271,28 +296,3 @@ def fit(image: Image, shape: tuple[int, int, int], place: str = "") -> Image:
     if not is_square(image):
         raise InputError(f"{image.width}x{image.height} is not an aligned square face; {photo_advice(place)}")
     return area_resize_image(image, shape[1], shape[2])
-
-
-def with_colours_of(original: Image, before: Image, after: Image) -> Image:
-    """An original with the correction of its colours that was made at the prior's size: plus `up(after - before)`."""
-    change = [
-        np.asarray(PIL.Image.fromarray(plane).resize((original.width, original.height), PIL.Image.Resampling.BILINEAR))
-        for plane in after.pixels - before.pixels
-    ]
-    return original.with_pixels(np.clip(original.pixels + np.stack(change), 0, 1).astype(np.float32))
-
-
-def latent_picture(image: Image, x: Tensor) -> Image:
-    """A latent as a picture: 0 is mid grey, -3 and 3 (standard deviations of N(0, 1)) are black and white."""
-    pixels = (0.5 + x.detach().cpu() / 6).clamp(0, 1).float().numpy()
-    return replace(image, pixels=pixels, alpha=None, meta=Metadata(path=image.meta.path))
-
-
-def read_mask(path: str, height: int, width: int) -> Tensor:
-    """Read a mask picture as float64 (1, 1, H, W) of zeros and ones, resized to H x W."""
-    import torch
-
-    from odekit.images.io import read
-
-    image = area_resize_image(read(Path(path)), height, width)
-    return torch.from_numpy((image.pixels.mean(axis=0) > 0.5).astype("float64"))[None, None]
