@@ -7,6 +7,7 @@ import pytest
 import torch
 from aligned_faces import damaged_face, sharp_face
 from safetensors.torch import save_file
+from scipy.ndimage import gaussian_filter
 
 from odekit.chains.chain import Chain
 from odekit.chains.tools import PartTools
@@ -197,6 +198,21 @@ def test_measures_are_those_of_the_change():
     assert measure(face, face)["change 0"] == pytest.approx(np.log(1.5e-8))
     stronger = measure(face, np.clip(face + 0.1 * np.random.default_rng(0).standard_normal(face.shape), 0, 1))
     assert stronger["change 0"] > -6
+
+
+def test_a_result_that_would_only_be_smoother_is_not_used():
+    """The dots of a printed picture: the regression sees noise, but hair and skin would go with them."""
+    face = sharp_face(256).pixels
+    y, x = np.mgrid[0:256, 0:256]
+    dots = (0.1 * np.sin(2 * np.pi * (x + y) / 4.7) * np.sin(2 * np.pi * (x - y) / 4.7)).astype(np.float32)
+    printed = np.clip(face + dots, 0, 1)
+    smooth = gaussian_filter(printed, (0, 1.6, 1.6))
+    judged = load_worth().judge(printed, smooth)
+    assert judged.smooths and not judged.act and judged.tree()["smooths"]
+    for severity in (1, 3, 5):
+        bad = damaged_face(severity)
+        result = make(act="always").upsample([bad], [None], originals=[bad])[0]
+        assert not load_worth().judge(bad.pixels, result.pixels).smooths
 
 
 def test_a_damaged_calibration_is_one_line(tmp_path):

@@ -30,6 +30,10 @@ TERMS = 3
 TABLES = ("centre", "scale", "term_centre", "term_scale", "weights")
 LARGEST_SIDE, SMALLEST_SIDE = 256, 32
 """Sides between which faces are measured, in pixels."""
+SMOOTHED = (1.5, 0.4)
+"""A result is only smoother than its face if the log powers of the two highest octaves fall by more: grain and the dots
+of printed pictures look like noise to the regression, and hair goes with them. No face with the damage of photographs,
+of severity 1 to 5, falls by so much in both: blur and compression have taken these octaves before."""
 OCTAVES = 4
 """Radial octaves of the DCT that are measured, counted from the highest frequency of the measured side."""
 
@@ -44,11 +48,14 @@ class ResultJudgement:
     side: int
     """Side at which the face was measured, in pixels."""
     measures: Mapping[str, float]
+    smooths: bool = False
+    """The result is only smoother than the face; see `SMOOTHED`."""
 
     def tree(self) -> dict[str, Any]:
         """The judgement as plain data, for the record."""
         measures = {name: round(value, 4) for name, value in self.measures.items()}
-        return {"act": self.act, "expected_gain": round(self.gain, 4), "measured_side": self.side, "measures": measures}
+        figures = {"expected_gain": round(self.gain, 4), "measured_side": self.side, "measures": measures}
+        return {"act": self.act} | ({"smooths": True} if self.smooths else {}) | figures
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ class WorthCalibration:
         z = standardised(np.array([[values[name] for name in self.measures]]), self.centre, self.scale)
         terms = standardised(quadratic_terms(z), self.term_centre, self.term_scale)
         gain = float(self.bias + terms[0] @ np.array(self.weights))
-        return ResultJudgement(gain > self.threshold, gain, side, values)
+        smooths = all(values[f"face {i}"] - values[f"result {i}"] > fall for i, fall in enumerate(SMOOTHED))
+        return ResultJudgement(gain > self.threshold and not smooths, gain, side, values, smooths)
 
     def tree(self) -> dict[str, Any]:
         """The calibration as plain data, for its file."""
