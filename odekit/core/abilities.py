@@ -312,6 +312,14 @@ class Judgement(Protocol):
         """The result is to be used; otherwise the original is good enough."""
         ...
 
+    @property
+    def margin(self) -> float:
+        """Expected gain less the least one that counts, as a fall of LPIPS plus half the face distance to the truth.
+
+        The stage `upsample` compares it with the change of identity.
+        """
+        ...
+
     def tree(self) -> dict[str, Any]:
         """The judgement as plain data, for the record."""
         ...

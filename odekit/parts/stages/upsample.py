@@ -11,6 +11,7 @@ from odekit.core.interfaces import StageContext, Tools, UpsamplerSpec
 from odekit.core.precision import precision
 from odekit.errors import ConfigError
 from odekit.parts.stages.decisions import changed_much
+from odekit.parts.stages.identity_risk import IdentityRisk
 from odekit.parts.stages.options import Upsample
 
 
@@ -19,6 +20,8 @@ class UpsampleStage:
 
     def __init__(self, options: Upsample, tools: Tools) -> None:
         self.upsampler: Any = tools.make(options.upsampler)
+        judges = isinstance(self.upsampler, JudgesResult)
+        self.identity: IdentityRisk | None = IdentityRisk(tools) if judges else None
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Upsampled images, in order.
@@ -56,8 +59,10 @@ class UpsampleStage:
         if judgement is None:
             context.note(i, guided=True)
             return result
-        act = judgement.act or changed_much(context.earlier[i])
+        treated = changed_much(context.earlier[i])
+        risk = {} if treated or not judgement.act or self.identity is None else self.identity.of(original, result)
+        act = treated or (judgement.act and judgement.margin > risk.get("risk", 0.0))
         same_size = (original.height, original.width) == (result.height, result.width)
         kept = not act and same_size
-        context.note(i, guided=True, detail=judgement.tree() | {"act": act, "kept_original": kept})
+        context.note(i, guided=True, detail=judgement.tree() | risk | {"act": act, "kept_original": kept})
         return original if kept else result

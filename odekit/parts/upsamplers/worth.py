@@ -48,6 +48,8 @@ class ResultJudgement:
     side: int
     """Side at which the face was measured, in pixels."""
     measures: Mapping[str, float]
+    margin: float
+    """`gain` less the threshold."""
     smooths: bool = False
     """The result is only smoother than the face; see `SMOOTHED`."""
 
@@ -88,7 +90,8 @@ class WorthCalibration:
         terms = standardised(quadratic_terms(z), self.term_centre, self.term_scale)
         gain = float(self.bias + terms[0] @ np.array(self.weights))
         smooths = all(values[f"face {i}"] - values[f"result {i}"] > fall for i, fall in enumerate(SMOOTHED))
-        return ResultJudgement(gain > self.threshold and not smooths, gain, side, values, smooths)
+        margin = gain - self.threshold
+        return ResultJudgement(margin > 0 and not smooths, gain, side, values, margin, smooths)
 
     def tree(self) -> dict[str, Any]:
         """The calibration as plain data, for its file."""
