@@ -69,7 +69,7 @@ def main(chain: str, face: str, out: str, began: str) -> None:
         os._exit(0)
 
     laps.mark_on_return(Chain, "load", "chain and plugins", import_torch)
-    laps.mark_on_return(odekit.chains.execution, "choose_precision", "precision")
+    laps.mark_on_return(odekit.chains.execution, "decide_precision", "precision")
     laps.mark_on_return(Chain, "open", "weights")
     CallCounter.count = stop_at_first_call  # type: ignore[method-assign, assignment]
     sys.argv = ["odekit", "run", chain, face, "-o", out, "--overwrite"]  # read by `main`

@@ -179,7 +179,7 @@ def test_a_strength_needs_a_chain_that_has_strengths():
 
 def test_the_side_of_results_can_be_chosen():
     assert Chain.load("odedit-plus").adjusted(side=384).run([sharp_face(256)])[0].image.width == 384
-    with pytest.raises(ConfigError, match="no upsampler of the chain"):
+    with pytest.raises(ConfigError, match="no upsampler of this chain"):
         Chain.load("odedit").adjusted(side=384)
 
 

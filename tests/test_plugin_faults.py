@@ -19,7 +19,7 @@ from odekit.errors import ConfigError, OdekitWarning, PluginError
 from odekit.parts import builtin
 from odekit.parts.inverters.ode import Ode
 from odekit.plugins.discovery import build
-from odekit.runs.resume import with_defaults
+from odekit.runs.stored_chain import with_defaults
 
 
 def plugin(**hooks):

@@ -16,7 +16,7 @@ from odekit.core.files import MAX_TEXT, read_bounded, read_json, read_text
 from odekit.errors import ConfigError, InputError, OdekitError
 from odekit.parts.enhancers.calibration import load_calibration
 from odekit.parts.enhancers.spectrum import load_spectrum
-from odekit.parts.faces.select import boxes_for
+from odekit.parts.faces.select import read_boxes
 from odekit.parts.repair.colour import load_colour_correction
 from odekit.parts.upsamplers.worth import load_worth
 from odekit.runs.summary import RunOptions
@@ -65,7 +65,7 @@ def test_calibrations(special, load):
 
 def test_boxes(special):
     with pytest.raises(ConfigError, match="cannot be read as JSON"):
-        boxes_for(odekit.Image(np.zeros((3, 4, 4), np.float32)), str(special))
+        read_boxes(str(special))
 
 
 def test_chains_and_records(special):

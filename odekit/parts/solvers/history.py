@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 
 from odekit.core.interfaces import Carry, State
 
@@ -55,6 +54,8 @@ def all_behind(past: Sequence[Point], rho: float, to: float) -> bool:
 
 def for_each_row(past: Sequence[Point], make: Callable[[int], State]) -> State:
     """`make(k)` for rows whose first k points are valid, k at most len(past); rows do not influence each other."""
+    import torch
+
     result = make(len(past))
     for k in reversed(range(len(past))):
         stale = past[k].stale
