@@ -49,6 +49,7 @@ def main(chain: str, face: str, out: str, began: str) -> None:
     """Run the chain on a face until the first network call; then print the laps and end the process."""
     laps = Laps(float(began))
     from odekit.cli import main as command
+    from odekit.cli.show import results
 
     laps.mark("command line")
     import odekit.chains.execution
@@ -64,8 +65,8 @@ def main(chain: str, face: str, out: str, began: str) -> None:
         if "weights" not in laps.times:  # a call that measures which precision to choose
             return
         laps.mark("pictures")
-        sys.stdout.write(json.dumps(laps.times) + "\n")
-        sys.stdout.flush()
+        results().write(json.dumps(laps.times) + "\n")
+        results().flush()
         os._exit(0)
 
     laps.mark_on_return(Chain, "load", "chain and plugins", import_torch)

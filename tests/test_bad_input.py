@@ -226,7 +226,7 @@ def two_plugins_with_one_name(c):
 
     c.parts = [("odekit", builtin), ("alpha", plugin()), ("beta", plugin())]
     c.run(c.exact(EXACT.replace("steps: 10", "steps: 10, solver: mine")))
-    return "two distributions offer the solver 'mine': alpha and beta; write 'beta:mine' to choose one"
+    return "two distributions offer the solver 'mine': alpha and beta; write 'alpha:mine' or 'beta:mine'"
 
 
 WRONG_CALLS = [
