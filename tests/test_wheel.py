@@ -94,7 +94,7 @@ def test_the_installed_wheel_restores_a_face_by_the_name_of_a_chain(wheel, tmp_p
 FEW = ["restore.inverter.steps=2", "restore.enhancer.levels=[0]", "restore.enhancer.iterations=1"]
 """Settings that make a chain with fixed strength quick."""
 ALIGNED = {
-    "odedit": FEW, "odedit-exact": FEW, "odedit-paper": FEW, "odedit-auto": [], "odedit-plus": [],
+    "odedit": FEW, "odedit-exact": FEW, "odedit-paper": FEW, "odedit-auto": [], "odedit-plus": [], "blind": [],
     "odedit-fast": ["restore.inverter.steps=4"],
     "code": ["restore.inverter.steps=6", "restore.enhancer.levels=[1]", "restore.enhancer.iterations=4"],
 }  # fmt: skip
