@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from odekit.core.result import Result
-from odekit.errors import OdekitError, Stopped
+from odekit.errors import OdekitError, OutputError, Stopped
 from odekit.runs.engine import Engine
 from odekit.runs.faults import end_of_run
 from odekit.runs.files import InputPicture, OutputSettings, PendingResult, input_notes, read_input, write_result
@@ -69,8 +69,11 @@ class Pipeline:
                 break
             started = time.perf_counter()
             results: list[Result] = []
-            with contextlib.suppress(Stopped), stop.interruptible():
-                results = self.engine.run([image for _, (image, _) in batch])
+            try:
+                with contextlib.suppress(Stopped), stop.interruptible():
+                    results = self.engine.run([image for _, (image, _) in batch])
+            except OutputError as error:  # results that are finished are still written
+                stop.reason = str(error)
             stop.record_batch_time(time.perf_counter() - started)
             for i, ((job, (_, file_entries)), result) in enumerate(zip(batch, results, strict=False)):
                 self.accounts.progress.phase("writing", i, len(results))
