@@ -24,8 +24,14 @@ from odekit.core.interrupts import stray_interrupts
 from odekit.core.options import Part
 from odekit.core.result import Result
 from odekit.errors import (
-    PLUGIN_FAULTS, ConfigError, DeviceError, OutputError, PluginError, StrayInterrupt, WeightsError,
-)  # fmt: skip
+    PLUGIN_FAULTS,
+    ConfigError,
+    DeviceError,
+    OutputError,
+    PluginError,
+    StrayInterrupt,
+    WeightsError,
+)
 from odekit.images.tone import keep_tone
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import BUILT_IN, Catalog

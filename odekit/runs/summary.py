@@ -117,7 +117,7 @@ class RunSummary:
     left: int = 0
     """Number of inputs that were not processed."""
     stopped: str = ""
-    """Reason for inputs left: `interrupted`, `terminated`, `time limit`, or the error of the output folder or machine."""
+    """Reason for inputs left: `interrupted`, `terminated`, `time limit`, or the error of the output folder."""
     found: FindingsTally = field(default_factory=FindingsTally)
     """What was found and done in all pictures, those of earlier runs included."""
     calls: CallRange = field(default_factory=CallRange)
