@@ -20,6 +20,7 @@ from odekit.errors import InputError
 from odekit.images.formats.encode import encode
 from odekit.images.io import read
 
+
 def thin_png(width, depth=8, colour=2):
     """A PNG of one row, without its image data."""
     header = struct.pack(">IIBBBBB", width, 1, depth, colour, 0, 0, 0)

@@ -208,11 +208,13 @@ class Session:
             if isinstance(raised, OSError) and raised.errno in EXHAUSTED:
                 # All further pictures would meet it, too.
                 raise OutputError(f"{self._described(name)}: {raised.strerror or raised}") from raised
-            error = raised
+            error: Exception
             if isinstance(raised, SystemExit):
                 error = PluginError(f"the stage '{name}' ended the program")
             elif isinstance(raised, StrayInterrupt):
                 error = PluginError(f"the stage '{name}' raised {raised}")
+            else:
+                error = raised
             if is_out_of_memory(error):
                 raise
             if (
