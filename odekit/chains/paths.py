@@ -43,9 +43,9 @@ def _named_files(options: Options, path: DataPath) -> Iterator[tuple[DataPath, s
 
 
 def _marks(annotation: Any) -> Iterator[Any]:
-    """The metadata inside a type, such as that of one member of a union."""
-    yield from getattr(annotation, "__metadata__", ())
+    """The types and metadata inside a type, such as those of one member of a union."""
     for inner in get_args(annotation):
+        yield inner
         yield from _marks(inner)
 
 
