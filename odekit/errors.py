@@ -24,7 +24,7 @@ class PluginError(OdekitError):
 
 
 class OutputError(OdekitError):
-    """The output folder takes no more, such as a full disk: nothing is wrong with the command. Exit code 4."""
+    """The machine takes no more, such as a full disk, for results or in a stage: the command is right. Exit code 4."""
 
 
 class DeviceError(OdekitError):
@@ -38,7 +38,13 @@ PLUGIN_FAULTS = (Exception, SystemExit)
 def fault_text(error: BaseException) -> str:
     """Type and first line of an error that code of a plugin raised."""
     lines = str(error).strip().splitlines()
+    if lines and isinstance(error, StrayInterrupt):
+        return lines[0]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+class StrayInterrupt(Exception):
+    """Code of a plugin raised KeyboardInterrupt, although nobody pressed Ctrl-C, or the like."""
 
 
 class Stopped(BaseException):

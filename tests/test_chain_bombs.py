@@ -37,6 +37,9 @@ def test_whole_numbers_of_64_bits_are_read(number):
     ("text", "said"),
     [
         (HEAD + "  - restore\n" * 2000, "at most 100 stages, not 2,000"),
+        (HEAD + "  - restore: {enhancer: {levels: [" + "0, " * 15_000 + "]}}\n", "at most 1,000 values, not 15,000"),
+        (HEAD + "  - faces: {select: {skip: [" + "1, " * 1001 + "]}}\n", "at most 1,000 values, not 1,001"),
+        (HEAD + "  - faces: {select: {boxes: [[" + "1, " * 1001 + "]]}}\n", "at most 1,000 values, not 1,001"),
         (HEAD + "  - restore\n" * 20_000, f"at most {MAX_CHARACTERS:,} characters"),
         (HEAD + "  - faces: {each: [" + "denoise, " * 200 + "]}\n", "at most 100 stages, not 200"),
         (HEAD + "  - restore: {enhancer: {iterations: 99999999999}}\n", "less than or equal to 100000"),
@@ -49,7 +52,7 @@ def test_whole_numbers_of_64_bits_are_read(number):
         ("k" * MAX_CHARACTERS, "a chain is a mapping"),
         ("a: &b [1]\nc: [*b, *b]", "anchors and aliases"),
     ],
-    ids=range(12),
+    ids=range(15),
 )
 def test_a_bomb_is_refused_within_seconds(text, said):
     assert said in refusal(text)

@@ -50,6 +50,12 @@ def test_quantise_clips_and_rounds_to_nearest():
     assert quantise(values, 16).dtype == np.uint16
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_values_that_are_no_numbers_give_no_warning_of_numpy(bits, recwarn):
+    quantise(np.full((3, 2, 2), np.nan, np.float32), bits)
+    assert not recwarn.list
+
+
 def test_quantise_keeps_shape_and_order_beyond_one_block_and_in_views():
     values = np.random.default_rng(1).random((2, 700, 900), dtype=np.float32)  # more than a block of 2^20
     expected = np.rint(values.astype(np.float64) * 65535)

@@ -20,6 +20,23 @@ from odekit.errors import InputError
 from odekit.images.formats.encode import encode
 from odekit.images.io import read
 
+
+def thin_png(width, depth=8, colour=2):
+    """A PNG of one row, without its image data."""
+    header = struct.pack(">IIBBBBB", width, 1, depth, colour, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    body = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+@pytest.mark.parametrize(("width", "depth", "colour"), [(90_000_000, 8, 2), (68_000_000, 8, 6), (34_000_000, 16, 6)])
+def test_a_row_that_is_too_long_for_the_decoders_is_no_lack_of_memory(width, depth, colour, tmp_path):
+    path = tmp_path / "thin.png"
+    path.write_bytes(thin_png(width, depth, colour))
+    said = complaint(path)
+    assert f"has rows of {width} pixels, and the decoders read at most 33000000; cut it into parts" in said
+
+
 PICTURE = np.random.default_rng(3).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 
 

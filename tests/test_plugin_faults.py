@@ -1,11 +1,14 @@
 """Plugins that exit, print, raise in a hook or take built-in names: each is named, and everything else works."""
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import types
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +16,16 @@ from conftest import EXACT, ROOT, picture
 
 import odekit
 from odekit import hookimpl
+from odekit.cli.progress import ProgressBar
 from odekit.core.image import Image
 from odekit.core.options import Options
 from odekit.errors import ConfigError, OdekitWarning, PluginError
 from odekit.parts import builtin
 from odekit.parts.inverters.ode import Ode
 from odekit.plugins.discovery import build
+from odekit.runs.runner import Runner
 from odekit.runs.stored_chain import with_defaults
+from odekit.runs.summary import RunOptions
 
 
 def plugin(**hooks):
@@ -52,6 +58,8 @@ class Point:
         (SystemExit(3), "SystemExit: 3"),
         (SyntaxError("invalid syntax\nmore"), "SyntaxError: invalid syntax"),
         (RecursionError(), "RecursionError"),
+        (KeyboardInterrupt(), "KeyboardInterrupt, although nobody interrupted it"),
+        (GeneratorExit("a generator"), "GeneratorExit: a generator, although nobody interrupted it"),
     ],
 )
 def test_a_plugin_that_ends_the_program_at_import_is_named_and_left_out(error, reason):
@@ -60,9 +68,49 @@ def test_a_plugin_that_ends_the_program_at_import_is_named_and_left_out(error, r
     assert odekit.Chain.load("odedit-plus", parts=catalog).plan().calls_per_face == 0
 
 
+class Interrupted(Point):
+    """An entry point during whose import the user presses Ctrl-C."""
+
+    def load(self):
+        signal.raise_signal(signal.SIGINT)
+
+
 def test_ctrl_c_during_the_import_of_a_plugin_is_not_its_fault():
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        built(("alpha", Point(KeyboardInterrupt())))
+        built(("alpha", Interrupted(None)))
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_plugin_that_fails_while_it_registers_leaves_nothing_behind(tmp_path):
+    def register(catalog):
+        catalog.part("inverter", "ode", Fails, TakenOptions)
+        catalog.part("upsampler", "mine", Fails)
+        catalog.weights("mine", licence="MIT", commercial_use=True)
+        catalog.chain("mine", tmp_path / "mine.yaml")
+        raise ValueError("no such table")
+
+    def listen(stage, before, after, context):
+        raise AssertionError("a plugin that was left out is called")
+
+    catalog = built(("alpha", plugin(odekit_parts=register, odekit_stage_done=listen)))
+    assert catalog.broken == {"alpha": "ValueError: no such table"}
+    plain = built()
+    parts = [[(entry.kind, entry.name, entry.dist) for entry in each.all()] for each in (catalog, plain)]
+    assert parts[0] == parts[1] and catalog.weights == plain.weights and catalog.chains == plain.chains
+    assert catalog.names("upsampler") == plain.names("upsampler") and catalog.chain_owners == plain.chain_owners
+    chain = odekit.Chain([{"upsample": "resize"}], parts=catalog)
+    assert chain.run([Image.from_uint8(picture(0))])[0].error is None
+
+
+def test_the_failure_of_one_plugin_takes_back_nothing_of_others():
+    def fail(catalog):
+        catalog.upsampler("broken", Fails)
+        raise ValueError("no such table")
+
+    first = plugin(odekit_parts=lambda catalog: catalog.upsampler("mine", Fails))
+    catalog = built(("alpha", first), ("beta", plugin(odekit_parts=fail)))
+    assert {"mine"} == set(catalog.names("upsampler")) - set(built().names("upsampler"))
 
 
 def test_the_failing_hook_of_one_plugin_is_named_once_and_those_of_others_are_called():
@@ -128,6 +176,61 @@ def test_a_stage_that_ends_the_program_fails_for_its_picture_only():
     results = odekit.Chain(["picky"], parts=catalog).run(images)
     assert [result.error is None for result in results] == [True, False, True]
     assert "the stage 'picky' ended the program" in str(results[1].error)
+
+
+def staged(run):
+    """A catalogue with the stage `mine` of the plugin alpha, which calls `run(batch)`."""
+
+    class Mine:
+        def __init__(self, options, tools):
+            pass
+
+        def run(self, batch, context):
+            run(batch)
+            return list(batch)
+
+    return built(("alpha", plugin(odekit_parts=lambda catalog: catalog.stage("mine", Mine, Options))))
+
+
+def small_at(error):
+    """Raises `error` for pictures that are 9 pixels wide."""
+
+    def run(batch):
+        if any(image.width == 9 for image in batch):
+            raise error
+
+    return run
+
+
+def test_a_stage_that_raises_an_interrupt_of_its_own_fails_for_its_picture_only():
+    images = [Image.from_uint8(picture(0, s, s)) for s in (8, 9, 10)]
+    chain = odekit.Chain(["mine"], parts=staged(small_at(KeyboardInterrupt())))
+    results = chain.run(images)
+    assert [result.error is None for result in results] == [True, False, True]
+    assert "the stage 'mine' raised KeyboardInterrupt, although nobody" in str(results[1].error)
+
+
+def test_ctrl_c_inside_a_stage_interrupts():
+    chain = odekit.Chain(["mine"], parts=staged(lambda batch: signal.raise_signal(signal.SIGINT)))
+    with pytest.raises(KeyboardInterrupt):
+        chain.run([Image.from_uint8(picture(0))])
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE])
+def test_a_stage_whose_machine_is_exhausted_ends_the_run_with_its_plugin_named(number, tmp_path):
+    paths = [tmp_path / f"{side}.png" for side in (8, 9, 10)]
+    for path in paths:
+        odekit.write(Image.from_uint8(picture(0, int(path.stem), int(path.stem))), path)
+    chain = odekit.Chain(["mine"], parts=staged(small_at(OSError(number, os.strerror(number)))))
+    summary = Runner(chain, RunOptions(tmp_path / "out", batch_size=1), ProgressBar()).run(paths)
+    assert summary.stopped == f"the stage 'mine' of the plugin alpha: {os.strerror(number)}"
+    assert summary.failed == [] and [Path(name).name for name in summary.restored] == ["8.png"]
+
+
+def test_any_other_error_of_the_system_concerns_one_picture():
+    images = [Image.from_uint8(picture(0, s, s)) for s in (8, 9)]
+    results = odekit.Chain(["mine"], parts=staged(small_at(FileNotFoundError(2, "no table")))).run(images)
+    assert [result.error is None for result in results] == [True, False]
 
 
 class TakenOptions(Options):

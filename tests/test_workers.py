@@ -1,5 +1,6 @@
 """Processes beside the network: results, errors, deaths and hangs."""
 
+import errno
 import os
 import pickle
 import signal
@@ -17,14 +18,13 @@ from conftest import picture
 
 import odekit
 from odekit.cli.progress import ProgressBar
-from odekit.errors import InputError
-from odekit.runs import pipeline, runner
-from odekit.runs import workers as workers_module
+from odekit.errors import InputError, OutputError
+from odekit.runs import pipeline, runner, worker_process
 from odekit.runs.probe import probe
 from odekit.runs.stop import TERMINATED
 from odekit.runs.summary import RunOptions
 from odekit.runs.worker_pipe import SHARED_BYTES, Channel
-from odekit.runs.workers import WorkerPool
+from odekit.runs.workers import MAX_WORKERS, WorkerPool
 
 
 @pytest.fixture(params=[0, 2], ids=["inline", "processes"])
@@ -112,7 +112,7 @@ def test_arrays_come_back_equal_and_are_the_runs_own(one, size):
 
 
 def test_without_shared_memory_all_goes_through_the_pipe(monkeypatch):
-    monkeypatch.setattr(workers_module, "shared_memory", lambda: None)
+    monkeypatch.setattr(worker_process, "shared_memory", lambda: None)
     made = WorkerPool(1)
     assert np.array_equal(made.submit(np.negative, np.arange(9000.0)).result(), -np.arange(9000.0))
     made.close()
@@ -157,6 +157,55 @@ def test_closing_cancels_what_waits_and_starts_nothing_new(one):
         os.kill(number, 0)
 
 
+def test_processes_are_at_most_one_a_file_and_a_bounded_number():
+    made = WorkerPool(100_000)
+    assert made.count == MAX_WORKERS and not made.threads
+    made.limit(2)
+    numbers = {made.submit(os.getpid).result() for _ in range(6)}
+    made.close()
+    assert made.count == len(made.threads) == 2 and len(numbers) <= 2
+
+
+def test_threads_that_the_system_refuses_leave_fewer_workers(monkeypatch):
+    made, start = WorkerPool(4), threading.Thread.start
+
+    def refuse(thread):
+        if len(made.threads) == 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    futures = [made.submit(divmod, number, 2) for number in range(8)]
+    assert [future.result() for future in futures] == [divmod(number, 2) for number in range(8)]
+    assert made.count == 2
+    made.close()
+
+
+def test_a_thread_that_cannot_be_started_is_one_line(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    made = WorkerPool(2)
+    with pytest.raises(OutputError, match=r"can be started \(can't start new thread\); use --workers 0"):
+        made.submit(divmod, 1, 1)
+    made.close()
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_a_process_that_cannot_be_started_ends_the_run_and_fails_no_picture(number, exact, tmp_path, monkeypatch):
+    odekit.write(odekit.Image.from_uint8(picture(0)), tmp_path / "face.png", format="png")
+
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(worker_process.subprocess, "Popen", refuse)
+    options = RunOptions(tmp_path / "out", batch_size=1, workers=2)
+    summary = runner.Runner(odekit.Chain.load(exact), options, ProgressBar()).run([tmp_path / "face.png"])
+    assert summary.stopped.endswith(f"can be started ({os.strerror(number)}); use --workers 0")
+    assert summary.failed == [] and summary.left == 1
+
+
 def is_alive(number):
     try:
         os.kill(number, 0)
@@ -187,7 +236,7 @@ def test_no_worker_outlives_a_killed_run_even_in_the_middle_of_a_call():
 
 def test_a_process_that_cannot_be_killed_costs_its_call_alone(monkeypatch):
     """So is one that waits for a network disk: the kernel delivers no signal until the disk answers."""
-    monkeypatch.setattr(workers_module, "EXIT_SECONDS", 0.1)
+    monkeypatch.setattr(worker_process, "EXIT_SECONDS", 0.1)
     made = WorkerPool(1, seconds=1)
     made.submit(os.getpid).result()
     process, kill = made.all[0].process, subprocess.Popen.kill

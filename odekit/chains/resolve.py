@@ -24,6 +24,8 @@ Owners = tuple[str, ...] | None
 """Distributions whose part an ambiguous name means, preferred ones first; None: those of the document."""
 CHAIN_SCHEMA = 1
 """Version of the chain format."""
+MAX_ITEMS = 1000
+"""Largest number of values in a list of an option: a grid has at most 1,000 levels."""
 MAX_STAGES = 100
 """Largest number of stages of a chain or sub-chain."""
 TOP_LEVEL_KEYS = ("odekit", "name", "summary", "seed", "priors", "chain")
@@ -210,6 +212,8 @@ class Resolver:
         Default values were written by the distribution of the model: their names mean its parts, then built-in ones.
         """
         values = dict(raw)
+        for key, value in values.items():
+            self._check_length(value, (*path, key))
         for key, inner in nested_option_models(model):
             inner_raw = explicit_options(raw[key]) if isinstance(raw.get(key), Options) else raw.get(key, {})
             if isinstance(inner_raw, dict):
@@ -228,6 +232,17 @@ class Resolver:
                 default_name = default if isinstance(default, str) else None
                 values[key] = self.part(mark.kind, value, (*path, key), default_name, value_owners)
         return values
+
+    def _check_length(self, value: Any, path: DataPath) -> None:
+        """Refuse long lists, for which checks and runs need time that the length does not show."""
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                self._check_length(inner, (*path, key))
+        if isinstance(value, (list, tuple)):
+            if len(value) > MAX_ITEMS:
+                raise self.error(path, f"a list has at most {MAX_ITEMS:,} values, not {len(value):,}")
+            for number, inner in enumerate(value):
+                self._check_length(inner, (*path, number))
 
     def _owners_of_model(self, kind: str, options: Options) -> Owners:
         """The distribution of the part that an option model belongs to; None if none of its name has this model."""

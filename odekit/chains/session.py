@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,14 +20,25 @@ from odekit.core.counter import CallCounter
 from odekit.core.device import is_out_of_memory, state_device
 from odekit.core.image import Image
 from odekit.core.interfaces import Prior, Stage
+from odekit.core.interrupts import stray_interrupts
 from odekit.core.options import Part
 from odekit.core.result import Result
-from odekit.errors import PLUGIN_FAULTS, ConfigError, DeviceError, PluginError, WeightsError
+from odekit.errors import (
+    PLUGIN_FAULTS,
+    ConfigError,
+    DeviceError,
+    OutputError,
+    PluginError,
+    StrayInterrupt,
+    WeightsError,
+)
 from odekit.images.tone import keep_tone
 from odekit.parts.priors.batched import BatchedPrior
-from odekit.plugins.catalog import Catalog
+from odekit.plugins.catalog import BUILT_IN, Catalog
 from odekit.plugins.weights.lookup import require_weights
 
+EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
+"""Errors of the system that every further picture would meet: a full disk, too many open files."""
 FACE_STAGE = "restore"
 """The stage whose input is an aligned face: a chain with it outside of `faces` is one of aligned faces."""
 WINDOW_BATCHES = 8
@@ -160,6 +172,11 @@ class Session:
             if live:
                 self._run_stage(f"{place}{number}", name, stage, live)
 
+    def _described(self, name: str) -> str:
+        """A stage by its name, and its distribution if it is a plugin's."""
+        dist = self.catalog.get("stage", name, (BUILT_IN,)).dist
+        return f"the stage '{name}'" if dist == BUILT_IN else f"the stage '{name}' of the plugin {dist}"
+
     def _is_output_stage(self, place: str) -> bool:
         """Whether the stage at this index is `save` or the like, which only sets how results are written."""
         return place == str(len(self.spec.items) - 1) and self.spec.items[-1].options.last
@@ -183,11 +200,21 @@ class Session:
             context.phase(name, 0, len(live))  # a stage that knows more replaces this
         started = time.perf_counter()
         try:
-            after = check_returned(stage.run(before, context), len(live), name)
-        except (ConfigError, DeviceError, PluginError, WeightsError):
+            with stray_interrupts():
+                after = check_returned(stage.run(before, context), len(live), name)
+        except (ConfigError, DeviceError, OutputError, PluginError, WeightsError):
             raise
         except PLUGIN_FAULTS as raised:
-            error = PluginError(f"the stage '{name}' ended the program") if isinstance(raised, SystemExit) else raised
+            if isinstance(raised, OSError) and raised.errno in EXHAUSTED:
+                # All further pictures would meet it, too.
+                raise OutputError(f"{self._described(name)}: {raised.strerror or raised}") from raised
+            error: Exception
+            if isinstance(raised, SystemExit):
+                error = PluginError(f"the stage '{name}' ended the program")
+            elif isinstance(raised, StrayInterrupt):
+                error = PluginError(f"the stage '{name}' raised {raised}")
+            else:
+                error = raised
             if is_out_of_memory(error):
                 raise
             if (

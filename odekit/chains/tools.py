@@ -7,6 +7,7 @@ from typing import Any
 
 from odekit.core.device import is_out_of_memory
 from odekit.core.interfaces import Prior, SubChain
+from odekit.core.interrupts import stray_interrupts
 from odekit.core.options import Part
 from odekit.core.precision import storage_type
 from odekit.errors import PLUGIN_FAULTS, ConfigError, OdekitError, PluginError, fault_text
@@ -65,7 +66,8 @@ class PartTools:
         factory = entry.load()
         tools = self if prior is None else PartTools(self.catalog, self.device, self.precision, prior, self.used)
         try:
-            return factory(part.options) if part.kind in KINDS_WITHOUT_TOOLS else factory(part.options, tools)
+            with stray_interrupts():
+                return factory(part.options) if part.kind in KINDS_WITHOUT_TOOLS else factory(part.options, tools)
         except PLUGIN_FAULTS as error:
             if isinstance(error, OdekitError) or entry.dist == BUILT_IN or is_out_of_memory(error):
                 raise

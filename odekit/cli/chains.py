@@ -47,6 +47,7 @@ def check(
     """
     from odekit.chains.chain import Chain
     from odekit.chains.packages import require_packages
+    from odekit.chains.paths import check_paths
     from odekit.cli import conformance as kit
     from odekit.cli.show import print_json, print_line
     from odekit.errors import ConfigError
@@ -59,6 +60,7 @@ def check(
     assert chain is not None
     loaded = Chain.load(chain, settings or [])
     require_packages(loaded.spec, loaded.parts)
+    check_paths(loaded.spec)
     plan = loaded.plan()
     if as_json:
         span = {"calls_range": plan.call_span("face" if plan.calls_per_face != 0 else "image")}

@@ -108,7 +108,10 @@ def run(
     max_megapixels: Annotated[float, typer.Option(help="Refuse larger images.")] = 100.0,
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Processes that read and write files; 0: none; default: chosen automatically."),
+        typer.Option(
+            min=0,
+            help="Processes that read and write files, at most 64 and one a file; 0: none; default: automatic.",
+        ),
     ] = None,
     time_limit: Annotated[
         str | None, typer.Option(help="Stop before a batch that would end after this time: 90s, 30m, 2h.")
@@ -130,6 +133,7 @@ def run(
     from odekit.runs.output_target import STREAM, check_stream_inputs, is_folder
     from odekit.runs.stop import parse_duration
     from odekit.runs.summary import RunOptions
+    from odekit.runs.workers import MAX_WORKERS
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
@@ -145,6 +149,8 @@ def run(
     if not in_folder:
         for_folders = {"--resume": resume, "--report": page, "--keep-stages": keep_stages, "--shard": shard is not None}
         refuse_for_file(out, for_folders | ({"--json": as_json} if out == STREAM else {}))
+    if workers is not None and workers > MAX_WORKERS:
+        print_message(f"--workers {workers}: {MAX_WORKERS} processes are used, the largest number")
     folder = Path(out)
     loaded = Chain.load(chain, [*(settings or []), *(["faces.require_face=true"] if require_face else [])])
     loaded = loaded.adjusted(strength, side)

@@ -159,7 +159,8 @@ def quantise(values: NDArray[np.float32], bits: Literal[8, 16]) -> NDArray[np.ui
     for start in range(0, source.size, _BLOCK):
         scaled = source[start : start + _BLOCK].astype(np.float64)
         np.rint(np.clip(scaled, 0.0, 1.0, out=scaled) * largest, out=scaled)
-        target[start : start + _BLOCK] = scaled
+        with np.errstate(invalid="ignore"):  # NaN is refused where an image is used, not here
+            target[start : start + _BLOCK] = scaled
     return out
 
 

@@ -33,14 +33,32 @@ class RefersTo:
 
 
 def refuse_url(path: str) -> str:
-    """The path of a file, unless it is a URL. Raises ValueError: nothing is downloaded during a run."""
+    """The path of a file, unless it is a URL: nothing is downloaded during a run. Raises ValueError, also for a NUL."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
         raise ValueError("is a URL; download the file, and give its path on this machine")
+    if "\0" in path:
+        raise ValueError("holds a NUL character, which no path has")
     return path
+
+
+@dataclass(frozen=True)
+class NamesFile:
+    """Marks an option that names a file, which `odekit check` looks for."""
+
+    picture: bool = False
+    """The file is a picture of a format that is read."""
+    or_folder: bool = False
+    """It may be a folder."""
 
 
 LocalPath = Annotated[str, AfterValidator(refuse_url)]
 """The path of a file or folder on this machine."""
+FilePath = Annotated[LocalPath, NamesFile()]
+"""The path of a file."""
+PicturePath = Annotated[LocalPath, NamesFile(picture=True)]
+"""The path of a picture."""
+PicturesPath = Annotated[LocalPath, NamesFile(picture=True, or_folder=True)]
+"""The path of a picture, or of a folder of pictures."""
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
+from odekit.core.interrupts import stray_interrupts
 from odekit.core.options import Options, Part
 from odekit.core.spelling import nearest
 from odekit.errors import PLUGIN_FAULTS, ConfigError, PluginError, fault_text
@@ -95,7 +97,8 @@ def resolve(target: Any, owner: str) -> Any:
         return target
     module, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        with stray_interrupts():
+            return getattr(importlib.import_module(module), attribute)
     except PLUGIN_FAULTS as error:
         raise PluginError(f"{owner} cannot be loaded from '{target}' ({fault_text(error)})") from error
 
@@ -156,6 +159,17 @@ class Catalog:
         """Calls the hook `odekit_stage_done` of the plugins of this catalogue."""
         self.broken: dict[str, str] = {}
         """Plugins that failed to import or register, with the reason."""
+
+    @contextlib.contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """While a plugin registers: if it raises, everything that it registered is taken back."""
+        entries = {key: list(same_name) for key, same_name in self.entries.items()}
+        weights, chains, owners = dict(self.weights), dict(self.chains), dict(self.chain_owners)
+        try:
+            yield
+        except BaseException:
+            self.entries, self.weights, self.chains, self.chain_owners = entries, weights, chains, owners
+            raise
 
     def add(self, entry: Entry) -> None:
         """Add a part. Raises PluginError if the same distribution registers the name twice."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
+from odekit.core.interrupts import stray_interrupts
 from odekit.errors import PLUGIN_FAULTS, OdekitWarning, fault_text
 
 if TYPE_CHECKING:
@@ -71,11 +72,12 @@ def build(plugins: Iterable[tuple[str, Any]]) -> tuple[Catalog, pluggy.PluginMan
     catalog.stage_done = functools.partial(stage_done, manager, set())
     for dist, plugin in plugins:
         try:
-            module = plugin.load() if hasattr(plugin, "load") else plugin
-            manager.register(module, name=f"{dist}:{getattr(plugin, 'name', dist)}")
-            register = getattr(module, "odekit_parts", None)
-            if register is not None:
-                register(catalog=PluginCatalog(catalog, dist))
+            with stray_interrupts(), catalog.all_or_nothing():
+                module = plugin.load() if hasattr(plugin, "load") else plugin
+                register = getattr(module, "odekit_parts", None)
+                if register is not None:
+                    register(catalog=PluginCatalog(catalog, dist))
+                manager.register(module, name=f"{dist}:{getattr(plugin, 'name', dist)}")
         except PLUGIN_FAULTS as error:  # the other plugins stay usable
             if dist == BUILT_IN:
                 raise
@@ -97,7 +99,8 @@ def stage_done(manager: pluggy.PluginManager, told: set[str], **arguments: Any) 
             continue
         others = [other for _, other in manager.list_name_plugin() if other is not plugin]
         try:
-            manager.subset_hook_caller("odekit_stage_done", others)(**arguments)
+            with stray_interrupts():
+                manager.subset_hook_caller("odekit_stage_done", others)(**arguments)
         except PLUGIN_FAULTS as error:
             reason = f"the hook odekit_stage_done of the plugin {name.partition(':')[0]} failed ({fault_text(error)})"
             if reason not in told:

@@ -16,6 +16,14 @@ PROCESS_ERRORS = {errno.EMFILE, errno.ENFILE}
 """Of this process or machine: too many open files."""
 
 
+class WorkerStartError(OutputError):
+    """The system starts no further process or thread: too many of them, or too little memory."""
+
+    def __init__(self, error: BaseException | str) -> None:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+        super().__init__(f"no process that reads and writes files can be started ({reason}); use --workers 0")
+
+
 def end_of_run(error: BaseException, out: Path, scratch: Path, writing: bool) -> str:
     """Why an error ends the run; empty if it concerns one file only.
 
@@ -25,6 +33,8 @@ def end_of_run(error: BaseException, out: Path, scratch: Path, writing: bool) ->
         scratch: its folder for temporary files.
         writing: a result was being written, so that the error may be one of the output folder.
     """
+    if isinstance(error, WorkerStartError):
+        return str(error)
     if not isinstance(error, OSError):
         return ""
     reason = error.strerror or str(error)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from odekit.core.result import Result
-from odekit.errors import OdekitError, Stopped
+from odekit.errors import OdekitError, OutputError, Stopped
 from odekit.runs.engine import Engine
-from odekit.runs.faults import end_of_run
+from odekit.runs.faults import WorkerStartError, end_of_run
 from odekit.runs.files import InputPicture, OutputSettings, PendingResult, input_notes, read_input, write_result
 from odekit.runs.inputs import Job
 from odekit.runs.probe import Probe, probe
@@ -62,6 +62,7 @@ class Pipeline:
 
         The pictures of a batch that is stopped count as remaining.
         """
+        self.workers.limit(len(todo))
         self.unread = PrefetchQueue(todo, self._probe)
         while (self.reading or self.unread.jobs) and not stop.should_stop():
             batch = self._next_batch(stop)
@@ -69,8 +70,11 @@ class Pipeline:
                 break
             started = time.perf_counter()
             results: list[Result] = []
-            with contextlib.suppress(Stopped), stop.interruptible():
-                results = self.engine.run([image for _, (image, _) in batch])
+            try:
+                with contextlib.suppress(Stopped), stop.interruptible():
+                    results = self.engine.run([image for _, (image, _) in batch])
+            except OutputError as error:  # results that are finished are still written
+                stop.reason = str(error)
             stop.record_batch_time(time.perf_counter() - started)
             for i, ((job, (_, file_entries)), result) in enumerate(zip(batch, results, strict=False)):
                 self.accounts.progress.phase("writing", i, len(results))
@@ -177,11 +181,11 @@ class Pipeline:
             job, finished, future = self.writing.popleft()
             try:
                 name = future.result()
-            except OSError as error:
+            except (OSError, WorkerStartError) as error:
                 if reason := end_of_run(error, self.output.folder, self.output.scratch, writing=True):
                     stop.reason = reason  # the file counts as left, not as failed: a resume restores it
                 else:
-                    detail = error.strerror or error
+                    detail = getattr(error, "strerror", None) or error
                     self._fail(job, OdekitError(f"{self.output.folder / job.name}: cannot be written: {detail}"))
             except Exception as error:
                 self._fail(job, error)

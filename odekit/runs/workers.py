@@ -16,7 +16,6 @@ import os
 import pickle
 import queue
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -26,52 +25,44 @@ from typing import Any, TypeVar
 
 from odekit.errors import InputError
 from odekit.runs import process_limits
-from odekit.runs.worker_pipe import Channel, shared_memory
+from odekit.runs.faults import WorkerStartError
+from odekit.runs.worker_pipe import Channel
+from odekit.runs.worker_process import Answer, Call, WorkerDied, WorkerProcess
 
 T = TypeVar("T")
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
-"""A function of a module, and its arguments."""
-Answer = tuple[bool, Any]
-"""(True, return value) or (False, exception)."""
-
 CALL_TIME_LIMIT = 300.0
 """Time limit for one call, in seconds; a picture of 100 megapixels takes a few seconds."""
 GROUP_SECONDS = 0.02
 """Seconds of work that are sent to a worker in one message: this keeps the overhead of small files low, and large
 files are sent one by one."""
-EXIT_SECONDS = 2.0
-"""Longest wait for a killed process."""
-
-
-class WorkerDied(Exception):
-    """A worker died during a call, or was killed because the call exceeded its time limit."""
-
-    def __init__(self, reason: str, timed_out: bool = False) -> None:
-        super().__init__(reason)
-        self.timed_out = timed_out
+MAX_WORKERS = 64
+"""Largest number of processes of a run: more would wait for the disk, the network and each other."""
 
 
 class WorkerPool:
     """A pool of `count` worker processes that runs calls in order of submission.
 
     Args:
-        count: number of processes; 0 runs every call at once in the calling thread, unless it is to be isolated.
+        count: number of processes, at most `MAX_WORKERS`, started as calls come; 0 runs every call at once in the
+            calling thread, unless it is to be isolated.
         seconds: time limit for one call.
     """
 
     def __init__(self, count: int, seconds: float = CALL_TIME_LIMIT) -> None:
-        self.count = count
+        self.count = min(count, MAX_WORKERS)
         self.seconds = seconds
         self.queue: queue.SimpleQueue[tuple[Call, Future[Any]] | None] = queue.SimpleQueue()
         self.closed = threading.Event()
-        self.all: list[_Worker] = [_Worker(self.closed) for _ in range(count)]
-        self.threads = [threading.Thread(target=self._feed, args=(worker,), daemon=True) for worker in self.all]
+        self.all: list[WorkerProcess] = []
+        self.threads: list[threading.Thread] = []
         self.given_up: set[Future[Any]] = set()
         """Calls whose results nobody wants any more."""
         self.isolated: WorkerPool | None = None
         """For calls that are to be isolated although `count` is 0; started when the first one is submitted."""
-        for thread in self.threads:
-            thread.start()
+
+    def limit(self, files: int) -> None:
+        """Use at most as many processes as there are files; call it before the first `submit`."""
+        self.count = min(self.count, files)
 
     def submit(self, function: Callable[..., T], *args: Any, isolate: bool = False) -> Future[T]:
         """Schedule `function(*args)`; the function must be importable, the arguments picklable.
@@ -80,18 +71,38 @@ class WorkerPool:
             function: to be called.
             *args: its arguments.
             isolate: run it in a process even if `count` is 0.
+
+        Raises:
+            WorkerStartError: the system starts no thread for the first worker.
         """
         if isolate and not self.count:
             self.isolated = self.isolated or WorkerPool(1, self.seconds)
             return self.isolated.submit(function, *args)
         future: Future[T] = Future()
         if self.count:
+            self._grow()
             self.queue.put(((function, args), future))
         else:
             _resolve(future, _attempt((function, args)))
         return future
 
-    def _feed(self, worker: _Worker) -> None:
+    def _grow(self) -> None:
+        """Start another worker, up to `count`, or as many as the system allows."""
+        if len(self.threads) >= self.count:
+            return
+        worker = WorkerProcess(self.closed)
+        thread = threading.Thread(target=self._feed, args=(worker,), daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            if not self.threads:
+                raise WorkerStartError(error) from error
+            self.count = len(self.threads)
+            return
+        self.all.append(worker)
+        self.threads.append(thread)
+
+    def _feed(self, worker: WorkerProcess) -> None:
         """Thread of one worker: send it calls and resolve their futures, until the pool closes."""
         seconds_per_call = self.seconds  # of the latest group
         while group := self._next_group(GROUP_SECONDS / seconds_per_call):
@@ -120,7 +131,7 @@ class WorkerPool:
                 group.append(item)
         return group
 
-    def _answers(self, worker: _Worker, group: Sequence[tuple[Call, Future[Any]]]) -> list[Answer]:
+    def _answers(self, worker: WorkerProcess, group: Sequence[tuple[Call, Future[Any]]]) -> list[Answer]:
         """Run calls in a worker; after its death, retry them one by one, unless they were given up."""
         calls = [call for call, _ in group]
         try:
@@ -134,7 +145,7 @@ class WorkerPool:
         except Exception as error:  # a call that cannot be pickled
             return [(False, error)] * len(calls)
 
-    def _retry(self, worker: _Worker, call: Call, times: int, error: Exception) -> Answer:
+    def _retry(self, worker: WorkerProcess, call: Call, times: int, error: Exception) -> Answer:
         """Run one call alone in a new process: another call or an outside signal may have killed the previous one.
 
         A call that took too long by itself is not repeated.
@@ -175,71 +186,6 @@ class WorkerPool:
             worker.interrupt()
         for thread in self.threads:
             thread.join()
-
-
-class _Worker:
-    """One process, started on first use and again after its death."""
-
-    def __init__(self, closed: threading.Event) -> None:
-        self.closed = closed
-        self.process: subprocess.Popen[bytes] | None = None
-        self.channel: Channel
-        self.running: list[Future[Any]] = []
-        """Calls in progress."""
-
-    def call(self, calls: Sequence[Call], seconds: float) -> list[Answer]:
-        """Run calls in the process, within `seconds` in total. Raises WorkerDied."""
-        if self.closed.is_set():
-            raise WorkerDied("the run ended")
-        if self.process is None or self.process.poll() is not None:
-            self.process, self.channel = _start(self.closed.is_set)
-        deadline = time.monotonic() + seconds
-        try:
-            self.channel.send(calls, deadline)
-            answers: list[Answer] = self.channel.receive(deadline)
-            return answers
-        except TimeoutError:
-            self.kill()
-            raise WorkerDied(f"takes longer than {seconds:g} s", timed_out=True) from None
-        except (OSError, EOFError, ValueError):
-            self.kill()
-            raise WorkerDied("its worker process died") from None
-
-    def interrupt(self) -> None:
-        """Kill the process; the thread that uses it then sees the end of its pipe, and cleans up."""
-        process = self.process
-        if process is not None:
-            process.kill()
-
-    def kill(self) -> None:
-        """Kill the process and close its pipes; a process that cannot be killed is left behind after a while."""
-        process, self.process = self.process, None
-        if process is not None:
-            process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(EXIT_SECONDS)
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
-
-
-def _start(stopped: Callable[[], bool]) -> tuple[subprocess.Popen[bytes], Channel]:
-    # In a new session, because Ctrl-C reaches the process group of the terminal, and only the run handles it.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    memory = shared_memory()
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "odekit.runs.workers", *([] if memory is None else [str(memory)])],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True, bufsize=0,
-            pass_fds=() if memory is None else (memory,),
-        )  # fmt: skip
-        assert process.stdin is not None
-        assert process.stdout is not None
-        return process, Channel(process.stdout.fileno(), process.stdin.fileno(), memory, stopped=stopped)
-    finally:
-        if memory is not None:
-            os.close(memory)
 
 
 def _resolve(future: Future[Any], answer: Answer) -> None:

@@ -41,6 +41,8 @@ _OPENERS: dict[str, type[ImageFile]] = {
     "GIF": GifImagePlugin.GifImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
 }
+MAX_WIDTH = 33_000_000
+"""Pixels in a row: Pillow counts the bits of a row, up to 64 for a pixel, in 31 bits, and says that memory is short."""
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(="|>)([0-9])')
 
@@ -163,6 +165,8 @@ def check_size(width: int, height: int, max_megapixels: float) -> None:
     """Raise Refusal for an image without pixels, or of more than `max_megapixels` (10^6 pixels)."""
     if width < 1 or height < 1:
         raise Refusal("holds no pixels; copy or export it again")
+    if width > MAX_WIDTH:
+        raise Refusal(f"has rows of {width} pixels, and the decoders read at most {MAX_WIDTH}; cut it into parts")
     if width * height > max_megapixels * 1e6:
         raise Refusal(
             f"has {width} x {height} pixels, {width * height / 1e6:.1f} megapixels, over the limit of "

@@ -12,7 +12,7 @@ from pydantic import model_validator
 from odekit.core.grid import Levels
 from odekit.core.interfaces import Prior, State
 from odekit.core.noise import Rng
-from odekit.core.options import LocalPath, Options
+from odekit.core.options import FilePath, Options
 from odekit.errors import ConfigError
 from odekit.parts.enhancers.calibration import StrengthCalibration, load_calibration
 
@@ -47,7 +47,7 @@ class Langevin(Options):
     temperature: float | None = Limits(default=None, ge=0)
     """Variance of the noise relative to that of Langevin sampling; default: 0.5. 0 is gradient ascent, the paper's 1/3
     smooths, 1 samples."""
-    meter: LocalPath | None = None
+    meter: FilePath | None = None
     """For `auto`: a calibration file of `odekit calibrate meter`; default: that of the built-in prior."""
     strength: Literal["auto", "none", "light", "medium", "heavy"] = "auto"
     """For `auto`: the strength of the calibration that every image gets, instead of the one chosen by the meter."""

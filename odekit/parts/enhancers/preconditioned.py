@@ -10,7 +10,7 @@ from pydantic import Field as Limits
 from odekit.core.grid import Levels
 from odekit.core.interfaces import Prior, State
 from odekit.core.noise import Rng, array_to_tensor_like
-from odekit.core.options import LocalPath, Options
+from odekit.core.options import FilePath, Options
 from odekit.errors import ConfigError
 from odekit.images.colour import LUMA_CHROMA_AXES
 from odekit.parts.enhancers.spectrum import Spectrum, dct_matrix, load_spectrum
@@ -31,7 +31,7 @@ class PreconditionedOptions(Options):
     fast, 0 is plain Langevin, below 0 coarse structure, which carries the identity, moves less than at 0."""
     temperature: float = Limits(default=0.5, ge=0)
     """Variance of the noise relative to that of Langevin sampling; 0 is gradient ascent."""
-    spectrum: LocalPath | None = None
+    spectrum: FilePath | None = None
     """A file of `odekit calibrate spectrum`; default: the spectrum of the built-in prior's training faces."""
 
     def acts_on(self, levels: Levels) -> frozenset[int]:

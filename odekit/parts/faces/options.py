@@ -8,7 +8,7 @@ from pydantic import Field as Limits
 from pydantic import field_validator, model_validator
 
 from odekit.core.abilities import Package
-from odekit.core.options import ChainRef, DetectorRef, LocalPath, MaskRef, Options, Part
+from odekit.core.options import ChainRef, DetectorRef, FilePath, MaskRef, Options, Part
 
 PHOTOS = "pip install 'odekit[photos]'"
 
@@ -64,7 +64,7 @@ class FaceSelection(Options):
     """Smallest score, for any detector."""
     overlap: float = Limits(default=0.4, ge=0, le=1)
     """If two boxes overlap by more than this (intersection over union), only the one with the higher score is kept."""
-    boxes: list[list[float]] | LocalPath | None = None
+    boxes: list[list[float]] | FilePath | None = None
     """Boxes to use instead of a detector: (x0, y0, x1, y1), ear to ear and brows to chin, in pixels of the upright
     photograph; or a JSON file that maps file names to lists of boxes."""
 

@@ -8,7 +8,7 @@ from pydantic import Field as Limits
 from pydantic import field_validator
 
 from odekit.core.abilities import Package
-from odekit.core.options import LocalPath, Options
+from odekit.core.options import Options, PicturesPath
 
 Switch = Literal["auto"] | bool
 """`auto`: repair damage above a threshold; true: always repair; false: never."""
@@ -34,7 +34,7 @@ class Mend(Options):
     sure: float = Limits(default=0.85, gt=0, lt=1)
     """Threshold of the network's probability of "scratched" that a sure scratch must reach. If a monochrome picture has
     them, less sure ones (0.3) are filled, too."""
-    mask: LocalPath | None = Limits(default=None, min_length=1)
+    mask: PicturesPath | None = Limits(default=None, min_length=1)
     """A picture of the photograph's size, white where to fill: nothing is searched, and exactly these pixels and those
     that touch them change. Or a folder with such a picture for each photograph, with the same name up to the ending (or
     NAME.scratches.png, as runs write them); photographs without one are treated as `scratches` says."""

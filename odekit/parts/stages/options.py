@@ -23,7 +23,7 @@ from odekit.core.abilities import (
     TreatsRowsApart,
 )
 from odekit.core.grid import Levels
-from odekit.core.options import EnhancerRef, InverterRef, LocalPath, Options, Part, PriorName, UpsamplerRef
+from odekit.core.options import EnhancerRef, InverterRef, Options, Part, PicturePath, PriorName, UpsamplerRef
 from odekit.errors import ConfigError
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.3, 0.8
@@ -66,7 +66,7 @@ class Restore(Options):
     """`check`: a square picture of 160 pixels or more that contains smaller faces is refused as a whole photograph (see
     `odekit.parts.faces.is_aligned`); crops of the stage `faces` are not checked. `trust`: every square picture is taken
     as an aligned face."""
-    mask: LocalPath | None = None
+    mask: PicturePath | None = None
     """Path of a mask picture: where it is white (over one half), the input is kept."""
 
     @property
