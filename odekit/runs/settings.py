@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from odekit.core.device import LARGEST_BATCH_SIZE, LARGEST_THREADS
 from odekit.core.files import read_json, write_json
+from odekit.core.precision import PRECISIONS
 from odekit.errors import ConfigError
 from odekit.runs.record import RECORD_SCHEMA
 
 FILE = "run.json"
-MAX_SLOTS, MAX_THREADS = 1 << 16, 1 << 12
-"""Larger numbers in a file are damage."""
+RESOLVED_PRECISIONS = tuple(name for name in PRECISIONS if name != "auto")
+"""What a run has after it began; another name in a file is damage."""
 OWN_FILES = re.compile(r"run\.json|failures(-\d+-of-\d+)?\.json")
 OWN_FOLDERS = re.compile(r"\.odekit-tmp.*|stages|report_files(-\d+)?")
 """Files and folders at the top of an output folder that hold no results."""
@@ -68,12 +70,13 @@ def parse_settings(data: Any) -> RunSettings | None:
         return None
     chain, device, precision = (data.get(key) for key in ("chain", "device", "precision"))
     seed, slots, threads = (_whole(data.get(key)) for key in ("seed", "slots", "threads"))
-    if not isinstance(chain, dict) or not isinstance(device, str) or not isinstance(precision, str):
+    if not isinstance(chain, dict) or not isinstance(device, str) or precision not in RESOLVED_PRECISIONS:
         return None
-    if seed is None or not 1 <= (slots or 0) <= MAX_SLOTS or not 1 <= (threads or 0) <= MAX_THREADS:
+    if seed is None or not 1 <= (slots or 0) <= LARGEST_BATCH_SIZE or not 1 <= (threads or 0) <= LARGEST_THREADS:
         return None
     assert slots is not None
     assert threads is not None
+    assert isinstance(precision, str)
     depends, versions = (value if isinstance(value := data.get(key), dict) else {} for key in ("depends", "versions"))
     return RunSettings(
         chain,

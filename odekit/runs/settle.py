@@ -13,6 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from odekit.chains.chain import Chain
+from odekit.chains.tuning.batch_size import DEFAULT_BATCH_SIZE, check_memory
+from odekit.core.device import LARGEST_THREADS, resolve_device
 from odekit.core.files import exclusive, read_json
 from odekit.errors import ConfigError
 from odekit.runs.digests import Dependencies, dependencies_of, difference
@@ -99,7 +101,13 @@ class Settlement:
     def _agreed(self, stored: RunSettings) -> RunSettings:
         """Stored settings for this run. Raises ConfigError if it requests others, or other results would come."""
         self._check_asked(stored)
-        return self._with_current_parts(self._with_machine(stored))
+        settings = self._with_machine(stored)
+        if settings.slots > DEFAULT_BATCH_SIZE:
+            try:
+                check_memory(settings.slots, resolve_device(settings.device), self.chain.spec, self.parts)
+            except ConfigError as error:
+                raise ConfigError(f"{self.out / FILE}: {error}") from error
+        return self._with_current_parts(settings)
 
     def _new(self, count: int) -> RunSettings:
         """The requested settings, with every `auto` resolved on this machine."""
@@ -108,7 +116,8 @@ class Settlement:
         options = self.options
         execution = self.chain.execution(count, options.device, options.precision, options.batch_size)
         return RunSettings(
-            self.tree, self.seed, execution.device, execution.precision, execution.batch_size, torch.get_num_threads(),
+            self.tree, self.seed, execution.device, execution.precision, execution.batch_size,
+            min(torch.get_num_threads(), LARGEST_THREADS),
             self.depends.tree(), self.versions, execution.precision_choices,
         )  # fmt: skip
 
