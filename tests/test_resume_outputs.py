@@ -176,7 +176,7 @@ def test_a_record_of_another_output_is_not_believed(cli, exact, faces, tmp_path)
 def test_results_of_another_precision_are_restored_again_and_told(cli, exact, faces, tmp_path):
     out = tmp_path / "out"
     cli("run", exact, faces / "face0.png", "-o", out, "--precision", "bfloat16", "--batch-size", 2)
-    cli("run", exact, faces / "face1.png", "-o", out, "--precision", "float32", "--batch-size", 2)
+    cli("run", exact, faces / "face1.png", "-o", out, "--precision", "float32", "--batch-size", 2, "--overwrite")
     done = cli("run", exact, faces, "-o", out, "--resume", "--json")
     assert "face0.png" in restored(done)
     assert "face1.png" not in restored(done)

@@ -64,7 +64,7 @@ def test_a_run_json_that_is_gone_is_found_again_in_the_records(cli, exact, faces
 def test_records_of_different_runs_do_not_tell_the_settings(cli, exact, faces, tmp_path):
     out = tmp_path / "out"
     cli("run", exact, faces / "face0.png", "-o", out, "--seed", 1)
-    cli("run", exact, faces / "face1.png", "-o", out, "--seed", 2)
+    cli("run", exact, faces / "face1.png", "-o", out, "--seed", 2, "--overwrite")
     (out / "run.json").write_bytes(b"")
     done = cli("run", exact, faces, "-o", out, "--resume", "--seed", 1)
     assert done.code == 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,8 +153,24 @@ def find_records(out: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The readable records of a folder, with their paths, in no order. Links are not followed."""
     for path in record_files(out):
         record = read_json(path)
-        if parse_settings(record) is not None and isinstance(record.get("output"), dict):
+        if is_record(record):
             yield Path(path), record
+
+
+def count_others(out: Path, names: Collection[str], most: int) -> int:
+    """Number of records in a folder that are not those of the results `names`; the count ends above `most`."""
+    start, count = len(os.path.join(out, "")), 0
+    for path in record_files(out):
+        if path[start:].removesuffix(".json") not in names and is_record(read_json(path)):
+            count += 1
+            if count > most:
+                break
+    return count
+
+
+def is_record(content: Any) -> bool:
+    """Whether the content of a file is that of a record, whole enough to tell its settings."""
+    return parse_settings(content) is not None and isinstance(content.get("output"), dict)
 
 
 def record_files(out: Path) -> Iterator[str]:
