@@ -20,7 +20,7 @@ from odekit.core.device import resolve_device
 from odekit.errors import ConfigError, NoFaceWarning
 from odekit.images import io
 from odekit.parts.stages.options import Save
-from odekit.runs.containment import refuse_links
+from odekit.runs.containment import check_own
 from odekit.runs.digests import PictureFiles
 from odekit.runs.engine import Engine
 from odekit.runs.events import EventLog, log_name
@@ -111,7 +111,7 @@ class Runner:
         with contextlib.ExitStack() as stack:
             with start_errors(self.out):
                 self._create_output_folder()
-                refuse_links(self.out, self.tag)
+                check_own(self.out, self.tag)
                 stack.enter_context(lock_output_folder(self.out, self.options.shard))
                 stack.enter_context(self._temporary_folder())
                 names = frozenset(job.name for job in jobs)
