@@ -298,9 +298,7 @@ class Named(Options):
 
 
 def test_declared_paths_and_texts_written_as_paths_are_files():
-    options = Named(
-        declared="a", plain="plugins/b", folder=Path("c"), nested=Nested(tables=["d", "e"]), mode="keep"
-    )
+    options = Named(declared="a", plain="plugins/b", folder=Path("c"), nested=Nested(tables=["d", "e"]), mode="keep")
     assert sorted(file_options(options)) == ["a", "c", "d", "e", "plugins/b"]
     assert list(file_options(Named(plain="keep"))) == []
 

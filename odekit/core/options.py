@@ -129,7 +129,9 @@ def file_options(options: Options) -> Iterator[str]:
                 pending += value.values()
             elif isinstance(value, (list, tuple)):
                 pending += value
-            elif isinstance(value, (str, Path)) and (text := str(value)) and (declared or "/" in text or os.sep in text):
+            elif (
+                isinstance(value, (str, Path)) and (text := str(value)) and (declared or "/" in text or os.sep in text)
+            ):
                 yield text
 
 

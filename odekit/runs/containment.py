@@ -23,19 +23,20 @@ def check_own(out: Path, tag: str) -> None:
         ConfigError: one of them is a link, a folder in place of a file, or a file in place of a folder.
     """
     files = [out / name for name in (f"run{tag}.jsonl", f"run{tag}.lock", "run.json.lock")]
-    folders = [out / name for name in (f".odekit-tmp{tag}", "stages")]
-    for path in [*files, *folders, *out.glob("run*.lock")]:
+    scratch = out / f".odekit-tmp{tag}"
+    for path in [*files, scratch, out / "stages", *out.glob("run*.lock")]:
         if path.is_symlink():
             raise ConfigError(f"{path} is a link; a run writes inside its output folder only: remove the link")
     for path in files:
         if path.exists() and not path.is_file():
-            raise ConfigError(f"{path} is {'a folder' if path.is_dir() else 'no regular file'}; a run writes it: remove it")
-    for path in (out / "run.json", out / f"failures{tag}.json"):
-        if path.is_dir() and not path.is_symlink():
-            raise ConfigError(f"{path} is a folder; a run writes a file of that name: remove it")
-    for path in folders:
-        if path.exists() and not path.is_dir():
-            raise ConfigError(f"{path} is a file; a run makes a folder of that name: remove it")
+            raise ConfigError(
+                f"{path} is {'a folder' if path.is_dir() else 'no regular file'}; a run writes it: remove it"
+            )
+    settings = out / "run.json"
+    if settings.is_dir() and not settings.is_symlink():
+        raise ConfigError(f"{settings} is a folder; a run writes a file of that name: remove it")
+    if scratch.exists() and not scratch.is_dir():
+        raise ConfigError(f"{scratch} is no folder; a run makes a folder of that name: remove it")
 
 
 def check_inside(name: str, folder: str) -> None:

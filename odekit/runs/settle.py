@@ -123,7 +123,9 @@ class Settlement:
             return self._agreed(stored)
         except OtherSettingsError as error:
             if not options.overwrite:
-                raise ConfigError(f"{error.reason}; use that, choose another folder with -o, or add --overwrite") from error
+                raise ConfigError(
+                    f"{error.reason}; use that, choose another folder with -o, or add --overwrite"
+                ) from error
             self.kept = stored
             self.progress.message(
                 f"{error.reason}; {FILE} keeps that for the other results, and --resume restores these again"
