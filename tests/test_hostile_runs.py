@@ -7,6 +7,8 @@ import time
 import pytest
 
 from odekit.core.files import read_json
+from odekit.errors import ConfigError
+from odekit.runs.faults import start_errors
 from odekit.runs.report.run_report import write_run_report
 
 DEEP = "[" * 900 + "]" * 900
@@ -208,3 +210,32 @@ def test_a_hostile_folder_is_one_line_or_a_right_result(cli, exact, faces, tmp_p
     assert time.monotonic() - started < 60
     assert [path.name for path in outside.iterdir()] == ["precious.txt"]
     assert (outside / "precious.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "name, make",
+    [
+        ("run.json", folder),
+        ("run.lock", folder),
+        ("run.lock", pipe),
+        ("run.jsonl", folder),
+        ("run.jsonl", pipe),
+        (".odekit-tmp", lambda path, outside: path.write_text("x")),
+    ],
+)
+def test_what_stands_in_place_of_a_file_of_the_run_is_named(cli, exact, faces, tmp_path, name, make):
+    out = tmp_path / "out"
+    cli("run", exact, faces, "-o", out, "--limit", 2)
+    replaced(name, make)(out, tmp_path)
+    before = outputs(out)
+    for more in (["--resume"], ["--overwrite"]):
+        done = cli("run", exact, faces, "-o", out, *more)
+        assert (done.code, len(done.err.splitlines())) == (2, 1)
+        assert f"{out / name} is " in done.err
+    assert outputs(out) == before
+
+
+def test_a_file_of_the_run_that_may_not_be_written_is_named(tmp_path):
+    told = r"the output folder .*out cannot be written: Permission denied \(run\.jsonl\)"
+    with pytest.raises(ConfigError, match=told), start_errors(tmp_path / "out"):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "out" / "run.jsonl"))

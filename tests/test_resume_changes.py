@@ -222,7 +222,7 @@ def as_older(out, keys=("depends",)):
         content = read_json(path)
         for key in keys:
             content.pop(key)
-        for key in ("inode", "blocks"):
+        for key in ("inode", "ctime_ns", "blocks"):
             for entry in ("input", "output"):
                 content.get(entry, {}).pop(key, None)
         write_json(path, content)

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 from conftest import picture
@@ -110,6 +111,9 @@ def test_verify_finds_an_input_that_changed_without_a_trace(cli, exact, faces, t
     with source.open("r+b") as file:
         file.write(data)
     os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    record = read_json(out / "face3.png.json")  # bytes that a disk changes leave the time of the inode as it is, too
+    record["input"]["ctime_ns"] = source.stat().st_ctime_ns
+    write_json(out / "face3.png.json", record)
     jobs = json.loads(cli("run", exact, faces, "-o", out, "--resume", "--dry-run", "--json").out)["jobs"]
     assert jobs == []
     jobs = json.loads(cli("run", exact, faces, "-o", out, "--resume", "--verify", "--dry-run", "--json").out)["jobs"]
@@ -172,9 +176,37 @@ def test_a_record_of_another_output_is_not_believed(cli, exact, faces, tmp_path)
 def test_results_of_another_precision_are_restored_again_and_told(cli, exact, faces, tmp_path):
     out = tmp_path / "out"
     cli("run", exact, faces / "face0.png", "-o", out, "--precision", "bfloat16", "--batch-size", 2)
-    cli("run", exact, faces / "face1.png", "-o", out, "--precision", "float32", "--batch-size", 2)
+    cli("run", exact, faces / "face1.png", "-o", out, "--precision", "float32", "--batch-size", 2, "--overwrite")
     done = cli("run", exact, faces, "-o", out, "--resume", "--json")
     assert "face0.png" in restored(done)
     assert "face1.png" not in restored(done)
     assert "1 result was made with other settings" in done.err
     assert {read_json(path)["precision"] for path in out.glob("face*.json")} == {"float32"}
+
+
+def replaced_in_place(path, seed):
+    """Put another picture of the same name, size and modification time there, with the inode of the first one."""
+    times = path.stat()
+    before = (times.st_size, times.st_mtime_ns, times.st_ino)
+    pixels = np.random.Generator(np.random.Philox(seed)).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    with path.open("r+b") as file:  # as where a file system gives the inode of a removed file to the next one
+        PIL.Image.fromarray(pixels).save(file, "BMP")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    found = path.stat()
+    assert (found.st_size, found.st_mtime_ns, found.st_ino) == before
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["", "a record of an older version"])
+def test_another_picture_with_the_same_inode_size_and_time_is_restored(cli, exact, tmp_path, older):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for i in range(3):
+        PIL.Image.fromarray(picture(i)).save(folder / f"face{i}.bmp")
+    cli("run", exact, folder, "-o", out)
+    if older:
+        for path in out.glob("*.bmp.json"):
+            record = read_json(path)
+            del record["input"]["ctime_ns"]
+            write_json(path, record)
+    replaced_in_place(folder / "face1.bmp", 99)
+    assert resume(cli, exact, folder, out) == ["face1.bmp"]

@@ -7,9 +7,12 @@ import threading
 import pytest
 import torch
 
+from odekit.chains.tuning import batch_size
 from odekit.cli.progress import ProgressBar
-from odekit.core.files import exclusive, read_json
+from odekit.core.device import LARGEST_BATCH_SIZE
+from odekit.core.files import exclusive, read_json, write_json
 from odekit.runs.lock import lock_output_folder
+from odekit.runs.settings import parse_settings, read_settings
 
 DAMAGE = {
     "empty": b"",
@@ -61,7 +64,7 @@ def test_a_run_json_that_is_gone_is_found_again_in_the_records(cli, exact, faces
 def test_records_of_different_runs_do_not_tell_the_settings(cli, exact, faces, tmp_path):
     out = tmp_path / "out"
     cli("run", exact, faces / "face0.png", "-o", out, "--seed", 1)
-    cli("run", exact, faces / "face1.png", "-o", out, "--seed", 2)
+    cli("run", exact, faces / "face1.png", "-o", out, "--seed", 2, "--overwrite")
     (out / "run.json").write_bytes(b"")
     done = cli("run", exact, faces, "-o", out, "--resume", "--seed", 1)
     assert done.code == 2
@@ -164,3 +167,50 @@ def test_a_failed_start_does_not_bind_later_ones(cli, exact, faces, tmp_path):
     out = tmp_path / "out"
     assert cli("run", broken, faces, "-o", out, "--shard", "1/2").code == 2
     assert cli("run", exact, faces, "-o", out, "--shard", "1/2").code == 0
+
+
+@pytest.mark.parametrize("size", ["65537", "70000", "9" * 5000])
+def test_a_batch_size_that_run_json_cannot_hold_is_refused_before_anything_is_written(
+    cli, exact, faces, tmp_path, size, monkeypatch
+):
+    monkeypatch.setattr(batch_size, "available_memory_bytes", lambda: float("inf"))
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--batch-size", size)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "at most 65,536" in done.err
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_the_memory_at_hand_is_never_said_to_hold_more_than_is_accepted(cli, exact, faces, tmp_path):
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--batch-size", 10**12)
+    assert done.code == 2
+    assert "at most 65,536 fit" in done.err
+
+
+def test_the_largest_numbers_that_are_written_are_read(cli, exact, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 10**6)
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    cli("run", exact, faces, "-o", tmp_path / "out", "--limit", 1)
+    stored = read_settings(tmp_path / "out")
+    assert stored is not None
+    assert stored == parse_settings(read_json(tmp_path / "out" / "run.json"))
+    assert parse_settings(read_json(tmp_path / "out" / "run.json") | {"slots": LARGEST_BATCH_SIZE}) is not None
+
+
+def test_a_batch_size_in_run_json_beyond_the_memory_is_one_line(cli, exact, faces, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    cli("run", exact, faces, "-o", out, "--limit", 2)
+    write_json(out / "run.json", read_json(out / "run.json") | {"slots": LARGEST_BATCH_SIZE})
+    monkeypatch.setattr(batch_size, "available_memory_bytes", lambda: 1e8)
+    done = cli("run", exact, faces, "-o", out, "--resume")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "run.json: --batch-size 65536: this needs about 0.8 GB of memory" in done.err
+
+
+@pytest.mark.parametrize("name", ["float8", "auto", "", ["float32"]])
+def test_an_unknown_precision_in_run_json_is_damage(cli, exact, faces, tmp_path, name):
+    out = tmp_path / "out"
+    cli("run", exact, faces, "-o", out, "--limit", 2)
+    stored = read_json(out / "run.json")
+    write_json(out / "run.json", stored | {"precision": name})
+    assert len(json.loads(cli("run", exact, faces, "-o", out, "--resume", "--json").out)["skipped"]) == 2
+    assert read_json(out / "run.json")["precision"] == stored["precision"]

@@ -95,6 +95,7 @@ def test_a_suffix_that_is_no_picture_still_means_a_folder_for_a_folder(cli, work
 
 
 REFUSED = {
+    "no name": ([FACE, "-o", ""], "-o '': names nothing; name a folder, or ."),
     "unknown suffix": ([FACE, "-o", "a.xyz"], "-o a.xyz: odekit does not write '.xyz' files; use one of .png,"),
     "a format that is only read": ([FACE, "-o", "a.heic"], "odekit does not write '.heic' files"),
     "gif for a folder": (["FACES", "-o", "a.gif"], "odekit does not write '.gif' files"),
@@ -255,3 +256,13 @@ def test_no_temporary_folder_remains(cli, work, monkeypatch):
     (work.parent / "tmp").mkdir()
     cli("run", CHAIN, FACE, "-o", "a.png")
     assert names(work.parent / "tmp") == []
+
+
+@pytest.mark.parametrize("words", [["-o", ""], ["--out", ""], ["--out="]])
+@pytest.mark.parametrize("command", [["run", CHAIN, FACE], ["degrade", FACE, "--kind", "fog"]], ids=["run", "degrade"])
+def test_an_empty_output_name_is_not_the_current_folder(cli, work, command, words):
+    before = sorted(work.iterdir())
+    done = cli(*command, *words)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "-o '': names nothing" in done.err
+    assert sorted(work.iterdir()) == before

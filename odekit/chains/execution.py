@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from odekit.chains.resolve import ChainSpec
-from odekit.chains.tuning.batch_size import BatchSize, check_memory, choose_batch_size
+from odekit.chains.tuning.batch_size import BatchSize, check_batch_size, check_memory, choose_batch_size
 from odekit.chains.tuning.precision import decide_precision
 from odekit.core.device import resolve_device
 from odekit.plugins.catalog import Catalog
@@ -50,11 +50,12 @@ def resolve_execution(
 
     Raises:
         DeviceError: no such device or precision.
-        ConfigError: a batch size below 1.
+        ConfigError: a batch size below 1, or beyond the memory at hand or `LARGEST_BATCH_SIZE`.
     """
     device = resolve_device(device)
     if isinstance(batch_size, int):
         check_memory(batch_size, device, spec, catalog)  # before anything is measured
+    check_batch_size(batch_size)
     precision, measured = decide_precision(precision, device, spec, catalog)
     choices = {name: choice.tree() for name, choice in measured.items()}
     slots = choose_batch_size(batch_size, images, device, precision, spec, catalog)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
@@ -89,6 +89,15 @@ def one_line_warnings(default: Callable[..., None]) -> Callable[..., None]:
     return show
 
 
+def refuse_empty_out(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for `-o ""`, as from a shell variable that is not set: it would be the current folder."""
+    from odekit.errors import ConfigError
+
+    pairs = zip(arguments, [*arguments[1:], None], strict=True)
+    if any((name in ("-o", "--out") and value == "") or name == "--out=" for name, value in pairs):
+        raise ConfigError("-o '': names nothing; name a folder, or . for the current one")
+
+
 def main() -> None:
     """Entry point. Errors of odekit are printed as one line on stderr, with exit code 2; after Ctrl-C it is 130.
 
@@ -102,6 +111,7 @@ def main() -> None:
     with warnings.catch_warnings(), pause_gc(sys.argv[1:2] == ["run"]):
         warnings.showwarning = one_line_warnings(warnings.showwarning)
         try:
+            refuse_empty_out(sys.argv[1:])
             app(standalone_mode=True)
         except OdekitError as error:
             print_message(" ".join(str(error).split()))

@@ -9,6 +9,11 @@ from pathlib import Path
 
 from odekit.errors import DeviceError
 
+LARGEST_BATCH_SIZE = 1 << 16
+"""Rows of a network call. More are refused when they are asked for, and in run.json and records they are damage."""
+LARGEST_THREADS = 1 << 12
+"""Threads of a run; the same holds."""
+
 
 def state_device(device: str) -> str:
     """The device of float64 states: `device`, or the CPU if the device has no float64 (mps)."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Protocol, get_args, runtime_checkable
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -51,8 +53,13 @@ class NamesFile:
     """It may be a folder."""
 
 
-LocalPath = Annotated[str, AfterValidator(refuse_url)]
-"""The path of a file or folder on this machine."""
+@dataclass(frozen=True)
+class HoldsPath:
+    """Marks an option that holds the path of a file or folder, on whose content results depend."""
+
+
+LocalPath = Annotated[str, AfterValidator(refuse_url), HoldsPath()]
+"""The path of a file or folder on this machine. A resume notices that its content has changed."""
 FilePath = Annotated[LocalPath, NamesFile()]
 """The path of a file."""
 PicturePath = Annotated[LocalPath, NamesFile(picture=True)]
@@ -125,6 +132,32 @@ def prior_fields(model: type[Options]) -> Iterator[str]:
     for key, info in model.model_fields.items():
         if any(isinstance(mark, NamesPrior) for mark in info.metadata):
             yield key
+
+
+def file_options(options: Options) -> Iterator[str]:
+    """The paths in options: values of `LocalPath` or `Path`, and other texts only if they are written as a path."""
+    for key, info in type(options).model_fields.items():
+        declared = any(isinstance(mark, HoldsPath) for mark in info.metadata) or _declares_path(info.annotation)
+        pending = [getattr(options, key)]
+        while pending:
+            value = pending.pop()
+            if isinstance(value, Options):
+                yield from file_options(value)
+            elif isinstance(value, dict):
+                pending += value.values()
+            elif isinstance(value, (list, tuple)):
+                pending += value
+            elif (
+                isinstance(value, (str, Path)) and (text := str(value)) and (declared or "/" in text or os.sep in text)
+            ):
+                yield text
+
+
+def _declares_path(annotation: Any) -> bool:
+    """Whether a type is that of paths, or a union or a list with one."""
+    if annotation is Path or any(isinstance(mark, HoldsPath) for mark in getattr(annotation, "__metadata__", ())):
+        return True
+    return any(map(_declares_path, get_args(annotation)))
 
 
 def part_fields(model: type[Options]) -> Iterator[tuple[str, RefersTo]]:

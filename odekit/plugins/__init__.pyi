@@ -94,6 +94,7 @@ from odekit.core.options import ChainRef as ChainRef
 from odekit.core.options import DetectorRef as DetectorRef
 from odekit.core.options import EnhancerRef as EnhancerRef
 from odekit.core.options import InverterRef as InverterRef
+from odekit.core.options import LocalPath as LocalPath
 from odekit.core.options import MaskRef as MaskRef
 from odekit.core.options import Options as Options
 from odekit.core.options import Part as Part

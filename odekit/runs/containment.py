@@ -9,23 +9,34 @@ from pathlib import Path
 from odekit.errors import ConfigError, OdekitError
 
 
-def refuse_links(out: Path, tag: str) -> None:
-    """Check before a run that the log, the locks and the folders that it writes to are no links.
+def check_own(out: Path, tag: str) -> None:
+    """Check before a run that the log, the locks and the folders that it writes to are what they should be.
 
-    Files that are replaced as a whole (results, records, run.json, failures.json) need no check: a rename replaces a
-    link and does not follow it.
+    Files that are replaced as a whole (results, records, run.json, failures.json) may be links or pipes: a rename
+    replaces these, and does not follow a link. It does not replace a folder.
 
     Args:
         out: the output folder; may itself be a link.
         tag: of the shard (`odekit.runs.inputs.shard_tag`).
 
     Raises:
-        ConfigError: one of them is a link.
+        ConfigError: one of them is a link, a folder in place of a file, or a file in place of a folder.
     """
-    names = [f"run{tag}.jsonl", f"run{tag}.lock", "run.json.lock", f".odekit-tmp{tag}", "stages"]
-    for path in [*(out / name for name in names), *out.glob("run*.lock")]:
+    files = [out / name for name in (f"run{tag}.jsonl", f"run{tag}.lock", "run.json.lock")]
+    scratch = out / f".odekit-tmp{tag}"
+    for path in [*files, scratch, out / "stages", *out.glob("run*.lock")]:
         if path.is_symlink():
             raise ConfigError(f"{path} is a link; a run writes inside its output folder only: remove the link")
+    for path in files:
+        if path.exists() and not path.is_file():
+            raise ConfigError(
+                f"{path} is {'a folder' if path.is_dir() else 'no regular file'}; a run writes it: remove it"
+            )
+    settings = out / "run.json"
+    if settings.is_dir() and not settings.is_symlink():
+        raise ConfigError(f"{settings} is a folder; a run writes a file of that name: remove it")
+    if scratch.exists() and not scratch.is_dir():
+        raise ConfigError(f"{scratch} is no folder; a run makes a folder of that name: remove it")
 
 
 def check_inside(name: str, folder: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from odekit.chains.chain import Chain
 from odekit.chains.plan import all_parts, required_weights
 from odekit.chains.resolve import iter_stages
+from odekit.core.options import file_options
 from odekit.core.version import RESULTS, __version__
 from odekit.errors import OdekitError
 from odekit.images.io import IMAGE_SUFFIXES
@@ -58,7 +59,7 @@ def dependencies_of(chain: Chain) -> Dependencies:
     """Read the dependencies of a chain as they are now."""
     weights = {name: weights_digest(name, chain.parts) for name in required_weights(chain.spec, chain.parts)}
     named = {*weights, *chain.parts.weights}
-    files = {text: digest for text in texts_of(chain) if text not in named and (digest := path_digest(text))}
+    files = {text: digest for text in files_of(chain) if text not in named and (digest := path_digest(text))}
     stages = [part for part, _ in iter_stages(chain.spec.items)]
     parts: dict[str, Mapping[str, Any]] = {"odekit": {"dist": "odekit", "version": __version__, "results": RESULTS}}
     for part in [*stages, *all_parts(chain.spec)]:
@@ -89,17 +90,11 @@ def weights_digest(name: str, catalog: Catalog) -> str:
         return ABSENT
 
 
-def texts_of(chain: Chain) -> Iterator[str]:
-    """Every text in the options of a chain: any of them may name a file."""
-    pending: list[Any] = [chain.tree()[key] for key in ("priors", "chain")]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            pending += [inner for key, inner in value.items() if key != "use"]
-        elif isinstance(value, list):
-            pending += value
-        elif isinstance(value, str) and value:
-            yield value
+def files_of(chain: Chain) -> Iterator[str]:
+    """The paths in the options of a chain's parts (`odekit.core.options.file_options`)."""
+    stages = [part for part, _ in iter_stages(chain.spec.items)]
+    for part in (*chain.spec.priors.values(), *stages, *all_parts(chain.spec)):
+        yield from file_options(part.options)
 
 
 def path_digest(path: str) -> str:
@@ -147,7 +142,7 @@ class PictureFiles:
     def by_stem(self) -> dict[str, list[str]]:
         """Stem of a picture -> paths. The folders are listed on first use."""
         found: dict[str, list[str]] = {}
-        for folder in dict.fromkeys(texts_of(self.chain)):
+        for folder in dict.fromkeys(files_of(self.chain)):
             try:
                 names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
             except (OSError, ValueError):

@@ -59,5 +59,7 @@ def start_errors(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         passing = error.errno in FOLDER_ERRORS | PROCESS_ERRORS
-        reason = f"the output folder {out} cannot be written: {error.strerror or error}"
+        name = os.path.basename(os.fsdecode(error.filename2 or error.filename or ""))
+        which = f" ({name})" if name not in ("", out.name) and not name.endswith(".tmp") else ""
+        reason = f"the output folder {out} cannot be written: {error.strerror or error}{which}"
         raise (OutputError(f"{reason}; --resume continues") if passing else ConfigError(reason)) from error

@@ -22,7 +22,7 @@ InputPicture = tuple[Image, dict[str, Any]]
 
 
 def read_input(file: str, max_megapixels: float, salvage: bool = False) -> InputPicture:
-    """Read a picture; also path, size, modification time, inode and SHA-256 of its file, for the record.
+    """Read a picture; also path, size, times, inode and SHA-256 of its file, for the record.
 
     Notes on the reading are in the record, too, and the share of rows of a truncated file that were read.
 
@@ -31,12 +31,13 @@ def read_input(file: str, max_megapixels: float, salvage: bool = False) -> Input
     """
     try:
         stat = os.stat(file)  # before reading, so that a resume detects a change of the file in the meantime
-        size, time, inode = stat.st_size, stat.st_mtime_ns, stat.st_ino
+        size, time, inode, inode_time = stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns
     except OSError:
-        size, time, inode = -1, -1, -1  # reading the file raises the error
+        size, time, inode, inode_time = -1, -1, -1, -1  # reading the file raises the error
     with memory_limit(max_megapixels):
         content = io.read_file(file, max_megapixels=max_megapixels, salvage_truncated=salvage)
     entries: dict[str, Any] = {"path": file, "bytes": size, "mtime_ns": time, "inode": inode}
+    entries["ctime_ns"] = inode_time
     entries["sha256"] = content.sha256
     if content.notes:
         entries["notes"] = list(content.notes)

@@ -19,8 +19,10 @@ def is_folder(out: str, inputs: Sequence[str]) -> bool:
     A name with a suffix is a file if the suffix is that of a picture or a video, or if the only input is a file.
 
     Raises:
-        ConfigError: a file with a suffix of a format that is not written.
+        ConfigError: an empty name, or a file with a suffix of a format that is not written.
     """
+    if not out:
+        raise ConfigError("-o '': names nothing; name a folder, or . for the current one")
     if out == STREAM:
         return False
     suffix = os.path.splitext(out)[1].lower()

@@ -16,8 +16,10 @@ from odekit.runs.record import BLOCK, RECORD_SCHEMA, SHARED_START, block_digest
 def same_input(recorded: Mapping[str, Any], source: str, verify: bool = False) -> bool:
     """Whether an input is the one that a record describes.
 
-    It is if path, size, modification time and inode are equal; otherwise, and with `verify`, its SHA-256 decides, so
-    that a moved archive is recognised, and another file of the same name, size and time is not taken for it.
+    It is if path, size, inode, and the times of its content and of its inode are equal; otherwise, and with `verify`,
+    its SHA-256 decides, so that a moved archive is recognised, and another file of the same name, size and modification
+    time is not taken for it. Nobody can set the time of an inode (`ctime_ns`), which many file systems use again at
+    once for the next file. Records of older versions do not have it: there the SHA-256 decides.
 
     Raises:
         OSError, KeyError: the input cannot be read, or the record is not complete.
@@ -25,8 +27,8 @@ def same_input(recorded: Mapping[str, Any], source: str, verify: bool = False) -
     found = os.stat(source)
     if found.st_size != recorded["bytes"]:
         return False
-    unchanged = (source, found.st_mtime_ns) == (recorded["path"], recorded["mtime_ns"])
-    unchanged = unchanged and recorded.get("inode", found.st_ino) == found.st_ino  # absent in older versions
+    described = tuple(recorded.get(key) for key in ("path", "mtime_ns", "inode", "ctime_ns"))
+    unchanged = described == (source, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
     return (unchanged and not verify) or file_digest(source) == recorded["sha256"]
 
 

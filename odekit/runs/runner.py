@@ -20,7 +20,7 @@ from odekit.core.device import resolve_device
 from odekit.errors import ConfigError, NoFaceWarning
 from odekit.images import io
 from odekit.parts.stages.options import Save
-from odekit.runs.containment import refuse_links
+from odekit.runs.containment import check_own
 from odekit.runs.digests import PictureFiles
 from odekit.runs.engine import Engine
 from odekit.runs.events import EventLog, log_name
@@ -111,10 +111,11 @@ class Runner:
         with contextlib.ExitStack() as stack:
             with start_errors(self.out):
                 self._create_output_folder()
-                refuse_links(self.out, self.tag)
+                check_own(self.out, self.tag)
                 stack.enter_context(lock_output_folder(self.out, self.options.shard))
                 stack.enter_context(self._temporary_folder())
-                settings = self.settlement.settle(len(all_jobs if self.options.shard else jobs))
+                names = frozenset(job.name for job in jobs)
+                settings = self.settlement.settle(len(all_jobs if self.options.shard else jobs), names)
             self.summary.settings = settings.machine
             todo = self._select(jobs, settings)
             session = self._open(todo, settings, stop)
@@ -229,7 +230,7 @@ class Runner:
         """
         jobs = self.jobs(inputs)
         self._tell_unread()
-        return self._select(jobs, self.settlement.adopted())
+        return self._select(jobs, self.settlement.found(frozenset(job.name for job in jobs)))
 
     def _tell_unread(self) -> None:
         """Show which pictures and videos of the inputs are not read."""
@@ -245,7 +246,7 @@ class Runner:
             ConfigError: a result exists, and neither --resume nor --overwrite is set.
         """
         todo, folder = [], os.path.join(self.out, "")
-        check = None
+        check, unrecorded = None, 0
         if self.options.resume and settings is not None:
             check = CompletionCheck(
                 folder, lambda record: self.settlement.matches(record, settings), self.picture_files.of,
@@ -264,8 +265,17 @@ class Runner:
                     f"{folder}{job.name} exists; use --resume to continue, or --overwrite to restore everything again"
                 )
             else:
+                unrecorded += self.options.resume and self._has_result_alone(folder + job.name)
                 todo.append(job)
+        if unrecorded:
+            count = "1 result has no record" if unrecorded == 1 else f"{unrecorded} results have no records"
+            self.progress.message(f"{count} (NAME.json), to be restored again")
         if check is not None and check.disagreed:
             count = "1 result was" if check.disagreed == 1 else f"{check.disagreed} results were"
             self.progress.message(f"{count} made with other settings, to be restored again")
         return todo
+
+    def _has_result_alone(self, path: str) -> bool:
+        """Whether a result is there, perhaps with the suffix that `write_result` appends, and no record beside it."""
+        written = any(map(os.path.lexists, (path, *(path + suffix for suffix in io.DEFAULT_SUFFIXES))))
+        return written and not os.path.lexists(f"{path}.json")

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from odekit.core.device import LARGEST_BATCH_SIZE, LARGEST_THREADS
 from odekit.core.files import read_json, write_json
+from odekit.core.precision import PRECISIONS
 from odekit.errors import ConfigError
 from odekit.runs.record import RECORD_SCHEMA
 
 FILE = "run.json"
-MAX_SLOTS, MAX_THREADS = 1 << 16, 1 << 12
-"""Larger numbers in a file are damage."""
+RESOLVED_PRECISIONS = tuple(name for name in PRECISIONS if name != "auto")
+"""What a run has after it began; another name in a file is damage."""
 OWN_FILES = re.compile(r"run\.json|failures(-\d+-of-\d+)?\.json")
 OWN_FOLDERS = re.compile(r"\.odekit-tmp.*|stages|report_files(-\d+)?")
 """Files and folders at the top of an output folder that hold no results."""
@@ -68,12 +70,13 @@ def parse_settings(data: Any) -> RunSettings | None:
         return None
     chain, device, precision = (data.get(key) for key in ("chain", "device", "precision"))
     seed, slots, threads = (_whole(data.get(key)) for key in ("seed", "slots", "threads"))
-    if not isinstance(chain, dict) or not isinstance(device, str) or not isinstance(precision, str):
+    if not isinstance(chain, dict) or not isinstance(device, str) or precision not in RESOLVED_PRECISIONS:
         return None
-    if seed is None or not 1 <= (slots or 0) <= MAX_SLOTS or not 1 <= (threads or 0) <= MAX_THREADS:
+    if seed is None or not 1 <= (slots or 0) <= LARGEST_BATCH_SIZE or not 1 <= (threads or 0) <= LARGEST_THREADS:
         return None
     assert slots is not None
     assert threads is not None
+    assert isinstance(precision, str)
     depends, versions = (value if isinstance(value := data.get(key), dict) else {} for key in ("depends", "versions"))
     return RunSettings(
         chain,
@@ -150,8 +153,24 @@ def find_records(out: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The readable records of a folder, with their paths, in no order. Links are not followed."""
     for path in record_files(out):
         record = read_json(path)
-        if parse_settings(record) is not None and isinstance(record.get("output"), dict):
+        if is_record(record):
             yield Path(path), record
+
+
+def count_others(out: Path, names: Collection[str], most: int) -> int:
+    """Number of records in a folder that are not those of the results `names`; the count ends above `most`."""
+    start, count = len(os.path.join(out, "")), 0
+    for path in record_files(out):
+        if path[start:].removesuffix(".json") not in names and is_record(read_json(path)):
+            count += 1
+            if count > most:
+                break
+    return count
+
+
+def is_record(content: Any) -> bool:
+    """Whether the content of a file is that of a record, whole enough to tell its settings."""
+    return parse_settings(content) is not None and isinstance(content.get("output"), dict)
 
 
 def record_files(out: Path) -> Iterator[str]:

@@ -8,19 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from odekit.chains.chain import Chain
+from odekit.chains.tuning.batch_size import DEFAULT_BATCH_SIZE, check_memory
+from odekit.core.device import LARGEST_THREADS, resolve_device
 from odekit.core.files import exclusive, read_json
 from odekit.errors import ConfigError
 from odekit.runs.digests import Dependencies, dependencies_of, difference
 from odekit.runs.lock import other_shards_run, remove_lock_file
 from odekit.runs.record import versions
-from odekit.runs.settings import FILE, RAN_OUT, RunSettings, has_results, parse_settings, read_settings
+from odekit.runs.settings import FILE, RAN_OUT, RunSettings, count_others, has_results, parse_settings, read_settings
 from odekit.runs.stored_chain import first_difference, with_defaults
 from odekit.runs.summary import Progress, RunOptions
+
+
+class OtherSettingsError(ConfigError):
+    """The results of a folder were made with other settings than those of this run.
+
+    Args:
+        reason: the first setting that differs.
+        advice: what to do.
+    """
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason}; {advice}")
+        self.reason = reason
 
 
 class Settlement:
@@ -40,6 +55,8 @@ class Settlement:
         self.options = options
         self.out = options.out
         self.progress = progress
+        self.kept: RunSettings | None = None
+        """What run.json keeps while this run has other settings: most results of the folder have them."""
 
     @functools.cached_property
     def depends(self) -> Dependencies:
@@ -51,15 +68,19 @@ class Settlement:
         """Versions of what gives the results."""
         return versions(self.depends.distributions)
 
-    def settle(self, count: int) -> RunSettings:
-        """The settings of a run of `count` images, in a folder that it has locked; of a shard they are written.
+    def settle(self, count: int, names: Collection[str] = ()) -> RunSettings:
+        """The settings of a run in a folder that it has locked; of a shard they are written.
+
+        Args:
+            count: images of the job.
+            names: of the results of this run; the job of a shard has more.
 
         Raises:
             ConfigError: the folder has results of other settings.
             OSError: run.json cannot be written.
         """
         if self.options.shard is None:
-            return self.adopted() or self._new(count)
+            return self.found(names) or self._new(count)
         path = self.out / f"{FILE}.lock"
         waiting = "waiting for another shard, which chooses the settings"
         with exclusive(path, on_wait=lambda: self.progress.message(waiting)):
@@ -71,9 +92,45 @@ class Settlement:
         return settings
 
     def write(self, settings: RunSettings) -> None:
-        """Write run.json if it does not hold these settings. Raises OSError."""
+        """Write run.json if it does not hold these settings, or those that it keeps. Raises OSError."""
+        settings = self.kept or settings
         if parse_settings(read_json(self.out / FILE)) != settings:
             settings.write(self.out)
+
+    def found(self, names: Collection[str]) -> RunSettings | None:
+        """The settings of the folder for this run; None if there are none to be kept.
+
+        Args:
+            names: of the results of this run.
+
+        Raises:
+            ConfigError: like `adopted`; or other results of the folder have other settings, and `overwrite` is not set.
+        """
+        options = self.options
+        if options.resume or options.shard is not None:
+            return self.adopted()
+        others = count_others(self.out, names, len(names) if options.overwrite else 0)
+        if others <= (len(names) if options.overwrite else 0):
+            return None
+        try:
+            stored = read_settings(self.out)
+        except ConfigError:
+            if options.overwrite:
+                return None  # run.json is damaged, and does not bind whoever replaces results on purpose
+            raise
+        assert stored is not None  # there are records
+        try:
+            return self._agreed(stored)
+        except OtherSettingsError as error:
+            if not options.overwrite:
+                raise ConfigError(
+                    f"{error.reason}; use that, choose another folder with -o, or add --overwrite"
+                ) from error
+            self.kept = stored
+            self.progress.message(
+                f"{error.reason}; {FILE} keeps that for the other results, and --resume restores these again"
+            )
+            return None
 
     def adopted(self) -> RunSettings | None:
         """The settings of the folder for a resume or a shard; None if there are none to be kept.
@@ -99,7 +156,13 @@ class Settlement:
     def _agreed(self, stored: RunSettings) -> RunSettings:
         """Stored settings for this run. Raises ConfigError if it requests others, or other results would come."""
         self._check_asked(stored)
-        return self._with_current_parts(self._with_machine(stored))
+        settings = self._with_machine(stored)
+        if settings.slots > DEFAULT_BATCH_SIZE:
+            try:
+                check_memory(settings.slots, resolve_device(settings.device), self.chain.spec, self.parts)
+            except ConfigError as error:
+                raise ConfigError(f"{self.out / FILE}: {error}") from error
+        return self._with_current_parts(settings)
 
     def _new(self, count: int) -> RunSettings:
         """The requested settings, with every `auto` resolved on this machine."""
@@ -108,7 +171,8 @@ class Settlement:
         options = self.options
         execution = self.chain.execution(count, options.device, options.precision, options.batch_size)
         return RunSettings(
-            self.tree, self.seed, execution.device, execution.precision, execution.batch_size, torch.get_num_threads(),
+            self.tree, self.seed, execution.device, execution.precision, execution.batch_size,
+            min(torch.get_num_threads(), LARGEST_THREADS),
             self.depends.tree(), self.versions, execution.precision_choices,
         )  # fmt: skip
 
@@ -117,9 +181,9 @@ class Settlement:
         chain = with_defaults(stored.chain, self.parts)
         for key, was, now in (("chain", chain, self.tree), ("seed", stored.seed, self.seed)):
             if was != now:
-                raise ConfigError(
-                    f"{self.out} was written with another {key} ({first_difference(was, now)}); "
-                    f"resume with that {key}, or choose another folder"
+                raise OtherSettingsError(
+                    f"{self.out} was written with another {key} ({first_difference(was, now)})",
+                    f"resume with that {key}, or choose another folder",
                 )
 
     def _with_machine(self, stored: RunSettings) -> RunSettings:
@@ -137,8 +201,8 @@ class Settlement:
             ("batch-size", None if options.batch_size == "auto" else options.batch_size, stored.slots),
         ):
             if requested not in (None, was):
-                raise ConfigError(
-                    f"{self.out} was written with --{name} {was}; resume with this value, or omit --{name}"
+                raise OtherSettingsError(
+                    f"{self.out} was written with --{name} {was}", f"resume with this value, or omit --{name}"
                 )
         return replace(stored, chain=self.tree, device=device)
 
@@ -151,9 +215,9 @@ class Settlement:
         changed = difference(stored.depends, self.depends)
         if changed:
             if self.options.changed != "redo":
-                raise ConfigError(
-                    f"{self.out}: {changed} since its results were made; bring that back, restore the results again "
-                    "with --resume --changed redo, or choose another folder"
+                raise OtherSettingsError(
+                    f"{self.out}: {changed} since its results were made",
+                    "bring that back, restore the results again with --resume --changed redo, or choose another folder",
                 )
             if other_shards_run(self.out, self.options.shard):
                 raise ConfigError(f"{self.out}: {changed}, and other shards are running; end them, or wait for them")

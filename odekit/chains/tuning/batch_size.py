@@ -16,6 +16,7 @@ from odekit.chains.tuning.cache import machine_key, read_cached, write_cached
 from odekit.chains.tuning.precision import call_seconds, load_prior, prior_digest
 from odekit.core.abilities import HasWeightsPath
 from odekit.core.device import (
+    LARGEST_BATCH_SIZE,
     available_memory_bytes,
     free_gpu_fraction,
     is_out_of_memory,
@@ -36,6 +37,8 @@ MIN_GAIN = 0.05
 """The search ends if two doublings raise the throughput by less than this; the same tolerance selects the result."""
 FREE_MEMORY_SHARE = 0.2
 """Share of memory kept free for pictures, states and other networks."""
+MAX_DIGITS = 18
+"""Of a batch size on the command line."""
 MAX_CALL_SECONDS = 5.0
 """The search ends after a call that takes longer, in seconds."""
 NETWORK_BYTES_PER_PIXEL, STATE_BYTES_PER_PIXEL = 1500.0, 200.0
@@ -49,9 +52,22 @@ def parse_batch_size(text: str | None) -> BatchSize | None:
     """Parse the value of `--batch-size`. Raises ConfigError if it is neither a positive number nor `auto`."""
     if text is None or text == "auto":
         return None if text is None else "auto"
-    if not text.lstrip("-").isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or not text.strip("0"):
         raise ConfigError(f"--batch-size {text}: at least 1, or auto, which measures the best value on this machine")
-    return int(text)
+    digits = text.lstrip("0")
+    if len(digits) > MAX_DIGITS:
+        raise ConfigError(f"--batch-size {digits[:MAX_DIGITS]}...: at most {LARGEST_BATCH_SIZE:,}")
+    return int(digits)
+
+
+def check_batch_size(requested: BatchSize | None) -> None:
+    """Raise ConfigError for a batch size that is neither `auto` nor a whole number from 1 to `LARGEST_BATCH_SIZE`."""
+    if requested is None or requested == "auto":
+        return
+    if not isinstance(requested, int) or requested < 1:
+        raise ConfigError(f"batch size {requested!r}: a whole number of at least 1, or 'auto'")
+    if requested > LARGEST_BATCH_SIZE:
+        raise ConfigError(f"--batch-size {requested}: at most {LARGEST_BATCH_SIZE:,}")
 
 
 def choose_batch_size(
@@ -60,11 +76,10 @@ def choose_batch_size(
     """Batch size of a run: as requested; else 8 (None) or measured (`auto`), at most the number of images.
 
     Raises:
-        ConfigError: the requested value is neither a positive whole number nor `auto`.
+        ConfigError: the requested value is neither `auto` nor a whole number from 1 to `LARGEST_BATCH_SIZE`.
     """
-    if requested is not None and requested != "auto":
-        if not isinstance(requested, int) or requested < 1:
-            raise ConfigError(f"batch size {requested!r}: a whole number of at least 1, or 'auto'")
+    check_batch_size(requested)
+    if isinstance(requested, int):
         return requested
     return max(
         1, min(DEFAULT_BATCH_SIZE if requested is None else best_batch_size(device, precision, spec, catalog), images)
@@ -89,7 +104,7 @@ def check_memory(batch_size: int, device: str, spec: ChainSpec, catalog: Catalog
     if need and batch_size * need > free and batch_size > 1:
         raise ConfigError(
             f"--batch-size {batch_size}: this needs about {batch_size * need / 1e9:,.1f} GB of memory, and "
-            f"{free / 1e9:,.1f} GB are available; at most {max(1, int(free / need)):,} fit"
+            f"{free / 1e9:,.1f} GB are available; at most {min(LARGEST_BATCH_SIZE, max(1, int(free / need))):,} fit"
         )
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools, UpsamplerSpec
 from odekit.core.noise import Noise
-from odekit.core.options import Options
+from odekit.core.options import LocalPath, Options
 from odekit.errors import InputError
 from odekit.images.resize import resample, square_resize
 from odekit.parts.upsamplers.own_detail import add_own_detail
@@ -68,7 +68,7 @@ class FaceGuided(Options):
     """`auto`: where the restoration changed nothing and the detail would make little difference to what people see, the
     face is left as it was (see `odekit.parts.upsamplers.worth`). `always`: every face gets the detail. `never`: no face
     that the restoration left as it was."""
-    calibration: str | None = None
+    calibration: LocalPath | None = None
     """A file of `odekit calibrate act`, for `act: auto`. None: the one of the built-in weights."""
 
     def with_strength(self, strength: str) -> FaceGuided:
