@@ -155,9 +155,8 @@ def file_options(options: Options) -> Iterator[str]:
 
 def _declares_path(annotation: Any) -> bool:
     """Whether a type is that of paths, or a union or a list with one."""
-    if annotation is Path or any(isinstance(mark, HoldsPath) for mark in getattr(annotation, "__metadata__", ())):
-        return True
-    return any(map(_declares_path, get_args(annotation)))
+    # the arguments of Annotated are the type and its marks
+    return annotation is Path or isinstance(annotation, HoldsPath) or any(map(_declares_path, get_args(annotation)))
 
 
 def part_fields(model: type[Options]) -> Iterator[tuple[str, RefersTo]]:

@@ -158,8 +158,8 @@ class FaceGuidedUpsampler:
             x, y = (torch.from_numpy(planes)[None].to(self.device) for planes in (small, seen))
             trust = torch.from_numpy(unchanged_weight(small, square_resize(original.pixels, self.small_side)))[None]
             trust = trust.to(self.device) * self.options.trust
-            own, *moved = (self._shifted(x, y, trust, *shift) for shift in SHIFTS[: self.options.shifts])
-            mean = OWN_WEIGHT * own + (1 - OWN_WEIGHT) * torch.stack(moved).mean(0) if moved else own
+            still, *moved = (self._shifted(x, y, trust, *shift) for shift in SHIFTS[: self.options.shifts])
+            mean = OWN_WEIGHT * still + (1 - OWN_WEIGHT) * torch.stack(moved).mean(0) if moved else still
             out = mean[0].clamp(0, 1).cpu()
         if not bool(torch.isfinite(out).all()):
             raise InputError("face-guided returned NaN or infinite values; are its weights damaged?")
