@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -93,7 +94,7 @@ def refuse_empty_out(arguments: Sequence[str]) -> None:
     """Raise ConfigError for `-o ""`, as from a shell variable that is not set: it would be the current folder."""
     from odekit.errors import ConfigError
 
-    pairs = zip(arguments, [*arguments[1:], None], strict=True)
+    pairs = itertools.zip_longest(arguments, arguments[1:])
     if any((name in ("-o", "--out") and value == "") or name == "--out=" for name, value in pairs):
         raise ConfigError("-o '': names nothing; name a folder, or . for the current one")
 
