@@ -7,12 +7,12 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
+from training import Dies, changed, column, discs, one_thread, train  # noqa: F401  # a fixture of this module
 
 from odekit.errors import ConfigError, WeightsError
 from odekit.parts.faces.geometry import TEMPLATES
 from odekit.parts.upsamplers.guided_network import GuidedNet
-from odekit.training import config, loop
+from odekit.training import config
 from odekit.training.data import faces as data
 from odekit.training.data.guided_faces import Recolouring, draw_face, draw_recolouring, hue_rotation
 from odekit.training.options.base import OptimiserOptions
@@ -43,12 +43,7 @@ TINY = GuidedOptions(
 @pytest.fixture(scope="module")
 def faces():
     """Discs of one colour on another."""
-    rng = np.random.default_rng(3)
-    y, x = np.mgrid[0:64, 0:64]
-    images = np.empty((20, 64, 64, 3), dtype=np.uint8)
-    for image in images:
-        inside = (np.hypot(x - rng.uniform(20, 44), y - rng.uniform(20, 44)) < rng.uniform(10, 20))[..., None]
-        image[:] = np.where(inside, rng.uniform(150, 250, 3), rng.uniform(5, 100, 3))
+    images = discs(20, 64, (20, 44), (10, 20))
     names = tuple(f"{i}.png" for i in range(20))
     return data.Faces(images[:16], images[16:], train_names=names[:16], val_names=names[16:])
 
@@ -159,11 +154,6 @@ def test_the_folder_says_what_it_is_and_the_upsampler_reads_it(whole):
 
 
 def test_an_interrupted_run_takes_the_same_steps(faces, tmp_path):
-    class Dies(loop.NoProgress):
-        def step_done(self, step, outcome):
-            if step == 11:
-                raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         run(faces, tmp_path / "r", watch=Dies(), steps=20)
     run(faces, tmp_path / "r", resume=True, steps=20)

@@ -10,12 +10,12 @@ import PIL.Image
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from training import changed, column, one_thread, train  # noqa: F401  # a fixture of this module
+from training import Dies, changed, column, discs, one_thread, train  # noqa: F401  # a fixture of this module
 
 from odekit.core.psnr import psnr_of
 from odekit.errors import ConfigError, InputError, WeightsError
 from odekit.parts.upsamplers.compact import Compact
-from odekit.training import config, loop, seeding
+from odekit.training import config, seeding
 from odekit.training.data import faces as data
 from odekit.training.data import small_inputs
 from odekit.training.options.base import OptimiserOptions, SmallInputOptions, UpsamplerOptions
@@ -41,13 +41,7 @@ TINY = UpsamplerOptions(
 @pytest.fixture(scope="module")
 def faces():
     """Pictures with sharp edges, which Lanczos cannot restore and a network can learn."""
-    rng = np.random.default_rng(3)
-    y, x = np.mgrid[0:32, 0:32]
-    images = np.empty((24, 32, 32, 3), dtype=np.uint8)
-    for image in images:
-        centre, radius = rng.uniform(8, 24, 2), rng.uniform(5, 10)
-        inside = (np.hypot(x - centre[0], y - centre[1]) < radius)[..., None]
-        image[:] = np.where(inside, rng.uniform(150, 250, 3), rng.uniform(5, 100, 3))
+    images = discs(24, 32, (8, 24), (5, 10))
     return data.Faces(images[:18], images[18:])
 
 
@@ -238,11 +232,6 @@ def test_a_tiny_run_beats_lanczos_where_it_can_be_beaten(faces, whole):
 
 
 def test_an_interrupted_run_takes_the_same_steps(faces, tmp_path):
-    class Dies(loop.NoProgress):
-        def step_done(self, step, outcome):
-            if step == 11:
-                raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         run(faces, tmp_path / "r", watch=Dies(), steps=20, samples=0)
     run(faces, tmp_path / "r", resume=True, steps=20, samples=0)

@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 import torch
 
@@ -32,3 +33,23 @@ def column(folder, name="loss", file="log.csv"):
     """A column of a log of a run, as text."""
     with (folder / file).open() as table:
         return [row[name] for row in csv.DictReader(table)]
+
+
+def discs(count, side, centres, radii):
+    """Pictures (count, side, side, 3) of a light disc on a dark ground: sharp edges that a network can learn."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[0:side, 0:side]
+    images = np.empty((count, side, side, 3), dtype=np.uint8)
+    for image in images:
+        centre, radius = rng.uniform(*centres, 2), rng.uniform(*radii)
+        inside = (np.hypot(x - centre[0], y - centre[1]) < radius)[..., None]
+        image[:] = np.where(inside, rng.uniform(150, 250, 3), rng.uniform(5, 100, 3))
+    return images
+
+
+class Dies(loop.NoProgress):
+    """Interrupts a run after its eleventh step."""
+
+    def step_done(self, step, outcome):
+        if step == 11:
+            raise KeyboardInterrupt

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from odekit.chains.tools import PartTools
-from odekit.core.image import Image, is_square
 from odekit.core.options import Part
 from odekit.core.result import Result
 from odekit.plugins.catalog import BUILT_IN
@@ -18,20 +17,18 @@ if TYPE_CHECKING:
     from odekit.plugins.catalog import Catalog
 
 METRIC = "face-distance"
-LEAST_SIDE = 32
-"""Side of a face in its picture, in pixels, from which the descriptor tells people apart."""
 
 
 class IdentityCheck:
     """Writes `face_distance` into the record of each face that was changed.
 
     It is the metric `face-distance` between the face as it entered the chain and the result: the same person below
-    0.45. None where the face is smaller than `LEAST_SIDE`. Of a heavily damaged face the descriptor sees little, so a
-    large value means that the result shows what the original does not, not always another person.
+    0.45. None where the metric means nothing (`FaceDistanceMetric.between`). Of a heavily damaged face the descriptor
+    sees little, so a large value means that the result shows what the original does not, not always another person.
     """
 
     def __init__(self, catalog: Catalog, device: str) -> None:
-        # tools of its own: these weights have no part in the result, so they are not listed with it
+        # tools of its own: what only measures results is not listed with the weights that they depend on
         self.tools = PartTools(catalog, device, "float32")
         self.part = Part("metric", METRIC, catalog.get("metric", METRIC, (BUILT_IN,)).options())
 
@@ -46,11 +43,4 @@ class IdentityCheck:
             before, after = result.source, result.output
             if after is None or np.array_equal(before.pixels, after.pixels):
                 continue
-            result.record["face_distance"] = self.distance(before, after)
-
-    def distance(self, before: Image, after: Image) -> float | None:
-        """The distance of two aligned faces, with four decimals; None if a face is too small or not square."""
-        sides = [min(image.height, image.width) for image in (before, after)]
-        if min(*sides, before.native or np.inf) < LEAST_SIDE or not (is_square(before) and is_square(after)):
-            return None
-        return round(float(self.metric.measure(after, before)), 4)
+            result.record["face_distance"] = self.metric.between(before, after)

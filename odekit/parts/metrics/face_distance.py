@@ -63,6 +63,16 @@ class FaceDistanceMetric:
         """The distance of one pair. Raises InputError for images that are not square or smaller than 32 px."""
         return self.measure_many([restored], [reference])[0]
 
+    def between(self, before: Image, after: Image) -> float | None:
+        """The distance between a face and its result, with four decimals; None where it means nothing.
+
+        That is if one of them is not square, or smaller than 32 px, or if the face is so small in its photograph.
+        """
+        sides = (*before.pixels.shape[1:], *after.pixels.shape[1:], before.native or self.least_side)
+        if min(sides) < self.least_side or not (is_square(before) and is_square(after)):
+            return None
+        return round(self.measure(after, before), 4)
+
     def measure_many(self, restored: Sequence[Image], reference: Sequence[Image]) -> list[float]:
         """The distances of pairs."""
         for image in (*restored, *reference):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from odekit.core.image import Image, is_square
+from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 
-LEAST_SIDE = 32
-"""Side of a face in its picture, in pixels, from which the descriptor tells people apart."""
 SAFE_DISTANCE = 0.2
 """Face distance between a face and its result that costs nothing: two good pictures of a person differ by more."""
 WEIGHT = 0.5
@@ -26,10 +24,7 @@ class IdentityRisk:
     def of(self, original: Image, result: Image) -> dict[str, float]:
         """`moved`, the face distance, and `risk`, what the expected gain must exceed its threshold by.
 
-        Empty for faces that are too small, or not square.
+        Empty where the distance means nothing.
         """
-        least = min(original.height, original.width, original.native or LEAST_SIDE)
-        if least < LEAST_SIDE or not (is_square(original) and is_square(result)):
-            return {}
-        moved = self.metric.measure(result, original)
-        return {"moved": round(moved, 4), "risk": round(WEIGHT * max(0.0, moved - SAFE_DISTANCE), 4)}
+        moved = self.metric.between(original, result)
+        return {} if moved is None else {"moved": moved, "risk": round(WEIGHT * max(0.0, moved - SAFE_DISTANCE), 4)}
