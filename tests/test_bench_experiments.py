@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import shutil
+import signal
 import tarfile
 
 import numpy as np
@@ -159,7 +160,7 @@ def test_ctrl_c_keeps_what_is_finished_and_writes_no_table(cli, chain, tmp_path,
     def stop(self, x, t):
         calls.append(t)
         if len(calls) == 20:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return eps(self, x, t)
 
     monkeypatch.setattr(MixturePrior, "eps", stop)
