@@ -1,5 +1,6 @@
 """The fault drill: power cuts, kills and shards that start together. Nothing wrong, nothing lost, nothing twice."""
 
+import contextlib
 import json
 import os
 import random
@@ -80,35 +81,46 @@ def test_after_a_power_cut_a_resume_restores_what_was_lost_and_nothing_else(cli,
 @pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.long)])
 def test_after_kills_of_runs_and_of_workers_every_file_is_restored_once_and_equal(server, exact, tmp_path, kills):
     exact.write_text(exact.read_text().replace("side: 8", "side: 32").replace("steps: 10", "steps: 60"))
-    folder, out, dice = tmp_path / "in", tmp_path / "out", random.Random(1)
+    folder, dice = tmp_path / "in", random.Random(1)
     folder.mkdir()
-    for i in range(2 * kills + 8):
+    for i in range(24):
         PIL.Image.fromarray(picture(i)).save(folder / f"{i:03}.png")
     common = ["run", exact, folder, "--batch-size", 2, "--json"]
     assert server.run([*common, "-o", tmp_path / "whole", "--workers", 0]) == [0]
-    killed = 0
+    killed, runs = 0, 0
     while killed < kills:
-        before = len(list(out.glob("*.png.json"))) if out.exists() else 0
-        (process,) = server.start([*common, "-o", out, "--resume", "--workers", 1])
-        deadline = time.monotonic() + 120
-        while len(list(out.glob("*.png.json"))) <= before and not ended(process):
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        out, ended_by_itself = tmp_path / f"out{runs}", False
+        while killed < kills and not ended_by_itself:
+            (process,) = server.start([*common, "-o", out, "--resume", "--workers", 1])
+            strike(process, out, dice, workers=killed % 2 == 1)
+            (code,) = server.wait()
+            assert code in (-signal.SIGKILL, 0)
+            ended_by_itself = code == 0
+            killed += code != 0
+        assert server.run([*common, "-o", out, "--resume", "--workers", 1]) == [0]
+        assert outputs(out) == outputs(tmp_path / "whole")
+        assert [path.name for path in out.rglob(".*")] == []
+        assert not (out / "failures.json").exists()
+        lines = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines() if line.endswith("}")]
+        restored = [line["input"] for line in lines if line["event"] == "restored"]
+        assert len(restored) == len(set(restored)), "a file was restored twice"
+        runs += 1
+    assert runs < kills, "most runs ended before they were killed"
+
+
+def strike(process, out, dice, workers):
+    """Kill a run soon after its first result, first its workers on request; it may have ended before."""
+    before = len(list(out.glob("*.png.json"))) if out.exists() else 0
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*.png.json"))) <= before and not ended(process):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    time.sleep(dice.random() * 0.1)
+    if workers:
+        for worker in children(process):
+            kill(worker)
         time.sleep(dice.random() * 0.1)
-        if killed % 2:
-            for worker in children(process):
-                killed += kill(worker)
-            time.sleep(dice.random() * 0.1)
-        killed += kill(process)
-        assert server.wait() in ([-signal.SIGKILL], [0])
-    assert server.run([*common, "-o", out, "--resume", "--workers", 1]) == [0]
-    assert outputs(out) == outputs(tmp_path / "whole")
-    assert len(outputs(out)) == 2 * kills + 8
-    assert [path.name for path in out.rglob(".*")] == []
-    assert not (out / "failures.json").exists()
-    lines = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines() if line.endswith("}")]
-    restored = [line["input"] for line in lines if line["event"] == "restored"]
-    assert len(restored) == len(set(restored)), "a file was restored twice"
+    kill(process)
 
 
 def children(process):
@@ -126,12 +138,9 @@ def ended(process):
 
 
 def kill(process):
-    """Kill a process that may have ended; whether it was there."""
-    try:
+    """Kill a process that may have ended."""
+    with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:
-        return 0
-    return 1
 
 
 @pytest.mark.parametrize("pairs", [3, pytest.param(50, marks=pytest.mark.long)])
