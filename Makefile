@@ -29,7 +29,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(if $(BROWSER),@echo "No chromium and chromedriver here: the report's browser tests are left out.")
-	$(PYTEST) -m "not long $(BROWSER)"
+	$(PYTEST) --timeout 900 -m "not long $(BROWSER)"
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
 test-all: $(STAMP)
