@@ -12,7 +12,10 @@ from conftest import picture
 
 from odekit import Chain
 from odekit.chains.tuning import precision as guard
+from odekit.chains.tuning import precision_choice as choices
+from odekit.chains.tuning import shipping
 from odekit.chains.tuning.precision import Measurement, PrecisionChoice, measure_precisions
+from odekit.core.files import ASSETS, read_json, sha256
 from odekit.core.precision import supported_16bit_types
 from odekit.core.timing import ROUNDS, Speedup, clock_of, compare, speedup
 from odekit.errors import OdekitWarning
@@ -80,13 +83,14 @@ def machine_with_bfloat16(monkeypatch, tmp_path):
 
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(guard, "supported_16bit_types", lambda device: ("bfloat16",))
+    monkeypatch.setattr(choices, "processor_kind", lambda device: "a processor of another kind")
     monkeypatch.setattr(guard, "measure_precisions", measured_now)
     return measured
 
 
-def resolved(wanted="auto", *settings):
+def resolved(wanted="auto", *settings, images=guard.WORTH_MEASURING):
     chain = Chain.load("odedit", settings)
-    return guard.choose_precision(wanted, "cpu", chain.spec, chain.parts)
+    return guard.choose_precision(wanted, "cpu", chain.spec, chain.parts, images)
 
 
 def test_it_is_measured_once_for_machine_and_weights_and_remembered(machine_with_bfloat16, tmp_path):
@@ -113,6 +117,64 @@ def test_a_damaged_cache_is_measured_anew(machine_with_bfloat16, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "precision.json").write_text('{"broken": ')
     assert resolved() == "bfloat16" and len(machine_with_bfloat16) == 1
+
+
+def test_a_machine_is_measured_once_it_has_restored_enough_to_gain_from_it(machine_with_bfloat16):
+    """Few pictures would gain less than the measurement takes; what came before counts."""
+    few = guard.WORTH_MEASURING // 3
+    assert [resolved(images=few) for _ in range(2)] == ["float32", "float32"] and machine_with_bfloat16 == []
+    assert [resolved(images=few + 2) for _ in range(2)] == ["bfloat16", "bfloat16"]
+    assert machine_with_bfloat16 == [("bfloat16",)]
+
+
+def test_few_pictures_and_a_home_that_cannot_be_written_are_float32_without_a_word(
+    machine_with_bfloat16, monkeypatch, tmp_path, recwarn
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "file"))
+    assert [resolved(images=1) for _ in range(2)] == ["float32", "float32"]
+    assert machine_with_bfloat16 == [] and not recwarn.list
+
+
+def test_a_processor_whose_choice_ships_with_the_weights_is_not_measured(machine_with_bfloat16, monkeypatch):
+    """For the weights that are here, this kind of processor, and this release of torch; else it is measured."""
+    (known,) = read_json(ASSETS / "face64" / choices.SHIPPED_FILE)["choices"]
+    monkeypatch.setattr(choices, "processor_kind", lambda device: known["processor"])
+    monkeypatch.setattr(choices, "torch_release", lambda: known["torch"])
+    assert resolved() == known["precision"] and machine_with_bfloat16 == []
+    for name, other in (("processor_kind", lambda device: "x86_64 AVX512"), ("torch_release", lambda: "1.0")):
+        with monkeypatch.context() as patched:
+            patched.setattr(choices, name, other)
+            assert resolved() == "bfloat16" and len(machine_with_bfloat16) == 1  # the cache holds afterwards
+
+
+def test_shipped_choices_are_for_the_weights_that_ship(tmp_path):
+    (known,) = read_json(ASSETS / "face64" / choices.SHIPPED_FILE)["choices"]
+    weights = ASSETS / "face64" / "diffusion_pytorch_model.safetensors"
+    assert sha256(weights).startswith(known["weights"]), "run: odekit calibrate precision"
+    assert known["tried"][known["precision"]]["psnr"] >= guard.MIN_PSNR
+    assert known["tried"][known["precision"]]["speedup"][1] >= guard.MIN_SPEEDUP
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"choices": [3, {"tried": 5}]}', '{"choices": {"a": 1}}'])
+def test_a_damaged_file_of_choices_counts_as_none(content, tmp_path):
+    (tmp_path / choices.SHIPPED_FILE).write_text(content)
+    assert choices.shipped_choice(tmp_path / "weights", "0" * 16, "cpu") is None
+
+
+def test_calibrate_precision_adds_an_entry_and_keeps_those_of_others(machine_with_bfloat16, monkeypatch, cli, tmp_path):
+    monkeypatch.setattr(shipping, "measure_precisions", guard.measure_precisions)
+    monkeypatch.setattr(shipping, "reduced_precisions", lambda device: ("bfloat16",))
+    out = tmp_path / "precision.json"
+    other = {"weights": "0", "processor": "other", "torch": "2.0", "precision": "float32", "tried": {}}
+    out.write_text(json.dumps({"choices": [other]}))
+    for _ in range(2):
+        done = cli("calibrate", "precision", "-o", out, "--chain", "odedit")
+        assert done.code == 0, done.err
+        assert "bfloat16 1.70 times as fast" in done.out
+    first, second = json.loads(out.read_text())["choices"]
+    assert first == other and second["processor"] == "a processor of another kind"
+    assert choices.choice_from(second).precision == "bfloat16"
 
 
 def test_a_processor_without_bfloat16_is_not_asked(monkeypatch):
@@ -187,6 +249,7 @@ def test_a_speed_up_within_the_noise_is_not_taken_and_not_remembered(monkeypatch
     assert found.tree()["margins"]["bfloat16"] == {"speedup": pytest.approx(1.0 - guard.MIN_SPEEDUP), "psnr": None}
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(guard, "supported_16bit_types", lambda device: ("bfloat16",))
+    monkeypatch.setattr(choices, "processor_kind", lambda device: "a processor of another kind")
     monkeypatch.setattr(guard, "measure_precisions", lambda load, device, precisions: found)
     assert resolved() == "float32" and not (tmp_path / "home" / "precision.json").exists()
 
@@ -227,6 +290,7 @@ def test_the_choice_and_its_margins_are_in_run_json_and_hold_for_the_folder(
 ):
     for number in range(2):
         PIL.Image.fromarray(picture(number, 64, 64)).save(tmp_path / f"{number}.png")
+    monkeypatch.setattr(guard, "WORTH_MEASURING", 1)
     quick = ["--set", "restore.inverter.steps=2", "--set", "restore.enhancer=none", "--device", "cpu"]
     assert cli("run", "odedit", tmp_path / "0.png", "-o", tmp_path / "out", *quick).code == 0
     kept = json.loads((tmp_path / "out" / "run.json").read_text())

@@ -56,7 +56,7 @@ def resolve_execution(
     if isinstance(batch_size, int):
         check_memory(batch_size, device, spec, catalog)  # before anything is measured
     check_batch_size(batch_size)
-    precision, measured = decide_precision(precision, device, spec, catalog)
+    precision, measured = decide_precision(precision, device, spec, catalog, images)
     choices = {name: choice.tree() for name, choice in measured.items()}
     slots = choose_batch_size(batch_size, images, device, precision, spec, catalog)
     return Execution(device, precision, slots, choices)

@@ -1,4 +1,4 @@
-"""`odekit calibrate meter|act|colour|spectrum`: fits what the chains decide by."""
+"""`odekit calibrate meter|act|colour|spectrum|precision`: fits what the chains decide by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 from odekit.cli.show import print_stderr
 
 app = typer.Typer(
-    help="Fit the damage meter, when to act, the colour correction or the spectrum.", no_args_is_help=True
+    help="Fit the damage meter, when to act, the colour correction or the spectrum; measure precisions.",
+    no_args_is_help=True,
 )
 Data = Annotated[
     Path | None, typer.Option("--data", help="Aligned faces with a training split: folder, tar or npz; required.")
@@ -131,6 +132,26 @@ def spectrum(
     faces = train_faces(data, side, minimum=2)
     save(calibrate(faces), out)
     print_line(f"{out}: the spectrum of {len(faces)} train faces")
+
+
+@app.command()
+def precision(
+    out: Out,
+    chain: Annotated[str, typer.Option("--chain", help="A chain: the first prior in it is measured.")] = "odedit-auto",
+) -> None:
+    """Measure which precision a prior can use on this kind of processor: the file precision.json beside its weights.
+
+    Others with such a processor and the same release of torch need not measure then. Other entries of the file stay.
+
+    Example: odekit calibrate precision -o FOLDER-OF-THE-PRIOR/precision.json
+    """
+    from odekit.chains.chain import Chain
+    from odekit.chains.tuning.shipping import measure_for_shipping
+    from odekit.cli.show import print_line
+
+    entry = measure_for_shipping(Chain.load(chain), out)
+    gains = [f"{name} {one['speedup'][0]:.2f} times as fast" for name, one in entry["tried"].items() if one["speedup"]]
+    print_line(f"{out}: {entry['precision']} on {entry['processor']}, torch {entry['torch']}; {', '.join(gains)}")
 
 
 def print_progress(text: str) -> None:

@@ -6,20 +6,33 @@ in the folder use it.
 
 A lower precision has to be faster than float32 beyond the noise of the measurement (`odekit.core.timing`). Where the
 measurement does not tell, the run uses float32, and the next one measures again.
+
+A measurement takes half a minute of a CPU. The choices for known processors ship with the weights; on others, runs use
+float32 until this machine has restored so many pictures that the measurement pays.
 """
 
 from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from odekit.chains.plan import all_parts
 from odekit.chains.resolve import ChainSpec
 from odekit.chains.tuning.cache import machine_key, read_cached, write_cached
+from odekit.chains.tuning.precision_choice import (
+    MIN_PSNR,
+    MIN_SPEEDUP,
+    Measurement,
+    PrecisionChoice,
+    choice_from,
+    shipped_choice,
+)
 from odekit.core.abilities import HasCompile, HasWeightsPath
 from odekit.core.device import state_device
 from odekit.core.files import sha256
@@ -27,66 +40,37 @@ from odekit.core.interfaces import Prior
 from odekit.core.options import Part
 from odekit.core.precision import has_tf32, has_tf32_switches, resolve_precision, supported_16bit_types
 from odekit.core.timing import clock_of, compare
+from odekit.errors import OdekitWarning
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import Catalog, resolve
 
-MIN_PSNR = 45.0
-"""dB: minimum PSNR of every calibration picture restored in a lower precision against float32."""
-MIN_SPEEDUP = 1.1
-"""Minimum speed-up over float32: below it, a lower precision is not used."""
 CALIBRATION_IMAGES = 8
 """Number of calibration pictures."""
 CACHE_FILE = "precision.json"
 """Name of the cache file."""
+WORTH_MEASURING = 50
+"""Pictures restored on this machine from which a CPU is measured: the measurement takes what about fifty faces gain."""
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """A precision as measured."""
-
-    seconds: float
-    """Of a network call on 8 pictures: processor time on a CPU."""
-    psnr: float | None = None
-    """The lowest against float32 in dB; None if it is not faster."""
-    speedup: tuple[float, float, float] | None = None
-    """Over float32: median, and range of the repeated measurements without the extremes."""
-
-
-@dataclass(frozen=True)
-class PrecisionChoice:
-    """The chosen precision, and the measurements behind the choice."""
-
-    precision: str
-    tried: Mapping[str, Measurement] = field(default_factory=dict)
-    clear: bool = True
-    """No measured speed-up is within its noise of `MIN_SPEEDUP`."""
-
-    def tree(self) -> dict[str, Any]:
-        """The choice for `run.json`: what was measured, and by how much it exceeds what is needed; negative: misses."""
-        margins = {
-            name: {
-                "speedup": None if result.speedup is None else round(result.speedup[1] - MIN_SPEEDUP, 3),
-                "psnr": None if result.psnr is None else round(result.psnr - MIN_PSNR, 2),
-            }
-            for name, result in self.tried.items()
-            if name != "float32"
-        }
-        needed = {"speedup": MIN_SPEEDUP, "psnr": MIN_PSNR}
-        return asdict(self) | {"needed": needed, "margins": margins}
-
-
-def choose_precision(wanted: str, device: str, spec: ChainSpec, catalog: Catalog) -> str:
+def choose_precision(wanted: str, device: str, spec: ChainSpec, catalog: Catalog, images: int = WORTH_MEASURING) -> str:
     """Resolve a precision; see `decide_precision`."""
-    return decide_precision(wanted, device, spec, catalog)[0]
+    return decide_precision(wanted, device, spec, catalog, images)[0]
 
 
 def decide_precision(
-    wanted: str, device: str, spec: ChainSpec, catalog: Catalog
+    wanted: str, device: str, spec: ChainSpec, catalog: Catalog, images: int
 ) -> tuple[str, Mapping[str, PrecisionChoice]]:
     """Resolve a precision; `auto` is the fastest in which all priors of the chain restore like float32.
 
+    Args:
+        wanted: `auto` or a precision.
+        device: of the run.
+        spec: the chain.
+        catalog: of its parts.
+        images: number of images in the job.
+
     Returns:
-        The precision, and the measured choice for each prior by its name; empty if nothing was measured.
+        The precision, and the choice for each prior by its name; empty if there was none.
 
     Raises:
         DeviceError: unknown precision, or one that the device does not support.
@@ -96,9 +80,10 @@ def decide_precision(
     if not reduced_precisions(device):
         return "float32", {}
     priors = [part for part in all_parts(spec) if part.kind == "prior"]
-    choices = {part.name: precision_choice(part, device, catalog) for part in priors}
+    choices = {part.name: precision_choice(part, device, catalog, images) for part in priors}
     names = {choice.precision for choice in choices.values()}
-    return names.pop() if len(names) == 1 else "float32", {name: one for name, one in choices.items() if one.tried}
+    made = {name: one for name, one in choices.items() if one.tried or one.source == "postponed"}
+    return names.pop() if len(names) == 1 else "float32", made
 
 
 def reduced_precisions(device: str) -> tuple[str, ...]:
@@ -106,21 +91,26 @@ def reduced_precisions(device: str) -> tuple[str, ...]:
     return (*supported_16bit_types(device), *(("tf32",) if has_tf32(device) else ()))
 
 
-def precision_choice(part: Part, device: str, catalog: Catalog) -> PrecisionChoice:
-    """Measured choice for a prior on this machine, from the cache if present; float32 for priors without weights.
+def precision_choice(part: Part, device: str, catalog: Catalog, images: int) -> PrecisionChoice:
+    """Choice for a prior: shipped with its weights, from the cache, or measured; float32 for priors without weights.
 
     Concurrent processes measure it only once.
     """
     from odekit.plugins.weights.store import lock_file
 
-    weights = prior_digest(part, catalog)
-    if weights is None:
+    weights, digest = prior_weights(part, catalog), prior_digest(part, catalog)
+    if weights is None or digest is None:
         return PrecisionChoice("float32")
+    shipped = shipped_choice(weights, digest, device)
+    if shipped is not None and shipped.precision in ("float32", *reduced_precisions(device)):
+        return shipped
     # Older entries were measured with torch's default switches.
     exact = "; exact float32" if has_tf32_switches(device) else ""
-    key = f"{machine_key(device)}; weights {weights}; bound {MIN_PSNR:g} dB{exact}; in turns"
+    key = f"{machine_key(device)}; weights {digest}; bound {MIN_PSNR:g} dB{exact}; in turns"
     with lock_file(CACHE_FILE):
-        choice = _cached_choice(key)
+        choice = choice_from(read_cached(CACHE_FILE, key))
+        if choice is None and device == "cpu" and not worth_measuring(f"{key}; pictures", images):
+            return PrecisionChoice("float32", source="postponed")
         if choice is None:
             choice = measure_precisions(partial(load_prior, part, device, catalog), device, reduced_precisions(device))
             if choice.clear:
@@ -128,11 +118,33 @@ def precision_choice(part: Part, device: str, catalog: Catalog) -> PrecisionChoi
     return choice
 
 
-def prior_digest(part: Part, catalog: Catalog) -> str | None:
-    """The first 16 digits of the SHA-256 of a prior's weights; None for priors without weights."""
+def worth_measuring(key: str, images: int) -> bool:
+    """Count the pictures of a job, and tell whether those of this machine are enough for a measurement.
+
+    Until then the time lost in float32 is less than a measurement takes; later it would be more.
+    """
+    entry = read_cached(CACHE_FILE, key)
+    before = entry.get("pictures") if entry is not None else 0
+    pictures = images + (before if isinstance(before, int) else 0)
+    if pictures >= WORTH_MEASURING:
+        return True
+    with warnings.catch_warnings():  # a home that cannot be written is no news: nothing was measured
+        warnings.simplefilter("ignore", OdekitWarning)
+        write_cached(CACHE_FILE, key, {"pictures": pictures}, "number of pictures")
+    return False
+
+
+def prior_weights(part: Part, catalog: Catalog) -> Path | None:
+    """The file of a prior's weights; None for priors without weights."""
     entry = catalog.entry_of(part)
     spec = None if entry.spec is None else resolve(entry.spec, f"prior '{part.name}'")(part.options)
-    return sha256(spec.weights)[:16] if isinstance(spec, HasWeightsPath) else None
+    return spec.weights if isinstance(spec, HasWeightsPath) else None
+
+
+def prior_digest(part: Part, catalog: Catalog) -> str | None:
+    """The first 16 digits of the SHA-256 of a prior's weights; None for priors without weights."""
+    weights = prior_weights(part, catalog)
+    return None if weights is None else sha256(weights)[:16]
 
 
 def load_prior(part: Part, device: str, catalog: Catalog, precision: str) -> BatchedPrior:
@@ -218,15 +230,3 @@ def call_seconds(
         call()
         times.append(clock() - start)
     return min(times[1:] or times)
-
-
-def _cached_choice(key: str) -> PrecisionChoice | None:
-    """The cached choice; None if there is none."""
-    entry = read_cached(CACHE_FILE, key)
-    try:
-        if entry is None:
-            return None
-        tried = {name: Measurement(**result) for name, result in entry["tried"].items()}
-        return PrecisionChoice(str(entry["precision"]), tried)
-    except (KeyError, TypeError, AttributeError):
-        return None
