@@ -12,7 +12,7 @@ import typer
 
 from benchmarks.options import AsJson
 from benchmarks.output import print_figures
-from benchmarks.processes import MAIN, MAXRSS_BYTES, PRINT_MAXRSS
+from benchmarks.processes import MAIN, PRINT_PEAK
 from benchmarks.table import Figure
 
 
@@ -40,8 +40,8 @@ def memory(faces: int = 64, steps: int = 4) -> Figure:
             pixels = np.random.Generator(np.random.Philox(i)).random((3, 64, 64), dtype=np.float32)
             write(Image(pixels), folder / f"{i}.png", format="png")
         settings = ["--set", f"restore.inverter.steps={steps}", "--set", "restore.enhancer.iterations=1"]
-        python = [sys.executable, "-c", f"{PRINT_MAXRSS}\n{MAIN}"]
+        python = [sys.executable, "-c", f"{PRINT_PEAK}\n{MAIN}"]
         run = ["run", "odedit", str(folder), "-o", f"{place}/out", *settings]
         finished = subprocess.run([*python, *run], check=True, capture_output=True, text=True)
-    peak = int(finished.stdout.split()[-1]) * MAXRSS_BYTES / 1e9
+    peak = int(finished.stdout.split()[-1]) / 1e9
     return Figure(f"peak memory, {faces} aligned faces", peak, "GB", 1.5, 1, f"{steps} levels, batch 8")

@@ -11,19 +11,23 @@ from typing import Any
 
 MAIN = "from odekit.cli import main; main()"
 """Python that runs the command line."""
-PRINT_MAXRSS = "import atexit, resource as r; atexit.register(lambda: print(r.getrusage(r.RUSAGE_SELF).ru_maxrss))"
-"""Python that prints ru_maxrss at the end of a process."""
-PRINT_USAGE = """import atexit, json, resource as r
+PRINT_PEAK = """import atexit
+def peak():
+    from odekit.core.device import peak_memory_bytes
+    print(int(peak_memory_bytes()))
+atexit.register(peak)
+"""
+"""Python that prints the peak memory of a process in bytes at its end."""
+PRINT_USAGE = """import atexit, json, resource as r, sys
 def usage():
+    from odekit.core.device import peak_memory_bytes
     process, children = r.getrusage(r.RUSAGE_SELF), r.getrusage(r.RUSAGE_CHILDREN)
     cpu = process.ru_utime + process.ru_stime + children.ru_utime + children.ru_stime
-    used = {"cpu": cpu, "rss": process.ru_maxrss + children.ru_maxrss}
-    print(json.dumps(used), flush=True)
+    largest_child = children.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(json.dumps({"cpu": cpu, "bytes": peak_memory_bytes() + largest_child}), flush=True)
 atexit.register(usage)
 """
 """Python that prints, at the end of a process, its CPU seconds and peak memory with those of its largest child."""
-MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
-"""Bytes in a unit of ru_maxrss: bytes on macOS, kilobytes on Linux."""
 
 
 def seconds(command: Sequence[str]) -> float:
@@ -39,7 +43,7 @@ def usage_command(*arguments: object) -> list[str]:
 
 
 def parse_usage(command: Sequence[str], code: int, out: str, err: str, began: float) -> dict[str, Any]:
-    """CPU seconds ("cpu"), peak memory ("rss", in units of ru_maxrss) and wall time of a finished `usage_command`.
+    """CPU seconds ("cpu"), peak memory ("bytes") and wall time of a finished `usage_command`.
 
     Raises:
         RuntimeError: it failed.
@@ -53,4 +57,4 @@ def parse_usage(command: Sequence[str], code: int, out: str, err: str, began: fl
 
 def megabytes(usage: dict[str, Any]) -> float:
     """Peak memory of a process and its largest child, MB."""
-    return float(usage["rss"]) * MAXRSS_BYTES / 1e6
+    return float(usage["bytes"]) / 1e6

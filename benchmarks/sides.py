@@ -14,7 +14,7 @@ import typer
 
 from benchmarks.options import AsJson, Plot
 from benchmarks.output import print_result
-from benchmarks.processes import MAIN, MAXRSS_BYTES, PRINT_MAXRSS
+from benchmarks.processes import MAIN, PRINT_PEAK
 from benchmarks.table import Goal, Row, Table
 from odekit.errors import ConfigError
 
@@ -112,10 +112,10 @@ def run(prior: str, face: Path, out: Path, steps: int, enhancer: str) -> dict[st
     """The summary of one run in its own process, with its peak memory in GB."""
     settings = [f"priors.face={prior}", f"restore.inverter.steps={steps}", f"restore.enhancer={enhancer}"]
     words = [word for setting in settings for word in ("--set", setting)]
-    program = [sys.executable, "-c", f"{PRINT_MAXRSS}\n{MAIN}", "run", "odedit-exact", str(face), "-o", str(out)]
+    program = [sys.executable, "-c", f"{PRINT_PEAK}\n{MAIN}", "run", "odedit-exact", str(face), "-o", str(out)]
     finished = subprocess.run([*program, *words, "--json"], check=True, capture_output=True, text=True)
     text, _, peak = finished.stdout.rstrip().rpartition("\n")
-    return dict(json.loads(text)) | {"peak": int(peak) * MAXRSS_BYTES / 1e9}
+    return dict(json.loads(text)) | {"peak": int(peak) / 1e9}
 
 
 def random_network(folder: Path, side: int, shape: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from odekit.chains.chain import Chain
 from odekit.core.files import read_json
 from odekit.errors import OdekitError
 from odekit.runs.events import read_events
-from odekit.runs.resume import matches_files
+from odekit.runs.resume import CompletionCheck
 
 
 def read_apart(folder):
@@ -177,8 +177,12 @@ def test_yaml_expands_no_environment_and_reads_no_file(monkeypatch):
 
 @settings(max_examples=300, deadline=None)
 @given(DATA)
-def test_any_record_proves_nothing_it_does_not_hold(record):
-    assert matches_files(record, "/nowhere/in.png", "/nowhere") is False
+def test_any_record_proves_nothing_it_does_not_hold(tmp_path_factory, record):
+    out, source = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("in") / "a.png"
+    source.write_bytes(b"a picture")
+    (out / "a.png").write_bytes(b"a result")
+    (out / "a.png.json").write_text(json.dumps(record))
+    assert CompletionCheck(str(out), lambda record: True).done("a.png", str(source)) is False
 
 
 @settings(max_examples=200, deadline=None)

@@ -162,7 +162,7 @@ def test_without_a_terminal_a_line_now_and_then_shows_life(tmp_path, monkeypatch
             [write_photos(tmp_path / "in", 2)]
         )
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "odekit: 0 of 0 pictures done, starting"
+    assert lines[0] == "odekit: starting"
     working = [line for line in lines if "restoring faces" in line]
     assert len(working) > 3
     assert "odekit: 1 of 2 pictures done, restoring faces 0/2, " in "\n".join(working)

@@ -179,7 +179,7 @@ class ProgressBar:
         """Thread that writes a line every `LINE_INTERVAL` seconds, so that a log shows that the run is alive."""
         while not self.ended.wait(LINE_INTERVAL):
             state, left = self.time, self.time.text_of_run() or self.time.text_of_phase()
-            done = f"{state.finished} of {state.total} pictures done"
+            done = f"{state.finished} of {state.total} pictures done, " if state.total else ""
             phase = f"{state.name} {self._phase_count()}" if state.name else STARTING
-            print_message(f"{done}, {phase}{f'; {left}' if left else ''}")
+            print_message(f"{done}{phase}{f'; {left}' if left else ''}")
             sys.stderr.flush()

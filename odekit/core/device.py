@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -87,7 +88,13 @@ def available_memory_bytes() -> float:
 
 
 def peak_memory_bytes() -> float:
-    """Peak memory of this process in bytes; 0 if unknown."""
+    """Peak memory of this process in bytes; 0 if unknown.
+
+    On Linux from /proc, because `getrusage` counts what the parent used when it started this process, too.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+        return float(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:
