@@ -1,8 +1,8 @@
-"""`--strength` and `--side`: what a person chose, instead of what a chain measures for each face."""
+"""`--strength`, `--side`, `--max-identity-shift`: what a person chose, instead of what a chain does for each face."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -10,12 +10,15 @@ from odekit.chains.resolve import ChainSpec
 from odekit.core.abilities import HasSide, HasStrength
 from odekit.core.options import Options, Part, nested_option_models, part_fields
 from odekit.errors import ConfigError
+from odekit.plugins.catalog import BUILT_IN, Catalog
 
 StrengthName = Literal["auto", "none", "light", "medium", "heavy"]
 STRENGTHS: tuple[str, ...] = get_args(StrengthName)
 OTHER = {strength: "light" if strength == "none" else "none" for strength in STRENGTHS}
 """For each strength another one."""
 MIN_SIDE, MAX_SIDE = 16, 4096
+FACE_STAGE, PHOTO_STAGE, KEEPS_IDENTITY = "restore", "faces", "keep-identity"
+"""The stages that treat aligned faces, and those of photographs; and the one that limits what they may change."""
 
 Change = Callable[[Options], Options]
 
@@ -57,6 +60,38 @@ def with_side(spec: ChainSpec, side: int) -> ChainSpec:
             f"aligned faces and chains that end with face-guided{example}"
         )
     return changed
+
+
+def with_identity_limit(spec: ChainSpec, limit: float, catalog: Catalog) -> ChainSpec:
+    """The chain with the stage `keep-identity` after the last stage that treats faces; an earlier one is replaced.
+
+    Raises:
+        ConfigError: a limit out of range, or the chain treats no faces.
+    """
+    if not 0 <= limit <= 2:
+        raise ConfigError(f"--max-identity-shift {limit:g}: choose a number from 0 to 2; the same person is below 0.45")
+    options = catalog.get("stage", KEEPS_IDENTITY, (BUILT_IN,)).options.model_validate({"max_shift": limit})
+    kept = Part("stage", KEEPS_IDENTITY, options)
+    names = {item.name for item in spec.items}
+    if PHOTO_STAGE in names:
+        return replace(spec, items=tuple(_limited_faces(item, kept) for item in spec.items))
+    if FACE_STAGE not in names:
+        raise ConfigError(f"--max-identity-shift: the chain '{spec.name}' treats no faces")
+    return replace(spec, items=_limited(spec.items, kept))
+
+
+def _limited_faces(item: Part, kept: Part) -> Part:
+    if item.name != PHOTO_STAGE:
+        return item
+    each = _limited(dict(item.options)["each"], kept)
+    return replace(item, options=item.options.model_copy(update={"each": each}))
+
+
+def _limited(items: Sequence[Part], kept: Part) -> tuple[Part, ...]:
+    """The stages with `kept` at their end, before `save`."""
+    others = [item for item in items if item.name != kept.name]
+    end = len(others) - bool(others and others[-1].options.last)
+    return (*others[:end], kept, *others[end:])
 
 
 def _changed(spec: ChainSpec, change: Change, chains: bool) -> ChainSpec:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odekit.chains.adjust import with_side, with_strength
+from odekit.chains.adjust import with_identity_limit, with_side, with_strength
 from odekit.chains.document import Document, parse_value, parse_yaml
 from odekit.chains.overrides import apply_overrides
 from odekit.chains.resolve import CHAIN_SCHEMA, ChainSpec, Resolver
@@ -97,12 +97,15 @@ class Chain:
         document.owner = parts.chain_owners.get(path.resolve(), "")
         return cls.from_document(document, settings, parts)
 
-    def adjusted(self, strength: str = "auto", side: int | None = None) -> Chain:
-        """A copy with a strength and a side of results that a person chose (`--strength`, `--side`).
+    def adjusted(
+        self, strength: str = "auto", side: int | None = None, max_identity_shift: float | None = None
+    ) -> Chain:
+        """A copy with what a person chose (`--strength`, `--side`, `--max-identity-shift`).
 
         Args:
             strength: auto, none, light, medium or heavy; see docs/strength.md.
             side: of the results in pixels; None: as the chain has it.
+            max_identity_shift: largest face distance between a face and its result; see the stage `keep-identity`.
 
         Raises:
             ConfigError: an unknown value, or the chain has no part that it concerns.
@@ -112,6 +115,8 @@ class Chain:
         chain.spec = with_strength(self.spec, strength)
         if side is not None:
             chain.spec = with_side(chain.spec, side)
+        if max_identity_shift is not None:
+            chain.spec = with_identity_limit(chain.spec, max_identity_shift, self.parts)
         return chain
 
     def __eq__(self, other: object) -> bool:

@@ -68,6 +68,10 @@ def run(
     side: Annotated[
         int | None, typer.Option(help="Side of restored faces in pixels (aligned faces only); default: by the input.")
     ] = None,
+    max_identity_shift: Annotated[
+        float | None,
+        typer.Option(help="Largest face distance between a face and its result; beyond it, the face changes less."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; default: the chain's seed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
@@ -153,7 +157,7 @@ def run(
         print_message(f"--workers {workers}: {MAX_WORKERS} processes are used, the largest number")
     folder = Path(out)
     loaded = Chain.load(chain, [*(settings or []), *(["faces.require_face=true"] if require_face else [])])
-    loaded = loaded.adjusted(strength, side)
+    loaded = loaded.adjusted(strength, side, max_identity_shift)
     if commercial_only:
         refuse_non_commercial(loaded)
     options = RunOptions(

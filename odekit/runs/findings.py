@@ -15,6 +15,8 @@ GOOD_ENOUGH = "good enough"
 """Reason for a face whose strength decision was `none`: the meter predicts no gain. It does not measure that the face
 is undamaged."""
 NO_CHANGE = "no visible change"
+TOO_DIFFERENT = "face distance over the limit"
+"""Reason for a face whose result was beyond the largest face distance that the user allowed."""
 NOT_ASKED = "strength none was set"
 """Reason for a face of which the user set the strength to `none`."""
 UPSAMPLER_ALONE, DETAIL_ALONE = "upsampler alone", "detail alone"
@@ -33,7 +35,7 @@ SAME_PERSON = 0.45
 """Face distance between a face and its result from which they are not surely the same person (docs/measure.md)."""
 LEAST_NOISE, LEAST_OUTLIERS = 0.01, 0.005
 """Smallest noise and share of outliers, as the inverter `blind` estimates them, that are mentioned."""
-BUILT_IN_STAGES = frozenset({"mend", "denoise", "faces", "restore", "upsample", "save"})
+BUILT_IN_STAGES = frozenset({"mend", "denoise", "faces", "restore", "upsample", "keep-identity", "save"})
 LEAST_CHANGE = 0.5 / 255
 """Smallest change of a pasted face, as the largest difference of a pixel in [0, 1], that changes an 8-bit file."""
 
@@ -118,7 +120,12 @@ def findings_of(record: Mapping[str, Any]) -> Findings:
     else:
         remarks += [f"stage '{name}' applied" for name in _unexplained(stages)]
     distances = list(_distances([record] if aligned else known)) if restored else []
-    remarks += [*_turned(known), *_different(distances, aligned), *_left_damage(stages)]
+    remarks += [
+        *_turned(known),
+        *_gentler([record] if aligned else known),
+        *_different(distances, aligned),
+        *_left_damage(stages),
+    ]
     remarks += [str(stage["message"]) for stage in stages if "message" in stage and "faces" not in stage]
     nothing = not changed if isinstance(changed, bool) else not (restored or repairs or _unexplained(stages))
     if not nothing and not (restored or repairs or remarks):
@@ -156,6 +163,8 @@ def _outcome(face: Entry) -> tuple[str, str]:
     upsamplers = [stage for stage in stages if stage.get("stage") == "upsample"]
     judgements = [_mapping(stage.get("detail")) for stage in upsamplers if stage.get("guided") is True]
     kept, change = face.get("kept"), face.get("change")
+    if any(share == 0 for share in _shares(stages)):
+        return "", TOO_DIFFERENT
     if kept is None and any(judgement.get("kept_original") is True for judgement in judgements):
         kept = GOOD_ENOUGH
     if kept is not None:
@@ -253,6 +262,19 @@ def _turned(faces: Iterable[Entry]) -> Iterator[str]:
     turns = Counter(face["turn"] for face in faces if face.get("turn") in (90, 180, 270))
     for turn, number in sorted(turns.items()):
         yield f"{count(number, 'face')} turned by {turn} degrees"
+
+
+def _shares(stages: Iterable[Entry]) -> Iterator[float]:
+    """Shares of results in mixtures with their originals, from the stage `keep-identity`."""
+    values = (_mapping(stage.get("identity")).get("share") for stage in stages)
+    return (value for value in values if isinstance(value, int | float))
+
+
+def _gentler(faces: Iterable[Entry]) -> Iterator[str]:
+    """Faces that the stage `keep-identity` changed less."""
+    number = sum(any(0 < share < 1 for share in _shares(_entries(face.get("stages")))) for face in faces)
+    if number:
+        yield f"{count(number, 'face')} changed less, to keep the face distance"
 
 
 def _distances(faces: Iterable[Entry]) -> Iterator[float]:

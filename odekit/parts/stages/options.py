@@ -1,4 +1,4 @@
-"""Options of the stages `restore`, `upsample` and `save`. Importing this loads no torch."""
+"""Options of the stages `restore`, `upsample`, `keep-identity` and `save`. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -150,6 +150,20 @@ class Upsample(Options):
         part: Part = self.upsampler
         calls = part.options.calls() if isinstance(part.options, HasUpsamplerCalls) else 0
         return part.one_line() + (f"; {calls} calls of its own network" if calls else "")
+
+
+class KeepIdentity(Options):
+    """The stage `keep-identity`: results stay within a face distance of the face that entered the chain."""
+
+    part = "keep-identity"
+    max_shift: float = Limits(default=0.45, ge=0, le=2)
+    """Largest distance of face descriptors (metric `face-distance`; the same person is below 0.45) between the face
+    that entered the chain and its result. Beyond it the result is mixed with the original, and at worst left out.
+    Faces below 32 pixels, of which the descriptor says nothing, pass."""
+
+    def describe(self) -> str:
+        """The limit."""
+        return f"face distance at most {self.max_shift:g}"
 
 
 class Save(Options):
