@@ -3,12 +3,14 @@
 import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 from conftest import EXACT, picture
 
 from benchmarks.first_call import WHOLE, first_call
 from benchmarks.first_call_process import PARTS
+from odekit.cli import startup
 from odekit.cli.startup import pause_gc, resume_gc
 
 FREE = ["import odekit", "from odekit.cli import main; main()"]
@@ -56,23 +58,48 @@ def test_a_run_on_the_built_in_prior_loads_torch_and_no_other_large_library(tmp_
     assert not modules & slow
 
 
-def test_garbage_is_not_looked_for_while_a_run_starts_and_is_afterwards():
+@pytest.fixture
+def starting(monkeypatch):
+    """This process has run no command yet."""
+    monkeypatch.setattr(startup, "_frozen", False)
+    yield
+    gc.unfreeze()
+
+
+def test_garbage_is_not_looked_for_while_a_run_starts_and_is_afterwards(starting):
     assert gc.isenabled()
     with pause_gc(False):
         assert gc.isenabled()
-    with pause_gc():
+    with pytest.raises(ValueError, match="the run fails"), pause_gc():
         assert not gc.isenabled()
         resume_gc()
         assert gc.isenabled()
-    with pytest.raises(ValueError, match="the run fails"), pause_gc():
         raise ValueError("the run fails")
     assert gc.isenabled()
-    gc.disable()  # whoever wants none keeps none
+
+
+def test_whoever_wants_no_collection_keeps_none(starting):
+    gc.disable()
+    try:
+        with pause_gc():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_a_second_command_of_a_process_does_not_keep_the_garbage_of_the_first(starting):
+    class Cycle:
+        def __init__(self):
+            self.itself = self
+
     with pause_gc():
         pass
-    assert not gc.isenabled()
-    gc.enable()
-    gc.unfreeze()
+    garbage = weakref.ref(Cycle())
+    with pause_gc():
+        assert gc.isenabled()
+    gc.collect()
+    assert garbage() is None
 
 
 def test_the_start_is_measured_part_by_part_until_the_first_network_call():

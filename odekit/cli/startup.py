@@ -7,13 +7,18 @@ import gc
 from collections.abc import Iterator
 
 _paused = False
+_frozen = False
+"""Whether the start-up of this process has ended. A second `gc.freeze` would keep the garbage of what ran before it."""
 
 
 @contextlib.contextmanager
 def pause_gc(active: bool = True) -> Iterator[None]:
-    """Pause garbage collection until `resume_gc` is called or the block ends; only if `active` and it was enabled."""
+    """Pause garbage collection until `resume_gc` is called or the block ends.
+
+    Only if `active`, if collection was enabled, and for the first command of a process.
+    """
     global _paused
-    if active and gc.isenabled():
+    if active and not _frozen and gc.isenabled():
         gc.disable()
         _paused = True
     try:
@@ -24,8 +29,8 @@ def pause_gc(active: bool = True) -> Iterator[None]:
 
 def resume_gc() -> None:
     """End the pause. Objects created during start-up are excluded from later collections (`gc.freeze`)."""
-    global _paused
+    global _paused, _frozen
     if _paused:
-        _paused = False
+        _paused, _frozen = False, True
         gc.freeze()
         gc.enable()
