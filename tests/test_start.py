@@ -70,10 +70,14 @@ def test_garbage_is_not_looked_for_while_a_run_starts_and_is_afterwards(starting
     assert gc.isenabled()
     with pause_gc(False):
         assert gc.isenabled()
-    with pytest.raises(ValueError, match="the run fails"), pause_gc():
+    with pause_gc():
         assert not gc.isenabled()
         resume_gc()
         assert gc.isenabled()
+
+
+def test_garbage_is_looked_for_after_a_start_that_fails(starting):
+    with pytest.raises(ValueError, match="the run fails"), pause_gc():
         raise ValueError("the run fails")
     assert gc.isenabled()
 
