@@ -117,7 +117,10 @@ from odekit.plugins.weights.fit import check_layout as check_layout
 from odekit.plugins.weights.fit import fit as fit
 from odekit.plugins.weights.fit import fit_system as fit_system
 from odekit.plugins.weights.fit import other_system as other_system
+from odekit.plugins.weights.load import check_tensors as check_tensors
+from odekit.plugins.weights.load import load_checkpoint as load_checkpoint
 from odekit.plugins.weights.load import load_tensors as load_tensors
+from odekit.plugins.weights.load import unwrap as unwrap
 from odekit.plugins.weights.lookup import weights_file as weights_file
 from odekit.plugins.weights.store import home as home
 from odekit.plugins.weights.systems import system_of as system_of

@@ -114,6 +114,7 @@ OWN_PARTS = {
     ("upsampler", "realesrgan"): "odekit-realesrgan",
     ("upsampler", "spandrel"): "odekit-realesrgan",
     ("upsampler", "diffbir"): "odekit-diffbir",
+    ("upsampler", "e4e"): "odekit-e4e",
     ("detector", "retinaface"): "odekit-facexlib",
     ("mask", "parsenet"): "odekit-facexlib",
     ("corruption", "bfr"): "odekit-basicsr",
@@ -133,6 +134,8 @@ OWN_CHAINS = {
     "gfpgan": "odekit-gfpgan",
     "odedit-gfpgan": "odekit-gfpgan",
     "realesrgan": "odekit-realesrgan",
+    "e4e": "odekit-e4e",
+    "odedit-e4e": "odekit-e4e",
 }
 """Chains of the project's own plugins, with their distributions."""
 
