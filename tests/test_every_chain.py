@@ -28,8 +28,8 @@ FACES = dict.fromkeys(("odedit", "odedit-exact", "odedit-paper", "sdedit", "code
     "e4e": 1.0, "odedit-e4e": 1.0,
 }  # fmt: skip
 """Chains for aligned faces: the factor on 64 pixels, or the fixed side, or None where options say."""
-PHOTOS = ("photo", "old-photo", "photo-codeformer", "photo-gfpgan", "photo-diffbir", "realesrgan")
-HEAVY = ("codeformer", "gfpgan", "realesrgan")
+PHOTOS = ("photo", "old-photo", "photo-codeformer", "photo-gfpgan", "photo-diffbir", "realesrgan", "photo-large")
+HEAVY = ("codeformer", "gfpgan", "realesrgan", "photo-large")
 QUICK = {
     "sdedit": ["restore.inverter.t0=2"],
     "photo": [], "old-photo": [], "odedit-auto": [], "blind": ["restore.inverter.steps=4"],
@@ -111,7 +111,7 @@ def test_a_chain_runs_on_a_real_photograph(chain, cli, filled, tiny, tmp_path, m
     side = min(portrait.size)
     if chain in FACES:
         portrait = portrait.crop(((portrait.width - side) // 2, 0, (portrait.width + side) // 2, side)).resize((96, 96))
-    elif chain == "realesrgan":
+    elif chain in ("realesrgan", "photo-large"):
         portrait = portrait.resize((72, 96))
     portrait.save(tmp_path / "in.png")
     done = cli("run", chain, tmp_path / "in.png", "-o", tmp_path / "out", *settings(chain, tiny))
@@ -120,7 +120,9 @@ def test_a_chain_runs_on_a_real_photograph(chain, cli, filled, tiny, tmp_path, m
     assert np.isfinite(out.pixels).all()
     assert out.pixels.std() > 0.005
     factor = FACES.get(chain)
-    if chain.startswith("photo"):
+    if chain == "photo-large":
+        assert (out.width, out.height) == (4 * portrait.width, 4 * portrait.height)
+    elif chain.startswith("photo"):
         assert (out.width, out.height) == portrait.size
     elif isinstance(factor, float):
         assert (out.width, out.height) == (64 * factor, 64 * factor)

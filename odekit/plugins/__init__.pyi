@@ -36,6 +36,7 @@ from odekit.core.abilities import HasWeightsPath as HasWeightsPath
 from odekit.core.abilities import IsLight as IsLight
 from odekit.core.abilities import Judgement as Judgement
 from odekit.core.abilities import JudgesResult as JudgesResult
+from odekit.core.abilities import KnowsOutputSize as KnowsOutputSize
 from odekit.core.abilities import MeasuresMany as MeasuresMany
 from odekit.core.abilities import NeedsPackages as NeedsPackages
 from odekit.core.abilities import Package as Package
@@ -109,8 +110,10 @@ from odekit.core.schedule import sigma as sigma
 from odekit.core.schedule import signal as signal
 from odekit.images.resize import resample as resample
 from odekit.images.resize import resized as resized
+from odekit.parts.metrics.ir_se50 import ResidualUnit as ResidualUnit
 from odekit.parts.upsamplers.aligned import AlignedUpsampler as AlignedUpsampler
 from odekit.parts.upsamplers.guarded import Guarded as Guarded
+from odekit.plugins.catalog import PackageSource as PackageSource
 from odekit.plugins.catalog import PluginCatalog as PluginCatalog
 from odekit.plugins.hooks import hookimpl as hookimpl
 from odekit.plugins.weights.fit import check_layout as check_layout

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from odekit.parts.metrics.ir_se50 import STAGES, ResidualUnit
+from odekit.plugins import ResidualUnit
 from odekit_e4e.stylegan2 import EqualLinear
 
 SIDE = 256
 """Side of the input in pixels."""
+STAGES = ((1, 1, 3), (1, 2, 4), (2, 4, 14), (4, 8, 3))
+"""The trunk: channels in and out over those of the first layer, and units, of which the first halves the side."""
 TAPS = (6, 20, 23)
 """The trunk's units whose results enter the pyramid: sides 64, 32 and 16."""
 LEVELS = ((3, 4), (7, 5))
@@ -46,7 +48,7 @@ class MapBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Codes of a face. The trunk begins with `width` channels (64 in the published network), and ends with 8 times that."""
+    """Codes of a face. The trunk has `width` channels first (64 in the published network), and 8 times that last."""
 
     def __init__(self, codes: int = 18, width: int = 64) -> None:
         super().__init__()
@@ -55,7 +57,7 @@ class Encoder(nn.Module):
             nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width)
         )
         units = []
-        for inside, outside, count in ((a * width // 64, b * width // 64, count) for a, b, count in STAGES):
+        for inside, outside, count in ((a * width, b * width, count) for a, b, count in STAGES):
             units += [ResidualUnit(inside, outside, 2), *(ResidualUnit(outside, outside, 1) for _ in range(count - 1))]
         self.body = nn.Sequential(*units)
         self.styles = nn.ModuleList(MapBlock(channels, convolutions(i)) for i in range(codes))
