@@ -13,7 +13,7 @@ from conftest import EXACT, ROOT, picture
 from safetensors.torch import load_file, save_file
 
 from odekit.parts import builtin, installed
-from odekit.parts.stages.restore import photo_advice
+from odekit.parts.stages.advice import photo_advice
 from odekit.plugins import discovery
 
 

@@ -144,7 +144,7 @@ def test_chains_that_restore_undo_colours_and_blur_and_chains_that_promise_the_i
         for name in catalog().chains
         if "odedit" in name
     }
-    undo = {"odedit", "odedit-plus", "odedit-auto", "odedit-fast", "odedit-gfpgan", "odedit-codeformer"}
+    undo = {"odedit", "odedit-plus", "odedit-auto", "odedit-fast", "odedit-gfpgan", "odedit-codeformer", "odedit-e4e"}
     assert {name for name, option in asked.items() if option == "undo"} >= undo
     assert asked["odedit-exact"] == asked["odedit-paper"] == getattr(Restore(), what) == "keep"
 

@@ -13,7 +13,7 @@ from odekit.plugins import Options, UpsamplerSpec, hookimpl
 from odekit.plugins.discovery import build
 from odekit.testing.registered import CHECKS, check_part, find_part
 
-ABSENT = {"codeformer", "diffbir", "gfpgan", "realesrgan", "spandrel"}
+ABSENT = {"codeformer", "diffbir", "e4e", "gfpgan", "realesrgan", "spandrel"}
 """Upsamplers whose weights are not here."""
 SETTINGS = {"inverter:blind": ["tolerance=0"]}
 """Options of the check: `blind` leaves pictures in which it finds no damage as they are, whatever moves its latent."""

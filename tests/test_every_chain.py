@@ -25,10 +25,11 @@ LAYOUTS = {
 FACES = dict.fromkeys(("odedit", "odedit-exact", "odedit-paper", "sdedit", "code"), 1.0) | {
     "odedit-auto": 1.0, "odedit-fast": 1.0, "blind": 1.0, "odedit-plus": 4.0, "codeformer": 512, "gfpgan": 512,
     "odedit-codeformer": 512, "odedit-gfpgan": 512, "diffbir": None, "odedit-diffbir": None,
+    "e4e": 1.0, "odedit-e4e": 1.0,
 }  # fmt: skip
 """Chains for aligned faces: the factor on 64 pixels, or the fixed side, or None where options say."""
-PHOTOS = ("photo", "old-photo", "photo-codeformer", "photo-gfpgan", "photo-diffbir", "realesrgan")
-HEAVY = ("codeformer", "gfpgan", "realesrgan")
+PHOTOS = ("photo", "old-photo", "photo-codeformer", "photo-gfpgan", "photo-diffbir", "realesrgan", "photo-large")
+HEAVY = ("codeformer", "gfpgan", "realesrgan", "photo-large")
 QUICK = {
     "sdedit": ["restore.inverter.t0=2"],
     "photo": [], "old-photo": [], "odedit-auto": [], "blind": ["restore.inverter.steps=4"],
@@ -42,12 +43,23 @@ def test_every_shipped_chain_is_tried_here():
     assert set(installed.catalog().chains) == {*FACES, *PHOTOS}
 
 
+def plugin_tests(plugin, module):
+    """A module of a plugin's tests."""
+    place = ROOT / "plugins" / plugin / "tests" / f"{module}.py"
+    spec = importlib.util.spec_from_file_location(f"{plugin.replace('-', '_')}_{module}", place)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    """Files of the published layouts."""
+    """Files of the published layouts; of encoder4editing a small one."""
     folder, made = tmp_path_factory.mktemp("filled"), {}
 
     def file(name):
+        if name == "e4e-ffhq":
+            made[name] = plugin_tests("odekit-e4e", "tiny").save(folder / "e4e.pt")
         if name not in made:
             shapes = json.loads((DATA / "keys" / f"{LAYOUTS[name]}.json").read_text())
             state = {key: torch.from_numpy(value) for key, value in synthetic_arrays(shapes, 1, "B").items()}
@@ -61,10 +73,7 @@ def filled(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """DiffBIR's files with small networks, as its own tests make them."""
-    place = ROOT / "plugins" / "odekit-diffbir" / "tests" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("diffbir_tests", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = plugin_tests("odekit-diffbir", "conftest")
     folder = tmp_path_factory.mktemp("tiny")
     base = {module.PREFIX[part] + n: t for part in ("unet", "vae") for n, t in module.official(part).items()}
     base |= {f"{module.PREFIX['text']}model.{n}": t for n, t in module.text_encoder().items()}
@@ -95,14 +104,14 @@ def case(name):
 def test_a_chain_runs_on_a_real_photograph(chain, cli, filled, tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     for known in {part["weights"] for part in json.loads(cli("explain", chain, "--json").out)["parts"]}:
-        if known in LAYOUTS:
+        if known in (*LAYOUTS, "e4e-ffhq"):
             added = cli("weights", "add", known, filled(known), "--allow-other")
             assert added.code == 0, added.err
     portrait = PIL.Image.open(ROOT / "examples" / "photos" / "portrait.jpg").convert("RGB")
     side = min(portrait.size)
     if chain in FACES:
         portrait = portrait.crop(((portrait.width - side) // 2, 0, (portrait.width + side) // 2, side)).resize((96, 96))
-    elif chain == "realesrgan":
+    elif chain in ("realesrgan", "photo-large"):
         portrait = portrait.resize((72, 96))
     portrait.save(tmp_path / "in.png")
     done = cli("run", chain, tmp_path / "in.png", "-o", tmp_path / "out", *settings(chain, tiny))
@@ -111,7 +120,9 @@ def test_a_chain_runs_on_a_real_photograph(chain, cli, filled, tiny, tmp_path, m
     assert np.isfinite(out.pixels).all()
     assert out.pixels.std() > 0.005
     factor = FACES.get(chain)
-    if chain.startswith("photo"):
+    if chain == "photo-large":
+        assert (out.width, out.height) == (4 * portrait.width, 4 * portrait.height)
+    elif chain.startswith("photo"):
         assert (out.width, out.height) == portrait.size
     elif isinstance(factor, float):
         assert (out.width, out.height) == (64 * factor, 64 * factor)

@@ -39,7 +39,7 @@ def test_what_the_s_lab_licence_covers_is_refused_commercially():
     terms = {
         entry.name: usage_with_defaults(entry, catalog()) for entry in catalog().all() if entry.kind == "upsampler"
     }
-    assert {name for name, term in terms.items() if not term.commercial_use} == {"codeformer", "diffbir"}
+    assert {name for name, term in terms.items() if not term.commercial_use} == {"codeformer", "diffbir", "e4e"}
     assert "diffbir-swinir-face" in terms["diffbir"].forbids
 
 

@@ -103,4 +103,4 @@ def test_every_registered_factory_can_be_loaded(entry):
 
 
 def test_the_parts_of_our_plugins_are_among_them():
-    assert len({entry.dist for entry in ENTRIES}) == 8, "odekit and its seven plugins are installed"
+    assert len({entry.dist for entry in ENTRIES}) == 9, "odekit and its eight plugins are installed"

@@ -83,6 +83,23 @@ def noise(images):
     return [ImageNoise(noise_generator(0, image.origin, "here")) for image in images]
 
 
+def test_a_network_may_have_another_output_than_input_side():
+    class Pooled(Darker):
+        def __init__(self):
+            spec = UpsamplerSpec(side=16, aligned_faces_only=True)
+            AlignedUpsampler.__init__(self, "the network", 32, 1, spec, "cpu", output_side=16)
+            self.seen = []
+
+        def restore(self, faces, count, noise):
+            return nn.functional.avg_pool2d(super().restore(faces, count, noise), 2)
+
+    check_upsampler(Pooled)
+    wide = Image(np.full((3, 32, 64), 0.5, np.float32))
+    with pytest.warns(OdekitWarning, match="aligned square faces"):
+        (out,) = Pooled().upsample([wide], noise([wide]))
+    assert (out.height, out.width) == (8, 16)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_it_keeps_what_upsamplers_promise(batch_size):
     check_upsampler(lambda: Darker(batch_size))
@@ -178,6 +195,8 @@ def test_a_note_is_one_line_on_the_command_line(cli, tmp_path, monkeypatch):
     [
         ("codeformer", "CodeFormer"),
         ("gfpgan_v1clean_cm2", "GFPGAN"),
+        ("stylegan2_1024", "StyleGAN2"),
+        ("stylegan2_64", "StyleGAN2"),
         ("rrdbnet_x2", "Real-ESRGAN (RRDBNet)"),
         ("rrdbnet_x4", "Real-ESRGAN (RRDBNet)"),
         ("diffbir_bsrnet", "BSRNet or ESRGAN (RRDBNet, old names)"),

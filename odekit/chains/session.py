@@ -10,6 +10,7 @@ from typing import Any
 from odekit.chains.context import RunContext
 from odekit.chains.execution import Execution
 from odekit.chains.identity import IdentityCheck
+from odekit.chains.output_size import size_after
 from odekit.chains.packages import require_packages
 from odekit.chains.plan import required_weights
 from odekit.chains.resolve import ChainSpec, prior_of
@@ -115,6 +116,10 @@ class Session:
         view = BatchedPrior(self.networks[name], self.batch_size, self.counter, execution.precision, execution.device)
         self.views.append(view)
         return view
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of the result for a picture of this size, before it is run."""
+        return size_after(self.stages, width, height)
 
     @property
     def _packed_rows(self) -> list[tuple[int, int]]:
@@ -279,6 +284,10 @@ class SessionChain:
         self.session = session
         self.aligned = aligned
         self.stages = session.make_stages(items, aligned)
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """See `odekit.core.abilities.KnowsOutputSize`."""
+        return size_after(self.stages, width, height)
 
     def run(self, images: Sequence[Image], place: str) -> list[Result]:
         """Run a batch; one result per image, in order. An image that fails does not stop the others."""

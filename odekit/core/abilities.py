@@ -154,6 +154,15 @@ class RepeatsChains(Protocol):
 
 
 @runtime_checkable
+class KnowsOutputSize(Protocol):
+    """A stage that may change the size of pictures and knows the new size before it runs; other stages keep it."""
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) in pixels of the result for a picture of this size."""
+        ...
+
+
+@runtime_checkable
 class HasExtras(Protocol):
     """Options of a stage that writes additional images beside the result."""
 

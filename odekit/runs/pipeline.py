@@ -11,6 +11,7 @@ from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from odekit.core.image import Image
 from odekit.core.result import Result
 from odekit.errors import OdekitError, OutputError, Stopped
 from odekit.runs.engine import Engine
@@ -48,6 +49,8 @@ class Pipeline:
     """Of truncated JPEG and PNG, restore the rows that can be read."""
     files_of: Callable[[str], Mapping[str, str]] = lambda file: {}
     """SHA-256 of the files that belong to an input, by path, such as its mask."""
+    check: Callable[[Image], None] = lambda image: None
+    """Raises InputError for a picture that is not to be restored."""
     accounted: int = 0
     """Number of files restored or failed so far."""
     shared_texts: dict[int, str] = field(default_factory=dict)
@@ -123,6 +126,7 @@ class Pipeline:
                 if picture is None:
                     return self._give_up_reading(future)
                 image, entries = picture
+                self.check(image)
                 if files := self.files_of(job.file):
                     entries = entries | {"files": dict(files)}
                 batch.append((job, (image, entries)))

@@ -9,11 +9,13 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from odekit.chains.chain import Chain
 from odekit.chains.execution import Execution
+from odekit.chains.output_size import check_output_size
 from odekit.chains.session import Session
 from odekit.core.abilities import HasExtras
 from odekit.core.device import resolve_device
@@ -190,7 +192,8 @@ class Runner:
         limit, salvage = self.options.max_megapixels, self.options.salvage
         shared = shared | {"weights": session.weights()}
         files_of = self.picture_files.of
-        return Pipeline(engine, WorkerPool(workers), accounts, self.output, shared, limit, salvage, files_of)
+        check = partial(check_output_size, session=session, max_megapixels=limit)
+        return Pipeline(engine, WorkerPool(workers), accounts, self.output, shared, limit, salvage, files_of, check)
 
     def _restore(self, pipeline: Pipeline, todo: list[Job], stop: StopRequest) -> None:
         """Run the pipeline until all jobs are done or the run is stopped."""

@@ -261,13 +261,14 @@ class StandaloneTools(PartTools):
         super().__init__(catalog(), device, precision, prior)
 
 
-def synthetic_weights(network: nn.Module, seed: int = 0) -> dict[str, Tensor]:
-    """Random weights by tensor name, by rule B of `odekit.testing.goldens`; `network` may be on the meta device.
+def synthetic_weights(network: nn.Module, seed: int = 0, rule: str = "B") -> dict[str, Tensor]:
+    """Random weights by tensor name, by a rule of `odekit.testing.fill`; `network` may be on the meta device.
 
-    Activations keep their magnitude from layer to layer, so that every layer influences the output.
+    Activations keep their magnitude from layer to layer, so that every layer influences the output (rule E for
+    networks that divide their weights by sqrt(fan_in)).
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    return {name: torch.from_numpy(value) for name, value in synthetic_arrays(shapes, seed, "B").items()}
+    return {name: torch.from_numpy(value) for name, value in synthetic_arrays(shapes, seed, rule).items()}
 
 
 def check_readme(readme: Path) -> None:

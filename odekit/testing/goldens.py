@@ -1,14 +1,7 @@
 """Goldens: outputs of public networks with synthetic weights, stored with all that is needed to reproduce them.
 
 A file `<network>.<rule>.npz` stores the outputs and the seeds of weights and input. The weights are a function of the
-network's layout (tensor name -> shape) and the seed:
-
-1. names are sorted as plain strings; one `Generator(PCG64(seed))` fills the whole network in this order;
-2. tensors whose last name component is in `DERIVED` are skipped and use no random numbers;
-3. values are `standard_normal(shape)` in float64, cast to float32, times s in float32: rule A has s = 0.02; rule B has
-   s = 1/sqrt(fan_in) for weights of two or more dimensions (fan_in is the product of all dimensions but the first, or
-   of all but the first two if there are five), else 0.02;
-4. 1 is added to one-dimensional weights with a sibling `bias`; `running_var` becomes its absolute value + 1.
+network's layout (tensor name -> shape), the seed and the rule: see `odekit.testing.fill`.
 
 `<name>.npz` and `<name>.json` without a rule store numbers that need no network.
 
@@ -44,16 +37,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.errors import InputError
+from odekit.testing.fill import DERIVED as DERIVED
+from odekit.testing.fill import RULES as RULES
+from odekit.testing.fill import Arrays as Arrays
+from odekit.testing.fill import Layout as Layout
+from odekit.testing.fill import synthetic_arrays as synthetic_arrays
 
-DERIVED = ("attn_mask", "relative_position_index", "num_batches_tracked")
-RULES = ("A", "B")
 FOLDER_VARIABLE = "ODEKIT_GOLDENS"
 """Environment variable that names another folder of golden files."""
 INPUTS = ("seed_*", "*_head", "timesteps")
 """Names of arrays that state how a golden was made; single integers and texts do so too."""
-
-Layout = dict[str, tuple[int, ...]]
-Arrays = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,7 @@ class Golden:
     stem: str
     """Name of the network, without the rule, for example `adm_small`."""
     rule: str
-    """`A` or `B`; empty if the numbers do not depend on a network."""
+    """`A`, `B` or `E`; empty if the numbers do not depend on a network."""
     arrays: Mapping[str, NDArray[Any]]
     """The stored arrays. In a JSON file: numbers and lists of numbers, named by their keys joined with `/`."""
     folder: Path
@@ -94,7 +87,7 @@ class Golden:
 
     def fill(self, shapes: Mapping[str, Sequence[int]]) -> Arrays:
         """Synthetic weights of a network by the stored seed and the rule of the file's name."""
-        return synthetic_arrays(shapes, self.number("seed_weights"), self.rule)
+        return synthetic_arrays(shapes, self.seed("weights"), self.rule)
 
     def input(self, shape: Sequence[int]) -> NDArray[np.float32]:
         """The network's input, drawn with the stored seed.
@@ -111,11 +104,20 @@ class Golden:
         Raises:
             InputError: the first values of the first input differ from `input_head`.
         """
-        rng = np.random.Generator(np.random.PCG64(self.number("seed_input")))
+        rng = np.random.Generator(np.random.PCG64(self.seed("input")))
         inputs = [rng.standard_normal(tuple(s)).astype(np.float32) * np.float32(0.5) for s in shapes]
         if not np.array_equal(inputs[0].ravel()[:8], self.arrays["input_head"]):
             raise InputError(f"{self.folder / self.stem}: the input does not start with the stored values")
         return inputs
+
+    def seed(self, what: str) -> int:
+        """The stored seed of the `weights` or the `input`: `seed_weights`, or `weight_seed` in some files.
+
+        Raises:
+            InputError: the file stores neither.
+        """
+        other = f"{what.removesuffix('s')}_seed"
+        return self.number(other if other in self.arrays else f"seed_{what}")
 
     def number(self, name: str) -> int:
         """A stored integer.
@@ -238,36 +240,6 @@ def json_arrays(tree: Any, place: str = "") -> Iterator[tuple[str, NDArray[Any]]
 def _rectangular(rows: list[Any]) -> bool:
     lengths = {len(row) if isinstance(row, list) else -1 for row in rows}
     return len(lengths) == 1 and all(_rectangular(row) for row in rows if isinstance(row, list))
-
-
-def synthetic_arrays(shapes: Mapping[str, Sequence[int]], seed: int, rule: str) -> Arrays:
-    """Synthetic float32 weights by rule `A` or `B`, without derived tensors.
-
-    Raises:
-        InputError: another rule.
-    """
-    if rule not in RULES:
-        raise InputError(f"unknown fill rule '{rule}': use A or B")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    weights: Arrays = {}
-    for name in sorted(shapes):
-        shape, last = tuple(shapes[name]), name.rpartition(".")[2]
-        if last in DERIVED:
-            continue
-        value = rng.standard_normal(shape).astype(np.float32) * _scale(last, shape, rule)
-        if name.endswith("weight") and len(shape) == 1 and name.removesuffix("weight") + "bias" in shapes:
-            value = value + np.float32(1)
-        if last == "running_var":
-            value = np.abs(value) + np.float32(1)
-        weights[name] = value
-    return weights
-
-
-def _scale(last: str, shape: tuple[int, ...], rule: str) -> np.float32:
-    if rule == "A" or last not in ("weight", "in_proj_weight") or len(shape) < 2:
-        return np.float32(0.02)
-    fan_in = math.prod(shape[2 if len(shape) == 5 else 1 :])
-    return np.float32(1 / math.sqrt(fan_in))
 
 
 def statistics(values: Any) -> NDArray[np.float64]:

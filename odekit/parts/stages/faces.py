@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odekit.core.abilities import report_phase
+from odekit.core.abilities import KnowsOutputSize, report_phase
 from odekit.core.image import Image, Metadata, Pixels, is_square
 from odekit.core.interfaces import FaceMask, StageContext, Tools
 from odekit.errors import ConfigError, InputError, NoFaceWarning
@@ -40,6 +40,17 @@ class FacesStage:
     def frees_tone(self) -> bool:
         """The option `tone: free`; see `odekit.core.abilities.FreesTone`."""
         return self.options.tone == "free"
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """See `odekit.core.abilities.KnowsOutputSize`."""
+        factor = self.options.paste.upscale
+        if self.finder is None:
+            return self.each.output_size(width, height) if isinstance(self.each, KnowsOutputSize) else (width, height)
+        if factor is not None:
+            return max(1, round(width * factor)), max(1, round(height * factor))
+        if isinstance(self.background, KnowsOutputSize):
+            return self.background.output_size(width, height)
+        return width, height
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Photographs with restored faces. The faces of all photographs go through `each` as one batch."""

@@ -16,6 +16,7 @@ from odekit.parts.faces.is_aligned import AlignedFaceCheck
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.repair.colour import load_colour_correction
 from odekit.parts.repair.deblur import deblur_face
+from odekit.parts.stages.advice import not_aligned_error, photo_advice
 from odekit.parts.stages.options import NO_METER, Restore
 from odekit.parts.stages.pictures import latent_picture, map_picture, read_mask, with_colours_of
 from odekit.parts.stages.progress import EditProgress
@@ -61,6 +62,10 @@ class RestoreStage:
     def packed(self) -> tuple[int, int] | None:
         """Rows requested and evaluated (padding included) so far; None if all pictures need equal calls."""
         return (self.prior.rows, self.prior.capacity) if self.packs else None
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """See `odekit.core.abilities.KnowsOutputSize`."""
+        return self.prior.shape[2], self.prior.shape[1]
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:
         """Restored faces at the prior's side. Pictures that are not aligned faces fail; the others are processed."""
@@ -268,23 +273,6 @@ class RestoreStage:
             facts = {"calls": own[row] + updates, "fill": round(rows / capacity, 4) if capacity else 0.0, name: found}
             out.append(facts if message is None else facts | {"message": message})
         return out
-
-
-def photo_advice(place: str) -> str:
-    """What to do with a picture that is not an aligned face, by the place of the stage (`RunContext.place`)."""
-    if ".background." in place:
-        return "in 'faces', 'restore' belongs into 'each', not into 'background'"
-    if ".each." in place:
-        return "in 'each', the stages before 'restore' must keep the face square"
-    return "for a whole photograph use 'odekit run photo'"
-
-
-def not_aligned_error(image: Image, reason: str, place: str = "") -> InputError:
-    """The error for a whole photograph where an aligned face is expected."""
-    return InputError(
-        f"{image.width}x{image.height} is a whole photograph ({reason}); {photo_advice(place)}, or, if it is an "
-        "aligned face, --set restore.aligned=trust"
-    )
 
 
 def fit(image: Image, shape: tuple[int, int, int], place: str = "") -> Image:

@@ -52,6 +52,14 @@ class UpsampleStage:
             out = [self._judged(i, image, context) for i, image in enumerate(out)]
         return out
 
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """See `odekit.core.abilities.KnowsOutputSize`."""
+        spec = self.upsampler.spec
+        if not isinstance(spec, UpsamplerSpec) or (spec.scale is None and spec.side is None):
+            return width, height
+        factor = spec.scale if spec.scale is not None else (spec.side or 0) / max(width, height)
+        return max(1, round(width * factor)), max(1, round(height * factor))
+
     def _judged(self, i: int, result: Image, context: StageContext) -> Image:
         """The result, or the original where that is good enough."""
         original = context.originals[i]

@@ -25,25 +25,29 @@ MIN_SIDE = 16
 
 
 class AlignedUpsampler(ABC):
-    """Restores aligned faces of any size at `side` x `side` pixels. Subclasses implement `restore`.
+    """Restores aligned faces of any size at a fixed side. Subclasses implement `restore`.
 
     Faces are resized bilinearly, as in the official programs (with averaging when reduced). A picture that is not
     square is not an aligned face: it causes a warning, is padded to a square by mirroring, restored, and cropped, so
-    that its longer side is `side`.
+    that its longer side is that of the output.
     """
 
-    def __init__(self, name: str, side: int, batch_size: int, spec: UpsamplerSpec, device: str) -> None:
+    def __init__(
+        self, name: str, side: int, batch_size: int, spec: UpsamplerSpec, device: str, output_side: int | None = None
+    ) -> None:
         """Store the configuration.
 
         Args:
             name: of the network, for messages.
-            side: of the network's input and output, in pixels.
+            side: of the network's input, in pixels.
             batch_size: number of rows of a network call.
             spec: see `UpsamplerSpec`.
             device: of the network.
+            output_side: side of the network's output; None: that of the input.
         """
         self.name = name
         self.side = side
+        self.output_side = output_side or side
         self.batch_size = batch_size
         self.spec = spec
         self.device = device
@@ -59,7 +63,7 @@ class AlignedUpsampler(ABC):
             noise: a stream for every row.
 
         Returns:
-            (count, 3, side, side), finite.
+            (count, 3, output_side, output_side), finite.
         """
 
     def upsample(self, images: Sequence[Image], rng: Sequence[Noise]) -> list[Image]:
@@ -106,11 +110,11 @@ class AlignedUpsampler(ABC):
 
     def _finished(self, image: Image, pixels: Pixels) -> Image:
         """The result for an image: the network's output without the padding, and the resized alpha."""
-        height, width = self.side, self.side
+        height, width = self.output_side, self.output_side
         if not is_square(image):
             long = max(image.height, image.width)
-            height, width = (max(1, round(self.side * s / long)) for s in (image.height, image.width))
-            top, left = (self.side - height) // 2, (self.side - width) // 2
+            height, width = (max(1, round(self.output_side * s / long)) for s in (image.height, image.width))
+            top, left = (self.output_side - height) // 2, (self.output_side - width) // 2
             pixels = pixels[:, top : top + height, left : left + width]
         alpha = None if image.alpha is None else resample(image.alpha, height, width, "lanczos")
         return replace(image, pixels=np.ascontiguousarray(pixels), alpha=alpha)

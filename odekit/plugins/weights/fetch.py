@@ -117,6 +117,7 @@ class WeightsDownloader:
                 digest = self._download_from(url, weights, part)
                 accepted = "" if weights.commercial_use else weights.licence
                 os.replace(part, target / weights.file)
+                _drop_made(weights)
                 store.write_receipt(target, store.new_receipt(target / weights.file, digest, url, accepted=accepted))
             except Unavailable as error:
                 self.on_message(f"  {error}")
@@ -180,7 +181,7 @@ def add_weights(weights: Weights, file: Path, link: bool = False, allow_other: b
 
 
 def _add(weights: Weights, file: Path, link: bool, allow_other: bool) -> store.Receipt:
-    target, final = weights_folder(weights), stored_path(weights)
+    target, final = weights_folder(weights), weights_folder(weights) / weights.file
     check_complete(file, weights.file)
     digest, other = sha256(file), False
     if weights.sha256 is not None:
@@ -204,11 +205,18 @@ def _add(weights: Weights, file: Path, link: bool, allow_other: bool) -> store.R
                 if _copy(file, temporary) != digest:
                     raise WeightsError(f"{file}: changed while it was copied; try again")
             os.replace(temporary, final)
+            _drop_made(weights)
         finally:
             temporary.unlink(missing_ok=True)
         receipt = store.new_receipt(final, digest, str(file), other)
         store.write_receipt(target, receipt)
     return receipt
+
+
+def _drop_made(weights: Weights) -> None:
+    """Remove the file made from a package: a folder has one file and one receipt."""
+    if weights.package is not None:
+        (weights_folder(weights) / weights.package.file).unlink(missing_ok=True)
 
 
 def _difference(weights: Weights, file: Path, digest: str) -> str:

@@ -59,6 +59,8 @@ def _is_copy(file: Path, weights: Weights) -> bool:
 def _digests(weights: Weights) -> Iterator[tuple[str, int | None]]:
     """SHA-256 and size of the published file, and of the file in the store."""
     shipped = weights.path.stat().st_size if weights.path is not None and weights.path.is_file() else None
+    if weights.package is not None:
+        yield weights.package.file_sha256, None
     if weights.sha256 is not None:
         yield weights.sha256, weights.size or shipped
     receipt = None if weights.path is not None else read_receipt(weights_folder(weights))

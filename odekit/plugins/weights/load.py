@@ -54,17 +54,46 @@ def load_tensors(path: Path, integers: bool = False) -> dict[str, Tensor]:
             has tensors that are not plain (see `check_plain`) or not finite.
     """
     path = Path(path)
+    content = _content(path)
+    tensors = content if path.suffix == ".safetensors" else unwrap(content, path)
+    check_tensors(tensors, path, integers)
+    return tensors
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read all that a training checkpoint holds, by its own keys, as safely as `load_tensors`.
+
+    For files with more than one network, or with values beside the tensors. The caller passes the tensors that it uses
+    to `check_tensors`.
+
+    Raises:
+        WeightsError: see `load_tensors`; or the file holds no names.
+    """
+    content = _content(Path(path))
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path}: holds no named tensors; give the file with the network's state dict")
+    return dict(content)
+
+
+def check_tensors(tensors: Mapping[str, Tensor], path: Path, integers: bool = False) -> None:
+    """Check that the tensors of a file are plain and finite.
+
+    Raises:
+        WeightsError: see `check_plain` and `check_finite`.
+    """
+    check_plain(tensors, path, path.stat().st_size, integers)
+    check_finite(tensors, path)
+
+
+def _content(path: Path) -> Any:
+    """What a file holds: the tensors of a safetensors file by name, or the object in a pickle."""
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such weights file; check the path or fetch the weights again")
     if path.suffix == ".safetensors":
-        tensors = _safetensors(path)
-    elif path.suffix in PICKLE_SUFFIXES:
-        tensors = unwrap(_pickled(path), path)
-    else:
-        raise WeightsError(f"{path}: weights are read from .safetensors, {', '.join(PICKLE_SUFFIXES)} files only")
-    check_plain(tensors, path, path.stat().st_size, integers)
-    check_finite(tensors, path)
-    return tensors
+        return _safetensors(path)
+    if path.suffix in PICKLE_SUFFIXES:
+        return _pickled(path)
+    raise WeightsError(f"{path}: weights are read from .safetensors, {', '.join(PICKLE_SUFFIXES)} files only")
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

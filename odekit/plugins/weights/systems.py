@@ -9,6 +9,8 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "GFPGAN v1 in its first form": ("conv_body_first.0.weight", "stylegan_decoder.style_mlp.1.weight"),
     "GFPGAN": ("toRGB.0.weight", "conv_body_first.weight", "stylegan_decoder.style_mlp.1.weight"),
     "RestoreFormer": ("quantize.embedding.weight", "encoder.conv_in.weight", "decoder.conv_in.weight"),
+    "encoder4editing": ("encoder.latlayer1.weight", "encoder.styles.0.linear.weight"),
+    "StyleGAN2": ("input.input", "conv1.conv.modulation.weight", "to_rgb1.conv.weight"),
     "Real-ESRGAN (RRDBNet)": ("conv_first.weight", "body.0.rdb1.conv1.weight", "conv_up1.weight"),
     "BSRNet or ESRGAN (RRDBNet, old names)": ("conv_first.weight", "RRDB_trunk.0.RDB1.conv1.weight"),
     "SwinIR": ("patch_embed.norm.weight", "layers.0.residual_group.blocks.0.attn.relative_position_bias_table"),
