@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from odekit.chains.record import versions
 from odekit.core.device import processor_name
 from odekit.evaluation.bootstrap import RESAMPLES
 from odekit.evaluation.measure import Measured, stream
@@ -19,7 +20,6 @@ from odekit.evaluation.panel import Panel
 from odekit.evaluation.results import Group, Method, Results
 from odekit.evaluation.rows import NAME, Facts, Rows
 from odekit.evaluation.tally import Tally
-from odekit.runs.record import versions
 
 
 def compare(

@@ -11,6 +11,7 @@ from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from odekit.chains.record import result_entries
 from odekit.core.result import Result
 from odekit.errors import OdekitError, OutputError, Stopped
 from odekit.runs.engine import Engine
@@ -18,7 +19,7 @@ from odekit.runs.faults import WorkerStartError, end_of_run
 from odekit.runs.files import InputPicture, OutputSettings, PendingResult, input_notes, read_input, write_result
 from odekit.runs.inputs import Job
 from odekit.runs.probe import Probe, probe
-from odekit.runs.record import RECORD_SCHEMA, is_changed, shared_text
+from odekit.runs.record import shared_text
 from odekit.runs.stop import INTERRUPTED, TIME_LIMIT, StopRequest
 from odekit.runs.summary import RunAccounts
 from odekit.runs.workers import WorkerPool
@@ -149,15 +150,7 @@ class Pipeline:
         if result.error is not None:
             self._fail(job, result.error)
             return
-        stages = result.record["stages"]
-        calls = sum(stage.get("calls", 0) for stage in stages)
-        seconds = round(sum(stage["seconds"] for stage in stages), 4)
-        file_entries = file_entries | {"size": [result.source.width, result.source.height]}
-        entries = {
-            "schema": RECORD_SCHEMA, "input": file_entries, "changed": is_changed(result.source, result.image),
-            "calls": calls, "seconds": seconds, "stages": stages,
-        }  # fmt: skip
-        entries |= {key: value for key, value in result.record.items() if key not in ("stages", "slots")}
+        entries = result_entries(result, file_entries)
         shared = self._shared_text(result.record["slots"])
         finished = PendingResult(result.image, entries, shared, result.stages, result.extras)
         self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.output)))
