@@ -11,6 +11,7 @@ from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from odekit.chains.faults import place_text
 from odekit.chains.record import result_entries
 from odekit.core.result import Result
 from odekit.errors import OdekitError, OutputError, Stopped
@@ -148,7 +149,7 @@ class Pipeline:
     def _submit_write(self, job: Job, file_entries: dict[str, Any], result: Result) -> None:
         """Send a result to the workers to be written, or register its failure."""
         if result.error is not None:
-            self._fail(job, result.error)
+            self._fail(job, result.error, place_text(result.record.get("failure", {})))
             return
         entries = result_entries(result, file_entries)
         shared = self._shared_text(result.record["slots"])
@@ -190,8 +191,8 @@ class Pipeline:
         """Number of pixels of the results being written."""
         return sum(finished.image.pixels[0].size for _, finished, _ in self.writing)
 
-    def _fail(self, job: Job, error: Exception) -> None:
-        self.accounts.failed(job, error)
+    def _fail(self, job: Job, error: Exception, place: str = "") -> None:
+        self.accounts.failed(job, error, place)
         self.accounted += 1
 
 
