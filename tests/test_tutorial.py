@@ -87,7 +87,7 @@ def shell(place):
 
 
 def test_the_project_passes_its_tests_is_known_to_commands_and_builds(shell, place):
-    made, tested, known, compared, built = shell
+    _, tested, known, _, built = shell
     assert "2 passed" in tested
     assert "explicit midpoint" in known and "every check passed" in known and "order going up" in known
     record = json.loads((place / "odekit-midpoint" / "out" / "face.png.json").read_text())

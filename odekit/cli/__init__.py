@@ -15,6 +15,7 @@ from odekit.cli import (
     calibrate,
     chains,
     degrade,
+    doctor,
     eval,
     experiment,
     faces,
@@ -46,6 +47,7 @@ app.command()(plugins.plugins)
 app.command()(degrade.degrade)
 app.command()(eval.eval)
 app.command()(status.status)
+app.command()(doctor.doctor)
 app.command("new-plugin")(new_plugin.new_plugin)
 app.add_typer(weights.app, name="weights")
 app.add_typer(train.app, name="train")

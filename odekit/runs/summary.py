@@ -230,7 +230,7 @@ class RunAccounts:
             self._list_failure(job, nothing_done_error(job, findings))
 
     def failed(self, job: Job, error: Exception, place: str = "") -> None:
-        """Register a failed file, with one line that names the file, the reason and the place of an unexpected error."""
+        """Register a failed file, with one line: the file, the reason, and the place of an unexpected error."""
         self._list_failure(job, error, place)
         self.progress.images(1)
 

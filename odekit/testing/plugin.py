@@ -42,7 +42,7 @@ def check_plugin(dist: str, parts: Catalog | None = None) -> dict[str, int]:
     weights = [name for name, one in found.weights.items() if one.dist == dist]
     commands = [point for owner, point in entry_points(COMMANDS) if owner == dist]
     assert entries or chains or weights or commands, (
-        f"{dist} registers nothing; does its pyproject.toml have [project.entry-points.odekit], and is it installed anew?"
+        f"{dist} registers nothing; does its pyproject.toml have [project.entry-points.odekit]? If so, install it anew"
     )
     for entry in entries:
         check_entry(entry, found)

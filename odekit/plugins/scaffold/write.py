@@ -135,7 +135,7 @@ def project_files(name: str, named: dict[str, str], author: str) -> dict[str, st
     values = {
         "name": name, "module": module, "author": author, "count": str(len(named)), "version": __version__,
         "year": str(datetime.date.today().year), "repository": f"https://github.com/your-name/{name}",
-        "summary": " and ".join(f"{'An' if kind[0] in 'aeiou' else 'A'} {kind}" for kind in named).replace(" and A", " and a"),
+        "summary": _summary(list(named)),
         "parts": "\n\n".join(_readme_of(kind, part) for kind, part in named.items()),
     }  # fmt: skip
     imports = sorted(
@@ -165,6 +165,13 @@ def project_files(name: str, named: dict[str, str], author: str) -> dict[str, st
         f"{module}/options.py": options.rstrip() + "\n", f"tests/test_{module}.py": _used_imports(tests),
         f"{module}/py.typed": "",
     }  # fmt: skip
+
+
+def _summary(kinds: list[str]) -> str:
+    """`A solver and an upsampler`."""
+    words = [f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in kinds]
+    text = f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
+    return text[0].upper() + text[1:]
 
 
 def _argument(more: str) -> str:
