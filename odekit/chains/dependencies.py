@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from odekit.chains.plan import all_parts, required_weights
 from odekit.chains.resolve import ChainSpec, iter_stages
 from odekit.core.objects import SESSION
-from odekit.core.options import file_options
+from odekit.core.options import Part, file_options
 from odekit.core.version import RESULTS, __version__
 from odekit.errors import OdekitError
 from odekit.plugins.catalog import Catalog
@@ -60,11 +60,17 @@ def read_dependencies(spec: ChainSpec, catalog: Catalog) -> Dependencies:
     files = {text: digest for text in files_of(spec) if text not in named and (digest := path_digest(text))}
     stages = [part for part, _ in iter_stages(spec.items)]
     parts: dict[str, Mapping[str, Any]] = {"odekit": {"dist": "odekit", "version": __version__, "results": RESULTS}}
-    for part in [*stages, *all_parts(spec)]:
+    return Dependencies(weights, files, parts | origins([*stages, *all_parts(spec)], catalog))
+
+
+def origins(used: Iterable[Part], catalog: Catalog) -> dict[str, Mapping[str, Any]]:
+    """Distribution, version and `results` of parts, by kind and name."""
+    parts: dict[str, Mapping[str, Any]] = {}
+    for part in used:
         entry = catalog.entry_of(part)
         version = entry.version or version_of(entry.dist)
         parts[f"{part.kind} {part.name}"] = {"dist": entry.dist, "version": version, "results": entry.results}
-    return Dependencies(weights, files, parts)
+    return parts
 
 
 def version_of(dist: str) -> str:
