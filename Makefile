@@ -9,7 +9,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 # The report is tested in a real browser where there is one; .ci/run installs it.
 BROWSER := $(if $(shell command -v chromium && command -v chromedriver),,and not browser)
 
-.PHONY: demo test test-all goldens check format docs install clean
+.PHONY: demo test test-all goldens check format docs dist site install clean
 
 install: $(STAMP)
 
@@ -48,5 +48,20 @@ format: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
+# Builds, checks, installs and tries wheel and sdist of odekit and of all plugins. DIST=--versions resolves other Pythons.
+dist: $(STAMP)
+	rm -rf dist
+	$(BIN)/python tests/release.py $(DIST)
+
+# The documentation site, in an environment of its own.
+SITE_VENV ?= .venv-site
+$(SITE_VENV)/.installed: requirements-site.txt
+	$(PYTHON) -m venv $(SITE_VENV)
+	$(SITE_VENV)/bin/python -m pip install -q -r requirements-site.txt
+	touch $@
+
+site: $(STAMP) $(SITE_VENV)/.installed
+	$(BIN)/python docs/site/build.py --with $(SITE_VENV)/bin/mkdocs
+
 clean:
-	rm -rf .venv demo-out dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-site site demo-out dist build .pytest_cache .mypy_cache .ruff_cache

@@ -11,6 +11,10 @@ class ConfigError(OdekitError):
     """Invalid chain, option or command line: wrong name, type or value."""
 
 
+class OptionError(ConfigError, ValueError):
+    """An option that was given in Python: unknown, missing, or of the wrong type or value."""
+
+
 class InputError(OdekitError):
     """An image that cannot be read, or that the chain does not accept."""
 

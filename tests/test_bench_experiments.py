@@ -436,15 +436,15 @@ def test_options_are_crossed_and_each_point_is_plotted(cli, chain, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"odekit-sweep": 2}, "odekit-sweep: Input should be 1"),
+        ({"odekit-sweep": 2}, "odekit-sweep: must be 1"),
         ({"chian": "odedit"}, r"s\.yaml:7:1: chian: unknown option of the sweep; did you mean 'chain'"),
         ({"set": {}}, "options to cross"),
-        ({"set": {"restore.enhancer.iterations": 3}, "lines": None}, "Input should be a valid list"),
+        ({"set": {"restore.enhancer.iterations": 3}, "lines": None}, "must be a valid list"),
         ({"set": {"restore.enhancer.iteratoins": [3]}, "lines": None}, "unknown option.*did you mean 'iterations'"),
         ({"set": {"restor.enhancer": [3]}, "lines": None}, "did you mean 'restore.enhancer'"),
         ({"lines": "restore.enhancer.temperatur"}, "is not in 'set'; did you mean"),
         ({"x": "psrn"}, "unknown metric 'psrn'; did you mean 'psnr'"),
-        ({"severity": "four"}, "severity: Input should be a valid integer"),
+        ({"severity": "four"}, "severity: must be a valid integer"),
         ({"damage": 4}, "a kind of damage, a list"),
         ({"damage": {"use": "fog", "fractoin": 1}}, "did you mean|no option|unknown option"),
     ],

@@ -7,9 +7,9 @@ import PIL.Image
 import pytest
 from conftest import picture
 
+from odekit.chains.record import is_changed
 from odekit.core.image import Image, Metadata
 from odekit.runs.findings import Findings, findings_of
-from odekit.runs.record import is_changed
 from odekit.runs.tally import FindingsTally
 
 

@@ -3,15 +3,12 @@
 import hashlib
 
 import numpy as np
-import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import odekit
 from odekit.core.image import Image, Metadata, fingerprint, quantise
-from odekit.errors import InputError
 
 EIGHT = np.arange(256, dtype=np.uint8)
 SIXTEEN = np.arange(65536, dtype=np.uint16)
@@ -120,40 +117,3 @@ def test_the_text_of_an_image_has_its_size_and_range_and_no_pixels():
     image = Image(pixels, alpha=np.ones((40, 64), np.float32), face=2)
     assert repr(image) == "Image(width=64, height=40, values=0.25..0.75, alpha, face=2)"
     assert len(repr([image] * 3)) < 300
-
-
-def test_an_image_is_made_of_arrays_and_pillow_pictures():
-    array = np.random.Generator(np.random.Philox(0)).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    assert np.array_equal(Image.of(array).to_uint8(), array)
-    assert np.array_equal(Image.of(PIL.Image.fromarray(array)).to_uint8(), array)
-    grey = Image.of(PIL.Image.fromarray(array[..., 0]))
-    assert np.array_equal(grey.to_uint8(), np.repeat(array[..., :1], 3, 2)) and np.array_equal(
-        Image.of(array[..., 0]).pixels, grey.pixels
-    )
-    image = Image.from_uint8(array)
-    assert Image.of(image) is image
-
-
-def test_a_pillow_picture_is_turned_as_its_orientation_says():
-    array = np.zeros((4, 6, 3), np.uint8)
-    picture = PIL.Image.fromarray(array)
-    picture.getexif()[0x0112] = 6  # a quarter turn
-    assert (Image.of(picture).width, Image.of(picture).height) == (4, 6)
-
-
-@pytest.mark.parametrize(
-    ("picture", "said"),
-    [
-        (np.zeros((5, 7, 3), np.float32), r"uint8 \(H, W, 3\) RGB .* not float32 \(5, 7, 3\)"),
-        (np.zeros((5, 7, 4), np.uint8), r"not uint8 \(5, 7, 4\)"),
-        (np.zeros((0, 7, 3), np.uint8), r"not uint8 \(0, 7, 3\)"),
-        (np.zeros(7, np.uint8), r"not uint8 \(7,\)"),
-        (3, "a numpy array or a Pillow picture, not int"),
-        (None, "not NoneType"),
-        (b"PNG", "not bytes"),
-    ],
-)
-def test_what_is_no_picture_is_refused_in_one_line(picture, said):
-    for make in (Image.of, odekit.restore):
-        with pytest.raises(InputError, match=said):
-            make(picture)

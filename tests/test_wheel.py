@@ -39,7 +39,7 @@ def test_the_wheel_holds_chains_weights_templates_and_types(wheel):
         "assets/face-x4/model.safetensors",
         "assets/face-x4/README.md",
         "assets/mend/model.safetensors",
-        "plugins/scaffold/templates/plugin/solver.py.tmpl",
+        "plugins/scaffold/templates/solver/part.py.tmpl",
         "runs/report/viewer/run.html",
         "runs/report/viewer/run.css",
         "runs/report/viewer/run.js",

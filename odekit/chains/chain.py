@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 from odekit.chains.adjust import with_identity_limit, with_side, with_strength
-from odekit.chains.document import Document, parse_value, parse_yaml
+from odekit.chains.document import Document, chain_text, parse_value, parse_yaml
 from odekit.chains.overrides import apply_overrides
 from odekit.chains.resolve import CHAIN_SCHEMA, ChainSpec, Resolver
 from odekit.core.files import read_text
-from odekit.core.image import Image
-from odekit.core.options import Options
+from odekit.core.options import Options, Part
+from odekit.core.progress import Tell, Teller
 from odekit.core.result import Result
 from odekit.core.spelling import did_you_mean, nearest
-from odekit.errors import ConfigError, InputError
+from odekit.errors import ConfigError
 from odekit.parts.installed import catalog
 from odekit.plugins.catalog import OWN_CHAINS, Catalog
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from odekit.chains.execution import Execution
     from odekit.chains.plan import Plan
     from odekit.chains.session import Session
     from odekit.chains.tuning.batch_size import BatchSize
+    from odekit.core.interfaces import Stage
+    from odekit.images.accept import Picture
 
 
 class Chain:
@@ -33,8 +37,10 @@ class Chain:
     are equal if all their options are equal, including defaults.
 
     Args:
-        items: stages as option models, names, or mappings of one name to options.
-        priors: named priors; `face64` under the name `face` if there are none.
+        items: stages as option models, names, mappings of one name to options, or objects with the method `run` of
+            `odekit.plugins.Stage`. Options that refer to a part take an object of the part's interface, too.
+        priors: named priors; `face64` under the name `face` if there are none. A prior is a name, a mapping, an object
+            of `odekit.plugins.Prior`, or a diffusers `UNet2DModel` or pipeline with one, as it is in memory.
         name: of the chain.
         seed: of the noise.
         parts: the catalogue to look parts up in; the installed one if None.
@@ -45,9 +51,9 @@ class Chain:
 
     def __init__(
         self,
-        items: Sequence[Options | str | dict[str, Any]],
+        items: Sequence[Options | str | dict[str, Any] | Part | Stage],
         *,
-        priors: dict[str, Any] | None = None,
+        priors: Mapping[str, Any] | None = None,
         name: str = "",
         seed: int = 0,
         parts: Catalog | None = None,
@@ -56,9 +62,11 @@ class Chain:
             raise ConfigError(
                 f"Chain takes a list of stages, not {items!r}; Chain.load loads a chain by its name or from a file"
             )
+        if priors is not None and not isinstance(priors, Mapping):
+            raise ConfigError("priors are named: Chain(..., priors={'face': prior})")
         data = {"odekit": CHAIN_SCHEMA, "name": name, "seed": seed, "chain": list(items)}
         if priors:
-            data["priors"] = priors
+            data["priors"] = dict(priors)
         self.parts = parts or catalog()
         self.spec: ChainSpec = Resolver(self.parts, Document(data, "", {})).chain()
 
@@ -179,9 +187,19 @@ class Chain:
         seed = self.spec.seed if seed is None else seed
         return Session(self.spec, self.parts, seed, execution, keep_stages, on_calls, on_phase)
 
+    @overload
+    def run(  # type: ignore[overload-overlap]  # a text is a path, not a list of letters
+        self, images: Picture, seed: int | None = None, device: str = "auto", **more: Unpack[RunKeywords]
+    ) -> Result: ...
+
+    @overload
+    def run(
+        self, images: Sequence[Picture], seed: int | None = None, device: str = "auto", **more: Unpack[RunKeywords]
+    ) -> list[Result]: ...
+
     def run(
         self,
-        images: Sequence[Image],
+        images: Picture | Sequence[Picture],
         seed: int | None = None,
         device: str = "auto",
         *,
@@ -189,11 +207,13 @@ class Chain:
         batch_size: BatchSize | None = None,
         keep_stages: bool = False,
         on_calls: Callable[[int], None] | None = None,
-    ) -> list[Result]:
-        """Run the chain on images; one result per image, in order.
+        tell: Tell | None = None,
+    ) -> Result | list[Result]:
+        """Run the chain on one picture, or on a list of them.
 
         Args:
-            images: pictures that the chain accepts.
+            images: a picture, or a list of pictures: `Image`s, paths, bytes of files, numpy arrays (H, W, 3), torch
+                tensors (3, H, W) or Pillow pictures (`odekit.as_image` tells the types and ranges of their values).
             seed: of the noise; the chain's seed if None.
             device: auto, cpu, cuda, cuda:N or mps.
             precision: of the networks: auto, float32, tf32 (NVIDIA GPUs since Ampere), bfloat16 or float16.
@@ -201,20 +221,57 @@ class Chain:
                 value on this machine.
             keep_stages: keep intermediate pictures in the results.
             on_calls: progress callback; receives the number of network calls since the previous callback.
+            tell: progress callback; receives a `Progress` after each network call and phase. Both callbacks may raise
+                `odekit.Stopped`: it ends the call before the next network call, and the chain can run again.
+
+        Returns:
+            A result for one picture; for a list one result per picture, in order. `Result.image` raises the error of a
+            picture that failed; the others are restored.
 
         Raises:
-            InputError: `images` is not a list of `Image`.
+            InputError: a picture cannot be read, or is nothing of these.
         """
-        if isinstance(images, Image) or not all(isinstance(image, Image) for image in images):
-            raise InputError("a chain runs on a list of images; read files with odekit.read")
-        if not images:
+        from odekit.chains.record import complete_records
+        from odekit.images.accept import as_images
+
+        pictures, single = as_images(images)
+        if not pictures:
             return []
+        teller = Teller(tell, len(pictures))
+
+        def count(number: int) -> None:
+            if on_calls is not None:
+                on_calls(number)
+            teller.on_calls(number)
+
         session = self.open(
-            images=len(images), seed=seed, device=device, precision=precision, batch_size=batch_size,
-            keep_stages=keep_stages, on_calls=on_calls,
+            images=len(pictures), seed=seed, device=device, precision=precision, batch_size=batch_size,
+            keep_stages=keep_stages, on_calls=count, on_phase=teller.on_phase,
         )  # fmt: skip
-        window = session.window
-        return [result for i in range(0, len(images), window) for result in session.run(images[i : i + window])]
+        window, results = session.window, []
+        for start in range(0, len(pictures), window):
+            results += session.run(pictures[start : start + window])
+            teller.on_images(len(results) - start)
+        complete_records(results, session)
+        return results[0] if single else results
+
+    def to_yaml(self) -> str:
+        """The chain as the text of a chain file, with every default written out.
+
+        Raises:
+            ConfigError: a part was given as a Python object, which a file cannot hold.
+        """
+        return chain_text(self.tree())
+
+
+class RunKeywords(TypedDict, total=False):
+    """Options of `Chain.run` that are given by name."""
+
+    precision: str
+    batch_size: BatchSize | None
+    keep_stages: bool
+    on_calls: Callable[[int], None] | None
+    tell: Tell | None
 
 
 def find_chain_file(name: str, parts: Catalog) -> Path:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from odekit.core.objects import OBJECT, cannot_be_written
 from odekit.errors import ConfigError
 from odekit.plugins.catalog import BUILT_IN
 
@@ -91,6 +94,35 @@ def parse_yaml(text: str, name: str) -> Document:
     except (YAMLError, RecursionError) as error:
         raise ConfigError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from error
     return document
+
+
+def chain_text(tree: Mapping[str, Any]) -> str:
+    """The plain data of a chain (`Chain.tree`) as YAML.
+
+    Raises:
+        ConfigError: a part was given as a Python object.
+    """
+    from ruamel.yaml import YAML
+
+    for path, facts in described_objects(tree):
+        raise ConfigError(f"{format_path(path)}: {cannot_be_written(facts)}")
+    yaml, text = YAML(), io.StringIO()
+    yaml.default_flow_style, yaml.width = None, 110
+    yaml.dump(dict(tree), text)
+    return text.getvalue()
+
+
+def described_objects(tree: Any, path: DataPath = ()) -> Iterator[tuple[DataPath, Mapping[str, Any]]]:
+    """The parts in plain data that were given as objects, with their facts."""
+    if isinstance(tree, Mapping):
+        facts = tree.get(OBJECT)
+        if isinstance(facts, Mapping) and "class" in facts:
+            yield path, facts
+        for key, value in tree.items():
+            yield from described_objects(value, (*path, key))
+    elif isinstance(tree, (list, tuple)):
+        for number, value in enumerate(tree):
+            yield from described_objects(value, (*path, number))
 
 
 def parse_value(text: str) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from odekit.chains.document import DataPath
-from odekit.chains.resolve import is_options_class
+from odekit.core.option_errors import is_model
 from odekit.core.options import Options, part_fields
 from odekit.errors import OdekitError
 from odekit.plugins.catalog import BUILT_IN, Catalog
@@ -57,7 +57,7 @@ def _keys(parts: Catalog, model: type[Options], raw: Any) -> Iterator[tuple[str,
             inner = iter(()) if kinds[key] == "chain" else _part_keys(parts, kinds[key], values.get(name), info.default)
         else:
             for kind in (info.annotation, *get_args(info.annotation)):
-                if is_options_class(kind):
+                if is_model(kind):
                     inner = _keys(parts, kind, values.get(name))
         yield from ((name, *path) for path in inner)
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from odekit.core.abilities import HasWeightNames, HasWeights, HasWeightsPath
+from odekit.core.objects import ObjectPart
 from odekit.core.options import Part
 from odekit.errors import OdekitError
 from odekit.plugins.catalog import Catalog, Entry, resolve
@@ -35,6 +36,8 @@ class UsedPart:
 def weight_names_of(part: Part, catalog: Catalog) -> list[str]:
     """Weights of a part: `options.weight_names()`, else `options.weights`, else the weights with the part's name."""
     options: object = part.options
+    if isinstance(part, ObjectPart):  # it has its weights
+        return []
     if isinstance(options, HasWeightNames):
         return list(options.weight_names())
     if isinstance(options, HasWeights) and isinstance(options.weights, str):

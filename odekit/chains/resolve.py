@@ -5,19 +5,20 @@ Every error states file:line:column.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from odekit.chains.document import DataPath, Document
+from odekit.core.objects import INTERFACES, OBJECT, cannot_be_written, missing_members, object_part
+from odekit.core.option_errors import describe_error
 from odekit.core.options import Options, Part, nested_option_models, part_fields, prior_fields
 from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
-from odekit.plugins.catalog import BUILT_IN, Catalog, Entry
+from odekit.plugins.catalog import BUILT_IN, Catalog, Entry, resolve
 
 Checked = TypeVar("Checked", bound=Options)
 Owners = tuple[str, ...] | None
@@ -29,8 +30,6 @@ MAX_ITEMS = 1000
 MAX_STAGES = 100
 """Largest number of stages of a chain or sub-chain."""
 TOP_LEVEL_KEYS = ("odekit", "name", "summary", "seed", "priors", "chain")
-INNER_MODEL = re.compile(r"Input should be a valid dictionary or instance of \w+")
-"""Pydantic's message for a value of an inner option model, which names a class."""
 DEFAULT_PRIORS: dict[str, Any] = {"face": "face64"}
 
 
@@ -71,21 +70,7 @@ def validated(
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        first = errors[0]
-        option_path, option_value = data_location(first["loc"], values)
-        # pydantic reports one error per type of a union, all at the same location.
-        reasons = list(dict.fromkeys(e["msg"] for e in errors if data_location(e["loc"], values)[0] == option_path))
-        if first["type"] == "extra_forbidden":
-            *outer, last = map(str, first["loc"])
-            fields = model_at(model, outer).model_fields
-            message = f"unknown option of {label}{nearest(last, [info.alias or key for key, info in fields.items()])}"
-        elif first["type"] == "missing":
-            message = f"the option '{first['loc'][-1]}' of {label} is missing"
-        else:
-            reasons = [INNER_MODEL.sub("must be a mapping of options", reason) for reason in reasons]
-            choices = [reasons[0], *(reason.removeprefix("Input should be ") for reason in reasons[1:])]
-            message = f"{', or '.join(choices)} (given: {format_value(option_value)})".removeprefix("Value error, ")
+        option_path, message = describe_error(error, model, values, label)
         where = document.where((*path, *option_path))
         raise ConfigError(f"{where}: {message}" if where else message) from error
 
@@ -148,6 +133,10 @@ class Resolver:
 
     def stage(self, raw: Any, path: DataPath, owners: Owners = None) -> Part:
         """Resolve one stage: `name`, `{name: options}` or an option model. `owners`: see `part`."""
+        if isinstance(raw, Part):
+            return raw
+        if is_object(raw):
+            return self._object("stage", raw, path)
         if isinstance(raw, Options):
             owners = self._owners_of_model("stage", raw) or owners
             values = explicit_options(raw)
@@ -157,6 +146,7 @@ class Resolver:
         if not isinstance(raw, dict) or len(raw) != 1:
             raise self.error(path, "a stage must have one key, its name, such as '- upsample: resize'")
         ((name, value),) = raw.items()
+        self._refuse_description(value, path)
         stage_path = (*path, name)
         entry = self._entry("stage", name, stage_path, owners)
         inline = entry.options.inline
@@ -183,8 +173,11 @@ class Resolver:
             raw = {"use": raw.part} | explicit_options(raw)
         if isinstance(raw, str):
             raw = {"use": raw}
+        if is_object(raw):
+            return self._object(kind, raw, path)
         if not isinstance(raw, dict):
             raise self.error(path, f"the {kind} must be a name or a mapping with 'use:', not {raw!r}")
+        self._refuse_description(raw, path)
         options = dict(raw)
         name = options.pop("use", default)
         if not isinstance(name, str) or not name:
@@ -195,6 +188,28 @@ class Resolver:
         written = "use" in raw  # a default's name no user wrote
         entry = self._entry(kind, name, path, owners if written else owners or (BUILT_IN,))
         return self._make_part(entry, options, path, owners)
+
+    def _object(self, kind: str, value: object, path: DataPath) -> Part:
+        """A part around an object of Python, or of another library that an adapter knows."""
+        if isinstance(value, type):
+            raise self.error(path, f"{value.__name__} is a class; give an object, such as {value.__name__}()")
+        missing = missing_members(kind, value)
+        for target in self.catalog.adapters.get(kind, ()) if missing else ():
+            made = resolve(target, f"the adapter {target}")(value)
+            if made is not None:
+                return object_part(kind, made, given=value)
+        if missing:
+            names = ", ".join(f"'{name}'" for name in missing)
+            raise self.error(
+                path, f"{type(value).__qualname__} is no {kind}: it has no {names}; see "
+                f"odekit.plugins.{INTERFACES[kind].__name__}"
+            )  # fmt: skip
+        return object_part(kind, value)
+
+    def _refuse_description(self, raw: Any, path: DataPath) -> None:
+        """Refuse the plain data of a part that was given as an object."""
+        if isinstance(raw, dict) and isinstance(facts := raw.get(OBJECT), dict) and "class" in facts:
+            raise self.error(path, cannot_be_written(facts))
 
     def _make_part(self, entry: Entry, raw: Any, path: DataPath, owners: Owners) -> Part:
         name = self.catalog.unique_name(entry)
@@ -287,40 +302,9 @@ def iter_stages(items: Sequence[Part], path: DataPath = ()) -> Iterator[tuple[Pa
                 yield from iter_stages(getattr(item.options, key) or (), (*stage_path, key))
 
 
-def model_at(model: type[Options], keys: Sequence[str]) -> type[Options]:
-    """The option model at a path of keys inside `model`, or the innermost one on the way."""
-    for key in keys:
-        info = model.model_fields.get(key)
-        inner = (
-            [kind for kind in (info.annotation, *get_args(info.annotation)) if is_options_class(kind)] if info else []
-        )
-        model = inner[0] if inner else model
-    return model
-
-
-def is_options_class(kind: Any) -> bool:
-    """Whether a type is a class of options."""
-    return isinstance(kind, type) and issubclass(kind, Options)
-
-
-def format_value(value: Any) -> str:
-    """A value as text for an error message; stages are shown by name."""
-    if isinstance(value, tuple) and any(isinstance(item, Part) for item in value):
-        return ", ".join(item.name if isinstance(item, Part) else repr(item) for item in value)
-    return repr(value)
-
-
-def data_location(loc: Sequence[Any], values: Any) -> tuple[DataPath, Any]:
-    """The part of a pydantic location that exists in `values`, and the value there; unions add names of their own."""
-    path: list[Any] = []
-    for key in loc:
-        inside = isinstance(values, dict) and key in values
-        inside = inside or (isinstance(values, (list, tuple)) and isinstance(key, int) and key < len(values))
-        if not inside:
-            break
-        path.append(key)
-        values = values[key]
-    return tuple(path or loc[:1]), values
+def is_object(raw: Any) -> bool:
+    """Whether a value given for a part is an object, instead of plain data or options."""
+    return not isinstance(raw, (str, bool, int, float, dict, list, tuple, Part, Options, type(None)))
 
 
 def explicit_options(options: Options) -> dict[str, Any]:

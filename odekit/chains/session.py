@@ -9,6 +9,7 @@ from typing import Any
 
 from odekit.chains.context import RunContext
 from odekit.chains.execution import Execution
+from odekit.chains.faults import place_of_fault
 from odekit.chains.identity import IdentityCheck
 from odekit.chains.output_size import size_after
 from odekit.chains.packages import require_packages
@@ -28,6 +29,7 @@ from odekit.errors import (
     PLUGIN_FAULTS,
     ConfigError,
     DeviceError,
+    OdekitError,
     OutputError,
     PluginError,
     StrayInterrupt,
@@ -229,6 +231,8 @@ class Session:
                     self._run_stage(place, name, stage, [result])
                 return
             live[0].error = error
+            if not isinstance(error, OdekitError):
+                live[0].record["failure"] = place_of_fault(error, name, self.spec, self.catalog)
             return
         if place.isdigit() and not (isinstance(stage, FreesTone) and stage.frees_tone):  # not in a sub-chain
             after = [keep_tone(result.source, *pair) for result, *pair in zip(live, before, after, strict=True)]

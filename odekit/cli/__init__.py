@@ -15,6 +15,7 @@ from odekit.cli import (
     calibrate,
     chains,
     degrade,
+    doctor,
     eval,
     experiment,
     faces,
@@ -27,7 +28,7 @@ from odekit.cli import (
     weights,
 )
 from odekit.cli.plugin_commands import CommandsWithPlugins
-from odekit.cli.show import print_line, print_message, print_text, reserve_stdout
+from odekit.cli.show import print_line, print_message, print_stderr, print_text, reserve_stdout
 
 app = typer.Typer(
     name="odekit",
@@ -46,6 +47,7 @@ app.command()(plugins.plugins)
 app.command()(degrade.degrade)
 app.command()(eval.eval)
 app.command()(status.status)
+app.command()(doctor.doctor)
 app.command("new-plugin")(new_plugin.new_plugin)
 app.add_typer(weights.app, name="weights")
 app.add_typer(train.app, name="train")
@@ -106,6 +108,7 @@ def main() -> None:
     """
     from odekit.cli.startup import pause_gc
     from odekit.cli.waiting import wait_passively
+    from odekit.core.debug import debugging, traceback_lines
     from odekit.errors import OdekitError, OutputError
 
     wait_passively()
@@ -115,6 +118,8 @@ def main() -> None:
             refuse_empty_out(sys.argv[1:])
             app(standalone_mode=True)
         except OdekitError as error:
+            for line in traceback_lines(error) if debugging() else ():
+                print_stderr(line)
             print_message(" ".join(str(error).split()))
             raise SystemExit(4 if isinstance(error, OutputError) else 2) from None
         except KeyboardInterrupt:

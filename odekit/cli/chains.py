@@ -38,8 +38,8 @@ def check(
 ) -> None:
     """Check whether a chain can run; the first error is printed as one line with file:line:column.
 
-    With --conformance, run the checks of odekit.testing on a solver, inverter, enhancer or upsampler: order, round
-    trip, response to an edit. The first violation is printed as one line, with exit code 3.
+    With --conformance, run the checks of odekit.testing on a part of any kind: of a solver order, round trip and
+    response to an edit. The first violation is printed as one line, with exit code 3.
 
     Examples: odekit check my-chain.yaml
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -129,18 +130,24 @@ def run(
         bool, typer.Option("--verbose", help=f"Print a line for every image, not only for the first {MAX_LINES}.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of every error, as ODEKIT_DEBUG=1 does.")
+    ] = False,
 ) -> None:
     """See HELP."""
     from odekit.chains.chain import Chain
     from odekit.chains.tuning.batch_size import parse_batch_size
     from odekit.cli.show import print_message
     from odekit.cli.single import refuse_for_file, run_single
+    from odekit.core.debug import VARIABLE
     from odekit.errors import ConfigError
     from odekit.runs.output_target import STREAM, check_stream_inputs, is_folder
     from odekit.runs.stop import parse_duration
     from odekit.runs.summary import RunOptions
     from odekit.runs.workers import MAX_WORKERS
 
+    if debug:
+        os.environ[VARIABLE] = "1"
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
     if changed not in ("refuse", "redo"):

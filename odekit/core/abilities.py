@@ -379,6 +379,15 @@ class HasWeightsDigest(Protocol):
 
 
 @runtime_checkable
+class Placeable(Protocol):
+    """A part given as an object that is moved to the device and precision of a run."""
+
+    def placed(self, device: str, precision: str) -> Any:
+        """The part on the device, with weights of this torch type; the object itself is unchanged."""
+        ...
+
+
+@runtime_checkable
 class Configured(Protocol):
     """A part that stores the options it was built from."""
 

@@ -9,17 +9,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-
-from odekit.errors import InputError
+from numpy.typing import DTypeLike, NDArray
 
 if TYPE_CHECKING:
+    import PIL.Image
     from torch import Tensor
 
 Pixels = NDArray[np.float32]
@@ -110,31 +110,6 @@ class Image:
         return replace(self, pixels=pixels, alpha=alpha)
 
     @classmethod
-    def of(cls, picture: object) -> Image:
-        """An image from an `Image`, a numpy array as `from_uint8` takes it, or a Pillow picture.
-
-        Raises:
-            InputError: anything else, such as an array of floats, of which the range is unknown.
-        """
-        import PIL.Image
-        import PIL.ImageOps
-
-        if isinstance(picture, cls):
-            return picture
-        array: Any = picture
-        if isinstance(picture, PIL.Image.Image):
-            array = np.asarray(PIL.ImageOps.exif_transpose(picture).convert("RGB"))
-        if not isinstance(array, np.ndarray):
-            raise InputError(f"a picture is an Image, a path, a numpy array or a Pillow picture, not {_kind(picture)}")
-        grey_or_rgb = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-        if array.dtype != np.uint8 or not grey_or_rgb or not array.size:
-            raise InputError(
-                f"an array of a picture is uint8 (H, W, 3) RGB or (H, W) grey, not {array.dtype} {array.shape}; for "
-                "float32 (3, H, W) in [0, 1]: odekit.Image(pixels)"
-            )
-        return cls.from_uint8(array)
-
-    @classmethod
     def from_uint8(cls, array: NDArray[np.uint8], meta: Metadata | None = None) -> Image:
         """An image from uint8 (H, W, 3) RGB or (H, W) grey, the layout of other libraries."""
         if array.ndim == 2:
@@ -146,9 +121,44 @@ class Image:
         """The image as uint8 (H, W, 3) RGB; values are clipped to [0, 1] and rounded to nearest."""
         return np.ascontiguousarray(quantise(self.pixels, 8).transpose(1, 2, 0)).astype(np.uint8)
 
+    def to_numpy(self, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
+        """The image as an array (H, W, 3) RGB, or (H, W, 4) with alpha.
 
-def _kind(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        Args:
+            dtype: uint8 in [0, 255], uint16 in [0, 65535], or a float type in [0, 1].
+
+        Raises:
+            ValueError: another type.
+        """
+        planes = self.pixels if self.alpha is None else np.concatenate([self.pixels, self.alpha[None]])
+        kind = np.dtype(dtype)
+        if kind == np.uint8 or kind == np.uint16:
+            planes = quantise(planes, 8 if kind == np.uint8 else 16)
+        elif kind.kind != "f":
+            raise ValueError(f"an image becomes uint8, uint16 or floats, not {kind}")
+        return np.ascontiguousarray(planes.transpose(1, 2, 0)).astype(kind, copy=False)
+
+    def to_pil(self) -> PIL.Image.Image:
+        """The image as a Pillow picture of mode RGB, or RGBA with alpha; 8 bits."""
+        import PIL.Image
+
+        return PIL.Image.fromarray(self.to_numpy())
+
+    def to_tensor(self) -> Tensor:
+        """The pixels as a torch tensor, float32 (3, H, W) in [0, 1], without alpha; changes do not reach the image."""
+        import torch
+
+        return torch.from_numpy(self.pixels.copy())
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """What `np.asarray(image)` gives: `to_numpy()`, so that libraries of arrays take an image as it is."""
+        return self.to_numpy(np.uint8 if dtype is None else dtype)
+
+    def _repr_png_(self) -> bytes:
+        """The picture that a notebook shows."""
+        file = io.BytesIO()
+        self.to_pil().save(file, "PNG")
+        return file.getvalue()
 
 
 def quantise(values: NDArray[np.float32], bits: Literal[8, 16]) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -11,12 +11,15 @@ from typing import Annotated, Any, ClassVar, Protocol, get_args, runtime_checkab
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from odekit.core.option_class import OptionClass
+from odekit.core.option_docs import RefersTo
 
-class Options(BaseModel):
+
+class Options(BaseModel, metaclass=OptionClass):
     """Base of all option models: frozen, strict about types, no unknown keys, no NaN or infinity.
 
-    An instance of a subclass with `part` set refers to that part in Python code: `Ode(steps=100)` is
-    `{use: ode, steps: 100}`.
+    Wrong options are an `odekit.errors.OptionError`, which names the nearest option. An instance of a subclass with
+    `part` set refers to that part in Python code: `Ode(steps=100)` is `{use: ode, steps: 100}`.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -26,12 +29,8 @@ class Options(BaseModel):
     last: ClassVar[bool] = False
     """The stage may only be the last of a chain."""
 
-
-@dataclass(frozen=True)
-class RefersTo:
-    """Marks an option that refers to another part, of this kind."""
-
-    kind: str
+    def __dir__(self) -> list[str]:
+        return dir(type(self))
 
 
 def refuse_url(path: str) -> str:
@@ -104,9 +103,16 @@ class Part:
     def one_line(self) -> str:
         """`name(option=value, ...)` in one line: parts by their names, without options that are None."""
         tree = option_tree(self.options)
-        inner = {k: v["use"] if isinstance(v, dict) and "use" in v else v for k, v in tree.items()}
+        inner = {key: _name_of(value) for key, value in tree.items()}
         texts = [f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in inner.items() if v is not None]
         return f"{self.name}({', '.join(texts)})" if texts else self.name
+
+
+def _name_of(value: Any) -> Any:
+    """The name of a part in plain data, or the class of one that was given as an object; other values as they are."""
+    if isinstance(value, dict) and isinstance(value.get("object"), dict):
+        return value["object"].get("class", value)
+    return value["use"] if isinstance(value, dict) and "use" in value else value
 
 
 def option_tree(options: Options) -> dict[str, Any]:
@@ -175,12 +181,4 @@ def nested_option_models(model: type[Options]) -> Iterator[tuple[str, type[Optio
             yield key, kind
 
 
-PriorRef = Annotated[Any, RefersTo("prior")]
-SolverRef = Annotated[Any, RefersTo("solver")]
-InverterRef = Annotated[Any, RefersTo("inverter")]
-EnhancerRef = Annotated[Any, RefersTo("enhancer")]
-UpsamplerRef = Annotated[Any, RefersTo("upsampler")]
 PriorName = Annotated[str | None, NamesPrior()]
-DetectorRef = Annotated[Any, RefersTo("detector")]
-MaskRef = Annotated[Any, RefersTo("mask")]
-ChainRef = Annotated[Any, RefersTo("chain")]

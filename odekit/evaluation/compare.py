@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from odekit.chains.dependencies import origins
+from odekit.chains.record import versions
 from odekit.core.device import processor_name
 from odekit.evaluation.bootstrap import RESAMPLES
 from odekit.evaluation.measure import Measured, stream
@@ -19,7 +21,7 @@ from odekit.evaluation.panel import Panel
 from odekit.evaluation.results import Group, Method, Results
 from odekit.evaluation.rows import NAME, Facts, Rows
 from odekit.evaluation.tally import Tally
-from odekit.runs.record import versions
+from odekit.parts.installed import catalog
 
 
 def compare(
@@ -83,7 +85,7 @@ def compare(
         seed=seed,
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - began, 3),
-        machine=this_machine() | dict(machine or {}),
+        machine=this_machine(panel, machine or {}),
         metrics=tuple(panel.about[one] for one in panel.metrics),
         methods=tuple(methods),
         groups=groups,
@@ -115,9 +117,16 @@ class Faults:
                     self.reasons.setdefault(metric, f"{one.case.name}: {reason}")
 
 
-def this_machine() -> dict[str, Any]:
-    """The processor and the installed versions."""
-    return {"processor": processor_name(), "cores": os.cpu_count(), "versions": versions()}
+def this_machine(panel: Panel, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The processor, the installed versions, and the distribution and version of every metric and part.
+
+    Args:
+        panel: the metrics.
+        more: further facts, such as the `parts` of the compared chains.
+    """
+    metrics = origins(panel.parts.values(), catalog())
+    facts = {"processor": processor_name(), "cores": os.cpu_count(), "versions": versions()}
+    return facts | dict(more) | {"parts": {**more.get("parts", {}), **metrics}}
 
 
 def notes(tally: Tally) -> list[str]:

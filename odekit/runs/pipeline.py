@@ -11,6 +11,8 @@ from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from odekit.chains.faults import place_text
+from odekit.chains.record import result_entries
 from odekit.core.image import Image
 from odekit.core.result import Result
 from odekit.errors import OdekitError, OutputError, Stopped
@@ -19,7 +21,7 @@ from odekit.runs.faults import WorkerStartError, end_of_run
 from odekit.runs.files import InputPicture, OutputSettings, PendingResult, input_notes, read_input, write_result
 from odekit.runs.inputs import Job
 from odekit.runs.probe import Probe, probe
-from odekit.runs.record import RECORD_SCHEMA, is_changed, shared_text
+from odekit.runs.record import shared_text
 from odekit.runs.stop import INTERRUPTED, TIME_LIMIT, StopRequest
 from odekit.runs.summary import RunAccounts
 from odekit.runs.workers import WorkerPool
@@ -151,17 +153,9 @@ class Pipeline:
     def _submit_write(self, job: Job, file_entries: dict[str, Any], result: Result) -> None:
         """Send a result to the workers to be written, or register its failure."""
         if result.error is not None:
-            self._fail(job, result.error)
+            self._fail(job, result.error, place_text(result.record.get("failure", {})))
             return
-        stages = result.record["stages"]
-        calls = sum(stage.get("calls", 0) for stage in stages)
-        seconds = round(sum(stage["seconds"] for stage in stages), 4)
-        file_entries = file_entries | {"size": [result.source.width, result.source.height]}
-        entries = {
-            "schema": RECORD_SCHEMA, "input": file_entries, "changed": is_changed(result.source, result.image),
-            "calls": calls, "seconds": seconds, "stages": stages,
-        }  # fmt: skip
-        entries |= {key: value for key, value in result.record.items() if key not in ("stages", "slots")}
+        entries = result_entries(result, file_entries)
         shared = self._shared_text(result.record["slots"])
         finished = PendingResult(result.image, entries, shared, result.stages, result.extras)
         self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.output)))
@@ -201,8 +195,8 @@ class Pipeline:
         """Number of pixels of the results being written."""
         return sum(finished.image.pixels[0].size for _, finished, _ in self.writing)
 
-    def _fail(self, job: Job, error: Exception) -> None:
-        self.accounts.failed(job, error)
+    def _fail(self, job: Job, error: Exception, place: str = "") -> None:
+        self.accounts.failed(job, error, place)
         self.accounted += 1
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from odekit.chains.record import RECORD_SCHEMA
 from odekit.core.device import LARGEST_BATCH_SIZE, LARGEST_THREADS
 from odekit.core.files import read_json, write_json
 from odekit.core.precision import PRECISIONS
 from odekit.errors import ConfigError
-from odekit.runs.record import RECORD_SCHEMA
 
 FILE = "run.json"
 RESOLVED_PRECISIONS = tuple(name for name in PRECISIONS if name != "auto")

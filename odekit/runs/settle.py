@@ -13,13 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 from odekit.chains.chain import Chain
+from odekit.chains.dependencies import Dependencies
+from odekit.chains.record import versions
 from odekit.chains.tuning.batch_size import DEFAULT_BATCH_SIZE, check_memory
 from odekit.core.device import LARGEST_THREADS, resolve_device
 from odekit.core.files import exclusive, read_json
 from odekit.errors import ConfigError
-from odekit.runs.digests import Dependencies, dependencies_of, difference
+from odekit.runs.digests import dependencies_of, difference
 from odekit.runs.lock import other_shards_run, remove_lock_file
-from odekit.runs.record import versions
 from odekit.runs.settings import FILE, RAN_OUT, RunSettings, count_others, has_results, parse_settings, read_settings
 from odekit.runs.stored_chain import first_difference, with_defaults
 from odekit.runs.summary import Progress, RunOptions

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from odekit.core.debug import debugging, traceback_lines
 from odekit.core.files import write_json
 from odekit.errors import InputError, OdekitError
 from odekit.images.io import check_max_megapixels
@@ -228,13 +229,16 @@ class RunAccounts:
         if self.require_change:
             self._list_failure(job, nothing_done_error(job, findings))
 
-    def failed(self, job: Job, error: Exception) -> None:
-        """Register a failed file, with one line that names the file and the reason."""
-        self._list_failure(job, error)
+    def failed(self, job: Job, error: Exception, place: str = "") -> None:
+        """Register a failed file, with one line: the file, the reason, and the place of an unexpected error."""
+        self._list_failure(job, error, place)
         self.progress.images(1)
 
-    def _list_failure(self, job: Job, error: Exception) -> None:
-        text = str(error) if isinstance(error, OdekitError) else f"{type(error).__name__}: {error}{origin(error)}"
+    def _list_failure(self, job: Job, error: Exception, place: str = "") -> None:
+        unexpected = f"{type(error).__name__}: {error}{place or origin(error)}"
+        text = str(error) if isinstance(error, OdekitError) else unexpected
+        for line in traceback_lines(error) if debugging() else ():
+            self.progress.message(line)
         text = " ".join((text if job.file in text else f"{job.file}: {text}").split())
         self.summary.failed.append({"input": job.file, "error": text})
         self.log.add("failed", input=job.file, error=text)

@@ -36,10 +36,17 @@ from odekit.plugins.catalog import Catalog
 from odekit.plugins.discovery import build
 from odekit.testing.exact import GaussianField, GaussianModel, MixtureField, log_grid, random_states, round_trip, solve
 from odekit.testing.goldens import synthetic_arrays
+from odekit.testing.kinds import (
+    Figures,
+    check_corruption,
+    check_detector,
+    check_mask,
+    check_metric,
+    check_prior,
+    check_stage,
+)
 from odekit.testing.order import observed_order
-
-Figures = dict[str, float]
-"""Measured values by name."""
+from odekit.testing.plugin import check_plugin
 
 
 def check_solver(make: Callable[[], Solver], tolerance: float = 0.15) -> Figures:
@@ -285,18 +292,26 @@ def check_readme(readme: Path) -> None:
 
 
 __all__ = [
+    "Figures",
     "GaussianField",
     "GaussianModel",
     "MixtureField",
     "StandaloneTools",
     "batch_noise",
     "catalog_with",
+    "check_corruption",
+    "check_detector",
     "check_displacement",
     "check_enhancer",
     "check_inverter",
+    "check_mask",
+    "check_metric",
+    "check_plugin",
+    "check_prior",
     "check_readme",
     "check_row_independence",
     "check_solver",
+    "check_stage",
     "check_upsampler",
     "log_grid",
     "observed_order",

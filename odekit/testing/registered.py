@@ -14,9 +14,15 @@ from odekit.parts.installed import catalog
 from odekit.testing.conformance import (
     Figures,
     StandaloneTools,
+    check_corruption,
+    check_detector,
     check_enhancer,
     check_inverter,
+    check_mask,
+    check_metric,
+    check_prior,
     check_solver,
+    check_stage,
     check_upsampler,
 )
 
@@ -25,6 +31,12 @@ CHECKS: dict[str, Callable[[Part], Figures]] = {
     "inverter": lambda part: check_inverter(lambda prior: StandaloneTools(prior=prior).make(part)),
     "enhancer": lambda part: check_enhancer(lambda: StandaloneTools().make(part)),
     "upsampler": lambda part: check_upsampler(lambda: StandaloneTools().make(part)),
+    "detector": lambda part: check_detector(lambda: StandaloneTools().make(part)),
+    "mask": lambda part: check_mask(lambda: StandaloneTools().make(part)),
+    "prior": lambda part: check_prior(lambda: StandaloneTools().make(part)),
+    "corruption": lambda part: check_corruption(lambda: StandaloneTools().make(part)),
+    "metric": lambda part: check_metric(lambda: StandaloneTools().make(part)),
+    "stage": lambda part: check_stage(part),
 }
 """The check of each kind that has one."""
 

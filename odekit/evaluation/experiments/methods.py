@@ -226,12 +226,16 @@ def describe_method(one: MethodSpec, costs: Mapping[tuple[str, str], Cost]) -> M
 
 
 def run_environment(data: ExperimentData, names: Sequence[str]) -> dict[str, Any]:
-    """Device, precision, batch size and threads, from the first run's `run.json`."""
+    """Device, precision, batch size and threads of the first run, by its `run.json`; the origin of the parts of all."""
+    found: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     for name in names:
         stored = read_json(method_folder(data, name) / "run.json")
         if isinstance(stored, dict):
-            return {key: stored[key] for key in ("device", "precision", "slots", "threads") if key in stored}
-    return {}
+            found = found or {key: stored[key] for key in ("device", "precision", "slots", "threads") if key in stored}
+            depends = stored.get("depends")
+            parts |= depends.get("parts", {}) if isinstance(depends, dict) else {}
+    return found | ({"parts": parts} if parts else {})
 
 
 def compare_methods(

@@ -8,7 +8,8 @@ from pydantic import Field as Limits
 from pydantic import field_validator, model_validator
 
 from odekit.core.abilities import Package
-from odekit.core.options import ChainRef, DetectorRef, FilePath, MaskRef, Options, Part
+from odekit.core.options import FilePath, Options, Part
+from odekit.core.references import ChainChoice, DetectorChoice, MaskChoice, named
 
 PHOTOS = "pip install 'odekit[photos]'"
 
@@ -98,7 +99,7 @@ class Alignment(Options):
 class PasteOptions(Options):
     """How a restored face is pasted back."""
 
-    mask: MaskRef = "ellipse"
+    mask: MaskChoice = named("ellipse")
     """The region of the face that is pasted: a part such as `ellipse`, `square`, or odekit-facexlib's `parsenet`."""
     feather: float = Limits(default=0.08, gt=0, le=0.5)
     """Width of the mask's soft edge, as a fraction of the aligned face's side. Masks with an edge of their own get this
@@ -128,13 +129,13 @@ class Faces(Options):
     """The stage `faces`: detect the faces of a photograph, run a chain on each, paste them back."""
 
     part = "faces"
-    detect: DetectorRef = "builtin"
+    detect: DetectorChoice = named("builtin")
     select: FaceSelection = FaceSelection()
     align: Alignment | Literal["none"] = Alignment()
     """`none`: the picture is an aligned face already; there is no detection, cropping or pasting."""
-    each: ChainRef
+    each: ChainChoice
     """Stages for every face; the faces of all photographs in progress share network batches."""
-    background: ChainRef = None
+    background: ChainChoice = named(None)
     """Stages for the photograph itself; None leaves its pixels unchanged."""
     paste: PasteOptions = PasteOptions()
     tone: Literal["keep", "free"] = "keep"

@@ -12,7 +12,8 @@ from odekit.core.abilities import Configured, HasBestGrid, HasSolverCalls, HasSo
 from odekit.core.grid import GridName, Levels, make_grid
 from odekit.core.interfaces import Field, Latent, Prior, Solver, State, Tools
 from odekit.core.noise import Rng
-from odekit.core.options import Options, Part, SolverRef
+from odekit.core.options import Options, Part
+from odekit.core.references import SolverChoice, named
 from odekit.core.schedule import NoiseSchedule, signal
 from odekit.errors import PluginError
 from odekit.parts.inverters.clip import Clip, ConfidenceClip, DynamicThreshold, ThresholdedField
@@ -23,7 +24,7 @@ class Ode(Options):
     """Options of the inverter `ode`."""
 
     part = "ode"
-    solver: SolverRef = "ddim"
+    solver: SolverChoice = named("ddim")
     steps: int = Limits(default=100, ge=2)
     """Levels of the grid, and steps of the inversion and of the decoding."""
     grid: Literal["auto", "uniform-t", "karras", "log-snr"] = "auto"

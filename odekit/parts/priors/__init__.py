@@ -34,6 +34,7 @@ def register(catalog: PluginCatalog) -> None:
         "exact mixture of Gaussians, for tests",
         spec=specs + "exact_spec",
     )
+    catalog.adapter("prior", f"{__name__}.in_memory:adapt")
     catalog.weights(
         "face64", path=ASSETS / "face64", sha256=FACE64_SHA256, licence="MIT", commercial_use=True,
         summary="built-in face prior",

@@ -76,15 +76,32 @@ def read_prior_folder(folder: Path) -> PriorSpec:
     unet = _unet_folder(folder)
     config = _network_config(unet / "config.json")
     meta = read_metadata(folder, unet)
-    scheduler = read_scheduler(folder, unet)
-    shape, learned = _shape(config, meta, unet / "config.json")
+    return _spec(config, read_scheduler(folder, unet), meta, folder, unet / "config.json", _weights_file(unet))
+
+
+def spec_of_configs(config: Mapping[str, Any], scheduler: Mapping[str, Any], weights: Path) -> PriorSpec:
+    """The description of a network that is in memory, from its configuration and its scheduler's.
+
+    Raises:
+        WeightsError: a network that is not an image prior, or an unsupported schedule.
+    """
+    where = weights.parent
+    _check_network(config, where)
+    return _spec(config, scheduler, Metadata(), where, where, weights)
+
+
+def _spec(
+    config: Mapping[str, Any], scheduler: Mapping[str, Any], meta: Metadata, folder: Path, where: Path, weights: Path
+) -> PriorSpec:
+    """The description of a prior; `folder` and `where` (of the configuration) are for messages."""
+    shape, learned = _shape(config, meta, where)
     return PriorSpec(
         shape=shape,
         schedule=noise_schedule(meta, scheduler, folder),
         patch=meta.patch,
         prediction=prediction_type(meta, scheduler, folder),
         config=config,
-        weights=_weights_file(unet),
+        weights=weights,
         learned_sigma=learned,
         heads=meta.heads,
         about=meta.about,
@@ -110,6 +127,12 @@ def _weights_file(unet: Path) -> Path:
 
 def _network_config(path: Path) -> dict[str, Any]:
     config = read_json_object(path)
+    _check_network(config, path)
+    return config
+
+
+def _check_network(config: Mapping[str, Any], path: Path) -> None:
+    """Raise WeightsError for a network that is no unconditional UNet2DModel."""
     name = config.get("_class_name")
     if name != "UNet2DModel":
         raise WeightsError(f"{path}: describes {name or 'no network'}; a prior must be a UNet2DModel")
@@ -126,7 +149,6 @@ def _network_config(path: Path) -> dict[str, Any]:
                 "in [-1, 1]"
             )
     _check_size(config, path)
-    return config
 
 
 def _check_size(config: Mapping[str, Any], path: Path) -> None:

@@ -48,8 +48,9 @@ class FacesStage:
             return self.each.output_size(width, height) if isinstance(self.each, KnowsOutputSize) else (width, height)
         if factor is not None:
             return max(1, round(width * factor)), max(1, round(height * factor))
-        if isinstance(self.background, KnowsOutputSize):
-            return self.background.output_size(width, height)
+        background: object = self.background
+        if isinstance(background, KnowsOutputSize):
+            return background.output_size(width, height)
         return width, height
 
     def run(self, batch: Sequence[Image], context: StageContext) -> list[Image]:

@@ -23,7 +23,8 @@ from odekit.core.abilities import (
     TreatsRowsApart,
 )
 from odekit.core.grid import Levels
-from odekit.core.options import EnhancerRef, InverterRef, Options, Part, PicturePath, PriorName, UpsamplerRef
+from odekit.core.options import Options, Part, PicturePath, PriorName
+from odekit.core.references import EnhancerChoice, InverterChoice, UpsamplerChoice, named
 from odekit.errors import ConfigError
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.3, 0.8
@@ -43,8 +44,8 @@ class Restore(Options):
     part = "restore"
     prior: PriorName = None
     """Name of the prior; required only if the chain has several."""
-    inverter: InverterRef = "ode"
-    enhancer: EnhancerRef = "langevin"
+    inverter: InverterChoice = named("ode")
+    enhancer: EnhancerChoice = named("langevin")
     repeats: int = Limits(default=1, ge=1, le=100)
     """Number of rounds; each starts from the result of the previous one."""
     fidelity: float | None = Limits(default=None, ge=0, le=1)
@@ -136,7 +137,7 @@ class Upsample(Options):
 
     part = "upsample"
     inline: ClassVar[str] = "upsampler"
-    upsampler: UpsamplerRef
+    upsampler: UpsamplerChoice
 
     def __init__(self, upsampler: Any = None, /, **options: Any) -> None:
         if isinstance(upsampler, str):

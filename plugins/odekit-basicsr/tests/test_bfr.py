@@ -10,11 +10,10 @@ import pytest
 from odekit_basicsr import library
 from odekit_basicsr.bfr import BlindFace, DegradationParameters
 from odekit_basicsr.options import RECIPES, Bfr, Ranges
-from pydantic import ValidationError
 
 from odekit import read, write
 from odekit.core.image import Image
-from odekit.errors import ConfigError, PluginError
+from odekit.errors import ConfigError, OptionError, PluginError
 from odekit.evaluation.degrade.recipe import damage, select
 
 
@@ -266,7 +265,7 @@ def test_colours_shift_and_go_when_asked():
     ],
 )
 def test_invalid_options_are_errors(options, said):
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(OptionError, match=said):
         Bfr(**options)
 
 

@@ -43,6 +43,7 @@ class E4eUpsampler(AlignedUpsampler):
 
         def call(network: E4eNetwork) -> Tensor:
             own = None if drawn is None else [n.to(network.mean) for n in drawn]
-            return network(faces.to(network.mean), own, self.options.output == "pooled")[:count]
+            faces_out: Tensor = network(faces.to(network.mean), own, self.options.output == "pooled")
+            return faces_out[:count]
 
         return self.guarded.run(call)

@@ -12,12 +12,11 @@ from odekit_realesrgan.network import from_tensors
 from odekit_realesrgan.options import Realesrgan, Spandrel
 from odekit_realesrgan.rrdb import layout
 from odekit_realesrgan.upsampler import realesrgan, spandrel
-from pydantic import ValidationError
 from small_rrdb import nearest, random
 
 import odekit
 from odekit.core.image import Image
-from odekit.errors import InputError, OdekitWarning, WeightsError
+from odekit.errors import InputError, OdekitWarning, OptionError, WeightsError
 from odekit.images.resize import resample
 from odekit.parts.installed import catalog
 from odekit.parts.upsamplers.face_x4 import FaceX4, FaceX4Upsampler
@@ -105,7 +104,7 @@ def test_invalid_options_are_errors():
         ({"tile": 128, "overlap": 65}, r"overlap is 65: must be at most half of tile \(64\)"),
         ({"scale": 0}, "greater than 0"),
     ):
-        with pytest.raises(ValidationError, match=message):
+        with pytest.raises(OptionError, match=message):
             Realesrgan(**options)
     assert Realesrgan(tile=0, overlap=1000).tile == 0
 

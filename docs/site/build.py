@@ -1,0 +1,172 @@
+"""Builds the documentation site (`make site`): docs/, the README, examples that are run, `--help`, docstrings.
+
+The pages are gathered in build/site, where links that leave docs/ lead to the repository, and built by mkdocs or zensical.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import notebook
+
+ROOT = Path(__file__).parent.parent.parent
+STAGE = ROOT / "build" / "site"
+EXAMPLES = ("restore", "own_solver", "compare")
+REPOSITORY = "https://github.com/odekit/odekit"
+LINK = re.compile(r"(\]\()(?!https?:|#)([^)#\s]+)")
+
+
+def main() -> None:
+    """Gather the pages and build them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--with", dest="program", type=Path, required=True, help="mkdocs or zensical")
+    parser.add_argument("--no-examples", action="store_true", help="leave the examples out, which takes less time")
+    options = parser.parse_args()
+    gather(STAGE, examples=not options.no_examples)
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([options.program, "build", "--strict", "--clean"], cwd=ROOT, env=environment)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    if outside := outside_requests(ROOT / "site"):
+        raise SystemExit("pages that ask other servers:\n" + "\n".join(outside))
+    print(f"{ROOT / 'site' / 'index.html'}")
+
+
+def gather(stage: Path, examples: bool = True) -> None:
+    """Write all sources of the site into a folder."""
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    for path in sorted((ROOT / "docs").iterdir()):
+        if path.suffix == ".md":
+            (stage / path.name).write_text(with_links(path.read_text(encoding="utf-8"), path), encoding="utf-8")
+        elif path.suffix in (".png", ".jpg"):
+            shutil.copy(path, stage / path.name)
+    readme = ROOT / "README.md"
+    (stage / "index.md").write_text(with_links(readme.read_text(encoding="utf-8"), readme), encoding="utf-8")
+    changes = ROOT / "CHANGELOG.md"
+    (stage / "changelog.md").write_text(with_links(changes.read_text(encoding="utf-8"), changes), encoding="utf-8")
+    (stage / "cli.md").write_text(command_line(), encoding="utf-8")
+    for name, text in api_pages().items():
+        (stage / name).write_text(text, encoding="utf-8")
+    for name in EXAMPLES:
+        source = ROOT / "examples" / f"{name}.py"
+        text = notebook.page(source, stage) if examples else f"# {name}\n"
+        (stage / f"example-{name.replace('_', '-')}.md").write_text(text, encoding="utf-8")
+
+
+def outside_requests(site: Path) -> list[str]:
+    """What the pages of a site would load from other servers; links that a reader follows are none of it."""
+    found = []
+    for page in sorted(site.rglob("*.html")):
+        text = re.sub(r"<code.*?</code>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        tags = re.findall(r"<(?:script|img|iframe|source|video|audio|embed|object|link)\b[^>]*>", text)
+        for tag in tags:
+            if re.search(r"""(?:src|srcset|data|href)=["']?(?:https?:)?//""", tag) and 'rel="canonical"' not in tag:
+                found.append(f"{page.relative_to(site)}: {tag}")
+    for style in sorted(site.rglob("*.css")):
+        outside = re.findall(r"""(?:@import|url\()\s*["']?(?:https?:)?//[^)"']+""", style.read_text(encoding="utf-8"))
+        found += [f"{style.relative_to(site)}: {text}" for text in outside]
+    return found
+
+
+def with_links(text: str, page: Path) -> str:
+    """A page whose links lead to pages of the site, or else to the repository."""
+
+    def target(match: re.Match[str]) -> str:
+        path = (page.parent / match[2]).resolve()
+        if path.parent == ROOT / "docs" and path.suffix in (".md", ".png", ".jpg"):
+            return f"{match[1]}{path.name}"
+        if path == ROOT / "CHANGELOG.md":
+            return f"{match[1]}changelog.md"
+        kind = "tree" if path.is_dir() else "blob"
+        return f"{match[1]}{REPOSITORY}/{kind}/main/{path.relative_to(ROOT)}"
+
+    return LINK.sub(target, text)
+
+
+def command_line() -> str:
+    """The page of the command line, from `--help` of every command."""
+    os.environ |= {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    import typer.main
+    from typer.testing import CliRunner
+
+    from odekit.cli import app
+
+    command, lines = typer.main.get_command(app), ["# Command line", "", "What `odekit COMMAND --help` prints.", ""]
+    runner = CliRunner()
+
+    def add(words: list[str], group: object) -> None:
+        shown = runner.invoke(app, [*words, "--help"], prog_name="odekit").output
+        text = "\n".join(line.rstrip() for line in shown.strip("\n").splitlines())
+        lines.extend([f"## odekit {' '.join(words)}".rstrip(), "", "```text", text, "```", ""])
+        for name, inner in sorted(vars(group).get("commands", {}).items()):
+            if not inner.hidden:
+                add([*words, name], inner)
+
+    add([], command)
+    return "\n".join(lines)
+
+
+def api_pages() -> dict[str, str]:
+    """Pages for mkdocstrings, which reads the docstrings without importing odekit."""
+    import odekit
+    import odekit.plugins
+    from odekit import testing
+
+    options = [
+        name
+        for name in dir(odekit)
+        if isinstance(getattr(odekit, name), type) and issubclass(getattr(odekit, name), odekit.Options)
+    ]
+    errors = [
+        name
+        for name in dir(odekit)
+        if isinstance(getattr(odekit, name), type) and issubclass(getattr(odekit, name), BaseException)
+    ]
+    rest = [name for name in dir(odekit) if name not in (*options, *errors, "Options", "hookimpl", "edit", "catalog")]
+    interfaces = [
+        "Prior",
+        "Solver",
+        "Carry",
+        "Field",
+        "Inverter",
+        "Latent",
+        "Enhancer",
+        "Upsampler",
+        "UpsamplerSpec",
+        "FaceDetector",
+        "Face",
+        "FaceMask",
+        "Corruption",
+        "Metric",
+        "Stage",
+        "StageContext",
+        "Tools",
+        "SubChain",
+    ]
+    checks = [name for name in testing.__all__ if name.startswith("check_")]
+    return {
+        "api.md": _api("Python", [f"odekit.{name}" for name in [*rest, "edit", "catalog", *errors]]),
+        "api-options.md": _api("Options", [f"odekit.{name}" for name in options]),
+        "api-plugins.md": _api("Interfaces", [f"odekit.core.interfaces.{name}" for name in interfaces]),
+        "api-testing.md": _api("Conformance kit", [_home(getattr(testing, name)) for name in checks]),
+    }  # fmt: skip
+
+
+def _home(function: object) -> str:
+    return f"{vars(function).get('__module__', '') or function.__module__}.{getattr(function, '__name__', '')}"
+
+
+def _api(title: str, names: list[str]) -> str:
+    return "\n".join([f"# {title}", "", *(f"::: {name}\n" for name in names)])
+
+
+if __name__ == "__main__":
+    main()
