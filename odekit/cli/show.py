@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
 import sys
@@ -53,7 +54,8 @@ def reserved_stdout() -> Iterator[None]:
     if _results or stdout is None or sys.stderr is None:
         yield
         return
-    stdout.flush()
+    with output_errors():
+        stdout.flush()
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(_own_descriptor(stdout)) if _is_descriptor(stdout, 1) else stdout
         stack.enter_context(results_on(own))
@@ -138,16 +140,16 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     stream = results()
     if stream is None:
         return
-    console = Console(file=stream, width=None if stream.isatty() else 200)
+    terminal, text = stream.isatty(), io.StringIO()  # rich ends the program where a stream is closed
+    console = Console(file=text, force_terminal=terminal, width=None if terminal else 200)
     heading = Text(visible_line(title)) if title else None
     table = Table(title=heading, title_justify="left", header_style="bold", show_edge=False, show_header=any(columns))
     for column in columns:
         table.add_column(Text(visible_line(column)), overflow="fold")
     for row in rows:
         table.add_row(*(Text(visible_line(cell)) for cell in row))
-    with console.capture() as printed:
-        console.print(table)
-    write_results(printed.get())
+    console.print(table)
+    write_results(text.getvalue())
 
 
 def print_line(text: str = "") -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from odekit.core.files import ENCODING_ERRORS
 from odekit.core.image import Image, quantise
+from odekit.core.text import visible_json
 from odekit.core.version import __version__
 
 RECORD_SCHEMA = 1
@@ -69,12 +70,12 @@ def is_changed(before: Image, after: Image) -> bool:
 
 def shared_text(settings: Mapping[str, Any]) -> str:
     """The part of a record that is the same for all files of a run, rendered once."""
-    return json.dumps(settings, indent=1, ensure_ascii=False, allow_nan=False).partition("{")[2]
+    return visible_json(json.dumps(settings, indent=1, ensure_ascii=False, allow_nan=False)).partition("{")[2]
 
 
 def record_text(entries: Mapping[str, Any], shared: str) -> bytes:
     """A whole record: the entries of one file, one per line, followed by the `shared_text` of the run."""
-    lines = "".join(f" {json.dumps(key)}: {_to_json(value)},\n" for key, value in entries.items())
+    lines = visible_json("".join(f" {json.dumps(key)}: {_to_json(value)},\n" for key, value in entries.items()))
     return f"{{\n{lines.rstrip()}{shared}\n".encode(errors=ENCODING_ERRORS)
 
 
