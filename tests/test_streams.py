@@ -68,7 +68,7 @@ def test_a_run_goes_on_when_nobody_takes_its_lines_and_then_says_so(
         assert called(monkeypatch, "run", exact, faces, "-o", out, *more) == 4
         assert len(list(out.glob("face*.png"))) == 7
         assert json.loads((out / "run.jsonl").read_text().splitlines()[-1])["reason"] == "finished"
-        assert capsys.readouterr().err == said
+        assert capsys.readouterr().err.endswith(said)  # a slow machine shows its progress before
 
 
 def test_failures_are_told_although_the_summary_cannot_be(exact, faces, tmp_path, monkeypatch, capsys):
