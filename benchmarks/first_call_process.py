@@ -65,8 +65,10 @@ def main(chain: str, face: str, out: str, began: str) -> None:
         if "weights" not in laps.times:  # a call that measures which precision to choose
             return
         laps.mark("pictures")
-        results().write(json.dumps(laps.times) + "\n")
-        results().flush()
+        stream = results()
+        assert stream is not None, "the standard output is closed"
+        stream.write(json.dumps(laps.times) + "\n")
+        stream.flush()
         os._exit(0)
 
     laps.mark_on_return(Chain, "load", "chain and plugins", import_torch)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -104,19 +106,22 @@ def refuse_empty_out(arguments: Sequence[str]) -> None:
 def main() -> None:
     """Entry point. Errors of odekit are printed as one line on stderr, with exit code 2; after Ctrl-C it is 130.
 
-    It is 4 where the output takes no more, as after a run that this ends.
+    It is 4 where the output takes no more, as after a run that this ends, or the machine opens no further file.
     """
     from odekit.cli.startup import pause_gc
+    from odekit.cli.streams import ReaderGoneError, prepare_streams
     from odekit.cli.waiting import wait_passively
     from odekit.core.debug import debugging, traceback_lines
     from odekit.errors import OdekitError, OutputError
 
+    prepare_streams()
     wait_passively()
     with warnings.catch_warnings(), pause_gc(sys.argv[1:2] == ["run"]):
         warnings.showwarning = one_line_warnings(warnings.showwarning)
         try:
-            refuse_empty_out(sys.argv[1:])
-            app(standalone_mode=True)
+            call()
+        except ReaderGoneError:
+            raise SystemExit(4) from None  # nobody reads what would be said
         except OdekitError as error:
             for line in traceback_lines(error) if debugging() else ():
                 print_stderr(line)
@@ -125,3 +130,33 @@ def main() -> None:
         except KeyboardInterrupt:
             print_message("interrupted")
             raise SystemExit(130) from None
+
+
+def call() -> None:
+    """Run the command of the command line, and write what it printed.
+
+    Raises:
+        SystemExit: always, at its end.
+        OdekitError: an error that is one line; OutputError also for the errors of the machine in any command.
+    """
+    from odekit.cli.streams import drop_output, flush_output
+    from odekit.errors import ConfigError, OutputError
+    from odekit.runs.faults import FOLDER_ERRORS, PROCESS_ERRORS
+
+    try:
+        refuse_empty_out(sys.argv[1:])
+        app(standalone_mode=True)
+    except SystemExit:
+        flush_output()
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno == errno.ENOENT and error.filename is None:
+            raise ConfigError("the current folder does not exist any more; change to another one") from error
+        if error.errno not in FOLDER_ERRORS | PROCESS_ERRORS:
+            raise
+        drop_output()
+        name = error.filename2 or error.filename
+        raise OutputError(
+            f"{os.fsdecode(name)}: {reason}" if name else f"the output cannot be written: {reason}"
+        ) from error

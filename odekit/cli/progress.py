@@ -12,8 +12,10 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from odekit.cli import startup
-from odekit.cli.show import print_message, results
+from odekit.cli.show import print_message, results, write_results
+from odekit.cli.streams import output_errors
 from odekit.core.text import visible_line
+from odekit.errors import OutputError
 
 LINE_INTERVAL = 30.0
 """Seconds between the lines that are written where stderr is no terminal."""
@@ -133,16 +135,24 @@ class ProgressBar:
                 print_message(text)
 
     def _print(self, line: str) -> None:
-        with closing_terminal():
-            self._print_line(visible_line(line))
+        """Print a line of a picture. Where they cannot be printed any more, none is: the run is worth more."""
+        try:
+            with closing_terminal():
+                self._print_line(visible_line(line))
+        except OutputError:
+            self.max_lines = -1
 
     def _print_line(self, line: str) -> None:
         stream = results() if self.stream is None else self.stream
-        if self.progress is not None and stream.isatty():  # the terminal of the bar: print above it
+        if self.progress is not None and stream is not None and stream.isatty():
+            # the terminal of the bar: print above it
             self.progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
-            return
-        stream.write(line + "\n")
-        stream.flush()
+        elif self.stream is None:
+            write_results(line + "\n", flush=True)
+        else:
+            with output_errors():
+                self.stream.write(line + "\n")
+                self.stream.flush()
 
     def _refresh(self, force: bool = False) -> None:
         """Show the current numbers; at most every `REFRESH_INTERVAL` seconds, as there may be thousands of calls."""

@@ -242,27 +242,41 @@ def run_with_progress(chain: Chain, options: RunOptions, inputs: list[str], bar:
 
 def print_summary(summary: RunSummary, as_json: bool) -> None:
     """Print the summary as a table or as JSON, and one line per failure on stderr."""
-    from odekit.cli.show import print_json, print_message, print_table
+    try:
+        print_results(summary, as_json)
+    finally:  # also where standard output takes no more
+        print_failures(summary)
+
+
+def print_results(summary: RunSummary, as_json: bool) -> None:
+    """Print the summary on stdout."""
+    from odekit.cli.show import print_json, print_table
 
     if as_json:
         print_json(summary.tree())
-    else:
-        done, same = summary.calls.pictures, len(summary.restored) - summary.changed
-        chain_time = f"{summary.busy / summary.seconds:.0%} of the time, batches {summary.fill:.0%} full"
-        rows = [
-            ("restored", str(summary.changed)),
-            *([("nothing was done", str(same))] if same else []),
-            ("already done", str(len(summary.skipped))),
-            ("failed", str(len(summary.failed))),
-            *([("not read", str(len(summary.unread)))] if summary.unread else []),
-            *([("remaining", str(summary.left))] if summary.left else []),
-            *summary.found.rows(),
-            *([("network calls per image", str(summary.calls))] if done else []),
-            ("seconds", f"{summary.seconds:.1f}" + (f" ({summary.seconds / done:.2f} per image)" if done else "")),
-            *([("in the chain", chain_time)] if done else []),
-            ("output file", str(summary.file)) if summary.file else ("output folder", str(summary.out)),
-        ]
-        print_table("", ("", ""), rows)
+        return
+    done, same = summary.calls.pictures, len(summary.restored) - summary.changed
+    chain_time = f"{summary.busy / summary.seconds:.0%} of the time, batches {summary.fill:.0%} full"
+    rows = [
+        ("restored", str(summary.changed)),
+        *([("nothing was done", str(same))] if same else []),
+        ("already done", str(len(summary.skipped))),
+        ("failed", str(len(summary.failed))),
+        *([("not read", str(len(summary.unread)))] if summary.unread else []),
+        *([("remaining", str(summary.left))] if summary.left else []),
+        *summary.found.rows(),
+        *([("network calls per image", str(summary.calls))] if done else []),
+        ("seconds", f"{summary.seconds:.1f}" + (f" ({summary.seconds / done:.2f} per image)" if done else "")),
+        *([("in the chain", chain_time)] if done else []),
+        ("output file", str(summary.file)) if summary.file else ("output folder", str(summary.out)),
+    ]
+    print_table("", ("", ""), rows)
+
+
+def print_failures(summary: RunSummary) -> None:
+    """Print one line per failure on stderr, and why the run stopped."""
+    from odekit.cli.show import print_message
+
     for failure in summary.failed[:MAX_FAILURES_PRINTED]:
         print_message(failure["error"])
     if len(summary.failed) > MAX_FAILURES_PRINTED:

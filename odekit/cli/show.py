@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
 import sys
@@ -15,15 +16,31 @@ from typing import Any, TextIO
 
 import typer
 
+from odekit.cli.streams import output_errors
 from odekit.core.text import visible, visible_json, visible_line
+from odekit.errors import OdekitError, OutputError
 
 _results: list[TextIO] = []
 """Where results are printed if not on `sys.stdout`, innermost last."""
 
 
-def results() -> TextIO:
-    """The stream of a command's results: stdout, also while `reserved_stdout` keeps others from it."""
+def results() -> TextIO | None:
+    """The stream of a command's results: stdout, also while `reserved_stdout` keeps others from it; None: closed."""
     return _results[-1] if _results else sys.stdout
+
+
+def write_results(text: str, flush: bool = False) -> None:
+    """Write to `results`, if it is open.
+
+    Raises:
+        OutputError: it takes no more.
+    """
+    stream = results()
+    if stream is not None:
+        with output_errors():
+            stream.write(text)
+            if flush:
+                stream.flush()
 
 
 @contextlib.contextmanager
@@ -37,7 +54,8 @@ def reserved_stdout() -> Iterator[None]:
     if _results or stdout is None or sys.stderr is None:
         yield
         return
-    stdout.flush()
+    with output_errors():
+        stdout.flush()
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(_own_descriptor(stdout)) if _is_descriptor(stdout, 1) else stdout
         stack.enter_context(results_on(own))
@@ -62,14 +80,23 @@ def _own_descriptor(stdout: TextIO) -> Iterator[TextIO]:
     own = open(  # noqa: PTH123, SIM115 (a descriptor, not a path; closed below)
         descriptor, "w", encoding=stdout.encoding, errors=stdout.errors, buffering=1 if stdout.isatty() else -1
     )
+    failed = False
     try:
         os.dup2(2, 1)
         yield own
-        own.flush()
+    except OdekitError:  # it says what is wrong, also where standard output takes no more
+        failed = True
+        raise
     finally:
         os.dup2(descriptor, 1)
-        with contextlib.suppress(OSError):  # the reader of a pipe has gone
-            own.close()
+        try:
+            with output_errors():
+                own.close()  # writes what is buffered
+        except OutputError:
+            if not failed:
+                raise
+        except OSError:  # a terminal that was closed
+            pass
 
 
 def _is_descriptor(stream: TextIO, number: int) -> bool:
@@ -101,7 +128,7 @@ def _reserving(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def print_json(data: Any) -> None:
     """Print JSON on stdout."""
-    results().write(visible_json(json.dumps(data, indent=1, ensure_ascii=False)) + "\n")
+    write_results(visible_json(json.dumps(data, indent=1, ensure_ascii=False)) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -110,7 +137,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=results(), width=None if results().isatty() else 200)
+    stream = results()
+    if stream is None:
+        return
+    terminal, text = stream.isatty(), io.StringIO()  # rich ends the program where a stream is closed
+    console = Console(file=text, force_terminal=terminal, width=None if terminal else 200)
     heading = Text(visible_line(title)) if title else None
     table = Table(title=heading, title_justify="left", header_style="bold", show_edge=False, show_header=any(columns))
     for column in columns:
@@ -118,16 +149,17 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     for row in rows:
         table.add_row(*(Text(visible_line(cell)) for cell in row))
     console.print(table)
+    write_results(text.getvalue())
 
 
 def print_line(text: str = "") -> None:
     """Print one line on stdout."""
-    results().write(visible_line(text) + "\n")
+    write_results(visible_line(text) + "\n")
 
 
 def print_text(text: str) -> None:
     """Print lines that odekit composed on stdout; line feeds in them stay."""
-    results().write(visible(text) + "\n")
+    write_results(visible(text) + "\n")
 
 
 def print_message(text: str) -> None:

@@ -43,10 +43,11 @@ def run_single(
         raise ConfigError(f"'-' reads a picture from standard input, which {what}; pipe a picture into odekit")
     if out != STREAM:
         return _run(chain, options, Single(source, Path(out), record), None, dry_run, as_json, bar, show)
-    if results() is None or (results().isatty() and not dry_run):
-        what = "is closed" if results() is None else "is a terminal"
+    stream = results()
+    if stream is None or (stream.isatty() and not dry_run):
+        what = "is closed" if stream is None else "is a terminal"
         raise ConfigError(f"-o - writes a picture to standard output, which {what}; redirect it: > result.png")
-    stdout = results().buffer
+    stdout = stream.buffer
     with results_on(sys.stderr):
         return _run(chain, options, Single(source, None, record), stdout, dry_run, as_json, bar, show)
 

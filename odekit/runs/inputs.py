@@ -10,7 +10,7 @@ import hashlib
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -167,8 +167,16 @@ def _with_unique_names(jobs: list[Job]) -> list[Job]:
     ]
 
 
-def find_overwritten_input(jobs: Sequence[Job], out: Path) -> Job | None:
-    """The first job whose result would overwrite an input of the run, with links resolved; None if there is none."""
+def find_overwritten_input(
+    jobs: Sequence[Job], out: Path, written: Callable[[str], Iterable[str]] = lambda name: (name,)
+) -> Job | None:
+    """The first job whose result would overwrite an input of the run, with links resolved; None if there is none.
+
+    Args:
+        jobs: of the run.
+        out: output folder.
+        written: every name that may be written for a result, itself included.
+    """
     real = _RealPaths()
     folders = {real.folder(job.file) for job in jobs}
     links = {os.path.realpath(job.file) for job in jobs if job.link}
@@ -176,7 +184,10 @@ def find_overwritten_input(jobs: Sequence[Job], out: Path) -> Job | None:
     if not candidates:
         return None
     sources = {real.file(job.file) for job in jobs} | links
-    return next((job for job in candidates if real.file(os.path.join(out, job.name)) in sources), None)
+    return next(
+        (job for job in candidates if any(real.file(os.path.join(out, name)) in sources for name in written(job.name))),
+        None,
+    )
 
 
 class _RealPaths:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from odekit.core.files import read_json
 from odekit.errors import InputError
 from odekit.runs.inputs import Job, name_key
-from odekit.runs.settings import find_records
+from odekit.runs.own_names import own_name
+from odekit.runs.settings import find_records, is_record
 
 MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4095
 """Longest name of a file, and longest path, of most file systems."""
@@ -25,12 +27,14 @@ class NameRules:
         corrections: suffixes that `write_result` may append to a name whose suffix does not match its format.
         extras: names of the pictures written beside each result, as NAME.EXTRA.png.
         appended: where `suffix` is None, what is appended to names with a suffix of a format that is not written.
+        keeps_stages: the run writes the folder `stages`.
     """
 
     suffix: str | None
     corrections: Sequence[str]
     extras: Sequence[str] = ()
     appended: Mapping[str, str] = field(default_factory=dict)
+    keeps_stages: bool = False
 
     def name(self, plain: str) -> str:
         """The name of a result, if no other result has it."""
@@ -43,6 +47,14 @@ class NameRules:
     def used_corrections(self) -> Sequence[str]:
         """The suffixes that may be appended."""
         return () if self.suffix else self.corrections
+
+    def written(self, name: str) -> Iterator[str]:
+        """Every name that may be written for the result `name`: it, with a suffix appended, its record, its extras."""
+        yield name
+        for suffix in (*self.used_corrections, RECORD_SUFFIX):
+            yield name + suffix
+        for extra in self.extras:
+            yield from (f"{base}.{extra}.png" for base in (os.path.splitext(name)[0], name))
 
     @property
     def longest_ending(self) -> int:
@@ -85,6 +97,10 @@ def with_final_names(
                 error = InputError(
                     f"{job.file}: its name is too long for what is written beside the result; shorten it"
                 )
+        if error is None and (own := own_name(name, rules.keeps_stages)):
+            error = InputError(
+                f"{job.file}: {own} in the output folder is the run's own; rename the file, or its folder"
+            )
         plain = rules.name(job.alone)
         unchanged = name is job.name and error is job.error and plain == name
         named.append(job if unchanged else replace(job, name=name, error=error, plain="" if plain == name else plain))
@@ -136,6 +152,39 @@ class RecordedNames:
         if os.path.splitext(found)[1] == os.path.splitext(name)[1]:
             return found
         return name if self.owners.get(name) == os.path.basename(job.file) else ""
+
+
+class PresentFiles:
+    """The files in an output folder that results would replace. Each folder is listed once.
+
+    Args:
+        out: the folder.
+        rules: for the names of results.
+    """
+
+    def __init__(self, out: Path, rules: NameRules) -> None:
+        self.out = out
+        self.rules = rules
+        self.folders: dict[str, frozenset[str]] = {}
+
+    def of(self, name: str) -> str:
+        """The first file that is written for a result `name` and is there; empty if none is.
+
+        Does not count: a record whose result has gone.
+        """
+        folder = os.path.dirname(name)
+        if folder not in self.folders:
+            try:
+                self.folders[folder] = frozenset(os.listdir(os.path.join(self.out, folder)))
+            except OSError:  # it is still to be made
+                self.folders[folder] = frozenset()
+        present = self.folders[folder]
+        for written in self.rules.written(name) if present else ():
+            if os.path.basename(written) in present and not (
+                written == name + RECORD_SUFFIX and is_record(read_json(os.path.join(self.out, written)))
+            ):
+                return written
+        return ""
 
 
 class AssignedNames:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from odekit.core.files import ENCODING_ERRORS
+from odekit.core.text import visible_json
 
 SHARED_START = b',\n "chain": '
 """Start of the part of a record that is the same for all files of a run; see `record_text`."""
@@ -30,12 +31,12 @@ def block_digest(first: bytes, last: bytes) -> str:
 
 def shared_text(settings: Mapping[str, Any]) -> str:
     """The part of a record that is the same for all files of a run, rendered once."""
-    return json.dumps(settings, indent=1, ensure_ascii=False, allow_nan=False).partition("{")[2]
+    return visible_json(json.dumps(settings, indent=1, ensure_ascii=False, allow_nan=False)).partition("{")[2]
 
 
 def record_text(entries: Mapping[str, Any], shared: str) -> bytes:
     """A whole record: the entries of one file, one per line, followed by the `shared_text` of the run."""
-    lines = "".join(f" {json.dumps(key)}: {_to_json(value)},\n" for key, value in entries.items())
+    lines = visible_json("".join(f" {json.dumps(key)}: {_to_json(value)},\n" for key, value in entries.items()))
     return f"{{\n{lines.rstrip()}{shared}\n".encode(errors=ENCODING_ERRORS)
 
 

@@ -31,12 +31,12 @@ from odekit.runs.files import OutputSettings
 from odekit.runs.findings import Findings
 from odekit.runs.inputs import Job, find_overwritten_input, list_inputs, select_jobs, shard_tag
 from odekit.runs.lock import lock_output_folder
-from odekit.runs.output_names import NameRules, RecordedNames, with_final_names
+from odekit.runs.output_names import NameRules, PresentFiles, RecordedNames, with_final_names
 from odekit.runs.pipeline import Pipeline
 from odekit.runs.resume import CompletionCheck
 from odekit.runs.settings import RunSettings
 from odekit.runs.settle import Settlement
-from odekit.runs.stop import REASONS, TIME_LIMIT, StopRequest
+from odekit.runs.stop import REASONS, TIME_LIMIT, StopRequest, ending_in_order
 from odekit.runs.summary import Progress, RunAccounts, RunOptions, RunSummary
 from odekit.runs.unread import describe_unread
 from odekit.runs.workers import WorkerPool
@@ -91,9 +91,11 @@ class Runner:
         ]
         listed = list_inputs(inputs, self.out, io.IMAGE_SUFFIXES)
         self.summary.unread = listed.unread
-        rules = NameRules(suffix, io.DEFAULT_SUFFIXES, extras, io.APPENDED_SUFFIXES)
+        rules = self.rules = NameRules(
+            suffix, io.DEFAULT_SUFFIXES, extras, io.APPENDED_SUFFIXES, self.options.keep_stages
+        )
         jobs = with_final_names(listed.jobs, rules, lambda: RecordedNames(self.out), str(self.out))
-        conflict = find_overwritten_input(jobs, self.out)
+        conflict = find_overwritten_input(jobs, self.out, rules.written)
         if conflict is not None:
             raise ConfigError(f"the result of {conflict.file} would replace an input; choose another folder with -o")
         return jobs
@@ -110,7 +112,7 @@ class Runner:
         all_jobs = self._all_jobs(inputs)
         self._tell_unread()
         jobs = select_jobs(all_jobs, self.options.shard, self.options.limit)
-        with contextlib.ExitStack() as stack:
+        with ending_in_order(), contextlib.ExitStack() as stack:
             with start_errors(self.out):
                 self._create_output_folder()
                 check_own(self.out, self.tag)
@@ -249,7 +251,7 @@ class Runner:
             ConfigError: a result exists, and neither --resume nor --overwrite is set.
         """
         todo, folder = [], os.path.join(self.out, "")
-        check, unrecorded = None, 0
+        check, unrecorded, present = None, 0, PresentFiles(self.out, self.rules)
         if self.options.resume and settings is not None:
             check = CompletionCheck(
                 folder, lambda record: self.settlement.matches(record, settings), self.picture_files.of,
@@ -263,9 +265,9 @@ class Runner:
                 self.summary.found.add(check.findings)
                 if check.findings.nothing_done:
                     self.unchanged_before.append((job, check.findings))
-            elif not (self.options.overwrite or self.options.resume) and os.path.exists(folder + job.name):
+            elif not (self.options.overwrite or self.options.resume) and (there := present.of(job.name)):
                 raise ConfigError(
-                    f"{folder}{job.name} exists; use --resume to continue, or --overwrite to restore everything again"
+                    f"{folder}{there} exists; use --resume to continue, or --overwrite to restore everything again"
                 )
             else:
                 unrecorded += self.options.resume and self._has_result_alone(folder + job.name)

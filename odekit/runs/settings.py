@@ -17,13 +17,11 @@ from odekit.core.device import LARGEST_BATCH_SIZE, LARGEST_THREADS
 from odekit.core.files import read_json, write_json
 from odekit.core.precision import PRECISIONS
 from odekit.errors import ConfigError
+from odekit.runs.own_names import LIKE_RECORDS, SCRATCH
 
 FILE = "run.json"
 RESOLVED_PRECISIONS = tuple(name for name in PRECISIONS if name != "auto")
 """What a run has after it began; another name in a file is damage."""
-OWN_FILES = re.compile(r"run\.json|failures(-\d+-of-\d+)?\.json")
-OWN_FOLDERS = re.compile(r"\.odekit-tmp.*|stages|report_files(-\d+)?")
-"""Files and folders at the top of an output folder that hold no results."""
 RAN_OUT = re.compile(r"ran out with (\d+) slots")
 """Entry `memory` of records that were written with a smaller batch size than the run began with."""
 
@@ -183,9 +181,9 @@ def record_files(out: Path) -> Iterator[str]:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        if not (top and OWN_FOLDERS.fullmatch(entry.name)):
+                        if not (top and SCRATCH.fullmatch(entry.name)):
                             pending.append(entry.path)
-                    elif entry.name.endswith(".json") and not (top and OWN_FILES.fullmatch(entry.name)):
+                    elif entry.name.endswith(".json") and not (top and LIKE_RECORDS.fullmatch(entry.name)):
                         yield entry.path
         except OSError:
             continue

@@ -15,7 +15,7 @@ from typing import Any
 from odekit.chains.chain import Chain
 from odekit.chains.dependencies import Dependencies
 from odekit.chains.record import versions
-from odekit.chains.tuning.batch_size import DEFAULT_BATCH_SIZE, check_memory
+from odekit.chains.tuning.batch_size import DEFAULT_BATCH_SIZE, MAX_BATCH_SIZE, check_memory
 from odekit.core.device import LARGEST_THREADS, resolve_device
 from odekit.core.files import exclusive, read_json
 from odekit.errors import ConfigError
@@ -24,6 +24,9 @@ from odekit.runs.lock import other_shards_run, remove_lock_file
 from odekit.runs.settings import FILE, RAN_OUT, RunSettings, count_others, has_results, parse_settings, read_settings
 from odekit.runs.stored_chain import first_difference, with_defaults
 from odekit.runs.summary import Progress, RunOptions
+
+ROWS_PER_IMAGE = 16
+"""A batch size in run.json beyond that many for each image, and beyond any that is measured, is not believed."""
 
 
 class OtherSettingsError(ConfigError):
@@ -56,6 +59,8 @@ class Settlement:
         self.options = options
         self.out = options.out
         self.progress = progress
+        self.images = 0
+        """Number of images of the job."""
         self.kept: RunSettings | None = None
         """What run.json keeps while this run has other settings: most results of the folder have them."""
 
@@ -80,6 +85,7 @@ class Settlement:
             ConfigError: the folder has results of other settings.
             OSError: run.json cannot be written.
         """
+        self.images = count
         if self.options.shard is None:
             return self.found(names) or self._new(count)
         path = self.out / f"{FILE}.lock"
@@ -107,7 +113,7 @@ class Settlement:
         Raises:
             ConfigError: like `adopted`; or other results of the folder have other settings, and `overwrite` is not set.
         """
-        options = self.options
+        options, self.images = self.options, self.images or len(names)
         if options.resume or options.shard is not None:
             return self.adopted()
         others = count_others(self.out, names, len(names) if options.overwrite else 0)
@@ -159,11 +165,24 @@ class Settlement:
         self._check_asked(stored)
         settings = self._with_machine(stored)
         if settings.slots > DEFAULT_BATCH_SIZE:
-            try:
-                check_memory(settings.slots, resolve_device(settings.device), self.chain.spec, self.parts)
-            except ConfigError as error:
-                raise ConfigError(f"{self.out / FILE}: {error}") from error
+            self._check_slots(settings)
         return self._with_current_parts(settings)
+
+    def _check_slots(self, settings: RunSettings) -> None:
+        """Raise ConfigError for a batch size that this machine has no memory for, or that is damage or a forgery.
+
+        Every network call computes so many rows, however few images there are.
+        """
+        slots = settings.slots
+        try:
+            check_memory(slots, resolve_device(settings.device), self.chain.spec, self.parts)
+        except ConfigError as error:
+            raise ConfigError(f"{self.out / FILE}: {error}") from error
+        if slots > max(MAX_BATCH_SIZE, ROWS_PER_IMAGE * self.images) and self.options.batch_size != slots:
+            raise ConfigError(
+                f"{self.out / FILE} states a batch size of {slots:,} for {self.images} image(s), so that every network "
+                f"call is slow; if that is right, add --batch-size {slots}"
+            )
 
     def _new(self, count: int) -> RunSettings:
         """The requested settings, with every `auto` resolved on this machine."""

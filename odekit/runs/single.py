@@ -24,6 +24,7 @@ from odekit.images.io import max_file_bytes
 from odekit.parts.stages.options import Save
 from odekit.runs.output_target import STREAM, check_writable
 from odekit.runs.runner import Runner
+from odekit.runs.stop import ending_in_order
 from odekit.runs.summary import Progress, RunOptions, RunSummary
 
 STANDARD_INPUT = "standard input"
@@ -72,7 +73,7 @@ def restore_single(
     single.check(options.overwrite)
     if single.target is not None:
         chain = with_format(chain, single.target.suffix)
-    with tempfile.TemporaryDirectory(prefix="odekit-") as scratch:
+    with ending_in_order(), tempfile.TemporaryDirectory(prefix="odekit-") as scratch:
         out = Path(scratch) / "out"
         source = single.source
         summary = RunSummary(out)

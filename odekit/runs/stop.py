@@ -129,6 +129,30 @@ class StopRequest:
         return bool(self.reason)
 
 
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the program as they would, but through its `finally` blocks: locks and temporary files go.
+
+    For the time in which no `StopRequest` handles them, such as the loading of networks. Signals that the calling
+    program handles or ignores, and other threads than the main one, are left alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    caught = [number for number in REASONS if number != signal.SIGINT and signal.getsignal(number) == signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def parse_duration(text: str) -> float:
     """Parse a duration into seconds: "90" or "90s", "30m", "2h", "1d", or "1:30:00".
 
