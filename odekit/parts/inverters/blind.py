@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PROBES = (0.28, 0.14)
 """Noise levels rho at which a picture is compared with its denoised version before anything else."""
+HOLE_TOP, HOLE_STEPS = 0.85, 3
+"""For large holes: level from which they are drawn, as a fraction of the schedule, and how many levels that adds."""
 BOTTOM = 0.005
 """Lowest level of the grid, as a fraction of the schedule."""
 RANGE = 1.2
@@ -60,6 +62,12 @@ class Blind(Options):
     tolerance: float = Limits(default=1.3, ge=0)
     """A picture is returned untouched, bit for bit, if its squared distance from its denoised version is at most this
     many times the distance that the prior expects of clean pictures. 0: every picture is processed."""
+
+    def for_holes(self) -> Blind:
+        """From a level at which hardly anything of a face is left, so that it is drawn anew; without probes."""
+        return self.model_copy(
+            update={"top": max(self.top, HOLE_TOP), "steps": self.steps + HOLE_STEPS, "tolerance": 0.0}
+        )
 
     def levels(self, schedule: NoiseSchedule) -> Levels:
         """The grid on a schedule."""
