@@ -135,6 +135,19 @@ def test_a_mask_of_one_colour_is_seen_where_it_resembles_the_picture():
     assert np.median([finding.facts["outliers"] for finding in found]) == pytest.approx(0.5, abs=0.06)
 
 
+def test_half_of_the_pixels_in_a_colour_of_the_picture_are_replaced():
+    """The paper's Fig. 13, in 8 bits: the mask has the colour of the picture's own mean, so that its values look sound."""
+    clean = MIXTURE.sample(8, generator(7))
+    colour = clean.mean(dim=(2, 3), keepdim=True)
+    mask = torch.from_numpy(generator(8).random((8, 1, 16, 16))) < 0.5
+    y = ((torch.where(mask, colour, clean) + 1) * 127.5).round() / 127.5 - 1
+    result, found = restore(y, MIXTURE)
+    gains = [psnr(a, b, peak=2.0) - psnr(c, b, peak=2.0) for a, b, c in zip(result, clean, y, strict=True)]
+    assert np.median(gains) > 6
+    errors = [abs(f.facts["outliers"] - float(m.double().mean())) for f, m in zip(found, mask, strict=True)]
+    assert np.median(errors) < 0.03
+
+
 # What is left alone
 
 

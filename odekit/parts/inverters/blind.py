@@ -107,6 +107,8 @@ class BlindInverter:
         """
         import torch
 
+        from odekit.parts.inverters.repeats import repeated_values
+
         finite = clean.isfinite().flatten(1).all(dim=1).tolist()
         observed = clean.nan_to_num(0.0, 0.0, 0.0)
         excess = self._probe(observed, rng)
@@ -118,7 +120,8 @@ class BlindInverter:
         top, count = len(self.levels) - 1, len(clean)
         fresh, basis = rng.normal_like(clean), basis_of(clean)
         work = Work(
-            observed, observed, fresh, fresh, 1.0, torch.zeros(count, dtype=torch.bool, device=clean.device),
+            observed, repeated_values(observed), observed, fresh, fresh, 1.0,
+            torch.zeros(count, dtype=torch.bool, device=clean.device),
             torch.ones(count, len(basis.sizes), dtype=clean.dtype, device=clean.device), self.levels.at(top),
             self.model.start(observed), torch.ones_like(clean), clean,
         )  # fmt: skip
@@ -171,7 +174,9 @@ class BlindInverter:
         denoised = self._denoise(x, level)
         gains = self._gains(work, denoised, level, basis)
         variances = basis.spread(gains) * rho**2
-        damage, reliable = fit(observed, denoised, basis.per_channel(variances), work.damage, self.model, known)
+        damage, reliable = fit(
+            observed, denoised, basis.per_channel(variances), work.damage, self.model, known, work.repeats
+        )  # fmt: skip
         variance = damage.variance(denoised, self.model.floor)
         combined = posterior_mean(observed, reliable / variance, denoised, variances / self.options.trust, basis)
         centre = torch.where(is_open, combined, denoised)
