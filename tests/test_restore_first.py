@@ -167,7 +167,7 @@ def hidden():
     """Faces of the mixture, enlarged, with a white stroke; and what they become."""
     faces = clean(4, 4)
     pictures = [Image(with_stroke(np.kron(f.pixels, np.ones((1, 4, 4))).astype(np.float32))) for f in faces]
-    return faces, pictures, run(pictures, first=FIRST | {"tolerance": 3}, occlusions="undo")
+    return faces, pictures, run(pictures, inverter=FIRST | {"tolerance": 9}, occlusions="undo")
 
 
 def test_the_face_is_drawn_anew_behind_a_stroke(hidden):
@@ -244,7 +244,8 @@ def test_only_the_areas_that_hide_something_are_drawn():
             pass
 
     out = HoleFilling(Drawn()).filled({0: Image(pixels)}, {}, {0: areas}, EditPart(1, 0, 0, 0, 1), Context())
-    assert (calls[0][0] == 0).sum() > (calls[1][0] == 0).sum() > 0
+    assert len(calls) == 1
+    assert np.array_equal(out[0].pixels[:, 32:], pixels[:, 32:])
     assert (out[0].extra[RELIABILITY][40:50] == 1).all() and (out[0].extra[RELIABILITY][22:28, 22:42] == 0).all()
 
 
@@ -272,7 +273,7 @@ def test_a_folder_of_masks_has_one_for_each_picture_at_any_size(tmp_path):
         )
     save_mask(tmp_path / "masks" / "a.png", hole, 80)
     pictures = [odekit.read(tmp_path / "in" / f"{name}.png") for name in "ab"]
-    first, second = run(pictures, first=FIRST | {"tolerance": 3}, mask=str(tmp_path / "masks"))
+    first, second = run(pictures, first=FIRST | {"tolerance": 9}, mask=str(tmp_path / "masks"))
     inside = np.broadcast_to(hole, (3, SIDE, SIDE))
     assert np.array_equal(first.image.pixels[~inside], pictures[0].pixels[~inside])
     assert np.abs(first.image.pixels - faces[0].pixels)[inside].mean() < 0.1
@@ -288,7 +289,7 @@ def test_a_mask_that_cannot_be_read_fails_its_picture_only(tmp_path):
     masks.mkdir()
     (masks / "a.png").write_bytes(b"no picture")
     pictures = [odekit.read(tmp_path / f"{name}.png") for name in "ab"]
-    bad, good = run(pictures, first=FIRST | {"tolerance": 3}, mask=str(masks))
+    bad, good = run(pictures, first=FIRST | {"tolerance": 9}, mask=str(masks))
     assert bad.error is not None and good.error is None
 
 

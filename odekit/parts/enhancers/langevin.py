@@ -144,7 +144,7 @@ class Langevin(Options):
             )
         if self.auto:
             self.calibration.check(levels.t[-1] / len(levels.schedule))
-        if self.strength != "auto" and not self.auto:
+        if self.strength not in ("auto", "given") and not self.auto:
             raise ConfigError("the option strength has no effect without iterations: auto; leave it out")
         if self.meter is not None and not self.auto:
             raise ConfigError("the option meter has no effect without iterations: auto; leave it out")

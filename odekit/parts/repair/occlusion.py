@@ -119,4 +119,5 @@ def touches_border(area: Mask) -> bool:
 def covered(area: Mask, side: int) -> NDArray[np.float32]:
     """Covered part of each pixel of a picture of this side."""
     plane = np.repeat(area[None].astype(np.float32), 3, axis=0)
-    return area_resize_image(Image(plane), side, side).pixels[0]
+    part: NDArray[np.float32] = area_resize_image(Image(plane), side, side).pixels[0]
+    return part

@@ -198,7 +198,10 @@ class FaceEdit:
         for row in range(count):
             found = dict(rounds[-1][row].facts)
             message = found.pop("message", None)
-            facts = {"calls": own[row] + updates, "fill": round(rows / capacity, 4) if capacity else 0.0}
+            facts: dict[str, Any] = {
+                "calls": own[row] + updates,
+                "fill": round(rows / capacity, 4) if capacity else 0.0,
+            }
             facts |= {self.name: found} if self.name else {}
             out.append(facts if message is None else facts | {"message": message})
         return out

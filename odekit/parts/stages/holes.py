@@ -30,8 +30,8 @@ class HoleFilling:
         Args:
             images: faces at the prior's size, by index.
             keep: given masks, 1 where a face is kept.
-            areas: what may hide a part of a face. All areas of a face are drawn anew first; those in which the face
-                that is drawn is likelier than what was observed are drawn again with the areas that are none observed.
+            areas: what may hide a part of a face. The face is drawn anew behind all of them, and kept where it is
+                likelier that something hides it.
             part: of the stage's work.
             context: of the stage.
         """
@@ -44,15 +44,13 @@ class HoleFilling:
             for i, found in supposed.items()
             if i in drawn
         }
-        again = {i: observed(images[i], found) for i, found in hiding.items() if 0 < len(found) < len(supposed[i])}
-        drawn |= self._drawn(images, again, part, context)
         out = dict(images)
         for i in masks:
             if i not in drawn:
                 del out[i]
             elif i in given or hiding[i]:
                 mask = given[i] if i in given else observed(images[i], hiding[i])
-                out[i] = with_reliability(drawn[i], mask)
+                out[i] = with_reliability(images[i], drawn[i], mask)
                 context.note(i, occlusions=round(float(1 - mask.mean()), 4))
             if i in supposed and len(hiding.get(i, ())) < len(supposed[i]):
                 context.note(i, areas_left=len(supposed[i]) - len(hiding.get(i, ())))
@@ -77,6 +75,7 @@ def observed(image: Image, areas: Iterable[Area]) -> NDArray[np.float64]:
     return mask
 
 
-def with_reliability(image: Image, keep: NDArray[np.float64]) -> Image:
-    """The face with the map of what was observed, for later stages."""
-    return replace(image, extra={**image.extra, RELIABILITY: keep.astype(np.float32)})
+def with_reliability(image: Image, drawn: Image, keep: NDArray[np.float64]) -> Image:
+    """The drawn face where `keep` (H, W) is 0, and the map of what was observed, for later stages."""
+    pixels = np.where(keep > 0, image.pixels, drawn.pixels)
+    return replace(image, pixels=pixels, extra={**image.extra, RELIABILITY: keep.astype(np.float32)})

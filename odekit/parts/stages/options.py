@@ -127,6 +127,12 @@ class Restore(Options):
         return None
 
     @property
+    def edit_inverter(self) -> Part:
+        """The inverter that runs with the enhancer; with a mask and without `first`, it draws the holes."""
+        holes = self.hole_inverter if self.mask is not None and self.first is None else None
+        return self.inverter if holes is None else holes
+
+    @property
     def idle(self) -> bool:
         """`inverter` and `enhancer` do not run: there are no updates, whatever the picture."""
         options = self.enhancer.options
@@ -144,7 +150,7 @@ class Restore(Options):
         if self.first is not None and isinstance(self.first.options, HasLevels):
             yield self._call_range(self.first, chain, schedule, self.samples)
         holes = self.hole_inverter
-        if holes is not None and self.occlusions == "undo":
+        if holes is not None and (self.occlusions == "undo" or (self.mask is not None and self.first is not None)):
             most = self._call_range(holes, chain, schedule, self.samples)
             yield Cost(None, None if most.span is None else (0, most.span[1])) if most.calls is None else most
 
@@ -159,7 +165,7 @@ class Restore(Options):
         return Cost(None, None if any(map(math.isnan, span)) else (round(times * span[0]), round(times * span[1])))
 
     def _edit_cost(self, chain: CostContext, schedule: NoiseSchedule) -> Cost:
-        inverter = self.inverter.options
+        inverter = self.edit_inverter.options
         assert isinstance(inverter, HasLevels)
         levels, enhancer = inverter.levels(schedule), self.enhancer_with_temperature().options
         if isinstance(enhancer, HasCheck):

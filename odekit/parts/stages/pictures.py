@@ -63,7 +63,8 @@ class KeepMasks:
 
     def _read(self, path: Path) -> NDArray[np.float64]:
         image = area_resize_image(read(path), *self.size)
-        return (image.pixels.mean(axis=0) > 0.5).astype(np.float64)
+        keep: NDArray[np.float64] = (image.pixels.mean(axis=0) > 0.5).astype(np.float64)
+        return keep
 
 
 def with_colours_of(original: Image, before: Image, after: Image) -> Image:

@@ -46,8 +46,7 @@ class RestoreStage:
         part, none = options.enhancer_with_temperature(), NoneOptions()
         self.enhancer: Enhancer = tools.make(part)
         holes = options.hole_inverter
-        inverter = holes if options.mask is not None and options.first is None and holes else options.inverter
-        self.inverter: Inverter = tools.make(inverter, prior=self.prior)
+        self.inverter: Inverter = tools.make(options.edit_inverter, prior=self.prior)
         self.main = FaceEdit(
             self.prior, options.inverter.name, self.inverter, self.enhancer, part.options, repeats=options.repeats
         )
