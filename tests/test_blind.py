@@ -85,7 +85,7 @@ def test_with_known_noise_the_result_is_the_exact_posterior_mean(std, side):
 def test_on_the_mixture_the_result_is_as_near_as_the_exact_posterior_mean(side):
     """Closed form: the component given y, and its Gaussian posterior. The noise is estimated, not given."""
     prior, std = example_mixture((3, side, side)), 0.2
-    clean = prior.sample(6, generator(1))
+    clean = prior.sample(6 if side == 16 else 2, generator(1))
     y = damaged(clean, std, seed=2)
     result, found = restore(y, prior, tolerance=0)
     t = prior.schedule.timestep(std)
@@ -93,7 +93,7 @@ def test_on_the_mixture_the_result_is_as_near_as_the_exact_posterior_mean(side):
     exact = (signal * y - std * signal * prior.eps(signal * y, t)) / signal
     assert psnr(result, exact, peak=2.0) > 34
     assert psnr(result, clean, peak=2.0) > psnr(exact, clean, peak=2.0) - 0.3
-    assert [finding.facts["noise"] for finding in found] == pytest.approx([std / 2] * 6, rel=0.12)
+    assert [finding.facts["noise"] for finding in found] == pytest.approx([std / 2] * len(clean), rel=0.12)
 
 
 @pytest.mark.parametrize(("std", "share"), [(0.15, 0.0), (0.15, 0.2), (0.3, 0.1), (0.1, 0.4)])
