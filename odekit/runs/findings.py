@@ -191,6 +191,8 @@ def _face_repairs(faces: Iterable[Entry]) -> Iterator[str]:
     """Corrections inside faces, with the number of faces."""
     corrections: Counter[str] = Counter()
     for face in faces:
+        if face.get("kept") is not None:  # what the chain did was not used
+            continue
         texts = [text for stage in entries(face.get("stages")) for text in _corrected(stage)]
         corrections.update(list(dict.fromkeys(texts)))
     for text, number in corrections.items():
