@@ -9,6 +9,7 @@ import torch
 from odekit.parts.inverters.cosine import cosine_basis
 from odekit.parts.inverters.likelihood import Model, fit
 from odekit.parts.inverters.posterior import denoiser_gains, falling, posterior_mean, transferred_gains
+from odekit.parts.inverters.repeats import repeated_values
 
 BASIS = cosine_basis(16, 16, "cpu")
 
@@ -189,3 +190,64 @@ def test_a_picture_does_not_depend_on_the_others():
     alone, reliable_alone = fitted(y[1:2], mean[1:2], error, Model())
     assert torch.equal(reliable[1:2], reliable_alone)
     assert torch.equal(damage.constant[1:2], alone.constant)
+
+
+# Values that repeat as only a mask repeats them
+
+
+def levels(*shape, seed=11):
+    """Pictures of 8-bit levels in model space, without structure."""
+    drawn = np.random.Generator(np.random.Philox(seed)).integers(60, 160, shape)
+    return torch.from_numpy(drawn / 255.0) * 2 - 1
+
+
+def scattered(share, seed=12):
+    return (uniform(1, 1, 32, 32, seed=seed) + 1) / 2 < share
+
+
+SKIN = torch.tensor([110, 100, 90]).view(1, 3, 1, 1) / 255.0 * 2 - 1
+
+
+@pytest.mark.parametrize("share", [0.15, 0.5, 0.8])
+def test_a_scattered_mask_of_one_colour_is_found_pixel_by_pixel(share):
+    """Its colour is one that the picture has, too."""
+    mask = scattered(share)
+    found = repeated_values(torch.where(mask, SKIN, levels(1, 3, 32, 32)))
+    assert torch.equal(found, mask.expand_as(found))
+
+
+def test_an_even_background_is_no_mask_nor_are_dark_noise_and_burnt_out_light():
+    even = levels(1, 3, 32, 32)
+    even[..., :14] = SKIN
+    assert not repeated_values(even).any()
+    for end in (-1.0, 1.0):
+        assert not repeated_values(torch.where(scattered(0.4), end, levels(1, 3, 32, 32))).any()
+    assert not repeated_values(torch.where(scattered(0.04), SKIN, levels(1, 3, 32, 32))).any()
+
+
+def test_a_column_or_row_of_one_value_is_found_in_its_channel():
+    y = levels(1, 3, 32, 32)
+    y[0, 1, :, 5] = 0.1
+    y[0, 2, 9] = -0.2
+    expected = torch.zeros_like(y, dtype=torch.bool)
+    expected[0, 1, :, 5] = expected[0, 2, 9] = True
+    assert torch.equal(repeated_values(y), expected)
+    y[0, 1, :, 6] = 0.1  # a wider area of one value may belong to the picture
+    expected[0, 1, :, 5] = False
+    assert torch.equal(repeated_values(y), expected)
+
+
+def test_values_known_to_be_wrong_are_left_out_of_the_estimates():
+    """Half of the values lie near the mean by chance: without the knowledge they count as noise."""
+    y, mean, error = observed(4, 0.05, 0.1, error=0.001, side=32)
+    wrong = uniform(4, 3, 32, 32, seed=9) > 0
+    masked = torch.where(wrong, mean + 0.15 * normal(4, 3, 32, 32, seed=8), y)
+    told, blind = Model(floor=0.005).start(y), Model(floor=0.005).start(y)
+    for _ in range(20):
+        told, reliable = fit(masked, mean, error, told, Model(floor=0.005), wrong=wrong)
+        blind, _ = fit(masked, mean, error, blind, Model(floor=0.005))
+    variance = told.variance(mean, 0.005)
+    assert float(variance.mean()) ** 0.5 == pytest.approx(0.05, rel=0.05)
+    assert float(told.share.mean()) == pytest.approx(0.1, abs=0.02)
+    assert float(blind.variance(mean, 0.005).mean()) > 1.5 * float(variance.mean())
+    assert (reliable[wrong] == 0).all() and reliable[~wrong].mean() > 0.8

@@ -13,7 +13,7 @@ import odekit
 
 def test_explain_shows_stages_calls_licences_and_weights(cli):
     told = cli("explain", "odedit-plus").out
-    for word in ("restore", "upsample", "langevin", "iterations=auto", "colours undone", "face64", "MIT"):
+    for word in ("restore", "upsample", "first blind", "no updates", "colours undone", "face64", "MIT"):
         assert word in told
     fixed = cli("explain", "odedit").out
     for word in ("600", "network calls per image", "colours undone, ode"):

@@ -371,3 +371,25 @@ def test_findings_without_anything_are_empty():
 def test_an_upsampler_that_gives_less_than_the_original_says_so(original, result, text):
     stages = [{"stage": "restore", "size": [64, 64]}, {"stage": "upsample", "size": result}]
     assert text == findings_of({"input": {"size": original}, "stages": stages}).repairs[-1]
+
+
+def estimated(**found):
+    return {"place": "1.each.0", "stage": "restore", "size": [64, 64], "blind": found}
+
+
+def test_what_blind_did_to_faces_is_told_like_a_strength():
+    noisy = estimated(untouched=False, noise=0.0812, outliers=0.0)
+    faces = [
+        {"number": 1, "stages": [noisy, UPSAMPLED], "change": 0.2},
+        {"number": 2, "stages": [noisy, UPSAMPLED], "kept": "good enough"},
+        {"number": 3, "stages": [estimated(untouched=True), UPSAMPLED], "kept": "good enough"},
+        {"number": 4, "stages": [estimated(untouched=True) | {"occlusions": 0.124}, UPSAMPLED], "change": 0.5},
+    ]
+    line = text(photo(faces, True))
+    assert line.startswith("4 faces, 2 restored (1 blind, 1 filled), 2 left (good enough); ")
+    assert "noise .08 taken off in 1 face" in line and "hidden 12% drawn anew in 1 face" in line
+
+
+def test_an_area_in_front_of_a_face_that_was_left_is_not_good_enough():
+    face = {"number": 1, "stages": [estimated(untouched=True) | {"areas_left": 1}, UPSAMPLED], "kept": "good enough"}
+    assert text(photo([face], False)).startswith("1 face, 1 left (one-colour area left)")

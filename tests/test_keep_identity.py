@@ -14,7 +14,8 @@ from odekit.errors import ConfigError
 from odekit.images import io
 from odekit.parts.stages.keep_identity import SHARES, KeepIdentityStage
 from odekit.parts.stages.options import KeepIdentity
-from odekit.runs.findings import TOO_DIFFERENT, findings_of
+from odekit.runs.findings import findings_of
+from odekit.runs.outcomes import TOO_DIFFERENT
 from odekit.testing import StandaloneTools
 
 FACES = sorted((ROOT / "examples" / "clean").glob("*.png"))

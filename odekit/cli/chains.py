@@ -188,6 +188,13 @@ def print_decision(chain: Chain, picture: Path, as_json: bool) -> None:
     if as_json:
         print_json({"input": str(picture), **result})
         return
+    found = result.get("blind")
+    if found is not None:
+        facts = ", ".join(f"{name} {value:g}" for name, value in found.items() if isinstance(value, float))
+        action = "left as it is" if found.get("untouched") else "noise and outliers are removed"
+        print_line(f"{picture}: {action} ({facts}), {result['calls']} network calls")
+    if "strength" not in result:
+        return
     levels = ", ".join(f"{level:g}" for level in result["levels"]) or "none"
     rate, temperature = result["rate"], result["temperature"]
     print_line(f"{picture}: strength '{result['strength']}', about {result['calls']} network calls")

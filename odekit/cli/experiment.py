@@ -57,6 +57,9 @@ def table1(
     methods: Annotated[
         str, typer.Option("--methods", help="Chains by name or path, or upsamplers; resize changes nothing.")
     ] = "odedit,sdedit,resize",
+    against: Annotated[
+        str, typer.Option("--against", help="The method that the others are compared with, face by face.")
+    ] = "",
     limit: Limit = None, kinds: Kinds = "paper", severity: Severity = 4, metrics: Metrics = "",
     out: Out = Path("table1"), seed: Seed = 0, side: Side = 64, reference_side: Large = None, device: Device = "auto",
     precision: Precision = "auto", batch_size: Batch = None, resume: Resume = False, overwrite: Overwrite = False,
@@ -79,7 +82,7 @@ def table1(
     )  # fmt: skip
     chosen, compared = choose(metrics or experiment.METRICS), parse_methods(methods)
     with exit_when_interrupted():
-        results = experiment.table1(setting, compared, chosen, settings, out, resume)
+        results = experiment.table1(setting, compared, chosen, settings, out, resume, against)
     finish(results, out, page, report, as_json)
 
 

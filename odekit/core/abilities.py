@@ -296,6 +296,30 @@ class HasStrength(Protocol):
 
 
 @runtime_checkable
+class MayBeIdle(Protocol):
+    """Options of an enhancer that can be set to have no updates, whatever the picture."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has none."""
+        ...
+
+    @property
+    def idle_entry(self) -> Mapping[str, Any]:
+        """What the record says of pictures then."""
+        ...
+
+
+@runtime_checkable
+class DrawsHoles(Protocol):
+    """Options of an inverter that takes masks (`odekit.core.interfaces.TakesMask`) and draws what is hidden anew."""
+
+    def for_holes(self) -> Options:
+        """The options for pictures with large holes."""
+        ...
+
+
+@runtime_checkable
 class HasSide(Protocol):
     """Options of an upsampler whose results may have any side, set with `--side`."""
 

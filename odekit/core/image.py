@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.float32]
 """float32 (3, H, W), sRGB-encoded RGB in [0, 1]."""
 
+RELIABILITY = "reliability"
+"""Key in `Image.extra` of a map of what was observed: 1 where the original shows the face, 0 where it was hidden, and
+was drawn anew. (h, w) covers the picture, whatever the picture's size."""
 _BLOCK = 1 << 20
 """Number of values quantised at a time. A whole photograph of 100 megapixels would take several GB in float64."""
 
@@ -66,6 +69,8 @@ class Image:
     """Number of the face in its photograph; 0 if the image is not a face crop."""
     native: float = 0.0
     """Side of a face crop in pixels of its photograph, whatever the size of `pixels`; 0 if it is not a crop."""
+    extra: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Maps (h, w) in [0, 1] that travel with the picture from stage to stage, such as `RELIABILITY`."""
 
     def __post_init__(self) -> None:
         """Check shapes and types, and set `origin` if it is empty.

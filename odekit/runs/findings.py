@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-Entry = Mapping[str, Any]
-"""The part of a record that one stage, or one face, wrote."""
+from odekit.runs.outcomes import DUPLICATE, NO_CHANGE, Entry, entries, mapping, outcome_of, shares_of
 
-GOOD_ENOUGH = "good enough"
-"""Reason for a face whose strength decision was `none`: the meter predicts no gain. It does not measure that the face
-is undamaged."""
-NO_CHANGE = "no visible change"
-TOO_DIFFERENT = "face distance over the limit"
-"""Reason for a face whose result was beyond the largest face distance that the user allowed."""
-NOT_ASKED = "strength none was set"
-"""Reason for a face of which the user set the strength to `none`."""
-UPSAMPLER_ALONE, DETAIL_ALONE = "upsampler alone", "detail alone"
-"""In place of a strength: no update was made, but the result of the upsampler, or of a guided one, was used."""
-DUPLICATE = "overlaps a better one"
-"""Reason in records for a second box of the same face, which is not counted as a face."""
-LEFT_OUT = (
-    (r"px wide, under select\.min_side", "too small"),
-    (r"^score ", "score too low"),
-    (r"^in select\.skip", "in select.skip"),
-    (r"^not in select\.index|^not the one of", "not selected"),
-    (r"^beyond select\.max_faces", "beyond select.max_faces"),
-)
-"""Patterns of the reasons in records for which faces are left out, with short forms; others are used as written."""
 SAME_PERSON = 0.45
 """Face distance between a face and its result from which they are not surely the same person (docs/measure.md)."""
 LEAST_NOISE, LEAST_OUTLIERS = 0.01, 0.005
 """Smallest noise and share of outliers, as the inverter `blind` estimates them, that are mentioned."""
 BUILT_IN_STAGES = frozenset({"mend", "denoise", "faces", "restore", "upsample", "keep-identity", "save"})
-LEAST_CHANGE = 0.5 / 255
-"""Smallest change of a pasted face, as the largest difference of a pixel in [0, 1], that changes an 8-bit file."""
 
 
 @dataclass(frozen=True)
@@ -96,20 +72,20 @@ def findings_of(record: Mapping[str, Any]) -> Findings:
 
     Missing or unknown entries are ignored. A plugin's stage describes what it did with `context.note(i, done="...")`.
     """
-    stages = list(_entries(record.get("stages")))
-    faces = [list(_entries(stage.get("faces"))) for stage in stages if isinstance(stage.get("faces"), list)]
+    stages = list(entries(record.get("stages")))
+    faces = [list(entries(stage.get("faces"))) for stage in stages if isinstance(stage.get("faces"), list)]
     aligned = not faces and any(stage.get("stage") == "restore" for stage in stages)
     restored: Counter[str] = Counter()
     left: Counter[str] = Counter()
     remarks: list[str] = []
     known = [face for group in faces for face in group if face.get("left_out") != DUPLICATE]
     for face in known:
-        strength, reason = _outcome(face)
+        strength, reason = outcome_of(face)
         (left if reason else restored)[reason or strength] += 1
         if "failed" in face:
             remarks.append(f"face {face.get('number', '?')}: {face['failed']}")
     if aligned:
-        strength, reason = _outcome({"stages": stages})
+        strength, reason = outcome_of({"stages": stages})
         (left if reason else restored)[reason or strength] += 1
     repairs = [*_picture_repairs(record, stages), *_face_repairs(known)]
     changed = record.get("changed")
@@ -149,45 +125,11 @@ def kinds(groups: Mapping[str, int]) -> str:
     return f" ({', '.join(texts)})" if texts else ""
 
 
-def _outcome(face: Entry) -> tuple[str, str]:
-    """(strength, "") of a face that was restored, or ("", reason) of one that was left as it was."""
-    if "left_out" in face:
-        return "", _short_reason(str(face["left_out"]))
-    if "failed" in face:
-        return "", "failed"
-    stages = list(_entries(face.get("stages")))
-    decisions = [decision for stage in stages for decision in _entries(stage.get("strength"))]
-    strengths = list(dict.fromkeys(str(decision["strength"]) for decision in decisions if "strength" in decision))
-    chosen = [strength for strength in strengths if strength != "none"]
-    untreated = NOT_ASKED if any(decision.get("given") is True for decision in decisions) else GOOD_ENOUGH
-    upsamplers = [stage for stage in stages if stage.get("stage") == "upsample"]
-    judgements = [_mapping(stage.get("detail")) for stage in upsamplers if stage.get("guided") is True]
-    kept, change = face.get("kept"), face.get("change")
-    if any(share == 0 for share in _shares(stages)):
-        return "", TOO_DIFFERENT
-    if kept is None and any(judgement.get("kept_original") is True for judgement in judgements):
-        kept = GOOD_ENOUGH
-    if kept is not None:
-        return "", untreated if strengths and not chosen else str(kept)
-    if isinstance(change, int | float) and change < LEAST_CHANGE:
-        return "", untreated if strengths and not chosen else NO_CHANGE
-    if chosen or not strengths:
-        return "+".join(chosen), ""
-    if "number" in face:
-        return DETAIL_ALONE if judgements else UPSAMPLER_ALONE if upsamplers else "no update", ""
-    # An aligned face: its repairs and its upsampler are listed on their own.
-    return (DETAIL_ALONE, "") if any(judgement.get("act", True) for judgement in judgements) else ("", untreated)
-
-
-def _short_reason(reason: str) -> str:
-    return next((short for pattern, short in LEFT_OUT if re.search(pattern, reason)), reason)
-
-
 def _picture_repairs(record: Entry, stages: list[Entry]) -> Iterator[str]:
     """What the stages outside faces did, in the order of the chain."""
-    before = size = _mapping(record.get("input")).get("size")
+    before = size = mapping(record.get("input")).get("size")
     for stage in stages:
-        for part in [*_entries(stage.get("background")), stage]:
+        for part in [*entries(stage.get("background")), stage]:
             yield from _mended(part)
             yield from _denoised(part)
             yield from _corrected(part)
@@ -234,12 +176,15 @@ def _denoised(stage: Entry) -> Iterator[str]:
 
 def _corrected(stage: Entry) -> Iterator[str]:
     """What `restore` corrected before the inversion, and what `blind` found. `mend` writes its blur as a number."""
-    blur = _mapping(stage.get("blur"))
+    blur = mapping(stage.get("blur"))
     if blur and blur.get("undone", True):
         yield "blur undone"
-    if _mapping(stage.get("colour")).get("damaged") is True:
+    if mapping(stage.get("colour")).get("damaged") is True:
         yield "colours corrected"
-    found = _mapping(stage.get("blind"))
+    hidden = stage.get("occlusions")
+    if isinstance(hidden, float) and hidden > 0:
+        yield f"hidden {hidden:.0%} drawn anew"
+    found = mapping(stage.get("blind"))
     noise, outliers = found.get("noise"), found.get("outliers")
     if isinstance(noise, float) and noise >= LEAST_NOISE:
         yield f"noise {f'{noise:.2f}'.lstrip('0')} taken off"
@@ -251,7 +196,9 @@ def _face_repairs(faces: Iterable[Entry]) -> Iterator[str]:
     """Corrections inside faces, with the number of faces."""
     corrections: Counter[str] = Counter()
     for face in faces:
-        texts = [text for stage in _entries(face.get("stages")) for text in _corrected(stage)]
+        if face.get("kept") is not None:  # what the chain did was not used
+            continue
+        texts = [text for stage in entries(face.get("stages")) for text in _corrected(stage)]
         corrections.update(list(dict.fromkeys(texts)))
     for text, number in corrections.items():
         yield f"{text} in {count(number, 'face')}"
@@ -264,15 +211,9 @@ def _turned(faces: Iterable[Entry]) -> Iterator[str]:
         yield f"{count(number, 'face')} turned by {turn} degrees"
 
 
-def _shares(stages: Iterable[Entry]) -> Iterator[float]:
-    """Shares of results in mixtures with their originals, from the stage `keep-identity`."""
-    values = (_mapping(stage.get("identity")).get("share") for stage in stages)
-    return (value for value in values if isinstance(value, int | float))
-
-
 def _gentler(faces: Iterable[Entry]) -> Iterator[str]:
     """Faces that the stage `keep-identity` changed less."""
-    number = sum(any(0 < share < 1 for share in _shares(_entries(face.get("stages")))) for face in faces)
+    number = sum(any(0 < share < 1 for share in shares_of(entries(face.get("stages")))) for face in faces)
     if number:
         yield f"{count(number, 'face')} changed less, to keep the face distance"
 
@@ -299,7 +240,7 @@ def _left_damage(stages: Iterable[Entry]) -> Iterator[str]:
         cracks, reason = stage.get("scratches"), stage.get("scratches_left")
         if isinstance(cracks, int) and cracks and reason:
             yield f"{count(cracks, 'crack')} left ({reason})"
-        for part in [*_entries(stage.get("background")), stage]:
+        for part in [*entries(stage.get("background")), stage]:
             if part.get("noise_unknown"):
                 yield f"noise unknown ({part['noise_unknown']})"
 
@@ -308,12 +249,3 @@ def _unexplained(stages: Iterable[Entry]) -> list[str]:
     """Names of a plugin's stages that did not say what they did."""
     names = (str(stage["stage"]) for stage in stages if "stage" in stage and "done" not in stage)
     return [name for name in dict.fromkeys(names) if name not in BUILT_IN_STAGES]
-
-
-def _entries(value: Any) -> Iterator[Entry]:
-    """The mappings of a list; records of plugins may hold anything."""
-    return (entry for entry in value if isinstance(entry, dict)) if isinstance(value, list) else iter(())
-
-
-def _mapping(value: Any) -> Entry:
-    return value if isinstance(value, dict) else {}

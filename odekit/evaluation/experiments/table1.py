@@ -8,6 +8,8 @@ from pathlib import Path
 
 from odekit.core.files import write_atomic
 from odekit.core.options import Part
+from odekit.core.spelling import nearest
+from odekit.errors import ConfigError
 from odekit.evaluation import tables
 from odekit.evaluation.experiments import markdown, sheets
 from odekit.evaluation.experiments.methods import MethodSpec, RunSettings, compare_methods, run_methods, with_results
@@ -19,18 +21,26 @@ METRICS = "psnr,ssim,swd,ciede2000,sharpness"
 
 def table1(
     setting: Setting, methods: Sequence[MethodSpec], metrics: Mapping[str, Part], settings: RunSettings, out: Path,
-    resume: bool,
+    resume: bool, against: str = "",
 ) -> Results:  # fmt: skip
     """Damage, restore, measure, and write OUT/results.json, rows.csv, table1.csv, table1.md and pictures.png.
 
+    `against` names one of the methods: the others' paired differences from it are measured, too.
+
     Raises:
+        ConfigError: `against` is none of the methods.
         ConfigError: unknown damage or metric, or a folder of another experiment.
         WeightsError: weights of a metric or chain are absent; raised before anything is run.
         Interrupted: stopped; `resume` continues the run.
     """
+    names = [one.name for one in methods]
+    if against and against not in names:
+        raise ConfigError(f"--against: no method is called '{against}'{nearest(against, names)}")
+    pairs = [(name, against) for name in names if against and name != against]
     panel, data = run_methods(setting, methods, metrics, settings, out, resume)
     results = compare_methods(
-        data, methods, settings, panel=panel, name="table1", title="Table 1 on our faces", quotes=(TABLE1,)
+        data, methods, settings, panel=panel, name="table1", title="Table 1 on our faces", quotes=(TABLE1,),
+        pairs=pairs,
     )  # fmt: skip
     return finish(data, methods, results)
 

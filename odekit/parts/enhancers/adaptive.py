@@ -38,8 +38,9 @@ class AutoLangevin:
         """The enhancer for the images of a batch; the decision for an image does not depend on the others."""
         decisions = [self.calibration.decide(readings) for readings in batch_damage_readings(clean, latent.x)]
         if self.options.strength != "auto":
-            chosen = self.calibration.strength_named(self.options.strength)
-            decisions = [replace(decision, strength=chosen, given=True) for decision in decisions]
+            given = self.options.strength != "given"
+            chosen = self.calibration.strength_named(self.options.strength if given else "none")
+            decisions = [replace(decision, strength=chosen, given=given) for decision in decisions]
         return FittedLangevin(self.options, decisions)
 
     def check_prior(self, digest: str | None) -> None:

@@ -49,8 +49,9 @@ class Langevin(Options):
     smooths, 1 samples."""
     meter: FilePath | None = None
     """For `auto`: a calibration file of `odekit calibrate meter`; default: that of the built-in prior."""
-    strength: Literal["auto", "none", "light", "medium", "heavy"] = "auto"
-    """For `auto`: the strength of the calibration that every image gets, instead of the one chosen by the meter."""
+    strength: Literal["auto", "given", "none", "light", "medium", "heavy"] = "auto"
+    """For `auto`: the strength of the calibration that every image gets, instead of the one chosen by the meter.
+    `given`: none, unless the user gives one with `--strength`."""
 
     rounds: int = Limits(default=1, ge=1, le=100_000)
     """Number of rounds of equal length that the iterations are split into; a remainder is dropped."""
@@ -88,6 +89,16 @@ class Langevin(Options):
         return self.model_copy(update={"strength": strength}) if self.auto else self
 
     @property
+    def idle(self) -> bool:
+        """There are no updates, whatever the image."""
+        return self.auto and self.strength in ("none", "given")
+
+    @property
+    def idle_entry(self) -> dict[str, Any]:
+        """For records: the strength, where the user chose that there are no updates."""
+        return {"strength": [{"strength": "none", "given": True}]} if self.strength == "none" else {}
+
+    @property
     def count(self) -> int:
         """Iterations per level as a number; 0 with `auto`."""
         return self.iterations if isinstance(self.iterations, int) else PRESETS.get(self.iterations, 0)
@@ -112,6 +123,8 @@ class Langevin(Options):
         """The smallest and the largest number of network calls per image, over the strengths that may be chosen."""
         if not self.auto:
             return self.calls(levels), self.calls(levels)
+        if self.idle:
+            return 0, 0
         chosen = self.strength == "auto"
         possible = self.calibration.strengths if chosen else (self.calibration.strength_named(self.strength),)
         counts = [s.iterations * len(levels.find(self.levels or s.levels)) for s in possible if s.iterations] or [0]
@@ -131,7 +144,7 @@ class Langevin(Options):
             )
         if self.auto:
             self.calibration.check(levels.t[-1] / len(levels.schedule))
-        if self.strength != "auto" and not self.auto:
+        if self.strength not in ("auto", "given") and not self.auto:
             raise ConfigError("the option strength has no effect without iterations: auto; leave it out")
         if self.meter is not None and not self.auto:
             raise ConfigError("the option meter has no effect without iterations: auto; leave it out")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.abilities import HasMaskAt
-from odekit.core.image import Image, Pixels
+from odekit.core.image import RELIABILITY, Image, Pixels
 from odekit.images.colour import luma
 from odekit.parts.faces import detail, tone
 from odekit.parts.faces.geometry import Frame, pixel_centres
@@ -86,17 +86,20 @@ def paste_face(
     restored, side = face.result.pixels, face.result.height
     original = resized(face.original.pixels, side)
     alpha = mask_at(mask, face, *pixel_centres(side, side), options.feather)
+    seen = reliability(face.result, side)
     if tones is not None:
-        restored = tone.match_tone(restored, original, alpha, tones.curve)
+        restored = tone.match_tone(restored, original, alpha * seen, tones.curve)
     if options.match_colour == "lab-mean":
-        restored = tone.match_mean(restored, original, ((alpha > 0.02) & (alpha < 0.98)).astype(np.float32))
+        ring = ((alpha > 0.02) & (alpha < 0.98)).astype(np.float32)
+        restored = tone.match_mean(restored, original, ring * seen)
     x0, y0, x1, y1 = box
     background = canvas[:, y0:y1, x0:x1]
     foreground = sample_crop(restored, frame, u, v)
     facts, share = detail_share(face, photo, restored, options)
     if share > 0:
         low_change = detail.low_pass_change(original, restored, min(face.narrow, side))
-        kept = np.float32(share) * sample_crop(detail.unchanged_weight(low_change), frame, u, v)
+        unchanged = detail.unchanged_weight(low_change) * reliability(face.result, low_change.shape[1])
+        kept = np.float32(share) * sample_crop(unchanged, frame, u, v)
         if options.detail == "auto":
             native = crop_face(photo, face.frame, min(max(MAX_DETAIL_SIDE, 2 * face.narrow), round(face.frame.side)))
             kept *= np.clip(sample_crop(detail.noise_weight(native, face.narrow), frame, u, v), 0, 1)
@@ -112,6 +115,15 @@ def paste_face(
     change = float(np.max(np.abs(pasted - background), where=weight > 0, initial=0))
     np.copyto(background, pasted, where=weight > 0)
     return {"kept_detail": facts, "change": round(change, 4)}
+
+
+def reliability(image: Image, side: int) -> NDArray[np.float32]:
+    """Where a face was observed and not hidden, (side, side): 1 if the picture has no such map (see `RELIABILITY`)."""
+    known = image.extra.get(RELIABILITY)
+    if known is None:
+        return np.ones((side, side), np.float32)
+    weight: NDArray[np.float32] = np.clip(resized(known[None], side)[0], 0, 1).astype(np.float32)
+    return weight
 
 
 def keeps_original(face: RestoredFace, photo: Pixels) -> bool:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PROBES = (0.28, 0.14)
 """Noise levels rho at which a picture is compared with its denoised version before anything else."""
+HOLE_TOP, HOLE_STEPS = 0.85, 3
+"""For large holes: level from which they are drawn, as a fraction of the schedule, and how many levels that adds."""
 BOTTOM = 0.005
 """Lowest level of the grid, as a fraction of the schedule."""
 RANGE = 1.2
@@ -60,6 +62,12 @@ class Blind(Options):
     tolerance: float = Limits(default=1.3, ge=0)
     """A picture is returned untouched, bit for bit, if its squared distance from its denoised version is at most this
     many times the distance that the prior expects of clean pictures. 0: every picture is processed."""
+
+    def for_holes(self) -> Blind:
+        """From a level at which hardly anything of a face is left, so that it is drawn anew; without probes."""
+        return self.model_copy(
+            update={"top": max(self.top, HOLE_TOP), "steps": self.steps + HOLE_STEPS, "tolerance": 0.0}
+        )
 
     def levels(self, schedule: NoiseSchedule) -> Levels:
         """The grid on a schedule."""
@@ -99,6 +107,8 @@ class BlindInverter:
         """
         import torch
 
+        from odekit.parts.inverters.repeats import repeated_values
+
         finite = clean.isfinite().flatten(1).all(dim=1).tolist()
         observed = clean.nan_to_num(0.0, 0.0, 0.0)
         excess = self._probe(observed, rng)
@@ -110,7 +120,8 @@ class BlindInverter:
         top, count = len(self.levels) - 1, len(clean)
         fresh, basis = rng.normal_like(clean), basis_of(clean)
         work = Work(
-            observed, observed, fresh, fresh, 1.0, torch.zeros(count, dtype=torch.bool, device=clean.device),
+            observed, repeated_values(observed), observed, fresh, fresh, 1.0,
+            torch.zeros(count, dtype=torch.bool, device=clean.device),
             torch.ones(count, len(basis.sizes), dtype=clean.dtype, device=clean.device), self.levels.at(top),
             self.model.start(observed), torch.ones_like(clean), clean,
         )  # fmt: skip
@@ -163,7 +174,9 @@ class BlindInverter:
         denoised = self._denoise(x, level)
         gains = self._gains(work, denoised, level, basis)
         variances = basis.spread(gains) * rho**2
-        damage, reliable = fit(observed, denoised, basis.per_channel(variances), work.damage, self.model, known)
+        damage, reliable = fit(
+            observed, denoised, basis.per_channel(variances), work.damage, self.model, known, work.repeats
+        )  # fmt: skip
         variance = damage.variance(denoised, self.model.floor)
         combined = posterior_mean(observed, reliable / variance, denoised, variances / self.options.trust, basis)
         centre = torch.where(is_open, combined, denoised)

@@ -25,6 +25,8 @@ class Work:
     """What is known about the pictures of a batch; all tensors have one row for each."""
 
     observed: Tensor
+    repeats: Tensor
+    """bool (N, 3, H, W): values that are outliers for certain, because they repeat as only a mask does."""
     centre: Tensor
     """c of the state x = sqrt(abar) (c + rho noise)."""
     noise: Tensor
@@ -53,7 +55,7 @@ class Work:
         return replace(new, **tensors, damage=self.damage.update(rows, new.damage))
 
 
-TENSORS = ("observed", "centre", "noise", "fresh", "moved", "gains", "reliable", "result")
+TENSORS = ("observed", "repeats", "centre", "noise", "fresh", "moved", "gains", "reliable", "result")
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class BlindLatent(Latent):
             facts["excess"] = round(row.excess, 3)
         if not (row.untouched or row.failed):
             variance = work.damage.variance(work.result, self.floor)[i].mean()
-            share = float(work.damage.share[i])
+            repeats = 0.0 if self.known is not None else float(work.repeats[i].double().mean())
+            share = repeats + (1 - repeats) * float(work.damage.share[i])
             facts |= {"noise": round(float(variance) ** 0.5 / 2, 4), "outliers": round(share, 4)}
             if self.known is None and share > MOSTLY_OUTLIERS:
                 facts["message"] = f"{share:.0%} of the values were taken for outliers; most of this face is invented"

@@ -112,6 +112,7 @@ def fit(
     damage: Damage,
     model: Model,
     known: Tensor | None = None,
+    wrong: Tensor | None = None,
 ) -> tuple[Damage, Tensor]:
     """Improve the estimates of the damage, given what the prior says about the picture.
 
@@ -122,41 +123,44 @@ def fit(
         damage: the estimates so far.
         model: what is assumed.
         known: reliability that is given, broadcastable to y: 0 or 1; None where it is unknown.
+        wrong: which values are outliers for certain, bool (N, 3, H, W); the others are estimated without them.
 
     Returns:
-        The estimates and the reliability of each value: the probability in [0, 1] that it is sound.
+        The estimates, of which the share is that among the other values, and the reliability of each value: the
+        probability in [0, 1] that it is sound.
     """
     bins = ((y + 1) * ((COLOURS - 1) / 2)).round().clamp(0, COLOURS - 1).long().flatten(1)
     if known is not None:
         reliable = known.expand_as(y)
         return maximised(y, mean, error, reliable, damage, model, known, bins), reliable
-    damage = climbed(y, mean, error, damage, model, bins)
+    seen = torch.ones_like(y) if wrong is None or model.outliers == "none" else (~wrong).to(y.dtype)
+    damage = climbed(y, mean, error, damage, model, bins, seen)
     average = row_means(error)
     doubtful = (average > CERTAIN) & (average < VAGUE)
     if model.outliers != "none" and model.noise is None and bool(doubtful.any()):
-        best = log_likelihood(y, mean, error, damage, model)
+        best = log_likelihood(y, mean, error, damage, model, seen)
         for share, variance in STARTS:
-            other = climbed(y, mean, error, model.start(y, share=share, variance=variance), model, bins)
-            likelihood = log_likelihood(y, mean, error, other, model)
+            other = climbed(y, mean, error, model.start(y, share=share, variance=variance), model, bins, seen)
+            likelihood = log_likelihood(y, mean, error, other, model, seen)
             better = doubtful & (likelihood > best)
             damage, best = other.where(better, damage), torch.where(better, likelihood, best)
     reliable = reliability(y, mean, error, damage, model, bins)
-    return damage, among_neighbours(y, mean, error, damage, model, reliable, bins)
+    return damage, seen * among_neighbours(y, mean, error, damage, model, reliable, bins, seen)
 
 
-def climbed(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, bins: Tensor) -> Damage:
+def climbed(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, bins: Tensor, seen: Tensor) -> Damage:
     """The estimates after some steps of expectation maximisation."""
     for _ in range(STEPS):
         reliable = reliability(y, mean, error, damage, model, bins)
-        damage = maximised(y, mean, error, reliable, damage, model, None, bins)
+        damage = maximised(y, mean, error, reliable, damage, model, None, bins, seen)
     return damage
 
 
-def log_likelihood(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model) -> Tensor:
-    """Log density of each picture, (N, 1, 1, 1), with uniform outliers."""
+def log_likelihood(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, seen: Tensor) -> Tensor:
+    """Log density of the values where `seen` is 1, of each picture, (N, 1, 1, 1), with uniform outliers."""
     inlier = log_inlier(y - mean, damage.variance(mean, model.floor), error)
     outlier = torch.log(UNIFORM * (y.abs() <= LIMIT)).to(y.dtype)
-    return row_sums(torch.logaddexp(torch.log1p(-damage.share) + inlier, torch.log(damage.share) + outlier))
+    return row_sums(seen * torch.logaddexp(torch.log1p(-damage.share) + inlier, torch.log(damage.share) + outlier))
 
 
 def log_ratio(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, bins: Tensor) -> Tensor:
@@ -195,7 +199,7 @@ def reliability(y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: M
 
 
 def among_neighbours(
-    y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, reliable: Tensor, bins: Tensor
+    y: Tensor, mean: Tensor, error: Tensor, damage: Damage, model: Model, reliable: Tensor, bins: Tensor, seen: Tensor
 ) -> Tensor:
     """The reliability if outliers have area: their share is partly that among a value and its neighbours.
 
@@ -204,7 +208,9 @@ def among_neighbours(
     """
     if model.outliers == "none":
         return reliable
-    nearby = torch.nn.functional.avg_pool2d(1 - reliable, 3, stride=1, padding=1, count_include_pad=False)
+    around = (torch.nn.functional.avg_pool2d(part, 3, stride=1, padding=1) for part in (seen * (1 - reliable), seen))
+    outliers, all_values = around
+    nearby = outliers / all_values.clamp_min(0.5 / 9)  # of a value alone it is that value's own
     weight = NEIGHBOURS * sharp(damage.variance(mean, model.floor)).to(y.dtype)
     share = ((1 - weight) * damage.share + weight * nearby).clamp(SHARES[0], LARGEST_LOCAL)
     return torch.sigmoid(log_ratio(y, mean, error, damage, model, bins) + torch.log(1 / share - 1))
@@ -212,13 +218,16 @@ def among_neighbours(
 
 def maximised(
     y: Tensor, mean: Tensor, error: Tensor, reliable: Tensor, damage: Damage, model: Model, known: Tensor | None,
-    bins: Tensor,
+    bins: Tensor, seen: Tensor | None = None,
 ) -> Damage:  # fmt: skip
     """The estimates that the reliability implies (maximisation step)."""
     if model.outliers != "none":
-        damage = replace(damage, share=row_means(1 - reliable).clamp(*SHARES))
+        seen = torch.ones_like(y) if seen is None else seen
+        outliers = seen * (1 - reliable)
+        damage = replace(damage, share=(row_sums(outliers) / row_sums(seen).clamp_min(1)).clamp(*SHARES))
         if known is None:
-            damage = replace(damage, palette=palette(1 - reliable, bins))
+            damage = replace(damage, palette=palette(outliers, bins))
+        reliable = seen * reliable
     if model.noise is not None:
         return damage
     constant, slope = variance_line((y - mean) ** 2 - error, damage.variance(mean, model.floor) + error, mean, reliable)

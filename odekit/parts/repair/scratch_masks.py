@@ -21,8 +21,8 @@ WHITE = 0.5
 class MaskFolder:
     """The masks of a run: one file for all photographs, or a folder with one for each, named by its stem."""
 
-    def __init__(self, path: str) -> None:
-        """Find the files.
+    def __init__(self, path: str, option: str = "mend.mask") -> None:
+        """Find the files; `option` is named in errors.
 
         Raises:
             InputError: there is no such file or folder, or the folder has two masks of one stem.
@@ -32,7 +32,7 @@ class MaskFolder:
         self.files: dict[str, Path] = {}
         if self.single:
             if not self.path.is_file():
-                raise InputError(f"mend.mask {path}: no such file or folder; name a picture, white where to fill")
+                raise InputError(f"{option} {path}: no such file or folder; name a picture, or a folder of them")
             return
         for file in sorted(self.path.iterdir()):
             if file.suffix.lower() not in io.IMAGE_SUFFIXES:
@@ -40,8 +40,12 @@ class MaskFolder:
             # The masks that a run wrote are NAME.scratches.png
             stem = file.stem.removesuffix(".scratches")
             if stem in self.files:
-                raise InputError(f"mend.mask {path}: {self.files[stem].name} and {file.name} are for one photograph")
+                raise InputError(f"{option} {path}: {self.files[stem].name} and {file.name} are for one photograph")
             self.files[stem] = file
+
+    def file_of(self, image: Image) -> Path | None:
+        """The file of a picture's mask; None if the folder has none for it."""
+        return self.path if self.single else self.files.get(image.meta.path.stem if image.meta.path else "")
 
     def mask_of(self, image: Image) -> Mask | None:
         """The mask of a photograph, True where to fill; None if the folder has none for it.
@@ -49,7 +53,7 @@ class MaskFolder:
         Raises:
             InputError: the mask cannot be read, or has another size than the photograph.
         """
-        file = self.path if self.single else self.files.get(image.meta.path.stem if image.meta.path else "")
+        file = self.file_of(image)
         if file is None:
             return None
         mask = io.read(file)

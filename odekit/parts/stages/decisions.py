@@ -13,6 +13,8 @@ def strengths(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 SLIGHT = ("none", "faint")
 """Strengths that change little; a face is left as it was if its result is not worth more."""
+SLIGHT_NOISE, SLIGHT_OUTLIERS = 0.04, 0.02
+"""Noise and share of outliers up to which the inverter `blind` changes little: the grain of a good photograph."""
 
 
 def changed_much(entries: Sequence[Mapping[str, Any]]) -> bool:
@@ -24,8 +26,10 @@ def changed_much(entries: Sequence[Mapping[str, Any]]) -> bool:
         if corrected(entry):
             return True
         if entry.get("stage") == "restore":
-            decisions = entry.get("strength")
-            if not decisions or any(decision["strength"] not in SLIGHT for decision in decisions):
+            decisions, found = entry.get("strength"), entry.get("blind")
+            if not (decisions or found) or (found and not slight(found)):
+                return True
+            if any(decision["strength"] not in SLIGHT for decision in decisions or ()):
                 return True
         elif entry.get("stage") == "denoise":
             if entry.get("denoised") or entry.get("impulses_removed"):
@@ -36,10 +40,24 @@ def changed_much(entries: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def corrected(entry: Mapping[str, Any]) -> bool:
-    """Whether `restore` corrected blur or colours before the inversion, according to its record entry."""
+    """Whether `restore` corrected blur, colours or hidden parts before the inversion, according to its record entry."""
     blur, colour = entry.get("blur"), entry.get("colour")
     sharpened = isinstance(blur, Mapping) and blur.get("undone", True)
-    return sharpened or (isinstance(colour, Mapping) and bool(colour.get("damaged")))
+    return sharpened or (isinstance(colour, Mapping) and bool(colour.get("damaged"))) or bool(entry.get("occlusions"))
+
+
+def slight(found: Mapping[str, Any]) -> bool:
+    """Whether the inverter `blind` left a face as it was or hardly changed it, according to its findings."""
+    few = found.get("noise", 0.0) <= SLIGHT_NOISE and found.get("outliers", 0.0) <= SLIGHT_OUTLIERS
+    return bool(found.get("untouched")) or few
+
+
+def without_updates(entries: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every inversion of a face's chain chose to change nothing; False where none had a choice."""
+    chosen = strengths(entries)
+    found = [entry["blind"] for entry in entries if isinstance(entry.get("blind"), Mapping)]
+    changed = any(name != "none" for name in chosen) or any(not one.get("untouched") for one in found)
+    return bool(chosen or found) and not changed and not any(map(corrected, entries))
 
 
 def narrowest_side(entries: Sequence[Mapping[str, Any]], side: int) -> int:

@@ -19,7 +19,7 @@ from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.options import Alignment, Faces
 from odekit.parts.faces.paste import PhotoTone, RestoredFace, paste_face
 from odekit.parts.faces.warp import crop_face
-from odekit.parts.stages.decisions import narrowest_side, strengths
+from odekit.parts.stages.decisions import narrowest_side, without_updates
 
 if TYPE_CHECKING:
     from odekit.core.result import Result
@@ -110,12 +110,11 @@ class FacesStage:
                 context.fail(i, InputError(f"face {number}: {error}; {hint}"))
             return facts | {"failed": str(error)}
         entries = result.record["stages"]
-        chosen = strengths(entries)
         # a guided upsampler decides by itself whether the face is left as it was
-        without_updates = bool(chosen) and set(chosen) == {"none"} and not any(e.get("guided") for e in entries)
+        unchanged = without_updates(entries) and not any(e.get("guided") for e in entries)
         kept = np.array_equal(after.pixels, crop.pixels)
         narrow = narrowest_side(entries, crop.width)
-        faces[i].append(RestoredFace(number, frame, crop, after, narrow, without_updates, kept=kept))
+        faces[i].append(RestoredFace(number, frame, crop, after, narrow, unchanged, kept=kept))
         return facts
 
     def _photos(

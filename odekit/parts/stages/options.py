@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -11,6 +12,7 @@ from pydantic import Field as Limits
 from odekit.core.abilities import (
     Cost,
     CostContext,
+    DrawsHoles,
     HasActsOn,
     HasCallRange,
     HasCheck,
@@ -18,13 +20,16 @@ from odekit.core.abilities import (
     HasEnhancerCalls,
     HasInverterCalls,
     HasLevels,
+    HasStrength,
     HasTemperature,
     HasUpsamplerCalls,
+    MayBeIdle,
     TreatsRowsApart,
 )
 from odekit.core.grid import Levels
-from odekit.core.options import Options, Part, PicturePath, PriorName
+from odekit.core.options import Options, Part, PicturesPath, PriorName
 from odekit.core.references import EnhancerChoice, InverterChoice, UpsamplerChoice, named
+from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.3, 0.8
@@ -44,6 +49,9 @@ class Restore(Options):
     part = "restore"
     prior: PriorName = None
     """Name of the prior; required only if the chain has several."""
+    first: InverterChoice = named(None)
+    """An inverter that runs alone before `inverter` and `enhancer`, which continue from its result: `blind` removes
+    noise and outliers."""
     inverter: InverterChoice = named("ode")
     enhancer: EnhancerChoice = named("langevin")
     repeats: int = Limits(default=1, ge=1, le=100)
@@ -63,12 +71,16 @@ class Restore(Options):
     """`undo`: a face with uniform blur (Gaussian or defocus) and hardly any noise is sharpened before the inversion
     with a Wiener filter, for the blur width estimated from its spectrum (see `odekit.parts.repair.deblur`). The
     blur width is recorded. Other faces stay unchanged, bit for bit."""
+    occlusions: Literal["keep", "undo"] = "keep"
+    """`undo`: large areas of one saturated colour in front of the face are detected, and the face is drawn anew there
+    if that is likelier (see `odekit.parts.repair.occlusion`). Needs an inverter that takes masks, such as `blind`."""
     aligned: Literal["check", "trust"] = "check"
     """`check`: a square picture of 160 pixels or more that contains smaller faces is refused as a whole photograph (see
     `odekit.parts.faces.is_aligned`); crops of the stage `faces` are not checked. `trust`: every square picture is taken
     as an aligned face."""
-    mask: PicturePath | None = None
-    """Path of a mask picture: where it is white (over one half), the input is kept."""
+    mask: PicturesPath | None = None
+    """Path of a mask picture of any size, or of a folder with one for each picture, named by its stem: where it is
+    white (over one half), the input is kept; an inverter that takes masks draws the rest anew."""
 
     @property
     def extras(self) -> list[str]:
@@ -94,6 +106,68 @@ class Restore(Options):
         schedule, inverter = chain.schedule(self.prior), self.inverter.options
         if schedule is None or not isinstance(inverter, HasLevels):
             return Cost(None)
+        self.check()
+        cost = self._edit_cost(chain, schedule)
+        for more in self._earlier_costs(chain, schedule):
+            cost = _sum(cost, more)
+        return cost
+
+    def check(self) -> None:
+        """Raises ConfigError: `occlusions: undo` without an inverter that takes masks."""
+        if self.occlusions == "undo" and self.hole_inverter is None:
+            raise ConfigError(
+                "occlusions: undo needs an inverter that draws holes anew; set first or inverter to blind"
+            )
+
+    @property
+    def hole_inverter(self) -> Part | None:
+        """The inverter that draws holes anew, with its options for that; None if neither inverter can."""
+        for part in (self.first, self.inverter):
+            if isinstance(part, Part) and isinstance(part.options, DrawsHoles):
+                return replace(part, options=part.options.for_holes())
+        return None
+
+    @property
+    def edit_inverter(self) -> Part:
+        """The inverter that runs with the enhancer; with a mask and without `first`, it draws the holes."""
+        holes = self.hole_inverter if self.mask is not None and self.first is None else None
+        return self.inverter if holes is None else holes
+
+    @property
+    def idle(self) -> bool:
+        """`inverter` and `enhancer` do not run: there are no updates, whatever the picture."""
+        options = self.enhancer.options
+        return isinstance(options, MayBeIdle) and options.idle
+
+    def with_strength(self, strength: str) -> Restore:
+        """`none` leaves out what runs before the enhancer, too, if that has strengths."""
+        options = self.enhancer.options
+        strong = isinstance(options, HasStrength) and options.with_strength("none") != options.with_strength("light")
+        off = strong and strength == "none" and self.first is not None
+        return self.model_copy(update={"first": None, "occlusions": "keep"}) if off else self
+
+    def _earlier_costs(self, chain: CostContext, schedule: NoiseSchedule) -> Iterator[Cost]:
+        """Of `first`, and of the holes: a picture without any needs none of their calls."""
+        if self.first is not None and isinstance(self.first.options, HasLevels):
+            yield self._call_range(self.first, chain, schedule, self.samples)
+        holes = self.hole_inverter
+        if holes is not None and (self.occlusions == "undo" or (self.mask is not None and self.first is not None)):
+            most = self._call_range(holes, chain, schedule, self.samples)
+            yield Cost(None, None if most.span is None else (0, most.span[1])) if most.calls is None else most
+
+    def _call_range(self, part: Part, chain: CostContext, schedule: NoiseSchedule, times: int) -> Cost:
+        """Network calls of an inverter that runs alone."""
+        levels = part.options.levels(schedule) if isinstance(part.options, HasLevels) else None
+        per_step = chain.calls_per_step(part)
+        calls = part.options.calls(per_step) if isinstance(part.options, HasInverterCalls) else math.nan
+        if not math.isnan(calls):
+            return Cost(round(times * calls))
+        span = (calls, calls) if levels is None else _range(part.options, calls, levels)
+        return Cost(None, None if any(map(math.isnan, span)) else (round(times * span[0]), round(times * span[1])))
+
+    def _edit_cost(self, chain: CostContext, schedule: NoiseSchedule) -> Cost:
+        inverter = self.edit_inverter.options
+        assert isinstance(inverter, HasLevels)
         levels, enhancer = inverter.levels(schedule), self.enhancer_with_temperature().options
         if isinstance(enhancer, HasCheck):
             enhancer.check(levels)
@@ -102,6 +176,8 @@ class Restore(Options):
         updates = enhancer.calls(levels) if isinstance(enhancer, HasEnhancerCalls) else math.nan
         if math.isnan(updates) and isinstance(inverter, TreatsRowsApart):
             raise ConfigError(NO_METER.format(self.inverter.name))
+        if self.idle:
+            return Cost(0)
         times, after_edits = self.samples * self.repeats, self._edit_calls(levels)
         total = times * (round_trip + updates + after_edits)
         if not math.isnan(total):
@@ -121,10 +197,21 @@ class Restore(Options):
 
     def describe(self) -> str:
         """The corrections before the inversion, then inverter and enhancer."""
-        undone = [name for name, option in (("blur", self.blur), ("colours", self.colour)) if option == "undo"]
-        return (
-            "".join(f"{name} undone, " for name in undone) + f"{self.inverter.one_line()}, {self.enhancer.one_line()}"
-        )
+        options = (("blur", self.blur), ("colours", self.colour), ("occlusions", self.occlusions))
+        parts = [f"{name} undone" for name, option in options if option == "undo"]
+        parts += [] if self.first is None else [f"first {self.first.one_line()}"]
+        edit = ["no updates"] if self.idle else [self.inverter.one_line(), self.enhancer.one_line()]
+        return ", ".join([*parts, *edit])
+
+
+def _sum(a: Cost, b: Cost) -> Cost:
+    """The costs of two edits of one picture."""
+    if a.calls is not None and b.calls is not None:
+        return Cost(a.calls + b.calls)
+    spans = [(cost.calls, cost.calls) if cost.calls is not None else cost.span for cost in (a, b)]
+    if spans[0] is None or spans[1] is None:
+        return Cost(None)
+    return Cost(None, (spans[0][0] + spans[1][0], spans[0][1] + spans[1][1]))
 
 
 def _range(options: object, calls: float, levels: Levels) -> tuple[float, float]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 
 from odekit.core.image import Image, Metadata
+from odekit.core.interfaces import StageContext
+from odekit.errors import InputError
+from odekit.images.io import read
 from odekit.images.resize import area_resize_image
+from odekit.parts.repair.scratch_masks import MaskFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,14 +34,37 @@ def map_picture(image: Image, values: Tensor) -> Image:
     return replace(image, pixels=pixels, alpha=None, meta=Metadata(path=image.meta.path))
 
 
-def read_mask(path: str, height: int, width: int) -> Tensor:
-    """Read a mask picture as float64 (1, 1, H, W) of zeros and ones, resized to H x W."""
-    import torch
+class KeepMasks:
+    """Masks of what is kept: one picture for all faces, or a folder with one for each, named by its stem."""
 
-    from odekit.images.io import read
+    def __init__(self, path: str, height: int, width: int) -> None:
+        """Find the files; masks are resized to height x width by the mean over the area.
 
-    image = area_resize_image(read(Path(path)), height, width)
-    return torch.from_numpy((image.pixels.mean(axis=0) > 0.5).astype("float64"))[None, None]
+        Raises:
+            InputError: there is no such file or folder, or the folder has two masks of one stem.
+        """
+        self.files = MaskFolder(path, "restore.mask")
+        self.size = height, width
+        self.single = self._read(Path(path)) if self.files.single else None
+
+    def of(self, images: Mapping[int, Image], context: StageContext) -> dict[int, NDArray[np.float64]]:
+        """The mask (H, W) of each face that has one, 1 where it is kept. A mask that cannot be read is a failure."""
+        out = {}
+        for i, image in images.items():
+            file = self.files.file_of(image)
+            try:
+                if self.single is not None:
+                    out[i] = self.single
+                elif file is not None:
+                    out[i] = self._read(file)
+            except InputError as error:
+                context.fail(i, error)
+        return out
+
+    def _read(self, path: Path) -> NDArray[np.float64]:
+        image = area_resize_image(read(path), *self.size)
+        keep: NDArray[np.float64] = (image.pixels.mean(axis=0) > 0.5).astype(np.float64)
+        return keep
 
 
 def with_colours_of(original: Image, before: Image, after: Image) -> Image:

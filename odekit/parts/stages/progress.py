@@ -35,7 +35,7 @@ class EditProgress:
 
     def __init__(
         self, context: StageContext, prior: BatchedPrior, levels: Levels, enhancer: Options, *,
-        rows: int, before: int, members: int, total: int, rounds: int, apart: bool = False,
+        rows: int, before: float, members: float, total: float, rounds: int, apart: bool = False,
     ) -> None:  # fmt: skip
         self.context, self.prior, self.levels = context, prior, levels
         self.before, self.members, self.total, self.rounds = before, members, total, rounds
@@ -77,4 +77,4 @@ class EditProgress:
         expected = max(1.0, self.up + self.down + self.updates)
         share = (self.round + min(1.0, (self.prior.rows - self.start) / expected)) / self.rounds
         self.share = max(self.share, min(1.0, share))
-        report_phase(self.context, PHASE, self.before + self.members * self.share, self.total)
+        report_phase(self.context, PHASE, self.before + self.members * self.share, round(self.total))

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-from odekit.core.abilities import HasRowFailures, HasRowFindings, RowFinding, TreatsRowsApart
+from odekit.core.abilities import HasRowFindings, MayBeIdle
 from odekit.core.image import Image, is_square
-from odekit.core.interfaces import Adaptive, Enhancer, Fitted, Inverter, Latent, StageContext, Tools
-from odekit.core.noise import BatchNoise, Noise, ZeroNoise, make_batch_noise
+from odekit.core.interfaces import Adaptive, Enhancer, Inverter, Latent, StageContext, Tools
+from odekit.core.noise import BatchNoise, ImageNoise, ZeroNoise, noise_generator
 from odekit.errors import ConfigError, InputError
 from odekit.images.resize import area_resize_image
 from odekit.images.tone import keep_tone
+from odekit.parts.enhancers.none import NoEnhancer, NoneOptions
 from odekit.parts.faces.is_aligned import AlignedFaceCheck
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.repair.colour import load_colour_correction
 from odekit.parts.repair.deblur import deblur_face
+from odekit.parts.repair.occlusion import candidate_areas
 from odekit.parts.stages.advice import not_aligned_error, photo_advice
-from odekit.parts.stages.options import NO_METER, Restore
-from odekit.parts.stages.pictures import latent_picture, map_picture, read_mask, with_colours_of
-from odekit.parts.stages.progress import EditProgress
+from odekit.parts.stages.face_edit import STREAMS, EditPart, FaceEdit
+from odekit.parts.stages.holes import HoleFilling
+from odekit.parts.stages.options import Restore
+from odekit.parts.stages.pictures import KeepMasks, with_colours_of
 from odekit.parts.stages.spread import sample_spread
-
-if TYPE_CHECKING:
-    pass
 
 
 class RestoreStage:
@@ -39,24 +40,32 @@ class RestoreStage:
         Raises:
             ConfigError: a level is not on the grid, or the enhancer is calibrated for another prior.
         """
+        options.check()
         self.options = options
         prior = tools.prior(options.prior)
         self.prior = prior if isinstance(prior, BatchedPrior) else BatchedPrior(prior, 1)
-        self.enhancer: Enhancer = tools.make(options.enhancer_with_temperature())
-        self.inverter: Inverter = tools.make(options.inverter, prior=self.prior)
-        self.adaptive = isinstance(self.enhancer, Adaptive)
+        part, none = options.enhancer_with_temperature(), NoneOptions()
+        self.enhancer: Enhancer = tools.make(part)
+        holes = options.hole_inverter
+        self.inverter: Inverter = tools.make(options.edit_inverter, prior=self.prior)
+        self.main = FaceEdit(
+            self.prior, options.inverter.name, self.inverter, self.enhancer, part.options, repeats=options.repeats
+        )
+        self.first = None
+        if options.first is not None:
+            first = tools.make(options.first, prior=self.prior)
+            self.first = FaceEdit(self.prior, options.first.name, first, NoEnhancer(none), none, stream=1)
+        self.holes: HoleFilling | None = None
+        if holes is not None and (options.occlusions == "undo" or (options.mask is not None and self.first)):
+            inverter = tools.make(holes, prior=self.prior)
+            self.holes = HoleFilling(FaceEdit(self.prior, "", inverter, NoEnhancer(none), none, stream=2))
+        self.adaptive = self.main.adaptive
         """The enhancer chooses its updates for each picture; all pictures run in one `edit`."""
-        if isinstance(self.enhancer, Adaptive):
-            self.enhancer.check_prior(self.prior.weights_digest)
-        apart = isinstance(self.inverter, TreatsRowsApart)
-        if apart and self.adaptive:
-            raise ConfigError(NO_METER.format(options.inverter.name))
-        self.packs = self.adaptive or apart
+        self.packs = self.main.packs or (self.first is not None and self.first.packs)
         """Pictures need different numbers of network calls; all run in one `edit`, which packs their rows."""
-        self.enhancer.acts_on(self.inverter.levels)
         check_alignment = options.aligned == "check" and not tools.aligned
         self.check = AlignedFaceCheck(tools) if check_alignment else None
-        self.keep = None if options.mask is None else read_mask(options.mask, *self.prior.shape[1:])
+        self.masks = None if options.mask is None else KeepMasks(options.mask, *self.prior.shape[1:])
 
     @property
     def packed(self) -> tuple[int, int] | None:
@@ -89,12 +98,8 @@ class RestoreStage:
             for start in range(0, len(ready), rows):
                 members = ready[start : start + rows]
                 before, total = sample * len(ready) + start, self.options.samples * len(ready)
-                progress = EditProgress(
-                    context, self.prior, self.inverter.levels, self.options.enhancer_with_temperature().options,
-                    rows=rows, before=before, members=len(members), total=total, rounds=self.options.repeats,
-                    apart=isinstance(self.inverter, TreatsRowsApart),
-                )  # fmt: skip
-                for i, image in self._rows(members, rows, images, context, sample, progress).items():
+                part = EditPart(rows, sample, before, len(members), total)
+                for i, image in self._edited({i: images[i] for i in members}, batch, part, context).items():
                     samples[i].append(image)
         for i, variants in samples.items():
             if i in context.failures:
@@ -106,6 +111,40 @@ class RestoreStage:
                 context.extra(i, "spread", sample_spread(variants))
             images[i] = variants[0]
         return images
+
+    def _edited(
+        self, images: dict[int, Image], batch: Sequence[Image], part: EditPart, context: StageContext
+    ) -> dict[int, Image]:
+        """One sample of some faces, by index: holes drawn, then `first`, then `inverter` with `enhancer`."""
+        keep = {} if self.masks is None else self.masks.of(images, context)
+        images = {i: image for i, image in images.items() if i not in context.failures}
+        if self.holes is not None:
+            search = self.options.occlusions == "undo"
+            areas = {i: candidate_areas(batch[i], self.prior.shape[1]) for i in images if search and i not in keep}
+            images = self.holes.filled(images, keep, areas, replace(part, members=0), context)
+        edits = (self.first is not None) + (not self.options.idle)
+        part = replace(part, members=part.members / max(1, edits))
+        if self.first is not None:
+            images |= self._first({i: image for i, image in images.items() if i not in keep}, part, context)
+            images = {i: image for i, image in images.items() if i not in context.failures}
+            part = replace(part, before=part.before + part.members)
+        if self.options.idle:
+            self._note_idle(list(images), context)
+            return images
+        return self.main.run(images, part, context, keep or None) if images else {}
+
+    def _first(self, images: dict[int, Image], part: EditPart, context: StageContext) -> dict[int, Image]:
+        """These faces after the inverter `first`."""
+        if self.first is None or not images:
+            return {}
+        return self.first.run(images, replace(part, rows=len(images)) if self.first.packs else part, context)
+
+    def _note_idle(self, members: list[int], context: StageContext) -> None:
+        """The record entries of faces that get no updates, whatever they look like."""
+        options = self.options.enhancer.options
+        for i in members:
+            entry = dict(options.idle_entry) if isinstance(options, MayBeIdle) else {}
+            context.note(i, calls=context.notes.get(i, {}).get("calls", 0), **entry)
 
     def why_not_aligned(self, batch: Sequence[Image]) -> list[str]:
         """For each picture, the reason why it is not an aligned face, or ''."""
@@ -146,133 +185,45 @@ class RestoreStage:
             image, corrections["colour"] = load_colour_correction().correct(image)
         return image, {name: facts for name, facts in corrections.items() if facts}
 
-    def _rows(
-        self, members: list[int], rows: int, images: list[Image], context: StageContext, sample: int,
-        progress: EditProgress,
-    ) -> dict[int, Image]:  # fmt: skip
-        """One sample of the pictures `members`, by index. Failures go to the context and are left out."""
-        import torch
-
-        from odekit.core.image import from_state, stack
-        from odekit.edit import edit
-
-        # Every operation has the same number of rows whatever the number of pictures, so that the result of a picture
-        # does not depend on the others in its batch. Unused rows hold a grey picture and get no noise.
-        clean = torch.zeros((rows, *self.prior.shape), dtype=torch.float64)
-        clean[: len(members)] = stack([images[i] for i in members])
-        clean = clean.to(context.state_device)
-        noise: list[Noise] = [context.noise(images[i], sample) for i in members]
-        noise += [ZeroNoise() for _ in range(rows - len(members))]
-        calls = context.counter.calls
-        used_before = (self.prior.rows, self.prior.capacity)
-        problems: dict[int, str] = {}
-        decisions: list[Fitted] = []
-        findings: list[Sequence[RowFinding]] = []
-
-        def watch(event: str, latent: Latent) -> None:
-            if event == "inverted":
-                progress.inverted()
-            if event == "restored":
-                progress.restored()
-            if event == "restored" and isinstance(
-                latent, HasRowFailures
-            ):  # once per round: reading it synchronises the device
-                for row, reason in latent.row_failures.items():
-                    problems.setdefault(row, reason)
-            if event == "restored" and isinstance(latent, HasRowFindings):
-                findings.append(latent.row_findings)
-            if event == "inverted" and sample == 0:
-                for row, i in enumerate(members):
-                    context.picture(i, "latent", latent_picture(images[i], latent.x[row]))
-
-        def decided(fitted: Fitted) -> None:
-            decisions.append(fitted)
-            progress.decided(fitted)
-
-        with torch.inference_mode(), progress:
-            result = edit(
-                clean, self.inverter, self.enhancer, self.prior, make_batch_noise(noise, context.state_device), watch,
-                repeats=self.options.repeats, keep=None if self.keep is None else self.keep.to(clean.device),
-                decided=decided,
-            )  # fmt: skip
-        calls = context.counter.calls - calls
-        facts: list[dict[str, Any]] = [{"calls": calls}] * len(members)
-        if self.adaptive:
-            facts = self._decided(decisions, used_before)
-        elif findings:
-            facts = self._found(findings, used_before)
-            for row, i in enumerate(members if sample == 0 else ()):
-                for name, values in findings[-1][row].pictures.items():
-                    context.picture(i, name, map_picture(images[i], values))
-        out: dict[int, Image] = {}
-        finite = (
-            torch.isfinite(result).flatten(1).all(dim=1).tolist()
-        )  # one read for all rows: each one synchronises the device
-        for row, (i, pixels) in enumerate(zip(members, from_state(result), strict=False)):
-            earlier_calls = context.notes.get(i, {}).get("calls", 0) if sample else 0
-            context.note(i, **facts[row] | {"calls": earlier_calls + facts[row]["calls"]})
-            if row in problems or not finite[row]:
-                context.fail(i, InputError(problems.get(row, "the result is NaN or infinite; try precision float32")))
-            else:
-                out[i] = images[i].with_pixels(pixels)
-        return out
-
     def decide(self, image: Image, device: str = "cpu") -> dict[str, Any]:
-        """The decision of an adaptive enhancer for a picture, in the form of the record; nothing is restored.
+        """What would be decided for a picture, in the form of the record; nothing is written.
+
+        The findings of `first`, and the decision of an adaptive enhancer unless it is set to no updates.
 
         Raises:
             InputError: not an aligned face.
-            ConfigError: the enhancer is not adaptive.
+            ConfigError: nothing is decided for each picture.
         """
         import torch
 
         from odekit.core.image import stack
+        from odekit.edit import edit
 
-        if not isinstance(self.enhancer, Adaptive):
+        adaptive = self.enhancer if isinstance(self.enhancer, Adaptive) else None
+        if adaptive is None and self.first is None:
             raise ConfigError("this chain treats every picture alike; set iterations: auto to choose for each picture")
-        clean = stack([self.prepare(image)[0]]).to(device)
-        rows_before = self.prior.rows
+        image = self.prepare(image)[0]
+        clean = stack([image]).to(device)
+        rows_before, decision, calls = self.prior.rows, {}, 0
         with torch.inference_mode():
-            latent = self.inverter.invert(clean, BatchNoise([ZeroNoise()]))
-            fitted = self.enhancer.adapt(clean, latent, self.inverter.levels)
-        decision: dict[str, Any] = fitted.decisions[0].tree()
-        # The decoding takes as many calls as the inversion.
-        return decision | {"calls": 2 * (self.prior.rows - rows_before) + fitted.calls(0, self.inverter.levels)}
-
-    def _decided(self, rounds: list[Fitted], before: tuple[int, int]) -> list[dict[str, Any]]:
-        """For each picture: its decisions, its network calls, and which fraction of the rows were not padding.
-
-        Args:
-            rounds: the decisions, one entry per round.
-            before: requested and evaluated rows of the prior before the edit.
-        """
-        rows, capacity = self.prior.rows - before[0], self.prior.capacity - before[1]
-        count = len(rounds[0].decisions)
-        updates = [sum(fitted.calls(row, self.inverter.levels) for fitted in rounds) for row in range(count)]
-        shared = (rows - sum(updates)) // count
-        return [
-            {
-                "calls": shared + updates[row],
-                "fill": round(rows / capacity, 4),
-                "strength": [fitted.decisions[row].tree() for fitted in rounds],
-            }
-            for row in range(count)
-        ]
-
-    def _found(self, rounds: list[Sequence[RowFinding]], before: tuple[int, int]) -> list[dict[str, Any]]:
-        """For each picture: what the inverter found out, its network calls, and the fraction of rows that were used."""
-        rows, capacity = self.prior.rows - before[0], self.prior.capacity - before[1]
-        count = len(rounds[0])
-        own = [sum(findings[row].calls for findings in rounds) for row in range(count)]
-        updates = (rows - sum(own)) // count
-        name = self.options.inverter.name
-        out = []
-        for row in range(count):
-            found = dict(rounds[-1][row].facts)
-            message = found.pop("message", None)
-            facts = {"calls": own[row] + updates, "fill": round(rows / capacity, 4) if capacity else 0.0, name: found}
-            out.append(facts if message is None else facts | {"message": message})
-        return out
+            if self.first is not None:
+                latents: list[Latent] = []
+                noise = BatchNoise([ImageNoise(noise_generator(0, image.origin, "0", 0, STREAMS))])
+                first = self.first
+                clean = edit(
+                    clean, first.inverter, NoEnhancer(), self.prior, noise, lambda _, one: latents.append(one)
+                )  # fmt: skip
+                found = latents[-1]
+                if isinstance(found, HasRowFindings):
+                    decision[self.first.name] = dict(found.row_findings[0].facts)
+                calls, rows_before = self.prior.rows - rows_before, self.prior.rows
+            if adaptive is not None and not (self.first is not None and self.options.idle):
+                latent = self.inverter.invert(clean, BatchNoise([ZeroNoise()]))
+                fitted = adaptive.adapt(clean, latent, self.inverter.levels)
+                decision |= fitted.decisions[0].tree()
+                # The decoding takes as many calls as the inversion.
+                calls += 2 * (self.prior.rows - rows_before) + fitted.calls(0, self.inverter.levels)
+        return decision | {"calls": calls}
 
 
 def fit(image: Image, shape: tuple[int, int, int], place: str = "") -> Image:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from odekit.core.image import Image, Pixels
+from odekit.core.image import RELIABILITY, Image, Pixels
 from odekit.core.interfaces import Tools, UpsamplerSpec
 from odekit.core.noise import Noise
 from odekit.core.options import LocalPath, Options
@@ -152,12 +152,14 @@ class FaceGuidedUpsampler:
     def _one(self, image: Image, original: Image) -> Image:
         import torch
 
+        original, reliable = without_hidden(original, image)
         small = square_resize(image.pixels, self.small_side)
         seen = square_resize(original.pixels, self.network_side)
         with torch.inference_mode():
             x, y = (torch.from_numpy(planes)[None].to(self.device) for planes in (small, seen))
-            trust = torch.from_numpy(unchanged_weight(small, square_resize(original.pixels, self.small_side)))[None]
-            trust = trust.to(self.device) * self.options.trust
+            weight = unchanged_weight(small, square_resize(original.pixels, self.small_side))
+            weight = weight * square_resize(reliable, self.small_side)
+            trust = torch.from_numpy(weight)[None].to(self.device) * self.options.trust
             still, *moved = (self._shifted(x, y, trust, *shift) for shift in SHIFTS[: self.options.shifts])
             mean = OWN_WEIGHT * still + (1 - OWN_WEIGHT) * torch.stack(moved).mean(0) if moved else still
             out = mean[0].clamp(0, 1).cpu()
@@ -188,6 +190,20 @@ class FaceGuidedUpsampler:
             seen, weight = moved(seen, down, right), moved(weight, down, right)
         out: Tensor = self.network(small, seen, weight)
         return moved(out, -down, -right) if down or right else out
+
+
+def without_hidden(original: Image, restored: Image) -> tuple[Image, Pixels]:
+    """The original with the restored face where it was hidden, and the map (1, h, w) of where it was not.
+
+    The map travels with the restored face (`odekit.core.image.RELIABILITY`).
+    """
+    reliable = restored.extra.get(RELIABILITY)
+    if reliable is None:
+        return original, np.ones((1, 1, 1), np.float32)
+    height, width = original.height, original.width
+    weight = resample(reliable, height, width, "bicubic" if height > len(reliable) else "box")
+    drawn = np.stack([resample(plane, height, width, "bicubic") for plane in restored.pixels])
+    return original.with_pixels(drawn + weight * (original.pixels - drawn)), reliable[None]
 
 
 def unchanged_weight(restored: Pixels, original: Pixels) -> Pixels:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from odekit.core.image import Image
-from odekit.runs.findings import NO_CHANGE, findings_of
+from odekit.runs.findings import findings_of
+from odekit.runs.outcomes import NO_CHANGE
 from odekit.runs.report.store import PictureStore, StoredPicture
 
 Entry = Mapping[str, Any]

@@ -249,7 +249,14 @@ def test_its_licence_is_known_everywhere():
         assert [part.name for part in plan.not_commercial] == ["codeformer"]
 
 
-PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep", "restore.blur=keep"]
+PAPER = [
+    "restore.inverter=ode",
+    "restore.enhancer=langevin",
+    "restore.colour=keep",
+    "restore.blur=keep",
+    "restore.first=null",
+    "restore.occlusions=keep",
+]
 """The README's options for the fixed settings of the paper."""
 
 

@@ -182,6 +182,8 @@ def test_odedit_goes_first_as_strong_as_each_face_needs_or_as_the_paper_has_it()
         "restore.enhancer=langevin",
         "restore.colour=keep",
         "restore.blur=keep",
+        "restore.first=null",
+        "restore.occlusions=keep",
     ]  # as the README says
     paper = odekit.Chain.load("odedit-diffbir", fixed)
     assert paper.tree()["chain"][0] == odekit.Chain(["restore"]).tree()["chain"][0]

@@ -209,7 +209,14 @@ def test_both_versions_are_registered_with_what_else_binds_their_users():
     assert found.weights["gfpgan-1.3"].sha256 != found.weights["gfpgan-1.4"].sha256
 
 
-PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep", "restore.blur=keep"]
+PAPER = [
+    "restore.inverter=ode",
+    "restore.enhancer=langevin",
+    "restore.colour=keep",
+    "restore.blur=keep",
+    "restore.first=null",
+    "restore.occlusions=keep",
+]
 """The README's options for the fixed settings of the paper."""
 
 
