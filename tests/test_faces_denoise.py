@@ -135,9 +135,9 @@ def test_film_grain_is_measured_and_taken_off(size):
     photo = PORTRAIT
     bad = grainy(photo, 0.07, size)
     level = measure_noise(bad.pixels)
-    assert level.scale > 1 and level.std == pytest.approx(0.07, rel=0.25)
+    assert level.size > 1 and level.std == pytest.approx(0.07, rel=0.25)
     image, facts = through(bad)
-    assert facts["denoised"] is True and facts["grain"] == level.scale
+    assert facts["denoised"] is True and facts["grain"] == level.size
     assert psnr(image, photo) > psnr(bad, photo) + 3
     half = through(bad, amount=0.5)[0]
     assert np.abs(half.pixels - bad.pixels).mean() < 0.9 * np.abs(image.pixels - bad.pixels).mean()

@@ -67,8 +67,9 @@ class DenoiseStage:
         level = measure_noise(image.pixels) if o.noise == "auto" else NoiseLevel(o.noise)
         if level.std is None:
             return image, facts | {"noise": None, "noise_unknown": level.reason, "denoised": False}
-        noisy = level.std > 0 and level.std >= o.least
-        facts |= {"noise": round(level.std, 4), "denoised": noisy} | ({"grain": level.scale} if level.scale > 1 else {})
+        noisy = level.std > 0 and (level.std >= o.least or level.size > 1 and (level.visible or 0) >= o.least_grain)
+        facts |= {"noise": round(level.std, 4), "denoised": noisy}
+        facts |= {"grain": level.size, "noise_visible": round(visible, 4)} if level.size > 1 else {}
         return image.with_pixels(remove_noise(image, level, o.amount)) if noisy else image, facts
 
 
@@ -97,7 +98,7 @@ def remove_noise(image: Image, level: NoiseLevel, amount: float = 1.0) -> Pixels
         return out
 
     out = np.clip(apply_in_tiles(shrink, planes, TILE, MARGIN), 0, 1)
-    if level.scale == 1:
+    if level.size == 1:
         out = undo_clipping(out, planes, std)
     return np.repeat(out, 3, axis=0) if grey else out
 

@@ -84,6 +84,9 @@ class Denoise(Options):
     """Pictures whose shorter side is less than this, in pixels, stay unchanged and are not measured."""
     least: float = Limits(default=0.02, ge=0, le=1)
     """Photographs with less noise stay unchanged, bit for bit. 0.02 is five of 255 levels."""
+    least_grain: float = Limits(default=0.03, ge=0, le=1)
+    """Coarse noise is more visible than its standard deviation says: grain is also removed if it is as visible as white
+    noise of this standard deviation (`noise_visible` in the record)."""
     impulses: Switch = "auto"
     """Replace impulses (salt and pepper, values replaced at random); `auto`: if their share is at least
     `least_impulses`; true: if any are measured."""
