@@ -179,7 +179,7 @@ def plugin(tmp_path, monkeypatch, registrations, chain="odekit: 1\nchain: [resto
 @pytest.mark.parametrize(
     ("registrations", "said"),
     [
-        (["catalog.solver('own', 'some_parts:Absent', Own)"], "the solver 'own' of odekit-some cannot be loaded from 'some_parts:Absent'"),
+        (["catalog.solver('own', 'some_parts:Absent', Own)"], "solver 'own' of odekit-some cannot be loaded from 'some_parts:Absent'"),
         (["catalog.solver('own', 'absent_parts:Part', Own)"], "No module named 'absent_parts'"),
         (["catalog.solver('other', 'some_parts:Part', Own)"], "Own.part is 'own', and the solver 'other' of odekit-some has another name"),
         (["catalog.chain('some', __file__.replace('some_parts.py', 'chain.yaml'))"], "the chain 'some' of odekit-some: .*unknown solver 'absent'"),

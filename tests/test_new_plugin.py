@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, picture
 
+import odekit
+from odekit import testing
 from odekit.plugins.scaffold.write import KINDS
 
 RUFF = Path(sys.executable).with_name("ruff")
@@ -24,6 +26,21 @@ def all_kinds(cli, tmp_path):
     return make(cli, tmp_path, "odekit-mine", "--kind", ",".join(KINDS), "--author", "Ada Lovelace")
 
 
+def test_everything_that_a_project_of_all_kinds_registers_can_be_made_and_used(all_kinds, monkeypatch):
+    monkeypatch.syspath_prepend(all_kinds)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "odekit_mine"]:
+        sys.modules.pop(name)
+    import odekit_mine
+
+    parts = testing.catalog_with("odekit-mine", odekit_mine)
+    assert testing.check_plugin("odekit-mine", parts)["parts"] == len(KINDS)
+    items = [{"restore": {"inverter": {"use": "mine-inverter", "steps": 3}, "enhancer": {"use": "mine-enhancer", "iterations": 1}}}, "mine-stage", {"upsample": "mine-upsampler"}]  # fmt: skip
+    chain = odekit.Chain(items, priors={"face": {"use": "mine-prior", "side": 8}}, parts=parts)
+    result = chain.run(picture(1))
+    assert result.image.width == 16 and result.record["calls"] == chain.plan().calls == 5
+
+
+@pytest.mark.long
 def test_a_project_of_all_kinds_passes_its_own_tests(all_kinds):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(all_kinds), str(ROOT)])}
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"], cwd=all_kinds, env=environment, capture_output=True, text=True)  # fmt: skip

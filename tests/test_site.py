@@ -13,8 +13,9 @@ from ruamel.yaml import YAML
 from odekit.parts.installed import catalog
 
 sys.path.insert(0, str(ROOT / "docs" / "site"))
-import build
 import notebook
+
+import build
 
 CONFIG = YAML(typ="safe").load((ROOT / "mkdocs.yml").read_text())
 

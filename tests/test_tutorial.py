@@ -60,6 +60,38 @@ def test_the_cells_of_the_notebook_run(place, monkeypatch):
     assert result.record["depends"]["parts"]["solver midpoint"]["dist"] == "session"
 
 
+def test_the_project_of_the_page_conforms_and_is_clean(cli, tmp_path, monkeypatch):
+    """The steps that make the project, without installing and building it."""
+    make, rename = SHELL[0], SHELL[1]
+    words = shlex.split(make.splitlines()[0])
+    assert cli(*words[1:], "-o", tmp_path).code == 0
+    project = tmp_path / "odekit-midpoint"
+    (project / "odekit_midpoint" / "solver.py").write_text(SOLVER_FILE)
+    for line in rename.splitlines()[:2]:
+        assert line.startswith("sed -i")
+        subprocess.run(["bash", "-c", line], cwd=project, check=True)
+    ruff = Path(sys.executable).with_name("ruff")
+    for arguments in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [ruff, *arguments, "odekit_midpoint", "tests"], cwd=project, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout
+    monkeypatch.syspath_prepend(project)
+    import odekit_midpoint
+    from odekit_midpoint.solver import Midpoint
+
+    from odekit import testing
+
+    parts = testing.catalog_with("odekit-midpoint", odekit_midpoint)
+    assert testing.check_plugin("odekit-midpoint", parts)["parts"] == 1
+    assert (
+        parts.get("solver", "midpoint").load() is Midpoint
+        and parts.get("solver", "midpoint").summary == "explicit midpoint"
+    )
+    assert "check_solver(Midpoint)" in (project / "tests" / "test_odekit_midpoint.py").read_text()
+    assert round(testing.observed_order(Midpoint, False)) == 2
+
+
 @pytest.fixture(scope="module")
 def shell(place):
     """Follow the commands of the page in order; returns what each block printed."""
@@ -86,6 +118,7 @@ def shell(place):
     return printed
 
 
+@pytest.mark.long
 def test_the_project_passes_its_tests_is_known_to_commands_and_builds(shell, place):
     _, tested, known, _, built = shell
     assert "2 passed" in tested
@@ -100,6 +133,7 @@ def test_the_project_passes_its_tests_is_known_to_commands_and_builds(shell, pla
     assert built.count("PASSED") == 2 and len(list((place / "odekit-midpoint" / "dist").iterdir())) == 2
 
 
+@pytest.mark.long
 def test_the_changed_project_is_still_clean(shell, place):
     project = place / "odekit-midpoint"
     ruff = Path(sys.executable).with_name("ruff")

@@ -1,6 +1,6 @@
 """Builds the documentation site (`make site`): docs/, the README, examples that are run, `--help`, docstrings.
 
-The pages are gathered in build/site, where links that leave docs/ lead to the repository, and built by mkdocs or zensical.
+The pages are gathered in build/site, where links that leave docs/ lead to the repository, and built by mkdocs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LINK = re.compile(r"(\]\()(?!https?:|#)([^)#\s]+)")
 def main() -> None:
     """Gather the pages and build them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--with", dest="program", type=Path, required=True, help="mkdocs or zensical")
+    parser.add_argument("--with", dest="program", type=Path, required=True, help="mkdocs")
     parser.add_argument("--no-examples", action="store_true", help="leave the examples out, which takes less time")
     options = parser.parse_args()
     gather(STAGE, examples=not options.no_examples)

@@ -14,7 +14,7 @@ from odekit.core.abilities import Cost, CountsFaces, HasCost, HasDescription, Ha
 from odekit.core.options import Options, Part, nested_option_models, part_fields, prior_fields
 from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError, OdekitError
-from odekit.plugins.catalog import Catalog, resolve
+from odekit.plugins.catalog import BUILT_IN, Catalog, resolve
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def make_plan(spec: ChainSpec, catalog: Catalog) -> Plan:
         calls = None if cost.calls is None else times * cost.calls
         span = None if cost.span is None else (times * cost.span[0], times * cost.span[1])
         stages.append(PlannedStage(place, item.name, describe_stage(item), calls, per, span))
-    used = [usage_of_part(part, catalog) for part in all_parts(spec)]
+    plugin_stages = [item for item, _ in iter_stages(spec.items) if catalog.entry_of(item).dist != BUILT_IN]
+    used = [usage_of_part(part, catalog) for part in (*plugin_stages, *all_parts(spec))]
     weights = [describe_weights(name, catalog) for name in required_weights(spec, catalog)]
     return Plan(spec.name, stages, list(dict.fromkeys(used)), weights)
 

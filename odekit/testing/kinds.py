@@ -150,7 +150,9 @@ def check_mask(make: Callable[[], FaceMask], side: int = 64) -> Figures:
     assert mask.shape == (side, side), f"the mask of a face of {side} x {side} has the shape {mask.shape}"
     assert mask.min() >= 0 and mask.max() <= 1, f"values from {mask.min()} to {mask.max()}; they are in [0, 1]"
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    assert border.max() <= 0.01, f"{border.max():.2g} at the border, where the edge of the crop would show; 0 is needed"
+    assert border.max() <= 0.05, (
+        f"{border.max():.2g} at the border, where the edge of the crop would show; 0 to 0.05 is allowed"
+    )
     assert np.array_equal(mask, again), "two masks of the same face differ"
     return {"share of the face": float(mask.mean()), "largest at the border": float(border.max())}
 
