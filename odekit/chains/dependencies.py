@@ -20,6 +20,7 @@ from odekit.core.options import Part, file_options
 from odekit.core.version import RESULTS, __version__
 from odekit.errors import OdekitError
 from odekit.plugins.catalog import Catalog
+from odekit.plugins.weights.hub import PREFIX, hub_folder
 from odekit.plugins.weights.lookup import SUFFIXES, digest_of_weights, is_path
 
 ABSENT = "absent"
@@ -85,6 +86,11 @@ def version_of(dist: str) -> str:
 
 def weights_digest(name: str, catalog: Catalog) -> str:
     """SHA-256 of weights given by name or path; `ABSENT` where they are missing, which opening the chain reports."""
+    if name.startswith(PREFIX):
+        try:
+            return path_digest(os.fspath(hub_folder(name))) or ABSENT
+        except OdekitError:
+            return ABSENT
     if is_path(name):
         return path_digest(os.path.expanduser(name)) or ABSENT
     try:

@@ -14,6 +14,7 @@ from odekit.core.objects import ObjectPart
 from odekit.core.options import Part
 from odekit.errors import OdekitError
 from odekit.plugins.catalog import Catalog, Entry, resolve
+from odekit.plugins.weights.hub import PREFIX, describe_hub
 from odekit.plugins.weights.known import known_weights
 from odekit.plugins.weights.lookup import check_local, find_weights, how_to_get, is_path, is_present
 
@@ -49,6 +50,8 @@ def weight_names_of(part: Part, catalog: Catalog) -> list[str]:
 def describe_weights(name: str, catalog: Catalog) -> dict[str, Any]:
     """Licence, size and presence of weights, without reading them. Raises WeightsError for an unregistered name."""
     check_local(name)
+    if name.startswith(PREFIX):
+        return describe_hub(name)
     if is_path(name):
         known = known_weights(Path(name), catalog)
         return {

@@ -1,4 +1,4 @@
-"""`odekit weights`: list and locate weights, and convert checkpoints of other programs.
+"""`odekit weights`: list, locate and export weights, and convert checkpoints of other programs.
 
 The commands that download and check weights are in `odekit.cli.weights_store`.
 """
@@ -12,7 +12,7 @@ import typer
 
 from odekit.cli import weights_store
 
-app = typer.Typer(help="Weights: list, pull, add, verify, path, convert.", no_args_is_help=True)
+app = typer.Typer(help="Weights: list, pull, add, verify, path, convert, export.", no_args_is_help=True)
 for command in (weights_store.pull, weights_store.add, weights_store.verify):
     app.command()(command)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -63,9 +63,39 @@ def path(name: Annotated[str, typer.Argument(help="Name of the weights.")]) -> N
     """
     from odekit.cli.show import print_line
     from odekit.parts.installed import catalog
+    from odekit.plugins.weights.hub import hub_folder
     from odekit.plugins.weights.lookup import verified_path
 
-    print_line(str(verified_path(name, catalog())))
+    print_line(str(hub_folder(name) if name.startswith(weights_store.PREFIX) else verified_path(name, catalog())))
+
+
+@app.command("export")
+def export(
+    name: Annotated[str, typer.Argument(help="Name of weights, hf:OWNER/NAME, or a folder with a network.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write.", metavar="DIR")],
+) -> None:
+    """Write weights as a folder that is ready for the Hugging Face hub: safetensors, metadata and a model card.
+
+    Example: odekit weights export face64 face64-hub/
+    """
+    from odekit.cli.show import print_line
+    from odekit.parts.installed import catalog
+    from odekit.plugins.weights.export import export_file, export_folder
+    from odekit.plugins.weights.hub import describe_hub, hub_folder
+    from odekit.plugins.weights.lookup import find_weights, verified_path
+
+    if name.startswith(weights_store.PREFIX):
+        files = export_folder(hub_folder(name), out, describe_hub(name)["licence"])
+    elif Path(name).is_dir():
+        files = export_folder(Path(name), out)
+    else:
+        weights, path = find_weights(name, catalog()), verified_path(name, catalog())
+        if path.is_dir() or weights.path is not None:
+            files = export_folder(path if path.is_dir() else path.parent, out, weights.licence, weights.summary)
+        else:
+            files = export_file(weights, path, out)
+    for file in files:
+        print_line(str(file))
 
 
 @app.command("convert")

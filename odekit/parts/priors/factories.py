@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from odekit.core.interfaces import Prior, Tools
 from odekit.parts.priors.network import DiffusersPrior
 from odekit.parts.priors.options import DiffusersOptions, Face64Options, GaussianOptions, MixtureOptions
@@ -15,8 +13,8 @@ def face64(options: Face64Options, tools: Tools) -> Prior:
 
 
 def diffusers(options: DiffusersOptions, tools: Tools) -> Prior:
-    """A UNet2DModel folder, by path."""
-    return DiffusersPrior.load(Path(options.path), tools.device, tools.precision, compile=options.compile)
+    """A UNet2DModel folder, by path or by its name in the hub."""
+    return DiffusersPrior.load(options.folder(), tools.device, tools.precision, compile=options.compile)
 
 
 def gaussian(options: GaussianOptions, tools: Tools) -> Prior:

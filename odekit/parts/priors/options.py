@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+from pydantic import AfterValidator, model_validator
 from pydantic import Field as Limits
 
 from odekit.core.files import ASSETS
 from odekit.core.options import LocalPath, Options
 from odekit.core.schedule import NoiseSchedule
+from odekit.plugins.weights.hub import HubName, hub_folder
 
 if TYPE_CHECKING:
     from odekit.parts.priors.folder import PriorSpec
+
+
+def check_hub_name(text: str) -> str:
+    """The text. Raises ValueError if it is no name of the hub."""
+    HubName.parse(text)
+    return text
 
 
 class NetworkOptions(Options):
@@ -34,8 +42,22 @@ class DiffusersOptions(NetworkOptions):
     """Options of the prior `diffusers`."""
 
     part = "diffusers"
-    path: LocalPath
+    path: LocalPath | None = None
     """Folder of a diffusers `UNet2DModel`, or of a pipeline with `unet/`: config.json and safetensors."""
+    weights: Annotated[str, AfterValidator(check_hub_name)] | None = None
+    """A prior of the Hugging Face hub instead of a folder: `hf:OWNER/NAME@REVISION`; `odekit weights pull` fetches it."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DiffusersOptions:
+        if (self.path is None) == (self.weights is None):
+            raise ValueError(
+                "give either 'path', a folder, or 'weights', a name of the hub such as hf:OWNER/NAME@REVISION"
+            )
+        return self
+
+    def folder(self) -> Path:
+        """The folder of the network. Raises WeightsError if it is to be fetched first."""
+        return hub_folder(self.weights) if self.weights is not None else Path(self.path or "")
 
 
 class GaussianOptions(Options):
@@ -81,4 +103,4 @@ def diffusers_spec(options: DiffusersOptions) -> PriorSpec:
     """The spec of the folder in the options."""
     from odekit.parts.priors.folder import read_prior_folder
 
-    return read_prior_folder(Path(options.path))
+    return read_prior_folder(options.folder())

@@ -16,6 +16,7 @@ from odekit.core.spelling import nearest
 from odekit.errors import WeightsError
 from odekit.plugins.catalog import Catalog, Weights
 from odekit.plugins.weights import store
+from odekit.plugins.weights.hub import PREFIX, hub_folder
 from odekit.plugins.weights.load import PICKLE_SUFFIXES, check_complete
 from odekit.plugins.weights.store import size_text, stored_path, weights_folder
 
@@ -134,7 +135,9 @@ def require_weights(names: Iterable[str], catalog: Catalog) -> None:
     unique_names = list(dict.fromkeys(names))
     for name in unique_names:
         check_local(name)
-        if is_path(name) and not Path(name).expanduser().exists():
+        if name.startswith(PREFIX):
+            hub_folder(name)
+        elif is_path(name) and not Path(name).expanduser().exists():
             raise WeightsError(f"{name}: there is no such weights file; check the path")
     named = [find_weights(name, catalog) for name in unique_names if not is_path(name)]
     missing = [weights for weights in named if not is_present(weights)]
