@@ -14,7 +14,7 @@ from conftest import picture
 from odekit.cli import main
 from odekit.cli.show import print_json, print_line, print_table, reserved_stdout
 from odekit.cli.streams import ReaderGoneError, output_errors, prepare_streams
-from odekit.errors import OutputError
+from odekit.errors import OdekitError, OutputError
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
@@ -169,6 +169,16 @@ def test_a_full_disk_is_one_line_in_every_command(monkeypatch, capsys):
     monkeypatch.setattr("odekit.runs.status.find_runs", full)
     assert called(monkeypatch, "status", "out") == 4
     assert capsys.readouterr().err == "odekit: out/faces.json: No space left on device\n"
+
+    def told(out):
+        try:
+            full(out)
+        except OSError as error:
+            raise OdekitError("out/report.html: cannot be written") from error
+
+    monkeypatch.setattr("odekit.runs.status.find_runs", told)
+    assert called(monkeypatch, "status", "out") == 4
+    assert capsys.readouterr().err == "odekit: out/report.html: cannot be written\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal there")

@@ -112,7 +112,8 @@ def main() -> None:
     from odekit.cli.streams import ReaderGoneError, prepare_streams
     from odekit.cli.waiting import wait_passively
     from odekit.core.debug import debugging, traceback_lines
-    from odekit.errors import OdekitError, OutputError
+    from odekit.errors import OdekitError
+    from odekit.runs.faults import is_of_machine  # not when it is needed: perhaps no file can be opened any more
 
     prepare_streams()
     wait_passively()
@@ -126,7 +127,7 @@ def main() -> None:
             for line in traceback_lines(error) if debugging() else ():
                 print_stderr(line)
             print_message(" ".join(str(error).split()))
-            raise SystemExit(4 if isinstance(error, OutputError) else 2) from None
+            raise SystemExit(4 if is_of_machine(error) else 2) from None
         except KeyboardInterrupt:
             print_message("interrupted")
             raise SystemExit(130) from None

@@ -8,12 +8,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from odekit.errors import ConfigError, OutputError
+from odekit.errors import ConfigError, OdekitError, OutputError
 
 FOLDER_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENODEV, errno.ESTALE}
 """Of the disk of the output folder."""
 PROCESS_ERRORS = {errno.EMFILE, errno.ENFILE}
 """Of this process or machine: too many open files."""
+
+
+def is_of_machine(error: OdekitError) -> bool:
+    """Whether an error says that the machine takes no more, in whatever words; the command is right."""
+    cause = error.__cause__
+    full = {errno.ENOSPC, errno.EDQUOT, errno.EROFS} | PROCESS_ERRORS
+    return isinstance(error, OutputError) or (isinstance(cause, OSError) and cause.errno in full)
 
 
 class WorkerStartError(OutputError):

@@ -131,8 +131,9 @@ class Download:
 
     def _headers(self, received: int) -> dict[str, str]:
         headers = {"User-Agent": f"odekit/{__version__}", "Accept-Encoding": "identity"}
-        state: dict[str, Any] = read_json(self._state_file()) or {}
-        validator = state.get("mark") if state.get("url") == self.url else None
+        state = read_json(self._state_file())
+        mark = state.get("mark") if isinstance(state, dict) and state.get("url") == self.url else None
+        validator = mark if isinstance(mark, str) and mark.isprintable() else None  # the file may be damaged
         if received and (validator or self.trusted):
             headers["Range"] = f"bytes={received}-"
             if validator:
