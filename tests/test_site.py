@@ -13,9 +13,8 @@ from ruamel.yaml import YAML
 from odekit.parts.installed import catalog
 
 sys.path.insert(0, str(ROOT / "docs" / "site"))
-import notebook
-
 import build
+import notebook
 
 CONFIG = YAML(typ="safe").load((ROOT / "mkdocs.yml").read_text())
 

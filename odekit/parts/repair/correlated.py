@@ -159,7 +159,7 @@ def ring_powers(coefficients: Floats) -> Values:
     squares = np.square(coefficients)
     powers = np.zeros(SIDE + 1)
     for ring in range(2, SIDE + 1):
-        inside = _RING == ring
+        inside = ring == _RING
         powers[ring] = median_std(squares[:, inside].mean(1), int(inside.sum())) ** 2
     slope = np.clip(np.log(max(powers[3], 1e-12) / max(powers[5], 1e-12)) / (5**2 - 3**2), 0, 0.11)
     powers[:3] = powers[3] * np.exp(slope * (9 - np.arange(3) ** 2))

@@ -67,9 +67,9 @@ class DenoiseStage:
         level = measure_noise(image.pixels) if o.noise == "auto" else NoiseLevel(o.noise)
         if level.std is None:
             return image, facts | {"noise": None, "noise_unknown": level.reason, "denoised": False}
-        noisy = level.std > 0 and (level.std >= o.least or level.size > 1 and (level.visible or 0) >= o.least_grain)
+        noisy = level.std > 0 and (level.std >= o.least or (level.size > 1 and (level.visible or 0) >= o.least_grain))
         facts |= {"noise": round(level.std, 4), "denoised": noisy}
-        facts |= {"grain": level.size, "noise_visible": round(visible, 4)} if level.size > 1 else {}
+        facts |= {"grain": level.size, "noise_visible": round(level.visible or 0, 4)} if level.size > 1 else {}
         return image.with_pixels(remove_noise(image, level, o.amount)) if noisy else image, facts
 
 
