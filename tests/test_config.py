@@ -141,7 +141,9 @@ def test_short_forms_are_the_defaults(short):
 
 def test_a_prior_given_as_a_path_is_a_diffusers_folder():
     chain = load(HEAD + "priors: {face: ./my/prior}\nchain: [restore]")
-    assert chain.tree()["priors"] == {"face": {"use": "diffusers", "compile": False, "path": "./my/prior"}}
+    assert chain.tree()["priors"] == {
+        "face": {"use": "diffusers", "compile": False, "path": "./my/prior", "weights": None}
+    }
 
 
 SETTINGS = {

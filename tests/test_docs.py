@@ -54,6 +54,7 @@ def place(tmp_path_factory):
     (folder / "photos" / "faces.json").write_text('{"photos": {"a.png": {"complete": true, "faces": []}}}')
     (folder / "out").mkdir()
     PIL.Image.new("L", photo.size).save(folder / "out" / "scratched.scratches.png")
+    PIL.Image.new("L", (64, 64), 255).save(folder / "mask.png")
     (folder / "out" / "run.jsonl").write_text('{"time": 1, "event": "begin", "inputs": 2, "done": 0}\n')
     return folder
 
@@ -62,6 +63,8 @@ def quick(words):
     """The same command with few network calls, into a folder of its own."""
     if words[1] != "run" or "--help" in words:
         return words
+    if "--strength" in words:
+        return [*words, "--overwrite"]
     few = ["--set", "restore.repeats=1"]
     if words[2] == "sdedit":
         few += ["--set", "restore.inverter.t0=2"]

@@ -10,7 +10,6 @@ from odekit.core.interfaces import Stage
 from odekit.errors import InputError
 
 if TYPE_CHECKING:
-    from odekit.chains.session import Session
     from odekit.core.image import Image
 
 
@@ -22,7 +21,7 @@ def size_after(stages: Sequence[tuple[str, Stage]], width: int, height: int) -> 
     return width, height
 
 
-def check_output_size(image: Image, session: Session, max_megapixels: float) -> None:
+def check_output_size(image: Image, session: KnowsOutputSize, max_megapixels: float) -> None:
     """Refuse a picture whose result would be too large.
 
     Raises:

@@ -24,9 +24,11 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Data = Annotated[Path, typer.Argument(help="Folder, tar or npz of aligned faces.")]
+Data = Annotated[Path, typer.Argument(help="Folder, tar or npz of aligned faces; or a folder with CelebA.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Output folder: weights, log, samples, checkpoint.")]
-Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML options, such as configs/train/face64.yaml.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML options: a file, or the name of a shipped one.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder exactly.")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Number of steps; overrides the configuration.")]
 Init = Annotated[Path | None, typer.Option("--init", help="Folder of weights to start from.")]
@@ -45,7 +47,9 @@ COMMANDS = {
     "prior": TrainCommand(
         """Train a face prior. After Ctrl-C, SIGTERM or a kill, --resume continues exactly.
 
-        Example: odekit train prior faces/ -o runs/face64 --config configs/train/face64.yaml
+        Example: odekit train prior faces/ -o runs/face64 --config face64
+
+        The paper's prior: odekit train prior CELEBA -o runs/celeba64 --config celeba64-paper
 
         Several GPUs: accelerate launch --no_python odekit train prior ...
         """,
@@ -122,7 +126,7 @@ def _run(
     from odekit.training.loop import train
 
     options = configuration.load_options(kind, config, overrides)
-    dataset = faces.load(data, options.side, options.skip_bad)
+    dataset = faces.load(data, options.side, options.skip_bad, options.crop)
     task, team = make_task(dataset, options), join_process_group(device)
     with TrainingBar() as bar:
         for note in dataset.notes if team.rank == 0 else ():

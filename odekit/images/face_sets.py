@@ -10,12 +10,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from odekit.errors import InputError
+from odekit.images import celeba
 from odekit.images.formats.names import READABLE
 
 if TYPE_CHECKING:
@@ -45,12 +46,52 @@ class ImageSet:
     """File names of the images; empty if the data has none."""
 
 
-def read(path: Path, side: int) -> ImageSet:
-    """Read all images of an npz file, a folder or a tar archive, at `side` or twice that.
+class PictureRows:
+    """Some rows of mapped images, which are read when they are asked for: an array without the memory of one."""
+
+    def __init__(self, images: NDArray[np.uint8], index: NDArray[np.int64]) -> None:
+        self.images, self.index = images, index
+        self.shape, self.dtype = (len(index), *images.shape[1:]), images.dtype
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        """The pictures of a number, a slice or an array of numbers."""
+        return np.asarray(self.images[self.index[key]])
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return (self[i] for i in range(len(self)))
+
+
+def select(images: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The images of a mask; of mapped images without reading them: a slice, or `PictureRows` with its interface."""
+    if not isinstance(images, np.memmap):
+        return images[mask]
+    index = np.flatnonzero(mask)
+    if len(index) and index[-1] - index[0] + 1 == len(index):
+        return images[index[0] : index[-1] + 1]
+    rows: Any = PictureRows(images, index)
+    chosen: NDArray[np.uint8] = rows
+    return chosen
+
+
+def read(path: Path, side: int, split: str | None = None, crop: int | str = celeba.USUAL_CROP) -> ImageSet:
+    """Read the images of an npz file, a folder or a tar archive, at `side` or twice that; or CelebA as distributed.
+
+    Args:
+        path: of the data.
+        side: in pixels.
+        split: of CelebA, only this split is read; other data is read as a whole.
+        crop: of CelebA, see `odekit.images.celeba.read`; its pictures are mapped from a file, at `side`.
 
     Raises:
         InputError: the path does not exist, is none of these, cannot be read, or holds no image.
     """
+    found = celeba.find(path) if path.is_dir() else None
+    if found is not None:
+        data = celeba.read(found, side, split, crop)
+        return ImageSet(data.images, data.split, data.identity, data.bad, names=data.names)
     if path.is_dir():
         return _read_files(path, _folder_files(path), _index_file(path / "index.csv"), side)
     if not path.is_file():

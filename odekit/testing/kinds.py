@@ -13,11 +13,13 @@ import torch
 
 from odekit.chains.chain import Chain
 from odekit.chains.context import RunContext
+from odekit.core.abilities import HasBest
 from odekit.core.counter import CallCounter
 from odekit.core.image import Image
 from odekit.core.interfaces import Corruption, FaceDetector, FaceMask, Metric, Prior, Stage
 from odekit.core.objects import missing_members
 from odekit.core.options import Options, Part
+from odekit.parts.metrics.base import SetMetric
 
 Figures = dict[str, float]
 """Measured values by name."""
@@ -69,10 +71,15 @@ def check_stage(
     images = list(images or example_images())
     copies = [copy.deepcopy(image) for image in images]
     if isinstance(make, (Options, Part)):
-        whole = chain or Chain([make])
+        # opened before the generators are watched: networks may draw their first weights from them
+        session = (chain or Chain([make])).open(images=1, batch_size=1)
 
         def run(batch: Sequence[Image]) -> list[Image | None]:
-            return [result.output for result in whole.run(list(batch), batch_size=1)]
+            window = session.window
+            parts = [session.run(batch[i : i + window]) for i in range(0, len(batch), window)]
+            return [result.output for part in parts for result in part]
+
+        run(images)
     else:
         has_interface("stage", make())
 
@@ -118,14 +125,16 @@ def check_detector(make: Callable[[], FaceDetector], photo: Image | None = None)
     Returns:
         The number of faces found in the photograph, and the best score.
     """
-    has_interface("detector", make())
+    detector, other = make(), make()  # a network may draw its first weights from the global generators
+    has_interface("detector", detector)
     wall = Image(np.full((3, 120, 160), 0.5, np.float32))
+    detector.detect(wall)
     with untouched_generators():
-        assert len(make().detect(wall)) == 0, "a face was found on an empty grey wall"
+        assert len(detector.detect(wall)) == 0, "a face was found on an empty grey wall"
         if photo is None:
             return {"faces": 0.0}
         before = photo.pixels.copy()
-        faces, again = make().detect(photo), make().detect(photo)
+        faces, again = detector.detect(photo), other.detect(photo)
     assert np.array_equal(before, photo.pixels), "the photograph was modified"
     assert list(faces) == list(again), "two searches of the same photograph differ"
     assert faces, "no face was found in the photograph"
@@ -212,26 +221,51 @@ def check_corruption(make: Callable[[], Corruption], side: int = 48) -> Figures:
     return {"change, RMS": change}
 
 
-def check_metric(make: Callable[[], Metric], side: int = 48) -> Figures:
+def check_metric(make: Callable[[], Metric | SetMetric], side: int = 256) -> Figures:
     """Check a metric: a number or NaN, deterministic, inputs unchanged, and better for a copy than for a damaged one.
 
+    The last rule is left out for metrics that do not look at the reference. Of metrics of two sets of pictures, the
+    sets are some pictures and copies of them, or damaged ones.
+
     Returns:
-        The values of an exact copy and of a damaged one.
+        The values of exact copies and of damaged ones.
     """
-    has_interface("metric", make())
     metric = make()
-    reference = example_images(1, side, side)[0]
-    noise = np.random.Generator(np.random.Philox(3)).normal(0, 0.2, reference.pixels.shape)
-    damaged = reference.with_pixels(np.clip(reference.pixels + noise, 0, 1).astype(np.float32))
-    copies = [copy.deepcopy(damaged), copy.deepcopy(reference)]
+    of_sets = isinstance(metric, SetMetric)
+    if not of_sets:
+        has_interface("metric", metric)
+    references = example_images(12 if of_sets else 1, *((64, 64) if of_sets else (side, side)))
+    draw = np.random.Generator(np.random.Philox(3))
+    noise = [draw.normal(0, 0.2, image.pixels.shape) for image in references]
+    damaged = [
+        image.with_pixels(np.clip(image.pixels + one, 0, 1).astype(np.float32))
+        for image, one in zip(references, noise, strict=True)
+    ]
+    copies = copy.deepcopy([*damaged, *references])
+
+    def value_of(images: list[Image], others: list[Image]) -> float:
+        if isinstance(metric, SetMetric):
+            collection = metric.collect()
+            collection.add(images, others)
+            return collection.distance().value
+        return metric.measure(images[0], others[0])
+
+    value_of(references, references)  # loads what is loaded on first use
     with untouched_generators():
-        exact, value = metric.measure(reference, reference), metric.measure(damaged, reference)
-        again = metric.measure(damaged, reference)
-    unchanged([damaged, reference], copies)
+        exact, value = value_of(references, references), value_of(damaged, references)
+        again = value_of(damaged, references)
+    unchanged([*damaged, *references], copies)
     assert isinstance(exact, float) and isinstance(value, float), f"a value is a float, not {type(value).__name__}"
     assert value == again or (math.isnan(value) and math.isnan(again)), f"two measurements differ: {value}, {again}"
-    better = exact < value if metric.lower_is_better else exact > value
+    if not of_sets and value_of(damaged, damaged) == value:
+        return {"of a copy": exact, "of a damaged one": value}
+    if isinstance(metric, HasBest):
+        better = abs(exact - metric.best) < abs(value - metric.best)
+        rule = f"the best value is {metric.best:g}"
+    else:
+        better = exact < value if metric.lower_is_better else exact > value
+        rule = f"lower_is_better is {metric.lower_is_better}"
     assert better or math.isnan(value) or math.isnan(exact), (
-        f"a copy has {exact:.4g}, a damaged one {value:.4g}; lower_is_better is {metric.lower_is_better}"
+        f"a copy has {exact:.4g}, a damaged one {value:.4g}; {rule}"
     )
     return {"of a copy": exact, "of a damaged one": value}

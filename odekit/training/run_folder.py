@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from odekit.core.files import write_atomic
 from odekit.errors import ConfigError
 from odekit.training import checkpoint
@@ -105,7 +107,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _check_same_run(folder: Path, record: dict[str, Any], options: RunOptions, fingerprint: str) -> None:
-    current, recorded = _json_options(options), dict(record.get("options", {}))
+    current, recorded = _json_options(options), _with_defaults(dict(record.get("options", {})), type(options))
     for name in sorted((current.keys() | recorded.keys()) - RESUMABLE_CHANGES):
         if current.get(name) != recorded.get(name):
             raise ConfigError(
@@ -114,6 +116,14 @@ def _check_same_run(folder: Path, record: dict[str, Any], options: RunOptions, f
             )
     if record.get("pictures") != fingerprint:
         raise ConfigError(f"{folder}: the run was trained on other pictures; resume with the same data")
+
+
+def _with_defaults(recorded: dict[str, Any], model: type[RunOptions]) -> dict[str, Any]:
+    """Recorded options with the defaults of those that a later version added."""
+    try:
+        return _json_options(model.model_validate(recorded))
+    except ValidationError:  # an option of another version, which the comparison names
+        return recorded
 
 
 def _shorten(value: object) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.errors import InputError
-from odekit.images import face_sets
+from odekit.images import celeba, face_sets
+from odekit.images.celeba import counted
 from odekit.images.resize import square_block_means
 
 Pictures = NDArray[np.uint8]
@@ -63,12 +64,12 @@ def faces(path: Path | None, split: str, side: int, limit: int | None = None) ->
             raise InputError("no faces; use --faces with a folder, tar or npz of aligned faces")
         path, split = TEST_FACES, "all"
     file = find_archive(path, side) if path.is_dir() else path
-    data = face_sets.read(file, side)
     if split not in (*face_sets.SPLITS, "all"):
         raise InputError(f"--split {split}: choose {', '.join(face_sets.SPLITS)} or all")
+    data = face_sets.read(file, side, None if split == "all" else split)
     chosen = np.flatnonzero(data.split == split) if split != "all" else np.arange(len(data.images))
     if not len(chosen):
-        raise empty_split(file, split)
+        raise empty_split(file, split, data)
     if limit is not None and limit < len(chosen):
         chosen = chosen[[round((i + 0.5) * len(chosen) / limit - 0.5) for i in range(limit)]]
     names = [flat_name(data.names[i]) if data.names else f"face{i:05d}" for i in chosen]
@@ -88,7 +89,7 @@ def faces_of_split(path: Path, split: str, side: int) -> Pictures:
     data = face_sets.read(path, side)
     pictures: Pictures = data.images[data.split == split]
     if not len(pictures):
-        raise empty_split(path, split)
+        raise empty_split(path, split, data)
     return pictures
 
 
@@ -130,9 +131,12 @@ def choose_faces(pictures: Pictures, limit: int, seed: int) -> Pictures:
     return pictures[np.random.Generator(np.random.PCG64(seed)).permutation(len(pictures))[:limit]]
 
 
-def empty_split(path: Path, split: str) -> InputError:
-    """The error for a split without faces."""
-    return InputError(f"{path}: no {split} faces; choose another --split, or correct the split of the data")
+def empty_split(path: Path, split: str, data: face_sets.ImageSet) -> InputError:
+    """The error for a split without faces; it names the splits that have some."""
+    there = counted([str(name) for name in data.split])
+    return InputError(
+        f"{path}: no {split} faces (there are {there}); choose another --split, or correct the split of the data"
+    )
 
 
 def find_archive(folder: Path, side: int) -> Path:
@@ -143,7 +147,7 @@ def find_archive(folder: Path, side: int) -> Path:
     Raises:
         InputError: neither.
     """
-    if any(path.suffix.lower() in face_sets.FACE_SUFFIXES for path in folder.rglob("*")):
+    if celeba.find(folder) or any(path.suffix.lower() in face_sets.FACE_SUFFIXES for path in folder.rglob("*")):
         return folder
     archives = {
         path: int("".join(letter for letter in path.stem if letter.isdigit()) or 0)

@@ -45,7 +45,7 @@ class DiffusersOptions(NetworkOptions):
     path: LocalPath | None = None
     """Folder of a diffusers `UNet2DModel`, or of a pipeline with `unet/`: config.json and safetensors."""
     weights: Annotated[str, AfterValidator(check_hub_name)] | None = None
-    """A prior of the Hugging Face hub instead: `hf:OWNER/NAME@REVISION`; `odekit weights pull` fetches it."""
+    """Instead of a folder, a prior of the Hugging Face hub: `hf:OWNER/NAME@REVISION`, see `odekit weights pull`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> DiffusersOptions:

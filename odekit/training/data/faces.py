@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from odekit.errors import InputError
 from odekit.images import face_sets
+from odekit.images.celeba import USUAL_CROP
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Pictures = NDArray[np.uint8]
 """(N, S, S, 3) RGB."""
 
+BLOCK = 256
+"""Pictures of a mapped file that are read at once."""
 MIN_TRAINING_PICTURES = 16
 """Smallest number of training pictures."""
 
@@ -41,7 +44,9 @@ class Faces:
         """SHA-256 of all pictures. A resumed run must use the same pictures."""
         digest = hashlib.sha256()
         for part in (self.train, self.val):
-            digest.update(repr(part.shape).encode() + part.tobytes())
+            digest.update(repr(part.shape).encode())
+            for start in range(0, len(part), BLOCK):
+                digest.update(part[start : start + BLOCK].tobytes())
         return digest.hexdigest()
 
     @property
@@ -50,7 +55,7 @@ class Faces:
         return {"train": len(self.train), "val": len(self.val)}
 
 
-def load(path: Path, side: int, skip_bad: bool = False) -> Faces:
+def load(path: Path, side: int, skip_bad: bool = False, crop: int | str = USUAL_CROP) -> Faces:
     """Read aligned faces for training at `side` pixels.
 
     Pictures are kept at twice `side` if all of them are at least that large, so that augmentation does not soften
@@ -61,15 +66,17 @@ def load(path: Path, side: int, skip_bad: bool = False) -> Faces:
         path: an npz with `images` uint8 (N, S, S, 3) and optionally `split` (N,) of 'train', 'val', 'test' and
             `identity` (N,); or a folder or tar of square pictures, optionally with an `index.csv` (in the folder, or
             next to the tar or in it) with columns `file`, `split` and optionally `identity`. Without a split, a hash
-            of the names assigns about 5 % of the pictures to validation.
+            of the names assigns about 5 % of the pictures to validation. Or CelebA as it is distributed, whose pictures
+            stay in a mapped file.
         side: side of the pictures in training.
         skip_bad: leave out unusable pictures instead of raising an error.
+        crop: of CelebA: side in pixels, or `template`.
 
     Raises:
         InputError: no pictures, unusable pictures (unless `skip_bad`), too few pictures, or a person who is both in
             the training split and in another one.
     """
-    data = face_sets.read(path, side)
+    data = face_sets.read(path, side, crop=crop)
     if data.bad and not skip_bad:
         examples = "; ".join(data.bad[:5]) + ("; ..." if len(data.bad) > 5 else "")
         raise InputError(
@@ -78,7 +85,7 @@ def load(path: Path, side: int, skip_bad: bool = False) -> Faces:
     notes = [f"left out {text}" for text in data.bad] + list(data.notes)
     _check_people(path, data)
     keep, dropped = _without_copies(data)
-    train, val = data.images[keep], data.images[data.split == "val"]
+    train, val = face_sets.select(data.images, keep), face_sets.select(data.images, data.split == "val")
     if dropped:
         notes.append(f"left out {dropped} training pictures that are also held out")
     if len(train) < MIN_TRAINING_PICTURES or not len(val):
@@ -113,9 +120,13 @@ def _check_people(path: Path, data: face_sets.ImageSet) -> None:
 
 def _without_copies(data: face_sets.ImageSet) -> tuple[NDArray[np.bool_], int]:
     """A mask of the training pictures without copies (mirrored ones too) of held-out ones, and the number of copies."""
-    held_out: set[bytes] = set()
-    for picture in data.images[data.split != "train"]:
-        held_out |= {picture.tobytes(), picture[:, ::-1].tobytes()}
     train = data.split == "train"
-    keep = np.array([t and p.tobytes() not in held_out for t, p in zip(train, data.images, strict=True)], dtype=bool)
+    held_out: set[bytes] = set()
+    for picture in face_sets.select(data.images, ~train):
+        held_out |= {_digest(picture), _digest(picture[:, ::-1])}
+    keep = np.array([t and _digest(p) not in held_out for t, p in zip(train, data.images, strict=True)], dtype=bool)
     return keep, int(train.sum() - keep.sum())
+
+
+def _digest(picture: Pictures) -> bytes:
+    return hashlib.blake2b(picture.tobytes(), digest_size=16).digest()

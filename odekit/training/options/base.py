@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from odekit.core.options import Options
+from odekit.images.celeba import USUAL_CROP
 
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -43,6 +44,8 @@ class UNetOptions(TrainingOptions):
     """Channels per attention head."""
     groups: Count = 16
     """Groups of the group normalisation; must divide every width."""
+    heads: Count | None = None
+    """Attention heads at every width, instead of `head` channels each; must divide every width with attention."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
     @model_validator(mode="after")
@@ -53,7 +56,9 @@ class UNetOptions(TrainingOptions):
             if width % self.groups:
                 raise ValueError(f"groups {self.groups} does not divide the width {width}")
         for width, attends in zip(self.channels, (*self.attention[:-1], True), strict=True):
-            if attends and width % self.head:
+            if attends and self.heads is not None and width % self.heads:
+                raise ValueError(f"heads {self.heads} does not divide the width {width}, which has attention")
+            if attends and self.heads is None and width % self.head:
                 raise ValueError(f"head {self.head} does not divide the width {width}, which has attention")
         return self
 
@@ -132,6 +137,8 @@ class RunOptions(TrainingOptions):
     channels_last: bool = True
     compile: bool = False
     """`torch.compile`: two minutes of compilation; measured speed-up 10 % on a CPU with bfloat16."""
+    crop: int | Literal["template"] = USUAL_CROP
+    """Of CelebA as distributed: side in pixels of the crop from the middle, or the window of the template `ffhq-5`."""
     skip_bad: bool = False
     """Skip unusable pictures, with a message, instead of stopping."""
     init: Path | None = None
@@ -166,6 +173,8 @@ class PriorOptions(RunOptions):
     augment: AugmentOptions = AugmentOptions()
     validation_levels: Count = 10
     """Bands of timesteps with a separate validation loss."""
+    validation: Count | None = None
+    """At most this many validation pictures, spread evenly; null: all."""
     samples: int = Field(default=16, ge=0)
     """Pictures on a sample sheet; 0 draws none."""
     sample_steps: Count = 50

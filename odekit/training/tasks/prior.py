@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+def spread(count: int, limit: int | None) -> NDArray[np.int64]:
+    """Numbers of at most `limit` of `count` pictures, spread evenly; of all where it is None."""
+    chosen = count if limit is None else min(count, limit)
+    return np.arange(chosen, dtype=np.int64) * count // max(chosen, 1)
+
+
 class PriorTask:
     """See `odekit.training.task.Task`.
 
@@ -39,7 +45,8 @@ class PriorTask:
         d = options.diffusion
         self.abar = torch.from_numpy(schedule.abar).float()
         self.weight = torch.from_numpy(prior_loss.loss_weights(schedule, d.prediction, d.min_snr)).float()
-        self.validator = Validator(augment.area_reduce(to_tensor(faces.val), options.side) * 2 - 1, options)
+        held_out = faces.val[spread(len(faces.val), options.validation)]
+        self.validator = Validator(augment.area_reduce(to_tensor(held_out), options.side) * 2 - 1, options)
 
     def network(self, start: bool) -> tuple[nn.Module, Mapping[str, Any]]:
         """A new network, random by the seed, or the one of `init`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import WeightsError
+from odekit.parts.priors.network import set_heads
 from odekit.training.options.base import PriorOptions
 from odekit.training.tasks import networks
 
@@ -32,11 +33,13 @@ def build(options: PriorOptions) -> nn.Module:
         down_block_types=tuple(down),
         up_block_types=tuple(up),
         layers_per_block=shape.layers,
-        attention_head_dim=shape.head,
+        attention_head_dim=shape.head if shape.heads is None else shape.channels[0] // shape.heads,
         norm_num_groups=shape.groups,
         resnet_time_scale_shift="scale_shift",
         dropout=shape.dropout,
     )
+    if shape.heads is not None:
+        set_heads(network, shape.heads, Path("network"))
     return network
 
 
@@ -55,8 +58,8 @@ def describe(options: PriorOptions, dtype: str) -> dict[str, Any]:
     betas: dict[str, Any] = {"kind": d.kind, "steps": d.timesteps}
     if d.kind != "cosine":
         betas = {"kind": d.kind, "start": d.start, "end": d.end, "steps": d.timesteps}
-    side = options.side
-    return {
+    side, heads = options.side, options.network.heads
+    return ({} if heads is None else {"heads": heads}) | {
         "shape": [3, side, side],
         "patch": options.network.patch,
         "prediction": d.prediction,
@@ -89,9 +92,9 @@ def warm_start(network: nn.Module, folder: Path, options: PriorOptions) -> dict[
     if not weights.is_file() or not description.is_file():
         raise WeightsError(f"{folder}: no prior to start from (needs {WEIGHTS} and odekit.json)")
     stored, expected = json.loads(description.read_text(encoding="utf-8")), describe(options, "float16")
-    for key in ("shape", "patch", "prediction", "betas"):
-        if stored.get(key) != expected[key]:
-            raise WeightsError(f"{folder}: {key} is {stored.get(key)}, but {expected[key]} in the configuration")
+    for key in ("shape", "patch", "prediction", "betas", "heads"):
+        if stored.get(key) != expected.get(key):
+            raise WeightsError(f"{folder}: {key} is {stored.get(key)}, but {expected.get(key)} in the configuration")
     try:
         network.load_state_dict(load_file(weights))
     except RuntimeError as error:
