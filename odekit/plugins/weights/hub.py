@@ -169,7 +169,8 @@ def pull_hub(
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     info = _ask(name, endpoint)
     files = chosen([sibling.rfilename for sibling in info.siblings], name)
-    licence = str(getattr(info.card_data, "license", None) or "none stated")
+    card = info.card_data.to_dict() if info.card_data is not None else {}
+    licence = str(card.get("license") or "none stated")
     free = licence.lower() in FREE
     if not accept(str(name), licence, free):
         raise WeightsError(
