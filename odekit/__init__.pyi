@@ -51,6 +51,7 @@ from .parts.solvers.heun import HeunOptions as HeunOptions
 from .parts.solvers.reversible_heun import ReversibleHeunOptions as ReversibleHeunOptions
 from .parts.solvers.rk45 import Rk45Options as Rk45Options
 from .parts.solvers.unipc import UnipcOptions as UnipcOptions
+from .parts.stages.options import KeepIdentity as KeepIdentity
 from .parts.stages.options import Restore as Restore
 from .parts.stages.options import Save as Save
 from .parts.stages.options import Upsample as Upsample

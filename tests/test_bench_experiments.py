@@ -110,7 +110,7 @@ def test_the_table_holds_every_method_beside_the_damaged_pictures(cli, chain, tm
 def test_methods_are_compared_with_each_other_face_by_face(cli, chain, tmp_path):
     done = table(cli, chain, tmp_path / "out", "--against", "small")
     assert done.code == 0, done.err
-    differences = {(d.method, d.baseline): d for d in Results.read(tmp_path / "out").differences if d.metric == "psnr"}
+    differences = {(d.method, d.against): d for d in Results.read(tmp_path / "out").differences if d.metric == "psnr"}
     own, theirs = differences["resize", "small"], differences["small", "damaged"]
     assert own.value == pytest.approx(-theirs.value) and own.low < own.value < own.high
     wrong = table(cli, chain, tmp_path / "wrong", "--against", "smal")

@@ -11,6 +11,7 @@ import pytest
 from conftest import picture
 
 import odekit
+from odekit.chains import dependencies
 from odekit.cli.progress import ProgressBar
 from odekit.core.files import ASSETS, read_json, write_json
 from odekit.core.options import Options
@@ -123,7 +124,7 @@ def test_another_weights_file_under_the_same_path_or_name_is_noticed(exact, tmp_
     named = odekit.Chain([{"upsample": "face-x4"}])
     first = digests.dependencies_of(named)
     assert len(first.weights["face-x4"]) == 64
-    monkeypatch.setattr(digests, "digest_of_weights", lambda name, catalog: "0" * 64)
+    monkeypatch.setattr(dependencies, "digest_of_weights", lambda name, catalog: "0" * 64)
     assert digests.difference(first.tree(), digests.dependencies_of(named)) == "the weights 'face-x4' are another file"
 
 
@@ -176,7 +177,7 @@ def resume(faces, tmp_path, monkeypatch, capsys):
     """Resumes a run of a plugin's version and `results`; returns what it restored, and what it told."""
 
     def run(version, results, **options):
-        monkeypatch.setattr(digests, "version_of", lambda dist: version if dist == "odekit-brighter" else "1.0")
+        monkeypatch.setattr(dependencies, "version_of", lambda dist: version if dist == "odekit-brighter" else "1.0")
         capsys.readouterr()
         runner = Runner(plugin_chain(results), RunOptions(tmp_path / "out", resume=True, **options), ProgressBar(True))
         return runner.run([faces]).restored, capsys.readouterr().err

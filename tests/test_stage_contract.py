@@ -77,7 +77,7 @@ def run_on_file(returned, tmp_path):
 
 def test_an_unexpected_error_states_where_it_was_raised(tmp_path):
     message = run_on_file("error", tmp_path)
-    assert "ValueError: a bug in the stage (tests/test_stage_contract.py:" in message
+    assert "ValueError: a bug in the stage (stage 'bad', tests/test_stage_contract.py:" in message
 
 
 def test_no_picture_is_left_if_its_record_cannot_be_written(tmp_path):

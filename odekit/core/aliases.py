@@ -11,7 +11,7 @@ from types import ModuleType
 MOVED = {
     "builtin": ("odekit.parts", "parts.builtin"),
     "interfaces": ("odekit.plugins", "core.interfaces"),
-    "options": ("odekit.plugins", "core.options"),
+    "options": ("odekit.plugins", "core.options core.references"),
     "image": ("odekit.plugins", "core.image"),
     "rng": ("odekit.plugins", "core.noise"),
     "schedule": ("odekit.plugins", "core.schedule"),
