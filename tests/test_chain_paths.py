@@ -45,9 +45,10 @@ def test_a_mask_that_is_no_picture_is_refused(cli, files, option, name, said):
     assert done.code == 2 and f"mask: {files / name}: {said}" in done.err
 
 
-def test_a_folder_is_a_mask_only_where_each_photograph_has_one(cli, files):
-    assert check(cli, "mend.mask", files / "folder").code == 0
-    done = check(cli, "restore.mask", files / "folder")
+def test_a_folder_may_hold_masks_and_nothing_else(cli, files):
+    for option in PICTURES:
+        assert check(cli, option, files / "folder").code == 0
+    done = check(cli, "restore.enhancer.meter", files / "folder")
     assert done.code == 2 and "Is a directory" in done.err
 
 
