@@ -61,7 +61,7 @@ $(SITE_VENV)/.installed: requirements-site.txt
 	touch $@
 
 site: $(STAMP) $(SITE_VENV)/.installed
-	$(BIN)/python docs/site/build.py --with $(SITE_VENV)/bin/mkdocs
+	$(BIN)/python docs/site/make_site.py --with $(SITE_VENV)/bin/mkdocs
 
 clean:
 	rm -rf .venv .venv-site site demo-out dist build .pytest_cache .mypy_cache .ruff_cache

@@ -116,7 +116,7 @@ def test_shipped_chains_are_all_described():
 
 
 def test_every_command_has_help_with_an_example(cli):
-    for command in (["run"], ["check"], ["explain"], ["plugins"], ["degrade"], ["eval"], ["experiment", "table1"], ["experiment", "synergy"], ["experiment", "sweep"], ["experiment", "tradeoff"], ["calibrate", "meter"], ["calibrate", "colour"], ["calibrate", "spectrum"], ["status"], ["new-plugin"], ["weights", "list"], ["weights", "pull"], ["weights", "add"], ["weights", "verify"], ["weights", "path"], ["weights", "convert"], ["train", "prior"], ["train", "aligner"], ["train", "mender"], ["faces"]):  # fmt: skip
+    for command in (["run"], ["check"], ["explain"], ["doctor"], ["plugins"], ["degrade"], ["eval"], ["experiment", "table1"], ["experiment", "synergy"], ["experiment", "sweep"], ["experiment", "tradeoff"], ["calibrate", "meter"], ["calibrate", "colour"], ["calibrate", "spectrum"], ["status"], ["new-plugin"], ["weights", "list"], ["weights", "pull"], ["weights", "add"], ["weights", "verify"], ["weights", "path"], ["weights", "convert"], ["train", "prior"], ["train", "aligner"], ["train", "mender"], ["faces"]):  # fmt: skip
         text = cli(*command, "--help").out
         assert f"odekit {command[0]}" in text
         assert "xample" in text, command

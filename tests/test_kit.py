@@ -135,12 +135,12 @@ BROKEN = [
 
 @pytest.mark.parametrize(("kind", "part", "said"), BROKEN, ids=[f"{kind}-{said[:24]}" for kind, _, said in BROKEN])
 def test_the_first_broken_rule_is_named(kind, part, said):
-    more = {"photo": testing_photo()} if kind == "detector" else {}
+    more = {"photo": some_photo()} if kind == "detector" else {}
     with pytest.raises(AssertionError, match=said):
         getattr(testing, f"check_{kind}")(lambda: part, **more)
 
 
-def testing_photo():
+def some_photo():
     return odekit.as_image(np.random.Generator(np.random.Philox(1)).integers(0, 256, (60, 80, 3), dtype=np.uint8))
 
 
@@ -152,7 +152,7 @@ def test_what_follows_the_rules_passes():
         ]
         > 0.09
     )
-    assert testing.check_detector(lambda: Detector(FACE), testing_photo()) == {"faces": 1.0, "best score": 0.9}
+    assert testing.check_detector(lambda: Detector(FACE), some_photo()) == {"faces": 1.0, "best score": 0.9}
     assert testing.check_corruption(lambda: Corruption(lambda image, rng: brighter(image)))["change, RMS"] > 0.05
 
 

@@ -278,6 +278,15 @@ def unet():
     )  # fmt: skip
 
 
+def test_a_diffusers_network_is_a_prior_as_it_is(unet, tmp_path):
+    unet.save_pretrained(tmp_path / "saved")
+    in_memory, saved = (chain_of(prior=prior).run(FACE) for prior in (unet, str(tmp_path / "saved")))
+    assert np.array_equal(in_memory.image.pixels, saved.image.pixels)
+    facts = in_memory.record["chain"]["priors"]["face"]["object"]
+    assert facts["class"] == "UNet2DModel" and facts["distribution"] == "diffusers" and facts["version"]
+
+
+@pytest.mark.long  # importing pipelines takes 10 s
 def test_a_diffusers_network_or_pipeline_is_a_prior_as_it_is(unet, tmp_path):
     from diffusers import DDPMPipeline, DDPMScheduler
 
@@ -293,6 +302,7 @@ def test_a_diffusers_network_or_pipeline_is_a_prior_as_it_is(unet, tmp_path):
     assert results[0].record["weights"]["face"] == results[1].record["weights"]["face"] != ""
 
 
+@pytest.mark.long
 def test_the_scheduler_of_a_pipeline_counts(unet):
     from diffusers import DDPMPipeline, DDPMScheduler
 

@@ -6,15 +6,20 @@ The pages are gathered in build/site, where links that leave docs/ lead to the r
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 import notebook
+
+if TYPE_CHECKING:
+    import odekit
 
 ROOT = Path(__file__).parent.parent.parent
 STAGE = ROOT / "build" / "site"
@@ -154,10 +159,36 @@ def api_pages() -> dict[str, str]:
     checks = [name for name in testing.__all__ if name.startswith("check_")]
     return {
         "api.md": _api("Python", [f"odekit.{name}" for name in [*rest, "edit", "catalog", *errors]]),
-        "api-options.md": _api("Options", [f"odekit.{name}" for name in options]),
+        "api-options.md": option_page({name: getattr(odekit, name) for name in options}),
         "api-plugins.md": _api("Interfaces", [f"odekit.core.interfaces.{name}" for name in interfaces]),
         "api-testing.md": _api("Conformance kit", [_home(getattr(testing, name)) for name in checks]),
     }  # fmt: skip
+
+
+def option_page(models: dict[str, type[odekit.Options]]) -> str:
+    """Every class of options with a table: option, type, default, meaning; as `help` shows it."""
+    from pydantic_core import PydanticUndefined
+
+    from odekit.core.option_docs import field_texts, type_text
+
+    lines = [
+        "# Options",
+        "",
+        "The classes of options of stages and parts, in `odekit`. In chain files they are mappings.",
+        "",
+    ]
+    for name, model in models.items():
+        lines += [f"## odekit.{name}", "", inspect.cleandoc(vars(model).get("__doc__") or ""), ""]
+        if model.part:
+            lines += [f"In chain files: `{model.part}`.", ""]
+        texts = field_texts(model)
+        rows = []
+        for key, info in model.model_fields.items():
+            default = "" if info.default is PydanticUndefined else f"`{info.default!r}`"
+            cells = [f"`{key}`", type_text(info), default, " ".join(texts.get(key, "").split())]
+            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines += ["| option | type | default | meaning |", "|---|---|---|---|", *rows, ""] if rows else []
+    return "\n".join(lines)
 
 
 def _home(function: object) -> str:
