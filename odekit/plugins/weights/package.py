@@ -88,7 +88,7 @@ def _otherwise(weights: Weights) -> str:
 def installed_file(source: PackageSource) -> bytes | None:
     """The file of the installed package; None if it is not installed, or has no such file of the registered size."""
     try:
-        path = Path(os.fspath(distribution(source.project).locate_file(source.member)))
+        path = Path(str(distribution(source.project).locate_file(source.member)))
         return path.read_bytes() if path.stat().st_size == source.size else None
     except (PackageNotFoundError, OSError):
         return None
