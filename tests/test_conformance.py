@@ -21,7 +21,11 @@ ABSENT = {
     "metric": {"fid", "identity", "kid", "lpips"},
 }
 """Parts whose weights are not here."""
-SETTINGS = {"inverter:blind": ["tolerance=0"], "stage:upsample": ["upsampler=resize"], "stage:faces": ["each=[{upsample: resize}]"]}
+SETTINGS = {
+    "inverter:blind": ["tolerance=0"],
+    "stage:upsample": ["upsampler=resize"],
+    "stage:faces": ["each=[{upsample: resize}]"],
+}
 """Options of the check: `blind` leaves pictures in which it finds no damage as they are, whatever moves its latent."""
 PARTS = [f"{e.kind}:{e.name}" for e in catalog().all() if e.kind in CHECKS and e.name not in ABSENT.get(e.kind, ())]
 
