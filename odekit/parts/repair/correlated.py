@@ -1,11 +1,12 @@
 """Correlated noise: film grain, and noise that was compressed or resized. Its spectrum, and whether it is noise.
 
-Stationary Gaussian noise has independent coefficients in the cosine transform, with the same power in all blocks. So the
-blocks with the least power at the lowest frequencies are chosen, and their power at all others is that of the noise. It
-is noise if these powers scatter as the chi-squared distribution of so many coefficients does, and if the coefficients
-are Gaussian. In textures the power differs from block to block, and at all frequencies together (they are Gaussian scale
-mixtures: M. Wainwright and E. Simoncelli, NIPS 12, 2000). A texture that fills a picture evenly can pass; then the
-picture has little other contrast, or more power at middle frequencies than at low ones.
+Stationary Gaussian noise has independent coefficients in the cosine transform, with the same power in all blocks. So
+the blocks with the least power at the lowest frequencies are chosen, and their power at all others is that of the
+noise. It is noise if these powers scatter as the chi-squared distribution of so many coefficients does, and if the
+coefficients are Gaussian. In textures the power differs from block to block, and the coefficients have heavier tails
+(M. Wainwright and E. Simoncelli, "Scale mixtures of Gaussians and the statistics of natural images", NIPS 12, 2000). A
+texture that fills a picture evenly can pass; then the picture has little other contrast, or more power at middle
+frequencies than at low ones.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ blocks of a JPEG file."""
 SMALL_PICTURE = 250_000
 """Pixels of a small picture, at most."""
 DARKEST, BRIGHTEST, MAX_EXTREME = 4 / 255, 1 - 4 / 255, 0.05
-"""Largest share of values beyond the first two in a usable block; noise that was clipped there and compressed is less."""
+"""Largest share of values beyond the first two in a usable block: noise that was clipped is less."""
 MIN_USABLE, MIN_FLAT = 100, 20
 """Smallest number of usable blocks, and of measured ones."""
 SHARES = (0.05, 0.12)
@@ -53,7 +54,9 @@ MIN_CONTRAST = 16.0
 """Smallest range (10th to 90th percentile) of the coefficients of frequency 0, over the standard deviation in the lower
 band. Foliage, grass and gravel that fill a picture have 5 to 10, photographs with grain of 0.1 have 25 and more."""
 MAX_WHITE = 0.75
-"""The noise is white if its power, over that of white noise with the same power at low frequencies, exceeds this."""
+"""Noise is white if its power, over that of white noise with the same power at low frequencies, exceeds this."""
+MIN_CHROMA = 0.05
+"""Chroma noise of less than this share of the power of luma noise is left out of that comparison."""
 VISIBLE = _RADIUS < SIDE / 2
 """Frequencies up to a quarter of a cycle per pixel."""
 
@@ -63,9 +66,11 @@ class NoiseSpectrum:
     """Noise of any spectrum."""
 
     spectrum: Floats
-    """(3, S, S): standard deviation of each DCT coefficient of luma and of the two chroma axes, for pixels in [0, 1]."""
+    """(3, S, S): standard deviation of each DCT coefficient of luma and of the two chroma axes."""
+    white: bool
+    """It has about the same power at all frequencies, in luma and chroma."""
     size: int
-    """1: white; else about the width of the grain in pixels."""
+    """About the width of the grain in pixels."""
 
     @property
     def std(self) -> float:
@@ -87,13 +92,18 @@ def measure_correlated(pixels: Pixels) -> NoiseSpectrum | None:
     coefficients = [transform(np.ascontiguousarray(axis), dct_matrix(SIDE)) for axis in rotated]
     for share in SHARES:
         if is_noise(coefficients[0], flat_blocks(coefficients[0], share)):
-            rings = np.stack([ring_powers(axis[flat_blocks(axis, share)]) for axis in coefficients])
-            bandwidth = [float(rings[i][_RING].mean() / max(rings[i][2:5].mean(), 1e-12)) for i in range(3)]
-            noticeable = rings[:, 2:5].mean(1) > 0.05 * rings[0, 2:5].mean()
-            white = min(width for width, counts in zip(bandwidth, noticeable, strict=True) if counts) > MAX_WHITE
-            size = max(2, round(1 / np.sqrt(np.pi * bandwidth[0])))  # twice the deviation of a Gaussian filter
-            return NoiseSpectrum(np.sqrt(rings[:, _RING]).astype(np.float32), 1 if white else size)
+            return spectrum_of(np.stack([ring_powers(axis[flat_blocks(axis, share)]) for axis in coefficients]))
     return None
+
+
+def spectrum_of(rings: Values) -> NoiseSpectrum:
+    """The noise with these powers (3, S + 1) at each distance from frequency 0."""
+    power, low = rings[:, _RING].mean((1, 2)), rings[:, 2:5].mean(1)
+    noticeable = low > MIN_CHROMA * low[0]
+    white = bool((power > MAX_WHITE * low)[noticeable].all())
+    radius = np.sqrt((rings[0][_RING] * np.square(_RADIUS)).mean() / max(float(power[0]), 1e-12))
+    size = max(1, round(2 * SIDE / (np.pi * radius)))  # twice the standard deviation of a Gaussian filter
+    return NoiseSpectrum(np.sqrt(rings[:, _RING]).astype(np.float32), white, size)
 
 
 def usable_blocks(pixels: Pixels) -> Floats:

@@ -67,9 +67,11 @@ class DenoiseStage:
         level = measure_noise(image.pixels) if o.noise == "auto" else NoiseLevel(o.noise)
         if level.std is None:
             return image, facts | {"noise": None, "noise_unknown": level.reason, "denoised": False}
-        noisy = level.std > 0 and (level.std >= o.least or (level.size > 1 and (level.visible or 0) >= o.least_grain))
+        visible = level.visible or 0.0
+        noisy = level.std > 0 and (level.std >= o.least or visible >= o.least_grain)
         facts |= {"noise": round(level.std, 4), "denoised": noisy}
-        facts |= {"grain": level.size, "noise_visible": round(level.visible or 0, 4)} if level.size > 1 else {}
+        facts |= {"noise_visible": round(visible, 4)} if visible else {}
+        facts |= {"grain": level.size} if level.size > 1 else {}
         return image.with_pixels(remove_noise(image, level, o.amount)) if noisy else image, facts
 
 
@@ -98,7 +100,7 @@ def remove_noise(image: Image, level: NoiseLevel, amount: float = 1.0) -> Pixels
         return out
 
     out = np.clip(apply_in_tiles(shrink, planes, TILE, MARGIN), 0, 1)
-    if level.size == 1:
+    if level.visible is None:
         out = undo_clipping(out, planes, std)
     return np.repeat(out, 3, axis=0) if grey else out
 

@@ -57,11 +57,12 @@ class NoiseLevel:
     reason: str = ""
     """Why it is unknown."""
     size: int = 1
-    """1: white; else about the width of the grain in pixels."""
+    """About the width of the grain in pixels; 1 for white noise."""
     spectrum: Floats | None = None
     """(3, S, S): standard deviation of each DCT coefficient of luma and of the two chroma axes."""
     visible: float | None = None
-    """Standard deviation of white noise that is as visible: with the same power at frequencies up to 1/4 per pixel."""
+    """Standard deviation of white noise that is as visible: with the same power at frequencies up to 1/4 per pixel.
+    None if the noise is white."""
 
 
 def measure_noise(pixels: Pixels) -> NoiseLevel:
@@ -75,10 +76,10 @@ def measure_noise(pixels: Pixels) -> NoiseLevel:
         return NoiseLevel(None, few)
     white = _white(blocks[usable])
     noise = measure_correlated(pixels) if white < MAX_GRAIN else None
-    if noise is not None and noise.std > (MIN_RATIO if noise.size > 1 else MIN_WHITE_RATIO) * white:
+    if noise is not None and noise.std > (MIN_WHITE_RATIO if noise.white else MIN_RATIO) * white:
         return NoiseLevel(noise.std, "", noise.size, noise.spectrum, noise.visible)
     axes = white * _axis_shares(blocks[usable])
-    return NoiseLevel(white, "", 1, np.repeat(axes, SIDE * SIDE).reshape(3, SIDE, SIDE), white)
+    return NoiseLevel(white, "", 1, np.repeat(axes, SIDE * SIDE).reshape(3, SIDE, SIDE))
 
 
 def sample_patches(pixels: Pixels, side: int = PATCH, most: int = MAX_PATCHES) -> Floats:

@@ -203,7 +203,10 @@ def test_the_weights_are_registered_with_size_sources_and_terms():
     assert not found.get("upsampler", "e4e").commercial_use
 
 
-PAPER = ["restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep", "restore.blur=keep"]
+PAPER = [
+    "restore.first=null", "restore.inverter=ode", "restore.enhancer=langevin", "restore.colour=keep",
+    "restore.blur=keep", "restore.occlusions=keep",
+]  # fmt: skip
 """The README's options for the fixed settings of the paper."""
 
 
