@@ -21,16 +21,20 @@ restored = odekit.restore(damaged, seed=1)
 restored
 
 # %% [markdown]
-# A chain gives the same with its record: the decision for this face, the network calls, the version of every part.
+# A chain gives the same with its record: what each stage did, and the version of every part.
 
 # %%
 result = odekit.Chain.load("odedit-plus").run(damaged, seed=1)
 result
 
 # %%
-entry = next(stage for stage in result.record["stages"] if stage["stage"] == "restore")
-decision = entry["strength"][0]
-f"strength {decision['strength']}, {result.record['calls']} network calls, parts: {', '.join(result.record['depends']['parts'])}"
+{
+    f"{number} {stage['stage']}": f"{stage.get('calls', 0)} network calls"
+    for number, stage in enumerate(result.record["stages"])
+}
+
+# %%
+", ".join(f"{name} of {part['dist']} {part['version']}" for name, part in result.record["depends"]["parts"].items())
 
 # %% [markdown]
 # A progress callback may stop the call: here it lets three network calls pass.
