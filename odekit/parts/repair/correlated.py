@@ -55,6 +55,8 @@ MIN_CONTRAST = 16.0
 band. Foliage, grass and gravel that fill a picture have 5 to 10, photographs with grain of 0.1 have 25 and more."""
 MAX_WHITE = 0.75
 """Noise is white if its power, over that of white noise with the same power at low frequencies, exceeds this."""
+MIN_QUIET = 0.25
+"""Smallest power of the quietest blocks with a clipped channel, over that of the noise."""
 MIN_CHROMA = 0.05
 """Chroma noise of less than this share of the power of luma noise is left out of that comparison."""
 VISIBLE = _RADIUS < SIDE / 2
@@ -85,14 +87,15 @@ class NoiseSpectrum:
 
 def measure_correlated(pixels: Pixels) -> NoiseSpectrum | None:
     """The noise of a photograph (3, H, W) in [0, 1]; None if there is none, or if it cannot be told from texture."""
-    blocks = usable_blocks(pixels)
+    blocks, partly_clipped = usable_blocks(pixels)
     if len(blocks) < MIN_USABLE:
         return None
     rotated = np.einsum("ij,njhw->inhw", LUMA_CHROMA_AXES.astype(np.float32), blocks)
     coefficients = [transform(np.ascontiguousarray(axis), dct_matrix(SIDE)) for axis in rotated]
     for share in SHARES:
         if is_noise(coefficients[0], flat_blocks(coefficients[0], share)):
-            return spectrum_of(np.stack([ring_powers(axis[flat_blocks(axis, share)]) for axis in coefficients]))
+            noise = spectrum_of(np.stack([ring_powers(axis[flat_blocks(axis, share)]) for axis in coefficients]))
+            return None if is_quiet(partly_clipped, noise) else noise
     return None
 
 
@@ -106,17 +109,30 @@ def spectrum_of(rings: Values) -> NoiseSpectrum:
     return NoiseSpectrum(np.sqrt(rings[:, _RING]).astype(np.float32), white, size)
 
 
-def usable_blocks(pixels: Pixels) -> Floats:
-    """Evenly spread blocks (N, 3, S, S) of a photograph in which little is nearly black or white."""
+def usable_blocks(pixels: Pixels) -> tuple[Floats, Floats]:
+    """Evenly spread blocks (N, 3, S, S) of a photograph in which little is nearly black or white.
+
+    Second, the channels (M, S, S) of which that holds in blocks of which it does not.
+    """
     height, width = pixels.shape[1:]
     if min(height, width) < SIDE:
-        return np.empty((0, 3, SIDE, SIDE), np.float32)
+        return np.empty((0, 3, SIDE, SIDE), np.float32), np.empty((0, SIDE, SIDE), np.float32)
     stride = STRIDES[height * width > SMALL_PICTURE]
     stride = max(stride, int(np.ceil(np.sqrt(height * width / MAX_BLOCKS) / 4)) * 4)
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (SIDE, SIDE), axis=(1, 2))[:, ::stride, ::stride]
     blocks = np.ascontiguousarray(windows.transpose(1, 2, 0, 3, 4), np.float32).reshape(-1, 3, SIDE, SIDE)
-    extreme: Floats = ((blocks <= DARKEST) | (blocks >= BRIGHTEST)).mean((1, 2, 3))
-    return blocks[extreme <= MAX_EXTREME]
+    clear = ((blocks <= DARKEST) | (blocks >= BRIGHTEST)).mean((2, 3)) <= MAX_EXTREME
+    usable = clear.all(1)
+    return blocks[usable], blocks[~usable][clear[~usable]]
+
+
+def is_quiet(channels: Floats, noise: NoiseSpectrum) -> bool:
+    """Whether blocks of one channel (M, S, S) have clearly less power than the noise: a saturated clean background."""
+    if len(channels) < MIN_FLAT:
+        return False
+    powers = np.square(transform(channels, dct_matrix(SIDE))[:, LOWER_BAND]).mean(1)
+    expected = np.square(noise.spectrum[:, LOWER_BAND]).mean()  # mean over the axes is that over the channels
+    return bool(np.quantile(powers, 0.1) < MIN_QUIET * expected * chi_squared(int(LOWER_BAND.sum()), TENTH))
 
 
 def flat_blocks(coefficients: Floats, share: float) -> NDArray[np.intp]:
