@@ -42,6 +42,13 @@ def test_strips_that_inflate_to_gigabytes_are_refused_at_once(copies, reason):
     assert time.process_time() - started < 1.0
 
 
+def test_millions_of_strips_are_refused_before_they_are_listed():
+    started = time.process_time()
+    with pytest.raises(Refusal, match="has 1000000 strips or tiles"):
+        decode(tiff(1_000_000, zlib.compress(bytes(16)), 1), 100)
+    assert time.process_time() - started < 5.0
+
+
 def test_strips_of_their_size_are_read():
     rows = np.arange(8, dtype="<u2")
     codes = decode(tiff(300, zlib.compress(rows.tobytes()), 300), 100).codes
