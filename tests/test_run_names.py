@@ -79,7 +79,8 @@ def test_names_of_any_bytes_are_restored_and_resumed(cli, exact, tmp_path):
     assert (len(said["restored"]), len(said["failed"]), said["left"]) == (5, 1, 0)
     for name in names:
         assert (tmp_path / "out" / os.fsdecode(name)).is_file()
-    failed, report = done.stderr.splitlines()
+    progress = (b"odekit: starting", b"pictures done")  # of a slow machine
+    failed, report = (line for line in done.stderr.splitlines() if not any(text in line for text in progress))
     assert failed.endswith(b"so convert it to one of these")
     assert report == b"odekit: report: " + os.fsencode(tmp_path / "out" / "report.html")
     again = json.loads(cli("run", exact, folder, "-o", tmp_path / "out", "--resume", "--dry-run", "--json").out)

@@ -12,6 +12,7 @@ import pytest
 from conftest import picture
 
 from odekit.core.files import read_json
+from odekit.runs.files import read_input
 from odekit.runs.own_names import own_name
 from odekit.runs.record import record_text, shared_text
 from odekit.runs.runner import Runner
@@ -149,6 +150,20 @@ def test_a_signal_while_networks_are_loaded_leaves_no_lock_and_no_temporary_file
         assert signal.getsignal(number) == signal.SIG_DFL
     finally:
         signal.signal(number, signal.SIG_DFL)
+
+
+def test_a_signal_while_a_file_is_read_is_told_like_any_other(cli, exact, faces, tmp_path, monkeypatch):
+    def interrupted(file, *options):
+        if file.endswith("face2.png"):
+            signal.raise_signal(signal.SIGINT)
+        return read_input(file, *options)
+
+    monkeypatch.setattr("odekit.runs.pipeline.read_input", interrupted)
+    done = cli("run", exact, faces, "-o", tmp_path / "out", "--workers", 0, "--batch-size", 1)
+    assert done.code == 130
+    lines = done.err.splitlines()
+    assert "odekit: stopping; finished results are kept; press Ctrl-C again to stop at once" in lines
+    assert lines[-1].startswith("odekit: interrupted; finished results are in")
 
 
 def test_a_signal_that_the_calling_program_handles_is_left_to_it():

@@ -93,6 +93,7 @@ class Pipeline:
             if stopped:
                 stop.reason = stop.reason or INTERRUPTED
                 break
+        stop.announce()  # of a signal that came while files were read
         self._collect_written(stop, keep=0)
 
     def _probe(self, file: str) -> Future[Probe]:

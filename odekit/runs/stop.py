@@ -78,7 +78,7 @@ class StopRequest:
         self.announced = False
         self._raise_if_allowed()
 
-    def _announce(self) -> None:
+    def announce(self) -> None:
         """Tell of a signal. Not inside its handler, which may have interrupted code that holds the progress's locks."""
         if not self.announced:
             self.announced = True
@@ -105,7 +105,7 @@ class StopRequest:
             yield
         finally:
             self.may_raise = False
-            self._announce()
+            self.announce()
 
     @contextmanager
     def callback(self) -> Iterator[None]:
@@ -123,7 +123,7 @@ class StopRequest:
 
     def should_stop(self) -> bool:
         """Whether to stop now: after a signal, or if another batch would exceed the time limit."""
-        self._announce()
+        self.announce()
         if not self.reason and self.deadline is not None and time.monotonic() + self.longest > self.deadline:
             self.reason = TIME_LIMIT
         return bool(self.reason)

@@ -31,6 +31,8 @@ MAX_PROFILES = 4
 """Colour profiles of a PNG, each of which is decompressed; the standard allows one."""
 MAX_TAGS = 4096
 """Entries of a TIFF directory."""
+MAX_STRIPS = 200_000
+"""Strips or tiles of a TIFF, each of which becomes a number in Python; no writer makes strips of less than a row."""
 MAX_PAGES = 100
 """Pages of a TIFF that are counted."""
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -201,6 +203,10 @@ def _check_directory(data: bytes, order: str, start: int, big: bool) -> tuple[li
         raise _refuse(f"{size} bytes of values in a directory, although the file has {len(data)}")
     first, step, value = (start + 8, 20, "Q") if big else (start + 2, 12, "I")
     end = first + step * count
+    for entry in range(first, min(end, len(data) - step + 1), step):
+        tag, _, number = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, entry)
+        if tag in (273, 324) and number > MAX_STRIPS:
+            raise _refuse(f"{number} strips or tiles")
     nested = [
         struct.unpack_from(order + value, data, entry + step - (8 if big else 4))[0]
         for entry in range(first, min(end, len(data) - step + 1), step)

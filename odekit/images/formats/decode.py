@@ -290,6 +290,8 @@ def _check_page(page: Any, size: int) -> None:
         raise Refusal("holds samples of an unusual kind; save it with 8 or 16 bits per channel")
     if not page.dataoffsets or any(a + n > size for a, n in zip(page.dataoffsets, page.databytecounts, strict=False)):
         raise Refusal("is damaged or incomplete; copy or export it again")
+    if sum(page.databytecounts) > 4 * size + 65536:
+        raise Refusal("names the same data many times (damaged, or made to exhaust the machine); save it again as PNG")
     if page.samplesperpixel > 5 or np.prod(page.chunks, dtype=float) > 8 * (page.imagewidth + 1024) * (
         page.imagelength + 1024
     ):

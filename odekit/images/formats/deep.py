@@ -103,6 +103,8 @@ def read_tiff(page: Any, data: bytes) -> Deep:
         ValueError: the page is damaged.
     """
     if page.compression in (1, 8, 32773, 32946):  # none, PackBits, Deflate: those that tifffile decodes itself
+        if page.compression in (8, 32946):
+            _check_inflated(page, data)
         codes = page.asarray().reshape(page.shape if page.ndim == 3 else (*page.shape, 1))
         if page.planarconfig == 2 and page.samplesperpixel > 1:
             codes = codes.transpose(1, 2, 0)
@@ -120,6 +122,16 @@ def read_tiff(page: Any, data: bytes) -> Deep:
         straight = np.rint(codes[..., :colours] * 65535.0 / np.maximum(alpha, 1.0))
         codes[..., :colours] = np.minimum(straight, 65535)
     return codes
+
+
+def _check_inflated(page: Any, data: bytes) -> None:
+    """Raise Refusal if a strip or tile holds more than its samples; tifffile inflates all of it, however much it is."""
+    size = 4 * int(np.prod(page.chunks)) + 65536  # twice the samples, for writers that pad
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        stream = zlib.decompressobj()
+        stream.decompress(data[offset : offset + count], size)
+        if not stream.eof and stream.decompress(stream.unconsumed_tail, 1):
+            raise Refusal("holds more compressed data than its size needs; save it again as PNG")
 
 
 def _read_tiff_with_pillow(data: bytes, samples: int) -> Deep:
