@@ -23,7 +23,7 @@ def test_an_undamaged_photograph_stays_and_its_face_replaced_is_not_blurred():
     assert kept.record["stages"][0]["mended"] == []
     assert kept.record["stages"][1]["background"][0]["denoised"] is False
     face = kept.record["stages"][1]["faces"][0]
-    assert face["kept"] == "good enough" and face["stages"][0]["strength"][0]["strength"] == "none"
+    assert face["kept"] == "good enough" and face["stages"][0]["blind"]["untouched"] is True
     result = restored(photo, f"faces.select.boxes={BOX}", "faces.paste.undamaged=replace")
     assert 35 <= PsnrMetric().measure(result.image, photo) < 100
     assert np.array_equal(result.image.pixels[:, 350:], photo.pixels[:, 350:])
