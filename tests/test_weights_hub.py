@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import ROOT
 from hub_server import serve_hub
+from huggingface_hub import HfApi
 from safetensors.torch import load_file, save
 
 import odekit
@@ -104,6 +105,28 @@ def test_a_name_without_a_revision_and_a_branch_stay_pinned_and_a_commit_means_i
     assert pull(f"hf:someone/prior@{second}")[0].name == second
     assert pull("hf:someone/prior@main", again=True)[0].name == second
     assert hub_folder("hf:someone/prior").name == first
+
+
+@pytest.mark.parametrize("sha", ["../../outside", "main", "", "0" * 39, "f" * 40])
+def test_a_hub_that_names_no_commit_or_another_one_is_refused_before_anything_is_written(
+    hub, monkeypatch, sha, tmp_path
+):
+    """The commit is the name of a folder, which is emptied first."""
+    hub.commit(files())
+    (tmp_path / "home" / "hub").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    real = HfApi.model_info
+
+    def lying(*args, **options):
+        info = real(*args, **options)
+        info.sha = sha
+        return info
+
+    monkeypatch.setattr(HfApi, "model_info", lying)
+    name = "hf:someone/prior" + (f"@{next(iter(hub.commits))}" if sha == "f" * 40 else "")
+    with pytest.raises(WeightsError, match="names no commit of"):
+        pull(name)
+    assert (tmp_path / "outside").is_dir() and list((tmp_path / "home" / "hub").iterdir()) == []
 
 
 def test_a_pipeline_with_unet_is_a_prior_and_other_repositories_are_not(hub):

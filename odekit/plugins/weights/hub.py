@@ -200,9 +200,12 @@ def _ask(name: HubName, endpoint: str) -> Any:
     from huggingface_hub import HfApi
 
     try:
-        return HfApi(endpoint=endpoint).model_info(name.repository, revision=name.revision or None, files_metadata=True)
+        info = HfApi(endpoint=endpoint).model_info(name.repository, revision=name.revision or None, files_metadata=True)
     except Exception as error:  # errors of the hub's library and of its http library
         raise WeightsError(f"{endpoint} does not give '{name}' ({_first_line(error)})") from error
+    if not COMMIT.fullmatch(str(info.sha)) or (COMMIT.fullmatch(name.revision) and info.sha != name.revision):
+        raise WeightsError(f"{endpoint} names no commit of '{name}', or another one")  # it becomes a folder's name
+    return info
 
 
 def chosen(names: Iterable[str], name: HubName) -> list[str]:
