@@ -52,3 +52,13 @@ def test_a_restored_image_is_measured_by_its_own_pixels_though_it_keeps_the_orig
     face = FACES[0]
     restored = face.with_pixels(blurred(face, face.width // 2).pixels)
     assert restored.origin == face.origin and metric.measure(restored, face) > 0
+
+
+def test_the_network_is_loaded_once_in_a_process_and_again_for_another_file():
+    from odekit.core.files import ASSETS
+    from odekit.parts.metrics.face_distance import FaceDistanceMetric, load_descriptor
+
+    first, second = FaceDistanceMetric(), FaceDistanceMetric()
+    assert first.network is second.network
+    path = ASSETS / "face-descriptor" / "model.safetensors"
+    assert load_descriptor(path, (1, 2), first.device) is not first.network

@@ -18,7 +18,8 @@ OTHER = {strength: "light" if strength == "none" else "none" for strength in STR
 """For each strength another one."""
 MIN_SIDE, MAX_SIDE = 16, 4096
 FACE_STAGE, PHOTO_STAGE, KEEPS_IDENTITY = "restore", "faces", "keep-identity"
-"""The stages that treat aligned faces, and those of photographs; and the one that limits what they may change."""
+"""The stage whose input is an aligned face (a chain with it outside of `faces` is one of aligned faces), the one of
+photographs, and the one that limits what they may change."""
 
 Change = Callable[[Options], Options]
 

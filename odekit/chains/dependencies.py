@@ -15,6 +15,7 @@ from typing import Any
 
 from odekit.chains.plan import all_parts, required_weights
 from odekit.chains.resolve import ChainSpec, iter_stages
+from odekit.core.files import file_digest
 from odekit.core.objects import SESSION
 from odekit.core.options import Part, file_options
 from odekit.core.version import RESULTS, __version__
@@ -116,15 +117,6 @@ def path_digest(path: str) -> str:
     except (OSError, ValueError):  # ValueError: a text with a null byte
         return ""
     return ""
-
-
-def file_digest(path: str) -> str:
-    """SHA-256 of a file in hexadecimal. Raises OSError."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _network_digest(folder: Path) -> str:

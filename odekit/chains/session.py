@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from odekit.chains.adjust import FACE_STAGE
 from odekit.chains.context import RunContext
 from odekit.chains.execution import Execution
 from odekit.chains.faults import place_of_fault
@@ -42,8 +43,6 @@ from odekit.plugins.weights.lookup import require_weights
 
 EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 """Errors of the system that every further picture would meet: a full disk, too many open files."""
-FACE_STAGE = "restore"
-"""The stage whose input is an aligned face: a chain with it outside of `faces` is one of aligned faces."""
 WINDOW_BATCHES = 8
 """Batches in memory at once if the pictures of a batch may need different numbers of network calls."""
 

@@ -201,18 +201,23 @@ def _depth_within(value: Any) -> bool:
 
 
 def sha256(path: Path, chunk: int = 1 << 20) -> str:
-    """The SHA-256 of a file in hexadecimal, read in chunks of `chunk` bytes.
+    """The SHA-256 of a file of weights in hexadecimal, read in chunks of `chunk` bytes.
 
     Raises:
         WeightsError: the file cannot be read.
     """
-    digest = hashlib.sha256()
     try:
-        with Path(path).open("rb") as file:
-            while block := file.read(chunk):
-                digest.update(block)
+        return file_digest(path, chunk)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+
+
+def file_digest(path: Path | str, chunk: int = 1 << 20) -> str:
+    """The SHA-256 of any file in hexadecimal, read in chunks of `chunk` bytes. Raises OSError."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(chunk):
+            digest.update(block)
     return digest.hexdigest()
 
 

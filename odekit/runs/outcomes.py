@@ -10,8 +10,8 @@ Entry = Mapping[str, Any]
 """The part of a record that one stage, or one face, wrote."""
 
 GOOD_ENOUGH = "good enough"
-"""Reason for a face whose strength decision was `none`: the meter predicts no gain. It does not measure that the face
-is undamaged."""
+"""Reason for a face in which nothing was found to remove, or for which no gain is predicted. It does not measure that
+the face is undamaged."""
 NO_CHANGE = "no visible change"
 TOO_DIFFERENT = "face distance over the limit"
 """Reason for a face whose result was beyond the largest face distance that the user allowed."""

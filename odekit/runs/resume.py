@@ -7,9 +7,8 @@ import stat
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from odekit.chains.dependencies import file_digest
 from odekit.chains.record import RECORD_SCHEMA
-from odekit.core.files import MAX_JSON, parse_json, read_bounded
+from odekit.core.files import MAX_JSON, file_digest, parse_json, read_bounded
 from odekit.runs.findings import Findings, findings_of
 from odekit.runs.record import BLOCK, SHARED_START, block_digest
 

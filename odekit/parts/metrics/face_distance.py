@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,7 +18,10 @@ from odekit.errors import InputError, WeightsError
 from odekit.parts.metrics.base import CachedFeatures, Vector, weight_files
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+    from odekit.parts.metrics.descriptor_network import FaceDescriptor
 
 CROP = (0.125, 0.2, 0.875, 0.95)
 """Left, top, right and bottom of the network's crop of an aligned face (FFHQ template), in fractions of the side."""
@@ -48,15 +52,11 @@ class FaceDistanceMetric:
         """
         import torch
 
-        from odekit.parts.metrics.descriptor_network import FaceDescriptor
-        from odekit.plugins.weights.fit import fit
-
         self.options = options or FaceDistance()
         (path,) = weight_files(tools, "face-distance", ["face-descriptor"])
-        network = FaceDescriptor()
-        fit(network, read_weights(path), path)
         self.device = torch.device(tools.device if tools is not None else "cpu")
-        self.network = network.eval().requires_grad_(False).to(self.device)
+        stat = path.stat()
+        self.network = load_descriptor(path, (stat.st_size, stat.st_mtime_ns), self.device)
         self.descriptors = CachedFeatures(self._describe)
 
     def measure(self, restored: Image, reference: Image) -> float:
@@ -90,6 +90,26 @@ class FaceDistanceMetric:
         with torch.inference_mode():
             descriptors: Vector = self.network(crops.to(self.device)).cpu().numpy()
         return descriptors
+
+
+@functools.lru_cache(maxsize=2)
+def load_descriptor(path: Path, version: tuple[int, int], device: torch.device) -> FaceDescriptor:
+    """The network of a file, one for all metrics of a process: a chain measures a face in several places.
+
+    Args:
+        path: of the weights.
+        version: size in bytes and time of the file, by which another file under the same path is noticed.
+        device: of the network.
+
+    Raises:
+        WeightsError: the weights belong to another network.
+    """
+    from odekit.parts.metrics.descriptor_network import FaceDescriptor
+    from odekit.plugins.weights.fit import fit
+
+    network = FaceDescriptor()
+    fit(network, read_weights(path), path)
+    return network.eval().requires_grad_(False).to(device)
 
 
 def crop(image: Image) -> np.ndarray:
