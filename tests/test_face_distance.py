@@ -57,8 +57,9 @@ def test_a_restored_image_is_measured_by_its_own_pixels_though_it_keeps_the_orig
 def test_the_network_is_loaded_once_in_a_process_and_again_for_another_file():
     from odekit.core.files import ASSETS
     from odekit.parts.metrics.face_distance import FaceDistanceMetric, load_descriptor
+    from odekit.testing import StandaloneTools
 
-    first, second = FaceDistanceMetric(), FaceDistanceMetric()
+    first, second = (FaceDistanceMetric(tools=StandaloneTools()) for _ in range(2))
     assert first.network is second.network
     path = ASSETS / "face-descriptor" / "model.safetensors"
     assert load_descriptor(path, (1, 2), first.device) is not first.network

@@ -195,3 +195,15 @@ def test_ctrl_c_is_one_line_from_the_first_moment(tmp_path):
     process.send_signal(2)
     assert process.communicate(timeout=60)[1] == "odekit: interrupted\n"
     assert process.returncode == 130
+
+
+def test_ctrl_c_while_a_command_loads_is_one_line_too(cli, exact, faces, tmp_path, monkeypatch):
+    """The library of the command line would end the program with the code alone."""
+
+    def pressed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("odekit.chains.chain.Chain.load", pressed)
+    for command in (["run", exact, faces, "-o", tmp_path / "out"], ["explain", exact]):
+        done = cli(*command)
+        assert (done.code, done.err) == (130, "odekit: interrupted\n")

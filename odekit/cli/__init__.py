@@ -137,7 +137,8 @@ def call() -> None:
     """Run the command of the command line, and write what it printed.
 
     Raises:
-        SystemExit: always, at its end.
+        SystemExit: at its end.
+        KeyboardInterrupt: Ctrl-C that the command did not treat.
         OdekitError: an error that is one line; OutputError also for the errors of the machine in any command.
     """
     from odekit.cli.streams import drop_output, flush_output
@@ -147,8 +148,11 @@ def call() -> None:
     try:
         refuse_empty_out(sys.argv[1:])
         app(standalone_mode=True)
-    except SystemExit:
+    except SystemExit as end:
         flush_output()
+        ended = end.__context__
+        if ended is not None and isinstance(ended.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None  # typer would end the program without a word
         raise
     except OSError as error:
         reason = error.strerror or str(error)
