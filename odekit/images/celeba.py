@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.errors import InputError
+from odekit.images.face_template import FFHQ_5
 
 SIZE = (178, 218)
 """Width and height of the aligned pictures."""
@@ -31,11 +32,6 @@ FOLDERS = (".", "Img", "Eval", "Anno")
 CODES = {"0": "train", "1": "val", "2": "test"}
 USUAL_CROP = 140
 """Side of the usual crop from the middle, in pixels."""
-TEMPLATE = (
-    (192.98138, 239.94708), (318.90277, 240.19360), (256.63416, 314.01935),
-    (201.26117, 371.41043), (313.08905, 371.15118),
-)  # fmt: skip
-"""Eyes, nose and corners of the mouth in the template `ffhq-5`, of 512 pixels."""
 
 Window = tuple[int, int, int]
 """Left, top and side of a square crop."""
@@ -137,7 +133,7 @@ def crop_window(found: CelebA, crop: int | str) -> Window:
     except (ValueError, IndexError) as error:
         raise InputError(f"{found.points}: cannot be read ({error})") from error
     # Least squares of side and corner: points = corner + side * template.
-    template = np.array(TEMPLATE) / 512
+    template = FFHQ_5
     centred = template - template.mean(0)
     side = float((centred * (points - points.mean(0))).sum() / (centred**2).sum())
     left, top = points.mean(0) - side * template.mean(0)

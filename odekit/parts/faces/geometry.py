@@ -13,23 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.images.face_template import FFHQ_5
+
 Points = NDArray[np.float64]
 """(N, 2)."""
 
-TEMPLATES: dict[str, Points] = {
-    "ffhq-5": np.array(
-        [
-            [192.98138, 239.94708],
-            [318.90277, 240.19360],
-            [256.63416, 314.01935],
-            [201.26117, 371.41043],
-            [313.08905, 371.15118],
-        ]
-    )
-    / 512,
-}
-"""Eyes (left and right in the picture), nose, corners of the mouth. `ffhq-5` is the usual alignment of face restorers
-trained on FFHQ (the 512-pixel coordinates are those of facexlib, MIT); `face64` is trained on it."""
+TEMPLATES: dict[str, Points] = {"ffhq-5": FFHQ_5}
+"""Points of aligned faces by the name of the alignment; `face64` is trained on `ffhq-5`."""
 
 
 def pixel_centres(width: int, height: int) -> tuple[Points, Points]:
