@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -112,6 +113,28 @@ def test_noise_and_share_are_found_on_the_mixture(std, share):
     _, found = restore(damaged(clean, std, share, seed=4), MIXTURE, tolerance=0)
     assert 2 * np.median([finding.facts["noise"] for finding in found]) == pytest.approx(std, rel=0.06)
     assert np.median([finding.facts["outliers"] for finding in found]) == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("excess", "noise", "share", "sound"),
+    [
+        (1.5, 0.015, 0.008, True),
+        (1.5, 0.015, 0.001, False),  # noise alone
+        (1.5, 0.015, 0.02, False),  # drops
+        (1.5, 0.005, 0.008, False),  # outliers alone
+        (1.7, 0.015, 0.008, False),  # the probes were sure
+    ],
+)
+def test_a_doubtful_picture_with_a_little_of_everything_is_left_as_it_is(excess, noise, share, sound):
+    clean = MIXTURE.sample(1, generator(1))
+    inverter = BlindInverter(Blind(), BatchedPrior(MIXTURE, 1))
+    latent = inverter.invert(clean, batch_noise(1))
+    one = torch.ones(1, 1, 1, 1, dtype=clean.dtype)
+    damage = replace(latent.carry.damage, share=share * one, constant=(2 * noise) ** 2 * one, slope=0 * one)
+    work, row = replace(latent.carry, damage=damage), replace(latent.rows[0], excess=excess)
+    assert inverter._is_sound(row, work, 0) is sound
+    known = BlindInverter(Blind(noise=noise), BatchedPrior(MIXTURE, 1))
+    assert not known._is_sound(row, work, 0)
 
 
 def test_outliers_are_replaced_and_sound_values_kept():

@@ -38,6 +38,9 @@ CLEARLY_WRONG = 0.1
 """Reliability below which a value of a noisy picture is replaced; noise has values that are doubtful."""
 AT_FLOOR = 1.5
 """Noise below this many times the floor counts as none: sound values are then kept as they are."""
+DOUBTFUL, MIXED = 1.6, (0.003, 0.012)
+"""A picture whose `excess` is at most DOUBTFUL comes back untouched after all if noise was found together with a share
+of outliers in this range: noise alone leaves fewer, drops and masks more (docs/blind.md)."""
 
 
 class Blind(Options):
@@ -157,6 +160,12 @@ class BlindInverter:
             work = work.update(index, part)
             for i, end, more in zip(active, ended, calls, strict=True):
                 rows[i] = replace(rows[i], open=rows[i].open and not end, calls=rows[i].calls + more)
+            finished = [i for i, end in zip(active, ended, strict=True) if end and latent.known is None]
+            unsure = [i for i in finished if self._is_sound(rows[i], work, i)]
+            for i in unsure:
+                rows[i] = replace(rows[i], untouched=True)
+            if unsure:
+                work = work.untouched(array_to_device_of(np.array(unsure, np.int64), latent.x))
         x = work.result if level == 0 else self._state(work, level - 1)
         return replace(latent, x=x, level=level - 1, carry=work, rows=tuple(rows))
 
@@ -204,6 +213,13 @@ class BlindInverter:
             reliable=torch.where(is_open, reliable, work.reliable),
         )  # fmt: skip
         return work, ended, [1 + (i in last) for i in range(len(x))]
+
+    def _is_sound(self, row: Row, work: Work, i: int) -> bool:
+        """Whether a finished picture of which the probes were not sure turned out to have no damage worth a change."""
+        if self.options.noise != "auto" or not row.excess <= DOUBTFUL or bool(work.repeats[i].any()):
+            return False
+        noise = float(work.damage.variance(work.result, self.model.floor)[i].mean()) ** 0.5
+        return noise > AT_FLOOR * self.model.floor and MIXED[0] < float(work.damage.share[i]) <= MIXED[1]
 
     def _gains(self, work: Work, denoised: Tensor, level: int, basis: CosineBasis) -> Tensor:
         """The derivatives of the denoiser at a level, from the noise of its input where that is known."""

@@ -54,6 +54,13 @@ class Work:
         tensors = {name: getattr(self, name).index_copy(0, rows, getattr(new, name)) for name in TENSORS}
         return replace(new, **tensors, damage=self.damage.update(rows, new.damage))
 
+    def untouched(self, rows: Tensor) -> Work:
+        """A copy in which these rows are finished, and their result is what was observed."""
+        kept = self.observed[rows]
+        return replace(
+            self, centre=self.centre.index_copy(0, rows, kept), result=self.result.index_copy(0, rows, kept)
+        )  # fmt: skip
+
 
 TENSORS = ("observed", "repeats", "centre", "noise", "fresh", "moved", "gains", "reliable", "result")
 
