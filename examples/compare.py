@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 
 import odekit
-from odekit.chains.tools import PartTools
-from odekit.core.options import Part
 
 HERE = Path(__file__).parent if "__file__" in globals() else Path("examples")
 clean = [odekit.read(path) for path in sorted((HERE / "clean").glob("*.png"))[:2]]
@@ -25,7 +23,7 @@ chains = {
     "odedit-auto": odekit.Chain.load("odedit-auto"),
 }
 results = {name: chain.run(damaged, seed=1) for name, chain in chains.items()}
-[result for result in results["odedit-auto"]]
+results["odedit-auto"][0]
 
 # %% [markdown]
 # Damaged, restored by each chain, and original:
@@ -38,8 +36,8 @@ for number, face in enumerate(clean):
 odekit.as_image(np.vstack(rows))
 
 # %%
-tools = PartTools(odekit.catalog(), "cpu", "float32")
-psnr = tools.make(Part("metric", "psnr", odekit.catalog().get("metric", "psnr").options()))
+Psnr = odekit.catalog().get("metric", "psnr").load()
+psnr = Psnr()
 values = {
     name: [psnr.measure(result.image, face) for result, face in zip(results[name], clean, strict=True)]
     for name in chains

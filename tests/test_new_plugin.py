@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, picture
+from test_environment import project as metadata_of
 
 import odekit
 from odekit import testing
 from odekit.plugins.scaffold.write import KINDS
 
 RUFF = Path(sys.executable).with_name("ruff")
+AUTHOR = 'Ada "the \\" Lovelace'
 
 
 def make(cli, folder, name, *options):
@@ -23,7 +25,7 @@ def make(cli, folder, name, *options):
 
 @pytest.fixture
 def all_kinds(cli, tmp_path):
-    yield make(cli, tmp_path, "odekit-mine", "--kind", ",".join(KINDS), "--author", "Ada Lovelace")
+    yield make(cli, tmp_path, "odekit-mine", "--kind", ",".join(KINDS), "--author", AUTHOR)
     for name in [name for name in sys.modules if name.partition(".")[0] == "odekit_mine"]:
         sys.modules.pop(name)  # the next test makes another project of this name
 
@@ -48,6 +50,15 @@ def test_a_project_of_all_kinds_passes_its_own_tests(all_kinds):
     assert "10 passed" in done.stdout
 
 
+@pytest.mark.long
+def test_a_project_of_all_kinds_has_types_that_mypy_accepts(all_kinds):
+    environment = os.environ | {"MYPYPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy"], cwd=all_kinds, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_projects_are_clean_and_complete(cli, tmp_path, all_kinds):
     for kind in KINDS:
         make(cli, tmp_path, f"odekit-one-{kind}", "--kind", kind)
@@ -70,15 +81,13 @@ def test_projects_are_clean_and_complete(cli, tmp_path, all_kinds):
         readme = (project / "README.md").read_text()
         assert "twine upload" in readme and "![" not in readme, "how to publish, and no badges"
         assert "$" not in readme + text
-    assert (
-        "Ada Lovelace" in (all_kinds / "LICENSE").read_text()
-        and "Ada Lovelace" in (all_kinds / "pyproject.toml").read_text()
-    )
+    assert AUTHOR in (all_kinds / "LICENSE").read_text() and metadata_of(all_kinds)["authors"] == [{"name": AUTHOR}]
 
 
 @pytest.mark.parametrize(
     ("name", "kinds", "said"),
     [
+        ("class", "solver", "'class' is not a valid project name"),
         ("numpy", "solver", "a package 'numpy' is installed already"),
         ("odekit-sdedit", "solver", "'odekit_sdedit' is installed already"),
         ("odekit-ddim", "solver", "the solver 'ddim' exists, in odekit"),

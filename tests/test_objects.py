@@ -1,5 +1,6 @@
 """Parts as Python objects: made in a notebook, given to a chain, recorded, and named with `odekit.register`."""
 
+import functools
 import json
 
 import numpy as np
@@ -211,6 +212,36 @@ def test_a_class_with_an_option_model_and_a_stage_with_tools_are_registered(clea
     assert odekit.Chain([{"shift": {"by": 0.0}}]).run(FACE).record["changed"] is False
 
 
+def call_midpoint(at=0.3):
+    return Midpoint(at)
+
+
+class Maker:
+    def __call__(self, at: float = 0.3):
+        return Midpoint(at)
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [functools.partial(Midpoint, at=0.3), call_midpoint, Maker(), lambda at=0.3: Midpoint(at)],
+    ids=["partial", "function", "object", "lambda"],
+)
+def test_whatever_makes_a_solver_is_registered(clean_catalog, factory):
+    odekit.register("solver", "mid", factory)
+    assert np.array_equal(
+        chain_of("mid").run(FACE).to_numpy(np.float64), chain_of(Midpoint(0.3)).run(FACE).to_numpy(np.float64)
+    )
+    assert chain_of({"use": "mid", "at": 0.7}) != chain_of("mid")
+    assert chain_of("mid").run(FACE).record["depends"]["parts"]["solver mid"]["version"].startswith("source ")
+
+
+def test_a_name_whose_registration_failed_does_not_exist(clean_catalog):
+    with pytest.raises(ConfigError):
+        odekit.register("solver", "bad", lambda y: y)
+    with pytest.raises(ConfigError, match="unknown solver 'bad'; known: belm, ddim"):
+        chain_of("bad")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -255,6 +286,19 @@ def test_an_object_that_fails_while_it_is_made_is_named(clean_catalog):
         (lambda: odekit.Langevin(levels=[]), "Langevin.levels: List should have at least 1 item, not 0 (given: [])"),
         (lambda: odekit.Upsample(), "Upsample.upsampler: the option 'upsampler' of Upsample is missing"),
         (lambda: odekit.Faces(), "Faces.each: the option 'each' of Faces is missing"),
+        (
+            lambda: odekit.Faces(each=["restore"], deteckt=1),
+            "Faces.deteckt: unknown option of Faces; did you mean 'detect'?",
+        ),
+        (
+            lambda: odekit.Upsample(odekit.Resize(), scale=2),
+            "Upsample.scale: belongs into the object that was given, or use a name",
+        ),
+        (
+            lambda: setattr(odekit.Ode(), "steps", 3),
+            "Ode.steps: options are not changed; make others, such as Ode(steps=...)",
+        ),
+        (lambda: setattr(odekit.Ode(), "stepz", 3), "Ode.stepz: unknown option of Ode; did you mean 'steps'?"),
     ],
 )
 def test_a_wrong_option_is_one_line_with_the_nearest_name(make, said):
@@ -262,6 +306,50 @@ def test_a_wrong_option_is_one_line_with_the_nearest_name(make, said):
         make()
     assert str(caught.value) == said
     assert isinstance(caught.value, ConfigError) and isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: odekit.Chain([odekit.Ode()]), r"unknown stage 'ode', which is the name of another kind of part \(inverter\); known: denoise"),
+        (lambda: odekit.Chain.load("odedit", "restore.prior=face"), r"settings are a list: Chain.load\('odedit', \['restore.prior=face'\]\)"),
+        (lambda: chain_of().run(FACE, seed="one"), "the seed must be a whole number of at least 0, not 'one'"),
+        (lambda: chain_of(seed=-1), "the seed must be a whole number of at least 0, not -1"),
+        (lambda: odekit.restore(FACE, seed=1.5), "the seed must be a whole number of at least 0, not 1.5"),
+    ],
+)  # fmt: skip
+def test_a_wrong_argument_is_one_line(make, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_seed_of_numpy_is_a_seed():
+    assert chain_of(seed=np.int64(3)) == chain_of(seed=3)
+    assert chain_of().run(FACE, seed=np.uint8(3)).record["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [["restore"], [odekit.Restore()], [{"restore": {}}], ("restore",), [Negative()], ["restore", odekit.Upsample("resize")]],
+)  # fmt: skip
+def test_faces_takes_the_stages_of_its_chains_in_every_form(stages):
+    faces = odekit.Faces(
+        each=stages, background=stages, detect=odekit.YunetDetector(score=0.5), paste={"mask": odekit.Square()}
+    )
+    (item,) = odekit.Chain([faces]).spec.items
+    assert len(item.options.each) == len(item.options.background) == len(stages)
+    assert item.options.detect.options.score == 0.5 and item.options.paste.mask.name == "square"
+
+
+def test_a_face_stage_inside_a_face_stage_is_refused_in_python_too():
+    with pytest.raises(ConfigError, match="faces are detected in whole photographs only"):
+        odekit.Chain([odekit.Faces(each=[odekit.Faces(each=["restore"])])])
+
+
+def test_a_chain_shows_its_stages():
+    assert repr(odekit.Chain(["restore", odekit.Upsample("resize")])) == "Chain(restore, upsample)"
+    assert repr(odekit.Chain.load("odedit")) == "Chain(odedit: restore)"
 
 
 # Networks in memory

@@ -160,3 +160,28 @@ def test_a_result_says_in_one_line_what_happened(chain):
     assert failed._repr_png_() is None
     with pytest.raises(InputError):
         failed.to_pil()
+
+
+def test_a_result_is_a_picture_for_the_next_chain_and_for_writing(chain, tmp_path):
+    done, failed = chain.run([ARRAY, picture(0, 8, 20)])
+    assert np.array_equal(chain.run(done).to_numpy(), chain.run(done.image).to_numpy())
+    assert np.array_equal(odekit.read(odekit.write(done, tmp_path / "a.png")).to_uint8(), done.to_numpy())
+    for take in (chain.run, lambda result: odekit.write(result, tmp_path / "b.png")):
+        with pytest.raises(InputError, match="20x8 is not an aligned square face"):
+            take(failed)
+
+
+def test_only_images_and_results_are_written(tmp_path):
+    with pytest.raises(InputError, match=r"an Image or a Result is written, not ndarray; odekit.as_image converts it"):
+        odekit.write(ARRAY, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("ending", "format"), [("jpg", "JPEG"), ("webp", "WEBP"), ("tif", "TIFF"), ("png", "PNG")])
+def test_the_ending_names_the_format_whatever_the_source_was(file, tmp_path, ending, format):
+    path = odekit.write(odekit.read(file), tmp_path / f"a.{ending}")
+    assert path.name == f"a.{ending}" and PIL.Image.open(path).format == format
+
+
+def test_an_array_that_must_not_be_a_copy_is_refused(chain):
+    with pytest.raises(ValueError, match="is a copy"):
+        chain.run(ARRAY).__array__(copy=False)

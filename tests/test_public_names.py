@@ -33,6 +33,20 @@ def test_dir_lists_public_names_alone():
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Restor", "odekit has no attribute 'Restor'; did you mean 'Restore'?"),
+        ("training", "odekit has no attribute 'training'; import odekit.training"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_answered_with_the_nearest_or_its_import(name, said, monkeypatch):
+    monkeypatch.delattr(odekit, name, raising=False)
+    with pytest.raises(AttributeError) as caught:
+        getattr(odekit, name)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
     "model", [odekit.Ode, odekit.Restore, odekit.Faces, odekit.Langevin, odekit.Mend], ids=lambda m: m.__name__
 )
 def test_help_shows_the_options_and_no_machinery(model):

@@ -1,5 +1,6 @@
 """The documentation site and its examples: `make site`."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -54,13 +55,30 @@ def test_links_between_pages_of_the_site_lead_somewhere(stage):
 
 def test_the_reference_has_every_command_and_every_public_name(stage):
     import odekit
+    from odekit import testing
+    from odekit.plugins import stub_names
 
     commands = (stage / "cli.md").read_text()
     for words in ("run", "doctor", "weights pull", "train prior", "experiment sweep", "calibrate meter"):
         assert f"## odekit {words}\n" in commands and f"Usage: odekit {words}" in commands.replace("\x1b", "")
-    named = "".join((stage / name).read_text() for name in ("api.md", "api-options.md"))
+    named = "".join(path.read_text() for path in stage.glob("api*.md"))
     for name in set(dir(odekit)) - {"Options", "hookimpl"}:
         assert f"::: odekit.{name}\n" in named or f"## odekit.{name}\n" in named
+    for module, name in stub_names().values():
+        assert f"::: {module}.{name}\n" in named
+    for name in set(testing.__all__) - {"Figures"}:
+        assert re.search(rf"^::: odekit\.[\w.]+\.{name}$", named, re.MULTILINE), name
+
+
+def test_every_attribute_of_an_interface_is_explained_where_it_is_declared():
+    """The reference leaves out what has no docstring."""
+    for name in ("interfaces", "abilities"):
+        for kind in ast.parse((ROOT / "odekit" / "core" / f"{name}.py").read_text()).body:
+            if isinstance(kind, ast.ClassDef):
+                for field, following in zip(kind.body, [*kind.body[1:], None], strict=True):
+                    if isinstance(field, ast.AnnAssign):
+                        explained = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+                        assert explained, f"{kind.name}.{ast.unparse(field.target)}"
 
 
 def run_example(name):

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -98,7 +99,8 @@ def with_links(text: str, page: Path) -> str:
 
 def command_line() -> str:
     """The page of the command line, from `--help` of every command."""
-    os.environ |= {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    # As wide as the column of text of the site.
+    os.environ |= {"COLUMNS": "76", "NO_COLOR": "1", "TERM": "dumb"}
     import typer.main
     from typer.testing import CliRunner
 
@@ -122,47 +124,33 @@ def command_line() -> str:
 def api_pages() -> dict[str, str]:
     """Pages for mkdocstrings, which reads the docstrings without importing odekit."""
     import odekit
-    import odekit.plugins
     from odekit import testing
+    from odekit.plugins import stub_names
 
-    options = [
-        name
-        for name in dir(odekit)
-        if isinstance(getattr(odekit, name), type) and issubclass(getattr(odekit, name), odekit.Options)
-    ]
-    errors = [
-        name
-        for name in dir(odekit)
-        if isinstance(getattr(odekit, name), type) and issubclass(getattr(odekit, name), BaseException)
-    ]
-    rest = [name for name in dir(odekit) if name not in (*options, *errors, "Options", "hookimpl", "edit", "catalog")]
-    interfaces = [
-        "Prior",
-        "Solver",
-        "Carry",
-        "Field",
-        "Inverter",
-        "Latent",
-        "Enhancer",
-        "Upsampler",
-        "UpsamplerSpec",
-        "FaceDetector",
-        "Face",
-        "FaceMask",
-        "Corruption",
-        "Metric",
-        "Stage",
-        "StageContext",
-        "Tools",
-        "SubChain",
-    ]
-    checks = [name for name in testing.__all__ if name.startswith("check_")]
+    classes = {name: value for name, value in vars_of(odekit).items() if isinstance(value, type)}
+    options = {name: model for name, model in classes.items() if issubclass(model, odekit.Options)}
+    errors = [name for name, value in classes.items() if issubclass(value, BaseException)]
+    rest = [name for name in dir(odekit) if name not in (*options, *errors, "hookimpl", "edit", "catalog")]
+    home = {name: f"{module}.{known}" for name, (module, known) in stub_names().items()}
+    in_module = {
+        module: [path for path in home.values() if path.startswith(f"odekit.core.{module}.")]
+        for module in ("interfaces", "abilities")
+    }
+    helpers = [path for path in home.values() if not any(path in paths for paths in in_module.values())]
+    checks = [f"{getattr(testing, name).__module__}.{name}" for name in testing.__all__ if name != "Figures"]
     return {
         "api.md": _api("Python", [f"odekit.{name}" for name in [*rest, "edit", "catalog", *errors]]),
-        "api-options.md": option_page({name: getattr(odekit, name) for name in options}),
-        "api-plugins.md": _api("Interfaces", [f"odekit.core.interfaces.{name}" for name in interfaces]),
-        "api-testing.md": _api("Conformance kit", [_home(getattr(testing, name)) for name in checks]),
-    }  # fmt: skip
+        "api-options.md": option_page({name: model for name, model in options.items() if name != "Options"}),
+        "api-plugins.md": _api("Interfaces", in_module["interfaces"]),
+        "api-abilities.md": _api("Optional abilities", in_module["abilities"]),
+        "api-helpers.md": _api("Helpers for plugins", helpers),
+        "api-testing.md": _api("Conformance kit", checks),
+    }
+
+
+def vars_of(module: ModuleType) -> dict[str, object]:
+    """The public names of a module and what they are."""
+    return {name: getattr(module, name) for name in dir(module)}
 
 
 def option_page(models: dict[str, type[odekit.Options]]) -> str:
@@ -189,10 +177,6 @@ def option_page(models: dict[str, type[odekit.Options]]) -> str:
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines += ["| option | type | default | meaning |", "|---|---|---|---|", *rows, ""] if rows else []
     return "\n".join(lines)
-
-
-def _home(function: object) -> str:
-    return f"{vars(function).get('__module__', '') or function.__module__}.{getattr(function, '__name__', '')}"
 
 
 def _api(title: str, names: list[str]) -> str:

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 from odekit.chains.adjust import with_identity_limit, with_side, with_strength
+from odekit.chains.chain_file import find_chain_file
 from odekit.chains.document import Document, chain_text, parse_value, parse_yaml
 from odekit.chains.overrides import apply_overrides
 from odekit.chains.resolve import CHAIN_SCHEMA, ChainSpec, Resolver
 from odekit.core.files import read_text
+from odekit.core.noise import checked_seed
 from odekit.core.options import Options, Part
 from odekit.core.progress import Tell, Teller
 from odekit.core.result import Result
-from odekit.core.spelling import did_you_mean, nearest
 from odekit.errors import ConfigError
 from odekit.parts.installed import catalog
-from odekit.plugins.catalog import OWN_CHAINS, Catalog
+from odekit.plugins.catalog import Catalog
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -90,6 +91,8 @@ class Chain:
         Raises:
             ConfigError: there is no such chain, or the first error in it, with file:line:column.
         """
+        if isinstance(settings, str):
+            raise ConfigError(f"settings are a list: Chain.load({str(chain)!r}, [{settings!r}])")
         parts = parts or catalog()
         path = find_chain_file(str(chain), parts)
         try:
@@ -131,6 +134,11 @@ class Chain:
         return isinstance(other, Chain) and self.tree() == other.tree()
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """The stages by name: `Chain(restore, upsample)`, with the chain's name if it has one."""
+        stages = ", ".join(item.name for item in self.spec.items)
+        return f"Chain({self.spec.name}: {stages})" if self.spec.name else f"Chain({stages})"
 
     def tree(self) -> dict[str, Any]:
         """The chain as plain data, including all defaults."""
@@ -180,11 +188,18 @@ class Chain:
             on_calls: progress callback; receives the number of network calls since the previous callback.
             on_phase: progress callback; receives the name of a phase, and how many of how many images or faces are
                 done. Both callbacks may raise `odekit.errors.Stopped`, which ends the batch.
+
+        Raises:
+            ConfigError: a seed that is no whole number of at least 0, or another batch size than stated.
+            DeviceError: a device or precision that this machine does not have.
         """
         from odekit.chains.session import Session
 
+        try:
+            seed = checked_seed(self.spec.seed if seed is None else seed)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
         execution = execution or self.execution(images, device, precision, batch_size)
-        seed = self.spec.seed if seed is None else seed
         return Session(self.spec, self.parts, seed, execution, keep_stages, on_calls, on_phase)
 
     @overload
@@ -272,25 +287,3 @@ class RunKeywords(TypedDict, total=False):
     keep_stages: bool
     on_calls: Callable[[int], None] | None
     tell: Tell | None
-
-
-def find_chain_file(name: str, parts: Catalog) -> Path:
-    """Path of a chain's YAML file; `name` is a registered name or a path.
-
-    Raises:
-        ConfigError: there is no such chain.
-    """
-    if name in parts.chains:
-        return parts.chains[name]
-    path = Path(name)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise ConfigError(f"'{name}' is a folder; a chain is a YAML file or a name{nearest(name, parts.chains)}")
-    if path.suffix in (".yaml", ".yml") or "/" in name:
-        raise ConfigError(f"there is no chain file {name}{did_you_mean(path.stem, parts.chains)}")
-    if name in OWN_CHAINS:
-        raise ConfigError(
-            f"the chain '{name}' comes with the plugin {OWN_CHAINS[name]}; pip install {OWN_CHAINS[name]}"
-        )
-    raise ConfigError(f"unknown chain '{name}'{nearest(name, parts.chains)}")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from odekit.chains.document import DataPath, Document
+from odekit.core.noise import checked_seed
 from odekit.core.objects import INTERFACES, OBJECT, cannot_be_written, missing_members, object_part
 from odekit.core.option_errors import describe_error
 from odekit.core.options import Options, Part, nested_option_models, part_fields, prior_fields
@@ -102,9 +103,10 @@ class Resolver:
             raise self.error(
                 ("odekit",), f"schema {version!r} is not supported; this version of odekit reads {CHAIN_SCHEMA}"
             )
-        seed = data.get("seed", 0)
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise self.error(("seed",), f"the seed must be a whole number of at least 0, not {seed!r}")
+        try:
+            seed = checked_seed(data.get("seed", 0))
+        except ValueError as error:
+            raise self.error(("seed",), str(error)) from None
         for key in ("name", "summary"):
             if not isinstance(data.get(key, ""), str):
                 raise self.error((key,), f"the {key} must be a string")

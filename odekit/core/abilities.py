@@ -85,6 +85,7 @@ class HasBatchSize(Protocol):
     """An upsampler that takes images in groups of this size; called with one group at a time its results are equal."""
 
     batch_size: int
+    """Number of images, at least 1."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Cost:
     """Network calls of a stage per image; None if the number is unknown before the run."""
 
     calls: int | None = 0
+    """Network calls per image."""
     span: tuple[int, int] | None = None
     """The smallest and the largest number, where `calls` is None."""
 
@@ -186,6 +188,7 @@ class HasWeights(Protocol):
     """Options of a part that needs one weights file, by registered name or by path."""
 
     weights: str
+    """A registered name, or a path."""
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,7 @@ class HasSolver(Protocol):
     """Options of an inverter with an exchangeable solver."""
 
     solver: Any
+    """The solver, as a `Part` once the chain is resolved."""
 
 
 @runtime_checkable
@@ -372,6 +376,7 @@ class HasBestGrid(Protocol):
     """Options of a solver that name the grid with the best measured results."""
 
     best_grid: Any
+    """A `GridName`."""
 
 
 @runtime_checkable
@@ -416,6 +421,7 @@ class Configured(Protocol):
     """A part that stores the options it was built from."""
 
     options: Any
+    """The options."""
 
 
 @runtime_checkable
@@ -493,6 +499,7 @@ class HasSeverity(Protocol):
     """Options of a corruption with a severity level."""
 
     severity: int
+    """From 1 (light) to 5 (heavy)."""
 
 
 @runtime_checkable
@@ -500,6 +507,7 @@ class HasLabel(Protocol):
     """A metric with a label for tables."""
 
     label: str
+    """The label, such as PSNR."""
 
 
 @runtime_checkable
@@ -507,6 +515,7 @@ class HasUnit(Protocol):
     """A metric with a unit."""
 
     unit: str
+    """The unit, such as dB."""
 
 
 @runtime_checkable
@@ -514,6 +523,7 @@ class HasBest(Protocol):
     """A metric with a best value that is neither its maximum nor its minimum."""
 
     best: float
+    """The best value."""
 
 
 @runtime_checkable
@@ -521,6 +531,7 @@ class IsLight(Protocol):
     """A metric of pairs that states whether it is fast and needs no network, so that processes can compute it."""
 
     light: bool
+    """True: several processes may compute it."""
 
 
 @runtime_checkable
@@ -528,6 +539,7 @@ class HasLeastSide(Protocol):
     """A metric with a minimum image side, in pixels."""
 
     least_side: int
+    """Smaller images have no value."""
 
 
 @runtime_checkable
@@ -544,6 +556,7 @@ class HasCompile(Protocol):
     """Options of a prior that may be compiled, which takes a minute at the first call."""
 
     compile: bool
+    """Whether it is to be compiled."""
 
 
 @runtime_checkable
@@ -551,3 +564,4 @@ class HasTemperature(Protocol):
     """Options of an enhancer with a temperature of its noise."""
 
     temperature: float | None
+    """Relative to the prior's own noise; None: not set."""

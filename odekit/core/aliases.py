@@ -25,7 +25,7 @@ MOVED = {
     "engine": ("odekit.runs.engine", "runs.engine"),
     "work": ("odekit.runs.files", "runs.files"),
     "session": ("odekit.chains.session", "chains.session chains.tools"),
-    "chain": ("odekit", "chains.chain core.result runs.restore"),
+    "chain": ("odekit", "chains.chain chains.chain_file core.result runs.restore"),
     "upsamplers": ("odekit.plugins", ""),
     "upsamplers.aligned": ("odekit.plugins", "parts.upsamplers.aligned core.image"),
     "upsamplers.compact": ("odekit.parts.upsamplers.compact", "parts.upsamplers.compact"),

@@ -13,6 +13,7 @@ from odekit.core.schedule import NoiseSchedule, sigma, signal
 from odekit.errors import ConfigError
 
 GridName = Literal["uniform-t", "karras", "log-snr"]
+"""How the levels of a grid are spaced; see `make_grid`."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,11 @@ class Levels:
     """
 
     rho: tuple[float, ...]
+    """rho of each level, increasing."""
     t: tuple[float, ...]
+    """The timestep of each level, which may be a fraction."""
     schedule: NoiseSchedule
+    """The schedule that relates the two."""
 
     def __len__(self) -> int:
         return len(self.rho)

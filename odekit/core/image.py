@@ -49,7 +49,7 @@ class Metadata:
     icc: bytes | None = None
     """The ICC profile of the file. `pixels` are sRGB in any case."""
     dpi: tuple[float, float] | None = None
-    extra: dict[str, str] = field(default_factory=dict)
+    """Resolution in x and y, in pixels per inch; None if the file has none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +62,13 @@ class Image:
     """
 
     pixels: Pixels
+    """float32 (3, H, W), sRGB-encoded RGB in [0, 1]."""
     alpha: NDArray[np.float32] | None = None
+    """float32 (H, W) in [0, 1], or None."""
     meta: Metadata = field(default_factory=Metadata)
+    """What the file tells beside the pixels."""
     origin: str = ""
+    """SHA-256 of the pixels as first decoded."""
     face: int = 0
     """Number of the face in its photograph; 0 if the image is not a face crop."""
     native: float = 0.0
@@ -156,7 +160,13 @@ class Image:
         return torch.from_numpy(self.pixels.copy())
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """What `np.asarray(image)` gives: `to_numpy()`, so that libraries of arrays take an image as it is."""
+        """What `np.asarray(image)` gives: `to_numpy()`, so that libraries of arrays take an image as it is.
+
+        Raises:
+            ValueError: `copy=False`, since the values are converted.
+        """
+        if copy is False:
+            raise ValueError("an array of an image is a copy, in another layout; its own values are `pixels`")
         return self.to_numpy(np.uint8 if dtype is None else dtype)
 
     def _repr_png_(self) -> bytes:

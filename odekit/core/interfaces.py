@@ -37,6 +37,7 @@ class Prior(Protocol):
     shape: tuple[int, int, int]
     """(3, H, W) of the images it was trained on."""
     schedule: NoiseSchedule
+    """The noise schedule it was trained with."""
 
     def eps(self, x: State, t: float) -> State:
         """The predicted noise in x (N, 3, H, W) at timestep t in [0, T-1] (fractions allowed).
@@ -72,6 +73,7 @@ class Solver(Protocol):
     """An ODE solver for `dy/drho = eps`. The same `step` is used in both directions."""
 
     order: int
+    """Order of its error: the sum over a fixed interval falls as the step to this power."""
     nfe_per_step: float
     """Network calls per step; math.nan if adaptive."""
     reversible: bool
@@ -99,7 +101,9 @@ class Latent:
     """The state x at one level of the grid. Level -1 is the clean image (rho = 0)."""
 
     x: State
+    """The state, noisy at `level`."""
     level: int
+    """Index of the grid, from -1."""
     carry: Any = None
     """Private data that the inverter needs for its next step."""
 
@@ -108,6 +112,7 @@ class Inverter(Protocol):
     """Maps images into the noise space, and back one level at a time."""
 
     levels: Levels
+    """The grid on which it works."""
 
     def invert(self, clean: State, rng: Rng) -> Latent:
         """Map the image to the highest level of the grid."""
@@ -211,6 +216,7 @@ class Upsampler(Protocol):
     """Adds detail to images: the last step of ODEdit+."""
 
     spec: UpsamplerSpec
+    """Output sizes and purpose."""
 
     def upsample(self, images: Sequence[Image], rng: Sequence[Noise]) -> list[Image]:
         """One output per image, in order; rng holds one noise stream per image."""
@@ -224,6 +230,7 @@ class GuidedUpsampler(Protocol):
     """
 
     spec: UpsamplerSpec
+    """Output sizes and purpose, with `guided=True`."""
 
     def upsample(
         self, images: Sequence[Image], rng: Sequence[Noise], originals: Sequence[Image] | None = None
@@ -248,6 +255,7 @@ class Face:
     """Five landmarks: eyes (left and right in the image), nose, corners of the mouth; empty if unknown. For a turned
     face, left and right hold in the upright image."""
     score: float
+    """How sure the detector is, from 0 to 1."""
     turn: int = 0
     """Clockwise turn of the photograph after which the face is upright: 0, 90, 180 or 270 degrees."""
     scores: Mapping[str, float] = field(default_factory=dict, compare=False)
@@ -282,6 +290,7 @@ class Metric(Protocol):
     """Measures the quality of restored images."""
 
     lower_is_better: bool
+    """The direction of improvement."""
 
     def measure(self, restored: Image, reference: Image) -> float:
         """The value for one pair; math.nan if it is undefined."""
@@ -303,6 +312,7 @@ class Tools(Protocol):
     """Services for the factories of stages and of parts with weights, passed beside the options."""
 
     device: str
+    """The torch device of networks, such as cpu or cuda:0."""
     precision: str
     """The torch type of weights and activations of networks: float32, bfloat16 or float16."""
     aligned: bool
@@ -345,6 +355,7 @@ class StageContext(Protocol):
     """What a running stage reads from the run and reports to it."""
 
     seed: int
+    """The seed of the run."""
     place: str
     """Position of the stage in the chain, such as '0' or '1.each.0'."""
     batch_size: int

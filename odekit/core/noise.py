@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -42,6 +43,13 @@ class Rng(Protocol):
     def select(self, rows: Sequence[int]) -> Rng:
         """The noise source of these rows, in this order."""
         ...
+
+
+def checked_seed(seed: object) -> int:
+    """A seed as an int, also one of numpy's. Raises ValueError for anything but a whole number of at least 0."""
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"the seed must be a whole number of at least 0, not {seed!r}")
+    return int(seed)
 
 
 def noise_generator(seed: int, origin: str, place: str, face: int = 0, sample: int = 0) -> np.random.Generator:

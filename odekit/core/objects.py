@@ -94,6 +94,13 @@ def class_of(value: object) -> Any:
     return value if isinstance(value, FunctionType) else type(value)
 
 
+def code_of(factory: Any) -> Any:
+    """The class or function behind a factory: what a partial call calls, the class of an object with `__call__`."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return factory if "__qualname__" in dir(factory) or isinstance(factory, type) else type(factory)
+
+
 def describe(value: object, options: Options) -> dict[str, Any]:
     """What identifies an object in records and comparisons."""
     facts = origin(class_of(value))
@@ -107,6 +114,7 @@ def describe(value: object, options: Options) -> dict[str, Any]:
 
 def origin(kind: Any) -> dict[str, Any]:
     """Class (or function), module, distribution and version; of code without distribution, the digest of its source."""
+    kind = code_of(kind)
     module = kind.__module__
     dist = distribution_of(module)
     facts: dict[str, Any] = {"class": kind.__qualname__, "module": module, "distribution": dist}

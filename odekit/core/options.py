@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, get_args, runtime_checkable
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from odekit.core.option_class import OptionClass
 from odekit.core.option_docs import RefersTo
+from odekit.core.spelling import nearest
+from odekit.errors import OptionError
 
 
 class Options(BaseModel, metaclass=OptionClass):
@@ -31,6 +33,17 @@ class Options(BaseModel, metaclass=OptionClass):
 
     def __dir__(self) -> list[str]:
         return dir(type(self))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        try:
+            super().__setattr__(name, value)
+        except ValidationError:
+            fields, label = type(self).model_fields, type(self).__name__
+            if name in fields:
+                reason = f"options are not changed; make others, such as {label}({name}=...)"
+            else:
+                reason = f"unknown option of {label}{nearest(name, fields)}"
+            raise OptionError(f"{label}.{name}: {reason}") from None
 
 
 def refuse_url(path: str) -> str:
@@ -86,8 +99,11 @@ class Part:
     """A reference to a part: kind, name and validated options."""
 
     kind: str
+    """Such as solver or stage."""
     name: str
+    """Of the part in chains."""
     options: Options
+    """The checked options."""
 
     def tree(self) -> dict[str, Any]:
         """The part as plain data in the form of a chain file, with every default written out.
@@ -182,3 +198,4 @@ def nested_option_models(model: type[Options]) -> Iterator[tuple[str, type[Optio
 
 
 PriorName = Annotated[str | None, NamesPrior()]
+"""The type of a stage's option that names a prior of the chain; None: its only prior."""

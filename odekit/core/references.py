@@ -16,13 +16,21 @@ from odekit.core.options import Options, Part
 Interface = TypeVar("Interface")
 
 PriorRef = Annotated[Any, RefersTo("prior")]
+"""The type of an option for a prior: its name, its options, or an object."""
 SolverRef = Annotated[Any, RefersTo("solver")]
+"""The type of an option for a solver: its name, its options, or an object."""
 InverterRef = Annotated[Any, RefersTo("inverter")]
+"""The type of an option for an inverter: its name, its options, or an object."""
 EnhancerRef = Annotated[Any, RefersTo("enhancer")]
+"""The type of an option for an enhancer: its name, its options, or an object."""
 UpsamplerRef = Annotated[Any, RefersTo("upsampler")]
+"""The type of an option for an upsampler: its name, its options, or an object."""
 DetectorRef = Annotated[Any, RefersTo("detector")]
+"""The type of an option for a detector: its name, its options, or an object."""
 MaskRef = Annotated[Any, RefersTo("mask")]
+"""The type of an option for a mask: its name, its options, or an object."""
 ChainRef = Annotated[Any, RefersTo("chain")]
+"""The type of an option for the stages of a sub-chain."""
 
 if TYPE_CHECKING:
     from odekit.core import interfaces

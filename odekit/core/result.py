@@ -17,20 +17,26 @@ if TYPE_CHECKING:
 
 @dataclass(repr=False)
 class Result:
-    """Output, record and error of one image."""
+    """What a chain made of one image: the restored `image`, or the `error` that prevented it, and the `record`.
+
+    Attributes:
+        source: the image that was given.
+        output: the restored image; None where it failed.
+        record: how it was computed, as plain data. Of `Chain.run` the whole record, as `odekit run` writes it beside a
+            result: chain, seed, machine, versions and distributions of all parts, weights, and the entries of stages.
+        error: why it failed, or None.
+        stages: input, inverted latent and the output of every stage, with their names, if they were requested.
+        extras: additional images of a stage: `sample2`, `sample3`, ... and their `spread`.
+        original: what guided upsamplers see as the original, if a stage corrected it; None: `source`.
+    """
 
     source: Image
     output: Image | None
     record: dict[str, Any]
-    """How it was computed. Of `Chain.run` the whole record, as `odekit run` writes it beside a result: chain, seed,
-    machine, versions and distributions of all parts, weights, and the entries of every stage."""
     error: Exception | None = None
     stages: list[tuple[str, Image]] = field(default_factory=list)
-    """Input, inverted latent and the output of every stage, if they were requested."""
     extras: list[tuple[str, Image]] = field(default_factory=list)
-    """Additional images of a stage: `sample2`, `sample3`, ... and their `spread`."""
     original: Image | None = None
-    """What guided upsamplers see as the original, if a stage corrected it (`context.original`); None: `source`."""
 
     @property
     def image(self) -> Image:
@@ -53,7 +59,8 @@ class Result:
         return self.image.to_tensor()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        return self.to_numpy(np.uint8 if dtype is None else dtype)
+        """What `np.asarray(result)` gives; see `Image.__array__`. Raises `error`."""
+        return self.image.__array__(dtype, copy)
 
     def _repr_png_(self) -> bytes | None:
         """The picture that a notebook shows; None for a result without one."""

@@ -21,6 +21,7 @@ class NoiseSchedule:
     """The cumulative signal levels `abar` (T,): float64, strictly decreasing, all in (0, 1)."""
 
     abar: NDArray[np.float64]
+    """Share of the image's variance at each timestep."""
 
     def __post_init__(self) -> None:
         """Check `abar`.

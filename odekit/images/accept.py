@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Image, Metadata
+from odekit.core.result import Result
 from odekit.errors import InputError
 from odekit.images.formats.colour import Codes
 from odekit.images.formats.decode import described, eight_bit_samples
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import PIL.Image
     from torch import Tensor
 
-    Picture: TypeAlias = Image | str | Path | bytes | PIL.Image.Image | NDArray[Any] | Tensor
+    Picture: TypeAlias = Image | Result | str | Path | bytes | PIL.Image.Image | NDArray[Any] | Tensor
     """What `as_image` takes."""
 
 TOLERANCE = 1e-3
@@ -33,16 +34,19 @@ def as_image(picture: Picture) -> Image:
     """The picture as an `Image`.
 
     Args:
-        picture: an `Image` (returned as it is); the path of a file; the bytes of a file; a Pillow picture (turned as
-            its EXIF says, its profile converted to sRGB); a numpy array (H, W, 3), or (H, W) and (H, W, 1) for grey, or
-            (H, W, 4) with alpha; a torch tensor (3, H, W), or with 1 or 4 channels. Arrays and tensors are RGB: uint8
-            in [0, 255], uint16 in [0, 65535], or floats in [0, 1].
+        picture: an `Image` (returned as it is); a `Result` (its image); the path of a file; the bytes of a file; a
+            Pillow picture (turned as its EXIF says, its profile converted to sRGB); a numpy array (H, W, 3), or (H, W)
+            and (H, W, 1) for grey, or (H, W, 4) with alpha; a torch tensor (3, H, W), or with 1 or 4 channels. Arrays
+            and tensors are RGB: uint8 in [0, 255], uint16 in [0, 65535], or floats in [0, 1].
 
     Raises:
-        InputError: the file cannot be read, or the picture is nothing of these; the message says what to write.
+        InputError: the file cannot be read, or the picture is nothing of these; the message says what to write. Of a
+            result that failed its error.
     """
     if isinstance(picture, Image):
         return picture
+    if isinstance(picture, Result):
+        return picture.image
     if isinstance(picture, (str, Path)):
         return read(picture)
     if isinstance(picture, (bytes, bytearray, memoryview)):

@@ -19,13 +19,14 @@ import numpy as np
 
 from odekit.core.files import read_bounded, write_atomic
 from odekit.core.image import Image, Metadata
+from odekit.core.result import Result
 from odekit.errors import ConfigError, InputError, OdekitError, OdekitWarning
 from odekit.images.formats.colour import to_pixels
 from odekit.images.formats.decode import Decoded, decode
 from odekit.images.formats.deep import Refusal
 from odekit.images.formats.encode import FORMATS, encode, format_name
 from odekit.images.formats.exif import turn_upright
-from odekit.images.formats.names import FORMAT_SUFFIXES, READABLE, WRITABLE, result_format
+from odekit.images.formats.names import FORMAT_SUFFIXES, READABLE, WRITABLE, format_of_suffix, result_format
 from odekit.images.formats.salvage import is_salvageable, salvage
 
 __all__ = [
@@ -217,12 +218,13 @@ def image_of(path: Path | None, decoded: Decoded) -> Image:
 
 
 def write(
-    image: Image, path: Path | str, *, format: str = "same", quality: int = 95, keep_metadata: bool = True
+    image: Image | Result, path: Path | str, *, format: str = "same", quality: int = 95, keep_metadata: bool = True
 ) -> Path:
     """Write one image to a temporary file and rename it, so that a reader never sees an incomplete file.
 
-    - Format: `same` (the source's format; PNG if there is none, or if it is GIF, AVIF or HEIC), png, jpeg, webp, tiff
-      or bmp. The ending of `path` is adapted: `face.png` written as jpeg becomes `face.jpg`.
+    - Format: png, jpeg, webp, tiff, bmp, or `same`: what the ending of `path` says, and without one the source's format
+      (PNG if there is none, or if it is GIF, AVIF or HEIC). The ending is adapted: `face.png` written as jpeg becomes
+      `face.jpg`.
     - Bit depth: 16-bit sources stay 16-bit in PNG and TIFF; the other formats have 8 bits.
     - Alpha: kept in PNG, WebP and TIFF; blended over white for JPEG and BMP.
     - Grey: a grey source whose channels are still equal is written as grey (WebP has no grey).
@@ -233,7 +235,7 @@ def write(
     - Compression: JPEG 4:4:4; WebP lossless at quality 100; TIFF Deflate.
 
     Args:
-        image: the image.
+        image: the image, or the result of a chain.
         path: the file to write; an existing file is replaced, missing folders are created.
         format: see above.
         quality: 1 to 100, for JPEG and WebP.
@@ -244,8 +246,14 @@ def write(
 
     Raises:
         ConfigError: unknown format, or invalid quality.
+        InputError: the image is an array or another form of picture; `odekit.as_image` converts it.
         OdekitError: the folder cannot be written to, or the image does not fit the format. No partial file remains.
     """
+    image = image.image if isinstance(image, Result) else image
+    if not isinstance(image, Image):
+        raise InputError(f"an Image or a Result is written, not {type(image).__name__}; odekit.as_image converts it")
+    named = format_of_suffix(Path(path).suffix, WRITABLE) if format == "same" else None
+    format = named.lower() if named else format
     path = with_ending(Path(path), format_name(image, format))
     try:
         data = encode(image, format, quality=quality, keep_metadata=keep_metadata)

@@ -132,7 +132,9 @@ class Catalog:
                 f"pip install {OWN_PARTS[kind, bare]}"
             )
         failures = "".join(f"; plugin {plugin} failed: {reason}" for plugin, reason in self.broken.items())
-        raise ConfigError(f"unknown {kind} '{name}'{nearest(bare, self.names(kind))}{failures}")
+        others = [other for other, part in self.entries if part == bare]
+        is_another = f", which is the name of another kind of part ({', '.join(others)})" if others else ""
+        raise ConfigError(f"unknown {kind} '{name}'{is_another}{nearest(bare, self.names(kind))}{failures}")
 
     def entry_of(self, part: Part) -> Entry:
         """The entry of a resolved part. A bare name that several distributions register means the built-in part.

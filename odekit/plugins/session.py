@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from pydantic import create_model
 
-from odekit.core.objects import SESSION, origin
+from odekit.core.objects import SESSION, code_of, origin
 from odekit.core.options import Options
 from odekit.core.spelling import nearest
 from odekit.errors import ConfigError
@@ -31,13 +31,12 @@ def add_part(
         raise ConfigError(f"the name of a part has letters, digits and . _ -, unlike {name!r}")
     if not callable(factory):
         raise ConfigError(f"register a class or a function that makes the {kind}, not {factory!r}")
-    entries = catalog.entries.setdefault((kind, name), [])
-    for other in entries:
+    for other in catalog.entries.get((kind, name), ()):
         if other.dist != SESSION:
             raise ConfigError(f"the {kind} '{name}' is one of {other.dist}; choose another name")
         if not replace:
             raise ConfigError(f"the {kind} '{name}' is registered already; replace=True replaces it")
-    entries[:] = [session_entry(kind, name, factory, options)]
+    catalog.entries[kind, name] = [session_entry(kind, name, factory, options)]
 
 
 def session_entry(kind: str, name: str, factory: Callable[..., Any], options: type[Options] | None) -> Entry:
@@ -57,7 +56,7 @@ def session_entry(kind: str, name: str, factory: Callable[..., Any], options: ty
         return factory(**{key: getattr(values, key) for key in type(values).model_fields}, **given)
 
     make.__qualname__, make.__module__ = facts["class"], facts["module"]
-    summary = (inspect.getdoc(factory) or "").partition("\n")[0]
+    summary = (inspect.getdoc(code_of(factory)) or "").partition("\n")[0]
     licence = licence_of(facts["distribution"])
     return Entry(
         kind, name, make, model, summary, SESSION, licence, allows_commercial_use(licence), version=facts["version"]
@@ -70,7 +69,7 @@ def options_of(factory: Callable[..., Any], name: str) -> type[Options]:
     Raises:
         ConfigError: a parameter without a default, or with one that a chain file cannot hold.
     """
-    hints = _hints(factory)
+    hints, label = _hints(factory), code_of(factory).__name__
     fields: dict[str, Any] = {}
     for key, parameter in _parameters(factory).items():
         if key in GIVEN or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -78,12 +77,12 @@ def options_of(factory: Callable[..., Any], name: str) -> type[Options]:
         default = parameter.default
         if default is parameter.empty or not isinstance(default, PLAIN):
             raise ConfigError(
-                f"{factory.__name__}: the parameter '{key}' has no default that is a number, a text or a truth value; "
+                f"{label}: the parameter '{key}' has no default that is a number, a text or a truth value; "
                 "give one, or an option model with options="
             )
         fields[key] = (hints.get(key, type(default)), default)
-    base = new_class(f"{factory.__name__}Base", (Options,), exec_body=lambda space: space.update(part=name))
-    model: type[Options] = create_model(f"{factory.__name__}Options", __base__=base, **fields)
+    base = new_class(f"{label}Base", (Options,), exec_body=lambda space: space.update(part=name))
+    model: type[Options] = create_model(f"{label}Options", __base__=base, **fields)
     return model
 
 

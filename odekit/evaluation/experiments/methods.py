@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from odekit.chains.chain import Chain, find_chain_file
+from odekit.chains.chain import Chain
+from odekit.chains.chain_file import find_chain_file
 from odekit.core.files import read_json
 from odekit.core.options import Part
 from odekit.core.spelling import nearest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field as Limits
 from pydantic import field_validator, model_validator
@@ -148,11 +148,12 @@ class Faces(Options):
 
     @field_validator("each", "background")
     @classmethod
-    def _plain(cls, value: tuple[Part, ...] | None) -> tuple[Part, ...] | None:
-        for part in value or ():
-            if part.name == "faces":
+    def _plain(cls, value: Any) -> Any:
+        for part in value if isinstance(value, (list, tuple)) else ():
+            name = part.name if isinstance(part, Part) else ""  # in Python, names and options until a chain takes them
+            if name == "faces":
                 raise ValueError("a face stage inside a face stage: faces are detected in whole photographs only")
-            if part.name == "save":
+            if name == "save":
                 raise ValueError("'save' belongs at the end of the chain, not inside 'faces'")
         return value
 

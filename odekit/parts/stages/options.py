@@ -30,7 +30,7 @@ from odekit.core.grid import Levels
 from odekit.core.options import Options, Part, PicturesPath, PriorName
 from odekit.core.references import EnhancerChoice, InverterChoice, UpsamplerChoice, named
 from odekit.core.schedule import NoiseSchedule
-from odekit.errors import ConfigError
+from odekit.errors import ConfigError, OptionError
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.3, 0.8
 """Temperatures at fidelity 0 and 1. Below this range PSNR drops too; above it realism does not improve
@@ -229,6 +229,8 @@ class Upsample(Options):
     def __init__(self, upsampler: Any = None, /, **options: Any) -> None:
         if isinstance(upsampler, str):
             upsampler = {"use": upsampler, **options}
+        elif upsampler is not None and options:
+            raise OptionError(f"Upsample.{next(iter(options))}: belongs into the object that was given, or use a name")
         # pydantic passes the field by keyword, users as the positional argument.
         fields = options if upsampler is None else {"upsampler": upsampler}
         super().__init__(**fields)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import json
+import keyword
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,7 +85,7 @@ def write_plugin(
         ConfigError: the name is not a valid project name, or it, its package or one of its parts exists; the folder
             exists and is not empty; an unknown kind.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
+    if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise ConfigError(
             f"'{name}' is not a valid project name: use lower-case letters, digits and single hyphens, "
             "such as odekit-mine"
@@ -97,7 +99,7 @@ def write_plugin(
     root = folder / name
     if root.exists() and any(root.iterdir()):
         raise ConfigError(f"{root} exists and is not empty; choose another name or --folder")
-    for path, text in project_files(name, named, author).items():
+    for path, text in project_files(name, named, " ".join(author.split())).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
     return root
@@ -133,7 +135,8 @@ def project_files(name: str, named: dict[str, str], author: str) -> dict[str, st
     """
     module = name.replace("-", "_")
     values = {
-        "name": name, "module": module, "author": author, "count": str(len(named)), "version": __version__,
+        "name": name, "module": module, "count": str(len(named)), "version": __version__,
+        "author": author, "quoted_author": json.dumps(author, ensure_ascii=False),
         "year": str(datetime.date.today().year), "repository": f"https://github.com/your-name/{name}",
         "summary": _summary(list(named)),
         "parts": "\n\n".join(_readme_of(kind, part) for kind, part in named.items()),
@@ -175,6 +178,7 @@ def _summary(kinds: list[str]) -> str:
 
 
 def _argument(more: str) -> str:
+    """The line of a further argument in a registration."""
     return f"        {more.removeprefix(', ')},\n" if more else ""
 
 
