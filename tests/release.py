@@ -77,6 +77,12 @@ def try_plugin(wheel: Path, core: Path, folder: Path) -> None:
     assert any(part["distribution"] == dist for part in listed["parts"]), f"{dist} lists no part"
 
 
+def check_library_use() -> None:
+    """Check that nothing in the source came into the language or its library after the oldest supported Python."""
+    vermin = (sys.executable, "-m", "vermin", "-t=3.10-", "--no-tips", "--violations", "--eval-annotations")
+    call(*vermin, "--no-parse-comments", "odekit", *(next(project.glob("odekit_*")) for project in PLUGINS), cwd=ROOT)
+
+
 def resolve(wheels: list[Path], version: str) -> None:
     """Check that a version of Python finds wheels of everything, and that the source has no later syntax."""
     names = [f"{wheel}[all]" if wheel.name.startswith("odekit-") else str(wheel) for wheel in wheels]
@@ -89,8 +95,9 @@ def resolve(wheels: list[Path], version: str) -> None:
     target = f"py{version.replace('.', '')}"
     ruff = Path(sys.executable).with_name("ruff")
     call(
-        ruff, "check", "--isolated", "--select", "E9,F", "--ignore", "F", "--target-version", target, "odekit", cwd=ROOT
-    )
+        ruff, "check", "--isolated", "--select", "E9,F", "--ignore", "F", "--target-version", target,
+        "odekit", "plugins", cwd=ROOT,
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -119,6 +126,9 @@ def main() -> None:
             if wheel != core:
                 try_plugin(wheel, core, Path(temporary) / wheel.stem)
         print(f"plugins: {len(wheels) - 1} are found")
+    if options.versions:
+        check_library_use()
+        print("Python 3.10: no later names of the standard library")
     for version in OTHER_VERSIONS if options.versions else ():
         resolve(wheels, version)
         print(f"Python {version}: wheels of all dependencies exist, no later syntax")

@@ -26,6 +26,8 @@ ROOT = Path(__file__).parent.parent.parent
 STAGE = ROOT / "build" / "site"
 EXAMPLES = ("restore", "own_solver", "compare")
 REPOSITORY = "https://github.com/odekit/odekit"
+TEXT_COLUMNS = 76
+"""Width of fixed-width text that the site shows without a scroll bar."""
 LINK = re.compile(r"(\]\()(?!https?:|#)([^)#\s]+)")
 
 
@@ -99,15 +101,13 @@ def with_links(text: str, page: Path) -> str:
 
 def command_line() -> str:
     """The page of the command line, from `--help` of every command."""
-    # As wide as the column of text of the site.
-    os.environ |= {"COLUMNS": "76", "NO_COLOR": "1", "TERM": "dumb"}
     import typer.main
     from typer.testing import CliRunner
 
     from odekit.cli import app
 
     command, lines = typer.main.get_command(app), ["# Command line", "", "What `odekit COMMAND --help` prints.", ""]
-    runner = CliRunner()
+    runner = CliRunner(env={"COLUMNS": str(TEXT_COLUMNS), "NO_COLOR": "1", "TERM": "dumb"})
 
     def add(words: list[str], group: object) -> None:
         shown = runner.invoke(app, [*words, "--help"], prog_name="odekit").output

@@ -24,8 +24,9 @@ def register(catalog: PluginCatalog) -> None:
     catalog.solver("deis", package + "deis:Deis", DeisOptions, "orders 1 to 3, 1 call per step, exponential integrator")
     catalog.solver("unipc", package + "unipc:Unipc", UnipcOptions, "predictor and corrector, 1 call per step")
     catalog.solver(
-        "dpm-solver", package + "dpm_solver:DpmSolver", DpmSolverOptions, "order 2 or 3, as many calls per step"
-    )
+        "dpm-solver", package + "dpm_solver:DpmSolver", DpmSolverOptions, "order 2 or 3, as many calls per step",
+        results=2,
+    )  # fmt: skip
     catalog.solver("rk45", package + "rk45:Rk45", Rk45Options, "fifth order, adaptive: the reference")
     catalog.solver(
         "reversible-heun", package + "reversible_heun:ReversibleHeun", ReversibleHeunOptions,

@@ -64,7 +64,8 @@ class DpmSolver:
         first, ratio = slope(z, a), b / a
         if self.order == 2:
             return second_order(slope, z, first, (a, a * math.sqrt(ratio), b))
-        return third_order(slope, z, first, (a, a * math.cbrt(ratio), a * math.cbrt(ratio) ** 2, b))
+        third = ratio ** (1 / 3)
+        return third_order(slope, z, first, (a, a * third, a * third**2, b))
 
     def turn(self, carry: Carry) -> Carry:
         """Unchanged: there is no history."""
