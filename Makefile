@@ -1,6 +1,7 @@
 # `make demo` and `make test` are all a newcomer needs. VENV may point outside the clone (CI does that).
 VENV ?= .venv
 PYTHON ?= python3
+SITE_VENV ?= .venv-site
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.odekit-installed
 # Two processes of one thread each are quicker than one of two: most networks in the tests are tiny.
@@ -32,8 +33,8 @@ test: $(STAMP)
 	$(PYTEST) --timeout 900 -m "not long $(BROWSER)"
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
-test-all: $(STAMP)
-	$(PYTEST)
+test-all: $(STAMP) $(SITE_VENV)/.installed
+	SITE_VENV="$(abspath $(SITE_VENV))" $(PYTEST)
 
 # Compares all parts with the golden files of a folder: make goldens ODEKIT_GOLDENS=DIR
 goldens: $(STAMP)
@@ -54,7 +55,6 @@ dist: $(STAMP)
 	$(BIN)/python tests/release.py $(DIST)
 
 # The documentation site, in an environment of its own.
-SITE_VENV ?= .venv-site
 $(SITE_VENV)/.installed: requirements-site.txt
 	$(PYTHON) -m venv $(SITE_VENV)
 	$(SITE_VENV)/bin/python -m pip install -q -r requirements-site.txt

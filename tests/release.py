@@ -79,8 +79,13 @@ def try_plugin(wheel: Path, core: Path, folder: Path) -> None:
 
 def check_library_use() -> None:
     """Check that nothing in the source came into the language or its library after the oldest supported Python."""
-    vermin = (sys.executable, "-m", "vermin", "-t=3.10-", "--no-tips", "--violations", "--eval-annotations")
+    vermin = (beside_python("vermin"), "-t=3.10-", "--no-tips", "--violations", "--eval-annotations")
     call(*vermin, "--no-parse-comments", "odekit", *(next(project.glob("odekit_*")) for project in PLUGINS), cwd=ROOT)
+
+
+def beside_python(program: str) -> Path:
+    """The program of this environment."""
+    return Path(sys.executable).with_name(program)
 
 
 def resolve(wheels: list[Path], version: str) -> None:
@@ -93,9 +98,8 @@ def resolve(wheels: list[Path], version: str) -> None:
         "--python-version", version, "--target", ROOT / "build" / "none", *names,
     )  # fmt: skip
     target = f"py{version.replace('.', '')}"
-    ruff = Path(sys.executable).with_name("ruff")
     call(
-        ruff, "check", "--isolated", "--select", "E9,F", "--ignore", "F", "--target-version", target,
+        beside_python("ruff"), "check", "--isolated", "--select", "E9,F", "--ignore", "F", "--target-version", target,
         "odekit", "plugins", cwd=ROOT,
     )  # fmt: skip
 

@@ -36,6 +36,7 @@ def test_everything_that_a_project_of_all_kinds_registers_can_be_made_and_used(a
 
     parts = testing.catalog_with("odekit-mine", odekit_mine)
     assert testing.check_plugin("odekit-mine", parts)["parts"] == len(KINDS)
+    testing.check_readme(all_kinds / "README.md", parts)
     items = [{"restore": {"inverter": {"use": "mine-inverter", "steps": 3}, "enhancer": {"use": "mine-enhancer", "iterations": 1}}}, "mine-stage", {"upsample": "mine-upsampler"}]  # fmt: skip
     chain = odekit.Chain(items, priors={"face": {"use": "mine-prior", "side": 8}}, parts=parts)
     result = chain.run(picture(1))
@@ -81,6 +82,7 @@ def test_projects_are_clean_and_complete(cli, tmp_path, all_kinds):
         readme = (project / "README.md").read_text()
         assert "twine upload" in readme and "![" not in readme, "how to publish, and no badges"
         assert "$" not in readme + text
+        assert "odekit check --conformance " in readme and "mypy" in readme
     assert AUTHOR in (all_kinds / "LICENSE").read_text() and metadata_of(all_kinds)["authors"] == [{"name": AUTHOR}]
 
 

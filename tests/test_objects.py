@@ -283,7 +283,7 @@ def test_an_object_that_fails_while_it_is_made_is_named(clean_catalog):
         (lambda: odekit.Ode(10), "Ode: options are given by name, such as Ode(solver=...)"),
         (lambda: odekit.Ode(steps="ten"), "Ode.steps: must be a valid integer (given: 'ten')"),
         (lambda: odekit.Ode(steps=1), "Ode.steps: must be greater than or equal to 2 (given: 1)"),
-        (lambda: odekit.Langevin(levels=[]), "Langevin.levels: List should have at least 1 item, not 0 (given: [])"),
+        (lambda: odekit.Langevin(levels=[]), "Langevin.levels: must have at least 1 item, not 0 (given: [])"),
         (lambda: odekit.Upsample(), "Upsample.upsampler: the option 'upsampler' of Upsample is missing"),
         (lambda: odekit.Faces(), "Faces.each: the option 'each' of Faces is missing"),
         (

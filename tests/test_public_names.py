@@ -76,6 +76,27 @@ def test_options_still_are_what_the_kit_needs():
     assert issubclass(odekit.Ode, Options) and odekit.Ode(steps=5) == odekit.Ode(steps=5)
 
 
+ODD = (object(), -(10**9), 1e99, float("nan"), "§", [], [object()], {}, {"x": 1}, b"a", True, None)
+
+
+@pytest.mark.parametrize("entry", OWN, ids=lambda entry: f"{entry.kind}-{entry.name}")
+def test_no_odd_value_of_an_option_is_answered_in_the_words_of_a_library(entry):
+    for key in entry.options.model_fields:
+        for value in ODD:
+            given = ({"each": ["restore"]} if entry.name == "faces" else {}) | {key: value}
+            said = message_of(entry.options, given)
+            for word in ("pydantic", "Input", "should", "validation", "Unable", "instance of", "type=", "\n"):
+                assert word not in said, said
+
+
+def message_of(model, options):
+    try:
+        model(**options)
+    except odekit.OptionError as error:
+        return str(error)
+    return ""
+
+
 PROGRAM = """
 import numpy as np
 import odekit

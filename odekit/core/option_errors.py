@@ -12,6 +12,8 @@ from odekit.core.spelling import nearest
 
 INNER_MODEL = re.compile(r"Input should be a valid dictionary or instance of \w+")
 """Pydantic's message for a value of an inner option model, which names a class."""
+KIND_SHOULD = re.compile(r"^(?:Input|List|Tuple|Set|String|Dictionary|Value) should( not)? ")
+"""How pydantic's messages begin."""
 
 
 @runtime_checkable
@@ -52,7 +54,7 @@ def describe_error(
 def in_own_words(reason: str) -> str:
     """A reason of pydantic's as odekit words it: of a value, and without class names."""
     reason = INNER_MODEL.sub("must be a mapping of options", reason).replace(" after validation", "")
-    return re.sub(r"^Input should( not)? ", r"must\1 ", reason)
+    return KIND_SHOULD.sub(r"must\1 ", reason)
 
 
 def model_at(model: type[BaseModel], keys: Sequence[str]) -> type[BaseModel]:

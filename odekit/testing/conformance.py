@@ -278,15 +278,18 @@ def synthetic_weights(network: nn.Module, seed: int = 0, rule: str = "B") -> dic
     return {name: torch.from_numpy(value) for name, value in synthetic_arrays(shapes, seed, rule).items()}
 
 
-def check_readme(readme: Path) -> None:
-    """Check that each line `odekit run CHAIN ...` of a README names an existing chain, and its options with `--set`."""
+def check_readme(readme: Path, parts: Catalog | None = None) -> None:
+    """Check that each line `odekit run CHAIN ...` of a README names an existing chain, and its options with `--set`.
+
+    `parts`: the catalogue; the installed one if None.
+    """
     lines = [line.split("  #")[0] for line in readme.read_text("utf-8").splitlines() if line.startswith("odekit run")]
     assert lines, f"{readme}: contains no `odekit run`"
     for line in lines:
         words = shlex.split(line)
         settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
         try:
-            Chain.load(words[2], settings).plan()
+            Chain.load(words[2], settings, parts).plan()
         except OdekitError as error:
             raise AssertionError(f"{readme}: `{line}`: {error}") from error
 

@@ -55,7 +55,8 @@ KINDS = {
         "odekit run odedit face.png -o out/ --set restore.enhancer=$part", ("Levels",),
     ),
     "stage": KindTemplate(
-        "FlipStage", "FlipOptions", "a sub-chain on mirrored images, too", "odekit explain chain.yaml", ("ChainRef",)
+        "FlipStage", "FlipOptions", "a sub-chain on mirrored images, too",
+        "echo '{odekit: 1, chain: [$part]}' > chain.yaml\nodekit explain chain.yaml", ("ChainRef",),
     ),
     "metric": KindTemplate(
         "MeanError", "ErrorOptions", "mean absolute error", "odekit eval out/ --reference originals/ --metrics $part"
@@ -195,8 +196,8 @@ def _used_imports(text: str) -> str:
 def _readme_of(kind: str, part: str) -> str:
     """The part's paragraph in the README."""
     use = Template(KINDS[kind].use).substitute(part=part)
-    check = f"\nodekit check --conformance {kind}:{part}" if kind not in ("stage", "prior") else ""
-    return f"The {kind} `{part}`, {KINDS[kind].summary}:\n\n```sh\n{use}{check}\n```"
+    check = f"odekit check --conformance {kind}:{part}"
+    return f"The {kind} `{part}`, {KINDS[kind].summary}:\n\n```sh\n{use}\n{check}\n```"
 
 
 def _common(file: str, values: dict[str, str]) -> str:
