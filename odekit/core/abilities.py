@@ -499,7 +499,7 @@ class HasSeverity(Protocol):
     """Options of a corruption with a severity level."""
 
     severity: int
-    """From 1 (light) to 5 (heavy)."""
+    """From 1 (mild) to 5 (severe)."""
 
 
 @runtime_checkable

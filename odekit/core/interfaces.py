@@ -73,7 +73,7 @@ class Solver(Protocol):
     """An ODE solver for `dy/drho = eps`. The same `step` is used in both directions."""
 
     order: int
-    """Order of its error: the sum over a fixed interval falls as the step to this power."""
+    """Over a fixed interval, its error falls as the size of the steps to this power."""
     nfe_per_step: float
     """Network calls per step; math.nan if adaptive."""
     reversible: bool
