@@ -47,7 +47,7 @@ class Rng(Protocol):
 
 def checked_seed(seed: object) -> int:
     """A seed as an int, also one of numpy's. Raises ValueError for anything but a whole number of at least 0."""
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"the seed must be a whole number of at least 0, not {seed!r}")
     return int(seed)
 
