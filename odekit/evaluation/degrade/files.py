@@ -198,9 +198,12 @@ def _one(job: Job, out: Path, settings: Settings, selection: Selection) -> Outco
 
 
 def _write(image: Image, path: Path, format: str) -> Path:
-    """Write with 8 bits and without a profile, so that the values in the file are those of the damage."""
+    """Write with 8 bits and without a profile, so that the values in the file are those of the damage.
+
+    `same` is the input's format, also where the input has the ending of another one.
+    """
     plain = replace(image, meta=replace(image.meta, bits=8))
-    return io.write(plain, path, format=format, keep_metadata=False)
+    return io.write(plain, path, format=io.format_name(image, format).lower(), keep_metadata=False)
 
 
 def _entry(job: Job, output: Path, recipe: Recipe, settings: Settings, before: str, after: str) -> manifest.Entry:
