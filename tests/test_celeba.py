@@ -150,6 +150,22 @@ def test_experiments_take_a_split_and_an_empty_one_names_what_there_is(tmp_path)
         experiment.faces(tmp_path / "a.npz", "test", 8)
 
 
+def test_table1_takes_the_crop_of_the_prior_s_training(folder, cli, tmp_path):
+    def table1(*more):
+        options = ("--limit", 2, "--side", 16, "--methods", "resize", "--metrics", "psnr", "-o", tmp_path / "t")
+        return cli("experiment", "table1", "--faces", folder, *options, *more)
+
+    assert table1().code == 0
+    usual = [path.read_bytes() for path in sorted((tmp_path / "t" / "clean").iterdir())]
+    changed = table1("--crop", "template", "--resume")
+    assert changed.code == 2 and "was written with another crop; --overwrite starts again" in changed.err
+    assert table1("--crop", "template", "--overwrite").code == 0
+    assert usual != [path.read_bytes() for path in sorted((tmp_path / "t" / "clean").iterdir())]
+    assert "was written with another crop" in table1("--resume").err
+    wrong = table1("--crop", "face", "--overwrite")
+    assert wrong.code == 2 and "must be a number of pixels or 'template'" in wrong.err
+
+
 # --- memory
 
 

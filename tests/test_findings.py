@@ -373,6 +373,19 @@ def test_an_upsampler_that_gives_less_than_the_original_says_so(original, result
     assert text == findings_of({"input": {"size": original}, "stages": stages}).repairs[-1]
 
 
+@pytest.mark.parametrize(
+    ("pasted", "words"),
+    [([360, 240], "upsampled to 360x240"), ([180, 120], "upsampled to 360x240; resized to 180x120")],
+)
+def test_a_photograph_that_its_background_enlarged_is_told_once(pasted, words):
+    """`paste.upscale` may give it another size."""
+    record = photo([kept(1)], True)
+    stages = record["stages"]
+    stages[1] |= {"size": pasted, "background": [{"stage": "upsample", "size": [360, 240]}]}
+    stages[2] |= {"size": pasted}
+    assert text(record) == f"1 face, 1 left (good enough); {words}"
+
+
 def estimated(**found):
     return {"place": "1.each.0", "stage": "restore", "size": [64, 64], "blind": found}
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from odekit.cli.eval import print_tables
 from odekit.errors import InputError
 from odekit.evaluation import bootstrap, tables
 from odekit.evaluation.results import Difference, Group, Method, Plot, Printed, Quote, Results, Row, Value
@@ -68,6 +69,14 @@ def test_what_is_no_document_is_refused(tmp_path, text, message):
 
 
 # --- tables
+
+
+def test_printed_tables_have_a_heading_and_an_empty_line_before_it(capsys):
+    print_tables(FULL)
+    lines = [line.rstrip() for line in capsys.readouterr().out.split("\n")]
+    for heading in ("Paired differences", "a paper: on other data"):
+        (at,) = (i for i, line in enumerate(lines) if line.startswith(heading))
+        assert lines[at - 1] == ""
 
 
 def test_cells_show_intervals_spreads_counts_and_what_has_no_value():

@@ -95,11 +95,14 @@ def print_tables(results: Results) -> None:
     for metric in results.metrics[:2]:  # the output files contain all metrics
         head, lines = tables.by_damage(results, metric.name)
         if len(lines) > 1:
-            print_table(f"\n{metric.label} by damage", head, lines)
+            print_line()
+            print_table(f"{metric.label} by damage", head, lines)
     if results.differences:
-        print_table("\nPaired differences", *tables.differences(results))
+        print_line()
+        print_table("Paired differences", *tables.differences(results))
     for note in results.notes:
         print_line(note)
     print_line(f"{results.seconds:.1f} s")
     for quote in results.quotes:
-        print_table(f"\n{quote.source}: on other data, for orientation", *tables.printed(quote.rows))
+        print_line()
+        print_table(f"{quote.source}: on other data, for orientation", *tables.printed(quote.rows))

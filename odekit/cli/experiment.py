@@ -24,6 +24,10 @@ Faces = Annotated[
     typer.Option("--faces", help="Folder, tar or npz of clean aligned faces; default: a checkout's 128 test faces."),
 ]
 Split = Annotated[str, typer.Option("--split", help="train, val, test or all.")]
+Crop = Annotated[
+    str,
+    typer.Option("--crop", help="Of CelebA: pixels of the middle square, or template, the alignment of other faces."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", min=2, help="At most this many faces, spread evenly.")]
 Kinds = Annotated[str, typer.Option("--kinds", help="Kinds of damage, separated by commas, or paper: its 20.")]
 Severity = Annotated[int, typer.Option("--severity", help="1 (mild) to 5 (severe).")]
@@ -53,7 +57,7 @@ def group() -> None:
 
 @app.command()
 def table1(
-    faces: Faces = None, split: Split = "test",
+    faces: Faces = None, split: Split = "test", crop: Crop = "140",
     methods: Annotated[
         str, typer.Option("--methods", help="Chains by name or path, or upsamplers; resize changes nothing.")
     ] = "odedit,sdedit,resize",
@@ -78,7 +82,7 @@ def table1(
 
     setting, settings = parse_settings(
         faces, split, limit, kinds, severity, seed, side, reference_side, device, precision, batch_size, resume,
-        overwrite, quiet=as_json,
+        overwrite, quiet=as_json, crop=crop,
     )  # fmt: skip
     chosen, compared = choose(metrics or experiment.METRICS), parse_methods(methods)
     with exit_when_interrupted():
@@ -247,6 +251,7 @@ def parse_settings(
     faces: Path | None, split: str, limit: int | None, kinds: str, severity: int, seed: int, side: int,
     reference_side: int | None, device: str, precision: str, batch_size: int | None, resume: bool, overwrite: bool,
     quiet: bool, options: str = "", levels: Mapping[str, str] | None = None,
+    crop: str = "140",
 ) -> tuple[Any, RunSettings]:  # fmt: skip
     """The faces with their damage, and how methods are run."""
     from odekit.cli.progress import ProgressBar
@@ -258,7 +263,7 @@ def parse_settings(
         raise ConfigError("--resume and --overwrite contradict each other; choose one")
     setting = Setting(
         None if faces is None else str(faces), split, limit, parse_kinds(kinds), severity, options, seed, side,
-        reference_side, levels or {},
+        reference_side, levels or {}, int(crop) if crop.isdecimal() else crop,
     )  # fmt: skip
     command = shlex.join(["odekit", *sys.argv[1:]])
     settings = RunSettings(

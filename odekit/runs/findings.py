@@ -127,7 +127,7 @@ def kinds(groups: Mapping[str, int]) -> str:
 
 def _picture_repairs(record: Entry, stages: list[Entry]) -> Iterator[str]:
     """What the stages outside faces did, in the order of the chain."""
-    before = size = mapping(record.get("input")).get("size")
+    before = size = said = mapping(record.get("input")).get("size")
     for stage in stages:
         for part in [*entries(stage.get("background")), stage]:
             yield from _mended(part)
@@ -137,9 +137,10 @@ def _picture_repairs(record: Entry, stages: list[Entry]) -> Iterator[str]:
             yield from [done] if isinstance(done, str) else map(str, done) if isinstance(done, list) else []
             if part.get("stage") == "upsample":
                 yield "upsampled" + _new_size(size, part.get("size"), before)
+                said = part.get("size", size)
         size = stage.get("size", size)
-    if before and _new_size(before, size) and not any(stage.get("stage") == "upsample" for stage in stages):
-        yield "resized" + _new_size(before, size)
+    if said and _new_size(said, size):
+        yield "resized" + _new_size(said, size)
 
 
 def _new_size(before: Any, after: Any, original: Any = None) -> str:

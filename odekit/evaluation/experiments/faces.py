@@ -46,7 +46,9 @@ class FaceSet:
         return self.test if len(self.test) else self.val
 
 
-def faces(path: Path | None, split: str, side: int, limit: int | None = None) -> Faces:
+def faces(
+    path: Path | None, split: str, side: int, limit: int | None = None, crop: int | str = celeba.USUAL_CROP
+) -> Faces:
     """Faces of one split at `side` pixels (area means of larger ones).
 
     Args:
@@ -55,9 +57,10 @@ def faces(path: Path | None, split: str, side: int, limit: int | None = None) ->
         split: train, val, test, or all.
         side: in pixels.
         limit: at most this many, spread evenly over the split.
+        crop: of CelebA's pictures, see `odekit.images.celeba.read`.
 
     Raises:
-        InputError: no readable faces, no such split, or faces smaller than `side`.
+        InputError: no readable faces, no such split, faces smaller than `side`, or a crop that does not fit.
     """
     if path is None:
         if not TEST_FACES.is_file():
@@ -66,7 +69,7 @@ def faces(path: Path | None, split: str, side: int, limit: int | None = None) ->
     file = find_archive(path, side) if path.is_dir() else path
     if split not in (*face_sets.SPLITS, "all"):
         raise InputError(f"--split {split}: choose {', '.join(face_sets.SPLITS)} or all")
-    data = face_sets.read(file, side, None if split == "all" else split)
+    data = face_sets.read(file, side, None if split == "all" else split, crop)
     chosen = np.flatnonzero(data.split == split) if split != "all" else np.arange(len(data.images))
     if not len(chosen):
         raise empty_split(file, split, data)

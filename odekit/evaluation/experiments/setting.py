@@ -16,7 +16,7 @@ from odekit.evaluation.degrade import manifest
 from odekit.evaluation.degrade.recipe import Recipe, select
 from odekit.evaluation.experiments.faces import Faces, at_side, faces
 from odekit.evaluation.pairing import Case, ordered
-from odekit.images import io
+from odekit.images import celeba, io
 from odekit.parts.corruptions.kinds import PAPER_KINDS
 
 NAME = "bench.json"
@@ -42,11 +42,14 @@ class Setting:
     """Side of the clean images that results are compared with; `side` where None."""
     levels: Mapping[str, str] = field(default_factory=dict)
     """Name -> options of the single kind, as YAML: every face is damaged at each of these levels."""
+    crop: int | str = celeba.USUAL_CROP
+    """Of CelebA's pictures, see `odekit.images.celeba.read`."""
 
     def tree(self) -> dict[str, Any]:
         """Plain data."""
         tree = asdict(self) | {"kinds": list(self.kinds), "levels": dict(self.levels)}
-        return tree if self.levels else {key: value for key, value in tree.items() if key != "levels"}
+        usual = {"levels": {}, "crop": celeba.USUAL_CROP}  # not in the files of earlier versions
+        return {key: value for key, value in tree.items() if key not in usual or value != usual[key]}
 
     def recipes(self) -> list[Recipe]:
         """The damage of the faces, in turn, or at each level.
@@ -117,10 +120,11 @@ def prepare_data(out: Path, setting: Setting, resume: bool = False, overwrite: b
     if large % setting.side:
         raise ConfigError(f"--reference-side {large} is not a multiple of --side {setting.side}")
     path = None if setting.faces is None else Path(setting.faces)
-    clean = faces(path, setting.split, large, setting.limit)
+    clean = faces(path, setting.split, large, setting.limit, setting.crop)
     stored = read_json(out / NAME)
     if stored is not None and not overwrite:
-        differ = [key for key, value in setting.tree().items() if stored.get(key) != value]
+        tree = setting.tree()
+        differ = [key for key in dict.fromkeys((*tree, "crop")) if stored.get(key) != tree.get(key)]
         if not resume:
             raise ConfigError(
                 f"{out} holds an experiment; --resume continues, --overwrite starts again, or choose another -o"

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 import torch
 from conftest import ROOT, picture
-from odekit_e4e.network import draw_noise
+from odekit_e4e.network import draw_noise, load
 from odekit_e4e.options import E4e
 from odekit_e4e.upsampler import E4eUpsampler
 from torch.nn import functional
@@ -192,6 +192,21 @@ def test_no_compiler_is_asked_for(monkeypatch):
         runpy.run_module(f"odekit_e4e.{module}")
     fresh = runpy.run_module("odekit_e4e.stylegan2")["Generator"]((8, 8), 8)
     assert fresh.eval()(torch.zeros(1, 4, 8)).shape == (1, 3, 8, 8)
+
+
+def test_no_device_is_fixed(file):
+    """The official program has `cuda` in its code."""
+    network = load(file, None, "float32", "meta")
+    noise = [torch.zeros(1, 1, side, side, device="meta") for side in network.decoder.noise_sides]
+    for given in (None, noise):
+        result = network(torch.zeros(1, 3, 256, 256, device="meta"), given)
+        assert (result.device.type, tuple(result.shape)) == ("meta", (1, 3, SIDE, SIDE))
+
+
+def test_the_output_folder_has_to_be_named(cli, file, tmp_path):
+    """The official program documents a default, and fails after its work without one."""
+    done = cli("run", "e4e", tmp_path, "--set", f"upsample.weights={file}")
+    assert done.code == 2 and "Missing option" in done.err and "-o" in done.err
 
 
 def test_the_weights_are_registered_with_size_sources_and_terms():
