@@ -59,6 +59,9 @@ from .parts.upsamplers.face_guided import FaceGuided as FaceGuided
 from .parts.upsamplers.face_x4 import FaceX4 as FaceX4
 from .parts.upsamplers.resize import Resize as Resize
 from .plugins.hooks import hookimpl as hookimpl
+from .runs.face_search import FaceSearch as FaceSearch
+from .runs.findings import findings_of as findings_of
+from .runs.report.faces import face_crops as face_crops
 from .runs.restore import restore as restore
 
 __version__: str

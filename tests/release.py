@@ -17,9 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from declared import make_environment
+from projects import DISTRIBUTIONS
 
 ROOT = Path(__file__).parent.parent
-PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 FEW = ["--set", "restore.inverter.steps=2", "--set", "restore.enhancer=none", "--precision", "float32"]
 OTHER_VERSIONS = ("3.10", "3.12", "3.13")
 """Versions of Python that are supported, beside the one that runs the tests."""
@@ -66,7 +66,7 @@ def try_core(wheel: Path, folder: Path) -> None:
 
 
 def try_plugin(wheel: Path, core: Path, folder: Path) -> None:
-    """A plugin's wheel beside odekit's: its parts are listed under its name."""
+    """A plugin's wheel beside odekit's: its parts or commands are listed under its name."""
     folder.mkdir(parents=True)
     for archive in (core, wheel):
         zipfile.ZipFile(archive).extractall(folder / "site")
@@ -74,7 +74,9 @@ def try_plugin(wheel: Path, core: Path, folder: Path) -> None:
     env = os.environ | {"PYTHONPATH": str(folder / "site"), "ODEKIT_PLUGINS": dist, "ODEKIT_HOME": str(folder / "home")}
     listed = json.loads(call(sys.executable, "-m", "odekit", "plugins", "--json", cwd=folder, env=env))
     assert not listed["failed"], listed["failed"]
-    assert any(part["distribution"] == dist for part in listed["parts"]), f"{dist} lists no part"
+    if not any(part["distribution"] == dist for part in listed["parts"]):
+        shown = call(sys.executable, "-m", "odekit", "--help", cwd=folder, env=env)
+        assert f"From {dist}." in shown, f"{dist} lists no part and no command"
 
 
 def check_library_use() -> None:
@@ -114,7 +116,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise SystemExit(f"{out} is not empty; remove it first, so that nothing old is published")
-    files = [file for project in (ROOT, *PLUGINS) for file in build(project, out)]
+    files = [file for project in (ROOT, *DISTRIBUTIONS) for file in build(project, out)]
     print(f"built {len(files)} files in {out}")
     call(sys.executable, "-m", "twine", "check", "--strict", *files)
     check_contents(files)

@@ -3,24 +3,22 @@
 import importlib.metadata
 import json
 import re
-import sys
 
 import pytest
 from conftest import ROOT
+from projects import APART, FOLDERS, TOGETHER, about
 
 from odekit.parts import installed
 from odekit.plugins import catalog
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
-
 
 def project(folder):
-    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return about(folder)["project"]
+
+
+def requirements(folder):
+    """The file of a project with an environment of its own."""
+    return ROOT / f"requirements-{folder.name.removeprefix('odekit-')}.txt"
 
 
 def wanted(text):
@@ -30,13 +28,13 @@ def wanted(text):
 
 
 def test_there_are_plugins():
-    assert {folder.name for folder in PLUGINS} >= set(catalog.OWN_PARTS.values())
+    assert {folder.name for folder in TOGETHER} >= set(catalog.OWN_PARTS.values())
 
 
 def test_odekit_plugins_lists_every_plugin_of_the_project_and_none_failed(cli):
     listed = json.loads(cli("plugins", "--json").out)
     assert listed["failed"] == {}
-    assert {folder.name for folder in PLUGINS} <= {row["distribution"] for row in listed["parts"]}
+    assert {folder.name for folder in TOGETHER} <= {row["distribution"] for row in listed["parts"]}
 
 
 @pytest.mark.parametrize(("kind", "name"), catalog.OWN_PARTS, ids="-".join)
@@ -44,7 +42,7 @@ def test_a_promised_part_comes_from_the_distribution_that_is_named(kind, name):
     assert installed.catalog().get(kind, name).dist == catalog.OWN_PARTS[kind, name]
 
 
-@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", TOGETHER, ids=lambda folder: folder.name)
 def test_a_plugin_is_installed_with_what_it_names(folder):
     about = project(folder)
     assert about["name"] == folder.name
@@ -55,16 +53,27 @@ def test_a_plugin_is_installed_with_what_it_names(folder):
             importlib.metadata.version(name)
 
 
-@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [*TOGETHER, *APART], ids=lambda folder: folder.name)
 def test_what_a_plugin_needs_is_in_the_requirements(folder):
-    """So that `make install`, which installs plugins without looking up their needs, gives a working one."""
-    here = wanted((ROOT / "requirements.txt").read_text()) | wanted((ROOT / "requirements-nodeps.txt").read_text())
+    """So that `make install` and `make test-NAME`, which install plugins without looking up their needs, give whole ones."""
+    files = [requirements(folder).name] if folder in APART else ["requirements.txt", "requirements-nodeps.txt"]
+    here = wanted("\n".join((ROOT / file).read_text() for file in files))
     needs = wanted("\n".join(project(folder)["dependencies"])) - {"odekit"}
     needs = {name for name in needs if not name.startswith("odekit-")}
-    assert needs <= here, f"add to requirements.txt: {', '.join(sorted(needs - here))}"
+    assert needs <= here, f"add to {files[0]}: {', '.join(sorted(needs - here))}"
 
 
-@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", APART, ids=lambda folder: folder.name)
+def test_an_environment_apart_has_the_torch_of_the_common_one(folder):
+    """So that results are the same."""
+    own, common = (
+        [line for line in file.read_text().splitlines() if line.startswith("torch")]
+        for file in (requirements(folder), ROOT / "requirements.txt")
+    )
+    assert own[:2] == common[:2]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_plugin_is_typed_documented_and_says_its_licence(folder):
     (package,) = folder.glob("odekit_*")
     assert (package / "py.typed").is_file()

@@ -1,7 +1,7 @@
 """docs/licences.md says what the catalogue says, and the catalogue says what is known of each system."""
 
 import pytest
-from conftest import ROOT
+from projects import TOGETHER
 
 from benchmarks import licences as table
 from odekit.chains.requirements import usage_with_defaults
@@ -20,10 +20,10 @@ def test_the_tables_are_those_of_the_catalogue():
 def test_every_plugin_of_the_project_is_in_the_tables():
     assert not catalog().broken
     page = table.PAGE.read_text(encoding="utf-8")
-    for project in sorted((ROOT / "plugins").glob("odekit-*/pyproject.toml")):
-        parts = [entry for entry in catalog().all() if entry.dist == project.parent.name]
-        assert parts, f"{project.parent.name} is not installed, or registers nothing"
-        assert project.parent.name in page or all(table.is_own(entry, catalog()) for entry in parts)
+    for project in TOGETHER:
+        parts = [entry for entry in catalog().all() if entry.dist == project.name]
+        assert parts, f"{project.name} is not installed, or registers nothing"
+        assert project.name in page or all(table.is_own(entry, catalog()) for entry in parts)
 
 
 def test_parts_that_the_page_does_not_list_are_mit_and_free():

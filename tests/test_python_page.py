@@ -26,6 +26,7 @@ def test_the_programs_of_the_page_run_in_order(tmp_path, monkeypatch, capsys, wh
     """Importing pipelines of diffusers takes 10 s, so that the short form leaves out what does."""
     monkeypatch.chdir(tmp_path)
     PIL.Image.fromarray(picture(1, 64, 64)).save("face.png")
+    PIL.Image.fromarray(picture(2, 64, 96)).save("family.jpg")
     before = {key: list(entries) for key, entries in catalog().entries.items()}
     names = {"__name__": "__main__"}
     try:

@@ -14,7 +14,7 @@ from odekit.chains.resolve import CHAIN_SCHEMA, ChainSpec, Resolver
 from odekit.core.files import read_text
 from odekit.core.noise import checked_seed
 from odekit.core.options import Options, Part
-from odekit.core.progress import Tell, Teller
+from odekit.core.progress import Tell
 from odekit.core.result import Result
 from odekit.errors import ConfigError
 from odekit.parts.installed import catalog
@@ -246,28 +246,16 @@ class Chain:
         Raises:
             InputError: a picture cannot be read, or is nothing of these.
         """
-        from odekit.chains.record import complete_records
         from odekit.images.accept import as_images
 
         pictures, single = as_images(images)
         if not pictures:
             return []
-        teller = Teller(tell, len(pictures))
-
-        def count(number: int) -> None:
-            if on_calls is not None:
-                on_calls(number)
-            teller.on_calls(number)
-
         session = self.open(
             images=len(pictures), seed=seed, device=device, precision=precision, batch_size=batch_size,
-            keep_stages=keep_stages, on_calls=count, on_phase=teller.on_phase,
+            keep_stages=keep_stages, on_calls=on_calls,
         )  # fmt: skip
-        window, results = session.window, []
-        for start in range(0, len(pictures), window):
-            results += session.run(pictures[start : start + window])
-            teller.on_images(len(results) - start)
-        complete_records(results, session)
+        results = session.restore(pictures, tell)
         return results[0] if single else results
 
     def to_yaml(self) -> str:

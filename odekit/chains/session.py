@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from odekit.chains.adjust import FACE_STAGE
 from odekit.chains.context import RunContext
@@ -40,6 +40,10 @@ from odekit.images.tone import keep_tone
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.plugins.catalog import BUILT_IN, Catalog
 from odekit.plugins.weights.lookup import require_weights
+
+if TYPE_CHECKING:
+    from odekit.core.progress import Tell
+    from odekit.images.accept import Picture
 
 EXHAUSTED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 """Errors of the system that every further picture would meet: a full disk, too many open files."""
@@ -170,6 +174,20 @@ class Session:
         if any(name == FACE_STAGE for name, _ in self.stages):
             self.identity.note(results)
         return results
+
+    def restore(self, pictures: Sequence[Picture], tell: Tell | None = None) -> list[Result]:
+        """Restore any number of pictures, with whole records, as `Chain.run` does; the networks stay loaded.
+
+        Args:
+            pictures: what `odekit.as_image` takes.
+            tell: progress callback; see `Chain.run`. It may raise `odekit.Stopped`; the session can run again.
+
+        Raises:
+            InputError: a picture cannot be read, or is nothing of these.
+        """
+        from odekit.chains.windows import restore_pictures
+
+        return restore_pictures(self, pictures, tell)
 
     def run_stages(self, stages: Sequence[tuple[str, Stage]], results: Sequence[Result], place: str = "") -> None:
         """Run stages on results that have not failed and update them; `place` is the prefix of each stage's index."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from odekit.chains.chain import Chain
-    from odekit.chains.session import Session
-    from odekit.parts.faces.find import FaceFinder, PhotoFaces
+    from odekit.parts.faces.find import PhotoFaces
 
 
 def faces(
@@ -36,11 +32,11 @@ def faces(
     from odekit.errors import InputError
     from odekit.images.io import IMAGE_SUFFIXES, read, write
     from odekit.parts.faces.draw import draw_faces
+    from odekit.runs.face_search import FaceSearch
     from odekit.runs.inputs import list_inputs
     from odekit.runs.unread import describe_unread
 
-    loaded = Chain.load(chain, settings or [])
-    finder, earlier_stages = make_finder(loaded), session_before_faces(loaded)
+    search = FaceSearch(Chain.load(chain, settings or []))
     results = []
     listed = list_inputs(photos, out, IMAGE_SUFFIXES)
     if listed.unread:
@@ -48,14 +44,11 @@ def faces(
     for job in listed.jobs:
         if job.error is not None:
             raise InputError(str(job.error))
-        photo = read(job.source)
-        if earlier_stages is not None:  # as in a run, so that the faces have the same numbers
-            photo = earlier_stages.run([photo])[0].image
-        detections = finder.find(photo)
+        detections = search.find(read(job.source))
         results.append({"photo": str(job.source), "faces": detections.tree({}), "rejected": detections.rejected_tree()})
         if as_json:
             continue
-        drawn = draw_faces(photo, detections.faces, detections.out, detections.rejected)
+        drawn = draw_faces(detections.photo, detections.faces, detections.out, detections.rejected)
         path = write(drawn, out / job.target, format="png", keep_metadata=False)
         own_scores = score_names(detections)
         title = f"{job.source}: {len(detections.selected())} of {len(detections.faces)} faces"
@@ -65,35 +58,6 @@ def faces(
         print_line(f"drawn in {path}")
     if as_json:
         print_json(results)
-
-
-def make_finder(chain: Chain) -> FaceFinder:
-    """Face detection and selection of the chain's `faces` stage.
-
-    Raises:
-        ConfigError: the chain has no such stage.
-    """
-    from odekit.chains.resolve import iter_stages
-    from odekit.chains.tools import PartTools
-    from odekit.errors import ConfigError
-    from odekit.parts.faces.find import FaceFinder
-    from odekit.parts.faces.options import Faces
-
-    for item, _ in iter_stages(chain.spec.items):
-        if isinstance(item.options, Faces):
-            return FaceFinder(item.options, PartTools(chain.parts, "cpu", "float32"))
-    raise ConfigError(f"the chain '{chain.spec.name}' has no stage 'faces'; use a chain that has one, such as photo")
-
-
-def session_before_faces(chain: Chain) -> Session | None:
-    """A session with the stages before the `faces` stage; None if there are none."""
-    from odekit.chains.execution import Execution
-    from odekit.chains.session import Session
-    from odekit.parts.faces.options import Faces
-
-    items = tuple(itertools.takewhile(lambda item: not isinstance(item.options, Faces), chain.spec.items))
-    execution = Execution("cpu", "float32", 1)
-    return Session(replace(chain.spec, items=items), chain.parts, 0, execution) if items else None
 
 
 def score_names(detections: PhotoFaces) -> list[str]:

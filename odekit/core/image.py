@@ -28,6 +28,9 @@ Pixels = NDArray[np.float32]
 RELIABILITY = "reliability"
 """Key in `Image.extra` of a map of what was observed: 1 where the original shows the face, 0 where it was hidden, and
 was drawn anew. (h, w) covers the picture, whatever the picture's size."""
+FILL = "fill"
+"""Key in `Image.extra` of a map that a person drew: the stage `mend` fills the pixels where it is over 0.5. Its size is
+that of the picture."""
 _BLOCK = 1 << 20
 """Number of values quantised at a time. A whole photograph of 100 megapixels would take several GB in float64."""
 
@@ -75,6 +78,9 @@ class Image:
     """Side of a face crop in pixels of its photograph, whatever the size of `pixels`; 0 if it is not a crop."""
     extra: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """Maps (h, w) in [0, 1] that travel with the picture from stage to stage, such as `RELIABILITY`."""
+    leave: tuple[tuple[float, float, float, float], ...] = ()
+    """Faces of this picture that a person wants left as they are: boxes x0, y0, x1, y1, as fractions of its width and
+    height."""
 
     def __post_init__(self) -> None:
         """Check shapes and types, and set `origin` if it is empty.

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from odekit.core.abilities import ReportsRejected
 from odekit.core.image import Image
 from odekit.core.interfaces import Face, FaceDetector, Tools
@@ -73,17 +75,28 @@ class FaceFinder:
         options = self.options.select
         if self.boxes is not None:
             faces = [self.points.face_in_box(photo, box) for box in select.boxes_for(photo, self.boxes)]
-            return PhotoFaces(photo, faces, select.left_out(faces, options, photo.width, photo.height))
+            return PhotoFaces(photo, faces, self._left_out(photo, faces))
         assert self.detector is not None
         found, rejected = detect_and_reject(self.detector, photo)
         kept, duplicates = select.suppress_duplicates(found, options.overlap)
         kept = [face if face.points else self.points.face_in_box(photo, face.box) for face in kept]
         faces = select.reading_order(kept)
-        out = select.left_out(faces, options, photo.width, photo.height)
+        out = self._left_out(photo, faces)
         for face, reason in duplicates:
             faces.append(face)
             out[len(faces)] = reason
         return PhotoFaces(photo, faces, out, list(rejected))
+
+    def _left_out(self, photo: Image, faces: Sequence[Face]) -> dict[int, str]:
+        """The faces that a person left out of this photograph, and those that the options leave out."""
+        options = self.options.select
+        size = np.array([photo.width, photo.height] * 2)
+        left = [select.as_box(np.array(box) * size) for box in photo.leave]
+        out = select.left_out(faces, options, photo.width, photo.height)
+        for number, face in enumerate(faces, 1):
+            if any(select.is_same_face(face.box, box, options.overlap) for box in left):
+                out[number] = "by choice"
+        return out
 
 
 def detect_and_reject(detector: FaceDetector, photo: Image) -> tuple[Sequence[Face], Sequence[tuple[Face, str]]]:

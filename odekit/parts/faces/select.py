@@ -7,6 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from odekit.core.files import read_text
 from odekit.core.image import Image
 from odekit.core.interfaces import Face
@@ -14,6 +17,12 @@ from odekit.errors import ConfigError, InputError
 from odekit.parts.faces.options import FaceSelection
 
 Box = tuple[float, float, float, float]
+
+
+def as_box(values: Sequence[float] | NDArray[np.float64]) -> Box:
+    """Four numbers as a box."""
+    x0, y0, x1, y1 = map(float, values)
+    return x0, y0, x1, y1
 
 
 def intersection_over_union(a: Box, b: Box) -> float:

@@ -28,7 +28,7 @@ from odekit.parts.repair.fading import measure_fading
 from odekit.parts.repair.options import Mend, Switch
 from odekit.parts.repair.scratch_evidence import DetectedScratches, detect_scratches
 from odekit.parts.repair.scratch_fill import add_grain, fill_hole, tone_curve
-from odekit.parts.repair.scratch_masks import Mask, MaskFolder, mask_picture
+from odekit.parts.repair.scratch_masks import Mask, MaskFolder, drawn_mask, mask_picture
 from odekit.parts.repair.scratches import ScratchDetector
 
 Repair = Callable[[Image, dict[str, Any]], Pixels | None]
@@ -132,7 +132,9 @@ class MendStage:
         Raises:
             InputError: the mask cannot be used, or the network returned NaN or infinite values.
         """
-        mask = given = None if self.masks is None else self.masks.mask_of(image)
+        mask = given = drawn_mask(image)
+        if given is None and self.masks is not None:
+            mask = given = self.masks.mask_of(image)
         if given is not None:
             facts |= {"scratch_mask": "given", "scratched_share": round(float(given.mean()), 6)}
         elif self.detector is not None:

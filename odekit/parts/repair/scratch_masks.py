@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.image import Image
+from odekit.core.image import FILL, Image
 from odekit.errors import InputError
 from odekit.images import io
 from odekit.images.colour import luma
@@ -65,6 +65,24 @@ class MaskFolder:
         value = luma(mask.pixels)
         white: Mask = (value if mask.alpha is None else value * mask.alpha) >= WHITE
         return white
+
+
+def drawn_mask(image: Image) -> Mask | None:
+    """The mask that travels with a photograph (`odekit.core.image.FILL`), True where to fill; None without one.
+
+    Raises:
+        InputError: the mask has another size than the photograph.
+    """
+    drawn = image.extra.get(FILL)
+    if drawn is None:
+        return None
+    if drawn.shape != image.pixels.shape[1:]:
+        raise InputError(
+            f"the mask has {drawn.shape[1]} x {drawn.shape[0]} pixels, but the photograph {image.width} x "
+            f"{image.height}; draw it at the photograph's size"
+        )
+    white: Mask = drawn >= WHITE
+    return white
 
 
 def mask_picture(mask: Mask) -> Image:

@@ -66,6 +66,51 @@ def face_entries(record: Entry, size: tuple[int, int]) -> Iterator[tuple[Entry, 
         size = _size(stage.get("size")) or size
 
 
+@dataclass(frozen=True)
+class FaceCrops:
+    """One face of a photograph before and after, in words and in pixels."""
+
+    number: str
+    """As in the record; `-` for what the detector rejected."""
+    outcome: Outcome
+    decision: str
+    """In words, such as `restored (medium)`."""
+    box: Box | None
+    """None if the record has no usable box."""
+    before: Image | None = None
+    after: Image | None = None
+    """Upright, with a margin; None if left out or rejected, or if the picture is not given."""
+
+
+def face_crops(record: Entry, before: Image, after: Image | None) -> list[FaceCrops]:
+    """Every face of a photograph that a record tells of, and every rejected proposal.
+
+    Args:
+        record: of the photograph, `Result.record` or that of a file.
+        before: the photograph as it was read.
+        after: the result, of any size; None: only the crops before.
+    """
+    entries = face_entries(record, (before.width, before.height))
+    return [crops_of(face, size, before, after, record.get("changed") is not False) for face, size in entries]
+
+
+def crops_of(
+    face: Entry, size: tuple[int, int], before: Image | None, after: Image | None, changed: bool = True
+) -> FaceCrops:
+    """One face; see `view_face`."""
+    outcome, decision = decide(face)
+    if outcome == "restored" and not changed:
+        outcome, decision = "left", f"left: {NO_CHANGE}"
+    box = relative_box(face.get("box"), size)
+    crops: list[Image | None] = [None, None]
+    if box is not None:
+        window, turns = crop_window(box, size), quarter_turns(face.get("points"))
+        for i, photo in enumerate((before, after)):
+            if photo is not None and not (outcome in ("out", "rejected") and i):
+                crops[i] = cut(photo, window, turns)
+    return FaceCrops(str(face.get("number", "-")), outcome, decision, box, crops[0], crops[1])
+
+
 def view_face(
     face: Entry, size: tuple[int, int], before: Image | None, after: Image | None, store: PictureStore,
     changed: bool = True, stages: Sequence[tuple[str, StoredPicture]] = (),
@@ -81,20 +126,14 @@ def view_face(
         changed: False if the record says that no pixel of the photograph was changed.
         stages: kept pictures of the face's own chain.
     """
-    outcome, decision = decide(face)
-    if outcome == "restored" and not changed:
-        outcome, decision = "left", f"left: {NO_CHANGE}"
-    box = relative_box(face.get("box"), size)
-    turns = quarter_turns(face.get("points"))
-    crops: list[StoredPicture | None] = [None, None]
-    if box is not None:
-        window = crop_window(box, size)
-        for i, (photo, name) in enumerate(((before, "before"), (after, "after"))):
-            if photo is not None and not (outcome in ("out", "rejected") and i):
-                crops[i] = store.add(cut(photo, window, turns), f"face-{name}", MAX_CROP_SIDE)
+    crops = crops_of(face, size, before, after, changed)
+    before_crop, after_crop = (
+        None if crop is None else store.add(crop, f"face-{name}", MAX_CROP_SIDE)
+        for crop, name in ((crops.before, "before"), (crops.after, "after"))
+    )
     return FaceView(
-        str(face.get("number", "-")), outcome, decision, score_text(face), turn_of(face),
-        list(facts_of(face)), box, crops[0], crops[1], stages,
+        crops.number, crops.outcome, crops.decision, score_text(face), turn_of(face),
+        list(facts_of(face)), crops.box, before_crop, after_crop, stages,
     )  # fmt: skip
 
 

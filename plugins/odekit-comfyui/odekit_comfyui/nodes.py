@@ -1,0 +1,139 @@
+"""The nodes. Interface V3 of ComfyUI: schemas as objects, `execute` as a class method, no state in instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from comfy_api.latest import ComfyExtension, io
+
+from .choices import ALIGNED, PHOTO, STRENGTHS, ChainChoice, chain_names, settings_of
+from .restoring import restore
+
+CATEGORY = "image/odekit"
+LoadedChain = io.Custom("ODEKIT_CHAIN")
+"""What *Load Chain* passes on: a `ChainChoice`."""
+MAX_SEED = 2**63 - 1
+
+
+def progress_bar() -> Callable[[int, int], None]:
+    """Moves the progress bar of the node that runs. It raises when the user interrupts."""
+    from comfy.utils import ProgressBar
+
+    bars: list[Any] = []
+
+    def move(done: int, total: int) -> None:
+        if not bars:
+            bars.append(ProgressBar(total))
+        bars[0].update_absolute(done, total)
+
+    return move
+
+
+def inputs_for(first: str) -> list[Any]:
+    """What both restoring nodes ask for."""
+    return [
+        io.Image.Input("image", tooltip="One picture, or a batch of them."),
+        io.Combo.Input("chain", options=chain_names(first), default=first, tooltip="What is done; see odekit's docs."),
+        io.Combo.Input(
+            "strength", options=list(STRENGTHS), default="auto", tooltip="auto measures what each face needs."
+        ),
+        io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True),
+        LoadedChain.Input(
+            "loaded_chain", optional=True, tooltip="From Load Chain: replaces the chain and strength of this node."
+        ),
+    ]
+
+
+class RestoreFaces(io.ComfyNode):  # type: ignore[misc]  # ComfyUI is not installed where types are checked
+    """*Restore Faces (odekit)*: the faces of photographs are found, restored and pasted back."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """See `io.Schema`."""
+        return io.Schema(
+            node_id="OdekitRestoreFaces",
+            display_name="Restore Faces (odekit)",
+            category=CATEGORY,
+            description="Finds the faces of photographs, restores what each needs, and pastes them back.",
+            inputs=[
+                *inputs_for(PHOTO),
+                io.Mask.Input("scratches", optional=True, tooltip="White is filled, in chains with the stage mend."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image"),
+                io.Mask.Output(display_name="faces"),
+                io.String.Output(display_name="what was done"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: Any, chain: str, strength: str, seed: int, loaded_chain: Any = None, scratches: Any = None
+    ) -> Any:
+        """See `odekit_comfyui.restoring.restore`."""
+        done = restore(image, loaded_chain or ChainChoice(chain, strength), seed, progress_bar(), scratches)
+        return io.NodeOutput(done.images, done.faces, done.text)
+
+
+class RestoreAlignedFace(io.ComfyNode):  # type: ignore[misc]
+    """*Restore Aligned Face (odekit)*: square pictures of one face with level eyes."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """See `io.Schema`."""
+        return io.Schema(
+            node_id="OdekitRestoreAlignedFace",
+            display_name="Restore Aligned Face (odekit)",
+            category=CATEGORY,
+            description="Restores square pictures that one face fills, with level eyes.",
+            inputs=inputs_for(ALIGNED),
+            outputs=[
+                io.Image.Output(display_name="image"),
+                io.Mask.Output(display_name="reliability"),
+                io.String.Output(display_name="what was done"),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image: Any, chain: str, strength: str, seed: int, loaded_chain: Any = None) -> Any:
+        """See `odekit_comfyui.restoring.restore`."""
+        done = restore(image, loaded_chain or ChainChoice(chain, strength), seed, progress_bar())
+        return io.NodeOutput(done.images, done.reliability, done.text)
+
+
+class LoadChain(io.ComfyNode):  # type: ignore[misc]
+    """*Load Chain (odekit)*: any chain with changed options, for both other nodes."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """See `io.Schema`."""
+        return io.Schema(
+            node_id="OdekitLoadChain",
+            display_name="Load Chain (odekit)",
+            category=CATEGORY,
+            description="A chain by name, with options changed as after --set.",
+            inputs=[
+                io.Combo.Input("chain", options=chain_names(PHOTO), default=PHOTO),
+                io.Combo.Input("strength", options=list(STRENGTHS), default="auto"),
+                io.String.Input(
+                    "settings", multiline=True, default="", tooltip="One path=value a line: faces.paste.detail=0"
+                ),
+            ],
+            outputs=[LoadedChain.Output(display_name="chain")],
+        )
+
+    @classmethod
+    def execute(cls, chain: str, strength: str, settings: str = "") -> Any:
+        """The choice, checked."""
+        choice = ChainChoice(chain, strength, settings_of(settings))
+        choice.load()
+        return io.NodeOutput(choice)
+
+
+class OdekitExtension(ComfyExtension):  # type: ignore[misc]
+    """All nodes."""
+
+    async def get_node_list(self) -> list[Any]:
+        """The classes of the nodes."""
+        return [RestoreFaces, RestoreAlignedFace, LoadChain]
