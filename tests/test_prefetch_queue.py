@@ -92,7 +92,13 @@ def test_queued_images_stay_below_the_memory_limit(files, small, monkeypatch, wo
 
     nothing = lambda *of: None  # noqa: E731
     accounts = SimpleNamespace(progress=SimpleNamespace(phase=nothing), noted=nothing, failed=nothing)
-    flow = Pipeline(Engine(Slots()), Count(workers), accounts, SimpleNamespace(format="png"), {}, 100.0)  # type: ignore[arg-type]
+    options = SimpleNamespace(max_megapixels=100.0, salvage=False)
+    from odekit.runs.sources import LocalFiles
+
+    book = SimpleNamespace(
+        options=options, source=LocalFiles(), output=SimpleNamespace(format="png"), with_files=lambda file, read: read
+    )
+    flow = Pipeline(Engine(Slots()), Count(workers), accounts, book)  # type: ignore[arg-type]
     flow.unread = PrefetchQueue(Job(file, f"{i}.png") for i, file in enumerate(files))
     batch = flow._next_batch()
     assert len(batch) == 2

@@ -17,7 +17,8 @@ import pytest
 from conftest import picture
 
 from odekit.core import files
-from odekit.runs import pipeline, settings
+from odekit.images import io
+from odekit.runs import pipeline, stores
 from odekit.runs.stop import HUNG_UP, INTERRUPTED, StopRequest
 
 PROGRAM = [sys.executable, "-c", "from odekit.cli import main; main()"]
@@ -52,7 +53,7 @@ def break_scratch(monkeypatch, code):
 
 
 def break_settings(monkeypatch, code):
-    monkeypatch.setattr(settings, "write_json", raises(code))
+    monkeypatch.setattr(stores, "write_json", raises(code))
 
 
 def break_log(monkeypatch, code):
@@ -131,9 +132,7 @@ def test_too_many_open_files_end_the_run_and_nothing_counts_as_failed(cli, exact
     with pytest.MonkeyPatch.context() as patch:
         if place == "reading":
             third = lambda path, *args: str(path).endswith("face3.png")  # noqa: E731
-            patch.setattr(
-                "odekit.images.io._load", raises(errno.EMFILE, third, pipeline.read_input.__globals__["io"]._load)
-            )
+            patch.setattr("odekit.images.io._load", raises(errno.EMFILE, third, io._load))
         else:
             third = lambda data, path, *args: str(path).endswith("face3.png")  # noqa: E731
             patch.setattr(files, "write_atomic", raises(errno.EMFILE, third, files.write_atomic))
@@ -149,13 +148,13 @@ def test_a_real_limit_of_open_files_ends_the_run(exact, faces, tmp_path):
     code = (
         "import os, resource, sys\n"
         "from odekit.cli import main\n"
-        "from odekit.runs import pipeline\n"
-        "read = pipeline.read_input\n"
+        "from odekit.runs import sources\n"
+        "read = sources.LocalFiles.read\n"
         "def limited(file, *args):\n"
         "    if file.endswith('face3.png'):\n"
         "        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')) - 1, 4096))\n"
         "    return read(file, *args)\n"
-        "pipeline.read_input = limited\n"
+        "sources.LocalFiles.read = staticmethod(limited)\n"
         "main()\n"
     )
     command = [sys.executable, "-c", code, "run", exact, faces, "-o", tmp_path / "out", "--batch-size", "1"]

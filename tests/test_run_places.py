@@ -158,7 +158,7 @@ def test_a_signal_while_a_file_is_read_is_told_like_any_other(cli, exact, faces,
             signal.raise_signal(signal.SIGINT)
         return read_input(file, *options)
 
-    monkeypatch.setattr("odekit.runs.pipeline.read_input", interrupted)
+    monkeypatch.setattr("odekit.runs.sources.LocalFiles.read", staticmethod(interrupted))
     done = cli("run", exact, faces, "-o", tmp_path / "out", "--workers", 0, "--batch-size", 1)
     assert done.code == 130
     lines = done.err.splitlines()

@@ -19,7 +19,7 @@ from conftest import picture
 import odekit
 from odekit.cli.progress import ProgressBar
 from odekit.errors import InputError, OutputError
-from odekit.runs import pipeline, runner, worker_process
+from odekit.runs import runner, sources, worker_process
 from odekit.runs.probe import probe
 from odekit.runs.stop import TERMINATED
 from odekit.runs.summary import RunOptions
@@ -311,7 +311,7 @@ def few(exact, tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     for i in range(5):
         PIL.Image.fromarray(picture(i)).save(tmp_path / "in" / f"face{i}.png")
-    monkeypatch.setattr(pipeline, "read_input", worker_calls.read_or_block)
+    monkeypatch.setattr(sources.LocalFiles, "read", staticmethod(worker_calls.read_or_block))
     monkeypatch.setattr(runner, "WorkerPool", lambda count: WorkerPool(count, seconds=limit.pop()))
     limit = [2.0]
 

@@ -99,6 +99,10 @@ def run(
     shard: Annotated[
         str | None, typer.Option(help="i/n: process the i-th of n parts of the inputs, divided by name.")
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="tree: results lie as the inputs do; hashed: in 4,096 folders; default: as in OUT, or tree."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done; write nothing.")] = False,
     commercial_only: Annotated[bool, typer.Option("--commercial-only", help="Refuse non-commercial parts.")] = False,
     require_face: Annotated[
@@ -173,6 +177,7 @@ def run(
         folder, seed, device, precision, parse_batch_size(batch_size), resume, overwrite, keep_stages, limit, shard,
         max_megapixels, workers, None if time_limit is None else parse_duration(time_limit), salvage=salvage,
         require_change=require_change, changed=cast('Literal["refuse", "redo"]', changed), verify=verify,
+        layout=cast('Literal["tree", "hashed"] | None', layout),
     )  # fmt: skip
     bar = ProgressBar(quiet=as_json, max_lines=sys.maxsize if verbose else MAX_LINES)
     if not in_folder:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from odekit.core import files
 from odekit.core.image import Image
 from odekit.images import io
 from odekit.images.formats import encode
-from odekit.runs.containment import check_inside
 from odekit.runs.process_limits import memory_limit
 from odekit.runs.record import describe_bytes, record_text
+from odekit.runs.stores import Folder, OutputStore
 
 InputPicture = tuple[Image, dict[str, Any]]
 
@@ -47,6 +46,12 @@ def read_input(file: str, max_megapixels: float, salvage: bool = False) -> Input
     return content.image, entries
 
 
+def read_source(file: str, size: int) -> bytes:
+    """The first `size` + 1 bytes of an input. Raises OSError."""
+    with open(file, "rb") as stream:
+        return stream.read(size + 1)
+
+
 @dataclass(frozen=True)
 class OutputSettings:
     """How results are written; the same for all files of a run."""
@@ -57,6 +62,15 @@ class OutputSettings:
     format: str = "same"
     quality: int = 95
     keep_metadata: bool = True
+    elsewhere: OutputStore | None = None
+    """Where results are written instead of `folder`."""
+    source: Callable[[str, int], bytes] = read_source
+    """Reads the bytes of an input that is written as it is."""
+
+    @property
+    def store(self) -> OutputStore:
+        """Where results are written."""
+        return self.elsewhere or Folder(self.folder, self.scratch)
 
 
 @dataclass(frozen=True)
@@ -81,42 +95,41 @@ def write_result(name: str, result: PendingResult, output: OutputSettings) -> st
         OSError: the folder cannot be written.
         OdekitError: the format cannot store the picture, or a link leads out of the folder.
     """
-    folder = os.fspath(output.folder)
+    store = output.store
     written, written_format = name, io.format_name(result.image, output.format)
     endings = io.suffixes_of(written_format)
     if output.format == "same" and os.path.splitext(name)[1].lower() not in endings:
         # A PNG named a.jpg becomes a.jpg.png, so that its name cannot collide with that of another result.
         written += endings[0]
-    check_inside(written, folder)
+    store.check_inside(written)
     data = unchanged_file(result, output, written_format)
     if data is None:
         data = encode.encode(result.image, output.format, quality=output.quality, keep_metadata=output.keep_metadata)
-    target, record = os.path.join(folder, written), f"{os.path.join(folder, name)}.json"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(record)  # an older record must not remain beside the new picture if the process is killed here
-    files.write_atomic(data, target, output.scratch)
-    described: dict[str, Any] = {"path": target} | describe_bytes(data)
+        store.remove(f"{name}.json")  # an older record must not remain beside the new picture after a kill here
+    store.put(written, data)
+    described: dict[str, Any] = {"path": store.place(written)} | describe_bytes(data)
     if output.format == "same" and written_format != result.image.meta.format:
         described["notes"] = [substitution_note(result.image.meta.format)]
     entries = result.entries | {"output": described}
     for extra, image in result.extras:
         extra_name = f"{os.path.splitext(written)[0]}.{extra}.png"
         data = encode.encode(image, "png")
-        files.write_atomic(data, os.path.join(folder, extra_name), output.scratch)
+        store.put(extra_name, data)
         entries.setdefault("extras", []).append(extra_name)
         entries.setdefault("extra_files", {})[extra_name] = describe_bytes(data)
     if result.stages:
         from odekit.runs.report.sheet import write_stages
 
-        check_inside(os.path.join("stages", name, "sheet.png"), folder)
+        store.check_inside(os.path.join("stages", name, "sheet.png"))
         sheet = write_stages(output.folder / "stages" / name, result.stages)
         entries["pictures"] = str(sheet.relative_to(output.folder))
     try:
         text = record_text(entries, result.shared)
     except (TypeError, ValueError):
-        os.unlink(target)  # a stage noted something that JSON cannot store; no picture without a record
+        store.remove(written)  # a stage noted something that JSON cannot store; no picture without a record
         raise
-    files.write_atomic(text, record, output.scratch)
+    store.put(f"{name}.json", text)
     return written
 
 
@@ -132,8 +145,7 @@ def unchanged_file(result: PendingResult, output: OutputSettings, written_format
     if result.entries.get("changed") is not False or not same or not whole:
         return None
     try:
-        with open(source["path"], "rb") as file:
-            data = file.read(source["bytes"] + 1)
+        data = output.source(source["path"], source["bytes"])
     except (OSError, KeyError):
         return None
     return data if hashlib.sha256(data).hexdigest() == source["sha256"] else None

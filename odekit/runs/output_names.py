@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from odekit.core.files import read_json
 from odekit.errors import InputError
 from odekit.runs.inputs import Job, name_key
+from odekit.runs.layout import HASHED, TREE, hashed_name
 from odekit.runs.own_names import own_name
 from odekit.runs.settings import find_records, is_record
+from odekit.runs.stores import OutputStore, read_json_in
 
 MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4095
 """Longest name of a file, and longest path, of most file systems."""
@@ -28,6 +29,7 @@ class NameRules:
         extras: names of the pictures written beside each result, as NAME.EXTRA.png.
         appended: where `suffix` is None, what is appended to names with a suffix of a format that is not written.
         keeps_stages: the run writes the folder `stages`.
+        layout: of the output folder.
     """
 
     suffix: str | None
@@ -35,13 +37,16 @@ class NameRules:
     extras: Sequence[str] = ()
     appended: Mapping[str, str] = field(default_factory=dict)
     keeps_stages: bool = False
+    layout: str = TREE
 
     def name(self, plain: str) -> str:
         """The name of a result, if no other result has it."""
         if self.suffix:
-            return os.path.splitext(plain)[0] + self.suffix
-        ending = self.appended.get(os.path.splitext(plain)[1].lower())
-        return plain + ending if ending else plain
+            name = os.path.splitext(plain)[0] + self.suffix
+        else:
+            ending = self.appended.get(os.path.splitext(plain)[1].lower())
+            name = plain + ending if ending else plain
+        return hashed_name(name) if self.layout == HASHED else name
 
     @property
     def used_corrections(self) -> Sequence[str]:
@@ -127,19 +132,19 @@ class RecordedNames:
     """The names of the results in an output folder, by their inputs.
 
     Args:
-        out: the folder.
+        store: the folder.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, store: OutputStore) -> None:
         self.by_path: dict[str, str] = {}
         """Absolute path of the input -> name."""
         self.owners: dict[str, str] = {}
         """Name -> file name of the input, which stays when an archive is moved."""
-        for path, record in find_records(out):
+        for path, record in find_records(store):
             source = record.get("input")
             file = source.get("path") if isinstance(source, dict) else None
             if isinstance(file, str):
-                name = os.path.relpath(path, out).removesuffix(RECORD_SUFFIX)
+                name = path.removesuffix(RECORD_SUFFIX)
                 self.by_path[os.path.abspath(file)] = name
                 self.owners[name] = os.path.basename(file)
 
@@ -158,12 +163,12 @@ class PresentFiles:
     """The files in an output folder that results would replace. Each folder is listed once.
 
     Args:
-        out: the folder.
+        store: the folder.
         rules: for the names of results.
     """
 
-    def __init__(self, out: Path, rules: NameRules) -> None:
-        self.out = out
+    def __init__(self, store: OutputStore, rules: NameRules) -> None:
+        self.store = store
         self.rules = rules
         self.folders: dict[str, frozenset[str]] = {}
 
@@ -174,14 +179,11 @@ class PresentFiles:
         """
         folder = os.path.dirname(name)
         if folder not in self.folders:
-            try:
-                self.folders[folder] = frozenset(os.listdir(os.path.join(self.out, folder)))
-            except OSError:  # it is still to be made
-                self.folders[folder] = frozenset()
+            self.folders[folder] = self.store.names_in(folder)
         present = self.folders[folder]
         for written in self.rules.written(name) if present else ():
             if os.path.basename(written) in present and not (
-                written == name + RECORD_SUFFIX and is_record(read_json(os.path.join(self.out, written)))
+                written == name + RECORD_SUFFIX and is_record(read_json_in(self.store, written))
             ):
                 return written
         return ""

@@ -9,21 +9,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from odekit.chains.faults import place_text
-from odekit.chains.record import result_entries
 from odekit.core.image import Image
 from odekit.core.result import Result
 from odekit.errors import OdekitError, OutputError, Stopped
 from odekit.runs.engine import Engine
-from odekit.runs.faults import WorkerStartError, end_of_run
-from odekit.runs.files import InputPicture, OutputSettings, PendingResult, input_notes, read_input, write_result
+from odekit.runs.faults import WorkerStartError
+from odekit.runs.files import InputPicture, PendingResult, input_notes, write_result
 from odekit.runs.inputs import Job
+from odekit.runs.jobs import JobBook
 from odekit.runs.probe import Probe, probe
-from odekit.runs.record import shared_text
 from odekit.runs.stop import INTERRUPTED, TIME_LIMIT, StopRequest
-from odekit.runs.summary import RunAccounts
+from odekit.runs.summary import Progress
 from odekit.runs.workers import WorkerPool
 
 MAX_PIXELS = 24_000_000
@@ -35,28 +34,40 @@ WAKE_SECONDS = 0.1
 T = TypeVar("T")
 
 
+class Accounts(Protocol):
+    """Registers what becomes of each file, such as `RunAccounts`."""
+
+    progress: Progress
+
+    def written(self, job: Job, name: str, entries: Mapping[str, Any]) -> None:
+        """The result and the record of a file have been written, under this name and with these entries."""
+        ...
+
+    def failed(self, job: Job, error: Exception, place: str = "") -> None:
+        """A file has failed."""
+        ...
+
+    def noted(self, job: Job, notes: Sequence[str]) -> None:
+        """Notes on the reading of a file."""
+        ...
+
+    def flush(self) -> None:
+        """A batch has ended."""
+        ...
+
+
 @dataclass
 class Pipeline:
     """Reads, restores and writes the files of a run, with bounded memory for any number of files."""
 
     engine: Engine
     workers: WorkerPool
-    accounts: RunAccounts
-    output: OutputSettings
-    shared: dict[str, Any]
-    """Entries that are the same in all records."""
-    max_megapixels: float
-    """Larger pictures are refused."""
-    salvage: bool = False
-    """Of truncated JPEG and PNG, restore the rows that can be read."""
-    files_of: Callable[[str], Mapping[str, str]] = lambda file: {}
-    """SHA-256 of the files that belong to an input, by path, such as its mask."""
+    accounts: Accounts
+    book: JobBook
     check: Callable[[Image], None] = lambda image: None
     """Raises InputError for a picture that is not to be restored."""
     accounted: int = 0
     """Number of files restored or failed so far."""
-    shared_texts: dict[int, str] = field(default_factory=dict)
-    """Shared part of the records, by batch size."""
     reading: deque[tuple[Job, Future[InputPicture], int]] = field(default_factory=deque)
     """Inputs being read, with their numbers of pixels."""
     writing: deque[tuple[Job, PendingResult, Future[str]]] = field(default_factory=deque)
@@ -114,8 +125,8 @@ class Pipeline:
             if len(self.reading) <= least:
                 prefetched_pixels = sum(size for *_, size in self.reading)
                 for job, probed in self.unread.next(most - len(self.reading), prefetched_pixels, stop):
-                    arguments = job.file, self.max_megapixels, self.salvage
-                    read = self.workers.submit(read_input, *arguments, isolate=probed.isolate)
+                    arguments = job.file, self.book.options.max_megapixels, self.book.options.salvage
+                    read = self.workers.submit(self.book.source.read, *arguments, isolate=probed.isolate)
                     self.reading.append((job, read, probed.pixels))
             if is_interrupted(stop):
                 return self._give_up_reading()
@@ -128,17 +139,15 @@ class Pipeline:
                 picture = wait_for(future, stop)
                 if picture is None:
                     return self._give_up_reading(future)
-                image, entries = picture
-                self.check(image)
-                if files := self.files_of(job.file):
-                    entries = entries | {"files": dict(files)}
-                batch.append((job, (image, entries)))
-                batch_pixels += batch[-1][1][0].pixels[0].size
-                self.accounts.noted(job, input_notes(batch[-1][1], self.output))
+                self.check(picture[0])
+                picture = self.book.with_files(job.file, picture)
+                batch.append((job, picture))
+                batch_pixels += picture[0].pixels[0].size
+                self.accounts.noted(job, input_notes(picture, self.book.output))
             except MemoryError:
                 self._fail(job, OdekitError("does not fit into memory when it is read; make the picture smaller"))
             except Exception as error:  # any error of one file must not end a long run
-                if reason := end_of_run(error, self.output.folder, self.output.scratch, writing=False):
+                if reason := self.book.end_of_run(error, writing=False):
                     if stop is not None:
                         stop.reason = reason
                     return self._give_up_reading()
@@ -156,21 +165,8 @@ class Pipeline:
         if result.error is not None:
             self._fail(job, result.error, place_text(result.record.get("failure", {})))
             return
-        entries = result_entries(result, file_entries)
-        shared = self._shared_text(result.record["slots"])
-        finished = PendingResult(result.image, entries, shared, result.stages, result.extras)
-        self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.output)))
-
-    def _shared_text(self, batch_size: int) -> str:
-        """Shared part of the records of results with this batch size."""
-        if batch_size not in self.shared_texts:
-            memory = (
-                {}
-                if batch_size == self.engine.initial_batch_size
-                else {"memory": f"ran out with {self.engine.initial_batch_size} slots"}
-            )
-            self.shared_texts[batch_size] = shared_text(self.shared | {"slots": batch_size} | memory)
-        return self.shared_texts[batch_size]
+        finished = self.book.pending(result, file_entries)
+        self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.book.output)))
 
     def _collect_written(self, stop: StopRequest, keep: int) -> None:
         """Register written results; wait until at most `keep` results and `MAX_PIXELS` pixels are being written."""
@@ -181,11 +177,11 @@ class Pipeline:
             try:
                 name = future.result()
             except (OSError, WorkerStartError) as error:
-                if reason := end_of_run(error, self.output.folder, self.output.scratch, writing=True):
+                if reason := self.book.end_of_run(error, writing=True):
                     stop.reason = reason  # the file counts as left, not as failed: a resume restores it
                 else:
                     detail = getattr(error, "strerror", None) or error
-                    self._fail(job, OdekitError(f"{self.output.folder / job.name}: cannot be written: {detail}"))
+                    self._fail(job, OdekitError(f"{self.book.out / job.name}: cannot be written: {detail}"))
             except Exception as error:
                 self._fail(job, error)
             else:

@@ -5,21 +5,20 @@ A power failure may empty run.json. The settings then come from the records, whi
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from odekit.chains.record import RECORD_SCHEMA
 from odekit.core.device import LARGEST_BATCH_SIZE, LARGEST_THREADS
-from odekit.core.files import read_json, write_json
 from odekit.core.precision import PRECISIONS
 from odekit.errors import ConfigError
-from odekit.runs.own_names import LIKE_RECORDS, SCRATCH
+from odekit.runs.layout import LAYOUTS, TREE, layout_of
+from odekit.runs.stores import SETTINGS, OutputStore, as_store, read_json_in
 
-FILE = "run.json"
+FILE = SETTINGS
 RESOLVED_PRECISIONS = tuple(name for name in PRECISIONS if name != "auto")
 """What a run has after it began; another name in a file is damage."""
 RAN_OUT = re.compile(r"ran out with (\d+) slots")
@@ -43,6 +42,8 @@ class RunSettings:
     """How the precision was chosen (`odekit.chains.execution.Execution`); not in the records."""
     redo_undated: bool = False
     """Records without dependencies, of older versions, do not count: something has changed since."""
+    layout: str = TREE
+    """Where results lie in the output folder (`odekit.runs.layout`); not in the records."""
 
     @property
     def machine(self) -> dict[str, Any]:
@@ -55,11 +56,12 @@ class RunSettings:
         asked = {"chain": self.chain, "seed": self.seed}
         return asked | self.machine | {"depends": self.depends, "versions": self.versions}
 
-    def write(self, out: Path) -> None:
-        """Write run.json; returns when the disk has it. Raises OSError."""
+    def write(self, out: Path | OutputStore, first: bool = False) -> None:
+        """Write run.json (`OutputStore.put_settings`). Raises OSError."""
         redo = {"redo_undated": True} if self.redo_undated else {}
         chosen = {"precision_choices": self.precision_choices} if self.precision_choices else {}
-        write_json(out / FILE, {"schema": RECORD_SCHEMA} | self.shared | chosen | redo, durable=True)
+        layout = {} if self.layout == TREE else {"layout": self.layout}
+        as_store(out).put_settings({"schema": RECORD_SCHEMA} | self.shared | chosen | redo | layout, first)
 
 
 def parse_settings(data: Any) -> RunSettings | None:
@@ -87,6 +89,7 @@ def parse_settings(data: Any) -> RunSettings | None:
         versions,
         data.get("precision_choices"),
         data.get("redo_undated") is True,
+        layout if (layout := data.get("layout")) in LAYOUTS else TREE,
     )
 
 
@@ -95,30 +98,32 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def read_settings(out: Path) -> RunSettings | None:
+def read_settings(out: Path | OutputStore) -> RunSettings | None:
     """The settings with which the results of a folder were made; None if it has no results.
 
     Raises:
         ConfigError: run.json is missing or damaged, and the records disagree.
     """
-    records = find_records(out)
+    store = as_store(out)
+    records = find_records(store)
     first = next(records, None)
-    stored = parse_settings(read_json(out / FILE))
+    stored = parse_settings(read_json_in(store, FILE))
     if stored is not None:
-        if first is None and not has_results(out):
+        if first is None and not has_results(store):
             return None
         return stored if stored.depends or first is None else _with_weights_of(first[1], stored)
     if first is None:
         return None
-    found = _initial(first[1], _settings_of(first[1]))
-    for path, record in records:
+    found = replace(_initial(first[1], _settings_of(first[1])), layout=layout_of(first[0]))
+    for name, record in records:
         settings = _settings_of(record)
         if _key(settings) != _key(found):
             raise ConfigError(
-                f"{out / FILE} is {'damaged' if os.path.lexists(out / FILE) else 'missing'}, and its records are of "
-                f"different runs ({first[0]} and {path}); restore {FILE}, or choose another folder with -o"
+                f"{store.place(FILE)} is {'damaged' if store.has(FILE) else 'missing'}, and its records are of "
+                f"different runs ({store.place(first[0])} and {store.place(name)}); restore {FILE}, or choose another "
+                "folder with -o"
             )
-        found = _initial(record, settings) if settings.slots > found.slots else found
+        found = replace(_initial(record, settings), layout=found.layout) if settings.slots > found.slots else found
     return found
 
 
@@ -147,19 +152,28 @@ def _with_weights_of(record: Mapping[str, Any], stored: RunSettings) -> RunSetti
     return RunSettings(**changed)
 
 
-def find_records(out: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The readable records of a folder, with their paths, in no order. Links are not followed."""
-    for path in record_files(out):
-        record = read_json(path)
+def stored_layout(store: OutputStore) -> str | None:
+    """The layout of the results in a folder; None if it has neither run.json nor results."""
+    stored = parse_settings(read_json_in(store, FILE))
+    if stored is not None:
+        return stored.layout
+    name = next((name for name, _ in find_records(store)), None)
+    return None if name is None else layout_of(name)
+
+
+def find_records(store: OutputStore) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The readable records of a folder, with their names, in no order. Links are not followed."""
+    for name in store.records():
+        record = read_json_in(store, name)
         if is_record(record):
-            yield Path(path), record
+            yield name, record
 
 
-def count_others(out: Path, names: Collection[str], most: int) -> int:
+def count_others(store: OutputStore, names: Collection[str], most: int) -> int:
     """Number of records in a folder that are not those of the results `names`; the count ends above `most`."""
-    start, count = len(os.path.join(out, "")), 0
-    for path in record_files(out):
-        if path[start:].removesuffix(".json") not in names and is_record(read_json(path)):
+    count = 0
+    for name in store.records():
+        if name.removesuffix(".json") not in names and is_record(read_json_in(store, name)):
             count += 1
             if count > most:
                 break
@@ -171,24 +185,6 @@ def is_record(content: Any) -> bool:
     return parse_settings(content) is not None and isinstance(content.get("output"), dict)
 
 
-def record_files(out: Path) -> Iterator[str]:
-    """Paths of the files that may be records, readable or not."""
-    pending = [os.fspath(out)]
-    while pending:
-        folder = pending.pop()
-        top = folder == os.fspath(out)
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        if not (top and SCRATCH.fullmatch(entry.name)):
-                            pending.append(entry.path)
-                    elif entry.name.endswith(".json") and not (top and LIKE_RECORDS.fullmatch(entry.name)):
-                        yield entry.path
-        except OSError:
-            continue
-
-
-def has_results(out: Path) -> bool:
+def has_results(store: OutputStore) -> bool:
     """Whether a folder has a record, readable or not."""
-    return next(record_files(out), None) is not None
+    return next(store.records(), None) is not None

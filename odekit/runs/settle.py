@@ -17,12 +17,12 @@ from odekit.chains.dependencies import Dependencies
 from odekit.chains.record import versions
 from odekit.chains.tuning.batch_size import DEFAULT_BATCH_SIZE, MAX_BATCH_SIZE, check_memory
 from odekit.core.device import LARGEST_THREADS, resolve_device
-from odekit.core.files import exclusive, read_json
 from odekit.errors import ConfigError
 from odekit.runs.digests import dependencies_of, difference
-from odekit.runs.lock import other_shards_run, remove_lock_file
+from odekit.runs.layout import TREE
 from odekit.runs.settings import FILE, RAN_OUT, RunSettings, count_others, has_results, parse_settings, read_settings
 from odekit.runs.stored_chain import first_difference, with_defaults
+from odekit.runs.stores import Folder, OutputStore, read_json_in
 from odekit.runs.summary import Progress, RunOptions
 
 ROWS_PER_IMAGE = 16
@@ -49,18 +49,21 @@ class Settlement:
         chain: of the run.
         options: of the run.
         progress: receives messages for the user.
+        store: where the results lie; default: the folder of the options.
     """
 
-    def __init__(self, chain: Chain, options: RunOptions, progress: Progress) -> None:
+    def __init__(self, chain: Chain, options: RunOptions, progress: Progress, store: OutputStore | None = None) -> None:
         self.parts = chain.parts
         self.chain = chain
         self.tree = chain.tree()
         self.seed = chain.spec.seed if options.seed is None else options.seed
         self.options = options
-        self.out = options.out
+        self.store = store or Folder(options.out)
         self.progress = progress
         self.images = 0
         """Number of images of the job."""
+        self.is_new = False
+        """The settings are those of this run, not of the folder."""
         self.kept: RunSettings | None = None
         """What run.json keeps while this run has other settings: most results of the folder have them."""
 
@@ -88,21 +91,28 @@ class Settlement:
         self.images = count
         if self.options.shard is None:
             return self.found(names) or self._new(count)
-        path = self.out / f"{FILE}.lock"
         waiting = "waiting for another shard, which chooses the settings"
-        with exclusive(path, on_wait=lambda: self.progress.message(waiting)):
-            try:
-                settings = self.adopted() or self._new(count)
-                self.write(settings)
-            finally:
-                remove_lock_file(path)
-        return settings
+        with self.store.settling(lambda: self.progress.message(waiting)):
+            settings = self.adopted() or self._new(count)
+            return self.write(settings)
 
-    def write(self, settings: RunSettings) -> None:
-        """Write run.json if it does not hold these settings, or those that it keeps. Raises OSError."""
-        settings = self.kept or settings
-        if parse_settings(read_json(self.out / FILE)) != settings:
-            settings.write(self.out)
+    def write(self, settings: RunSettings) -> RunSettings:
+        """Write run.json if it does not hold these settings, or those that it keeps; returns those of this run.
+
+        Raises:
+            OSError: it cannot be written.
+            ConfigError: another run was first, on a store without locks, and has other settings.
+        """
+        written = self.kept or settings
+        if parse_settings(read_json_in(self.store, FILE)) != written:
+            try:
+                written.write(self.store, first=self.is_new)
+            except FileExistsError:
+                other = parse_settings(read_json_in(self.store, FILE))
+                if other is None:
+                    raise ConfigError(f"{self.store.place(FILE)} is damaged; remove it") from None
+                return self._agreed(other)
+        return settings
 
     def found(self, names: Collection[str]) -> RunSettings | None:
         """The settings of the folder for this run; None if there are none to be kept.
@@ -116,11 +126,11 @@ class Settlement:
         options, self.images = self.options, self.images or len(names)
         if options.resume or options.shard is not None:
             return self.adopted()
-        others = count_others(self.out, names, len(names) if options.overwrite else 0)
+        others = count_others(self.store, names, len(names) if options.overwrite else 0)
         if others <= (len(names) if options.overwrite else 0):
             return None
         try:
-            stored = read_settings(self.out)
+            stored = read_settings(self.store)
         except ConfigError:
             if options.overwrite:
                 return None  # run.json is damaged, and does not bind whoever replaces results on purpose
@@ -147,17 +157,17 @@ class Settlement:
         """
         if not self.options.resume and self.options.shard is None:
             return None
-        stored = read_settings(self.out)
+        stored = read_settings(self.store)
         if stored is not None:
             return self._agreed(stored)
-        begun = parse_settings(read_json(self.out / FILE))
-        if begun is not None and other_shards_run(self.out, self.options.shard):
+        begun = parse_settings(read_json_in(self.store, FILE))
+        if begun is not None and self.store.others_run(self.options.shard):
             return self._agreed(begun)
         if begun is not None:
             with contextlib.suppress(ConfigError):  # nothing is finished, so that nothing can be mixed
                 return self._agreed(begun)
-        elif self.options.resume and has_results(self.out):
-            self.progress.message(f"{self.out / FILE} and the records are damaged; everything is restored again")
+        elif self.options.resume and has_results(self.store):
+            self.progress.message(f"{self.store.place(FILE)} and the records are damaged; everything is restored again")
         return None
 
     def _agreed(self, stored: RunSettings) -> RunSettings:
@@ -177,34 +187,38 @@ class Settlement:
         try:
             check_memory(slots, resolve_device(settings.device), self.chain.spec, self.parts)
         except ConfigError as error:
-            raise ConfigError(f"{self.out / FILE}: {error}") from error
+            raise ConfigError(f"{self.store.place(FILE)}: {error}") from error
         if slots > max(MAX_BATCH_SIZE, ROWS_PER_IMAGE * self.images) and self.options.batch_size != slots:
             raise ConfigError(
-                f"{self.out / FILE} states a batch size of {slots:,} for {self.images} image(s), so that every network "
-                f"call is slow; if that is right, add --batch-size {slots}"
+                f"{self.store.place(FILE)} states a batch size of {slots:,} for {self.images} image(s), so that every "
+                f"network call is slow; if that is right, add --batch-size {slots}"
             )
 
     def _new(self, count: int) -> RunSettings:
         """The requested settings, with every `auto` resolved on this machine."""
         import torch
 
-        options = self.options
+        self.is_new, options = True, self.options
         execution = self.chain.execution(count, options.device, options.precision, options.batch_size)
         return RunSettings(
             self.tree, self.seed, execution.device, execution.precision, execution.batch_size,
             min(torch.get_num_threads(), LARGEST_THREADS),
-            self.depends.tree(), self.versions, execution.precision_choices,
+            self.depends.tree(), self.versions, execution.precision_choices, layout=options.layout or TREE,
         )  # fmt: skip
 
     def _check_asked(self, stored: RunSettings) -> None:
-        """Raise ConfigError if the folder has another chain or seed."""
+        """Raise ConfigError if the folder has another chain, seed or layout."""
         chain = with_defaults(stored.chain, self.parts)
         for key, was, now in (("chain", chain, self.tree), ("seed", stored.seed, self.seed)):
             if was != now:
                 raise OtherSettingsError(
-                    f"{self.out} was written with another {key} ({first_difference(was, now)})",
+                    f"{self.store} was written with another {key} ({first_difference(was, now)})",
                     f"resume with that {key}, or choose another folder",
                 )
+        if self.options.layout not in (None, stored.layout):
+            raise OtherSettingsError(
+                f"{self.store} was written with --layout {stored.layout}", "resume with this value, or omit --layout"
+            )
 
     def _with_machine(self, stored: RunSettings) -> RunSettings:
         """The stored settings; another GPU of the same kind may replace that of the first run.
@@ -222,7 +236,7 @@ class Settlement:
         ):
             if requested not in (None, was):
                 raise OtherSettingsError(
-                    f"{self.out} was written with --{name} {was}", f"resume with this value, or omit --{name}"
+                    f"{self.store} was written with --{name} {was}", f"resume with this value, or omit --{name}"
                 )
         return replace(stored, chain=self.tree, device=device)
 
@@ -236,14 +250,14 @@ class Settlement:
         if changed:
             if self.options.changed != "redo":
                 raise OtherSettingsError(
-                    f"{self.out}: {changed} since its results were made",
+                    f"{self.store}: {changed} since its results were made",
                     "bring that back, restore the results again with --resume --changed redo, or choose another folder",
                 )
-            if other_shards_run(self.out, self.options.shard):
-                raise ConfigError(f"{self.out}: {changed}, and other shards are running; end them, or wait for them")
+            if self.store.others_run(self.options.shard):
+                raise ConfigError(f"{self.store}: {changed}, and other shards are running; end them, or wait for them")
             self.progress.message(f"{changed}; results made before are restored again")
         if told := version_changes(stored.versions, self.versions):
-            self.progress.message(f"{self.out} was written with {told}")
+            self.progress.message(f"{self.store} was written with {told}")
         redo = stored.redo_undated or bool(changed)
         return replace(stored, depends=self.depends.tree(), versions=self.versions, redo_undated=redo)
 

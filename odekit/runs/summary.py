@@ -64,6 +64,8 @@ class RunOptions:
     """With `resume`: what to do with results made with other weights, files or versions of parts."""
     verify: bool = False
     """With `resume`: compare the SHA-256 of all inputs and outputs."""
+    layout: Literal["tree", "hashed"] | None = None
+    """Where results lie in the output folder; None: as its earlier runs have it, else as the inputs lie."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a limit that is not a number above 0."""
@@ -208,7 +210,10 @@ class RunAccounts:
 
     def written(self, job: Job, name: str, entries: Mapping[str, Any]) -> None:
         """Register a file whose result and record have been written."""
-        findings, calls = findings_of(entries), entries["calls"]
+        self.restored(job, name, findings_of(entries), entries["calls"], entries["seconds"])
+
+    def restored(self, job: Job, name: str, findings: Findings, calls: int, seconds: float) -> None:
+        """Register a file of which these are known: what was done, network calls, and seconds in the chain."""
         self.summary.found.add(findings)
         self.summary.calls.add(calls)
         self.progress.picture(str(Path(job.name).with_name(Path(job.file).name)), findings.text)
@@ -220,7 +225,7 @@ class RunAccounts:
         self.summary.restored.append(name)
         self.progress.images(1)
         self.log.add(
-            "restored", input=job.file, output=name, calls=calls, seconds=entries["seconds"], findings=findings.text
+            "restored", input=job.file, output=name, calls=calls, seconds=seconds, findings=findings.text
         )  # fmt: skip
 
     def unchanged_before(self, job: Job, findings: Findings) -> None:
@@ -234,12 +239,17 @@ class RunAccounts:
         self._list_failure(job, error, place)
         self.progress.images(1)
 
+    def failed_as(self, job: Job, text: str) -> None:
+        """Register a file that failed elsewhere, with the line of `failure_text`."""
+        self._list(job, text)
+        self.progress.images(1)
+
     def _list_failure(self, job: Job, error: Exception, place: str = "") -> None:
-        unexpected = f"{type(error).__name__}: {error}{place or origin(error)}"
-        text = str(error) if isinstance(error, OdekitError) else unexpected
         for line in traceback_lines(error) if debugging() else ():
             self.progress.message(line)
-        text = " ".join((text if job.file in text else f"{job.file}: {text}").split())
+        self._list(job, failure_text(job, error, place))
+
+    def _list(self, job: Job, text: str) -> None:
         self.summary.failed.append({"input": job.file, "error": text})
         self.log.add("failed", input=job.file, error=text)
 
@@ -269,6 +279,13 @@ class RunAccounts:
                 write_json(path, rows)
             else:
                 path.unlink(missing_ok=True)
+
+
+def failure_text(job: Job, error: Exception, place: str = "") -> str:
+    """One line for a failed file: its path, the reason, and the place of an unexpected error."""
+    unexpected = f"{type(error).__name__}: {error}{place or origin(error)}"
+    text = str(error) if isinstance(error, OdekitError) else unexpected
+    return " ".join((text if job.file in text else f"{job.file}: {text}").split())
 
 
 def nothing_done_error(job: Job, findings: Findings) -> InputError:
