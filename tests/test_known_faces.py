@@ -26,7 +26,12 @@ def with_faces(photo, *faces, **more):
 
 
 def chain(*each, prior="mixture"):
-    options = {"detect": "builtin", "each": list(each), "tone": "free", "paste": {"match_colour": "none", "detail": 0.0}}
+    options = {
+        "detect": "builtin",
+        "each": list(each),
+        "tone": "free",
+        "paste": {"match_colour": "none", "detail": 0.0},
+    }
     return Chain([{"faces": options}], priors={"face": {"use": prior, "side": 16}})
 
 

@@ -26,8 +26,8 @@ def assemble(
         starts: time stamp of the first frame of each.
         time_base: of these.
         output: the file to write.
-        span: first time stamp of the output, and the one after its last frame (None: to the end); packets of other
-            streams outside of it are left out, and times begin with 0 if it begins later than the source.
+        span: first time stamp of the output (0: of the source, with all that comes before), and the one after its last
+            frame (None: to the end). Packets of other streams outside of it are left out; times begin with 0.
 
     Raises:
         OutputError: the output cannot be written.
@@ -118,16 +118,16 @@ def other_packets(
     """The packets of the copied streams, within the span."""
     if not copied:
         return
-    begin = Fraction(span[0]) * time_base
+    begin = Fraction(span[0]) * time_base if span[0] else None
     end = None if span[1] is None else Fraction(span[1]) * time_base
     for packet in original.demux([original.streams[index] for index in copied]):
         if packet.pts is None or packet.dts is None:
             continue
         base = Fraction(packet.time_base)
         time = packet.pts * base
-        if time < begin or (end is not None and time >= end):
+        if (begin is not None and time < begin) or (end is not None and time >= end):
             continue
-        shift = round(begin / base)
+        shift = 0 if begin is None else round(begin / base)
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         packet.stream = copied[packet.stream.index]
         yield packet

@@ -128,7 +128,8 @@ def changed_planes(planes: Planes, coding: Coding, before: Pixels, after: Pixels
 def added(plane: NDArray[Any], change: NDArray[np.float32], bits: int) -> NDArray[Any]:
     """A plane plus a change, rounded and clipped to its codes."""
     values = np.rint(plane.astype(np.float32) + change)
-    return np.clip(values, 0, 2**bits - 1).astype(plane.dtype)
+    coded: NDArray[Any] = np.clip(values, 0, 2**bits - 1).astype(plane.dtype)
+    return coded
 
 
 def block_mean(values: NDArray[np.float32], down: int, across: int, shape: tuple[int, ...]) -> NDArray[np.float32]:

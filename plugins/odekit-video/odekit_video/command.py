@@ -29,8 +29,8 @@ def video(
     quality: Annotated[int, typer.Option(min=0, max=63, help="Constant rate factor; lower is better.")] = 17,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run; finished segments stay.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output and what is left of a run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, and what a run left.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Restore the faces of a video with a chain.

@@ -1,4 +1,4 @@
-"""Decide once for each face and shot what is done, from a few frames, so that it does not change from frame to frame."""
+"""Decide once for each face and shot what is done, from a few frames, so that no frame differs from the next."""
 
 from __future__ import annotations
 

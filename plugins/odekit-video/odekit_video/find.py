@@ -88,8 +88,8 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, last: int | None
     plan.faces = [[] for _ in plan.pts]
     for track in follower.finished(len(plan.pts)):
         for number, (points, box) in track.faces().items():
-            rounded = (tuple(round(float(v), 3) for v in values.ravel()) for values in (points, box))
-            plan.faces[number].append((track.number, *rounded))
+            where, around = (tuple(round(float(v), 3) for v in values.ravel()) for values in (points, box))
+            plan.faces[number].append((track.number, where, around))
     return plan
 
 

@@ -14,12 +14,12 @@ from odekit.chains.chain import Chain
 from odekit.core.files import write_atomic
 from odekit.errors import ConfigError, InputError, OutputError
 from odekit_video.assemble import assemble
+from odekit_video.colour import HDR_TRANSFERS
 from odekit_video.decide import decide
 from odekit_video.encode import Encoding, codec_for
 from odekit_video.find import Tell, find
 from odekit_video.plan import Plan
 from odekit_video.read import probe
-from odekit_video.colour import HDR_TRANSFERS
 from odekit_video.restore import BATCH, Restorer
 
 PLAN = "plan.json"
@@ -65,7 +65,9 @@ class VideoJob:
         if self.output.exists() and not resume:
             raise OutputError(f"{self.output} is there already; --overwrite replaces it")
         if self.folder.exists() and not resume:
-            raise OutputError(f"{self.folder} is what an unfinished run left: --resume continues it, --overwrite starts anew")
+            raise OutputError(
+                f"{self.folder} is what an unfinished run left: --resume continues it, --overwrite starts anew"
+            )
 
     def chain(self, name: str, settings: Sequence[str], strength: str) -> Chain:
         """The chain, with the settings of a person."""

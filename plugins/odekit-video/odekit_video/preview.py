@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 
+from odekit.core.image import Pixels
 from odekit_video.find import frame_pixels
 from odekit_video.read import frames_from, probe
+
+if TYPE_CHECKING:
+    import av
 
 COLUMNS = 5
 WIDTH = 320
@@ -32,14 +38,14 @@ def write_preview(source: Path, output: Path, sheet: Path) -> None:
     PIL.Image.fromarray(np.concatenate([row[:, :width] for row in rows])).save(sheet)
 
 
-def spread(path: Path) -> list:  # type: ignore[type-arg]
+def spread(path: Path) -> list[av.VideoFrame]:
     """Up to `COLUMNS` frames of a video, spread evenly."""
     count = sum(1 for _ in frames_from(path, None))
     chosen = {round(i) for i in np.linspace(0, count - 1, min(COLUMNS, count))}
     return [frame for number, frame in enumerate(frames_from(path, None)) if number in chosen]
 
 
-def small(pixels: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def small(pixels: Pixels) -> NDArray[np.uint8]:
     """Pixels (3, H, W) in [0, 1] as uint8 (h, w, 3) of the sheet's width."""
     picture = PIL.Image.fromarray((pixels.transpose(1, 2, 0) * 255).round().astype(np.uint8))
     return np.asarray(picture.resize((WIDTH, max(1, round(WIDTH * picture.height / picture.width)))))

@@ -20,7 +20,9 @@ Frames = NDArray[np.float32]
 def face(number: int = 0, side: int = 160) -> NDArray[np.float32]:
     """A licensed face (side, side, 3) of the examples."""
     files = sorted((ROOT / "examples" / "clean").glob("*.png"))
-    picture = PIL.Image.open(files[number % len(files)]).convert("RGB").resize((side, side), PIL.Image.Resampling.BICUBIC)
+    picture = (
+        PIL.Image.open(files[number % len(files)]).convert("RGB").resize((side, side), PIL.Image.Resampling.BICUBIC)
+    )
     return np.asarray(picture, np.float32) / 255
 
 
