@@ -46,8 +46,9 @@ class RunContext:
             self.on_phase(name, done, total)
 
     def noise(self, image: Image, sample: int = 0) -> Noise:
-        """Noise stream of one image in this stage, independent of the other images."""
-        return ImageNoise(noise_generator(self.seed, image.origin, self.place, image.face, sample))
+        """Noise stream of one image in this stage, independent of the other images; see `Image.track`."""
+        key = (f"track {image.track}", 0) if image.track else (image.origin, image.face)
+        return ImageNoise(noise_generator(self.seed, key[0], self.place, key[1], sample))
 
     def fail(self, index: int, error: Exception) -> None:
         """Mark image `index` as failed; the other images continue."""

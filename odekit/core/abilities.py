@@ -324,6 +324,15 @@ class DrawsHoles(Protocol):
 
 
 @runtime_checkable
+class MayInsist(Protocol):
+    """Options of an inverter that leaves some pictures untouched."""
+
+    def for_every_picture(self) -> Options:
+        """The options with which no picture is left untouched."""
+        ...
+
+
+@runtime_checkable
 class HasSide(Protocol):
     """Options of an upsampler whose results may have any side, set with `--side`."""
 

@@ -55,6 +55,21 @@ class Metadata:
     """Resolution in x and y, in pixels per inch; None if the file has none."""
 
 
+@dataclass(frozen=True)
+class KnownFace:
+    """A face that was found before the chain runs, such as one that is followed through a video."""
+
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1 in pixels of the photograph: ear to ear, brows to chin."""
+    points: tuple[tuple[float, float], ...]
+    """Eyes, nose and corners of the mouth, five points (x, y); the picture's left first."""
+    track: str = ""
+    """See `Image.track`."""
+    score: float = 1.0
+    decided: Mapping[str, bool] = field(default_factory=dict)
+    """See `Image.decided`; a face with `restore` and `detail` False is left out."""
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """One picture.
@@ -81,6 +96,15 @@ class Image:
     leave: tuple[tuple[float, float, float, float], ...] = ()
     """Faces of this picture that a person wants left as they are: boxes x0, y0, x1, y1, as fractions of its width and
     height."""
+    faces: tuple[KnownFace, ...] | None = None
+    """The faces of a photograph, for the stage `faces`; None: it searches them."""
+    track: str = ""
+    """Names what is the same from picture to picture, such as a face in a video: pictures of one track get the same
+    noise, so that a still face does not flicker. Empty: `origin` and `face` key the noise."""
+    decided: Mapping[str, bool] = field(default_factory=dict)
+    """What was decided before the chain runs, instead of by each stage for each picture: `blocks`, `scratches`, `blur`,
+    `fading` (stage `mend`), `impulses`, `noise` (`denoise`), `restore` (`restore.first`), `detail` (guided upsamplers).
+    True: treated, whatever its strength; False: left; missing: the stage decides."""
 
     def __post_init__(self) -> None:
         """Check shapes and types, and set `origin` if it is empty.

@@ -14,6 +14,9 @@ from odekit.core.interfaces import Face, FaceDetector, Tools
 from odekit.parts.faces import select
 from odekit.parts.faces.options import BuiltinDetector, Faces
 
+LEFT_BEFORE = "left as it is: decided before"
+"""Reason of a face that `Image.faces` says to leave."""
+
 
 @dataclass
 class PhotoFaces:
@@ -73,6 +76,13 @@ class FaceFinder:
     def find(self, photo: Image) -> PhotoFaces:
         """The faces of a photograph, numbered in reading order, with a reason for each that is left out."""
         options = self.options.select
+        if photo.faces is not None:
+            faces = [Face(known.box, known.points, known.score) for known in photo.faces]
+            out = select.left_out(faces, options, photo.width, photo.height)
+            for number, known in enumerate(photo.faces, 1):
+                if known.decided.get("restore") is False and known.decided.get("detail") is False:
+                    out.setdefault(number, LEFT_BEFORE)
+            return PhotoFaces(photo, faces, out)
         if self.boxes is not None:
             faces = [self.points.face_in_box(photo, box) for box in select.boxes_for(photo, self.boxes)]
             return PhotoFaces(photo, faces, self._left_out(photo, faces))

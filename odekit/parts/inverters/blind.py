@@ -72,6 +72,10 @@ class Blind(Options):
             update={"top": max(self.top, HOLE_TOP), "steps": self.steps + HOLE_STEPS, "tolerance": 0.0}
         )
 
+    def for_every_picture(self) -> Blind:
+        """Without probes: every picture is processed."""
+        return self.model_copy(update={"tolerance": 0.0})
+
     def levels(self, schedule: NoiseSchedule) -> Levels:
         """The grid on a schedule."""
         count = len(schedule)

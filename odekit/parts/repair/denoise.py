@@ -42,7 +42,8 @@ class DenoiseStage:
         out = []
         for i, image in enumerate(batch):
             report_phase(context, "denoising", i, len(batch))
-            if min(image.height, image.width) < self.options.smallest:
+            small = min(image.height, image.width) < self.options.smallest
+            if small or (image.decided.get("noise") is False and image.decided.get("impulses") is False):
                 context.note(i, denoised=False)
                 out.append(image)
                 continue
@@ -57,18 +58,21 @@ class DenoiseStage:
         """One photograph, and the facts for the record: the measured noise, None where it is unknown, and why."""
         o = self.options
         facts: dict[str, Any] = {}
-        if o.impulses is not False:
+        treat_impulses, treat_noise = (image.decided.get(name) for name in ("impulses", "noise"))
+        if o.impulses is not False and treat_impulses is not False:
             impulses = measure_impulses(image.pixels)
-            remove = impulses.share >= (o.least_impulses if o.impulses == "auto" else 1e-4)
+            remove = impulses.share >= (1e-4 if treat_impulses or o.impulses is True else o.least_impulses)
             if remove:
                 image = image.with_pixels(remove_impulses(image, impulses))
             facts["impulses"] = round(impulses.share, 4)
             facts["impulses_removed"] = remove
+        if treat_noise is False:
+            return image, facts | {"denoised": False}
         level = measure_noise(image.pixels) if o.noise == "auto" else NoiseLevel(o.noise)
         if level.std is None:
             return image, facts | {"noise": None, "noise_unknown": level.reason, "denoised": False}
         visible = level.visible or 0.0
-        noisy = level.std > 0 and (level.std >= o.least or visible >= o.least_grain)
+        noisy = level.std > 0 and (bool(treat_noise) or level.std >= o.least or visible >= o.least_grain)
         facts |= {"noise": round(level.std, 4), "denoised": noisy}
         facts |= {"noise_visible": round(visible, 4)} if visible else {}
         facts |= {"grain": level.size} if level.size > 1 else {}

@@ -80,6 +80,8 @@ class MendStage:
                 "fading": self._fading,
             }
             for name, repair in repairs.items():
+                if before.decided.get(name) is False:
+                    continue
                 if name == "blur" and self.options.blur == "auto" and "blocks" in repaired:
                     continue  # sharpening would amplify the block artefacts that are left
                 pixels = repair(after, facts)
@@ -98,22 +100,24 @@ class MendStage:
         """The pixels without JPEG blocks; None if they stay unchanged."""
         blocks = damage_signs.measure_blocks(image.pixels)
         facts["blocks"] = round(blocks.strength, 2)
-        if not should_repair(self.options.blocks, blocks.strength, self.options.least_blocks):
+        switch = image.decided.get("blocks", self.options.blocks)
+        if not should_repair(switch, blocks.strength, self.options.least_blocks):
             return None
         return deblock.remove_blocks(image, blocks.origin)
 
     def _blur(self, image: Image, facts: dict[str, Any]) -> Pixels | None:
         """The sharpened pixels; None if they stay unchanged."""
-        if self.options.blur is False:
+        switch = image.decided.get("blur", self.options.blur)
+        if switch is False:
             return None
         blur = deblur.estimate_photo_blur(image.pixels)
         facts["blur"] = round(blur.sigma, 2)
-        sharpen = blur.sigma > 0 and should_repair(self.options.blur, blur.sigma, self.options.least_blur)
+        sharpen = blur.sigma > 0 and should_repair(switch, blur.sigma, self.options.least_blur)
         return deblur.remove_blur(image, blur) if sharpen else None
 
     def _fading(self, image: Image, facts: dict[str, Any]) -> Pixels | None:
         """The pixels with their contrast stretched; None if they stay unchanged."""
-        option = self.options.fading
+        option = image.decided.get("fading", self.options.fading)
         if option is False:
             return None
         fading = measure_fading(image.pixels)

@@ -69,6 +69,7 @@ class FacesStage:
             for number in detection.selected():
                 frame = Frame.fit(detection.faces[number - 1].points, TEMPLATES[align.template])
                 pixels = crop_face(detection.photo.pixels, frame, align.side, align.border)
+                known = None if detection.photo.faces is None else detection.photo.faces[number - 1]
                 crops.append(
                     Image(
                         pixels,
@@ -76,6 +77,8 @@ class FacesStage:
                         origin=detection.photo.origin,
                         face=number,
                         native=frame.side,
+                        track="" if known is None else known.track,
+                        decided={} if known is None else known.decided,
                     )
                 )
                 sources.append((i, number, frame))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from odekit.core.abilities import HasRowFindings, MayBeIdle
+from odekit.core.abilities import HasRowFindings, MayBeIdle, MayInsist
 from odekit.core.image import Image, is_square
 from odekit.core.interfaces import Adaptive, Enhancer, Inverter, Latent, StageContext, Tools
 from odekit.core.noise import BatchNoise, ImageNoise, ZeroNoise, noise_generator
@@ -51,10 +51,15 @@ class RestoreStage:
         self.main = FaceEdit(
             self.prior, options.inverter.name, self.inverter, self.enhancer, part.options, repeats=options.repeats
         )
-        self.first = None
+        self.first = self.insistent = None
         if options.first is not None:
             first = tools.make(options.first, prior=self.prior)
             self.first = FaceEdit(self.prior, options.first.name, first, NoEnhancer(none), none, stream=1)
+            self.insistent = self.first
+            if isinstance(options.first.options, MayInsist):
+                sure = replace(options.first, options=options.first.options.for_every_picture())
+                inverter = tools.make(sure, prior=self.prior)
+                self.insistent = FaceEdit(self.prior, sure.name, inverter, NoEnhancer(none), none, stream=1)
         self.holes: HoleFilling | None = None
         if holes is not None and (options.occlusions == "undo" or (options.mask is not None and self.first)):
             inverter = tools.make(holes, prior=self.prior)
@@ -134,10 +139,23 @@ class RestoreStage:
         return self.main.run(images, part, context, keep or None) if images else {}
 
     def _first(self, images: dict[int, Image], part: EditPart, context: StageContext) -> dict[int, Image]:
-        """These faces after the inverter `first`."""
-        if self.first is None or not images:
+        """These faces after the inverter `first`, which decides unless `Image.decided` does."""
+        if self.first is None or self.insistent is None:
             return {}
-        return self.first.run(images, replace(part, rows=len(images)) if self.first.packs else part, context)
+        out: dict[int, Image] = {}
+        wanted = {i: image.decided.get("restore") for i, image in images.items()}
+        for decision, edit in ((None, self.first), (True, self.insistent)):
+            some = {i: image for i, image in images.items() if wanted[i] is decision}
+            if some:
+                share = replace(part, members=part.members * len(some) / len(images))
+                out |= edit.run(some, replace(share, rows=len(some)) if edit.packs else share, context)
+                part = replace(part, before=part.before + share.members)
+        for i, image in images.items():
+            if wanted[i] is False:
+                facts = {self.first.name: {"untouched": True, "decided_before": True}}
+                context.note(i, calls=context.notes.get(i, {}).get("calls", 0), **facts)
+                out[i] = image
+        return out
 
     def _note_idle(self, members: list[int], context: StageContext) -> None:
         """The record entries of faces that get no updates, whatever they look like."""

@@ -1,0 +1,140 @@
+"""Join the segments with the other streams of the input, packet by packet, without encoding them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from odekit.errors import InputError, OutputError
+from odekit_video.read import import_av, opened, video_stream
+
+COPIED = ("audio", "subtitle")
+"""Types of streams that are copied."""
+
+
+def assemble(
+    source: Path, segments: Sequence[Path], starts: Sequence[int], time_base: Fraction, output: Path,
+    span: tuple[int, int | None],
+) -> list[str]:  # fmt: skip
+    """Write the output, at once or not at all; returns a sentence for each stream that could not be copied.
+
+    Args:
+        source: the original video.
+        segments: files of the restored segments.
+        starts: time stamp of the first frame of each.
+        time_base: of these.
+        output: the file to write.
+        span: first time stamp of the output (0: of the source, with all that comes before), and the one after its last
+            frame (None: to the end). Packets of other streams outside of it are left out; times begin with 0.
+
+    Raises:
+        OutputError: the output cannot be written.
+        InputError: a segment cannot be read.
+    """
+    av = import_av()
+    part = output.with_name(f".{output.name}.part")
+    notes: list[str] = []
+    try:
+        with opened(source) as original, av.open(str(part), "w", format=container_name(output)) as target:
+            video_stream(original, source)
+            with opened(segments[0]) as first:
+                template = first.streams.video[0]
+                video = target.add_stream_from_template(template)
+                video.time_base = time_base
+                copied = copied_streams(original, target, notes)
+                target.start_encoding()
+            packets = merged(
+                video_packets(segments, starts, time_base, video, span[0]),
+                other_packets(original, copied, time_base, span),
+            )
+            for packet in packets:
+                target.mux(packet)
+        part.replace(output)
+    except (OSError, ValueError) as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{output}: cannot be written ({error})") from error
+    return notes
+
+
+def container_name(output: Path) -> str:
+    """FFmpeg's name of the container."""
+    names = {".mkv": "matroska", ".m4v": "mp4"}
+    return names.get(output.suffix.lower(), output.suffix.lower().lstrip("."))
+
+
+def copied_streams(original: Any, target: Any, notes: list[str]) -> dict[int, Any]:
+    """The output's streams for audio and subtitles, by the index of the stream that they are copied from."""
+    out: dict[int, Any] = {}
+    for stream in original.streams:
+        if stream.type not in COPIED:
+            continue
+        name = getattr(stream.codec_context, "name", None) or "unknown"
+        if stream.codec_context is None or name not in target.supported_codecs:
+            notes.append(f"the {stream.type} stream {stream.index} ({name}) does not fit into this file; left out")
+            continue
+        try:
+            new = target.add_stream_from_template(stream)
+        except (ValueError, OSError) as error:
+            notes.append(f"the {stream.type} stream {stream.index} ({name}) is left out: {error}")
+            continue
+        new.metadata.update(stream.metadata)
+        out[stream.index] = new
+    return out
+
+
+def video_packets(
+    segments: Sequence[Path], starts: Sequence[int], time_base: Fraction, video: Any, begin: int
+) -> Iterator[Any]:
+    """The packets of all segments with their time stamps in the output.
+
+    The container of a segment delays all times, so that those of decoding are not negative, and leaves out the first
+    of them. Its first packet is its first frame. Decoding times must rise and not follow those of presentation.
+    """
+    latest: int | None = None
+    for path, start in zip(segments, starts, strict=True):
+        with opened(path) as container:
+            packets = [packet for packet in container.demux(container.streams.video[0]) if packet.pts is not None]
+        delay = packets[0].pts
+        unknown = sum(packet.dts is None for packet in packets)
+        for number, packet in enumerate(packets):
+            scale = Fraction(packet.time_base) / time_base
+            pts = round((packet.pts - delay) * scale) + start - begin
+            known = packet.dts if packet.dts is not None else packets[min(unknown, len(packets) - 1)].dts or delay
+            dts = round((known - delay) * scale) + start - begin - max(0, unknown - number)
+            if latest is not None and dts <= latest:
+                dts = latest + 1
+            if dts > pts:
+                raise InputError(f"{path}: its time stamps overlap with those of the segment before")
+            latest = dts
+            packet.pts, packet.dts, packet.time_base, packet.stream = pts, dts, time_base, video
+            yield packet
+
+
+def other_packets(
+    original: Any, copied: dict[int, Any], time_base: Fraction, span: tuple[int, int | None]
+) -> Iterator[Any]:
+    """The packets of the copied streams, within the span."""
+    if not copied:
+        return
+    begin = Fraction(span[0]) * time_base if span[0] else None
+    end = None if span[1] is None else Fraction(span[1]) * time_base
+    for packet in original.demux([original.streams[index] for index in copied]):
+        if packet.pts is None or packet.dts is None:
+            continue
+        base = Fraction(packet.time_base)
+        time = packet.pts * base
+        if (begin is not None and time < begin) or (end is not None and time >= end):
+            continue
+        shift = 0 if begin is None else round(begin / base)
+        packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+        packet.stream = copied[packet.stream.index]
+        yield packet
+
+
+def merged(*streams: Iterator[Any]) -> Iterator[Any]:
+    """Packets of several iterators in order of their decoding times."""
+    import heapq
+
+    return heapq.merge(*streams, key=lambda packet: packet.dts * Fraction(packet.time_base))

@@ -1,0 +1,93 @@
+"""Decide once for each face and shot what is done, from a few frames, so that no frame differs from the next."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from odekit.chains.session import Session
+from odekit.core.image import Image
+from odekit_video.find import Tell, frame_pixels
+from odekit_video.plan import Plan
+from odekit_video.read import VideoInfo, frames_from
+
+PLACES = (1 / 6, 1 / 2, 5 / 6)
+"""Where in a shot the frames lie from which it is decided, as fractions of its length."""
+REPAIRS = ("blocks", "scratches", "blur", "fading")
+"""What the stage `mend` may do."""
+
+Votes = dict[str, list[bool]]
+
+
+def sample_frames(plan: Plan) -> list[int]:
+    """The frames from which it is decided: three of each shot, and the middle one of tracks in none of them."""
+    ends = [*plan.shots[1:], len(plan.pts)]
+    chosen = {
+        first + int(place * (end - first)) for first, end in zip(plan.shots, ends, strict=True) for place in PLACES
+    }
+    frames: dict[int, list[int]] = defaultdict(list)
+    for number, faces in enumerate(plan.faces):
+        for track, _, _ in faces:
+            frames[track].append(number)
+    for numbers in frames.values():
+        if not chosen.intersection(numbers):
+            chosen.add(numbers[len(numbers) // 2])
+    return sorted(chosen)
+
+
+def decide(path: Path, info: VideoInfo, plan: Plan, session: Session, key: str, tell: Tell) -> None:
+    """Run the chain on sample frames, and set `plan.tracks` and `plan.pictures` to what most of them say.
+
+    A tie counts as "treat". A track or shot about which no sample says anything is left to the chain.
+    """
+    samples = sample_frames(plan)
+    tracks: dict[int, Votes] = defaultdict(lambda: defaultdict(list))
+    shots: list[Votes] = [defaultdict(list) for _ in plan.shots]
+    for count, number in enumerate(samples, 1):
+        frame = next(iter(frames_from(path, plan.pts[number])), None)
+        if frame is not None:
+            image = Image(frame_pixels(frame, info.turns), origin=key, faces=plan.known(number, key))
+            record = session.run([image])[0].record
+            for name, treated in picture_decisions(record["stages"]):
+                shots[plan.shot_of(number)][name].append(treated)
+            for (track, _, _), face in zip(plan.faces[number], face_entries(record["stages"]), strict=False):
+                for name, treated in face_decisions(face):
+                    tracks[track][name].append(treated)
+        tell("deciding", count, len(samples))
+    plan.tracks = {track: majority(votes) for track, votes in tracks.items()}
+    plan.pictures = [majority(votes) for votes in shots]
+
+
+def majority(votes: Votes) -> dict[str, bool]:
+    """What at least half of the votes say."""
+    return {name: 2 * sum(given) >= len(given) for name, given in votes.items()}
+
+
+def face_entries(stages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The faces of a photograph's record, in the order of their numbers."""
+    return [face for stage in stages for face in stage.get("faces", ())]
+
+
+def face_decisions(face: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """What the stages decided for a face, by the names of `Image.decided`."""
+    for stage in face.get("stages", ()):
+        found = stage.get("blind")
+        if isinstance(found, Mapping):
+            yield "restore", not found.get("untouched")
+        detail = stage.get("detail")
+        if isinstance(detail, Mapping):
+            yield "detail", bool(detail.get("act"))
+
+
+def picture_decisions(stages: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, bool]]:
+    """What the stages decided for the whole frame, by the names of `Image.decided`."""
+    for stage in stages:
+        if "mended" in stage:
+            yield from ((name, name in stage["mended"]) for name in REPAIRS)
+        if "denoised" in stage:
+            yield "noise", bool(stage["denoised"])
+            yield "impulses", bool(stage.get("impulses_removed"))
+        for inner in stage.get("background") or ():
+            yield from picture_decisions([inner])

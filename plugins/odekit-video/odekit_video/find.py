@@ -1,0 +1,99 @@
+"""The first pass: the faces of all frames, followed and smoothed, and the cuts between shots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from odekit.chains.chain import Chain
+from odekit.chains.resolve import iter_stages
+from odekit.chains.tools import PartTools
+from odekit.core.image import Image, Pixels
+from odekit.errors import ConfigError, InputError
+from odekit.parts.faces.find import FaceFinder
+from odekit.parts.faces.options import Faces, YunetDetector
+from odekit_video.colour import coding_of, pixels_of, planes_of, upright
+from odekit_video.cuts import CutFinder
+from odekit_video.plan import Plan
+from odekit_video.read import VideoInfo, decoded, opened, video_stream
+from odekit_video.tracks import Follower
+
+if TYPE_CHECKING:
+    import av
+
+Tell = Callable[[str, int, int], None]
+"""Receives the name of a phase, and how many of how many frames are done; 0: their number is unknown."""
+
+
+def face_finder(chain: Chain) -> FaceFinder:
+    """The search of the chain's stage `faces`. Quarter turns are left out: faces of films are upright.
+
+    Raises:
+        ConfigError: the chain has no such stage.
+    """
+    for item, _ in iter_stages(chain.spec.items):
+        options = item.options
+        if isinstance(options, Faces) and options.align != "none":
+            detect = options.detect
+            if isinstance(detect.options, YunetDetector):
+                detect = replace(detect, options=detect.options.model_copy(update={"turned": False}))
+            options = options.model_copy(update={"detect": detect})
+            return FaceFinder(options, PartTools(chain.parts, "cpu", "float32"))
+    raise ConfigError(f"the chain '{chain.spec.name}' has no stage 'faces'; use a chain that has one, such as photo")
+
+
+def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, last: int | None = None) -> Plan:
+    """Follow the faces of a video.
+
+    Args:
+        path: the video.
+        info: what it is.
+        chain: whose faces are searched.
+        tell: progress callback; it may raise to stop.
+        last: number of frames to read; None: all.
+
+    Raises:
+        InputError: no frame can be decoded, or the file changed meanwhile.
+    """
+    finder, follower, cuts, plan = face_finder(chain), Follower(), CutFinder(), Plan()
+    before = path.stat()
+    with opened(path) as container:
+        stream = video_stream(container, path)
+        for frame in decoded(container, stream, plan.damaged):
+            if last is not None and len(plan.pts) >= last:
+                break
+            assert frame.pts is not None
+            if plan.pts and frame.pts <= plan.pts[-1]:
+                plan.damaged.append(f"the time stamp {frame.pts} does not follow {plan.pts[-1]}")
+                continue
+            number = len(plan.pts)
+            pixels = frame_pixels(frame, info.turns)
+            if pixels.shape[1:] != (info.height, info.width):
+                raise InputError(f"{path}: its frames change their size, at frame {number + 1}")
+            if cuts.begins_shot(pixels):
+                follower.cut()
+                plan.shots.append(number)
+            plan.pts.append(frame.pts)
+            found = finder.find(Image(pixels, origin="frame"))
+            follower.add(number, [found.faces[n - 1] for n in found.selected()])
+            tell("finding faces", number + 1, info.frames)
+    after = path.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise InputError(f"{path}: it changed while it was read; wait until it is complete")
+    if not plan.pts:
+        raise InputError(f"{path}: no frame of its video can be decoded")
+    plan.shots.insert(0, 0)
+    plan.faces = [[] for _ in plan.pts]
+    for track in follower.finished(len(plan.pts)):
+        for number, (points, box) in track.faces().items():
+            where, around = (tuple(round(float(v), 3) for v in values.ravel()) for values in (points, box))
+            plan.faces[number].append((track.number, where, around))
+    return plan
+
+
+def frame_pixels(frame: av.VideoFrame, turns: int) -> Pixels:
+    """The upright pixels (3, H, W) of a frame."""
+    turned = upright(frame, turns)
+    return pixels_of(planes_of(turned), coding_of(turned))

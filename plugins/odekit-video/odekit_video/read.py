@@ -1,0 +1,144 @@
+"""Read a video: what it is, and its frames in order of presentation."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from odekit.errors import InputError, PluginError
+
+if TYPE_CHECKING:
+    import av
+
+MAX_PIXELS = 8192 * 4320
+"""Largest number of pixels of a frame: 8K."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video's first video stream is."""
+
+    width: int
+    """Of the upright frames, in pixels."""
+    height: int
+    turns: int
+    """Quarter turns, counter-clockwise, that make the stored frames upright."""
+    time_base: Fraction
+    rate: Fraction
+    """Mean number of frames a second."""
+    frames: int
+    """What the file says, 0 if it does not."""
+    codec: str
+    transfer: int
+    """Code of the transfer function (ITU-T H.273, table 3)."""
+    aspect: Fraction
+    """Width over height of an upright pixel."""
+
+
+def import_av() -> Any:
+    """PyAV. Raises PluginError where it is not installed."""
+    try:
+        import av
+    except ImportError as error:
+        raise PluginError(f"PyAV cannot be loaded ({error}); pip install av") from error
+    return av
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """The container of a video file.
+
+    Raises:
+        InputError: it cannot be read, or is no video.
+    """
+    av = import_av()
+    try:
+        container = av.open(str(path), metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"{path}: not a video that can be read ({reason})") from error
+    with container:
+        yield container
+
+
+def video_stream(container: Any, path: Path) -> Any:
+    """The first video stream that is no cover picture.
+
+    Raises:
+        InputError: there is none, its codec is unknown, or its frames are too large.
+    """
+    av = import_av()
+    covers = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    if not streams:
+        raise InputError(f"{path}: there is no video in it")
+    stream = streams[0]
+    if stream.codec_context is None or not stream.width or not stream.height:
+        raise InputError(f"{path}: its video has an unknown codec or no size")
+    if stream.width * stream.height > MAX_PIXELS:
+        raise InputError(f"{path}: frames of {stream.width}x{stream.height} are larger than 8192x4320")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def probe(path: Path) -> VideoInfo:
+    """What a video is.
+
+    Raises:
+        InputError: not a video, without frames, or too large.
+    """
+    with opened(path) as container:
+        stream = video_stream(container, path)
+        first = next(iter(decoded(container, stream, [])), None)
+        if first is None:
+            raise InputError(f"{path}: no frame of its video can be decoded")
+        turns = round(float(first.rotation) / 90) % 4
+        width, height = (first.width, first.height) if turns % 2 == 0 else (first.height, first.width)
+        aspect = Fraction(stream.codec_context.sample_aspect_ratio or 1) or Fraction(1)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        return VideoInfo(
+            width, height, turns, Fraction(stream.time_base), Fraction(rate), int(stream.frames or 0),
+            stream.codec_context.name, int(stream.codec_context.color_trc or 0),
+            1 / aspect if turns % 2 else aspect,
+        )  # fmt: skip
+
+
+def decoded(container: Any, stream: Any, damaged: list[str]) -> Iterator[av.VideoFrame]:
+    """The frames of a stream that can be decoded; for each packet that cannot, the reason is added to `damaged`."""
+    av = import_av()
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.error.FFmpegError as error:
+            damaged.append(str(error.strerror or error))
+            return
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError as error:
+            damaged.append(str(error.strerror or error))
+            continue
+        for frame in frames:
+            if frame.pts is not None:
+                yield frame
+
+
+def frames_from(path: Path, start: int | None) -> Iterator[av.VideoFrame]:
+    """The frames of a video from the one with the time stamp `start` on; None: all.
+
+    Raises:
+        InputError: see `opened` and `video_stream`.
+    """
+    with opened(path) as container:
+        stream = video_stream(container, path)
+        if start is not None:
+            container.seek(start, stream=stream, backward=True)
+        for frame in decoded(container, stream, []):
+            if start is None or (frame.pts is not None and frame.pts >= start):
+                yield frame

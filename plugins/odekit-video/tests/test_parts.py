@@ -1,0 +1,194 @@
+"""The parts of odekit-video: colours of frames, smoothing, tracks, cuts, decisions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from odekit_video.colour import Coding, changed_planes, coding_of, frame_of, pixels_of, planar, planes_of, upright
+from odekit_video.cuts import CutFinder
+from odekit_video.decide import face_decisions, majority, picture_decisions
+from odekit_video.encode import codec_for
+from odekit_video.job import parse_frames
+from odekit_video.smooth import smoothed
+from odekit_video.tracks import LONGEST_GAP, Follower, overlap
+
+from odekit.core.interfaces import Face
+from odekit.errors import ConfigError
+
+from . import clips
+
+
+def frame(format="yuv420p", width=48, height=32, seed=0):
+    values = (clips.background(width, height, seed) * 65535).astype(np.uint16)
+    made = av.VideoFrame.from_ndarray(values, "rgb48le").reformat(format=format)
+    made.pts, made.time_base = 7, Fraction(1, 25)
+    return made
+
+
+FORMATS = ["yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuv420p10le", "yuv444p10le", "yuv411p", "gray"]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("size", [(48, 32), (47, 31)])
+def test_planes_go_into_a_frame_and_come_out_as_they_were(format, size):
+    original = planar(frame(format, *size))
+    copy = frame_of(planes_of(original), original)
+    assert all(np.array_equal(a, b) for a, b in zip(planes_of(original), planes_of(copy), strict=True))
+    assert (copy.pts, copy.time_base, copy.format.name) == (7, Fraction(1, 25), original.format.name)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_only_changed_places_get_other_values(format):
+    original = planar(frame(format))
+    planes, coding = planes_of(original), coding_of(original)
+    before = pixels_of(planes, coding)
+    after = before.copy()
+    after[:, 8:16, 8:16] = np.clip(after[:, 8:16, 8:16] + 0.1, 0, 1)
+    changed = changed_planes(planes, coding, before, after)
+    assert np.array_equal(changed[0][20:], planes[0][20:]) and not np.array_equal(changed[0], planes[0])
+    grey_change = pixels_of(changed, coding)[:, 9:15, 9:15] - before[:, 9:15, 9:15]
+    assert np.abs(grey_change - 0.1).max() < 0.02
+
+
+@pytest.mark.parametrize(("format", "code", "matrix"), [("yuv444p", 1, "bt709"), ("yuv444p", 5, "bt601"), ("yuv444p10le", 9, "bt2020")])  # fmt: skip
+def test_pixels_are_those_of_ffmpegs_own_conversion(format, code, matrix):
+    values = (clips.background(64, 48) * 255).astype(np.uint8)
+    made = av.VideoFrame.from_ndarray(values, "rgb24").reformat(format=format, dst_colorspace=code)
+    made.colorspace = code
+    coding = coding_of(made)
+    assert coding.matrix == matrix and not coding.full
+    theirs = made.to_ndarray(format="rgb24", src_colorspace=code).transpose(2, 0, 1) / 255
+    assert np.abs(pixels_of(planes_of(made), coding) - theirs).max() < 3 / 255
+
+
+def test_untagged_video_has_the_matrix_that_players_take():
+    assert coding_of(frame(width=64, height=720)).matrix == "bt709"
+    assert coding_of(frame(width=64, height=576)).matrix == "bt601"
+
+
+def test_the_matrices_are_those_of_the_recommendations():
+    """ITU-R BT.601-7, 2.5.3: Cb = (B' - Y') / 1.772, Cr = (R' - Y') / 1.402."""
+    matrix = Coding("bt601", False, 8, 2, 2).to_ycc
+    assert matrix[0] == pytest.approx([0.299, 0.587, 0.114], abs=1e-6)
+    assert matrix[1] == pytest.approx(np.array([-0.299, -0.587, 0.886]) / 1.772, abs=1e-6)
+    assert matrix[2] == pytest.approx(np.array([0.701, -0.587, -0.114]) / 1.402, abs=1e-6)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("format", ["yuv420p", "yuv422p"])
+def test_turned_frames_are_the_turned_pixels(turns, format):
+    original = frame(format)
+    turned = upright(original, turns)
+    expected = np.rot90(pixels_of(planes_of(planar(original)), coding_of(planar(original))), turns, (1, 2))
+    assert np.abs(pixels_of(planes_of(turned), coding_of(turned)) - expected).mean() < 2 / 255
+
+
+# Smoothing
+
+
+def path(count, speed=0.0, noise=0.5, seed=0):
+    rng = np.random.Generator(np.random.Philox(seed))
+    true = np.arange(count)[:, None] * speed + rng.uniform(50, 100, 14)
+    return true, true + noise * rng.standard_normal(true.shape)
+
+
+@pytest.mark.parametrize("speed", [0.0, 2.0])
+def test_points_of_a_still_or_evenly_moving_face_lose_most_of_their_jitter(speed):
+    true, seen = path(80, speed)
+    error = (smoothed(seen) - true)[10:-10]
+    assert np.sqrt(np.mean(error**2)) < 0.25 * 0.5
+
+
+def test_a_face_that_starts_to_move_is_not_left_behind():
+    true, seen = path(80, 0.0, noise=0.3)
+    jump = np.where(np.arange(80) < 40, 0, 6.0 * (np.arange(80) - 39))[:, None]
+    error = np.abs(smoothed(seen + jump) - true - jump).mean(1)
+    assert error[36:44].max() < 1.5 and error[:25].mean() < 0.15
+
+
+def test_two_points_in_time_stay_as_they_are():
+    values = path(2)[1]
+    assert np.array_equal(smoothed(values), values)
+
+
+# Tracks and cuts
+
+
+def at(x, y=0.0, side=40.0):
+    return Face((x, y, x + side, y + side), tuple((x + i, y + i) for i in range(5)), 0.9)
+
+
+def test_overlap_is_intersection_over_union():
+    assert overlap((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3) and overlap((0, 0, 1, 1), (2, 2, 3, 3)) == 0
+
+
+def test_faces_that_come_near_each_other_keep_their_numbers():
+    follower = Follower()
+    for n in range(20):
+        follower.add(n, [at(100 + n), at(160 - n)] if n % 2 else [at(160 - n), at(100 + n)])
+    tracks = follower.finished(20)
+    assert [len(track.found) for track in tracks] == [20, 20]
+    assert {round(tracks[0].found[19].box[0]), round(tracks[1].found[19].box[0])} == {119, 141}
+
+
+def test_a_face_that_is_lost_for_some_frames_is_one_track_with_points_between():
+    follower = Follower()
+    for n in range(20):
+        follower.add(n, [] if 8 <= n < 8 + LONGEST_GAP - 2 else [at(10.0 + n)])
+    (track,) = follower.finished(20)
+    assert sorted(track.faces()) == list(range(20))
+    assert track.faces()[12][1][0] == pytest.approx(22, abs=0.1)
+
+
+def test_a_cut_ends_tracks_and_single_detections_are_mistakes():
+    follower = Follower()
+    for n in range(20):
+        if n == 10:
+            follower.cut()
+        follower.add(n, [at(0), at(200)] if n == 5 else [at(0)])
+    assert [(track.first, track.last, track.shot) for track in follower.finished(20)] == [(0, 9, 0), (10, 19, 1)]
+
+
+def test_cuts_are_found_and_pans_and_flashes_of_noise_are_not():
+    cuts = CutFinder()
+    one, two = (clips.background(96, 64, seed).transpose(2, 0, 1) for seed in (1, 2))
+    rng = np.random.Generator(np.random.Philox(3))
+    frames = [one] * 4 + [two] * 4 + [np.roll(two, 6 * n, 2) for n in range(4)]
+    noisy = [np.clip(f + 0.1 * rng.standard_normal(f.shape), 0, 1).astype(np.float32) for f in frames]
+    assert [n for n, f in enumerate(noisy) if cuts.begins_shot(f)] == [4]
+
+
+# Decisions and options
+
+
+def test_decisions_are_read_from_records_and_the_majority_counts():
+    face = {
+        "stages": [{"stage": "restore", "blind": {"untouched": False}}, {"stage": "upsample", "detail": {"act": True}}]
+    }
+    assert dict(face_decisions(face)) == {"restore": True, "detail": True}
+    stages = [{"mended": ["blocks"]}, {"faces": [], "background": [{"denoised": True, "impulses_removed": False}]}]
+    assert dict(picture_decisions(stages)) == {
+        "blocks": True, "scratches": False, "blur": False, "fading": False, "noise": True, "impulses": False,
+    }  # fmt: skip
+    assert majority({"a": [True, False], "b": [True, False, False]}) == {"a": True, "b": False}
+
+
+@pytest.mark.parametrize(("text", "span"), [(None, (0, None)), ("3:9", (3, 9)), (":9", (0, 9)), ("3:", (3, None))])
+def test_spans_of_frames(text, span):
+    assert parse_frames(text) == span
+
+
+@pytest.mark.parametrize("text", ["3", "9:3", "a:b", "-2:4", "3:3"])
+def test_spans_that_are_none(text):
+    with pytest.raises(ConfigError, match="--frames"):
+        parse_frames(text)
+
+
+def test_an_unknown_ending_or_encoder_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="ends with"):
+        codec_for(tmp_path / "out.gif", None)
+    with pytest.raises(ConfigError, match="cannot encode"):
+        codec_for(tmp_path / "out.mp4", "libnothing")

@@ -1,0 +1,323 @@
+"""`odekit video` on whole clips: no flicker, times, other streams, formats, resume, damaged and odd files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+
+import av
+import numpy as np
+import pytest
+from odekit_video import restore
+from odekit_video.colour import planes_of
+from odekit_video.job import VideoJob, line_of
+
+from odekit.errors import ConfigError, InputError, OutputError
+
+from . import clips
+
+CHAIN = """\
+odekit: 1
+name: quick
+chain:
+  - faces:
+      detect: builtin
+      each:
+        - restore:
+            first: {use: blind, steps: 6}
+            inverter: {use: ode, solver: dpmpp-2m, steps: 11, top: 0.354}
+            enhancer: {use: langevin, iterations: auto, strength: given}
+"""
+"""Six calls a face instead of 23, and no upsampler; the prior is the one of the package."""
+
+
+@pytest.fixture
+def chain(tmp_path):
+    path = tmp_path / "quick.yaml"
+    path.write_text(CHAIN)
+    return str(path)
+
+
+def quiet(phase, done, total):
+    """No progress."""
+
+
+def run(source, output, chain, span=(0, None), settings=(), tell=quiet, **more):
+    job = VideoJob(source, output, span)
+    job.check(more.pop("resume", False), more.pop("overwrite", False))
+    return job.run(job.chain(chain, list(settings), "auto"), 0, "cpu", "float32", tell, **more)
+
+
+def face_region(frames):
+    height, width = frames.shape[1:3]
+    return frames[:, height // 2 - 35 : height // 2 + 35, width // 2 - 30 : width // 2 + 30]
+
+
+def psnr(one, two):
+    return float(-10 * np.log10(np.mean((one - two) ** 2)))
+
+
+def packets(path, kind):
+    with av.open(str(path)) as container:
+        stream = next(s for s in container.streams if s.type == kind)
+        return [
+            (hashlib.md5(bytes(p)).hexdigest(), float(p.pts * p.time_base)) for p in container.demux(stream) if p.size
+        ]
+
+
+def test_a_still_face_in_noise_does_not_flicker_and_is_nearer_to_the_truth(tmp_path, chain):
+    clean = clips.clip(12)
+    source = clips.write(tmp_path / "still.mp4", clips.clip(12, noise=0.1), audio=True)
+    record = run(source, tmp_path / "out.mp4", chain)
+    before, times = clips.read(source)
+    after, new_times = clips.read(tmp_path / "out.mp4")
+    assert record["tracks"] == [{"track": 1, "first": 0, "last": 11, "decided": {"restore": True}}]
+    assert face_region(after).std(0).mean() <= 0.4 * face_region(before).std(0).mean()
+    assert psnr(face_region(after), face_region(clean)) > psnr(face_region(before), face_region(clean)) + 3
+    assert new_times == times
+    assert packets(tmp_path / "out.mp4", "audio") == packets(source, "audio")
+    assert "1 face, 1 restored, 0 left" in line_of(record)
+    assert json.loads((tmp_path / "out.mp4.json").read_text())["sha256"] == record["sha256"]
+    assert not (tmp_path / "out.mp4.parts").exists()
+
+
+def test_a_moving_face_leaves_no_ghost(tmp_path, chain):
+    settings = {"speed": 4.0, "width": 360, "seed": 2}
+    source = clips.write(tmp_path / "moving.mp4", clips.clip(12, noise=0.1, **settings))
+    run(source, tmp_path / "out.mp4", chain)
+    clean, before, after = clips.clip(12, **settings), clips.read(source)[0], clips.read(tmp_path / "out.mp4")[0]
+    for n in (1, 6, 10):
+        assert psnr(after[n], clean[n]) > psnr(before[n], clean[n])
+
+
+def test_a_good_face_is_left_and_the_line_says_so(tmp_path, chain):
+    source = clips.write(tmp_path / "good.mp4", clips.clip(8))
+    record = run(source, tmp_path / "out.mp4", chain)
+    assert [track["decided"] for track in record["tracks"]] == [{"restore": False}]
+    assert "1 face, 0 restored, 1 left" in line_of(record)
+    assert psnr(clips.read(source)[0], clips.read(tmp_path / "out.mp4")[0]) > 38
+
+
+def test_frames_without_a_face_stay_and_it_is_said(tmp_path, chain):
+    source = clips.write(tmp_path / "empty.mp4", np.repeat(clips.background(160, 120)[None], 5, 0))
+    record = run(source, tmp_path / "out.mp4", chain)
+    assert record["tracks"] == [] and "no faces found" in line_of(record)
+
+
+def test_variable_frame_times_are_kept(tmp_path, chain):
+    stamps = [0, 900, 2100, 2900, 5000, 5100, 8000, 8700]
+    source = clips.write(tmp_path / "film.mkv", clips.clip(8), pts=[25 * s for s in stamps])
+    run(source, tmp_path / "out.mkv", chain)
+    assert clips.read(tmp_path / "out.mkv")[1] == clips.read(source)[1]
+    run(source, tmp_path / "out.mp4", chain)
+    assert clips.read(tmp_path / "out.mp4")[1] == pytest.approx([s / 1000 for s in stamps], abs=1.1e-3)
+
+
+@pytest.mark.parametrize(("format", "size"), [("yuv420p10le", (160, 120)), ("yuv444p", (161, 121)), ("yuv422p", (160, 120))])  # fmt: skip
+def test_depth_sampling_and_odd_sizes_are_kept(tmp_path, chain, format, size):
+    frames = clips.clip(5, *size, side=100, noise=0.1)
+    source = clips.write(tmp_path / "deep.mkv", frames, format=format, tags=(9, 1))
+    run(source, tmp_path / "out.mkv", chain)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.format.name, frame.width, frame.height) == (format, *size)
+        assert (int(frame.colorspace), int(frame.color_range)) == (9, 1)
+
+
+def turned(path, out):
+    """A copy of an MP4 whose header tells players to turn it by a quarter clockwise."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4
+    matrix = at + 40 if data[at] == 0 else at + 52
+    data[matrix : matrix + 36] = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    out.write_bytes(data)
+    return out
+
+
+def test_a_turned_video_is_restored_upright(tmp_path, chain):
+    frames = clips.clip(8, 160, 220, side=120, noise=0.1)
+    lying = clips.write(tmp_path / "lying.mp4", np.ascontiguousarray(np.rot90(frames, 1, (1, 2))))
+    source = turned(lying, tmp_path / "turned.mp4")
+    record = run(source, tmp_path / "out.mp4", chain)
+    after = clips.read(tmp_path / "out.mp4")[0]
+    assert record["size"] == [160, 220] and after.shape[1:3] == (220, 160)
+    assert len(record["tracks"]) == 1 and record["tracks"][0]["decided"] == {"restore": True}
+    clean = clips.clip(8, 160, 220, side=120)
+    assert psnr(face_region(after), face_region(clean)) > psnr(face_region(frames), face_region(clean)) + 3
+
+
+def test_some_frames_only(tmp_path, chain):
+    source = clips.write(tmp_path / "long.mp4", clips.clip(10), audio=True)
+    run(source, tmp_path / "out.mp4", chain, span=(3, 7))
+    frames, times = clips.read(tmp_path / "out.mp4")
+    assert len(frames) == 4 and times == pytest.approx([0, 0.04, 0.08, 0.12])
+    sound = packets(tmp_path / "out.mp4", "audio")
+    assert all(-0.03 < time < 0.16 for _, time in sound) and {m for m, _ in sound} <= {
+        m for m, _ in packets(source, "audio")
+    }
+    with pytest.raises(InputError, match="has 10 frames"):
+        run(source, tmp_path / "late.mp4", chain, span=(20, None))
+
+
+def test_an_interrupted_run_goes_on_where_it_was_with_the_same_frames(tmp_path, chain, monkeypatch):
+    """x264 may write other bytes for the same frames, so those that it is given are compared."""
+    given = {}
+    add = restore.SegmentWriter.add
+
+    def note(self, frame):
+        given[frame.pts] = b"".join(plane.tobytes() for plane in planes_of(frame))
+        add(self, frame)
+
+    monkeypatch.setattr(restore, "SEGMENT", 4)
+    monkeypatch.setattr(restore.SegmentWriter, "add", note)
+    source = clips.write(tmp_path / "film.mp4", clips.clip(12, noise=0.1))
+    run(source, tmp_path / "whole.mp4", chain)
+    whole = dict(given)
+    given.clear()
+
+    def stop(phase, done, total):
+        if phase == "restoring" and done >= 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / "out.mp4", chain, tell=stop)
+    assert not (tmp_path / "out.mp4").exists()
+    finished = sorted(path.name for path in (tmp_path / "out.mp4.parts").glob("*.nut"))
+    assert finished[0] == "segment-0000000.nut" and len(finished) < 3
+    with pytest.raises(OutputError, match="unfinished run left: --resume"):
+        run(source, tmp_path / "out.mp4", chain)
+    phases = []
+    run(source, tmp_path / "out.mp4", chain, resume=True, tell=lambda phase, done, total: phases.append(phase))
+    assert "finding faces" not in phases
+    assert given == whole and len(given) == 12
+    assert clips.read(tmp_path / "out.mp4")[1] == clips.read(tmp_path / "whole.mp4")[1]
+
+
+def test_another_video_or_chain_is_not_resumed(tmp_path, chain):
+    source = clips.write(tmp_path / "film.mp4", clips.clip(6))
+
+    def stop(phase, done, total):
+        if phase == "restoring":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / "out.mp4", chain, tell=stop)
+    with pytest.raises(InputError, match="another chain"):
+        run(source, tmp_path / "out.mp4", chain, resume=True, settings=["faces.paste.blend=0.5"])
+    clips.write(source, clips.clip(6, seed=3))
+    with pytest.raises(InputError, match="another video"):
+        run(source, tmp_path / "out.mp4", chain, resume=True)
+    run(source, tmp_path / "out.mp4", chain, overwrite=True)
+
+
+def test_a_damaged_part_in_the_middle_is_skipped_and_told(tmp_path, chain):
+    source = clips.write(tmp_path / "film.mkv", clips.clip(12, noise=0.1))
+    data = bytearray(source.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 6000] = bytes(6000)
+    source.write_bytes(data)
+    record = run(source, tmp_path / "out.mkv", chain)
+    assert record["frames"] < 12 or record["packets_damaged"]
+    assert len(clips.read(tmp_path / "out.mkv")[0]) == record["frames"]
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>no film</html>", bytes(100_000)])
+def test_what_is_no_video_is_one_line(tmp_path, chain, content):
+    source = tmp_path / "film.mp4"
+    source.write_bytes(content)
+    with pytest.raises(InputError, match="not a video that can be read"):
+        run(source, tmp_path / "out.mp4", chain)
+    assert not (tmp_path / "out.mp4.parts").exists()
+
+
+def test_sound_alone_is_no_video(tmp_path, chain):
+    film = clips.write(tmp_path / "film.mp4", clips.clip(3), audio=True)
+    with av.open(str(film)) as original, av.open(str(tmp_path / "sound.mp4"), "w") as target:
+        stream = target.add_stream_from_template(original.streams.audio[0])
+        for packet in original.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    with pytest.raises(InputError, match="there is no video in it"):
+        run(tmp_path / "sound.mp4", tmp_path / "out.mp4", chain)
+
+
+def test_a_file_that_grows_is_refused(tmp_path, chain):
+    source = clips.write(tmp_path / "film.mkv", clips.clip(6))
+
+    def grow(phase, done, total):
+        if phase == "finding faces" and done == 3:
+            with source.open("ab") as file:
+                file.write(bytes(64))
+
+    with pytest.raises(InputError, match="changed while it was read"):
+        run(source, tmp_path / "out.mkv", chain, tell=grow)
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_nothing_of_others_is_overwritten(tmp_path, chain):
+    source = clips.write(tmp_path / "film.mp4", clips.clip(3))
+    (tmp_path / "out.mp4").write_text("mine")
+    with pytest.raises(OutputError, match="--overwrite replaces it"):
+        run(source, tmp_path / "out.mp4", chain)
+    with pytest.raises(InputError, match="is the input"):
+        VideoJob(source, source).check(False, True)
+    with pytest.raises(OutputError, match="there is no folder"):
+        VideoJob(source, tmp_path / "none" / "out.mp4").check(False, False)
+
+
+def test_a_chain_without_faces_or_with_larger_results_is_refused(tmp_path, chain):
+    source = clips.write(tmp_path / "film.mp4", clips.clip(3))
+    with pytest.raises(ConfigError, match="no stage 'faces'"):
+        run(source, tmp_path / "out.mp4", "odedit-auto")
+    with pytest.raises(ConfigError, match="a video keeps its size"):
+        run(source, tmp_path / "out.mp4", chain, settings=["faces.paste.upscale=2"], overwrite=True)
+
+
+def test_a_frame_that_cannot_be_restored_stays_and_is_told(tmp_path, chain, monkeypatch):
+    from odekit.chains.session import Session
+
+    source = clips.write(tmp_path / "film.mp4", clips.clip(4, noise=0.1))
+    restored = Session.run
+
+    def failing(self, images, *more):
+        results = restored(self, images, *more)
+        if len(results) == 4:
+            results[1].error = InputError("made to fail")
+        return results
+
+    monkeypatch.setattr(Session, "run", failing)
+    record = run(source, tmp_path / "out.mp4", chain)
+    assert record["frames_failed"] == 1 and "1 frames kept as they were (made to fail)" in line_of(record)
+    assert len(clips.read(tmp_path / "out.mp4")[0]) == 4
+
+
+def test_the_command_and_its_contact_sheet(tmp_path, chain, monkeypatch, capsys):
+    import PIL.Image
+    import typer.testing
+    from odekit_video.command import video
+
+    app = typer.Typer()
+    app.command()(video)
+    source = clips.write(tmp_path / "film.mp4", clips.clip(6, noise=0.1))
+    arguments = [chain, str(source), "-o", str(tmp_path / "out.mp4"), "--preview", str(tmp_path / "sheet.png")]
+    finished = typer.testing.CliRunner().invoke(app, arguments)
+    assert finished.exit_code == 0, finished.output
+    assert "6 frames, 1 shot; 1 face, 1 restored, 0 left" in finished.output.replace("\n", " ")
+    assert PIL.Image.open(tmp_path / "sheet.png").size == (5 * 320, 2 * 240)
+
+
+@pytest.mark.long
+def test_memory_does_not_grow_with_the_length(tmp_path, chain):
+    import resource
+
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    still = clips.clip(1, 160, 120, side=100)
+    for count in (300, 3000):
+        source = clips.write(tmp_path / f"{count}.mp4", np.broadcast_to(still, (count, *still.shape[1:])))
+        run(source, tmp_path / f"out-{count}.mp4", chain)
+        if count == 300:
+            before = peak()
+    assert peak() < before + 60
