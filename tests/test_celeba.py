@@ -274,6 +274,7 @@ def test_two_steps_train_a_prior_on_celeba_that_the_paper_s_chain_takes(folder, 
     run = tmp_path / "run"
     done = cli("train", "prior", folder, "-o", run, "-c", tmp_path / "narrow.yaml", "--steps", 2, "--device", "cpu")
     assert done.code == 0, done.err
+    assert len({path.stat().st_mode for path in (run / "best").iterdir()}) == 1, "others may read the weights, too"
     assert len(column(run)) == 2 and json.loads((run / "best" / "odekit.json").read_text())["heads"] == 4
     PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(tmp_path / "face.png")
     few = [

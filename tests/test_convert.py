@@ -203,6 +203,7 @@ def test_the_written_folder_holds_the_given_options(tmp_path, checkpoint):
     assert prior.spec.prediction == "v"
     assert np.array_equal(prior.schedule.abar, NoiseSchedule.cosine(500).abar)
     assert prior.spec.about["converted_from"] == path.name
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1, "others may read the weights, too"
     stored = load_tensors(folder / "diffusion_pytorch_model.safetensors")
     assert {t.dtype for t in stored.values()} == {torch.float16}
 

@@ -256,6 +256,7 @@ def test_a_stored_file_becomes_safetensors_with_a_card_of_its_terms(cli, tmp_pat
     done = cli("weights", "export", "net", tmp_path / "out")
     assert done.code == 0, done.err
     assert load_file(tmp_path / "out" / "model.safetensors")["a"].tolist() == [0, 1, 2]
+    assert len({path.stat().st_mode for path in (tmp_path / "out").iterdir()}) == 1, "others may read what others may"
     card = (tmp_path / "out" / "README.md").read_text()
     assert (front_matter(card)["license"], front_matter(card)["license_name"]) == ("other", "S-Lab 1.0")
     assert "https://example.org/net.pth" in card and "Ask." in card

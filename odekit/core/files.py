@@ -135,6 +135,16 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def set_usual_rights(path: Path) -> None:
+    """Give a file the rights that a new file gets. safetensors leaves its files to their owner alone."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        new.touch()
+        path.chmod(new.stat().st_mode & 0o777)
+    finally:
+        new.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def exclusive(path: Path, timeout: float = -1, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a lock file against other processes. A killed process releases its lock.

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from odekit.core.files import set_usual_rights
 from odekit.errors import OutputError
 from odekit.plugins.catalog import Weights
 from odekit.plugins.weights.hub import RECEIPT
@@ -67,6 +68,7 @@ def export_file(weights: Weights, file: Path, out: Path) -> list[Path]:
     tensors = {name: tensor.contiguous() for name, tensor in load_tensors(file).items()}
     with _written(out) as target:
         save_file(tensors, target / "model.safetensors")
+        set_usual_rights(target / "model.safetensors")
         sources = "".join(f"- {url}\n" for url in weights.urls)
         text = (
             f"# {weights.name}\n\n{weights.summary}\n\n{weights.notice}\n\nSource:\n\n{sources or '- this machine'}\n"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from odekit.core.files import set_usual_rights
 from odekit.errors import WeightsError
 from odekit.training import run_folder
 
@@ -67,6 +68,7 @@ def write(
         if "num_batches" not in name
     }
     save_file(state, draft / weights_name)
+    set_usual_rights(draft / weights_name)
     for name, content in documents.items():
         (draft / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     run_folder.replace_folder(draft, folder)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from odekit.core.files import sha256
+from odekit.core.files import set_usual_rights, sha256
 from odekit.errors import WeightsError
 from odekit.parts.priors.convert.adm import convert_adm
 from odekit.parts.priors.convert.ddim import convert_ddim
@@ -138,6 +138,7 @@ def _write(out: Path, converted: ConvertedNetwork, metadata: dict[str, Any], hal
         for name, content in (("config.json", converted.config), ("odekit.json", metadata)):
             (staging / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         save_file(tensors, staging / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+        set_usual_rights(staging / "diffusion_pytorch_model.safetensors")
         staging.chmod(0o755)
         staging.replace(out)
     except OSError as error:
