@@ -69,8 +69,9 @@ class Restore(Options):
     It is fitted to faces, not to a network; use `keep` for other pictures and for a round trip."""
     blur: Literal["keep", "undo"] = "keep"
     """`undo`: a face with uniform blur (Gaussian or defocus) and hardly any noise is sharpened before the inversion
-    with a Wiener filter, for the blur width estimated from its spectrum (see `odekit.parts.repair.deblur`). The
-    blur width is recorded. Other faces stay unchanged, bit for bit."""
+    with a Wiener filter, for the blur width estimated from its spectrum (see `odekit.parts.repair.deblur`), and
+    so is motion blur along a line (`odekit.parts.repair.motion`). What was found is
+    recorded. Other faces stay unchanged, bit for bit."""
     occlusions: Literal["keep", "undo"] = "keep"
     """`undo`: large areas of one saturated colour in front of the face are detected, and the face is drawn anew there
     if that is likelier (see `odekit.parts.repair.occlusion`). Needs an inverter that takes masks, such as `blind`."""

@@ -18,6 +18,7 @@ from odekit.parts.faces.is_aligned import AlignedFaceCheck
 from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.repair.colour import load_colour_correction
 from odekit.parts.repair.deblur import deblur_face
+from odekit.parts.repair.motion import undo_motion
 from odekit.parts.repair.occlusion import candidate_areas
 from odekit.parts.stages.advice import not_aligned_error, photo_advice
 from odekit.parts.stages.face_edit import STREAMS, EditPart, FaceEdit
@@ -199,6 +200,8 @@ class RestoreStage:
         corrections: dict[str, Any] = {}
         if self.options.blur == "undo":
             image, corrections["blur"] = deblur_face(image, original)
+            if not corrections["blur"]:
+                image, corrections["blur"] = undo_motion(image)
         if self.options.colour == "undo":
             image, corrections["colour"] = load_colour_correction().correct(image)
         return image, {name: facts for name, facts in corrections.items() if facts}
