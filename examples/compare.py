@@ -23,7 +23,7 @@ chains = {
     "odedit-auto": odekit.Chain.load("odedit-auto"),
 }
 results = {name: chain.run(damaged, seed=1) for name, chain in chains.items()}
-results["odedit-auto"][0]
+results["odedit-auto"]
 
 # %% [markdown]
 # Damaged, restored by each chain, and original:
