@@ -121,7 +121,9 @@ def test_noise_and_share_are_found_on_the_mixture(std, share):
         (1.5, 0.015, 0.008, True),
         (1.5, 0.015, 0.001, False),  # noise alone
         (1.5, 0.015, 0.02, False),  # drops
-        (1.5, 0.005, 0.008, False),  # outliers alone
+        (1.5, 0.015, 0.01, True),
+        (1.5, 0.005, 0.006, True),
+        (1.5, 0.005, 0.01, False),  # drops without noise
         (1.7, 0.015, 0.008, False),  # the probes were sure
     ],
 )

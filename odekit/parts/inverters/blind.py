@@ -38,9 +38,9 @@ CLEARLY_WRONG = 0.1
 """Reliability below which a value of a noisy picture is replaced; noise has values that are doubtful."""
 AT_FLOOR = 1.5
 """Noise below this many times the floor counts as none: sound values are then kept as they are."""
-DOUBTFUL, MIXED = 1.6, (0.003, 0.012)
-"""A picture whose `excess` is at most DOUBTFUL comes back untouched after all if noise was found together with a share
-of outliers in this range: noise alone leaves fewer, drops and masks more (docs/blind.md)."""
+DOUBTFUL, FEW, SOME = 1.6, (0.003, 0.008), 0.012
+"""A picture whose `excess` is at most DOUBTFUL comes back untouched after all if the share of outliers is in this range,
+or up to SOME where there is noise, too: noise alone leaves fewer, drops and masks more (docs/blind.md)."""
 
 
 class Blind(Options):
@@ -223,7 +223,8 @@ class BlindInverter:
         if self.options.noise != "auto" or not row.excess <= DOUBTFUL or bool(work.repeats[i].any()):
             return False
         noise = float(work.damage.variance(work.result, self.model.floor)[i].mean()) ** 0.5
-        return noise > AT_FLOOR * self.model.floor and MIXED[0] < float(work.damage.share[i]) <= MIXED[1]
+        least, most = FEW[0], SOME if noise > AT_FLOOR * self.model.floor else FEW[1]
+        return least < float(work.damage.share[i]) <= most
 
     def _gains(self, work: Work, denoised: Tensor, level: int, basis: CosineBasis) -> Tensor:
         """The derivatives of the denoiser at a level, from the noise of its input where that is known."""
