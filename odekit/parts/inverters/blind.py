@@ -39,8 +39,8 @@ CLEARLY_WRONG = 0.1
 AT_FLOOR = 1.5
 """Noise below this many times the floor counts as none: sound values are then kept as they are."""
 DOUBTFUL, FEW, SOME = 1.6, (0.003, 0.008), 0.012
-"""A picture whose `excess` is at most DOUBTFUL comes back untouched after all if the share of outliers is in this range,
-or up to SOME where there is noise, too: noise alone leaves fewer, drops and masks more (docs/blind.md)."""
+"""A picture whose `excess` is at most DOUBTFUL comes back untouched after all if the share of outliers is in this
+range, or up to SOME where there is noise, too: noise alone leaves fewer, drops and masks more (docs/blind.md)."""
 
 
 class Blind(Options):
