@@ -9,8 +9,9 @@ import sys
 import pytest
 from conftest import ROOT
 from declared import make_environment
+from projects import DISTRIBUTIONS
 from ruamel.yaml import YAML
-from test_environment import PLUGINS, project
+from test_environment import project
 
 import odekit
 from odekit.chains.diagnosis import EXTRAS, Finding, extra_requirements, is_broken
@@ -53,7 +54,7 @@ def test_the_wheel_has_this_page(wheel):
     assert f"]({REPOSITORY}/blob/main/docs/plugins.md)" in metadata and "](docs/" not in metadata
 
 
-@pytest.mark.parametrize("folder", [ROOT, *PLUGINS], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [ROOT, *DISTRIBUTIONS], ids=lambda folder: folder.name)
 def test_every_project_has_urls_authors_and_a_licence(folder):
     about = project(folder)
     assert about["urls"]["Repository"] == REPOSITORY and about["urls"]["Issues"] and about["authors"]
