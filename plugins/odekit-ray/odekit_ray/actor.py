@@ -86,8 +86,11 @@ def settle(
     os.chdir(folder)
     told = Told()
     book = JobBook(chain_of(tree), options, told, **places)
-    settings = book.settle(jobs, total)
-    return book.settlement.write(settings), told.messages
+    try:
+        settings = book.settlement.write(book.settle(jobs, total))
+    except ConfigError as error:  # those of more arguments cannot be sent to the driver
+        raise ConfigError(str(error)) from None
+    return settings, told.messages
 
 
 class Told(Silent):
