@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 from odekit_ray.objects import Objects
 
@@ -9,7 +10,7 @@ from odekit.runs.files import read_input
 
 
 def read_or_die(file, max_megapixels, salvage=False):
-    if "poison" in file:
+    if "poison" in Path(file).name:
         os.kill(os.getpid(), signal.SIGKILL)
     return read_input(file, max_megapixels, salvage)
 
