@@ -41,6 +41,7 @@ def ray(
     from odekit.chains.tuning.batch_size import parse_batch_size
     from odekit.cli.progress import MAX_LINES, ProgressBar
     from odekit.cli.run import exit_code, print_summary
+    from odekit.cli.show import reserved_stdout
     from odekit.errors import ConfigError
     from odekit.runs.layout import LAYOUTS
     from odekit.runs.stop import parse_duration
@@ -59,7 +60,7 @@ def ray(
         verify=verify, layout=layout,  # type: ignore[arg-type]
     )  # fmt: skip
     bar = ProgressBar(quiet=as_json, max_lines=MAX_LINES if sys.stdout.isatty() else 0)
-    with bar:
+    with bar, reserved_stdout():  # Ray prints what it notices
         cluster = Cluster(address, actors, gpus_per_actor)
         job = RayJob(Chain.load(chain, settings or []), options, cluster, bar, out if is_address(out) else "")
         summary = job.run(inputs)
