@@ -88,7 +88,7 @@ def test_all_is_the_sum_of_the_extras():
     assert set(extras["all"]) == {line for name in EXTRAS for line in extras[name]}
 
 
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "skimage": "scikit-image", "torch_fidelity": "torch-fidelity"}
+PACKAGES = {"cv2": "opencv-python-headless", "skimage": "scikit-image", "torch_fidelity": "torch-fidelity"}
 
 
 def packages_of(entry):
@@ -119,7 +119,7 @@ def test_the_imports_that_an_extra_is_for_are_among_its_distributions(extra):
     for entry in catalog().all():
         if entry.dist == "odekit" and f"odekit[{extra}]" in str(packages_of(entry)):
             for package in packages_of(entry):
-                assert DISTRIBUTIONS.get(package.module, package.module) in declared, (entry.name, package)
+                assert PACKAGES.get(package.module, package.module) in declared, (entry.name, package)
 
 
 @pytest.mark.long
