@@ -18,7 +18,7 @@ TOGETHER := $(filter-out $(APART:%=plugins/odekit-%/pyproject.toml),$(PROJECTS))
 APART_VENV ?= $(VENV)-
 APART_STAMPS := $(APART:%=$(APART_VENV)%/.odekit-installed)
 
-.PHONY: demo test test-all goldens check format docs dist site install clean apart together test-comfyui $(APART:%=test-%)
+.PHONY: demo test test-all goldens check format docs dist site install clean apart together test-comfyui test-ray-all $(APART:%=test-%)
 
 install: $(STAMP)
 
@@ -49,6 +49,10 @@ $(APART:%=test-%): test-%: $(APART_VENV)%/.odekit-installed
 	$(if $(BROWSER),@echo "No chromium and chromedriver here: browser tests are left out.")
 	OMP_NUM_THREADS=1 $(<D)/bin/python -m pytest -q --timeout 900 -m "not long $(BROWSER)" plugins/odekit-$*/tests
 
+# The tests that `make test-ray` leaves out: 2,000 faces, while workers and drivers are killed.
+test-ray-all: $(APART_VENV)ray/.odekit-installed
+	OMP_NUM_THREADS=1 $(<D)/bin/python -m pytest -q plugins/odekit-ray/tests
+
 demo: $(STAMP)
 	$(BIN)/odekit run odedit-plus examples/damaged -o demo-out --overwrite --keep-stages
 	@echo "Before and after, side by side: demo-out/stages/*/sheet.png   Results: demo-out/*.png"
@@ -58,7 +62,7 @@ test: $(STAMP)
 	$(PYTEST) --timeout 900 -m "not long $(BROWSER)"
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
-test-all: $(STAMP) $(SITE_VENV)/.installed
+test-all: $(STAMP) $(SITE_VENV)/.installed test-ray-all
 	SITE_VENV="$(abspath $(SITE_VENV))" $(PYTEST)
 
 # Compares all parts with the golden files of a folder: make goldens ODEKIT_GOLDENS=DIR

@@ -116,7 +116,7 @@ def test_shipped_chains_are_all_described():
 
 
 def test_every_command_has_help_with_an_example(cli):
-    for command in (["run"], ["check"], ["explain"], ["doctor"], ["plugins"], ["degrade"], ["eval"], ["experiment", "table1"], ["experiment", "synergy"], ["experiment", "sweep"], ["experiment", "tradeoff"], ["calibrate", "meter"], ["calibrate", "colour"], ["calibrate", "spectrum"], ["status"], ["new-plugin"], ["weights", "list"], ["weights", "pull"], ["weights", "add"], ["weights", "verify"], ["weights", "path"], ["weights", "convert"], ["train", "prior"], ["train", "aligner"], ["train", "mender"], ["faces"]):  # fmt: skip
+    for command in (["run"], ["check"], ["explain"], ["doctor"], ["plugins"], ["degrade"], ["eval"], ["experiment", "table1"], ["experiment", "synergy"], ["experiment", "sweep"], ["experiment", "tradeoff"], ["calibrate", "meter"], ["calibrate", "colour"], ["calibrate", "spectrum"], ["status"], ["records"], ["new-plugin"], ["weights", "list"], ["weights", "pull"], ["weights", "add"], ["weights", "verify"], ["weights", "path"], ["weights", "convert"], ["train", "prior"], ["train", "aligner"], ["train", "mender"], ["faces"]):  # fmt: skip
         text = cli(*command, "--help").out
         assert f"odekit {command[0]}" in text
         assert "xample" in text, command
@@ -124,7 +124,7 @@ def test_every_command_has_help_with_an_example(cli):
 
 def test_every_benchmark_has_help_with_an_example(bench):
     listed = bench("--help").out
-    for name in ("rates", "scale", "prior", "strength", "colour", "blur", "knobs", "enhancers", "upsampler", "start", "memory", "overhead", "roundtrip", "edit", "order", "nfe", "sides", "page", "speed", "latency", "first-call", "profile", "photo", "mend", "cracks", "aligner", "digests", "licences", "before-after", "strength-gallery"):  # fmt: skip
+    for name in ("rates", "scale", "jobs", "prior", "strength", "colour", "blur", "knobs", "enhancers", "upsampler", "start", "memory", "overhead", "roundtrip", "edit", "order", "nfe", "sides", "page", "speed", "latency", "first-call", "profile", "photo", "mend", "cracks", "aligner", "digests", "licences", "before-after", "strength-gallery"):  # fmt: skip
         assert f" {name} " in listed
         text = bench(name, "--help").out
         assert "python -m benchmarks" in text

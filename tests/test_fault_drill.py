@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import random
+import re
+import shlex
 import shutil
 import signal
 import time
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
-from conftest import picture
+from conftest import ROOT, picture
 from fork_server import ForkServer
 
 from odekit.core.files import read_json
@@ -165,3 +167,28 @@ def test_shards_that_start_together_agree_or_are_refused(server, exact, faces, t
         assert outputs(out) == outputs(tmp_path / f"whole{winner}")
         starts = [path for path in out.iterdir() if path.suffix == ".lock" or path.name.startswith(".")]
         assert starts == []
+
+
+def test_the_slurm_script_of_the_page_starts_all_its_tasks_at_once(server, exact, faces, tmp_path):
+    """What the array runs, eight times together, and once more after a task was pre-empted."""
+    page = (ROOT / "docs" / "scale.md").read_text()
+    (script,) = (text for text in re.findall(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "srun" in text)
+    assert "--array=1-8" in script
+    (line,) = (line for line in script.splitlines() if line.startswith("srun odekit "))
+
+    def task(number):
+        words = shlex.split(line.replace("$SLURM_ARRAY_TASK_ID", str(number)))[2:]
+        replaced = {"odedit": exact, "scans/": faces, "out/": tmp_path / "out"}
+        return [replaced.get(word, word) for word in words]
+
+    assert server.run(["run", exact, faces, "-o", tmp_path / "whole"]) == [0]
+    codes = server.run(*(task(number) for number in range(1, 9)))
+    assert codes == [0] * 8
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
+    assert read_json(tmp_path / "out" / "run.json")["seed"] == 0
+    (tmp_path / "out" / "face3.png.json").unlink()
+    assert server.run(*(task(number) for number in range(1, 9))) == [0] * 8
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
+    lines = [json.loads(x) for path in (tmp_path / "out").glob("run-*.jsonl") for x in path.read_text().splitlines()]
+    restored = [Path(entry["input"]).name for entry in lines if entry["event"] == "restored"]
+    assert sorted(restored) == sorted([*(f"face{i}.png" for i in range(7)), "face3.png"])

@@ -9,8 +9,9 @@ import sys
 import pytest
 from conftest import ROOT
 from declared import make_environment
+from projects import DISTRIBUTIONS
 from ruamel.yaml import YAML
-from test_environment import PLUGINS, project
+from test_environment import project
 
 import odekit
 from odekit.chains.diagnosis import EXTRAS, Finding, extra_requirements, is_broken
@@ -53,7 +54,7 @@ def test_the_wheel_has_this_page(wheel):
     assert f"]({REPOSITORY}/blob/main/docs/plugins.md)" in metadata and "](docs/" not in metadata
 
 
-@pytest.mark.parametrize("folder", [ROOT, *PLUGINS], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [ROOT, *DISTRIBUTIONS], ids=lambda folder: folder.name)
 def test_every_project_has_urls_authors_and_a_licence(folder):
     about = project(folder)
     assert about["urls"]["Repository"] == REPOSITORY and about["urls"]["Issues"] and about["authors"]
@@ -87,7 +88,7 @@ def test_all_is_the_sum_of_the_extras():
     assert set(extras["all"]) == {line for name in EXTRAS for line in extras[name]}
 
 
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "skimage": "scikit-image", "torch_fidelity": "torch-fidelity"}
+PACKAGES = {"cv2": "opencv-python-headless", "skimage": "scikit-image", "torch_fidelity": "torch-fidelity"}
 
 
 def packages_of(entry):
@@ -118,7 +119,7 @@ def test_the_imports_that_an_extra_is_for_are_among_its_distributions(extra):
     for entry in catalog().all():
         if entry.dist == "odekit" and f"odekit[{extra}]" in str(packages_of(entry)):
             for package in packages_of(entry):
-                assert DISTRIBUTIONS.get(package.module, package.module) in declared, (entry.name, package)
+                assert PACKAGES.get(package.module, package.module) in declared, (entry.name, package)
 
 
 @pytest.mark.long

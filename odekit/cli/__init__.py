@@ -24,6 +24,7 @@ from odekit.cli import (
     help,
     new_plugin,
     plugins,
+    records,
     run,
     status,
     train,
@@ -49,6 +50,7 @@ app.command()(plugins.plugins)
 app.command()(degrade.degrade)
 app.command()(eval.eval)
 app.command()(status.status)
+app.command()(records.records)
 app.command()(doctor.doctor)
 app.command("new-plugin")(new_plugin.new_plugin)
 app.add_typer(weights.app, name="weights")

@@ -57,18 +57,19 @@ def latest_run(log: Path) -> RunStatus | None:
     """The latest run in an event log; None if it contains none."""
     begin: dict[str, Any] = {}
     last: dict[str, Any] = {}
-    restored = failed = 0
+    restored = failed = skipped = 0
     for event in read_events(log):
         last = event
         if event["event"] == "begin":
-            begin, restored, failed = event, 0, 0
+            begin, restored, failed, skipped = event, 0, 0, 0
         restored += event["event"] == "restored"
         failed += event["event"] == "failed"
+        skipped += event["event"] == "skipped"  # an engine that finds out as it goes
     if not begin:
         return None
     alive = is_locked(log.with_suffix(".lock"))
     end_reason = str(last.get("reason", "finished")) if last["event"] == "end" else ""
-    inputs, done = _count(begin.get("inputs")), _count(begin.get("done")) + restored
+    inputs, done = _count(begin.get("inputs")), _count(begin.get("done")) + restored + skipped
     left = max(0, inputs - done - failed)
     elapsed = float(last["time"]) - float(begin["time"])
     rate = (restored + failed) / elapsed if restored + failed and elapsed > 0 else None

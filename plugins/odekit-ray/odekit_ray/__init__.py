@@ -1,0 +1,1 @@
+"""odekit on Ray: one job on many machines. See `odekit ray --help`."""
