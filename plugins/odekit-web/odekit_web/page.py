@@ -179,15 +179,15 @@ class Page:
             return None
         return str(views[view].before), str(views[view].after)
 
-    def zip(self, request: gr.Request) -> str:
+    def zip(self, request: gr.Request) -> Any:
         """Everything that was restored, as an archive."""
-        return str(told(lambda: make_zip(self.visits.of(request.session_hash))))
+        return gr.File(value=str(told(lambda: make_zip(self.visits.of(request.session_hash)))), visible=True)
 
     def clear(self, request: gr.Request) -> tuple[Any, ...]:
         """Remove all photographs."""
         self.visits.end(request.session_hash)
         visit = self.visits.of(request.session_hash)
-        return self.chooser(visit, None), *self.photo(visit, None)
+        return self.chooser(visit, None), gr.File(value=None, visible=False), *self.photo(visit, None)
 
     def leave(self, request: gr.Request) -> None:
         """The browser has left the page."""
@@ -255,7 +255,7 @@ def make_page(engine: Engine | None = None) -> gr.Blocks:
             picture = gr.DownloadButton("Picture", interactive=False, elem_id="picture")
             record = gr.DownloadButton("Record", interactive=False, elem_id="record")
             pack = gr.Button("Make a zip of all", interactive=False, elem_id="zip")
-            archive = gr.File(label="Zip", interactive=False, elem_id="archive")
+            archive = gr.File(label="Zip", interactive=False, visible=False, height=90, elem_id="archive")
         result = [lines, views, slider, picture, record, pack]
         shown = [boxes, ticks, *result]
         files.upload(page.add, [files, chain], [files, chooser, *shown], **queued)
@@ -271,7 +271,7 @@ def make_page(engine: Engine | None = None) -> gr.Blocks:
         halt.click(page.stop, None, state, **at_once)
         views.input(page.view, [views, chooser], slider, **at_once)
         pack.click(page.zip, None, archive, **at_once)
-        empty.click(page.clear, None, [chooser, *shown], **at_once)
+        empty.click(page.clear, None, [chooser, archive, *shown], **at_once)
         blocks.unload(page.leave)
         add_api(api)
     return blocks
