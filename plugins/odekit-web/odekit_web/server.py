@@ -21,7 +21,8 @@ POLICY = (
 )
 """The browser asks nobody else, whatever a picture or a page says."""
 Message = MutableMapping[str, Any]
-Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class Guard:
