@@ -17,7 +17,7 @@ from odekit.core.result import Result
 from odekit.core.version import __version__
 
 if TYPE_CHECKING:
-    from odekit.chains.session import Session
+    from odekit.chains.opened import OpenSession
 
 RECORD_SCHEMA = 1
 """Version of the record format."""
@@ -42,7 +42,7 @@ def result_entries(result: Result, source: Mapping[str, Any]) -> dict[str, Any]:
     return entries | {key: value for key, value in result.record.items() if key not in ("stages", "slots")}
 
 
-def complete_records(results: Sequence[Result], session: Session) -> None:
+def complete_records(results: Sequence[Result], session: OpenSession) -> None:
     """Make the records of results whole: what is the same for all of them follows the entries of each."""
     import torch
 

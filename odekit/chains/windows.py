@@ -12,11 +12,11 @@ from odekit.core.result import Result
 from odekit.images.accept import as_images
 
 if TYPE_CHECKING:
-    from odekit.chains.session import Session
+    from odekit.chains.opened import OpenSession
     from odekit.images.accept import Picture
 
 
-def restore_pictures(session: Session, pictures: Sequence[Picture], tell: Tell | None) -> list[Result]:
+def restore_pictures(session: OpenSession, pictures: Sequence[Picture], tell: Tell | None) -> list[Result]:
     """See `Session.restore`."""
     images, _ = as_images(pictures)
     teller = Teller(tell, len(images))
@@ -30,7 +30,7 @@ def restore_pictures(session: Session, pictures: Sequence[Picture], tell: Tell |
 
 
 @contextmanager
-def reporting_to(session: Session, teller: Teller) -> Iterator[None]:
+def reporting_to(session: OpenSession, teller: Teller) -> Iterator[None]:
     """A session that also reports to `teller`, after the callbacks that it was opened with."""
     on_calls, on_phase = session.counter.on_calls, session.on_phase
 

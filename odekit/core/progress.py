@@ -23,6 +23,15 @@ class Progress:
     calls: int = 0
     """Network calls so far; one call serves all images of a batch."""
 
+    @property
+    def share(self) -> float:
+        """How far the call is, from 0 to 1: finished images, and the share of the present phase in the next one.
+
+        A later phase of an image begins at 0 again, so that the value may fall.
+        """
+        within = min(1.0, self.done / self.total) if self.total else 0.0
+        return min(1.0, (self.finished + within) / max(1, self.images))
+
 
 Tell = Callable[[Progress], None]
 """Receives the progress after each network call and phase. It may raise `odekit.Stopped`, which ends the call."""

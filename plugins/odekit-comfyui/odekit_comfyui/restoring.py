@@ -72,10 +72,13 @@ def restore(
     for number, mask in enumerate(masks_for(fill, images)):
         pictures[number] = replace(pictures[number], extra={FILL: mask})
     raised: list[BaseException] = []
+    far = 0.0
 
     def tell(progress: odekit.Progress) -> None:
+        nonlocal far
+        far = max(far, progress.share)
         try:
-            bar(round(STEPS * share_of(progress)), STEPS)
+            bar(round(STEPS * far), STEPS)
         except BaseException as error:  # odekit isolates the failures of a picture, and would take this for one
             raised.append(error)
             raise odekit.Stopped from error
@@ -94,12 +97,6 @@ def restore(
         torch.stack([reliability_mask(result) for result in results]),
         "\n".join(odekit.findings_of(result.record).text for result in results),
     )
-
-
-def share_of(progress: odekit.Progress) -> float:
-    """How far a call is, from 0 to 1: whole pictures, and within them the phase."""
-    within = min(1.0, progress.done / progress.total) if progress.total else 0.0
-    return min(1.0, (progress.finished + within) / max(1, progress.images))
 
 
 def masks_for(fill: Tensor | None, images: Tensor) -> list[Any]:

@@ -1,0 +1,1 @@
+"""A page in the browser for odekit. `odekit web` starts it; see README.md."""

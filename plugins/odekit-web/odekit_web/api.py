@@ -1,0 +1,81 @@
+"""The HTTP API: one picture in, the restored picture, its record and one line out."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import odekit
+from odekit_web.engine import Engine
+from odekit_web.settings import SCRATCHES, Settings
+from odekit_web.visit import Photo, Visit, keep_result, read_upload
+
+KEPT = 3600
+"""Seconds for which a result can be fetched."""
+
+
+class Api:
+    """Calls without a page. Results of the last hour are kept.
+
+    Args:
+        engine: restores.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.lock = threading.Lock()
+        self.made: list[tuple[float, Visit]] = []
+
+    def restore(
+        self, picture: str, chain: str, strength: str, fidelity: float | None, scratches: str, leave: str
+    ) -> tuple[str, str, str]:
+        """Restore one picture.
+
+        Args:
+            picture: path of the uploaded file.
+            chain: a name.
+            strength: auto, none, light, medium or heavy.
+            fidelity: 0 to 1; None: as the chain does.
+            scratches: as the chain does, fill or leave.
+            leave: numbers of faces that stay as they are, separated by commas.
+
+        Returns:
+            The paths of the result and of its record, and what was done in one line.
+
+        Raises:
+            OdekitError: the picture, a choice, or weights that are missing.
+        """
+        if not picture:
+            raise odekit.InputError("picture: upload a file first")
+        path = Path(picture)
+        image = read_upload(path, path.name)
+        settings = Settings(chain, strength, fidelity, scratches or SCRATCHES[0])
+        numbers = read_numbers(leave)
+        boxes = [face.box for face in self.engine.find(image, chain) if face.number in numbers] if numbers else []
+        visit = self._new()
+        photo = Photo(path.name, path, width=image.width, height=image.height)
+        result = self.engine.restore(image, settings, lambda progress: None, boxes)
+        keep_result(visit, photo, image, result)
+        return str(photo.result), str(photo.record), photo.text
+
+    def _new(self) -> Visit:
+        with self.lock:
+            now = time.monotonic()
+            while self.made and now - self.made[0][0] > KEPT:
+                shutil.rmtree(self.made.pop(0)[1].folder, ignore_errors=True)
+            self.made.append((now, Visit()))
+            return self.made[-1][1]
+
+
+def read_numbers(text: str) -> set[int]:
+    """`1, 3` as numbers.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    if any(not word.isdigit() for word in words):
+        raise odekit.ConfigError(f"leave {text!r}: write numbers of faces, such as 1,3")
+    return {int(word) for word in words}

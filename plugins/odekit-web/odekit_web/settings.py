@@ -1,0 +1,65 @@
+"""What a visitor chooses, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import odekit
+
+CHAIN = "photo"
+STRENGTHS = ("auto", "none", "light", "medium", "heavy")
+SCRATCHES = ("as the chain does", "fill", "leave")
+MAX_FILE_MB = 50
+MAX_MEGAPIXELS = 50.0
+MAX_PHOTOS = 200
+"""In one visit."""
+Scratches = Literal["as the chain does", "fill", "leave"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A chain and what was changed in it. Values come from outside and are checked by `chain_of`."""
+
+    chain: str = CHAIN
+    strength: str = "auto"
+    fidelity: float | None = None
+    """0 (faithful) to 1 (realistic); None: as the chain does. It acts where the strength is not auto."""
+    scratches: str = SCRATCHES[0]
+
+
+def chain_of(settings: Settings) -> odekit.Chain:
+    """The chain of the settings.
+
+    Raises:
+        ConfigError: no such chain or strength, a number out of range, or the chain has no such option.
+    """
+    name = settings.chain
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+        raise odekit.ConfigError(f"chain {name!r}: choose a name, such as photo; files are not read")
+    if settings.strength not in STRENGTHS:
+        raise odekit.ConfigError(f"strength {settings.strength!r}: choose {', '.join(STRENGTHS)}")
+    if settings.scratches not in SCRATCHES:
+        raise odekit.ConfigError(f"scratches {settings.scratches!r}: choose {', '.join(SCRATCHES)}")
+    changes = []
+    if settings.fidelity is not None:
+        changes.append(f"restore.fidelity={float(settings.fidelity)}")
+    if settings.scratches != SCRATCHES[0]:
+        changes.append(f"mend.scratches={'true' if settings.scratches == 'fill' else 'false'}")
+    return odekit.Chain.load(name, changes).adjusted(settings.strength)
+
+
+def chain_names() -> list[str]:
+    """The chains that are installed, the usual one first."""
+    return [CHAIN, *(name for name in sorted(odekit.catalog().chains) if name != CHAIN)]
+
+
+def finds_faces(chain: odekit.Chain) -> bool:
+    """Whether faces are found in whole photographs."""
+    return any(item.name == "faces" for item in chain.spec.items)
+
+
+def fills(chain: odekit.Chain) -> bool:
+    """Whether a mask that was drawn is of use."""
+    return any(item.name == "mend" for item in chain.spec.items)

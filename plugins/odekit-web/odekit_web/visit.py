@@ -1,0 +1,206 @@
+"""A visit: the photographs of one browser, as files in a folder of their own that goes when the browser does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+
+import odekit
+from odekit_web.engine import FoundFace
+from odekit_web.settings import MAX_FILE_MB, MAX_MEGAPIXELS
+
+if TYPE_CHECKING:
+    from odekit.plugins import Image
+
+SHOWN_SIDE = 1600
+"""Longer side of the pictures that the page shows, in pixels; downloads have all pixels."""
+TICKED, SKIPPED, OUT = (60, 200, 60), (235, 140, 40), (150, 150, 150)
+
+
+@dataclass
+class View:
+    """A pair of pictures for the slider."""
+
+    label: str
+    before: Path
+    after: Path
+
+
+@dataclass
+class Photo:
+    """One uploaded picture. No pixels are kept in memory."""
+
+    name: str
+    path: Path
+    error: str = ""
+    """Why it cannot be read or restored."""
+    width: int = 0
+    height: int = 0
+    faces: list[FoundFace] = field(default_factory=list)
+    ticked: list[int] = field(default_factory=list)
+    mask: Path | None = None
+    text: str = ""
+    """What was done."""
+    result: Path | None = None
+    record: Path | None = None
+    views: list[View] = field(default_factory=list)
+
+    @property
+    def line(self) -> str:
+        """The photograph in one line."""
+        return f"{self.name}: {self.error or self.text or 'not restored yet'}"
+
+    def forget_result(self) -> None:
+        """Remove the files of an earlier result, so that nothing stale can be downloaded."""
+        for path in (self.result, self.record, *(p for view in self.views for p in (view.before, view.after))):
+            if path is not None:
+                path.unlink(missing_ok=True)
+        self.result = self.record = None
+        self.views, self.text, self.error = [], "", ""
+
+
+@dataclass
+class Visit:
+    """The photographs of one browser."""
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="visit-")))
+    photos: list[Photo] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+    count: int = 0
+
+    def close(self) -> None:
+        """Stop what runs, and remove the files."""
+        self.stop.set()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def place(self, stem: str, suffix: str) -> Path:
+        """A new file name in the folder."""
+        self.count += 1
+        folder = self.folder / f"{self.count}"
+        folder.mkdir()
+        return folder / f"{stem}{suffix}"
+
+
+def read_upload(path: Path, name: str) -> Image:
+    """An uploaded file as a picture; its content is checked, not its name.
+
+    Raises:
+        InputError: too large, or no picture; the message begins with the name.
+    """
+    if path.stat().st_size > MAX_FILE_MB * 1_000_000:
+        raise odekit.InputError(f"{name}: is larger than {MAX_FILE_MB} MB")
+    try:
+        return odekit.read(path, max_megapixels=MAX_MEGAPIXELS)
+    except odekit.InputError as error:
+        raise odekit.InputError(str(error).replace(str(path), name)) from error
+
+
+def small(image: Image) -> PIL.Image.Image:
+    """A copy for the page."""
+    picture = image.to_pil().convert("RGB")
+    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    return picture
+
+
+def draw_boxes(photo: Photo, image: Image) -> PIL.Image.Image:
+    """The photograph with numbered boxes: green for ticked faces, orange for skipped ones, grey for those left out."""
+    picture = small(image)
+    pen = PIL.ImageDraw.Draw(picture)
+    width = max(2, round(max(picture.size) / 400))
+    for face in photo.faces:
+        x0, x1 = (face.box[i] * picture.width for i in (0, 2))
+        y0, y1 = (face.box[i] * picture.height for i in (1, 3))
+        colour = OUT if face.left_out else TICKED if face.number in photo.ticked else SKIPPED
+        pen.rectangle((x0, y0, x1, y1), outline=colour, width=width)
+        font = PIL.ImageFont.load_default(max(16, round(max(picture.size) / 30)))
+        pen.text((x0 + 2 * width, y0), str(face.number), fill=colour, font=font, stroke_width=1, stroke_fill="black")
+    return picture
+
+
+def keep_result(visit: Visit, photo: Photo, image: Image, result: odekit.Result) -> None:
+    """Write the result, its record and what the slider shows."""
+    stem = Path(photo.name).stem or "picture"
+    target = visit.place(stem, ".png")
+    written = odekit.write(result.image, target.with_name(f"{stem}-restored"))
+    record = target.with_name(f"{written.name}.json")
+    entries = result.record | {"input": {**result.record.get("input", {}), "path": photo.name}}
+    entries["output"] = {"path": written.name}
+    record.write_text(json.dumps(entries, indent=1, default=str) + "\n", encoding="utf-8")
+    views = [_view(visit, "whole photograph", image, result.image)]
+    for face in odekit.face_crops(result.record, image, result.image):
+        if face.before is not None and face.after is not None:
+            views.append(_view(visit, f"face {face.number}: {face.decision}", face.before, face.after))
+    photo.text = odekit.findings_of(result.record).text
+    photo.result, photo.record, photo.views, photo.error = written, record, views, ""
+
+
+def _view(visit: Visit, label: str, before: Image, after: Image) -> View:
+    """Both pictures at the size of the result, at most `SHOWN_SIDE`."""
+    second = small(after)
+    first = before.to_pil().convert("RGB").resize(second.size, PIL.Image.Resampling.LANCZOS)
+    paths = visit.place("before", ".webp"), visit.place("after", ".webp")
+    for picture, path in zip((first, second), paths, strict=True):
+        picture.save(path, quality=90)
+    return View(label, *paths)
+
+
+def make_zip(visit: Visit) -> Path:
+    """All results with their records in one archive.
+
+    Raises:
+        InputError: nothing was restored yet.
+    """
+    done = [(photo.result, photo.record) for photo in visit.photos if photo.result and photo.record]
+    if not done:
+        raise odekit.InputError("nothing is restored yet")
+    path, used = visit.place("restored", ".zip"), set[str]()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for result, record in done:
+            name = free_name(result.name, used)
+            archive.write(result, name)
+            archive.write(record, f"{name}.json")
+    return path
+
+
+def free_name(name: str, used: set[str]) -> str:
+    """The name, or the name with a number if it is taken; it is then taken."""
+    stem, suffix = Path(name).stem, Path(name).suffix
+    number = 2
+    while name.lower() in used:
+        name, number = f"{stem}-{number}{suffix}", number + 1
+    used.add(name.lower())
+    return name
+
+
+def mask_of(photo: Photo) -> Any:
+    """The drawn mask at the photograph's size, float32 (H, W); None if none was drawn."""
+    if photo.mask is None:
+        return None
+    with PIL.Image.open(photo.mask) as picture:
+        grown = picture.convert("L").resize((photo.width, photo.height), PIL.Image.Resampling.NEAREST)
+    return np.asarray(grown, np.float32) / np.float32(255)
+
+
+def keep_mask(visit: Visit, photo: Photo, layers: list[Any]) -> bool:
+    """Store what was drawn, (H, W, 4) layers of which alpha counts; False if nothing was drawn."""
+    drawn = None
+    for layer in layers:
+        alpha = np.asarray(layer)[..., 3] > 127
+        drawn = alpha if drawn is None else drawn | alpha
+    if drawn is None or not drawn.any():
+        photo.mask = None
+        return False
+    photo.mask = visit.place("mask", ".png")
+    PIL.Image.fromarray(np.where(drawn, np.uint8(255), np.uint8(0))).save(photo.mask)
+    return True

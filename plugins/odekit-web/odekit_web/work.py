@@ -1,0 +1,89 @@
+"""What the page does with the photographs of a visit: add, find faces, restore, stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import odekit
+from odekit_web.engine import Engine
+from odekit_web.settings import MAX_PHOTOS, Settings
+from odekit_web.visit import Photo, Visit, keep_result, mask_of, read_upload
+
+Show = Callable[[float, str], None]
+"""Receives how far the work is (0 to 1), and a phase in words."""
+
+
+def add_photos(engine: Engine, visit: Visit, files: Sequence[str], chain: str, show: Show) -> list[Photo]:
+    """Read uploaded files and find their faces. A file that is no picture is listed with the reason.
+
+    Raises:
+        OdekitError: no such chain, or too many photographs.
+    """
+    if len(visit.photos) + len(files) > MAX_PHOTOS:
+        raise odekit.InputError(f"{MAX_PHOTOS} photographs at most; remove some first")
+    added = []
+    for number, file in enumerate(files):
+        photo = Photo(Path(file).name, Path(file))
+        show(number / len(files), f"searching faces in {photo.name}")
+        try:
+            find_faces(engine, photo, chain)
+        except odekit.InputError as error:
+            photo.error = without_name(str(error), photo.name)
+        added.append(photo)
+    visit.photos += added
+    return added
+
+
+def find_faces(engine: Engine, photo: Photo, chain: str) -> None:
+    """Find the faces again, as another chain would; all are ticked."""
+    image = read_upload(photo.path, photo.name)
+    photo.width, photo.height = image.width, image.height
+    photo.faces = engine.find(image, chain)
+    photo.ticked = [face.number for face in photo.faces if not face.left_out]
+
+
+def restore_photos(
+    engine: Engine, visit: Visit, photos: Sequence[Photo], settings: Settings, show: Show
+) -> Iterator[Photo]:
+    """Restore photographs one by one; each comes when it is done, or has failed.
+
+    Raises:
+        OdekitError: the chain cannot be opened; no photograph could be restored.
+        Stopped: `visit.stop` was set, before the next network call.
+    """
+    readable = [photo for photo in photos if photo.width]
+    for number, photo in enumerate(readable):
+        far = 0.0
+
+        def tell(progress: odekit.Progress, number: int = number, photo: Photo = photo) -> None:
+            nonlocal far
+            if visit.stop.is_set():
+                raise odekit.Stopped
+            far = max(far, progress.share)
+            show((number + far) / len(readable), f"{photo.name}: {in_words(progress)}")
+
+        tell(odekit.Progress(images=1))
+        photo.forget_result()
+        leave = [face.box for face in photo.faces if face.number not in photo.ticked and not face.left_out]
+        try:
+            image = read_upload(photo.path, photo.name)
+            result = engine.restore(image, settings, tell, leave, mask_of(photo))
+            keep_result(visit, photo, image, result)
+        except (odekit.ConfigError, odekit.WeightsError, odekit.PluginError, odekit.DeviceError):
+            raise
+        except odekit.OdekitError as error:
+            photo.error = without_name(str(error), photo.name)
+        yield photo
+
+
+def in_words(progress: odekit.Progress) -> str:
+    """The phase, such as `restoring faces, 1 of 3`."""
+    if progress.total > 1:
+        return f"{progress.phase}, {min(int(progress.done) + 1, progress.total)} of {progress.total}"
+    return progress.phase or "reading"
+
+
+def without_name(message: str, name: str) -> str:
+    """A message without the name that its line begins with."""
+    return message.removeprefix(f"{name}: ")

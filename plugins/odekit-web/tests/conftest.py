@@ -1,0 +1,57 @@
+"""A server as `odekit web` starts it, for all tests of a module."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Server:
+    """A running page."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def free_port():
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    env = os.environ | {"ODEKIT_HOME": str(folder / "home"), "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+    log = folder / "log"
+    with log.open("wb") as stream:
+        command = [sys.executable, HERE / "serve.py", "--port", str(port)]
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=env, cwd=folder)
+    running = Server(f"http://127.0.0.1:{port}", process, log)
+    end = time.monotonic() + 240
+    while True:
+        try:
+            urllib.request.urlopen(running.address, timeout=20).close()
+            break
+        except (urllib.error.URLError, OSError):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, "the server did not start"
+            time.sleep(0.3)
+    yield running
+    process.terminate()
+    process.wait(30)
+    assert not list(folder.glob("odekit-web-*")), "its files are removed when it ends"

@@ -1,0 +1,93 @@
+"""What a person does in the page, for tests and screenshots: by real events in Chromium."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 240
+"""Seconds that anything may take on a busy machine."""
+
+
+def wait_for(what: Callable[[], Any], why: str, patience: float = PATIENCE) -> Any:
+    """The first true value of a function."""
+    from selenium.common.exceptions import WebDriverException
+
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        try:
+            value = what()
+        except WebDriverException:  # the component is being replaced
+            value = None
+        if value:
+            return value
+        time.sleep(0.2)
+    raise AssertionError(f"waited {patience:g} s for {why}")
+
+
+class Person:
+    """Uses the page.
+
+    Args:
+        driver: of a browser.
+        address: of the page.
+    """
+
+    def __init__(self, driver: Any, address: str) -> None:
+        self.driver = driver
+        driver.get(address)
+        wait_for(lambda: self.find("#restore"), "the page")
+        wait_for(lambda: self.find_all("#files input[type=file]"), "the field for files")
+
+    def find(self, selector: str) -> Any:
+        """The first element."""
+        from selenium.webdriver.common.by import By
+
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def find_all(self, selector: str) -> list[Any]:
+        """All elements."""
+        from selenium.webdriver.common.by import By
+
+        return list(self.driver.find_elements(By.CSS_SELECTOR, selector))
+
+    def upload(self, *files: Path) -> None:
+        """Choose files, as after a drop."""
+        self.find("#files input[type=file]").send_keys("\n".join(map(str, files)))
+
+    def value(self, place: str) -> str:
+        """The text of a field."""
+        return str(self.find(f"#{place} textarea, #{place} input").get_property("value"))
+
+    def press(self, place: str) -> None:
+        """Press a button."""
+        button = (
+            self.find(f"button#{place}")
+            if self.find_all(f"button#{place}")
+            else self.find(f"#{place} button, #{place}")
+        )
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+        button.click()
+
+    def source(self, place: str) -> str:
+        """The address of the picture that is shown."""
+        return str(self.find(f"#{place} img").get_attribute("src"))
+
+    def choose(self, place: str, text: str) -> None:
+        """Choose an entry of a list by its text."""
+        field = self.find(f"#{place} input")
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
+        field.click()
+
+        def entry() -> Any:
+            return next(
+                (option for option in self.find_all("ul[role=listbox] li, [role=option]") if text in option.text), None
+            )
+
+        wait_for(entry, f"the entry {text}").click()
+
+    def shot(self, path: Path) -> None:
+        """A picture of the window."""
+        self.driver.save_screenshot(str(path))

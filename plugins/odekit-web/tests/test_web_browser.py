@@ -1,0 +1,172 @@
+"""The page in a real Chromium: drop, choose, restore, compare, zoom, download, stop; and whom it asks."""
+
+import json
+import re
+import urllib.parse
+import urllib.request
+import zipfile
+
+import numpy as np
+import PIL.Image
+import pytest
+from browsing import chromium, requests
+
+from .damaged import damaged_photo
+from .driving import Person, wait_for
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def driver():
+    with chromium(1280, 1500) as driver:
+        yield driver
+
+
+@pytest.fixture
+def person(driver, server):
+    return Person(driver, server.address)
+
+
+def small(path, value=40):
+    PIL.Image.new("RGB", (64, 48), (value, 0, 0)).save(path)
+    return path
+
+
+def quick(person, chain="quick"):
+    person.choose("chain", chain)
+    wait_for(lambda: person.value("chain") == chain, "the chain")
+
+
+def download(person, place, folder):
+    """The file that a button downloads."""
+    person.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+    person.press(place)
+    finished = wait_for(
+        lambda: [f for f in folder.iterdir() if f.suffix != ".crdownload" and f.stat().st_size], "the file"
+    )
+    return finished[0]
+
+
+def test_a_photograph_is_restored_compared_and_looked_at_closely(person, tmp_path):
+    person.upload(damaged_photo(tmp_path / "astronaut.png", noise=0.2))
+    wait_for(lambda: person.find_all("#boxes img"), "the boxes")
+    assert "face 1" in person.find("#ticks").text and person.value("chooser") == "astronaut.png"
+    shown = np.asarray(PIL.Image.open(urllib.request.urlopen(person.source("boxes"))).convert("RGB"), int)
+    assert (np.abs(shown - [60, 200, 60]).max(axis=2) < 40).sum() > 100  # a green box
+    person.press("restore")
+    phases = set()
+
+    def done():
+        phases.update(re.findall(r"astronaut\.png: ([a-z ]+[a-z])", person.find("#state").text))
+        return person.value("state") == "done"
+
+    wait_for(done, "the result")
+    assert "restoring faces" in phases
+    assert "1 face" in person.value("lines") and "taken off" in person.value("lines")
+    slider = person.find("#slider")
+    before, after = (image.get_attribute("src") for image in slider.find_elements("css selector", "img")[:2])
+    pictures = [np.asarray(PIL.Image.open(urllib.request.urlopen(src)), float) for src in (before, after)]
+    assert pictures[0].shape == pictures[1].shape and np.abs(pictures[0] - pictures[1]).mean() > 5
+    person.choose("views", "face 1")
+    wait_for(lambda: person.find_all("#slider img")[1].get_attribute("src") != after, "the face")
+    assert urllib.parse.urlparse(person.source("slider")).path.endswith(".webp")
+
+
+def test_the_line_of_the_slider_moves(person, tmp_path):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    quick(person)
+    person.upload(small(tmp_path / "a.png"))
+    wait_for(lambda: person.value("chooser") == "a.png", "the photograph")
+    person.press("restore")
+    wait_for(lambda: len(person.find_all("#slider img")) >= 2, "the slider")
+
+    def cut():
+        image = person.find_all("#slider img")[-1]
+        return person.driver.execute_script("return arguments[0].parentElement.innerHTML", image)
+
+    handle = person.find("#slider [role=slider], #slider .outer, #slider .inner")
+    person.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", handle)
+    first = cut()
+    ActionChains(person.driver).move_to_element(handle).click_and_hold().move_by_offset(-60, 0).release().perform()
+    wait_for(lambda: cut() != first, "the line to move", 30)
+
+
+def test_many_photographs_one_of_them_no_picture_and_a_zip(person, tmp_path):
+    quick(person)
+    (tmp_path / "page.png").write_text("<html></html>")
+    person.upload(small(tmp_path / "a.png"), small(tmp_path / "b.png", 200), tmp_path / "page.png")
+    wait_for(lambda: "page.png: " in person.value("lines"), "the list")
+    person.press("restore")
+    wait_for(lambda: person.value("state") == "done", "the results")
+    lines = person.value("lines").splitlines()
+    assert lines[:2] == ["a.png: turned to its negative", "b.png: turned to its negative"]
+    assert lines[2].startswith("page.png: ") and "not restored" not in lines[2]
+    for place, name in (("picture", "a-restored.png"), ("record", "a-restored.png.json")):
+        (tmp_path / place).mkdir()
+        assert download(person, place, tmp_path / place).name == name
+    person.press("zip")
+    link = wait_for(lambda: person.find("#archive a").get_attribute("href"), "the archive")
+    path = tmp_path / "all.zip"
+    path.write_bytes(urllib.request.urlopen(link).read())
+    names = zipfile.ZipFile(path).namelist()
+    assert names == ["a-restored.png", "a-restored.png.json", "b-restored.png", "b-restored.png.json"]
+    record = json.loads(zipfile.ZipFile(path).read("a-restored.png.json"))
+    assert record["input"]["path"] == "a.png"
+
+
+def test_stop_stops_at_once_and_the_next_run_works(person, tmp_path):
+    person.upload(small(tmp_path / "a.png"))
+    quick(person, "slow")
+    person.press("restore")
+    wait_for(lambda: "counting" in person.find("#state").text, "the phase")
+    person.press("stop")
+    wait_for(lambda: person.value("state") == "stopped", "the stop", 8)  # the chain takes 10 s, and more when busy
+    assert person.value("lines") == "a.png: not restored yet"
+    quick(person)
+    person.press("restore")
+    wait_for(lambda: person.value("state") == "done", "the result")
+
+
+def test_two_browsers_at_once_and_one_may_stop_while_it_waits(person, server, tmp_path):
+    with chromium(1000, 1200) as other:
+        second = Person(other, server.address)
+        for who, name in ((person, "a.png"), (second, "b.png")):
+            who.upload(small(tmp_path / name))
+            quick(who, "slow")
+        person.press("restore")
+        wait_for(lambda: "counting" in person.find("#state").text, "the first")
+        second.press("restore")
+        second.press("stop")
+        wait_for(lambda: person.value("state") == "done", "the first")
+        wait_for(lambda: second.value("state") == "stopped", "the second")
+        assert second.value("lines") == "b.png: not restored yet" and "b.png" not in person.value("lines")
+
+
+def test_a_chain_whose_weights_are_not_there_is_a_line_in_the_page(person, tmp_path):
+    person.upload(small(tmp_path / "a.png"))
+    wait_for(lambda: person.value("chooser") == "a.png", "the photograph")
+    quick(person, "lacking")
+    person.press("restore")
+    wait_for(lambda: "not-there" in person.find("body").text, "the line")
+
+
+def test_a_file_of_60_mb_is_refused_in_the_page(person, tmp_path):
+    with (tmp_path / "large.png").open("wb") as stream:
+        stream.truncate(60_000_000)
+    person.upload(tmp_path / "large.png")
+    wait_for(
+        lambda: re.search("size|large|exceed", person.find("body").text.replace("at most 50 MB", "")), "the refusal"
+    )
+    assert person.value("lines") == ""
+
+
+def test_nobody_else_was_asked(driver, server):
+    """Runs last: every address that this browser has requested."""
+    from selenium.webdriver.common.by import By
+
+    driver.get(f"{server.address}/gradio_api/file=/etc/passwd")
+    assert "not allowed" in driver.find_element(By.TAG_NAME, "body").text
+    hosts = {urllib.parse.urlparse(url).hostname for url in requests(driver) if url.startswith("http")}
+    assert hosts == {"127.0.0.1"}

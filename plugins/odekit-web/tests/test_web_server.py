@@ -1,0 +1,202 @@
+"""The server over HTTP: bound to this machine, its API as documented, what is refused, memory."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import psutil
+import pytest
+from gradio_client import Client, handle_file
+
+from .conftest import free_port
+from .damaged import ROOT, damaged_photo
+
+PAGE = (ROOT / "docs" / "web.md").read_text()
+AS_IT_DOES = "as the chain does"
+
+
+def fetch(address, headers=None):
+    """(status, headers, body) of an answer."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers or {}), timeout=120) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return Client(server.address, verbose=False)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    rng = np.random.Generator(np.random.Philox(1))
+    PIL.Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def restore(client, path, chain="quick", strength="auto", fidelity=None, scratches=AS_IT_DOES, leave=""):
+    return client.predict(handle_file(path), chain, strength, fidelity, scratches, leave, api_name="/restore")
+
+
+def test_it_is_bound_to_this_machine_alone(server):
+    port = int(server.address.rpartition(":")[2])
+    listening = {c.laddr.ip for c in psutil.Process(server.process.pid).net_connections() if c.status == psutil.CONN_LISTEN and c.laddr.port == port}  # fmt: skip
+    assert listening == {"127.0.0.1"}
+    assert "share" not in server.log.read_text() and f"odekit is at {server.address}" in server.log.read_text()
+
+
+def test_the_page_may_ask_nobody_else(server):
+    status, headers, body = fetch(server.address)
+    assert status == 200 and headers["content-security-policy"].startswith("default-src 'self'")
+    config = json.loads(fetch(f"{server.address}/config")[2])
+    assert config["analytics_enabled"] is False
+    assert not re.findall(rb"<(?:script|link|img)[^>]+(?:src|href)=\"https?://", body)
+
+
+def test_another_name_is_refused(server):
+    assert fetch(server.address, {"Host": "evil.example"})[0] == 403
+
+
+def test_a_taken_port_is_one_line(server):
+    port = server.address.rpartition(":")[2]
+    done = subprocess.run([sys.executable, "-m", "odekit", "web", "--port", port], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "choose another --port" in done.stderr
+    done = subprocess.run([sys.executable, "-m", "odekit", "web", "--listen", "no.such.name", "--port", str(free_port())], capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+
+
+def test_one_picture_over_the_api(client, photo):
+    path, record, text = restore(client, photo)
+    assert np.array_equal(np.asarray(PIL.Image.open(path)), 255 - np.asarray(PIL.Image.open(photo)))
+    record = json.loads(Path(record).read_text())
+    assert text == "turned to its negative" and record["input"]["path"] == "photo.png" and record["changed"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"chain": "phto"}, "did you mean 'photo'"),
+        ({"chain": "lacking"}, "not-there"),
+        ({"strength": "strong"}, "choose auto, none, light, medium, heavy"),
+        ({"fidelity": 3}, "fidelity"),
+        ({"leave": "x"}, "write numbers of faces"),
+    ],
+)
+def test_a_wrong_choice_is_an_error_in_words(client, photo, arguments, message):
+    with pytest.raises(Exception, match=message):
+        restore(client, photo, **arguments)
+
+
+def test_html_and_a_bomb_are_refused_by_their_content(client, tmp_path):
+    from .test_web_work import png
+
+    for name, data in (("page.png", b"<html></html>"), ("bomb.png", png(60_000, 60_000))):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(Exception, match=name):
+            restore(client, tmp_path / name)
+
+
+def event(server, data):
+    """The last event of a call with raw data."""
+    body = json.dumps({"data": data}).encode()
+    request = urllib.request.Request(
+        f"{server.address}/gradio_api/call/restore", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        number = json.load(answer)["event_id"]
+    return fetch(f"{server.address}/gradio_api/call/restore/{number}")[2].decode()
+
+
+def test_files_outside_cannot_be_read(server, tmp_path):
+    secret = tmp_path / "secret.png"
+    PIL.Image.new("RGB", (8, 8)).save(secret)
+    for path in (secret, Path("/etc/passwd"), server.log):
+        assert fetch(f"{server.address}/gradio_api/file={path}")[0] == 403
+        file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+        answer = event(server, [file, "quick", "auto", None, AS_IT_DOES, ""])
+        assert "event: error" in answer and "not uploaded" in answer
+
+
+def test_addresses_are_not_fetched(server):
+    assert fetch(f"{server.address}/gradio_api/file=http://127.0.0.1/a.png")[0] == 403
+    file = {"path": "http://example.com/a.png", "url": "http://example.com/a.png", "meta": {"_type": "gradio.FileData"}}
+    answer = event(server, [file, "quick", "auto", None, AS_IT_DOES, ""])
+    assert "addresses are not read; upload the file" in answer
+
+
+def test_a_large_upload_is_refused(server, tmp_path):
+    large = tmp_path / "large.png"
+    with large.open("wb") as stream:
+        stream.truncate(60_000_000)
+    done = subprocess.run(["curl", "-s", "-w", "%{http_code}", "-F", f"files=@{large}", f"{server.address}/gradio_api/upload"], capture_output=True, text=True)  # fmt: skip
+    assert done.stdout.endswith("413")
+
+
+def test_two_visitors_at_once_both_get_their_picture(server, tmp_path):
+    got, errors = {}, []
+
+    def visit(number):
+        try:
+            path = tmp_path / f"{number}.png"
+            PIL.Image.new("RGB", (16, 16), (40 * number, 0, 0)).save(path)
+            got[number] = restore(Client(server.address, verbose=False), path)[0]
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    for number, path in got.items():
+        assert PIL.Image.open(path).getpixel((0, 0)) == (255 - 40 * number, 255, 255)
+
+
+@pytest.mark.parametrize("number", [10, pytest.param(100, marks=pytest.mark.long)])
+def test_memory_is_flat_over_many_uploads(server, client, tmp_path, number):
+    process, used = psutil.Process(server.process.pid), []
+    rng = np.random.Generator(np.random.Philox(7))
+    for upload in range(5 + number):
+        path = tmp_path / f"{upload}.png"
+        PIL.Image.fromarray(rng.integers(0, 256, (700, 1000, 3), dtype=np.uint8)).save(path, compress_level=0)
+        shutil.rmtree(Path(restore(client, path)[0]).parent)
+        path.unlink()
+        used.append(process.memory_info().rss / 1e6)
+    first, last = np.mean(used[2:5]), np.mean(used[-3:])
+    print(f"{number} uploads of 2.1 MB: {first:.0f} MB, then {last:.0f} MB")
+    assert last - first < 30  # a leak of every picture's pixels would be 8 MB a time
+
+
+def documented(language):
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_python_example_of_the_page_runs(server, tmp_path, monkeypatch):
+    (program,) = [text for text in documented("python") if "gradio_client" in text]
+    monkeypatch.chdir(tmp_path)
+    damaged_photo(tmp_path / "family.jpg", side=200)
+    exec(compile(program.replace("http://127.0.0.1:7860", server.address), "web.md", "exec"), {})
+    assert (tmp_path / "restored.jpg").is_file()
+
+
+def test_the_curl_example_of_the_page_runs(server, tmp_path):
+    (script,) = [text for text in documented("sh") if "curl" in text]
+    damaged_photo(tmp_path / "family.jpg", side=200)
+    script = script.replace("http://127.0.0.1:7860", server.address)
+    done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert "event: complete" in done.stdout and ".jpg.json" in done.stdout
+    assert PIL.Image.open(tmp_path / "restored.jpg").size == (200, 200)

@@ -1,0 +1,223 @@
+"""What the page does, without a server: choices, uploads, faces, masks, archives, visits."""
+
+import io
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import PIL.Image
+import pytest
+from odekit_web.api import read_numbers
+from odekit_web.engine import Engine
+from odekit_web.server import is_foreign
+from odekit_web.settings import Settings, chain_names, chain_of
+from odekit_web.visit import Visit, keep_mask, make_zip, mask_of, read_upload
+from odekit_web.visits import MOST, Visits
+from odekit_web.work import add_photos, restore_photos
+
+import odekit
+
+from .damaged import ROOT, damaged_photo
+from .serve import register
+
+
+@pytest.fixture(autouse=True)
+def chains(monkeypatch, tmp_path):
+    monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
+    before = dict(odekit.catalog().chains)
+    register()
+    yield
+    odekit.catalog().chains.clear()
+    odekit.catalog().chains.update(before)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return Engine()
+
+
+@pytest.fixture
+def visit():
+    visit = Visit()
+    yield visit
+    visit.close()
+
+
+def silent(share, words):
+    """Shows nothing."""
+
+
+def small_photo(path, seed=0):
+    rng = np.random.Generator(np.random.Philox(seed))
+    PIL.Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Settings("phto"), "did you mean 'photo'"),
+        (Settings("../photo.yaml"), "choose a name, such as photo; files are not read"),
+        (Settings(strength="strong"), "choose auto, none, light, medium, heavy"),
+        (Settings(fidelity=2.0), "fidelity"),
+        (Settings(scratches="maybe"), "choose as the chain does, fill, leave"),
+        (Settings("odedit-plus", scratches="fill"), "mend"),
+        (Settings("quick", strength="heavy"), "strength"),
+    ],
+)
+def test_choices_are_checked_in_one_line(settings, message):
+    with pytest.raises(odekit.ConfigError, match=message) as caught:
+        chain_of(settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_choices_change_the_chain():
+    assert chain_names()[0] == "photo" and "old-photo" in chain_names()
+    tree = str(chain_of(Settings("photo", "light", 0.25, "fill")).tree())
+    assert "'fidelity': 0.25" in tree and "'scratches': True" in tree and tree != str(chain_of(Settings()).tree())
+
+
+def png(width, height):
+    """A PNG that claims a size and holds one compressed run."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(100_000)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def zipped():
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(10_000_000))
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("page.png", b"<html><script>alert(1)</script></html>"), ("bomb.png", png(60_000, 60_000)), ("archive.jpg", zipped()), ("empty.png", b"")],
+)  # fmt: skip
+def test_what_is_no_picture_is_a_line_in_the_list_and_the_others_go_on(engine, visit, tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    bad, good = add_photos(engine, visit, [str(tmp_path / name), small_photo(tmp_path / "good.png")], "quick", silent)
+    assert bad.error and "\n" not in bad.line and str(tmp_path) not in bad.line and bad.line.startswith(f"{name}: ")
+    (done,) = restore_photos(engine, visit, visit.photos, Settings("quick"), silent)
+    assert done is good and good.text and good.result.is_file()
+
+
+def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "large.png").open("wb") as stream:
+        stream.truncate(60_000_000)
+    with pytest.raises(odekit.InputError, match=r"^large.png: is larger than 50 MB"):
+        read_upload(tmp_path / "large.png", "large.png")
+
+
+def test_a_result_has_its_words_record_and_views_and_the_archive_has_all(engine, visit, tmp_path):
+    (tmp_path / "b").mkdir()
+    files = [small_photo(tmp_path / "a.png"), small_photo(tmp_path / "b" / "a.png", 1)]
+    add_photos(engine, visit, files, "quick", silent)
+    list(restore_photos(engine, visit, visit.photos, Settings("quick"), silent))
+    photo = visit.photos[0]
+    assert photo.text == "turned to its negative" and [view.label for view in photo.views] == ["whole photograph"]
+    restored, source = (np.asarray(PIL.Image.open(path)) for path in (photo.result, files[0]))
+    assert np.array_equal(restored, 255 - source)
+    assert zipfile.ZipFile(make_zip(visit)).namelist() == [
+        "a-restored.png", "a-restored.png.json", "a-restored-2.png", "a-restored-2.png.json",
+    ]  # fmt: skip
+
+
+def test_nothing_restored_is_no_archive(visit):
+    with pytest.raises(odekit.InputError, match="nothing is restored yet"):
+        make_zip(visit)
+
+
+def test_one_session_is_open_whatever_the_number_of_photographs(engine, visit, tmp_path):
+    add_photos(engine, visit, [small_photo(tmp_path / f"{i}.png", i) for i in range(3)], "quick", silent)
+    list(restore_photos(engine, visit, visit.photos, Settings("quick"), silent))
+    (session,) = engine.opened.values()
+    list(restore_photos(engine, visit, visit.photos, Settings("quick"), silent))
+    assert list(engine.opened.values()) == [session]
+    list(restore_photos(engine, visit, visit.photos[:1], Settings("photo", "none"), silent))
+    assert list(engine.opened) == [Settings("photo", "none")]
+
+
+def test_a_stop_ends_the_work_and_the_next_one_runs(engine, visit, tmp_path):
+    add_photos(engine, visit, [small_photo(tmp_path / "a.png")], "quick", silent)
+    seen = []
+
+    def stop(share, words):
+        seen.append(words)
+        if len(seen) == 5:
+            visit.stop.set()
+
+    with pytest.raises(odekit.Stopped):
+        list(restore_photos(engine, visit, visit.photos, Settings("slow"), stop))
+    assert len(seen) == 5 and seen[-1] == "a.png: counting" and visit.photos[0].result is None
+    visit.stop.clear()
+    assert [photo.text for photo in restore_photos(engine, visit, visit.photos, Settings("quick"), silent)]
+
+
+def test_weights_that_are_not_there_are_one_line(engine, visit, tmp_path):
+    add_photos(engine, visit, [small_photo(tmp_path / "a.png")], "quick", silent)
+    with pytest.raises(odekit.OdekitError, match="not-there") as caught:
+        list(restore_photos(engine, visit, visit.photos, Settings("lacking"), silent))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unticked_face_stays_and_a_drawn_mask_is_filled(engine, visit, tmp_path):
+    (photo,) = add_photos(engine, visit, [str(damaged_photo(tmp_path / "d.png"))], "photo", silent)
+    assert [face.number for face in photo.faces] == photo.ticked == [1]
+    layer = np.zeros((160, 160, 4), np.uint8)  # drawn in a copy of half the size
+    layer[140:142, 20:60, 3] = 255
+    assert keep_mask(visit, photo, [layer])
+    mask = mask_of(photo)
+    assert mask.shape == (320, 320) and mask.dtype == np.float32 and mask.sum() == 4 * 80
+    photo.ticked = []
+    (done,) = restore_photos(engine, visit, [photo], Settings(), silent)
+    assert "1 left (by choice)" in done.text and "filled" in done.text
+    assert not keep_mask(visit, photo, [np.zeros((8, 8, 4), np.uint8)]) and mask_of(photo) is None
+
+
+def test_a_chain_of_aligned_faces_searches_none(engine):
+    image = odekit.read(ROOT / "examples" / "damaged" / "syn_02020.png")
+    assert engine.find(image, "odedit-plus") == []
+
+
+def test_a_visit_that_ends_leaves_no_file_and_visits_are_bounded():
+    visits = Visits()
+    first = visits.of("0")
+    folder = first.folder
+    (folder / "file").write_text("x")
+    visits.end("0")
+    assert first.stop.is_set() and not folder.exists() and visits.of("0") is not first
+    many = [visits.of(str(i)) for i in range(MOST + 5)]
+    assert len(visits.known) == MOST and not many[0].folder.exists() and many[-1].folder.exists()
+    for key in list(visits.known):
+        visits.end(key)
+
+
+def test_numbers_of_faces_are_read():
+    assert read_numbers(" 1, 3") == {1, 3} and read_numbers("") == set()
+    with pytest.raises(odekit.ConfigError, match="write numbers of faces"):
+        read_numbers("all")
+
+
+@pytest.mark.parametrize(
+    ("path", "foreign"),
+    [
+        ("/gradio_api/file=http://example.com/a.png", True),
+        ("/gradio_api/proxy=https://example.com", True),
+        ("/gradio_api/vibe-edit/", True),
+        ("/gradio_api/upload", False),
+        ("/assets/index.js", False),
+    ],
+)
+def test_requests_for_others_are_told_apart(path, foreign):
+    assert is_foreign(path) == foreign
