@@ -82,7 +82,13 @@ def try_plugin(wheel: Path, core: Path, folder: Path) -> None:
 def check_library_use() -> None:
     """Check that nothing in the source came into the language or its library after the oldest supported Python."""
     vermin = (beside_python("vermin"), "-t=3.10-", "--no-tips", "--violations", "--eval-annotations")
-    call(*vermin, "--no-parse-comments", "odekit", *(next(project.glob("odekit_*")) for project in DISTRIBUTIONS), cwd=ROOT)
+    call(
+        *vermin,
+        "--no-parse-comments",
+        "odekit",
+        *(next(project.glob("odekit_*")) for project in DISTRIBUTIONS),
+        cwd=ROOT,
+    )
 
 
 def beside_python(program: str) -> Path:
