@@ -19,7 +19,7 @@ PANELS = {
         "speed", "latency", "first-call", "profile", "start", "memory", "overhead", "scale", "jobs", "rates",
     ),
     "Restoration": ("strength", "colour", "blur", "knobs", "enhancers", "mend", "cracks", "noise"),
-    "Networks and detectors": ("prior", "upsampler", "detail", "aligner", "photo"),
+    "Networks and detectors": ("prior", "upsampler", "detail", "aligner", "photo", "video"),
     "Documentation and releases": ("page", "before-after", "strength-gallery", "licences", "digests"),
 }  # fmt: skip
 

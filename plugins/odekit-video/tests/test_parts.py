@@ -18,7 +18,7 @@ from odekit_video.tracks import LONGEST_GAP, Follower, overlap
 from odekit.core.interfaces import Face
 from odekit.errors import ConfigError
 
-from . import clips
+from benchmarks import clips
 
 
 def frame(format="yuv420p", width=48, height=32, seed=0):

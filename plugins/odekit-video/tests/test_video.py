@@ -15,7 +15,7 @@ from odekit_video.job import VideoJob, line_of
 
 from odekit.errors import ConfigError, InputError, OutputError
 
-from . import clips
+from benchmarks import clips
 
 CHAIN = """\
 odekit: 1

@@ -1,4 +1,4 @@
-"""Clips for the tests: a face before a drawn background, moved, damaged and encoded."""
+"""Clips for tests and figures of odekit-video: a face before a drawn background, moved, damaged and encoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 Frames = NDArray[np.float32]
 """(N, H, W, 3) in [0, 1]."""
 
