@@ -38,12 +38,12 @@ DETECTION_SIDE = 512
 that the network was trained on. A copy of at most this side costs 1.9 dB on the mean of ten scratched photographs."""
 NEIGHBOUR_WEIGHT = np.float32(2 / 3)
 """Weight of the inpainting at the pixels that touch a mask. 0 leaves a dotted edge; a wide border blurs faces."""
-UNSURE = 0.3
+UNSURE = 0.4
 """Once a monochrome print is known to be scratched, marks that reach this probability are filled, too. In a picture in
 colour, marks are followed along pixels of this probability only."""
 SURE_SHARE = 0.5
 """Smallest share of the sure marks in the length of all, for that: in a healthy picture most marks are unsure."""
-FAINT = 0.035
+FAINT = 0.06
 """In a monochrome picture, marks are followed along pixels of this probability."""
 
 

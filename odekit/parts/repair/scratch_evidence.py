@@ -34,6 +34,9 @@ STRONG_CONTRAST = 0.18
 OPPOSITE_CONTRAST = 0.1
 """A faint pixel that is darker by this than both sides belongs to no light mark (an eyelid beside a crack), and the
 other way round."""
+KIND_SURE, KIND_PIXELS, KIND_SHARE = 0.6, 40, 0.25
+"""For the kind of the marks of a print: probability of the pixels that count, their smallest number, and the share of
+the rarer kind up to which its marks are left."""
 THICK = 9
 """Side of the square that fits into a part that is too thick for a crack, in pixels."""
 MIN_PIXELS = 12
@@ -85,7 +88,8 @@ def detect_scratches(pixels: Pixels, probability: Plane, sure: float, faint: flo
     marked &= ~thick_parts(marked) | (probability >= sure)
     labels, count = label(marked, structure=np.ones((3, 3)))
     side = min(probability.shape)
-    kept, lengths, rejected = np.zeros(count + 1, bool), [], 0
+    kept, lengths, rejected = np.zeros(count + 1, bool), np.zeros(count + 1), 0
+    kinds = mark_kinds(labels, count, lighter >= darker, probability)
     for number, window in enumerate(find_objects(labels), 1):
         mark = labels[window] == number
         if mark.sum() < MIN_PIXELS or probability[window][mark].max() < sure:
@@ -99,12 +103,38 @@ def detect_scratches(pixels: Pixels, probability: Plane, sure: float, faint: flo
         ):
             rejected += 1
             continue
+        if kinds[number]:
+            rejected += 1
+            continue
         kept[number] = True
-        lengths.append(length)
+        lengths[number] = length
         own, other = (lighter, darker) if shares[0] >= shares[1] else (darker, lighter)
         opposite = (other[window] >= OPPOSITE_CONTRAST) & (other[window] > own[window])
         labels[window][mark & opposite & (probability[window] < FAIR)] = 0
-    return DetectedScratches(kept[labels], sum(lengths) / side, len(lengths), rejected)
+    return DetectedScratches(kept[labels], float(lengths.sum()) / side, int(kept.sum()), rejected)
+
+
+def mark_kinds(labels: NDArray[np.int32], count: int, light: Mask, probability: Plane) -> Mask:
+    """For each mark, whether it is of the rarer kind, (count + 1,): paper shows in a print, or dirt, seldom both.
+
+    It is False for all where there are too few sure pixels, or where the rarer kind (light or dark) has more than a
+    quarter of those of the other.
+
+    Args:
+        labels: (H, W), the number of the mark of each pixel; 0: none.
+        count: number of marks.
+        light: pixels that are lighter than both sides rather than darker.
+        probability: (H, W), of "scratched".
+    """
+    sure = (labels > 0) & (probability > KIND_SURE)
+    counts = int((sure & light).sum()), int((sure & ~light).sum())
+    if max(counts) < KIND_PIXELS or min(counts) > KIND_SHARE * max(counts):
+        return np.zeros(count + 1, bool)
+    size = np.bincount(labels.ravel(), minlength=count + 1)
+    lights = np.bincount(labels.ravel(), weights=light.ravel(), minlength=count + 1)
+    is_light = 2 * lights > size
+    rarer: Mask = is_light != (counts[0] > counts[1])
+    return rarer
 
 
 def two_sided_contrast(y: Plane) -> tuple[Plane, Plane]:
