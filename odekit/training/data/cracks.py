@@ -37,7 +37,7 @@ class CrackStyle:
 def random_style(rng: np.random.Generator) -> CrackStyle:
     """A random style; thin cracks are as frequent as wide ones."""
     width = float(np.exp(rng.uniform(np.log(0.6), np.log(7))))
-    return CrackStyle(width, float(rng.uniform(0.04, 0.22)), float(rng.uniform(0, 3)), float(rng.random() ** 2))
+    return CrackStyle(width, float(rng.uniform(0.01, 0.22)), float(rng.uniform(0, 3)), float(rng.random() ** 2))
 
 
 def cracks(rng: np.random.Generator, size: int) -> Coverage:

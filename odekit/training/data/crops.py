@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from odekit.images.colour import LUMA_WEIGHTS
 from odekit.training.data import straight_things
+from odekit.training.data.dead_leaves import dead_leaves
 from odekit.training.options.scratches import ScratchOptions
 
 Picture = NDArray[np.uint8]
@@ -19,7 +20,7 @@ LUMA_WEIGHTS = LUMA_WEIGHTS.astype(np.float32)
 
 
 def random_crop(picture: Picture, size: int, rng: np.random.Generator, options: ScratchOptions) -> NDArray[np.float32]:
-    """A random crop, rescaled, rotated, mirrored and relit: (size, size, 3) in [0, 1]."""
+    """A random crop, rescaled, rotated, mirrored and relit, or shapes of its colours: (size, size, 3) in [0, 1]."""
     height, width = picture.shape[:2]
     short = min(height, width)
     enlarge = rng.random() < 1 / 6
@@ -33,7 +34,10 @@ def random_crop(picture: Picture, size: int, rng: np.random.Generator, options: 
     filters = (PIL.Image.Resampling.BICUBIC, PIL.Image.Resampling.LANCZOS, PIL.Image.Resampling.BOX)
     filter_ = filters[0 if enlarge else int(rng.integers(3))]
     crop = PIL.Image.fromarray(picture).resize((size, size), filter_, (x, y, x + window, y + window))
-    rotated = np.rot90(np.asarray(crop), int(rng.integers(4)))
+    content = np.asarray(crop)
+    if rng.random() < options.leaves:
+        content = dead_leaves(size, rng, content)
+    rotated = np.rot90(content, int(rng.integers(4)))
     relit = random_light(rotated[:, ::-1] if rng.random() < 0.5 else rotated, rng)
     if rng.random() < options.drawn:
         relit = straight_things.draw_straight_things(relit, rng)

@@ -34,10 +34,10 @@ def add_marks(
 def add_crack(
     picture: NDArray[np.float32], rng: np.random.Generator, options: ScratchDamageOptions
 ) -> NDArray[np.float32]:
-    """A crop with cracks or flakes: paper with relief, or (half of the share `dark`) filled with dirt."""
+    """A crop with cracks or flakes: paper with relief, or (a share `dark`) filled with dirt."""
     size = len(picture)
     cover = cracks.cracks(rng, size) if rng.random() < 0.85 else cracks.missing_emulsion(rng, size)
-    if rng.random() < 0.5 * options.dark:
+    if rng.random() < options.dark:
         return blend(picture, cover * rng.uniform(0.4, 1), PAPER * rng.uniform(0, 0.3))
     return cracks.show_paper(picture, cover, rng)
 

@@ -71,6 +71,8 @@ class ScratchOptions(ComposedRunOptions):
     """Larger photographs without people are reduced to this side."""
     drawn: Fraction = 0.5
     """Share of crops with drawn ropes, planks, bars, wires, strands, edges and letters, which must stay."""
+    leaves: Fraction = 0.25
+    """Share of crops with drawn shapes that hide each other, in the colours of the crop (`dead_leaves`)."""
     colourless: Fraction = 0.4
     """Share of grey pictures; half of them are toned."""
     damage: ScratchDamageOptions = ScratchDamageOptions()
