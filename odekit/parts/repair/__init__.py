@@ -6,7 +6,7 @@ from odekit.core.files import ASSETS
 from odekit.parts.repair.options import Denoise, Mend
 from odekit.plugins.catalog import PluginCatalog
 
-SCRATCH_NETWORK_SHA256 = "836973447d4d2d6bdaa8cf28482380211b660766faf3384f85d69978d6773c1b"
+SCRATCH_NETWORK_SHA256 = "b9814cf7be103a05fb170e67f36ce8bbe1e8a3ccbf0db92a923d45c147a7e9c0"
 
 
 def register(catalog: PluginCatalog) -> None:
