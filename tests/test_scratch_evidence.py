@@ -148,3 +148,31 @@ def test_two_scratches_that_cross_are_no_wider_than_one():
 def test_a_picture_without_marks_has_no_scratches():
     found = evidence.detect_scratches(picture(20, 30), np.zeros((20, 30), np.float32), 0.1, 0.1)
     assert (found.count, found.length, found.share) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("level", "left"), [(0.05, True), (0.95, False)])
+def test_in_a_print_with_light_cracks_a_dark_mark_is_content(level, left):
+    """A light crack of 160 pixels, and a mark of 40: dirt among paper is rarer than a rim or a seam."""
+    pixels = picture()
+    crack, mark = line((200, 300), np.s_[20:180], np.s_[50:53]), line((200, 300), np.s_[100:103], np.s_[150:190])
+    pixels[:, crack], pixels[:, mark] = 0.95, level
+    found = evidence.detect_scratches(pixels, marked(crack | mark), 0.7, 0.1)
+    assert (found.count, found.rejected) == ((1, 1) if left else (2, 0))
+
+
+def test_in_a_print_with_much_of_both_all_is_damage():
+    pixels = picture()
+    crack, dirt = line((200, 300), np.s_[20:180], np.s_[50:53]), line((200, 300), np.s_[20:180], np.s_[150:153])
+    pixels[:, crack], pixels[:, dirt] = 0.95, 0.05
+    assert evidence.detect_scratches(pixels, marked(crack | dirt), 0.7, 0.1).count == 2
+
+
+@pytest.mark.parametrize(("level", "followed"), [(0.9, 160), (0.5, 60)])
+def test_a_crack_is_followed_further_where_it_stands_out(level, followed):
+    """Beyond the sure part the probability is 0.06, under the faint one of 0.1: enough for strong contrast only."""
+    pixels, mask = picture(), line((200, 300), np.s_[20:180], np.s_[50:53])
+    pixels[:, mask] = level
+    probability = marked(mask)
+    probability[80:] = np.float32(0.06) * mask[80:]
+    found = evidence.detect_scratches(pixels, probability, 0.7, 0.1)
+    assert found.count == 1 and int(found.mask.any(1).sum()) == followed

@@ -31,6 +31,8 @@ MAX_DANGLING = 26
 """Largest number of pixels of such a part that ends nowhere, unless its mean contrast is `STRONG_CONTRAST`."""
 STRONG_CONTRAST = 0.18
 """Mean difference from both sides, in luma, of a part that is damage although its probability is low."""
+STRONG_FAINT = 0.5
+"""Pixels of that contrast are followed from this share of the faint probability on."""
 OPPOSITE_CONTRAST = 0.1
 """A faint pixel that is darker by this than both sides belongs to no light mark (an eyelid beside a crack), and the
 other way round."""
@@ -84,7 +86,8 @@ def detect_scratches(pixels: Pixels, probability: Plane, sure: float, faint: flo
     lighter, darker = two_sided_contrast(luma(pixels))
     contrast = np.maximum(lighter, darker)
     probability = without_dangling_parts(probability, contrast, faint)
-    marked = (probability >= faint) & ((contrast >= MIN_CONTRAST) | (probability >= sure))
+    followed = (probability >= faint) | ((probability >= STRONG_FAINT * faint) & (contrast >= STRONG_CONTRAST))
+    marked = followed & ((contrast >= MIN_CONTRAST) | (probability >= sure))
     marked &= ~thick_parts(marked) | (probability >= sure)
     labels, count = label(marked, structure=np.ones((3, 3)))
     side = min(probability.shape)

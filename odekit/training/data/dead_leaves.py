@@ -37,9 +37,7 @@ def dead_leaves(size: int, rng: np.random.Generator, palette: NDArray[np.uint8])
     return out
 
 
-def draw_shape(
-    draw: PIL.ImageDraw.ImageDraw, rng: np.random.Generator, radius: float, side: int, label: int
-) -> None:
+def draw_shape(draw: PIL.ImageDraw.ImageDraw, rng: np.random.Generator, radius: float, side: int, label: int) -> None:
     """An ellipse, a polygon, a wedge (a tie, a lapel) or a limb (an arm, a finger) at a random place."""
     centre, angle = rng.uniform(-0.1, 1.1, 2) * side, rng.uniform(0, 2 * np.pi)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
