@@ -16,8 +16,8 @@ from benchmarks.output import print_result
 from benchmarks.table import Goal, Table
 
 COLUMNS = {
-    "clip": "clip", "frames": "frames", "flicker": "flicker, of the input's", "before": "before dB", "after": "after dB",
-    "rate": "frames/s", "faces": "faces restored",
+    "clip": "clip", "frames": "frames", "flicker": "flicker, of the input", "before": "before dB",
+    "after": "after dB", "rate": "frames/s", "faces": "faces restored",
 }  # fmt: skip
 FLICKER, RATE = 0.4, 2.0
 """Goals: temporal standard deviation of a still face over that of the input; frames a second."""

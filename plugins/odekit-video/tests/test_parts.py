@@ -15,10 +15,9 @@ from odekit_video.job import parse_frames
 from odekit_video.smooth import smoothed
 from odekit_video.tracks import LONGEST_GAP, Follower, overlap
 
+from benchmarks import clips
 from odekit.core.interfaces import Face
 from odekit.errors import ConfigError
-
-from benchmarks import clips
 
 
 def frame(format="yuv420p", width=48, height=32, seed=0):

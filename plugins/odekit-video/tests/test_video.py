@@ -13,9 +13,8 @@ from odekit_video import restore
 from odekit_video.colour import planes_of
 from odekit_video.job import VideoJob, line_of
 
-from odekit.errors import ConfigError, InputError, OutputError
-
 from benchmarks import clips
+from odekit.errors import ConfigError, InputError, OutputError
 
 CHAIN = """\
 odekit: 1
