@@ -24,6 +24,7 @@ TINY = ScratchOptions(
     widths=(16, 16, 16),
     pairs=(1, 1, 1),
     drawn=0.0,
+    leaves=0.0,
     batch=8,
     steps=100,
     scenes=0.0,

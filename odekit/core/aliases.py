@@ -23,7 +23,7 @@ MOVED = {
     "goldens": ("odekit.testing.goldens", "testing.goldens"),
     "io": ("odekit", "images.io core.files"),
     "engine": ("odekit.runs.engine", "runs.engine"),
-    "work": ("odekit.runs.files", "runs.files"),
+    "work": ("odekit.runs.files", "runs.files runs.containment"),
     "session": ("odekit.chains.session", "chains.session chains.tools"),
     "chain": ("odekit", "chains.chain chains.chain_file core.result runs.restore"),
     "upsamplers": ("odekit.plugins", ""),
