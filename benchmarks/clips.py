@@ -23,13 +23,16 @@ def face(number: int = 0, side: int = 160) -> NDArray[np.float32]:
     picture = (
         PIL.Image.open(files[number % len(files)]).convert("RGB").resize((side, side), PIL.Image.Resampling.BICUBIC)
     )
-    return np.asarray(picture, np.float32) / 255
+    values: NDArray[np.float32] = np.asarray(picture, np.float32) / np.float32(255)
+    return values
 
 
 def background(width: int, height: int, seed: int = 0) -> NDArray[np.float32]:
     """A smooth coloured background (H, W, 3)."""
     coarse = np.random.Generator(np.random.Philox(seed)).random((6, 8, 3), dtype=np.float32)
-    return np.clip(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1) * 0.6 + 0.2
+    large = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    values: NDArray[np.float32] = np.clip(large, 0, 1) * np.float32(0.6) + np.float32(0.2)
+    return values
 
 
 def clip(
@@ -90,4 +93,5 @@ def read(path: Path) -> tuple[Frames, list[float]]:
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
         times = [float(frame.time) for frame in frames]
-        return np.stack([f.to_ndarray(format="rgb24") for f in frames]).astype(np.float32) / 255, times
+        values: Frames = np.stack([f.to_ndarray(format="rgb24") for f in frames]).astype(np.float32) / np.float32(255)
+        return values, times

@@ -28,8 +28,8 @@ SIGMAS, LENGTHS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0), (3, 4, 5, 6, 7, 8, 9)
 """Lines that are tried: standard deviation of the fading ones, pixels of the even ones."""
 TOO_LONG, CLEARLY_SHORTER = (10, 12, 14, 16), 2000.0
 """Even lines of these lengths are not undone: their results are worse than the faces. Their zeros include those of
-lines half as long, so a line must exceed them all by this log likelihood. On 20 validation faces fading lines do so by 2,030
-and more; of 100 faces with even lines of 10 to 20 pixels three were changed, and lost 0.8 to 1.5 dB."""
+lines half as long, so a line must exceed them all by this log likelihood. On 20 validation faces fading lines do so by
+2,030 and more; of 100 faces with even lines of 10 to 20 pixels three were changed, and lost 0.8 to 1.5 dB."""
 ANGLES = tuple(range(-90, 90, 5))
 """Angles of the lines, in degrees; 0 is to the right, 90 down."""
 GAUSSIANS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)

@@ -74,4 +74,7 @@ def shading(labels: NDArray[np.int32], count: int, rng: np.random.Generator) -> 
     fold = np.sin(waves[0][labels] * (x + warp) + waves[1][labels] * (y - warp))
     out += height[labels] * np.sign(fold) * np.abs(fold) ** np.float32(rng.uniform(0.5, 3))
     grain = np.where(rng.random(count + 1) < 0.2, np.abs(rng.normal(0, 0.06, count + 1)), 0).astype(np.float32)
-    return (out + grain[labels] * rng.standard_normal(labels.shape, dtype=np.float32)).astype(np.float32)
+    light: NDArray[np.float32] = (out + grain[labels] * rng.standard_normal(labels.shape, np.float32)).astype(
+        np.float32
+    )
+    return light
