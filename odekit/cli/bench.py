@@ -12,9 +12,9 @@ ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 EXPERIMENTS = ("table1", "synergy", "sweep", "tradeoff")
 MEASUREMENTS = (
     "aligner", "before-after", "blur", "colour", "cracks", "detail", "digests", "edit", "enhancers",
-    "first-call", "knobs", "latency", "licences", "memory", "mend", "nfe", "noise", "order", "overhead", "page",
+    "first-call", "jobs", "knobs", "latency", "licences", "memory", "mend", "nfe", "noise", "order", "overhead", "page",
     "photo", "prior", "profile", "rates", "roundtrip", "scale", "sides", "speed", "start", "strength",
-    "strength-gallery", "upsampler",
+    "strength-gallery", "upsampler", "video",
 )  # fmt: skip
 """Names of `python -m benchmarks NAME`, which is not installed with odekit."""
 CALIBRATIONS = {"strength": "meter", "colour": "colour", "enhancers": "spectrum"}
