@@ -6,13 +6,14 @@ import hashlib
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from odekit.chains.chain import Chain
 from odekit.core.files import write_atomic
-from odekit.errors import ConfigError, InputError, OutputError
+from odekit.errors import ConfigError, InputError, NoFaceWarning, OutputError
 from odekit_video.assemble import assemble
 from odekit_video.colour import HDR_TRANSFERS
 from odekit_video.decide import decide
@@ -97,7 +98,9 @@ class VideoJob:
         session = chain.open(images=BATCH, seed=seed, device=device, precision=precision)
         if plan is None:
             plan = find(self.source, info, chain, tell, self.span[1])
-            decide(self.source, info, plan, session, name, tell)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NoFaceWarning)
+                decide(self.source, info, plan, session, name, tell)
             plan.write(self.folder / PLAN, key)
         if self.span[0] >= len(plan.pts):
             raise InputError(f"{self.source} has {len(plan.pts)} frames; --frames begins with {self.span[0]}")
@@ -105,7 +108,9 @@ class VideoJob:
             self.source, info, plan, session, name,
             Encoding(self.codec, self.quality, info.time_base, info.rate, info.aspect), tell, first=self.span[0],
         )  # fmt: skip
-        segments = restorer.run(self.folder)
+        with warnings.catch_warnings():  # the line of the run says that frames have no face
+            warnings.simplefilter("ignore", NoFaceWarning)
+            segments = restorer.run(self.folder)
         starts = [plan.pts[start] for start, _ in restorer.segments()]
         begin = plan.pts[self.span[0]] if self.span[0] else 0
         end = None if self.span[1] is None else after_last(plan.pts)
