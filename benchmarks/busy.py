@@ -21,6 +21,7 @@ from odekit.images.formats import encode
 from odekit.images.resize import resized
 from odekit.parts.stages.restore import RestoreStage
 from odekit.runs.runner import Runner
+from odekit.runs.silent import Silent
 from odekit.runs.summary import RunOptions
 
 SIDE = 512
@@ -81,28 +82,6 @@ class TimedChain(Chain):
         return session
 
 
-class NoProgress:
-    """A progress callback that reports nothing."""
-
-    def begin(self, images: int, calls: int | None) -> None:
-        """Nothing."""
-
-    def calls(self, count: int) -> None:
-        """Nothing."""
-
-    def phase(self, name: str, done: float, total: int) -> None:
-        """Nothing."""
-
-    def picture(self, name: str, text: str) -> None:
-        """Nothing."""
-
-    def images(self, count: int) -> None:
-        """Nothing."""
-
-    def message(self, text: str) -> None:
-        """Nothing."""
-
-
 def face(number: int) -> Image:
     """The checkout's test faces in turn, enlarged; blocks of colour where there is no checkout.
 
@@ -138,7 +117,7 @@ def idle(faces: int = 64, device: str = "auto", batch_size: int = BATCH_SIZE, se
         for i in range(faces):
             (folder / f"{i:06}.png").write_bytes(encode.encode(face(i), "png"))
         options = RunOptions(Path(place) / "out", device=device, batch_size=batch_size, workers=2)
-        summary = Runner(chain, options, NoProgress()).run([folder])
+        summary = Runner(chain, options, Silent()).run([folder])
     batch = summary.calls.most
     wall_share, cpu_share = (100 * (1 - chain.clock.share(batch, which)) for which in (0, 1))
     note = (

@@ -13,7 +13,7 @@ from odekit.chains.tools import PartTools
 from odekit.errors import ConfigError
 from odekit.images.accept import as_image
 from odekit.parts.faces.find import FaceFinder, PhotoFaces
-from odekit.parts.faces.options import Faces
+from odekit.parts.faces.options import Faces, YunetDetector
 
 if TYPE_CHECKING:
     from odekit.chains.chain import Chain
@@ -31,7 +31,7 @@ class FaceSearch:
     """
 
     def __init__(self, chain: Chain) -> None:
-        self.finder = _finder(chain)
+        self.finder = face_finder(chain)
         self.earlier = _earlier_stages(chain)
 
     def find(self, picture: Picture) -> PhotoFaces:
@@ -48,10 +48,24 @@ class FaceSearch:
         return self.finder.find(photo)
 
 
-def _finder(chain: Chain) -> FaceFinder:
+def face_finder(chain: Chain, turned: bool = True) -> FaceFinder:
+    """Face detection and selection of the first stage `faces` of a chain.
+
+    Args:
+        chain: with such a stage.
+        turned: False: the built-in detectors do not search quarter turns.
+
+    Raises:
+        ConfigError: the chain has none.
+    """
     for item, _ in iter_stages(chain.spec.items):
-        if isinstance(item.options, Faces):
-            return FaceFinder(item.options, PartTools(chain.parts, "cpu", "float32"))
+        options = item.options
+        if isinstance(options, Faces):
+            detect = options.detect
+            if not turned and isinstance(detect.options, YunetDetector):
+                upright = detect.options.model_copy(update={"turned": False})
+                options = options.model_copy(update={"detect": replace(detect, options=upright)})
+            return FaceFinder(options, PartTools(chain.parts, "cpu", "float32"))
     raise ConfigError(f"the chain '{chain.spec.name}' has no stage 'faces'; use a chain that has one, such as photo")
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from odekit.chains.chain import Chain
-from odekit.chains.resolve import iter_stages
-from odekit.chains.tools import PartTools
 from odekit.core.image import Image, Pixels
-from odekit.errors import ConfigError, InputError
-from odekit.parts.faces.find import FaceFinder
-from odekit.parts.faces.options import Faces, YunetDetector
+from odekit.errors import InputError
+from odekit.runs.face_search import face_finder
 from odekit_video.colour import coding_of, pixels_of, planes_of, upright
 from odekit_video.cuts import CutFinder
 from odekit_video.plan import Plan
@@ -25,23 +21,6 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str, int, int], None]
 """Receives the name of a phase, and how many of how many frames are done; 0: their number is unknown."""
-
-
-def face_finder(chain: Chain) -> FaceFinder:
-    """The search of the chain's stage `faces`. Quarter turns are left out: faces of films are upright.
-
-    Raises:
-        ConfigError: the chain has no such stage.
-    """
-    for item, _ in iter_stages(chain.spec.items):
-        options = item.options
-        if isinstance(options, Faces) and options.align != "none":
-            detect = options.detect
-            if isinstance(detect.options, YunetDetector):
-                detect = replace(detect, options=detect.options.model_copy(update={"turned": False}))
-            options = options.model_copy(update={"detect": detect})
-            return FaceFinder(options, PartTools(chain.parts, "cpu", "float32"))
-    raise ConfigError(f"the chain '{chain.spec.name}' has no stage 'faces'; use a chain that has one, such as photo")
 
 
 def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, last: int | None = None) -> Plan:
@@ -57,7 +36,7 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, last: int | None
     Raises:
         InputError: no frame can be decoded, or the file changed meanwhile.
     """
-    finder, follower, cuts, plan = face_finder(chain), Follower(), CutFinder(), Plan()
+    finder, follower, cuts, plan = face_finder(chain, turned=False), Follower(), CutFinder(), Plan()
     before = path.stat()
     with opened(path) as container:
         stream = video_stream(container, path)
