@@ -320,7 +320,7 @@ def test_the_configuration_that_ships_is_valid():
     options = config.load_options(
         ScratchOptions, Path(__file__).parent.parent / "configs" / "train" / "mender.yaml", {}
     )
-    assert options.batch == 8 and options.crop == 128
+    assert options.batch == 16 and options.crop == 128
 
 
 def test_weights_of_another_shape_or_place_are_refused(whole_run, faces, tmp_path):
