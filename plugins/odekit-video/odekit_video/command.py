@@ -50,11 +50,12 @@ def video(
         record = job.run(job.chain(chain, settings or [], strength), seed, device, precision, bar.tell, preview)
     except KeyboardInterrupt:
         bar.end()
-        print_message(f"odekit: interrupted; finished segments are in {job.folder}: --resume continues")
+        kept = f"; what is done is in {job.folder}, and --resume continues" if job.folder.exists() else ""
+        print_message(f"odekit: interrupted{kept}")
         raise typer.Exit(130) from None
     bar.end()
     print_json(record) if as_json else print_line(line_of(record))
-    if record["frames_failed"]:
+    if record["failed"]:
         raise typer.Exit(3)
 
 

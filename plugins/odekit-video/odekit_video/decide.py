@@ -21,12 +21,16 @@ REPAIRS = ("blocks", "scratches", "blur", "fading")
 Votes = dict[str, list[bool]]
 
 
-def sample_frames(plan: Plan) -> list[int]:
-    """The frames from which it is decided: three of each shot, and the middle one of tracks in none of them."""
+def sample_frames(plan: Plan, first: int = 0) -> list[int]:
+    """The frames from which it is decided: three of each shot, and the middle one of tracks in none of them.
+
+    Args:
+        plan: of the video.
+        first: number of the first frame that is restored.
+    """
     ends = [*plan.shots[1:], len(plan.pts)]
-    chosen = {
-        first + int(place * (end - first)) for first, end in zip(plan.shots, ends, strict=True) for place in PLACES
-    }
+    spans = [(max(first, begin), end) for begin, end in zip(plan.shots, ends, strict=True) if end > first]
+    chosen = {begin + int(place * (end - begin)) for begin, end in spans for place in PLACES}
     frames: dict[int, list[int]] = defaultdict(list)
     for number, faces in enumerate(plan.faces):
         for track, _, _ in faces:
@@ -37,12 +41,12 @@ def sample_frames(plan: Plan) -> list[int]:
     return sorted(chosen)
 
 
-def decide(path: Path, info: VideoInfo, plan: Plan, session: Session, key: str, tell: Tell) -> None:
+def decide(path: Path, info: VideoInfo, plan: Plan, session: Session, key: str, tell: Tell, first: int = 0) -> None:
     """Run the chain on sample frames, and set `plan.tracks` and `plan.pictures` to what most of them say.
 
     A tie counts as "treat". A track or shot about which no sample says anything is left to the chain.
     """
-    samples = sample_frames(plan)
+    samples = sample_frames(plan, first)
     tracks: dict[int, Votes] = defaultdict(lambda: defaultdict(list))
     shots: list[Votes] = [defaultdict(list) for _ in plan.shots]
     for count, number in enumerate(samples, 1):

@@ -23,7 +23,7 @@ Tell = Callable[[str, int, int], None]
 """Receives the name of a phase, and how many of how many frames are done; 0: their number is unknown."""
 
 
-def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, last: int | None = None) -> Plan:
+def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, span: tuple[int, int | None] = (0, None)) -> Plan:
     """Follow the faces of a video.
 
     Args:
@@ -31,7 +31,7 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, last: int | None
         info: what it is.
         chain: whose faces are searched.
         tell: progress callback; it may raise to stop.
-        last: number of frames to read; None: all.
+        span: the first frame in which faces are searched, and the one after the last that is read; None: to the end.
 
     Raises:
         InputError: no frame can be decoded, or the file changed meanwhile.
@@ -41,7 +41,7 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, last: int | None
     with opened(path) as container:
         stream = video_stream(container, path)
         for frame in decoded(container, stream, plan.damaged):
-            if last is not None and len(plan.pts) >= last:
+            if span[1] is not None and len(plan.pts) >= span[1]:
                 break
             assert frame.pts is not None
             if plan.pts and frame.pts <= plan.pts[-1]:
@@ -55,8 +55,9 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, last: int | None
                 follower.cut()
                 plan.shots.append(number)
             plan.pts.append(frame.pts)
-            found = finder.find(Image(pixels, origin="frame"))
-            follower.add(number, [found.faces[n - 1] for n in found.selected()])
+            if number >= span[0]:
+                found = finder.find(Image(pixels, origin="frame"))
+                follower.add(number, [found.faces[n - 1] for n in found.selected()])
             tell("finding faces", number + 1, info.frames)
     after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -65,7 +66,7 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, last: int | None
         raise InputError(f"{path}: no frame of its video can be decoded")
     plan.shots.insert(0, 0)
     plan.faces = [[] for _ in plan.pts]
-    for track in follower.finished(len(plan.pts)):
+    for track in follower.finished(len(plan.pts) - span[0]):
         for number, (points, box) in track.faces().items():
             where, around = (tuple(round(float(v), 3) for v in values.ravel()) for values in (points, box))
             plan.faces[number].append((track.number, where, around))

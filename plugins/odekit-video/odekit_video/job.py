@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import shutil
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from odekit.chains.chain import Chain
-from odekit.core.files import write_atomic
+from odekit.chains.session import Session
+from odekit.core.files import exclusive, file_digest, write_atomic
 from odekit.errors import ConfigError, InputError, NoFaceWarning, OutputError
 from odekit_video.assemble import assemble
 from odekit_video.colour import HDR_TRANSFERS
@@ -20,10 +21,10 @@ from odekit_video.decide import decide
 from odekit_video.encode import Encoding, codec_for
 from odekit_video.find import Tell, find
 from odekit_video.plan import Plan
-from odekit_video.read import probe
+from odekit_video.read import VideoInfo, probe
 from odekit_video.restore import BATCH, Restorer
 
-PLAN = "plan.json"
+PLAN, LOCK = "plan.json", "lock"
 
 
 class VideoJob:
@@ -61,9 +62,11 @@ class VideoJob:
             raise OutputError(f"{self.output}: there is no folder {self.output.parent}")
         if overwrite:
             if self.folder.is_dir():
-                shutil.rmtree(self.folder)
+                with self._held():
+                    (self.folder / PLAN).unlink(missing_ok=True)
+                shutil.rmtree(self.folder, ignore_errors=True)
             return
-        if self.output.exists() and not resume:
+        if self.output.exists() and not (resume and self.folder.exists()):
             raise OutputError(f"{self.output} is there already; --overwrite replaces it")
         if self.folder.exists() and not resume:
             raise OutputError(
@@ -85,52 +88,73 @@ class VideoJob:
             OutputError: the output cannot be written.
         """
         began = time.monotonic()
-        info = probe(self.source)
-        digest = file_digest(self.source)
+        info, digest = probe(self.source), file_digest(self.source)
         seed = chain.spec.seed if seed is None else seed
         key = {
             "video": digest, "chain": chain.tree(), "seed": seed, "frames": list(self.span),
             "encoding": [self.codec, self.quality],
         }  # fmt: skip
-        self.folder.mkdir(exist_ok=True)
         name = f"video {digest[:32]}"
-        plan = Plan.read(self.folder / PLAN, key)
-        session = chain.open(images=BATCH, seed=seed, device=device, precision=precision)
-        if plan is None:
-            plan = find(self.source, info, chain, tell, self.span[1])
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NoFaceWarning)
-                decide(self.source, info, plan, session, name, tell)
-            plan.write(self.folder / PLAN, key)
-        if self.span[0] >= len(plan.pts):
-            raise InputError(f"{self.source} has {len(plan.pts)} frames; --frames begins with {self.span[0]}")
-        restorer = Restorer(
-            self.source, info, plan, session, name,
-            Encoding(self.codec, self.quality, info.time_base, info.rate, info.aspect), tell, first=self.span[0],
-        )  # fmt: skip
-        with warnings.catch_warnings():  # the line of the run says that frames have no face
-            warnings.simplefilter("ignore", NoFaceWarning)
-            segments = restorer.run(self.folder)
-        starts = [plan.pts[start] for start, _ in restorer.segments()]
-        begin = plan.pts[self.span[0]] if self.span[0] else 0
-        end = None if self.span[1] is None else after_last(plan.pts)
-        notes = assemble(self.source, segments, starts, info.time_base, self.output, (begin, end))
-        if info.transfer in HDR_TRANSFERS:
-            notes.append(f"{HDR_TRANSFERS[info.transfer]} video: faces were restored in its coded values")
+        self.folder.mkdir(exist_ok=True)
+        with self._held(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NoFaceWarning)  # the line of the run says it once
+            session = chain.open(images=BATCH, seed=seed, device=device, precision=precision)
+            plan = self._plan(chain, session, info, key, name, tell)
+            encoding = Encoding(self.codec, self.quality, info.time_base, info.rate, info.aspect)
+            restorer = Restorer(self.source, info, plan, session, name, encoding, tell, first=self.span[0])
+            notes = self._assembled(restorer)
         record = {
             "video": str(self.source), "sha256": digest, "output": str(self.output), "chain": chain.tree(),
             "seed": seed, "size": [info.width, info.height], "frames": len(plan.pts) - self.span[0],
-            "frames_failed": restorer.failed, "failure": restorer.reason, "shots": len(plan.shots),
-            "tracks": tracks_tree(plan), "pictures": plan.pictures, "packets_damaged": plan.damaged, "notes": notes,
-            "codec": self.codec, "quality": self.quality, "seconds": round(time.monotonic() - began, 1),
+            "failed": restorer.failures(self.folder), "shots": len(plan.shots), "tracks": tracks_tree(plan),
+            "pictures": plan.pictures, "packets_damaged": plan.damaged, "notes": notes, "codec": self.codec,
+            "quality": self.quality, "seconds": round(time.monotonic() - began, 1),
         }  # fmt: skip
         write_atomic(json.dumps(record, indent=1).encode(), self.record_file)
+        shutil.rmtree(self.folder)
         if preview is not None:
             from odekit_video.preview import write_preview
 
             write_preview(self.source, self.output, preview)
-        shutil.rmtree(self.folder)
         return record
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the folder. It is removed after an error, unless the faces of the whole video were found."""
+        try:
+            with exclusive(self.folder / LOCK, timeout=0):
+                try:
+                    yield
+                except BaseException:
+                    if not (self.folder / PLAN).exists():
+                        shutil.rmtree(self.folder)
+                    raise
+        except TimeoutError:
+            raise OutputError(f"{self.output}: another run is writing it") from None
+
+    def _plan(
+        self, chain: Chain, session: Session, info: VideoInfo, key: Mapping[str, Any], name: str, tell: Tell
+    ) -> Plan:
+        """The plan of an earlier run, or a new one."""
+        plan = Plan.read(self.folder / PLAN, key)
+        if plan is None:
+            plan = find(self.source, info, chain, tell, self.span)
+            if self.span[0] >= len(plan.pts):
+                raise InputError(f"{self.source} has {len(plan.pts)} frames; --frames begins with {self.span[0]}")
+            decide(self.source, info, plan, session, name, tell, self.span[0])
+            plan.write(self.folder / PLAN, key)
+        return plan
+
+    def _assembled(self, restorer: Restorer) -> list[str]:
+        """Restore all segments and join them; notes for the record."""
+        pts, info = restorer.plan.pts, restorer.info
+        segments = restorer.run(self.folder)
+        starts = [pts[start] for start, _ in restorer.segments()]
+        begin, end = pts[self.span[0]] if self.span[0] else 0, None if self.span[1] is None else after_last(pts)
+        notes = assemble(self.source, segments, starts, info.time_base, self.output, (begin, end))
+        if info.transfer in HDR_TRANSFERS:
+            notes.append(f"{HDR_TRANSFERS[info.transfer]} video: faces were restored in its coded values")
+        return notes
 
 
 def parse_frames(text: str | None) -> tuple[int, int | None]:
@@ -145,19 +169,6 @@ def parse_frames(text: str | None) -> tuple[int, int | None]:
     if ":" not in text or span[0] < 0 or (span[1] is not None and span[1] <= span[0]):
         raise ConfigError(f"--frames {text}: write first:last, such as 100:200; the last is excluded")
     return span
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file: Any) -> str:
-    total = hashlib.sha256()
-    while block := file.read(1 << 20):
-        total.update(block)
-    return total.hexdigest()
 
 
 def after_last(pts: Sequence[int]) -> int:
@@ -188,6 +199,6 @@ def line_of(record: dict[str, Any]) -> str:
         parts.append(f"{len(tracks)} face{'s' * (len(tracks) > 1)}, {treated} restored, {len(tracks) - treated} left")
     if record["packets_damaged"]:
         parts.append(f"{len(record['packets_damaged'])} damaged packets skipped")
-    if record["frames_failed"]:
-        parts.append(f"{record['frames_failed']} frames kept as they were ({record['failure']})")
+    if failed := record["failed"]:
+        parts.append(f"{len(failed)} frame{'s' * (len(failed) > 1)} kept as they were ({failed[-1]['reason']})")
     return "; ".join([f"{record['output']}: {parts[0]}", *parts[1:], *record["notes"]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -142,3 +142,24 @@ def frames_from(path: Path, start: int | None) -> Iterator[av.VideoFrame]:
         for frame in decoded(container, stream, []):
             if start is None or (frame.pts is not None and frame.pts >= start):
                 yield frame
+
+
+def frames_at(path: Path, stamps: Sequence[int]) -> Iterator[av.VideoFrame]:
+    """The frames with these time stamps, which rise; those that cannot be decoded are left out.
+
+    A damaged video may decode to fewer frames from the middle than from its start: then it is read from there.
+    """
+    wanted = set(stamps)
+    last = stamps[-1]
+    near = {frame.pts for frame in until(frames_from(path, stamps[0]), last)}
+    for frame in until(frames_from(path, stamps[0] if wanted <= near else None), last):
+        if frame.pts in wanted:
+            yield frame
+
+
+def until(frames: Iterable[av.VideoFrame], last: int) -> Iterator[av.VideoFrame]:
+    """Frames up to the one with the time stamp `last`."""
+    for frame in frames:
+        yield frame
+        if frame.pts is not None and frame.pts >= last:
+            return

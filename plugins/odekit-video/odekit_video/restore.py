@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from odekit.chains.session import Session
+from odekit.core.files import write_atomic
 from odekit.core.image import Image
-from odekit.errors import ConfigError, OdekitError
+from odekit.errors import ConfigError, InputError, OdekitError
 from odekit_video.colour import changed_planes, coding_of, frame_of, pixels_of, planes_of, upright
 from odekit_video.encode import Encoding, SegmentWriter
 from odekit_video.find import Tell
 from odekit_video.plan import Plan
-from odekit_video.read import VideoInfo, frames_from
+from odekit_video.read import VideoInfo, frames_at
 
 if TYPE_CHECKING:
     import av
@@ -40,10 +42,8 @@ class Restorer:
     tell: Tell
     first: int = 0
     """Number of the first frame that is restored and written."""
-    failed: int = 0
-    """Frames that the chain could not restore; they are written as they were."""
-    reason: str = ""
-    """Why the last of them failed."""
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    """Frames of the segment at work that the chain could not restore, with the reasons; they stay as they were."""
 
     def segments(self) -> list[tuple[int, int]]:
         """First and last frame (exclusive) of each segment."""
@@ -61,18 +61,18 @@ class Restorer:
             self.tell("restoring", end - self.first, len(self.plan.pts) - self.first)
         return files
 
+    def failures(self, folder: Path) -> list[dict[str, Any]]:
+        """The frames of all segments that could not be restored, also of earlier runs, with the reasons."""
+        return [one for file in sorted(folder.glob("segment-*.json")) for one in json.loads(file.read_bytes())]
+
     def _segment(self, start: int, end: int, file: Path) -> None:
-        half = file.with_suffix(".part")
+        half, self.failed = file.with_suffix(".part"), []
         writer: SegmentWriter | None = None
         waiting: list[tuple[int, av.VideoFrame]] = []
         stamps = {pts: number for number, pts in enumerate(self.plan.pts[start:end], start)}
         done = 0
-        for frame in frames_from(self.path, self.plan.pts[start]):
-            number = stamps.pop(frame.pts if frame.pts is not None else -1, None)
-            if number is None:
-                if not stamps:
-                    break
-                continue
+        for frame in frames_at(self.path, list(stamps)):
+            number = stamps.pop(frame.pts or 0)
             waiting.append((number, upright(frame, self.info.turns)))
             if len(waiting) == BATCH or not stamps:
                 writer = writer or SegmentWriter(half, self.encoding, waiting[0][1], self.plan.pts[start])
@@ -81,11 +81,10 @@ class Restorer:
                 done += len(waiting)
                 self.tell("restoring", start - self.first + done, len(self.plan.pts) - self.first)
                 waiting = []
-            if not stamps:
-                break
         if writer is None or stamps:
-            raise ConfigError(f"{self.path}: frames {sorted(stamps.values())[:3]} of the first pass are gone")
+            raise InputError(f"{self.path}: frame {min(stamps.values(), default=start)} cannot be decoded again")
         writer.close()
+        write_atomic(json.dumps(self.failed).encode(), file.with_suffix(".json"))
         half.replace(file)
 
     def _frames(self, waiting: Sequence[tuple[int, av.VideoFrame]]) -> list[av.VideoFrame]:
@@ -103,11 +102,12 @@ class Restorer:
             for (number, _), pixels in zip(waiting, before, strict=True)
         ]
         out = []
-        for frame, values, image, result in zip(frames, planes, images, self.session.run(images), strict=True):
+        results = self.session.run(images)
+        for (number, frame), values, image, result in zip(waiting, planes, images, results, strict=True):
             try:
                 after = result.image.pixels
             except OdekitError as error:
-                self.failed, self.reason = self.failed + 1, str(error)
+                self.failed.append({"frame": number, "reason": str(error)})
                 after = image.pixels
             if after.shape != image.pixels.shape:
                 raise ConfigError(

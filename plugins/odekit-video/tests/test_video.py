@@ -151,6 +151,7 @@ def test_some_frames_only(tmp_path, chain):
     run(source, tmp_path / "out.mp4", chain, span=(3, 7))
     frames, times = clips.read(tmp_path / "out.mp4")
     assert len(frames) == 4 and times == pytest.approx([0, 0.04, 0.08, 0.12])
+    assert [(t["first"], t["last"]) for t in json.loads((tmp_path / "out.mp4.json").read_text())["tracks"]] == [(3, 6)]
     sound = packets(tmp_path / "out.mp4", "audio")
     assert all(-0.03 < time < 0.16 for _, time in sound) and {m for m, _ in sound} <= {
         m for m, _ in packets(source, "audio")
@@ -287,7 +288,8 @@ def test_a_frame_that_cannot_be_restored_stays_and_is_told(tmp_path, chain, monk
 
     monkeypatch.setattr(Session, "run", failing)
     record = run(source, tmp_path / "out.mp4", chain)
-    assert record["frames_failed"] == 1 and "1 frames kept as they were (made to fail)" in line_of(record)
+    assert record["failed"] == [{"frame": 1, "reason": "made to fail"}]
+    assert "1 frame kept as they were (made to fail)" in line_of(record)
     assert len(clips.read(tmp_path / "out.mp4")[0]) == 4
 
 
@@ -304,6 +306,44 @@ def test_the_command_and_its_contact_sheet(tmp_path, chain, monkeypatch, capsys)
     assert finished.exit_code == 0, finished.output
     assert "6 frames, 1 shot; 1 face, 1 restored, 0 left" in finished.output.replace("\n", " ")
     assert PIL.Image.open(tmp_path / "sheet.png").size == (5 * 320, 2 * 240)
+
+
+def test_a_finished_video_is_not_made_again_and_two_runs_do_not_write_one_output(tmp_path, chain):
+    from odekit.core.files import exclusive
+
+    source = clips.write(tmp_path / "film.mp4", clips.clip(3))
+    run(source, tmp_path / "out.mp4", chain)
+    with pytest.raises(OutputError, match="is there already"):
+        run(source, tmp_path / "out.mp4", chain, resume=True)
+    (tmp_path / "other.mp4.parts").mkdir()
+    with exclusive(tmp_path / "other.mp4.parts" / "lock"):
+        with pytest.raises(OutputError, match="another run is writing it"):
+            run(source, tmp_path / "other.mp4", chain, resume=True)
+        with pytest.raises(OutputError, match="another run is writing it"):
+            run(source, tmp_path / "other.mp4", chain, overwrite=True)
+
+
+def test_what_ends_before_the_faces_are_found_leaves_nothing(tmp_path, chain):
+    source = clips.write(tmp_path / "film.mp4", clips.clip(4))
+
+    def stop(phase, done, total):
+        if phase == "finding faces" and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / "out.mp4", chain, tell=stop)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mp4", "quick.yaml"]
+
+
+def test_a_video_that_is_damaged_near_a_later_segment_is_whole(tmp_path, chain, monkeypatch):
+    """Decoding from the middle finds other frames than decoding from the start; the frames of the first pass count."""
+    monkeypatch.setattr(restore, "SEGMENT", 4)
+    source = clips.write(tmp_path / "film.mkv", clips.clip(16, noise=0.1))
+    data = bytearray(source.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+    source.write_bytes(data)
+    record = run(source, tmp_path / "out.mkv", chain)
+    assert len(clips.read(tmp_path / "out.mkv")[0]) == record["frames"]
 
 
 @pytest.mark.long
