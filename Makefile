@@ -18,7 +18,7 @@ TOGETHER := $(filter-out $(APART:%=plugins/odekit-%/pyproject.toml),$(PROJECTS))
 APART_VENV ?= $(VENV)-
 APART_STAMPS := $(APART:%=$(APART_VENV)%/.odekit-installed)
 
-.PHONY: demo test test-all goldens check format docs dist site install clean apart together test-comfyui test-ray-all $(APART:%=test-%)
+.PHONY: demo test test-all goldens check format docs figures figures-quick dist site install clean apart together test-comfyui test-ray-all $(APART:%=test-%)
 
 install: $(STAMP)
 
@@ -77,6 +77,13 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m pytest -q tests/test_docs.py
+
+# After new weights: calibrations, tables and pictures anew, from DATA with faces64.npz, faces256/ and photos/. Goes on
+# where it was stopped. figures-quick measures 20 faces and changes nothing in the checkout.
+figures: $(STAMP)
+	$(BIN)/python -m benchmarks figures --data "$(DATA)"
+figures-quick: $(STAMP)
+	$(BIN)/python -m benchmarks figures --data "$(DATA)" --quick
 
 # Builds, checks, installs and tries wheel and sdist of odekit and of all plugins. DIST=--versions resolves other Pythons.
 dist: $(STAMP)

@@ -20,7 +20,7 @@ PANELS = {
     ),
     "Restoration": ("strength", "colour", "blur", "knobs", "enhancers", "mend", "cracks", "noise"),
     "Networks and detectors": ("prior", "upsampler", "detail", "aligner", "photo", "video"),
-    "Documentation and releases": ("page", "before-after", "strength-gallery", "licences", "digests"),
+    "Documentation and releases": ("figures", "page", "before-after", "strength-gallery", "licences", "digests"),
 }  # fmt: skip
 
 
