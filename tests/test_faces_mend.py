@@ -12,9 +12,10 @@ from odekit import Chain, read
 from odekit.core.image import Image, Metadata
 from odekit.errors import InputError, PluginError, WeightsError
 from odekit.images.colour import luma
+from odekit.images.resize import enlarge_blocks
 from odekit.parts.corruptions.kinds import corrupt
 from odekit.parts.repair import damage_signs, deblock, scratches
-from odekit.parts.repair.mend import NEIGHBOUR_WEIGHT, MendStage, detection_copy, dilate, enlarge_copy, reduce_mask
+from odekit.parts.repair.mend import NEIGHBOUR_WEIGHT, MendStage, detection_copy, dilate, reduce_mask
 from odekit.parts.repair.options import Mend
 from odekit.parts.repair.scratches import ScratchDetector
 from odekit.testing import StandaloneTools
@@ -172,7 +173,7 @@ def test_a_copy_has_the_means_of_areas_and_comes_back_in_place(monkeypatch):
     small = detection_copy(ramp)
     assert small.pixels.shape == (3, 16, 19)
     assert small.pixels[0, 3, 3] == pytest.approx(ramp.pixels[0, 12:16, 12:16].mean())
-    assert np.abs(enlarge_copy(small.pixels, 62, 75) - ramp.pixels)[:, 4:-4, 4:-4].max() < 0.01
+    assert np.abs(enlarge_blocks(small.pixels, 62, 75) - ramp.pixels)[:, 4:-4, 4:-4].max() < 0.01
     assert detection_copy(Image(ramp.pixels[:, :20])).height == 20
 
 

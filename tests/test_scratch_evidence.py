@@ -176,3 +176,14 @@ def test_a_crack_is_followed_further_where_it_stands_out(level, followed):
     probability[80:] = np.float32(0.06) * mask[80:]
     found = evidence.detect_scratches(pixels, probability, 0.7, 0.1)
     assert found.count == 1 and int(found.mask.any(1).sum()) == followed
+
+
+@pytest.mark.parametrize(("sure_pixels", "count"), [(20, 0), (120, 1)])
+def test_content_that_looks_like_a_crack_in_places_is_content(sure_pixels, count):
+    """160 pixels of probability 0.1, of which some are sure: a crack looks like one all along."""
+    pixels, mask = picture(), line((200, 300), np.s_[20:180], np.s_[50:53])
+    pixels[:, mask] = 0.9
+    probability = marked(mask, 0.1)
+    probability[20 : 20 + sure_pixels] = np.float32(0.95) * mask[20 : 20 + sure_pixels]
+    found = evidence.detect_scratches(pixels, probability, 0.7, 0.06)
+    assert (found.count, found.rejected) == (count, 1 - count)

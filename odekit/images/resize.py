@@ -57,6 +57,14 @@ def block_means(pixels: Pixels, factor: int) -> Pixels:
     return out
 
 
+def enlarge_blocks(planes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Planes (C, h, w) of a picture that `block_means` reduced, at its size, by linear interpolation."""
+    factor = -(-height // planes.shape[1])
+    size = (planes.shape[2] * factor, planes.shape[1] * factor)
+    large = [np.asarray(PIL.Image.fromarray(p).resize(size, PIL.Image.Resampling.BILINEAR)) for p in planes]
+    return np.stack([plane[:height, :width] for plane in large])
+
+
 def square_block_means(pictures: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
     """Reduce square pictures (N, S, S, 3) to `side` pixels, a divisor of S, by the means of blocks of pixels."""
     count, factor = len(pictures), pictures.shape[1] // side

@@ -14,14 +14,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import PIL.Image
-from numpy.typing import NDArray
 
 from odekit.core.abilities import report_phase
 from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools
 from odekit.errors import InputError
-from odekit.images.resize import block_means
+from odekit.images.resize import block_means, enlarge_blocks
 from odekit.images.tone import measure_tone
 from odekit.parts.repair import damage_signs, deblock, deblur
 from odekit.parts.repair.fading import measure_fading
@@ -173,7 +171,7 @@ class MendStage:
             return None
         if small is image:
             return found.mask
-        enlarged: Mask = enlarge_copy(found.mask[None].astype(np.float32), image.height, image.width)[0] >= 0.5
+        enlarged: Mask = enlarge_blocks(found.mask[None].astype(np.float32), image.height, image.width)[0] >= 0.5
         return enlarged
 
     def _fill(self, image: Image, mask: Mask, border: int) -> Pixels:
@@ -187,7 +185,7 @@ class MendStage:
         hole = around if small is image else reduce_mask(around, small.pixels.shape[1:])
         filled = fill_hole(small.pixels, hole)
         if small is not image:  # the fill is enlarged, not the correction: the detail under a scratch is damaged
-            filled = enlarge_copy(filled, image.height, image.width)
+            filled = enlarge_blocks(filled, image.height, image.width)
         weight = np.where(mask, np.float32(1), NEIGHBOUR_WEIGHT * around).astype(np.float32)
         fill = add_grain(np.where(around, filled, image.pixels).astype(np.float32), around)
         blended = np.clip(image.pixels + weight * (fill - image.pixels), 0, 1)
@@ -231,14 +229,6 @@ def reduce_mask(mask: Mask, shape: tuple[int, ...]) -> Mask:
     padded = np.pad(mask, ((0, rows), (0, columns)))
     reduced = padded.reshape(shape[0], factor, shape[1], factor).any((1, 3))
     return np.asarray(reduced)
-
-
-def enlarge_copy(planes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Planes (C, h, w) of a reduced copy at the photograph's size, by linear interpolation."""
-    factor = -(-height // planes.shape[1])
-    size = (planes.shape[2] * factor, planes.shape[1] * factor)
-    large = [np.asarray(PIL.Image.fromarray(p).resize(size, PIL.Image.Resampling.BILINEAR)) for p in planes]
-    return np.stack([plane[:height, :width] for plane in large])
 
 
 def dilate(mask: Mask, radius: int = 1) -> Mask:

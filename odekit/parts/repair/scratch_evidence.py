@@ -45,6 +45,9 @@ MIN_PIXELS = 12
 """Smaller marks are left."""
 MIN_ASPECT = 4.0
 """Smallest ratio of length to width of a mark."""
+MIN_TYPICAL = 0.11
+"""Smallest median of the probabilities of a mark that are not below the faint one: content that looks like a crack does
+so in places, a crack all along."""
 MIN_TWO_SIDED = 0.6
 """Smallest share of a mark's pixels that are lighter (or darker) than both sides."""
 BORDER = 0.02
@@ -95,12 +98,14 @@ def detect_scratches(pixels: Pixels, probability: Plane, sure: float, faint: flo
     kinds = mark_kinds(labels, count, lighter >= darker, probability)
     for number, window in enumerate(find_objects(labels), 1):
         mark = labels[window] == number
-        if mark.sum() < MIN_PIXELS or probability[window][mark].max() < sure:
+        inside = probability[window][mark]
+        if inside.size < MIN_PIXELS or inside.max() < sure:
             continue
         length, width = length_of(mark), mean_width(mark)
         shares = [float((plane[window][mark] >= MIN_CONTRAST).mean()) for plane in (lighter, darker)]
         if (
-            length < MIN_ASPECT * width
+            np.median(inside[inside >= min(faint, sure)]) < MIN_TYPICAL
+            or length < MIN_ASPECT * width
             or max(shares) < MIN_TWO_SIDED
             or runs_along_border(mark, window, probability.shape)
         ):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
 from odekit.core.precision import precision
+from odekit.images.resize import block_means, enlarge_blocks
 from odekit.parts.repair.tiles import apply_in_tiles
 from odekit.plugins.weights.lookup import network_file, read_network_config
 
@@ -25,6 +26,10 @@ MARGIN = 96
 WEIGHTS = "model.safetensors"
 ORIENTATIONS = 4
 """Quarter turns over which predictions are averaged (5 to 8: those of the mirror image, too)."""
+
+
+HALF_SHARE = np.float32(0.3)
+"""Share of the logit that is that of the photograph at half its size."""
 
 
 class ScratchNetConfig(BaseModel):
@@ -68,11 +73,16 @@ class ScratchDetector:
         """The logit of "scratched" (H, W) of a photograph (3, H, W).
 
         It is the mean over `ORIENTATIONS` quarter turns and mirror images of each tile: that halves the pixels of
-        undamaged photographs that are taken for scratched. Every tile gets the same margin, so that a prediction does
-        not depend on the size of the photograph.
+        undamaged photographs that are taken for scratched. A share of it is the logit of the photograph at half its
+        size: what looks like a crack at one size only is more often content. Every tile gets the same margin, so that
+        a prediction does not depend on the size of the photograph.
         """
-        logit: NDArray[np.float32] = apply_in_tiles(self._mean_logit, pixels, TILE, MARGIN, channels=1)[0]
-        return logit
+        full, half = (
+            apply_in_tiles(self._mean_logit, picture, TILE, MARGIN, channels=1)
+            for picture in (pixels, block_means(pixels, 2))
+        )
+        logit: NDArray[np.float32] = (1 - HALF_SHARE) * full + HALF_SHARE * enlarge_blocks(half, *pixels.shape[1:])
+        return logit[0]
 
     def _mean_logit(self, pixels: Pixels) -> NDArray[np.float32]:
         """The mean logit (1, h, w) of a tile over its orientations."""

@@ -134,6 +134,9 @@ def measured_side(native: float) -> int:
 def measure(original: Pixels, result: Pixels) -> dict[str, float]:
     """Measures of a face and its result (3, n, n): log powers by octave, of the face and of the change.
 
+    `relative` is the change's less the face's, `slope` the face's in an octave less that in the next lower one: both
+    tell a picture that lost its finest detail from one that never had much.
+
     Octave 0 ends at the highest frequency that n pixels hold, octave 1 at half of it, and so on. Only the inner part
     counts, which shows the face. Powers are per pixel, luma in [0, 1], in natural logarithms, bounded below by -18.
     """
@@ -143,6 +146,10 @@ def measure(original: Pixels, result: Pixels) -> dict[str, float]:
     for name, plane in (("face", before), ("result", after), ("change", after - before)):
         for octave, power in enumerate(octave_powers(plane)):
             values[f"{name} {octave}"] = float(np.log(max(power, 1.5e-8)))
+    for octave in range(OCTAVES):
+        values[f"relative {octave}"] = values[f"change {octave}"] - values[f"face {octave}"]
+    for octave in range(OCTAVES - 1):
+        values[f"slope {octave}"] = values[f"face {octave}"] - values[f"face {octave + 1}"]
     colour = (result - original)[:, inner, inner] - (after - before)[None]
     values["colour"] = float(np.log(max(float((colour.astype(np.float64) ** 2).mean()), 1.5e-8)))
     return values

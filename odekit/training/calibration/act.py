@@ -48,9 +48,11 @@ DISTANCE_WEIGHT = 0.5
 """Weight of the face distance next to LPIPS. Both run from 0 to about 0.7."""
 FALSE_ACTS = 0.01
 """Share of undamaged faces that may be treated; one half of what is demanded of faces outside the fit."""
-MARGIN = 0.03
+MARGIN = 0.015
 """Added to the threshold: a grainy face whose colours the detail would have taken was expected to gain 0.01 more."""
-RIDGE = 30.0
+NEAR = 0.05
+"""A case whose gain is this much counts half in the fit, larger ones less: the threshold lies among small gains."""
+RIDGE = 10.0
 BATCH = 8
 
 
@@ -171,7 +173,8 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
     severity = np.array([case.severity for case in results.cases])
     left_out = np.zeros(len(z))
     for part in folds(len(z)):
-        left_out[part] = predict(z[part], *solve(z[fitted & ~part], results.gains[fitted & ~part]))
+        rows = fitted & ~part
+        left_out[part] = predict(z[part], *solve(z[rows], results.gains[rows]))
     undamaged = left_out[fitted & (severity == 0)]
     weights, bias = solve(z[fitted], results.gains[fitted])
     spared = predict(z[~fitted], weights, bias)
@@ -208,9 +211,12 @@ def folds(count: int, number: int = 10) -> list[NDArray[np.bool_]]:
 
 
 def solve(z: Array, gains: Array) -> tuple[Array, float]:
-    """(weights, bias) of the ridge regression; the bias is not penalised."""
-    middle, mean = z.mean(0), float(gains.mean())
-    weights = ridge_weights(z - middle, (gains - mean)[:, None], RIDGE)[:, 0]
+    """(weights, bias) of the ridge regression, in which large gains count less (`NEAR`); the bias is not penalised."""
+    share = 1 / (1 + (np.maximum(gains, 0) / NEAR) ** 2)
+    share /= share.mean()
+    middle, mean = (share[:, None] * z).mean(0), float((share * gains).mean())
+    root = np.sqrt(share)[:, None]
+    weights = ridge_weights(root * (z - middle), root * (gains - mean)[:, None], RIDGE)[:, 0]
     return weights, mean - float(middle @ weights)
 
 
