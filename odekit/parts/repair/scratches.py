@@ -81,8 +81,9 @@ class ScratchDetector:
             apply_in_tiles(self._mean_logit, picture, TILE, MARGIN, channels=1)
             for picture in (pixels, block_means(pixels, 2))
         )
-        logit: NDArray[np.float32] = (1 - HALF_SHARE) * full + HALF_SHARE * enlarge_blocks(half, *pixels.shape[1:])
-        return logit[0]
+        enlarged = enlarge_blocks(half, *pixels.shape[1:])
+        logit: NDArray[np.float32] = (1 - HALF_SHARE) * full[0] + HALF_SHARE * enlarged[0]
+        return logit
 
     def _mean_logit(self, pixels: Pixels) -> NDArray[np.float32]:
         """The mean logit (1, h, w) of a tile over its orientations."""
