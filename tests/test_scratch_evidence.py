@@ -187,3 +187,16 @@ def test_content_that_looks_like_a_crack_in_places_is_content(sure_pixels, count
     probability[20 : 20 + sure_pixels] = np.float32(0.95) * mask[20 : 20 + sure_pixels]
     found = evidence.detect_scratches(pixels, probability, 0.7, 0.06)
     assert (found.count, found.rejected) == (count, 1 - count)
+
+
+def test_a_dark_line_that_touches_a_light_crack_is_left_with_what_hangs_on_it():
+    """A crack, an eyelid that begins at it, and a light spot at the end of the eyelid."""
+    pixels = picture()
+    crack = line((200, 300), np.s_[20:180], np.s_[50:53])
+    eyelid, spot = line((200, 300), np.s_[100:103], np.s_[53:75]), line((200, 300), np.s_[100:103], np.s_[75:78])
+    for part, level in ((crack, 0.95), (eyelid, 0.1), (spot, 0.95)):
+        pixels[:, part] = level
+    probability = marked(crack) + marked(eyelid | spot, 0.2)
+    found = evidence.detect_scratches(pixels, probability, 0.7, 0.06)
+    assert found.count == 1 and (found.mask & crack).sum() == crack.sum()
+    assert not found.mask[:, 54:].any()

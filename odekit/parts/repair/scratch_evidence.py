@@ -119,7 +119,17 @@ def detect_scratches(pixels: Pixels, probability: Plane, sure: float, faint: flo
         own, other = (lighter, darker) if shares[0] >= shares[1] else (darker, lighter)
         opposite = (other[window] >= OPPOSITE_CONTRAST) & (other[window] > own[window])
         labels[window][mark & opposite & (probability[window] < FAIR)] = 0
-    return DetectedScratches(kept[labels], float(lengths.sum()) / side, int(kept.sum()), rejected)
+    mask = without_fragments(kept[labels])
+    return DetectedScratches(mask, float(lengths.sum()) / side, int(kept.sum()), rejected)
+
+
+def without_fragments(mask: Mask) -> Mask:
+    """A mask without connected parts of fewer than `MIN_PIXELS`: what is left of an eyelid that a crack touched."""
+    label, _ = import_ndimage()
+    parts, _ = label(mask, structure=np.ones((3, 3)))
+    sizes = np.bincount(parts.ravel())
+    whole: Mask = mask & (sizes[parts] >= MIN_PIXELS)
+    return whole
 
 
 def mark_kinds(labels: NDArray[np.int32], count: int, light: Mask, probability: Plane) -> Mask:
