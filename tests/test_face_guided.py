@@ -18,7 +18,7 @@ from odekit.images.resize import area_resize_image
 from odekit.parts.installed import catalog
 from odekit.parts.upsamplers.compact import Compact
 from odekit.parts.upsamplers.face_guided import FaceGuided, FaceGuidedUpsampler
-from odekit.parts.upsamplers.guided_network import GuidedNet, from_unguided
+from odekit.parts.upsamplers.guided_network import GuidedNet, from_unguided, without_pattern
 from odekit.parts.upsamplers.own_detail import add_own_detail
 from odekit.parts.upsamplers.worth import load_worth, measure, octave_powers
 from odekit.testing import check_upsampler
@@ -60,7 +60,7 @@ def test_it_can_start_from_a_network_that_saw_the_restored_face_only():
     from_unguided(unguided.state_dict(), network)
     small = torch.rand(2, 3, 8, 8)
     _, detail = network.parts(small, torch.rand(2, 3, 32, 32))
-    torch.testing.assert_close(detail, unguided.detail(small))
+    torch.testing.assert_close(detail, without_pattern(unguided.detail(small), 4))
 
 
 def test_a_new_context_changes_nothing_and_then_sees_the_whole_face():
@@ -238,3 +238,16 @@ def test_strong_noise_on_a_large_face_is_taken_off():
     noisy = Image(np.clip(truth.pixels + noise, 0, 1).astype(np.float32))
     (result,) = Chain.load("odedit-plus").run([noisy])
     assert result.record["stages"][0]["denoised"] and psnr(result.image, truth) > psnr(noisy, truth) + 8
+
+
+def test_the_period_of_the_pixel_shuffle_is_taken_off_the_detail_and_other_detail_stays():
+    place = torch.arange(256.0)
+    inner = slice(40, -40)
+    for period, left in ((4, 0.0), (8, 1.0), (2.9, 1.0)):
+        wave = torch.cos(2 * torch.pi * place / period)
+        for detail in (wave.expand(1, 3, 256, 256), wave[:, None].expand(1, 3, 256, 256)):
+            out = without_pattern(detail, 4)[..., inner, inner]
+            assert torch.allclose(out, left * detail[..., inner, inner], atol=0.02), period
+    flat = torch.full((1, 3, 64, 64), 0.3)
+    assert torch.allclose(without_pattern(flat, 4), flat, atol=1e-3)
+    assert without_pattern(flat, 1) is flat

@@ -24,7 +24,7 @@ def register(catalog: PluginCatalog) -> None:
     )  # fmt: skip
     catalog.upsampler(
         "face-guided", package + "face_guided:FaceGuidedUpsampler", FaceGuided,
-        "built-in, for faces: 256 or 512 px from the restored face and the original",
+        "built-in, for faces: 256 or 512 px from the restored face and the original", results=2,
     )  # fmt: skip
     catalog.weights(
         "face-guided", path=ASSETS / "face-guided" / "model.safetensors", sha256=FACE_GUIDED_SHA256, licence="MIT",

@@ -29,16 +29,8 @@ LARGEST_SIDE = 512
 """Side up to which `side: auto` follows the original."""
 
 
-SHIFTS = ((0, 0), (2, 2), (0, 2), (2, 0))
-"""Displacements (down, right) in pixels whose results are averaged: half a period of the pattern that a pixel shuffle
-by 4 leaves."""
-OWN_WEIGHT = 0.625
-"""Weight of the result of the face as it lies; the moved ones share the rest. Equal weights soften mildly damaged faces
-and teeth, the face as it lies alone has a visible pattern."""
 RESTORED_CHANGE = 0.03
 """Root mean square change by the restoration at which the trust in the original falls to 1/e."""
-MARGIN = 8
-"""Pixels by which a face is extended before it is moved."""
 STRENGTH_SETTINGS: dict[str, dict[str, Any]] = {
     "auto": {},
     "none": {"act": "never"},
@@ -59,9 +51,6 @@ class FaceGuided(Options):
     trust: float = Field(default=1.0, ge=0, le=1)
     """How much of the original the network sees: 1 all; 0 only the restored face. The network has learnt how far to
     trust what it sees; lower it for faces whose original is worse than it looks."""
-    shifts: Literal[1, 4] = 4
-    """Average over this many results of the face moved by up to two pixels. 4 takes four times as long (0.35 s a face
-    on one core) and weakens the regular pattern that the network's pixel shuffle leaves on smooth skin."""
     side: Literal["auto"] | Annotated[int, Field(ge=16, le=4096)] = "auto"
     """Side of the results in pixels. `auto`: that of the original, but 256 at least and 512 at most."""
     act: Literal["auto", "always", "never"] = "auto"
@@ -160,9 +149,7 @@ class FaceGuidedUpsampler:
             weight = unchanged_weight(small, square_resize(original.pixels, self.small_side))
             weight = weight * square_resize(reliable, self.small_side)
             trust = torch.from_numpy(weight)[None].to(self.device) * self.options.trust
-            still, *moved = (self._shifted(x, y, trust, *shift) for shift in SHIFTS[: self.options.shifts])
-            mean = OWN_WEIGHT * still + (1 - OWN_WEIGHT) * torch.stack(moved).mean(0) if moved else still
-            out = mean[0].clamp(0, 1).cpu()
+            out = self.network(x, y, self._enlarged(trust))[0].clamp(0, 1).cpu()
         if not bool(torch.isfinite(out).all()):
             raise InputError("face-guided returned NaN or infinite values; are its weights damaged?")
         chosen, own = self.options.side, max(original.height, original.width)
@@ -171,25 +158,12 @@ class FaceGuidedUpsampler:
         alpha = None if image.alpha is None else resample(image.alpha, side, side, "lanczos")
         return replace(image, pixels=pixels, alpha=alpha)
 
-    def _shifted(self, small: Tensor, seen: Tensor, trust: Tensor, down: int, right: int) -> Tensor:
-        """The network's result for faces moved by some pixels and back; `trust` (1, 1, s, s) for each small pixel."""
+    def _enlarged(self, trust: Tensor) -> Tensor:
+        """The trust (1, 1, s, s) of each small pixel at the size of the original."""
         from torch.nn import functional
 
-        def moved(x: Tensor, dy: int, dx: int) -> Tensor:
-            padded, side = functional.pad(x, (MARGIN,) * 4, mode="reflect"), x.shape[-1]
-            return padded[..., MARGIN - dy : MARGIN - dy + side, MARGIN - dx : MARGIN - dx + side]
-
         scale = self.network.scale
-
-        def enlarged(x: Tensor) -> Tensor:
-            return functional.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False)
-
-        weight = enlarged(trust).clamp(0, 1)
-        if down or right:
-            small = functional.avg_pool2d(moved(enlarged(small), down, right), scale)
-            seen, weight = moved(seen, down, right), moved(weight, down, right)
-        out: Tensor = self.network(small, seen, weight)
-        return moved(out, -down, -right) if down or right else out
+        return functional.interpolate(trust, scale_factor=scale, mode="bicubic", align_corners=False).clamp(0, 1)
 
 
 def without_hidden(original: Image, restored: Image) -> tuple[Image, Pixels]:

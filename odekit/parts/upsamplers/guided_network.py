@@ -10,6 +10,9 @@ from torch.nn import functional
 
 START_GATE = 3.0
 """Logit of the share of the original in a new network: 95 %."""
+PATTERN_TAPS = 33
+"""Length of the filters that take a pixel shuffle's pattern off. Shorter ones take more detail with it (LPIPS of
+medium damage .189 with 17 taps, .165 with 33, .159 without the filter), in longer ones it shows beside edges."""
 
 
 class GuidedNet(nn.Module):
@@ -71,7 +74,7 @@ class GuidedNet(nn.Module):
         gate = functional.interpolate(
             torch.sigmoid(out[:, -1:].float()), scale_factor=self.scale, mode="bilinear", align_corners=False
         )
-        return gate, functional.pixel_shuffle(out[:, :-1], self.scale)
+        return gate, without_pattern(functional.pixel_shuffle(out[:, :-1], self.scale), self.scale)
 
 
 class Context(nn.Module):
@@ -108,6 +111,27 @@ class Context(nn.Module):
             quarter = quarter + block(quarter)
         half = self.merge(half + doubled(self.leave(quarter)))
         return doubled(self.last(half))
+
+
+def without_pattern(detail: Tensor, scale: int, taps: int = PATTERN_TAPS) -> Tensor:
+    """Detail (N, C, H, W) of a pixel shuffle by `scale` without its regular pattern.
+
+    Neighbouring pixels come from different channels, which agree only roughly; on smooth skin and teeth that shows.
+    What is taken off is a narrow band around the frequency 1 / scale, first along rows, then along columns, by filters
+    of `taps` (an odd number) values.
+    """
+    if scale == 1:
+        return detail
+    place = torch.arange(taps, device=detail.device) - taps // 2
+    window = torch.hann_window(taps + 2, periodic=False, device=detail.device)[1:-1]
+    wave = torch.cos(2 * torch.pi * place / scale)
+    band = (window * wave / (window * wave**2).sum()).to(detail.dtype)
+    channels, reach = detail.shape[1], taps // 2
+    for shape, padding in (((1, taps), (reach, reach, 0, 0)), ((taps, 1), (0, 0, reach, reach))):
+        kernel = band.view(1, 1, *shape).expand(channels, -1, -1, -1)
+        padded = functional.pad(detail, padding, mode="replicate")
+        detail = detail - functional.conv2d(padded, kernel, groups=channels)
+    return detail
 
 
 def doubled(x: Tensor) -> Tensor:
