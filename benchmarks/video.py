@@ -87,7 +87,7 @@ def measure(
     return {
         "clip": name, "frames": count, "flicker": flickers[1] / flickers[0], "before": psnr(before, clean),
         "after": psnr(after, clean), "rate": count / seconds, "used": used / count,
-        "faces": sum(track["decided"].get("restore", False) for track in record["tracks"]),
+        "faces": sum(any(track["decided"].values()) for track in record["tracks"]),
     }  # fmt: skip
 
 
