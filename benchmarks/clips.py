@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[1]
 Frames = NDArray[np.float32]
 """(N, H, W, 3) in [0, 1]."""
+ASTRONAUT = (224.0, 120.0)
+"""Middle of the face in examples/photos/astronaut.jpg, in pixels."""
 
 
 def face(number: int = 0, side: int = 160) -> NDArray[np.float32]:
@@ -56,14 +59,39 @@ def clip(
     return np.clip(frames, 0, 1).astype(np.float32)
 
 
+def pan(count: int, width: int = 640, height: int = 480, speed: float = 0.0) -> Frames:
+    """Frames cut from the example photograph of an astronaut, enlarged twice; it moves to the right by `speed` pixels a
+    frame, at first with the face in the middle.
+    """
+    with PIL.Image.open(ROOT / "examples" / "photos" / "astronaut.jpg") as picture:
+        photo = np.asarray(picture.convert("RGB"), np.float32) / np.float32(255)
+    (x, y), border = ASTRONAUT, cv2.BORDER_REFLECT
+    shifts = [np.array([[2, 0, width / 2 - 2 * x + speed * n], [0, 2, height / 2 - 2 * y]]) for n in range(count)]
+    moved = [cv2.warpAffine(photo, s, (width, height), flags=cv2.INTER_CUBIC, borderMode=border) for s in shifts]
+    frames: Frames = np.clip(np.stack(moved), 0, 1)
+    return frames
+
+
+def damaged(frames: Frames, blur: float = 3.0, noise: float = 0.02, quality: int = 25, seed: int = 0) -> Frames:
+    """Frames blurred by this standard deviation in pixels, with noise that is new in each, each compressed as JPEG."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    out = np.empty_like(frames)
+    for n, frame in enumerate(frames):
+        soft = cv2.GaussianBlur(frame, (0, 0), blur) + noise * rng.standard_normal(frame.shape, dtype=np.float32)
+        data = io.BytesIO()
+        PIL.Image.fromarray((np.clip(soft, 0, 1) * 255).round().astype(np.uint8)).save(data, "JPEG", quality=quality)
+        out[n] = np.asarray(PIL.Image.open(data), np.float32) / np.float32(255)
+    return out
+
+
 def write(
     path: Path, frames: Frames, *, pts: list[int] | None = None, time_base: Fraction = Fraction(1, 25000),
-    format: str = "yuv420p", crf: int = 4, audio: bool = False, tags: tuple[int, int] | None = None,
+    format: str = "yuv420p", crf: int = 4, audio: bool = False, rate: int = 25, tags: tuple[int, int] | None = None,
 ) -> Path:  # fmt: skip
-    """Encode frames with x264; `pts` are multiples of the time base (default: 25 frames a second)."""
-    stamps = pts or [1000 * n for n in range(len(frames))]
+    """Encode frames with x264; `pts` are multiples of the time base; without, there are `rate` frames a second."""
+    stamps = pts or [round(n / rate / time_base) for n in range(len(frames))]
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": "veryfast"})
+        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast"})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], format
         stream.codec_context.time_base = stream.time_base = time_base
         if tags is not None:

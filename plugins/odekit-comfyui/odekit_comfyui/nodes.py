@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from comfy_api.latest import ComfyExtension, io
@@ -30,19 +30,36 @@ def progress_bar() -> Callable[[int, int], None]:
     return move
 
 
-def inputs_for(first: str) -> list[Any]:
-    """What both restoring nodes ask for."""
+def chain_inputs(first: str) -> list[Any]:
+    """What is done: asked for by all nodes."""
     return [
-        io.Image.Input("image", tooltip="One picture, or a batch of them."),
         io.Combo.Input("chain", options=chain_names(first), default=first, tooltip="What is done; see odekit's docs."),
         io.Combo.Input(
             "strength", options=list(STRENGTHS), default="auto", tooltip="auto measures what each face needs."
         ),
-        io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True),
-        LoadedChain.Input(
-            "loaded_chain", optional=True, tooltip="From Load Chain: replaces the chain and strength of this node."
-        ),
     ]
+
+
+def restoring_schema(first: str, mask: str, more: Sequence[Any] = (), **names: str) -> Any:
+    """The schema of a node that restores pictures; `first` is its usual chain, `mask` what its second output marks."""
+    return io.Schema(
+        category=CATEGORY,
+        inputs=[
+            io.Image.Input("image", tooltip="One picture, or a batch of them."),
+            *chain_inputs(first),
+            io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True),
+            LoadedChain.Input(
+                "loaded_chain", optional=True, tooltip="From Load Chain: replaces the chain and strength of this node."
+            ),
+            *more,
+        ],
+        outputs=[
+            io.Image.Output(display_name="image"),
+            io.Mask.Output(display_name=mask),
+            io.String.Output(display_name="what was done"),
+        ],
+        **names,
+    )
 
 
 class RestoreFaces(io.ComfyNode):  # type: ignore[misc]  # ComfyUI is not installed where types are checked
@@ -51,20 +68,13 @@ class RestoreFaces(io.ComfyNode):  # type: ignore[misc]  # ComfyUI is not instal
     @classmethod
     def define_schema(cls) -> Any:
         """See `io.Schema`."""
-        return io.Schema(
+        return restoring_schema(
+            PHOTO,
+            "faces",
+            [io.Mask.Input("scratches", optional=True, tooltip="White is filled, in chains with the stage mend.")],
             node_id="OdekitRestoreFaces",
             display_name="Restore Faces (odekit)",
-            category=CATEGORY,
             description="Finds the faces of photographs, restores what each needs, and pastes them back.",
-            inputs=[
-                *inputs_for(PHOTO),
-                io.Mask.Input("scratches", optional=True, tooltip="White is filled, in chains with the stage mend."),
-            ],
-            outputs=[
-                io.Image.Output(display_name="image"),
-                io.Mask.Output(display_name="faces"),
-                io.String.Output(display_name="what was done"),
-            ],
         )
 
     @classmethod
@@ -82,17 +92,12 @@ class RestoreAlignedFace(io.ComfyNode):  # type: ignore[misc]
     @classmethod
     def define_schema(cls) -> Any:
         """See `io.Schema`."""
-        return io.Schema(
+        return restoring_schema(
+            ALIGNED,
+            "reliability",
             node_id="OdekitRestoreAlignedFace",
             display_name="Restore Aligned Face (odekit)",
-            category=CATEGORY,
             description="Restores square pictures that one face fills, with level eyes.",
-            inputs=inputs_for(ALIGNED),
-            outputs=[
-                io.Image.Output(display_name="image"),
-                io.Mask.Output(display_name="reliability"),
-                io.String.Output(display_name="what was done"),
-            ],
         )
 
     @classmethod
@@ -114,8 +119,7 @@ class LoadChain(io.ComfyNode):  # type: ignore[misc]
             category=CATEGORY,
             description="A chain by name, with options changed as after --set.",
             inputs=[
-                io.Combo.Input("chain", options=chain_names(PHOTO), default=PHOTO),
-                io.Combo.Input("strength", options=list(STRENGTHS), default="auto"),
+                *chain_inputs(PHOTO),
                 io.String.Input(
                     "settings", multiline=True, default="", tooltip="One path=value a line: faces.paste.detail=0"
                 ),

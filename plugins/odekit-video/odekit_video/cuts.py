@@ -15,6 +15,14 @@ SIDE = 32
 """Side of the thumbnails."""
 
 
+def thumbnail(pixels: Pixels) -> NDArray[np.float32]:
+    """A small grey copy of a frame (3, H, W)."""
+    import cv2
+
+    grey = np.ascontiguousarray(pixels.mean(0, dtype=np.float32))
+    return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
+
+
 class CutFinder:
     """Tells for each frame whether it begins a new shot."""
 
@@ -22,12 +30,8 @@ class CutFinder:
         self.before: NDArray[np.float32] | None = None
         self.change = 0.0
 
-    def begins_shot(self, pixels: Pixels) -> bool:
-        """Whether this frame (3, H, W), the next one of the video, begins a new shot; False for the first."""
-        import cv2
-
-        grey = np.ascontiguousarray(pixels.mean(0, dtype=np.float32))
-        small = np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
+    def begins_shot(self, small: NDArray[np.float32]) -> bool:
+        """Whether the next frame of the video, with this thumbnail, begins a new shot; False for the first."""
         before, self.before = self.before, small
         if before is None:
             return False

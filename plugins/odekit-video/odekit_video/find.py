@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from odekit.chains.chain import Chain
 from odekit.core.image import Image, Pixels
+from odekit.core.interfaces import Face
 from odekit.errors import InputError
 from odekit.runs.face_search import face_finder
 from odekit_video.colour import coding_of, pixels_of, planes_of, upright
-from odekit_video.cuts import CutFinder
+from odekit_video.cuts import CutFinder, thumbnail
 from odekit_video.plan import Plan
 from odekit_video.read import VideoInfo, decoded, opened, video_stream
+from odekit_video.threads import map_ahead, thread_count
 from odekit_video.tracks import Follower
 
 if TYPE_CHECKING:
@@ -36,28 +41,17 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, span: tuple[int,
     Raises:
         InputError: no frame can be decoded, or the file changed meanwhile.
     """
-    finder, follower, cuts, plan = face_finder(chain, turned=False), Follower(), CutFinder(), Plan()
+    follower, cuts, plan = Follower(), CutFinder(), Plan()
     before = path.stat()
+    look = Look(path, info, chain, span[0])
     with opened(path) as container:
-        stream = video_stream(container, path)
-        for frame in decoded(container, stream, plan.damaged):
-            if span[1] is not None and len(plan.pts) >= span[1]:
-                break
-            assert frame.pts is not None
-            if plan.pts and frame.pts <= plan.pts[-1]:
-                plan.damaged.append(f"the time stamp {frame.pts} does not follow {plan.pts[-1]}")
-                continue
-            number = len(plan.pts)
-            pixels = frame_pixels(frame, info.turns)
-            if pixels.shape[1:] != (info.height, info.width):
-                raise InputError(f"{path}: its frames change their size, at frame {number + 1}")
-            if cuts.begins_shot(pixels):
+        frames = numbered(decoded(container, video_stream(container, path), plan.damaged), plan, span[1])
+        for number, (small, faces) in enumerate(map_ahead(look, frames, thread_count())):
+            if cuts.begins_shot(small):
                 follower.cut()
                 plan.shots.append(number)
-            plan.pts.append(frame.pts)
             if number >= span[0]:
-                found = finder.find(Image(pixels, origin="frame"))
-                follower.add(number, [found.faces[n - 1] for n in found.selected()])
+                follower.add(number, faces)
             tell("finding faces", number + 1, info.frames)
     after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -71,6 +65,54 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, span: tuple[int,
             where, around = (tuple(round(float(v), 3) for v in values.ravel()) for values in (points, box))
             plan.faces[number].append((track.number, where, around))
     return plan
+
+
+def numbered(frames: Iterable[av.VideoFrame], plan: Plan, end: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
+    """The frames before number `end` whose time stamps rise, with their numbers; the time stamps go to `plan.pts`."""
+    for frame in frames:
+        number = len(plan.pts)
+        if end is not None and number >= end:
+            return
+        assert frame.pts is not None
+        if plan.pts and frame.pts <= plan.pts[-1]:
+            plan.damaged.append(f"the time stamp {frame.pts} does not follow {plan.pts[-1]}")
+            continue
+        plan.pts.append(frame.pts)
+        yield number, frame
+
+
+class Look:
+    """Thumbnail and faces of a frame. Each thread that calls it has its own detector.
+
+    Args:
+        path: the video, for messages.
+        info: what it is.
+        chain: whose faces are searched.
+        first: number of the first frame in which faces are searched.
+
+    Raises:
+        ConfigError: the chain has no stage `faces`.
+    """
+
+    def __init__(self, path: Path, info: VideoInfo, chain: Chain, first: int) -> None:
+        self.path, self.info, self.chain, self.first = path, info, chain, first
+        self.free = [face_finder(chain, turned=False)]
+
+    def __call__(self, numbered_frame: tuple[int, av.VideoFrame]) -> tuple[NDArray[np.float32], list[Face]]:
+        """Look at one frame."""
+        number, frame = numbered_frame
+        pixels = frame_pixels(frame, self.info.turns)
+        if pixels.shape[1:] != (self.info.height, self.info.width):
+            raise InputError(f"{self.path}: its frames change their size, at frame {number + 1}")
+        if number < self.first:
+            return thumbnail(pixels), []
+        try:
+            finder = self.free.pop()
+        except IndexError:
+            finder = face_finder(self.chain, turned=False)
+        found = finder.find(Image(pixels, origin="frame"))
+        self.free.append(finder)
+        return thumbnail(pixels), [found.faces[n - 1] for n in found.selected()]
 
 
 def frame_pixels(frame: av.VideoFrame, turns: int) -> Pixels:

@@ -59,7 +59,7 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         container = av.open(str(path), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: not a video that can be read ({reason})") from error
     with container:
         yield container

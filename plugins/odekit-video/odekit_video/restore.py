@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +14,14 @@ import numpy as np
 
 from odekit.chains.session import Session
 from odekit.core.files import write_atomic
-from odekit.core.image import Image
+from odekit.core.image import Image, Pixels
 from odekit.errors import ConfigError, InputError, OdekitError
-from odekit_video.colour import changed_planes, coding_of, frame_of, pixels_of, planes_of, upright
+from odekit_video.colour import Planes, changed_planes, coding_of, frame_of, pixels_of, planes_of, upright
 from odekit_video.encode import Encoding, SegmentWriter
 from odekit_video.find import Tell
 from odekit_video.plan import Plan
 from odekit_video.read import VideoInfo, frames_at
+from odekit_video.threads import map_ahead
 
 if TYPE_CHECKING:
     import av
@@ -27,6 +30,16 @@ SEGMENT = 120
 """Frames of a segment: what an interrupted run does again at most."""
 BATCH = 8
 """Frames in progress at once: their faces share network calls."""
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """A frame of the video, upright, in the forms that are needed of it."""
+
+    number: int
+    frame: av.VideoFrame
+    planes: Planes
+    image: Image
 
 
 @dataclass
@@ -66,56 +79,73 @@ class Restorer:
         return [one for file in sorted(folder.glob("segment-*.json")) for one in json.loads(file.read_bytes())]
 
     def _segment(self, start: int, end: int, file: Path) -> None:
+        """Frames are read ahead, and written while the chain is at the next ones."""
         half, self.failed = file.with_suffix(".part"), []
-        writer: SegmentWriter | None = None
-        waiting: list[tuple[int, av.VideoFrame]] = []
         stamps = {pts: number for number, pts in enumerate(self.plan.pts[start:end], start)}
+        frames = ((stamps.pop(frame.pts or 0), frame) for frame in frames_at(self.path, list(stamps)))
+        writer: SegmentWriter | None = None
         done = 0
-        for frame in frames_at(self.path, list(stamps)):
-            number = stamps.pop(frame.pts or 0)
-            waiting.append((number, upright(frame, self.info.turns)))
-            if len(waiting) == BATCH or not stamps:
-                writer = writer or SegmentWriter(half, self.encoding, waiting[0][1], self.plan.pts[start])
-                for restored in self._frames(waiting):
-                    writer.add(restored)
-                done += len(waiting)
+        with ThreadPoolExecutor(1) as pool:
+            written: Future[None] | None = None
+            for batch in batches(map_ahead(self._source, frames, 1, BATCH), BATCH):
+                restored = self._restored(batch)
+                if written is not None:
+                    written.result()
+                writer = writer or SegmentWriter(half, self.encoding, batch[0].frame, self.plan.pts[start])
+                written = pool.submit(write, writer, restored)
+                done += len(batch)
                 self.tell("restoring", start - self.first + done, len(self.plan.pts) - self.first)
-                waiting = []
+            if written is not None:
+                written.result()
         if writer is None or stamps:
             raise InputError(f"{self.path}: frame {min(stamps.values(), default=start)} cannot be decoded again")
         writer.close()
         write_atomic(json.dumps(self.failed).encode(), file.with_suffix(".json"))
         half.replace(file)
 
-    def _frames(self, waiting: Sequence[tuple[int, av.VideoFrame]]) -> list[av.VideoFrame]:
-        """These frames, restored; one in which nothing changed is the frame that it was."""
-        frames = [frame for _, frame in waiting]
-        planes = [planes_of(frame) for frame in frames]
-        before = [pixels_of(values, coding_of(frame)) for values, frame in zip(planes, frames, strict=True)]
-        images = [
-            Image(
-                pixels,
-                origin=self.key,
-                faces=self.plan.known(number, self.key),
-                decided=self.plan.pictures[self.plan.shot_of(number)] if self.plan.pictures else {},
-            )
-            for (number, _), pixels in zip(waiting, before, strict=True)
-        ]
+    def _source(self, numbered_frame: tuple[int, av.VideoFrame]) -> SourceFrame:
+        """A frame as the chain takes it."""
+        number, frame = numbered_frame
+        frame = upright(frame, self.info.turns)
+        planes = planes_of(frame)
+        image = Image(
+            pixels_of(planes, coding_of(frame)),
+            origin=self.key,
+            faces=self.plan.known(number, self.key),
+            decided=self.plan.pictures[self.plan.shot_of(number)] if self.plan.pictures else {},
+        )
+        return SourceFrame(number, frame, planes, image)
+
+    def _restored(self, batch: Sequence[SourceFrame]) -> list[tuple[SourceFrame, Pixels]]:
+        """These frames with their restored pixels."""
         out = []
-        results = self.session.run(images)
-        for (number, frame), values, image, result in zip(waiting, planes, images, results, strict=True):
+        for source, result in zip(batch, self.session.run([source.image for source in batch]), strict=True):
+            before = source.image
             try:
                 after = result.image.pixels
             except OdekitError as error:
-                self.failed.append({"frame": number, "reason": str(error)})
-                after = image.pixels
-            if after.shape != image.pixels.shape:
+                self.failed.append({"frame": source.number, "reason": str(error)})
+                after = before.pixels
+            if after.shape != before.pixels.shape:
                 raise ConfigError(
-                    f"the chain makes {after.shape[2]}x{after.shape[1]} of {image.width}x{image.height}; a video "
+                    f"the chain makes {after.shape[2]}x{after.shape[1]} of {before.width}x{before.height}; a video "
                     "keeps its size: set faces.background and faces.paste.upscale"
                 )
-            if np.array_equal(after, image.pixels):
-                out.append(frame)
-            else:
-                out.append(frame_of(changed_planes(values, coding_of(frame), image.pixels, after), frame))
+            out.append((source, after))
         return out
+
+
+def write(writer: SegmentWriter, restored: Sequence[tuple[SourceFrame, Pixels]]) -> None:
+    """Encode restored frames; one in which nothing changed is the frame that it was."""
+    for source, after in restored:
+        frame, before = source.frame, source.image.pixels
+        if not np.array_equal(after, before):
+            frame = frame_of(changed_planes(source.planes, coding_of(frame), before, after), frame)
+        writer.add(frame)
+
+
+def batches(items: Iterable[SourceFrame], size: int) -> Iterator[list[SourceFrame]]:
+    """Lists of this length; the last one may be shorter."""
+    rest = iter(items)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch

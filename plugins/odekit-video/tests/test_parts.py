@@ -8,11 +8,12 @@ import av
 import numpy as np
 import pytest
 from odekit_video.colour import Coding, changed_planes, coding_of, frame_of, pixels_of, planar, planes_of, upright
-from odekit_video.cuts import CutFinder
+from odekit_video.cuts import CutFinder, thumbnail
 from odekit_video.decide import face_decisions, majority, picture_decisions
 from odekit_video.encode import codec_for
 from odekit_video.job import parse_frames
 from odekit_video.smooth import smoothed
+from odekit_video.threads import map_ahead
 from odekit_video.tracks import LONGEST_GAP, Follower, overlap
 
 from benchmarks import clips
@@ -157,7 +158,7 @@ def test_cuts_are_found_and_pans_and_flashes_of_noise_are_not():
     rng = np.random.Generator(np.random.Philox(3))
     frames = [one] * 4 + [two] * 4 + [np.roll(two, 6 * n, 2) for n in range(4)]
     noisy = [np.clip(f + 0.1 * rng.standard_normal(f.shape), 0, 1).astype(np.float32) for f in frames]
-    assert [n for n, f in enumerate(noisy) if cuts.begins_shot(f)] == [4]
+    assert [n for n, f in enumerate(noisy) if cuts.begins_shot(thumbnail(f))] == [4]
 
 
 # Decisions and options
@@ -191,3 +192,26 @@ def test_an_unknown_ending_or_encoder_is_refused(tmp_path):
         codec_for(tmp_path / "out.gif", None)
     with pytest.raises(ConfigError, match="cannot encode"):
         codec_for(tmp_path / "out.mp4", "libnothing")
+
+
+# Threads
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_work_ahead_keeps_the_order_and_waits_for_the_caller(threads):
+    begun = []
+
+    def items():
+        for item in range(20):
+            begun.append(item)
+            yield item
+
+    for count, outcome in enumerate(map_ahead(lambda item: item * item, items(), threads)):
+        assert outcome == count * count and len(begun) <= count + 2 * threads + 1
+
+
+def test_what_the_work_raises_comes_in_its_turn():
+    outcomes = map_ahead(lambda item: 1 // item, [1, 1, 0, 1], 2)
+    assert [next(outcomes), next(outcomes)] == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(outcomes)

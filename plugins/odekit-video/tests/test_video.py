@@ -225,7 +225,7 @@ def test_a_damaged_part_in_the_middle_is_skipped_and_told(tmp_path, chain):
 def test_what_is_no_video_is_one_line(tmp_path, chain, content):
     source = tmp_path / "film.mp4"
     source.write_bytes(content)
-    with pytest.raises(InputError, match="not a video that can be read"):
+    with pytest.raises(InputError, match=r"not a video that can be read \([^\[]*\)$"):  # no number of an error
         run(source, tmp_path / "out.mp4", chain)
     assert not (tmp_path / "out.mp4.parts").exists()
 

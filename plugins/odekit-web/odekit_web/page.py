@@ -234,13 +234,13 @@ def make_page(engine: Engine | None = None) -> gr.Blocks:
                         0, 1, 0.5, step=0.05, label="Fidelity: 0 faithful, 1 realistic (where the strength is not auto)"
                     )
                 scratches = gr.Radio(label="Scratches", choices=list(SCRATCHES), value=SCRATCHES[0])
-                with gr.Accordion("Draw scratches yourself", open=False):
-                    start = gr.Button("Draw on the chosen photograph", size="sm")
+                with gr.Accordion("Draw scratches yourself", open=False, elem_id="drawing"):
+                    start = gr.Button("Draw on the chosen photograph", size="sm", elem_id="draw")
                     editor = gr.ImageEditor(
                         label="What you draw is filled", sources=(), transforms=(), layers=False, buttons=[],
                         brush=gr.Brush(default_size=6, colors=["#ff2020"], color_mode="fixed"), elem_id="editor",
                     )  # fmt: skip
-                    use = gr.Button("Use this mask", size="sm")
+                    use = gr.Button("Use this mask", size="sm", elem_id="use-mask")
                     mask_state = gr.Markdown()
                 with gr.Row():
                     go = gr.Button("Restore all", variant="primary", elem_id="restore")

@@ -33,6 +33,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def wait_for_start(server, patience=900):
+    """Until the page answers; a busy machine takes minutes to load its libraries."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            urllib.request.urlopen(server.address, timeout=20).close()
+            return
+        except (urllib.error.URLError, OSError):
+            assert server.process.poll() is None, server.log.read_text()
+            assert time.monotonic() < end, "the server did not start"
+            time.sleep(0.3)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("server"), free_port()
@@ -42,16 +55,10 @@ def server(tmp_path_factory):
         command = [sys.executable, HERE / "serve.py", "--port", str(port)]
         process = subprocess.Popen(command, stdout=stream, stderr=stream, env=env, cwd=folder)
     running = Server(f"http://127.0.0.1:{port}", process, log)
-    end = time.monotonic() + 240
-    while True:
-        try:
-            urllib.request.urlopen(running.address, timeout=20).close()
-            break
-        except (urllib.error.URLError, OSError):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, "the server did not start"
-            time.sleep(0.3)
-    yield running
-    process.terminate()
-    process.wait(30)
+    try:
+        wait_for_start(running)
+        yield running
+    finally:
+        process.terminate()
+        process.wait(30)
     assert not list(folder.glob("odekit-web-*")), "its files are removed when it ends"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import PIL.Image
 
 PATIENCE = 240
 """Seconds that anything may take on a busy machine."""
@@ -87,6 +91,31 @@ class Person:
             )
 
         wait_for(entry, f"the entry {text}").click()
+
+    def seen(self, place: str, colour: tuple[int, int, int]) -> tuple[float, float, float, float] | None:
+        """Where a colour is seen in an element: left, top, right and bottom, in pixels of the window."""
+        element = self.find(f"#{place}")
+        picture = np.asarray(PIL.Image.open(io.BytesIO(element.screenshot_as_png)).convert("RGB"), int)
+        rows, columns = np.nonzero(np.abs(picture - colour).max(2) < 40)
+        if len(rows) < 20:
+            return None
+        spot = self.driver.execute_script("return arguments[0].getBoundingClientRect()", element)
+        x, y = float(spot["left"]), float(spot["top"])
+        return x + float(columns.min()), y + float(rows.min()), x + float(columns.max()), y + float(rows.max())
+
+    def stroke(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
+        """Draw with the pressed mouse from one place of the window to another."""
+        from selenium.webdriver.common.actions.action_builder import ActionBuilder
+
+        builder = ActionBuilder(self.driver, duration=20)
+        pointer = builder.pointer_action
+        for step in range(steps + 1):
+            share = step / steps
+            pointer.move_to_location(*(round(a + share * (b - a)) for a, b in zip(start, end, strict=True)))
+            if step == 0:
+                pointer.pointer_down()
+        pointer.pointer_up()
+        builder.perform()
 
     def shot(self, path: Path) -> None:
         """A picture of the window."""

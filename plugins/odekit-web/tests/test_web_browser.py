@@ -15,6 +15,8 @@ from .damaged import damaged_photo
 from .driving import Person, wait_for
 
 pytestmark = pytest.mark.browser
+MAGENTA, BRUSH = (255, 0, 255), (255, 32, 32)
+"""Colours of a line in a photograph, and of the editor's brush."""
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +116,34 @@ def test_many_photographs_one_of_them_no_picture_and_a_zip(person, tmp_path):
     assert names == ["a-restored.png", "a-restored.png.json", "b-restored.png", "b-restored.png.json"]
     record = json.loads(zipfile.ZipFile(path).read("a-restored.png.json"))
     assert record["input"]["path"] == "a.png"
+
+
+def test_what_is_drawn_by_hand_is_filled_there_and_only_there(person, tmp_path):
+    """A bright line across the suit: a person opens the editor, and draws over it where it is seen."""
+    path = damaged_photo(tmp_path / "line.png", noise=0.0)
+    before = np.asarray(PIL.Image.open(path)).copy()
+    before[270:274, 200:290] = MAGENTA
+    PIL.Image.fromarray(before).save(path)
+    person.upload(path)
+    wait_for(lambda: person.find_all("#boxes img"), "the boxes")
+    person.find("#ticks input").click()  # the face stays as it is
+    person.press("drawing")
+    person.press("draw")
+    x0, y0, x1, y1 = wait_for(lambda: person.seen("editor", MAGENTA), "the photograph in the editor")
+    for y in (y0, (y0 + y1) / 2, y1):
+        person.stroke((x0 - 2, y), (x1 + 2, y))
+    wait_for(lambda: person.seen("editor", BRUSH), "the strokes")
+    person.press("use-mask")
+    wait_for(lambda: "line.png: what you drew will be filled" in person.find("body").text, "the mask")
+    person.press("restore")
+    wait_for(lambda: person.value("state") == "done", "the result")
+    assert "filled" in person.value("lines")
+    (tmp_path / "out").mkdir()
+    after = np.asarray(PIL.Image.open(download(person, "picture", tmp_path / "out")).convert("RGB"))
+    assert after.shape == before.shape
+    assert (np.abs(after.astype(int) - MAGENTA).max(2) < 60).sum() == 0, "the line is filled"
+    rows, columns = np.nonzero((after != before).any(2))
+    assert rows.min() >= 260 and rows.max() <= 284 and columns.min() >= 190 and columns.max() <= 300, "only there"
 
 
 def test_stop_stops_at_once_and_the_next_run_works(person, tmp_path):

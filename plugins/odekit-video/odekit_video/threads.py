@@ -1,0 +1,44 @@
+"""Work on several frames at once. The results keep their order and do not depend on the number of threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+MOST = 8
+"""Threads at most: each holds a frame, and a search of faces its own networks."""
+
+
+def thread_count() -> int:
+    """How many threads the networks use, as OMP_NUM_THREADS says; at most `MOST`."""
+    import torch
+
+    return min(torch.get_num_threads(), MOST)
+
+
+def map_ahead(
+    work: Callable[[Item], Outcome], items: Iterable[Item], threads: int, ahead: int | None = None
+) -> Iterator[Outcome]:
+    """`work(item)` for each item, in order, computed while the caller is at earlier ones.
+
+    Args:
+        work: called in `threads` threads; what it raises is raised in its turn.
+        items: consumed in the thread of the caller.
+        threads: number of threads.
+        ahead: outcomes that wait for the caller at most; None: two for each thread.
+    """
+    pool = ThreadPoolExecutor(threads)
+    running: deque[Future[Outcome]] = deque()
+    try:
+        for item in items:
+            running.append(pool.submit(work, item))
+            if len(running) > (ahead or 2 * threads):
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
