@@ -1,8 +1,8 @@
 """The stage `denoise`: measures the noise of a whole photograph and removes it. A clean photograph is not changed.
 
 Impulses (salt and pepper, replaced values) are removed first, where there are any, then Gaussian noise or film grain of
-the measured spectrum, by shrinkage of cosine transforms (`odekit.parts.repair.shrink`). Clipping to black and white shifts
-the mean of strong noise; the shift is taken back. Large photographs are processed in tiles.
+the measured spectrum, by shrinkage of cosine transforms (`odekit.parts.repair.shrink`). Clipping to black and white
+shifts the mean of strong noise; the shift is taken back. Large photographs are processed in tiles, several at once.
 """
 
 from __future__ import annotations
