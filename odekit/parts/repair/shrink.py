@@ -125,8 +125,8 @@ def _pass(padded: Floats, first: Floats, gains: Callable[[int], Shrink]) -> Floa
             blocks = np.repeat(np.repeat(weights, SIDE // STEP, 0), SIDE // STEP, 1)
             cells[down : down + blocks.shape[0], right : right + blocks.shape[1]] += blocks
         total[:, part] += transform_rows(summed, matrix)
-    total /= np.repeat(np.repeat(cells, STEP, 0), STEP, 1)
-    return total
+    mean: Floats = total / np.repeat(np.repeat(cells, STEP, 0), STEP, 1)
+    return mean
 
 
 def transform_rows(planes: Floats, matrix: Floats) -> Floats:
