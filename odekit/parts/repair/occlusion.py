@@ -80,12 +80,12 @@ def candidate_areas(image: Image, side: int) -> list[Area]:
 
 def constant_saturated(pixels: Pixels) -> Mask:
     """Where a picture (3, H, W) is saturated and equal to its neighbours."""
-    saturated: Mask = (np.minimum(pixels, 1 - pixels) <= SATURATED).all(axis=0)
+    saturated: Mask = np.asarray((np.minimum(pixels, 1 - pixels) <= SATURATED).all(axis=0))
     if not saturated.any():
         return saturated
     padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1)), mode="edge")
     spread = extreme(np.maximum, padded) - extreme(np.minimum, padded)
-    out: Mask = (spread <= CONSTANT).all(axis=0) & saturated
+    out: Mask = np.asarray((spread <= CONSTANT).all(axis=0)) & saturated
     return out
 
 

@@ -133,7 +133,8 @@ def transform_rows(planes: Floats, matrix: Floats) -> Floats:
     """Each run of `SIDE` values of the rows of (H, W) multiplied by a matrix (S, S) from the right."""
     height, width = planes.shape
     lines = np.ascontiguousarray(planes).reshape(height, width // SIDE, SIDE)
-    return np.matmul(lines, matrix).reshape(height, width)
+    out: Floats = np.matmul(lines, matrix).reshape(height, width)
+    return out
 
 
 def transform_columns(matrix: Floats, bands: Floats, out: Floats) -> None:
