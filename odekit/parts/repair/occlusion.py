@@ -85,7 +85,7 @@ def constant_saturated(pixels: Pixels) -> Mask:
         return saturated
     padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1)), mode="edge")
     spread = extreme(np.maximum, padded) - extreme(np.minimum, padded)
-    out: Mask = np.asarray((spread <= CONSTANT).all(axis=0)) & saturated
+    out: Mask = np.asarray((spread <= CONSTANT).all(axis=0) & saturated)
     return out
 
 
