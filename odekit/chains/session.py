@@ -103,8 +103,11 @@ class Session:
 
     def make_stages(self, items: Sequence[Part], aligned: bool = False) -> list[tuple[str, Stage]]:
         """Build stages that share the loaded networks. `aligned`: all their inputs are aligned faces."""
+        from odekit.core.meta_tensors import SkipMetaNormal
+
         tools = ChainTools(self, aligned)
-        return [(item.name, tools.make(item)) for item in items]
+        with SkipMetaNormal():
+            return [(item.name, tools.make(item)) for item in items]
 
     def prior(self, name: str | None) -> BatchedPrior:
         """The named prior of the chain, or its only one if `name` is None, in batched calls; loaded on first use.

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from odekit.core.threads import in_threads
+
 if TYPE_CHECKING:
     import PIL.Image
     from torch import Tensor
@@ -211,11 +213,14 @@ def quantise(values: NDArray[np.float32], bits: Literal[8, 16]) -> NDArray[np.ui
     largest = float(2**bits - 1)
     out = np.empty(values.shape, np.uint8 if bits == 8 else np.uint16)
     source, target = np.ascontiguousarray(values).reshape(-1), out.reshape(-1)
-    for start in range(0, source.size, _BLOCK):
+
+    def convert(start: int) -> None:
         scaled = source[start : start + _BLOCK].astype(np.float64)
         np.rint(np.clip(scaled, 0.0, 1.0, out=scaled) * largest, out=scaled)
         with np.errstate(invalid="ignore"):  # NaN is refused where an image is used, not here
             target[start : start + _BLOCK] = scaled
+
+    in_threads(convert, range(0, source.size, _BLOCK))
     return out
 
 

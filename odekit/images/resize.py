@@ -10,7 +10,10 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from odekit.core.image import Image, Pixels
+from odekit.core.threads import in_threads
 
+BAND_ROWS = 256
+"""Rows of a large picture that are averaged at a time, about."""
 Filter = Literal["lanczos", "bicubic", "box"]
 
 
@@ -51,9 +54,17 @@ def area_resize_image(image: Image, height: int, width: int) -> Image:
 def block_means(pixels: Pixels, factor: int) -> Pixels:
     """Average factor x factor blocks of (3, H, W). Incomplete blocks at the right and bottom repeat the last pixel."""
     height, width = pixels.shape[1:]
-    padded = np.pad(pixels, ((0, 0), (0, -height % factor), (0, -width % factor)), mode="edge")
-    shape = (3, padded.shape[1] // factor, factor, padded.shape[2] // factor, factor)
-    out: Pixels = padded.reshape(shape).mean((2, 4), dtype=np.float32)
+    out = np.empty((3, -(-height // factor), -(-width // factor)), np.float32)
+
+    def reduce_band(row: int) -> None:
+        band = pixels[:, row * factor : (row + rows) * factor]
+        if band.shape[1] % factor or width % factor:
+            band = np.pad(band, ((0, 0), (0, -band.shape[1] % factor), (0, -width % factor)), mode="edge")
+        shape = (3, band.shape[1] // factor, factor, band.shape[2] // factor, factor)
+        out[:, row : row + rows] = band.reshape(shape).mean((2, 4), dtype=np.float32)
+
+    rows = max(1, BAND_ROWS // factor)
+    in_threads(reduce_band, range(0, out.shape[1], rows))
     return out
 
 

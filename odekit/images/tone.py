@@ -33,6 +33,9 @@ MIN_CHANGE = 0.5 / 255
 GREY_TOLERANCE = 1e-4
 """Largest difference of the channels of a greyscale picture; colour profiles are converted with such errors."""
 
+SAMPLE_STEP = 16
+"""Distance of the pixels in which a picture is first seen to be in colour."""
+
 
 @dataclass(frozen=True)
 class Tone:
@@ -99,6 +102,9 @@ def fit(y: NDArray[np.float64], chroma: NDArray[np.float64]) -> tuple[NDArray[np
 
 def is_grey(pixels: Pixels) -> bool:
     """Whether the three channels are equal."""
+    first, *sample = pixels[:, ::SAMPLE_STEP, ::SAMPLE_STEP]
+    if any(float(np.abs(first - other).max()) > GREY_TOLERANCE for other in sample):
+        return False  # most pictures in colour: no need to see all of it
     first = pixels[0]
     return all(float(np.abs(first - other).max()) <= GREY_TOLERANCE for other in pixels[1:])
 

@@ -204,7 +204,8 @@ def _to_eight_bits(codes: Codes) -> NDArray[np.uint8]:
 def _scaled(codes: Codes) -> Pixels:
     """sRGB samples as pixels in [0, 1]; grey is repeated three times."""
     largest = np.float32(255 if codes.dtype == np.uint8 else 65535)
-    pixels = np.ascontiguousarray(codes.transpose(2, 0, 1)).astype(np.float32) / largest
+    pixels = np.ascontiguousarray(codes.transpose(2, 0, 1)).astype(np.float32)
+    pixels /= largest  # in place: a second copy of a large photograph would be the peak of the run's memory
     return np.repeat(pixels, 3, axis=0) if len(pixels) == 1 else pixels
 
 

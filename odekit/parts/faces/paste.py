@@ -22,6 +22,9 @@ MIN_DETAIL_RATIO = 1.25
 MAX_DETAIL_SIDE = 512
 """Side of the crop in which detail is separated from noise, in pixels."""
 
+KEPT = {"kept": "good enough"}
+"""Facts for the record of a face that stays as it was."""
+
 
 @dataclass(frozen=True)
 class RestoredFace:
@@ -76,10 +79,8 @@ def paste_face(
         change of a pixel.
     """
     factor = canvas.shape[2] / photo.shape[2]
-    if face.kept and factor == 1 and options.undamaged == "keep":
-        return {"kept": "good enough"}
-    if face.without_updates and factor == 1 and options.undamaged == "keep" and keeps_original(face, photo):
-        return {"kept": "good enough"}
+    if factor == 1 and stays(face, photo, options):
+        return dict(KEPT)
     frame = Frame(*(v * factor for v in (face.frame.a, face.frame.b, face.frame.x, face.frame.y)))
     box = covered_box(frame, canvas.shape[2], canvas.shape[1])
     u, v = crop_coordinates(frame, box)
@@ -115,6 +116,11 @@ def paste_face(
     change = float(np.max(np.abs(pasted - background), where=weight > 0, initial=0))
     np.copyto(background, pasted, where=weight > 0)
     return {"kept_detail": facts, "change": round(change, 4)}
+
+
+def stays(face: RestoredFace, photo: Pixels, options: PasteOptions) -> bool:
+    """Whether a face stays as it was in a photograph that is not enlarged."""
+    return options.undamaged == "keep" and (face.kept or (face.without_updates and keeps_original(face, photo)))
 
 
 def reliability(image: Image, side: int) -> NDArray[np.float32]:

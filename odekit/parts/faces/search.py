@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.core.threads import in_threads
 from odekit.parts.faces.select import Box, area
 from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet, import_opencv
 
@@ -90,14 +91,14 @@ def search_finer(network: YuNet, photo: BgrPicture, scale: float, size: SearchSi
     """Small faces of the photograph at full size, in tiles; of one that is small already, in an enlarged copy."""
     height, width = photo.shape[:2]
     if scale * LEAST_FINER <= 1:
-        found = [
-            moved(p, x, y)
-            for y, rows in spans(height, size.tile)
-            for x, columns in spans(width, size.tile)
-            for p in network.propose(photo[y : y + rows, x : x + columns])
-            if box_width(p.box) < SMALL_FACE
-        ]
-        return distinct(found)
+
+        def search_tile(tile: tuple[tuple[int, int], tuple[int, int]]) -> list[Proposal]:
+            (y, rows), (x, columns) = tile
+            proposals = network.propose(photo[y : y + rows, x : x + columns])
+            return [moved(p, x, y) for p in proposals if box_width(p.box) < SMALL_FACE]
+
+        tiles = [(rows, columns) for rows in spans(height, size.tile) for columns in spans(width, size.tile)]
+        return distinct([p for found in in_threads(search_tile, tiles) for p in found])
     factor = min(ENLARGED, size.largest / max(height, width))
     if factor < LEAST_FINER:
         return []

@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
+from odekit.core.threads import in_threads
 from odekit.images.resize import block_means
-from odekit.parts.faces.geometry import Frame, pixel_centres
+from odekit.parts.faces.geometry import Frame
 
 Border = Literal["reflect", "edge", "black"]
 Patch = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels, inside the picture."""
+BAND_ROWS = 64
+"""Rows of a crop that are sampled at a time."""
 _PADDING = {"reflect": "reflection", "edge": "border", "black": "zeros"}
 _FINE = 3
 """If the crop is reduced by at least twice this factor, whole blocks are averaged before the warp."""
@@ -34,10 +37,19 @@ def crop_face(pixels: Pixels, frame: Frame, side: int, border: Border = "reflect
         region = block_means(region, shrink)
         frame = Frame(frame.a / shrink, frame.b / shrink, frame.x / shrink, frame.y / shrink)
     oversampling = max(1, math.ceil(frame.side / side - 0.05))
-    u, v = pixel_centres(side * oversampling, side * oversampling)
-    large = sample(region, frame.a * u - frame.b * v + frame.x, frame.b * u + frame.a * v + frame.y, border)
-    small = large.reshape(3, side, oversampling, side, oversampling).mean((2, 4)) if oversampling > 1 else large
-    return np.clip(small, 0, 1).astype(np.float32)
+    region = np.ascontiguousarray(region)
+    centres = (np.arange(side * oversampling) + 0.5) / (side * oversampling)
+    out = np.empty((3, side, side), np.float32)
+
+    def crop_band(top: int) -> None:
+        rows = min(BAND_ROWS, side - top)
+        u, v = np.meshgrid(centres, centres[top * oversampling : (top + rows) * oversampling])
+        large = sample(region, frame.a * u - frame.b * v + frame.x, frame.b * u + frame.a * v + frame.y, border)
+        small = large.reshape(3, rows, oversampling, side, oversampling).mean((2, 4)) if oversampling > 1 else large
+        out[:, top : top + rows] = np.clip(small, 0, 1)
+
+    in_threads(crop_band, range(0, side, BAND_ROWS))
+    return out
 
 
 def covered_box(frame: Frame, width: int, height: int, margin: int = 0) -> Patch:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
+from odekit.core.threads import in_threads
 from odekit.errors import PluginError
 from odekit.parts.faces.geometry import Points
 from odekit.parts.faces.select import Box
@@ -28,6 +29,9 @@ OVERLAP = 0.3
 """Proposals of one picture that overlap by more (intersection over union) are one."""
 MOST = 5000
 """Largest number of proposals before non-maximum suppression."""
+
+BAND_ROWS = 256
+"""Rows that are converted at a time."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Proposal:
 
 
 class YuNet:
-    """The loaded network. It may be used by several threads, and for pictures of any size."""
+    """The network, loaded once by each thread that uses it. It takes pictures of any size."""
 
     def __init__(self, tools: Tools, weights: str = "yunet") -> None:
         """Load the network.
@@ -52,10 +56,16 @@ class YuNet:
             WeightsError: no such weights.
         """
         self.file = weights_file(weights, tools)
-        self._lock = threading.Lock()
+        self._own = threading.local()
 
-    @functools.cached_property
+    @property
     def _network(self) -> Any:
+        """The network of this thread: it keeps its input size and buffers."""
+        if not hasattr(self._own, "network"):
+            self._own.network = self._load()
+        return self._own.network
+
+    def _load(self) -> Any:
         cv = import_opencv()
         log = cv.utils.logging
         level = log.setLogLevel(log.LOG_LEVEL_ERROR)  # OpenCV 5 warns of a target that is set for this class always
@@ -71,9 +81,9 @@ class YuNet:
             PluginError: OpenCV is not installed.
         """
         height, width = picture.shape[:2]
-        with self._lock:  # the network keeps its input size and buffers
-            self._network.setInputSize((width, height))
-            rows = self._network.detect(np.ascontiguousarray(picture))[1]
+        network = self._network
+        network.setInputSize((width, height))
+        rows = network.detect(np.ascontiguousarray(picture))[1]
         if rows is None:
             return []
         found = []
@@ -86,8 +96,14 @@ class YuNet:
 def to_bgr(pixels: Pixels) -> BgrPicture:
     """A picture (3, H, W) with values in [0, 1] as YuNet takes it, with 8 bits a channel."""
     levels = np.empty((*pixels.shape[1:], 3), np.uint8)
-    for channel in range(3):
-        levels[..., 2 - channel] = np.clip(pixels[channel] * np.float32(255) + np.float32(0.5), 0, 255)
+
+    def fill(top: int) -> None:
+        for channel in range(3):
+            values = pixels[channel, top : top + BAND_ROWS] * np.float32(255)
+            values += np.float32(0.5)
+            levels[top : top + BAND_ROWS, :, 2 - channel] = np.clip(values, 0, 255, out=values)
+
+    in_threads(fill, range(0, pixels.shape[1], BAND_ROWS))
     return levels
 
 

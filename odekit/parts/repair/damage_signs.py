@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
+from odekit.core.threads import in_threads
 from odekit.errors import PluginError
 from odekit.images.colour import luma
 
@@ -38,7 +39,7 @@ def measure_blocks(pixels: Pixels) -> BlockMeasurement:
     y = luma(pixels)
     if min(y.shape) <= 2 * BLOCK:
         return BlockMeasurement(1.0, (0, 0))
-    (down, row), (across, column) = _along(y.T), _along(y)
+    (down, row), (across, column) = in_threads(_along, (y.T, y))
     return BlockMeasurement((down + across) / 2, (row, column))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Image, Pixels
+from odekit.core.threads import in_threads
 from odekit.images.colour import luma
 
 PART_SIDE, MAX_PARTS = 512, 3
@@ -97,7 +98,7 @@ def estimate_blur(pixels: Pixels) -> Blur:
     y = luma(pixels)
     if min(y.shape) < 64:
         return NO_BLUR
-    spectra = [power_spectrum(part) for part in sample_parts(y)]
+    spectra = in_threads(power_spectrum, sample_parts(y))
     power, count = np.mean(spectra, axis=0), len(spectra)
     down, across = (np.abs(np.fft.fftfreq(n)) for n in power.shape)
     frequency, angle = np.hypot(down[:, None], across), np.arctan2(down[:, None], across)
@@ -237,7 +238,7 @@ def power_ratios(pixels: Pixels, blur: Blur, bands: Sequence[tuple[float, float]
         bands: of frequencies, in periods per pixel of the copy; those that the picture cannot hold are left out.
         factor: the picture's side over the copy's.
     """
-    power = np.mean([power_spectrum(part) for part in sample_parts(luma(pixels))], axis=0)
+    power = np.mean(in_threads(power_spectrum, sample_parts(luma(pixels))), axis=0)
     down, across = (np.abs(np.fft.fftfreq(n)) for n in power.shape)
     frequency, angle = np.hypot(down[:, None], across), np.arctan2(down[:, None], across)
     noise = max(float(power[frequency > NOISE_FREQUENCY].mean()), MIN_NOISE)
@@ -266,15 +267,18 @@ def remove_blur(image: Image, blur: Blur) -> Pixels:
         return image.pixels
     y = luma(image.pixels)
     change = np.empty_like(y)
-    for top in range(0, image.height, TILE):
-        for left in range(0, image.width, TILE):
-            part = y[max(0, top - MARGIN) : top + TILE + MARGIN, max(0, left - MARGIN) : left + TILE + MARGIN]
-            padded = np.pad(part, MARGIN, mode="symmetric")
-            added = np.fft.irfft2(np.fft.rfft2(padded) * (wiener_filter(padded.shape, blur) - 1), padded.shape)
-            down, right = MARGIN + min(top, MARGIN), MARGIN + min(left, MARGIN)
-            rows, columns = (slice(top, top + TILE), slice(left, left + TILE))
-            height, width = change[rows, columns].shape
-            change[rows, columns] = added[down : down + height, right : right + width]
+
+    def sharpen(corner: tuple[int, int]) -> None:
+        top, left = corner
+        part = y[max(0, top - MARGIN) : top + TILE + MARGIN, max(0, left - MARGIN) : left + TILE + MARGIN]
+        padded = np.pad(part, MARGIN, mode="symmetric")
+        added = np.fft.irfft2(np.fft.rfft2(padded) * (wiener_filter(padded.shape, blur) - 1), padded.shape)
+        down, right = MARGIN + min(top, MARGIN), MARGIN + min(left, MARGIN)
+        rows, columns = (slice(top, top + TILE), slice(left, left + TILE))
+        height, width = change[rows, columns].shape
+        change[rows, columns] = added[down : down + height, right : right + width]
+
+    in_threads(sharpen, [(top, left) for top in range(0, image.height, TILE) for left in range(0, image.width, TILE)])
     sharp: Pixels = np.clip(image.pixels + change, 0, 1)
     return sharp
 

@@ -1,8 +1,8 @@
 """The stage `denoise`: measures the noise of a whole photograph and removes it. A clean photograph is not changed.
 
 Impulses (salt and pepper, replaced values) are removed first, where there are any, then Gaussian noise or film grain of
-the measured spectrum, by shrinkage of cosine transforms (`odekit.parts.repair.dct`). Clipping to black and white shifts
-the mean of strong noise; the shift is taken back. Large photographs are processed in tiles.
+the measured spectrum, by shrinkage of cosine transforms (`odekit.parts.repair.shrink`). Clipping to black and white
+shifts the mean of strong noise; the shift is taken back. Large photographs are processed in tiles, several at once.
 """
 
 from __future__ import annotations
@@ -16,19 +16,27 @@ from numpy.typing import NDArray
 from odekit.core.abilities import report_phase
 from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools
+from odekit.core.threads import in_threads
 from odekit.images.colour import LUMA_CHROMA_AXES
-from odekit.parts.repair import dct
+from odekit.parts.repair import shrink
 from odekit.parts.repair.censored import HIGHEST, LOWEST
+from odekit.parts.repair.dct import SIDE
 from odekit.parts.repair.impulses import measure_impulses, remove_impulses
 from odekit.parts.repair.noise_level import NoiseLevel, measure_noise
 from odekit.parts.repair.options import Denoise
 from odekit.parts.repair.tiles import apply_in_tiles
 
 Floats = NDArray[np.float32]
-TILE, MARGIN = 512, dct.MARGIN
+TILE, MARGIN = 896, shrink.MARGIN
+"""Large tiles repeat less of their margins, and a product of matrices as wide as a tile is done by one thread."""
 MIN_CLIPPED_RATIO = 0.5
 """Share of clipped values in dark (bright) places over the share that clipped Gaussian noise would have, from which the
 noise counts as clipped there."""
+
+MAX_SHIFTED = 5.0
+"""Distance from black or white, in standard deviations of the noise, from which clipping shifts no mean (by 1e-7)."""
+ROWS = 256
+"""Rows of a channel that are corrected at a time."""
 
 
 class DenoiseStage:
@@ -92,25 +100,25 @@ def remove_noise(image: Image, level: NoiseLevel, amount: float = 1.0) -> Pixels
         return image.pixels
     grey = image.meta.grey
     planes, axes = (image.pixels[:1], np.eye(1)) if grey else (image.pixels, LUMA_CHROMA_AXES)
-    spectrum = np.full((len(planes), dct.SIDE, dct.SIDE), std, np.float32)
+    spectrum = np.full((len(planes), SIDE, SIDE), std, np.float32)
     if level.spectrum is not None:  # in a grey picture, all noise is on the first axis, which is sqrt(3) times longer
         spectrum = level.spectrum[: len(planes)] * np.float32(amount / (np.sqrt(3) if grey else 1))
     matrix = axes.astype(np.float32)
 
-    def shrink(tile: Floats) -> Floats:
+    def denoise_tile(tile: Floats) -> Floats:
         rotated = np.einsum("ij,jhw->ihw", matrix, tile)
-        clean = [dct.shrink(plane, noise) for plane, noise in zip(rotated, spectrum, strict=True)]
+        clean = [shrink.shrink(plane, noise) for plane, noise in zip(rotated, spectrum, strict=True)]
         out: Floats = np.einsum("ji,jhw->ihw", matrix, np.stack(clean))
-        return out
+        return np.clip(out, 0, 1, out=out)
 
-    out = np.clip(apply_in_tiles(shrink, planes, TILE, MARGIN), 0, 1)
+    out = apply_in_tiles(denoise_tile, planes, TILE, MARGIN)
     if level.visible is None:
         out = undo_clipping(out, planes, std)
     return np.repeat(out, 3, axis=0) if grey else out
 
 
 def undo_clipping(denoised: Floats, noisy: Floats, std: float) -> Floats:
-    """The values whose mean after Gaussian noise and clipping to [0, 1] is `denoised`.
+    """Replace values by those whose mean after Gaussian noise and clipping to [0, 1] they are; returns `denoised`.
 
     That mean is m (F(b) - F(a)) - s (f(b) - f(a)) + 1 - F(b), with a = -m / s, b = (1 - m) / s, and F and f of the
     standard normal distribution (A. Foi, "Clipped noisy images: heteroskedastic modeling and practical denoising",
@@ -123,11 +131,35 @@ def undo_clipping(denoised: Floats, noisy: Floats, std: float) -> Floats:
     below, above = -m / std, (1 - m) / std
     densities = [np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi) for x in (below, above)]
     mean = m * (ndtr(above) - ndtr(below)) - std * (densities[1] - densities[0]) + 1 - ndtr(above)
-    true = np.clip(np.interp(denoised, mean, m), 0, 1).astype(np.float32)
-    out = denoised.copy()
-    for side, clipped in ((denoised < 0.5, noisy <= LOWEST), (denoised >= 0.5, noisy >= HIGHEST)):
-        chance = ndtr(-np.where(denoised < 0.5, true, 1 - true) / std)
-        near = side & (chance > 0.2)
-        if near.any() and float(clipped[near].mean()) > MIN_CLIPPED_RATIO * float(chance[near].mean()):
-            out[side] = true[side]
-    return out
+    parts = [
+        (channel, slice(top, top + ROWS))
+        for channel in range(len(denoised))
+        for top in range(0, denoised.shape[1], ROWS)
+    ]
+
+    def near_end(values: Floats, dark: bool) -> NDArray[np.bool_]:
+        reach = min(0.5, MAX_SHIFTED * std)
+        return (values < reach) & (values < 0.5) if dark else (values >= 0.5) & (values > 1 - reach)
+
+    def true_values(values: Floats) -> Floats:
+        true: Floats = np.clip(np.interp(values, mean, m), 0, 1).astype(np.float32)
+        return true
+
+    for dark in (True, False):
+
+        def count(part: tuple[int, slice], dark: bool = dark) -> tuple[float, float]:
+            inside = near_end(denoised[part], dark)
+            true = true_values(denoised[part][inside])
+            chance = ndtr(-(true if dark else 1 - true) / std)
+            near = chance > 0.2
+            seen = noisy[part][inside][near]
+            return float((seen <= LOWEST if dark else seen >= HIGHEST).sum()), float(chance[near].sum())
+
+        def correct(part: tuple[int, slice], dark: bool = dark) -> None:
+            inside = near_end(denoised[part], dark)
+            denoised[part][inside] = true_values(denoised[part][inside])
+
+        clipped, expected = np.sum(in_threads(count, parts), axis=0)
+        if clipped > MIN_CLIPPED_RATIO * expected:
+            in_threads(correct, parts)
+    return denoised

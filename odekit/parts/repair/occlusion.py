@@ -80,12 +80,19 @@ def candidate_areas(image: Image, side: int) -> list[Area]:
 
 def constant_saturated(pixels: Pixels) -> Mask:
     """Where a picture (3, H, W) is saturated and equal to its neighbours."""
-    from scipy.ndimage import maximum_filter, minimum_filter
+    saturated: Mask = np.asarray((np.minimum(pixels, 1 - pixels) <= SATURATED).all(axis=0))
+    if not saturated.any():
+        return saturated
+    padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    spread = extreme(np.maximum, padded) - extreme(np.minimum, padded)
+    out: Mask = np.asarray((spread <= CONSTANT).all(axis=0) & saturated)
+    return out
 
-    window = (1, 3, 3)
-    spread = maximum_filter(pixels, window, mode="nearest") - minimum_filter(pixels, window, mode="nearest")
-    ends = np.minimum(pixels, 1 - pixels)
-    out: Mask = (spread <= CONSTANT).all(axis=0) & (ends <= SATURATED).all(axis=0)
+
+def extreme(function: np.ufunc, padded: Pixels) -> Pixels:
+    """The largest or smallest value of 3 x 3 neighbours, of planes (C, H + 2, W + 2): (C, H, W)."""
+    rows = function(function(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    out: Pixels = function(function(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
     return out
 
 

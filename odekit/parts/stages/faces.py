@@ -17,7 +17,7 @@ from odekit.images.resize import resized
 from odekit.parts.faces.find import FaceFinder, PhotoFaces
 from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.options import Alignment, Faces
-from odekit.parts.faces.paste import PhotoTone, RestoredFace, paste_face
+from odekit.parts.faces.paste import KEPT, PhotoTone, RestoredFace, paste_face, stays
 from odekit.parts.faces.warp import crop_face
 from odekit.parts.stages.decisions import narrowest_side, without_updates
 
@@ -138,9 +138,13 @@ class FacesStage:
             photo = detection.photo.pixels
             same_size = background.pixels.shape == photo.shape
             reference = background.pixels if same_size else photo  # the faces keep its detail, colour and tone
-            copy = (faces[i] and same_size) or not background.pixels.flags.writeable
+            if same_size and all(stays(face, reference, self.options.paste) for face in faces[i]):
+                for face in faces[i]:
+                    facts[i][face.number] |= KEPT
+                faces[i] = []
+            copy = faces[i] and (same_size or not background.pixels.flags.writeable)
             pixels = background.pixels.copy() if copy else background.pixels
-            tones = PhotoTone.of(detection.photo) if self.options.tone == "keep" else None
+            tones = PhotoTone.of(detection.photo) if faces[i] and self.options.tone == "keep" else None
             for face in sorted(faces[i], key=lambda f: (f.frame.side, f.number)):
                 if reference is not photo:
                     face = self._with_cleaned_original(face, reference)
