@@ -30,6 +30,8 @@ OVERLAP = 0.3
 MOST = 5000
 """Largest number of proposals before non-maximum suppression."""
 
+LOG_LEVEL = threading.Lock()
+"""OpenCV's log level belongs to the process: two threads that change it would leave it changed, or print."""
 BAND_ROWS = 256
 """Rows that are converted at a time."""
 
@@ -68,11 +70,12 @@ class YuNet:
     def _load(self) -> Any:
         cv = import_opencv()
         log = cv.utils.logging
-        level = log.setLogLevel(log.LOG_LEVEL_ERROR)  # OpenCV 5 warns of a target that is set for this class always
-        try:
-            return cv.FaceDetectorYN.create(str(self.file), "", (320, 320), MIN_SCORE, OVERLAP, MOST)
-        finally:
-            log.setLogLevel(level)
+        with LOG_LEVEL:  # OpenCV 5 warns of a target that is set for this class always
+            level = log.setLogLevel(log.LOG_LEVEL_ERROR)
+            try:
+                return cv.FaceDetectorYN.create(str(self.file), "", (320, 320), MIN_SCORE, OVERLAP, MOST)
+            finally:
+                log.setLogLevel(level)
 
     def propose(self, picture: BgrPicture) -> list[Proposal]:
         """Faces of a picture (H, W, 3), in its pixels, best first.
