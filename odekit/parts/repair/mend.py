@@ -36,9 +36,10 @@ DETECTION_SIDE = 512
 that the network was trained on. A copy of at most this side costs 1.9 dB on the mean of ten scratched photographs."""
 NEIGHBOUR_WEIGHT = np.float32(2 / 3)
 """Weight of the inpainting at the pixels that touch a mask. 0 leaves a dotted edge; a wide border blurs faces."""
-UNSURE = 0.4
-"""Once a monochrome print is known to be scratched, marks that reach this probability are filled, too. In a picture in
-colour, marks are followed along pixels of this probability only."""
+UNSURE = 0.3
+"""Once a monochrome print is known to be scratched, marks that reach this probability are filled, too."""
+COLOUR_FAINT = 0.4
+"""In a picture in colour, marks are followed along pixels of this probability only."""
 SURE_SHARE = 0.5
 """Smallest share of the sure marks in the length of all, for that: in a healthy picture most marks are unsure."""
 FAINT = 0.06
@@ -154,8 +155,8 @@ class MendStage:
         if not np.isfinite(logit).all():
             raise InputError("the scratch network returned NaN or infinite values; set mend.scratches=false")
         probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
-        toned = tone_curve(small.pixels, probability < UNSURE) is not None
-        found = detect_scratches(small.pixels, probability, o.sure, FAINT if toned else UNSURE)
+        toned = tone_curve(small.pixels, probability < COLOUR_FAINT) is not None
+        found = detect_scratches(small.pixels, probability, o.sure, FAINT if toned else COLOUR_FAINT)
         reason = why_left(found, toned, o)
         if toned and not reason:
             every = detect_scratches(small.pixels, probability, min(o.sure, UNSURE), FAINT)

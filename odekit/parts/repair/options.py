@@ -29,7 +29,7 @@ class Mend(Options):
     """Find and fill scratches and cracks of a print. `auto`: in monochrome prints (grey or toned) in which the total
     length of sure ones is at least `least_scratches`; true: in any picture in which a sure one is found; false: never,
     because ropes and wires of an undamaged photograph can look like scratches."""
-    least_scratches: float = Limits(default=1.5, ge=0)
+    least_scratches: float = Limits(default=1.0, ge=0)
     """Threshold of the total length of the sure scratches, over the photograph's shorter side."""
     sure: float = Limits(default=0.85, gt=0, lt=1)
     """Threshold of the network's probability of "scratched" that a sure scratch must reach. If a monochrome picture has

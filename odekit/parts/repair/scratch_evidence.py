@@ -45,7 +45,7 @@ MIN_PIXELS = 12
 """Smaller marks are left."""
 MIN_ASPECT = 4.0
 """Smallest ratio of length to width of a mark."""
-MIN_TYPICAL = 0.11
+MIN_TYPICAL = 0.13
 """Smallest median of the probabilities of a mark that are not below the faint one: content that looks like a crack does
 so in places, a crack all along."""
 MIN_TWO_SIDED = 0.6

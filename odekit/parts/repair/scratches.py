@@ -24,8 +24,8 @@ TILE = 512
 MARGIN = 96
 """Context around a tile that the network gets as input, in pixels."""
 WEIGHTS = "model.safetensors"
-ORIENTATIONS = 4
-"""Quarter turns over which predictions are averaged (5 to 8: those of the mirror image, too)."""
+ORIENTATIONS = 8
+"""Quarter turns of the picture and of its mirror image over which predictions are averaged (4: only of the picture)."""
 
 
 HALF_SHARE = np.float32(0.3)
