@@ -50,9 +50,7 @@ FALSE_ACTS = 0.01
 """Share of undamaged faces that may be treated; one half of what is demanded of faces outside the fit."""
 MARGIN = 0.015
 """Added to the threshold: a grainy face whose colours the detail would have taken was expected to gain 0.01 more."""
-NEAR = 0.05
-"""A case whose gain is this much counts half in the fit, larger ones less: the threshold lies among small gains."""
-RIDGE = 10.0
+RIDGE = 30.0
 BATCH = 8
 
 
@@ -211,12 +209,9 @@ def folds(count: int, number: int = 10) -> list[NDArray[np.bool_]]:
 
 
 def solve(z: Array, gains: Array) -> tuple[Array, float]:
-    """(weights, bias) of the ridge regression, in which large gains count less (`NEAR`); the bias is not penalised."""
-    share = 1 / (1 + (np.maximum(gains, 0) / NEAR) ** 2)
-    share /= share.mean()
-    middle, mean = (share[:, None] * z).mean(0), float((share * gains).mean())
-    root = np.sqrt(share)[:, None]
-    weights = ridge_weights(root * (z - middle), root * (gains - mean)[:, None], RIDGE)[:, 0]
+    """(weights, bias) of the ridge regression; the bias is not penalised."""
+    middle, mean = z.mean(0), float(gains.mean())
+    weights = ridge_weights(z - middle, (gains - mean)[:, None], RIDGE)[:, 0]
     return weights, mean - float(middle @ weights)
 
 
