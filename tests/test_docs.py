@@ -100,6 +100,9 @@ def test_commands_in_the_docs_run(command, cli, bench, place, monkeypatch):
         first = cli(*quick([word for word in words if word not in ("--resume", "--verify", "--changed", "redo")])[1:])
         assert first.code == 0, first.err
     done = cli(*quick(words)[1:])
+    if "no 16-bit arithmetic" in done.err:  # there is nothing to measure on such a processor, and the page says so
+        assert words[1:3] == ["calibrate", "precision"] and done.code == 2
+        return
     assert done.code == 0, done.err
 
 
