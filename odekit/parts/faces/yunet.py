@@ -48,6 +48,12 @@ class Proposal:
     """0 to 1; 0.9 and more for most faces."""
 
 
+class OfThread(threading.local):
+    """What each thread has of its own."""
+
+    network: Any = None
+
+
 class YuNet:
     """The network, loaded once by each thread that uses it. It takes pictures of any size."""
 
@@ -58,12 +64,12 @@ class YuNet:
             WeightsError: no such weights.
         """
         self.file = weights_file(weights, tools)
-        self._own = threading.local()
+        self._own = OfThread()
 
     @property
     def _network(self) -> Any:
         """The network of this thread: it keeps its input size and buffers."""
-        if not hasattr(self._own, "network"):
+        if self._own.network is None:
             self._own.network = self._load()
         return self._own.network
 
