@@ -104,7 +104,7 @@ def detect_scratches(pixels: Pixels, probability: Plane, sure: float, faint: flo
         length, width = length_of(mark), mean_width(mark)
         shares = [float((plane[window][mark] >= MIN_CONTRAST).mean()) for plane in (lighter, darker)]
         if (
-            np.median(inside[inside >= min(faint, sure)]) < MIN_TYPICAL
+            np.median(inside[inside >= min(faint, sure)]) < min(MIN_TYPICAL, sure)
             or length < MIN_ASPECT * width
             or max(shares) < MIN_TWO_SIDED
             or runs_along_border(mark, window, probability.shape)
