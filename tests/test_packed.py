@@ -49,10 +49,12 @@ def test_a_convolution_is_torchs_own_whatever_pictures_came_before(dtype, stride
 def test_a_transposed_convolution_is_torchs_own(dtype):
     weight, bias = drawn(16, 32, 4, 4, dtype=dtype), drawn(32, dtype=dtype)
     ours = PackedConvolution(weight, 2, 1, transposed=True)
+    # a processor without 16-bit arithmetic adds four parts that are rounded already
+    rounding = ROUNDING[dtype] * (2 if dtype != torch.float32 else 1)
     for rows in (1, 3, 1):
         x = drawn(rows, 16, 6, 6, dtype=dtype)
         true = functional.conv_transpose2d(x.double(), weight.double(), bias.double(), 2, 1)
-        assert off(ours(x, bias), true) <= ROUNDING[dtype]
+        assert off(ours(x, bias), true) <= rounding
 
 
 @pytest.mark.parametrize("dtype", TYPES)
