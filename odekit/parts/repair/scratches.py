@@ -77,10 +77,11 @@ class ScratchDetector:
         size: what looks like a crack at one size only is more often content. Every tile gets the same margin, so that
         a prediction does not depend on the size of the photograph.
         """
-        full, half = (
-            apply_in_tiles(self._mean_logit, picture, TILE, MARGIN, channels=1)
-            for picture in (pixels, block_means(pixels, 2))
-        )
+        with precision("float32", self.device):  # once: it changes settings of the process, and tiles have threads
+            full, half = (
+                apply_in_tiles(self._mean_logit, picture, TILE, MARGIN, channels=1)
+                for picture in (pixels, block_means(pixels, 2))
+            )
         enlarged = enlarge_blocks(half, *pixels.shape[1:])
         logit: NDArray[np.float32] = (1 - HALF_SHARE) * full[0] + HALF_SHARE * enlarged[0]
         return logit
@@ -103,7 +104,7 @@ class ScratchDetector:
         padding = (-height % self.multiple, -width % self.multiple)
         padded = np.pad(pixels, ((0, 0), (0, padding[0]), (0, padding[1])), mode="symmetric")
         tensor = torch.from_numpy(padded)[None].to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), precision("float32", self.device):
+        with torch.inference_mode():
             output: NDArray[np.float32] = self.network(tensor)[0].float().cpu().numpy()
         return output[:height, :width]
 
