@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 PANELS = {
     "Solvers": ("order", "roundtrip", "nfe", "edit", "sides"),
     "Speed and memory": (
-        "speed", "latency", "first-call", "profile", "start", "memory", "overhead", "scale", "jobs", "rates",
+        "speed", "latency", "busy", "first-call", "profile", "start", "memory", "overhead", "scale", "jobs", "rates",
     ),
     "Restoration": ("strength", "colour", "blur", "knobs", "enhancers", "mend", "cracks", "noise"),
     "Networks and detectors": ("prior", "upsampler", "detail", "aligner", "photo", "video"),

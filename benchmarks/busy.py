@@ -1,128 +1,135 @@
-"""The share of a run's time in which the network is idle: `odedit-fast` over files, with reading and writing."""
+"""`python -m benchmarks busy`: how much longer `odekit run` takes beside one busy program for each processor."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import numpy as np
+import typer
 
-from benchmarks.table import Figure
-from odekit.chains.chain import Chain
-from odekit.chains.session import Session
-from odekit.core.image import Image
-from odekit.core.interfaces import Prior, State
-from odekit.core.schedule import NoiseSchedule
-from odekit.evaluation.experiments.faces import TEST_FACES, face_set
-from odekit.images.formats import encode
-from odekit.images.resize import resized
-from odekit.parts.stages.restore import RestoreStage
-from odekit.runs.runner import Runner
-from odekit.runs.silent import Silent
-from odekit.runs.summary import RunOptions
+from benchmarks.options import AsJson
+from benchmarks.output import print_progress, print_result
+from benchmarks.processes import parse_usage, usage_command
+from benchmarks.table import Goal, Row, Table
+from odekit.core import device
+from odekit.core.processors import LoadWatch, usable_processors
 
-SIDE = 512
-"""Side of the files: aligned faces as other programs write them."""
-BATCH_SIZE = 8
-
-
-class Clock:
-    """When network calls begin and end: in wall time, and in CPU time of the calling thread."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[tuple[float, float], tuple[float, float]]] = []
-
-    @staticmethod
-    def now() -> tuple[float, float]:
-        """Wall seconds, and CPU seconds of this thread."""
-        return time.perf_counter(), time.thread_time()
-
-    def share(self, warm_after: int, which: int = 0) -> float:
-        """Share of the time inside calls, from the end of call number `warm_after` to the end of the last."""
-        inside = sum(end[which] - begin[which] for begin, end in self.calls[warm_after:])
-        return inside / (self.calls[-1][1][which] - self.calls[warm_after - 1][1][which])
+ROOT = Path(__file__).parents[1]
+LONGEST = 600
+"""Seconds after which a busy program ends by itself, whatever happens to the benchmark."""
+BUSY = f"import time\nend = time.time() + {LONGEST}\nwhile time.time() < end: pass"
+SPINNING = {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
+"""How threads wait where nothing is set: the defaults of GNU's implementation, and of Intel's and LLVM's."""
+WAYS: dict[str, dict[str, str]] = {"spinning": SPINNING, "odekit": {}}
+COLUMNS = {
+    "job": "job", "way": "threads that wait", "idle": "idle s", "idle_processor": "processor s",
+    "loaded": "loaded s", "loaded_processor": "processor s", "ratio": "times as long",
+}  # fmt: skip
+SLOWER, LOADED = 1.02, 2.2
+"""Largest ratio of the idle times with odekit's way and by default, and of the loaded and the idle time."""
+FACES = 2
 
 
-class TimedPrior:
-    """A prior whose calls are timed; on a GPU each call is synchronised."""
+def command(
+    job: Annotated[
+        list[str] | None,
+        typer.Option(help="A chain for the pictures, with settings after blanks; repeatable; default: photo, odedit."),
+    ] = None,
+    picture: Annotated[
+        list[Path] | None, typer.Option(help="Pictures of chains for photographs; default: one with two faces.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="The fastest round counts.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Wall time of `odekit run` with nothing else running, and beside a busy program for each processor.
 
-    def __init__(self, prior: Prior, clock: Clock, device: str) -> None:
-        self.prior = prior
-        self.clock = clock
-        self.device = device
-        self.shape: tuple[int, int, int] = prior.shape
-        self.schedule: NoiseSchedule = prior.schedule
-
-    def eps(self, x: State, t: float) -> State:
-        """The prior's eps."""
-        import torch
-
-        began = self.clock.now()
-        result = self.prior.eps(x, t)
-        if self.device.startswith("cuda"):
-            torch.cuda.synchronize(self.device)
-        self.clock.calls.append((began, self.clock.now()))
-        return result
-
-
-class TimedChain(Chain):
-    """A chain whose network calls are timed."""
-
-    clock: Clock
-
-    def open(self, **options: Any) -> Session:
-        """The session, with its priors timed."""
-        session = super().open(**options)
-        for _, stage in session.stages:
-            if isinstance(stage, RestoreStage):
-                stage.prior.prior = TimedPrior(stage.prior.prior, self.clock, session.execution.device)
-        return session
-
-
-def face(number: int) -> Image:
-    """The checkout's test faces in turn, enlarged; blocks of colour where there is no checkout.
-
-    In other images the chain would search for faces, which this benchmark does not measure.
+    Example: python -m benchmarks busy --job photo --job "odedit restore.inverter.steps=20"
     """
-    if TEST_FACES.is_file():
-        faces = face_set(None, 64).test
-        return resized(Image.from_uint8(faces[number % len(faces)]), SIDE, SIDE, "bicubic")
-    coarse = np.random.Generator(np.random.Philox(number)).random((3, 32, 32), dtype=np.float32)
-    return Image(np.kron(coarse, np.ones((1, SIDE // 32, SIDE // 32), np.float32)))
+    print_result(busy(job or ["photo", "odedit"], picture or [], rounds), as_json)
 
 
-def idle(faces: int = 64, device: str = "auto", batch_size: int = BATCH_SIZE, settings: Sequence[str] = ()) -> Figure:
-    """Share of the wall time after the first batch in which no network call of `odedit-fast` is at work.
-
-    An ordinary run in this process: other processes read and write the files.
+def busy(jobs: Sequence[str], pictures: Sequence[Path] = (), rounds: int = 1) -> Table:
+    """A row for each job and each way to wait: the fastest of some rounds, idle and loaded.
 
     Args:
-        faces: number of files, more than `batch_size`.
-        device: auto, cpu, cuda, cuda:N or mps.
-        batch_size: of every network call.
-        settings: `path=value` that change the chain.
+        jobs: chain and settings of each, `odedit restore.inverter.steps=20`.
+        pictures: of the jobs whose chain begins with "photo" or "old-photo"; the others restore two damaged faces.
+        rounds: the ways take turns within each.
     """
-    import torch
-
-    trust = [] if TEST_FACES.is_file() else ["restore.aligned=trust"]
-    chain = TimedChain.load("odedit-fast", [*trust, *settings])
-    assert isinstance(chain, TimedChain)
-    chain.clock = Clock()
+    others = LoadWatch().others(1.0)
+    rows: list[Row] = []
+    goals: list[Goal] = []
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "faces"
-        folder.mkdir()
-        for i in range(faces):
-            (folder / f"{i:06}.png").write_bytes(encode.encode(face(i), "png"))
-        options = RunOptions(Path(place) / "out", device=device, batch_size=batch_size, workers=2)
-        summary = Runner(chain, options, Silent()).run([folder])
-    batch = summary.calls.most
-    wall_share, cpu_share = (100 * (1 - chain.clock.share(batch, which)) for which in (0, 1))
-    note = (
-        f"odedit-fast, {faces} files of {SIDE} px, batch size {batch_size}, {summary.settings['device']}, "
-        f"{torch.get_num_threads()} thread(s), from the end of the first batch to the last call; "
-        f"{cpu_share:.1f} % of the thread's processor time"
+        for job in jobs:
+            inputs = list(pictures) or [ROOT / "examples/photos/speakers.jpg"] if "photo" in job.split()[0] else faces()
+            both = {way: measured(job, inputs, Path(place), way) for way in WAYS}
+            for _ in range(rounds - 1):
+                for way, row in both.items():
+                    keep_least(row, measured(job, inputs, Path(place), way))
+            for row in both.values():
+                rows.append(row | {"ratio": row["loaded"] / row["idle"]})
+            spinning, own = rows[-2:]
+            goals += [
+                Goal(f"{job}: idle, against spinning", own["idle"] / spinning["idle"], most=SLOWER),
+                Goal(f"{job}: loaded, against idle", own["ratio"], most=LOADED),
+            ]
+    how = f"odekit run, {device.describe_machine('cpu')}; {usable_processors()} busy programs when loaded"
+    how += f", least of {rounds} round(s); at the start other programs used {others:.1f} processors"
+    return Table("busy", how, COLUMNS, rows, goals, ("job", ("idle", "loaded")))
+
+
+def faces() -> list[Path]:
+    """The first damaged faces of the checkout's examples."""
+    return sorted((ROOT / "examples" / "damaged").glob("*.png"))[:FACES]
+
+
+def measured(job: str, inputs: Sequence[Path], place: Path, way: str) -> Row:
+    """Wall and processor seconds of a job, idle and loaded."""
+    row: Row = {"job": job, "way": way}
+    for state, count in (("idle", 0), ("loaded", usable_processors())):
+        with busy_programs(count):
+            row[state], row[f"{state}_processor"] = run(job, inputs, place, WAYS[way])
+        print_progress(
+            f"{job}, {way}, {state}: {row[state]:.1f} s, {row[f'{state}_processor']:.1f} s of processor time"
+        )
+    return row
+
+
+def keep_least(row: Row, other: Row) -> None:
+    """Keep the faster of two measurements of one job, for each state."""
+    for state in ("idle", "loaded"):
+        if other[state] < row[state]:
+            row |= {key: other[key] for key in (state, f"{state}_processor")}
+
+
+@contextlib.contextmanager
+def busy_programs(count: int) -> Iterator[None]:
+    """Programs that only compute, as long as the block runs and at most for `LONGEST` seconds."""
+    programs = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
+def run(job: str, inputs: Sequence[Path], place: Path, variables: dict[str, str]) -> tuple[float, float]:
+    """Wall and processor seconds of one run in a fresh process, at most `LONGEST`. Raises RuntimeError if it fails."""
+    chain, *settings = job.split()
+    options = [word for setting in settings for word in ("--set", setting)]
+    words = usage_command("run", chain, *inputs, "-o", place / "out", "--overwrite", "--json", *options)
+    chosen = {name: value for name, value in os.environ.items() if name not in SPINNING}
+    began = time.perf_counter()
+    done = subprocess.run(
+        words, check=False, capture_output=True, text=True, env=chosen | variables, timeout=LONGEST, cwd=ROOT
     )
-    return Figure("time in which the network waits", wall_share, "%", 5.0, faces, note)
+    usage = parse_usage(words, done.returncode, done.stdout, done.stderr, began)
+    return usage["wall"], usage["cpu"]

@@ -96,9 +96,9 @@ def main(began: str, report: str, *arguments: str) -> None:
     """Run the command, then write the report."""
     phases = Phases(float(began))
     from odekit.cli import main as command
-    from odekit.cli.waiting import wait_passively
+    from odekit.cli.waiting import prepare_threads
 
-    wait_passively()  # as the command does before anything imports torch
+    prepare_threads()  # as the command does before anything imports torch
     for phase in PHASES:
         phases.watch(*phase)
     sys.argv = ["odekit", *arguments]

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.busy import idle
+from benchmarks.network_share import idle
 from benchmarks.options import AsJson
 from benchmarks.output import print_figures
 from benchmarks.processes import megabytes, parse_usage, usage_command

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.busy import Clock, idle
+from benchmarks.network_share import Clock, idle
 from benchmarks.scale import generate, plain_loop
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from odekit.chains.chain import Chain
 from odekit.chains.packages import missing_dependencies, require_packages
+from odekit.core.processors import WAITING, free_processors, usable_processors
 from odekit.core.version import __version__
 from odekit.errors import OdekitError
 from odekit.plugins.catalog import BUILT_IN, Catalog
@@ -129,7 +130,7 @@ def _devices() -> list[Finding]:
     from odekit.core.precision import has_tf32, supported_16bit_types
 
     memory = f"{available_memory_bytes() / 1e9:.0f} GB free"
-    rows = [Finding("device", "cpu", "ok", f"{describe_processor()}, {memory}; {_precisions('cpu')}")]
+    rows = [Finding("device", "cpu", "ok", f"{describe_processor()}, {memory}; {_precisions('cpu')}"), _threads()]
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         device = f"cuda:{index}"
         free, total = torch.cuda.mem_get_info(index)
@@ -142,6 +143,17 @@ def _devices() -> list[Finding]:
     if torch.backends.mps.is_available():
         rows.append(Finding("device", "mps", "ok", f"float32, {', '.join(supported_16bit_types('mps'))}"))
     return rows
+
+
+def _threads() -> Finding:
+    """How many threads a run starts, and how they wait for each other."""
+    import torch
+
+    usable, free = usable_processors(), free_processors()
+    waiting = ", ".join(f"{name}={os.environ[name]}" for name in WAITING if name in os.environ)
+    how = f"sleep soon ({waiting})" if waiting else "spin, the default of the library"
+    about = f"{usable} processors usable, {free} free now (--threads free); threads that wait {how}"
+    return Finding("device", "threads", str(torch.get_num_threads()), about)
 
 
 def _precisions(device: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from odekit.cli import waiting  # first: it watches the machine while the others are loaded
+
+# isort: split
 import errno
 import itertools
 import os
@@ -112,13 +115,12 @@ def main() -> None:
     """
     from odekit.cli.startup import pause_gc
     from odekit.cli.streams import ReaderGoneError, prepare_streams
-    from odekit.cli.waiting import wait_passively
     from odekit.core.debug import debugging, traceback_lines
     from odekit.errors import OdekitError
     from odekit.runs.faults import is_of_machine  # not when it is needed: perhaps no file can be opened any more
 
     prepare_streams()
-    wait_passively()
+    waiting.prepare_threads()
     with warnings.catch_warnings(), pause_gc(sys.argv[1:2] == ["run"]):
         warnings.showwarning = one_line_warnings(warnings.showwarning)
         try:

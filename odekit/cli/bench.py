@@ -11,7 +11,7 @@ ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 """Context settings with which every old command line is accepted."""
 EXPERIMENTS = ("table1", "synergy", "sweep", "tradeoff")
 MEASUREMENTS = (
-    "aligner", "before-after", "blur", "colour", "cracks", "detail", "digests", "edit", "enhancers", "figures",
+    "aligner", "before-after", "blur", "busy", "colour", "cracks", "detail", "digests", "edit", "enhancers", "figures",
     "first-call", "jobs", "knobs", "latency", "licences", "memory", "mend", "nfe", "noise", "order", "overhead", "page",
     "photo", "prior", "profile", "rates", "roundtrip", "scale", "sides", "speed", "start", "strength",
     "strength-gallery", "upsampler", "video",

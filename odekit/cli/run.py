@@ -80,6 +80,10 @@ def run(
         str | None,
         typer.Option(help="Images per network call; default: 8, at most all inputs; auto: the best value, measured."),
     ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(help="Threads of the networks; default: all cores; free: as many as no other program uses now."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip inputs that are done, according to records.")] = False,
     changed: Annotated[
         str,
@@ -144,6 +148,7 @@ def run(
     from odekit.cli.show import print_message
     from odekit.cli.single import refuse_for_file, run_single
     from odekit.core.debug import VARIABLE
+    from odekit.core.processors import parse_threads
     from odekit.errors import ConfigError
     from odekit.runs.output_target import STREAM, check_stream_inputs, is_folder
     from odekit.runs.stop import parse_duration
@@ -177,7 +182,7 @@ def run(
         folder, seed, device, precision, parse_batch_size(batch_size), resume, overwrite, keep_stages, limit, shard,
         max_megapixels, workers, None if time_limit is None else parse_duration(time_limit), salvage=salvage,
         require_change=require_change, changed=cast('Literal["refuse", "redo"]', changed), verify=verify,
-        layout=cast('Literal["tree", "hashed"] | None', layout),
+        layout=cast('Literal["tree", "hashed"] | None', layout), threads=parse_threads(threads),
     )  # fmt: skip
     bar = ProgressBar(quiet=as_json, max_lines=sys.maxsize if verbose else MAX_LINES)
     if not in_folder:

@@ -1,8 +1,10 @@
-"""How threads of the network wait for each other: asleep instead of spinning.
+"""How threads of the network wait for each other, and how many there are: chosen before torch is loaded.
 
-By default the threads of OpenMP spin while they wait, which takes the processor from other programs, and from the
-threads they wait for: with two busy programs on two cores a run takes twice as long. OpenMP reads these variables when
-torch is loaded; values that the user has set are kept.
+By default the threads of OpenMP spin for milliseconds while they wait, which takes the processor from other programs,
+and from the threads they wait for: with two busy programs on two cores a run takes three times as long. If they always
+slept at once, waking them would take longer than many operations of a network. So they spin for about as long as a
+wake-up takes; and where other programs use the processors when a command starts, they sleep at once. How they wait
+changes no result. OpenMP reads these variables when torch is loaded; values of the user are kept.
 """
 
 from __future__ import annotations
@@ -10,14 +12,28 @@ from __future__ import annotations
 import os
 import sys
 
-PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
-"""Variables of OpenMP, of GNU's and of Intel's and LLVM's implementation."""
+from odekit.core.processors import WAITING, LoadWatch, read_quota, usable_processors
+
+SPIN = 10_000
+"""Rounds of waiting of GNU's implementation before a thread sleeps, some tenths of a millisecond, on a free machine."""
+BUSY = 0.5
+"""Processors used by other programs from which threads sleep at once."""
+THREADS = "OMP_NUM_THREADS"
+watch = LoadWatch()
+"""Begins when the command line is loaded, so that a command does not have to wait for it."""
 
 
-def wait_passively() -> bool:
-    """Set the variables that are not set; False if torch is loaded, so that they no longer have an effect."""
+def prepare_threads() -> bool:
+    """Set the variables that are not set; False if torch is loaded, so that they no longer have an effect.
+
+    The number of threads is set only where a container has a quota, which OpenMP does not see: it would start a thread
+    for each processor of the machine. It does not depend on the load, because the last bits of results depend on it.
+    """
     if "torch" in sys.modules:
         return False
-    for name, value in PASSIVE.items():
+    spin = 0 if watch.others() >= BUSY else SPIN
+    for name, value in zip(WAITING, ("PASSIVE", str(spin), "0"), strict=True):
         os.environ.setdefault(name, value)
+    if read_quota() is not None:
+        os.environ.setdefault(THREADS, str(usable_processors()))
     return True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from odekit.core.processors import usable_processors
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -17,7 +18,7 @@ def thread_count() -> int:
     torch = sys.modules.get("torch")
     if torch is not None:
         return max(1, int(torch.get_num_threads()))
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_processors()
 
 
 def in_threads(function: Callable[[T], S], items: Iterable[T]) -> list[S]:

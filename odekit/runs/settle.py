@@ -16,7 +16,8 @@ from odekit.chains.chain import Chain
 from odekit.chains.dependencies import Dependencies
 from odekit.chains.record import versions
 from odekit.chains.tuning.batch_size import DEFAULT_BATCH_SIZE, MAX_BATCH_SIZE, check_memory
-from odekit.core.device import LARGEST_THREADS, resolve_device
+from odekit.core.device import resolve_device
+from odekit.core.processors import choose_threads
 from odekit.errors import ConfigError
 from odekit.runs.digests import dependencies_of, difference
 from odekit.runs.layout import TREE
@@ -199,10 +200,11 @@ class Settlement:
         import torch
 
         self.is_new, options = True, self.options
+        torch.set_num_threads(choose_threads(options.threads, torch.get_num_threads()))  # before anything is measured
         execution = self.chain.execution(count, options.device, options.precision, options.batch_size)
         return RunSettings(
             self.tree, self.seed, execution.device, execution.precision, execution.batch_size,
-            min(torch.get_num_threads(), LARGEST_THREADS),
+            torch.get_num_threads(),
             self.depends.tree(), self.versions, execution.precision_choices, layout=options.layout or TREE,
         )  # fmt: skip
 
@@ -224,7 +226,7 @@ class Settlement:
         """The stored settings; another GPU of the same kind may replace that of the first run.
 
         Raises:
-            ConfigError: this run requests another device, precision or batch size.
+            ConfigError: this run requests another device, precision, batch size or number of threads.
         """
         options, device = self.options, stored.device
         if options.device != "auto" and options.device.partition(":")[0] == device.partition(":")[0]:
@@ -233,6 +235,7 @@ class Settlement:
             ("device", None if options.device == "auto" else options.device, device),
             ("precision", None if options.precision == "auto" else options.precision, stored.precision),
             ("batch-size", None if options.batch_size == "auto" else options.batch_size, stored.slots),
+            ("threads", None if options.threads == "free" else options.threads, stored.threads),
         ):
             if requested not in (None, was):
                 raise OtherSettingsError(

@@ -66,6 +66,8 @@ class RunOptions:
     """With `resume`: compare the SHA-256 of all inputs and outputs."""
     layout: Literal["tree", "hashed"] | None = None
     """Where results lie in the output folder; None: as its earlier runs have it, else as the inputs lie."""
+    threads: int | Literal["free"] | None = None
+    """Of the networks; `free`: as many as there are processors without other work; None: those of torch."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a limit that is not a number above 0."""
