@@ -103,10 +103,10 @@ class Session:
 
     def make_stages(self, items: Sequence[Part], aligned: bool = False) -> list[tuple[str, Stage]]:
         """Build stages that share the loaded networks. `aligned`: all their inputs are aligned faces."""
-        from odekit.core.meta_tensors import SkipMetaNormal
+        from odekit.core.meta_tensors import unfilled_meta_tensors
 
         tools = ChainTools(self, aligned)
-        with SkipMetaNormal():
+        with unfilled_meta_tensors():
             return [(item.name, tools.make(item)) for item in items]
 
     def prior(self, name: str | None) -> BatchedPrior:

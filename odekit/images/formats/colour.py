@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pil
 
 from odekit.core.image import Pixels
+from odekit.core.threads import in_threads
 from odekit.images.colour import linear_to_srgb, srgb_to_linear
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
@@ -203,10 +204,15 @@ def _to_eight_bits(codes: Codes) -> NDArray[np.uint8]:
 
 def _scaled(codes: Codes) -> Pixels:
     """sRGB samples as pixels in [0, 1]; grey is repeated three times."""
+    height, width, channels = codes.shape
     largest = np.float32(255 if codes.dtype == np.uint8 else 65535)
-    pixels = np.ascontiguousarray(codes.transpose(2, 0, 1)).astype(np.float32)
-    pixels /= largest  # in place: a second copy of a large photograph would be the peak of the run's memory
-    return np.repeat(pixels, 3, axis=0) if len(pixels) == 1 else pixels
+    pixels = np.empty((channels, height, width), np.float32)
+
+    def convert(rows: slice) -> None:  # in bands: a second copy of a large photograph would be the peak of the memory
+        np.divide(codes[rows].transpose(2, 0, 1), largest, out=pixels[:, rows], dtype=np.float32)
+
+    in_threads(convert, _bands(height, width))
+    return np.repeat(pixels, 3, axis=0) if channels == 1 else pixels
 
 
 def _convert_by_tables(codes: NDArray[np.uint8], icc: bytes) -> NDArray[np.uint8] | None:

@@ -194,7 +194,7 @@ def eight_bit_samples(picture: Pil.Image) -> tuple[Codes, NDArray[np.uint8] | No
         grey_alpha = np.asarray(picture.convert("LA"))
         return grey_alpha[..., :1], grey_alpha[..., 1]
     if not transparent:
-        return np.asarray(picture.convert("RGB")), None
+        return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB")), None
     rgba = np.asarray(picture.convert("RGBA"))
     return rgba[..., :3], rgba[..., 3]
 

@@ -19,6 +19,8 @@ from odekit.images.formats.names import WRITABLE, result_format
 FORMATS = ("same", *(name.lower() for name in WRITABLE))
 _NO_ALPHA = ("JPEG", "BMP")
 _DEEP = ("PNG", "TIFF")
+ROWS = 256
+"""Rows that are checked at a time."""
 _JPEG_EXIF_LIMIT = 65533
 """Maximum size of EXIF in a JPEG segment, in bytes."""
 
@@ -51,7 +53,7 @@ def encode(image: Image, format: str = "same", *, quality: int = 95, keep_metada
     name = format_name(image, format)
     if not 1 <= quality <= 100:
         raise ConfigError(f"quality {quality} is not between 1 and 100; 95 is the default")
-    if not np.isfinite(image.pixels).all():
+    if not all(np.isfinite(image.pixels[:, top : top + ROWS]).all() for top in range(0, image.height, ROWS)):
         raise OdekitError(
             "the picture holds values that are not finite, so it is not written; report the part that produced it"
         )
@@ -66,15 +68,16 @@ def encode(image: Image, format: str = "same", *, quality: int = 95, keep_metada
     planes = quantise(values, bits) if values is not pixels else srgb_codes
     channels = [*planes[: 1 if grey else 3]] + ([] if alpha is None else [quantise(alpha, bits)])
     codes: Codes = np.stack(channels, axis=-1)
+    del srgb_codes, planes, values, pixels, channels  # the encoders copy a large photograph once more
     exif = exif_to_write(image.meta.exif) if keep_metadata and image.meta.exif else None
     dpi = image.meta.dpi if keep_metadata else None
     if name == "TIFF":
         return deep.write_tiff(codes, icc, exif, dpi)
     if codes.dtype == np.uint16:
         return deep.write_png(codes.astype(np.uint16, copy=False), icc, exif, dpi)
-    return _encode_with_pillow(
-        name, codes.astype(np.uint8, copy=False), quality, {"icc_profile": icc, "exif": exif, "dpi": dpi}
-    )
+    picture = _as_picture(codes.astype(np.uint8, copy=False))
+    del codes
+    return _encode_with_pillow(name, picture, quality, {"icc_profile": icc, "exif": exif, "dpi": dpi})
 
 
 def blend_over_white(pixels: Pixels, alpha: NDArray[np.float32]) -> Pixels:
@@ -82,10 +85,14 @@ def blend_over_white(pixels: Pixels, alpha: NDArray[np.float32]) -> Pixels:
     return (pixels * alpha + (np.float32(1) - alpha)).astype(np.float32)
 
 
-def _encode_with_pillow(name: str, codes: NDArray[np.uint8], quality: int, metadata: dict[str, Any]) -> bytes:
-    """Encode 8-bit samples (H, W, 1 to 4)."""
+def _as_picture(codes: NDArray[np.uint8]) -> Pil.Image:
+    """8-bit samples (H, W, 1 to 4) as a picture of Pillow."""
     channels = codes.shape[2]
-    picture = Pil.fromarray(codes if channels > 1 else codes[..., 0], ("L", "LA", "RGB", "RGBA")[channels - 1])
+    return Pil.fromarray(codes if channels > 1 else codes[..., 0], ("L", "LA", "RGB", "RGBA")[channels - 1])
+
+
+def _encode_with_pillow(name: str, picture: Pil.Image, quality: int, metadata: dict[str, Any]) -> bytes:
+    """Encode a picture of 8 bits."""
     options = {key: value for key, value in metadata.items() if value}
     if name == "JPEG":
         options |= {"quality": quality, "subsampling": 0, "optimize": True}

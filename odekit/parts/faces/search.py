@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.core.threads import in_threads
 from odekit.parts.faces.select import Box, area
 from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet, import_opencv
 
@@ -97,8 +96,11 @@ def search_finer(network: YuNet, photo: BgrPicture, scale: float, size: SearchSi
             proposals = network.propose(photo[y : y + rows, x : x + columns])
             return [moved(p, x, y) for p in proposals if box_width(p.box) < SMALL_FACE]
 
+        # One after the other: OpenCV has threads of its own, and a network keeps 120 MB for a tile of this size.
         tiles = [(rows, columns) for rows in spans(height, size.tile) for columns in spans(width, size.tile)]
-        return distinct([p for found in in_threads(search_tile, tiles) for p in found])
+        found = distinct([p for tile in tiles for p in search_tile(tile)])
+        network.release()
+        return found
     factor = min(ENLARGED, size.largest / max(height, width))
     if factor < LEAST_FINER:
         return []

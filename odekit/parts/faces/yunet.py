@@ -73,6 +73,10 @@ class YuNet:
             self._own.network = self._load()
         return self._own.network
 
+    def release(self) -> None:
+        """Free this thread's network, whose buffers grow with its pictures; it is loaded again if needed."""
+        self._own.network = None
+
     def _load(self) -> Any:
         cv = import_opencv()
         log = cv.utils.logging

@@ -45,7 +45,8 @@ def measure_blocks(pixels: Pixels) -> BlockMeasurement:
 
 def _along(plane: NDArray[np.float32]) -> tuple[float, int]:
     """The strength along the second axis, and the offset of the blocks."""
-    steps = np.abs(np.diff(plane, axis=1))
+    steps = np.diff(plane, axis=1)
+    np.abs(steps, out=steps)
     count = steps.shape[1] // BLOCK
     profile = steps[:, : count * BLOCK].mean(0).reshape(count, BLOCK).mean(0)
     border = int(profile.argmax())
