@@ -19,8 +19,8 @@ Mask = NDArray[np.bool_]
 """(H, W)."""
 Plane = NDArray[np.float32]
 """(H, W)."""
-MIN_CONTRAST = 0.03
-"""Smallest difference of a faint pixel from both sides, in luma: eight of 255 levels."""
+MIN_CONTRAST = 0.025
+"""Smallest difference of a faint pixel from both sides, in luma: six of 255 levels."""
 RADII = (3, 5, 8)
 """Distances at which both sides are compared with a pixel."""
 DIRECTIONS = 8
@@ -48,7 +48,7 @@ MIN_ASPECT = 4.0
 MIN_TYPICAL = 0.13
 """Smallest median of the probabilities of a mark that are not below the faint one: content that looks like a crack does
 so in places, a crack all along."""
-MIN_TWO_SIDED = 0.6
+MIN_TWO_SIDED = 0.65
 """Smallest share of a mark's pixels that are lighter (or darker) than both sides."""
 BORDER = 0.02
 """Width of the zone beside the picture's border, as a fraction of the shorter side."""
