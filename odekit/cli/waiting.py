@@ -16,8 +16,8 @@ from odekit.core.processors import WAITING, LoadWatch, read_quota, usable_proces
 
 SPIN = 10_000
 """Rounds of waiting of GNU's implementation before a thread sleeps, some tenths of a millisecond, on a free machine."""
-BUSY = 0.5
-"""Processors used by other programs from which threads sleep at once."""
+BUSY = 0.25
+"""Share of the processors that other programs use from which threads sleep at once."""
 THREADS = "OMP_NUM_THREADS"
 watch = LoadWatch()
 """Begins when the command line is loaded, so that a command does not have to wait for it."""
@@ -31,7 +31,7 @@ def prepare_threads() -> bool:
     """
     if "torch" in sys.modules:
         return False
-    spin = 0 if watch.others() >= BUSY else SPIN
+    spin = 0 if watch.others() >= BUSY * usable_processors() else SPIN
     for name, value in zip(WAITING, ("PASSIVE", str(spin), "0"), strict=True):
         os.environ.setdefault(name, value)
     if read_quota() is not None:
