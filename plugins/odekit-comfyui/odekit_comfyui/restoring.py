@@ -66,6 +66,8 @@ def restore(
     Raises:
         OdekitError: the chain cannot be opened, or a picture cannot be restored; the message names its number.
     """
+    if images.ndim != 4 or not images.numel():
+        raise odekit.InputError(f"image: a batch of {' x '.join(map(str, images.shape))} has no pictures to restore")
     session = open_chain(choice)
     session.seed = seed
     pictures = [odekit.as_image(image[..., :3].contiguous().cpu().numpy()) for image in images]

@@ -163,6 +163,19 @@ def test_a_picture_that_fails_is_named_by_its_number(nodes, exact):
         run(nodes["OdekitRestoreAlignedFace"], wide, exact)
 
 
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (8, 8, 3), (1, 0, 8, 3)])
+def test_a_batch_without_pictures_is_one_line(nodes, exact, shape):
+    with pytest.raises(odekit.InputError, match=r"image: a batch of [\dx ]+ has no pictures to restore"):
+        run(nodes["OdekitRestoreAlignedFace"], torch.zeros(shape), exact)
+
+
+def test_values_that_are_no_numbers_are_one_line(nodes, exact):
+    image = batch(2)
+    image[1, 2, 3] = float("nan")
+    with pytest.raises(odekit.OdekitError, match="floats of a picture are in"):
+        run(nodes["OdekitRestoreAlignedFace"], image, exact)
+
+
 def test_a_photograph_has_a_mask_of_its_faces_and_scratches_are_filled(nodes):
     photo = odekit.read(PACK.parent.parent / "examples" / "photos" / "astronaut.jpg")
     image = torch.from_numpy(photo.to_numpy(np.float32))[None]
