@@ -1,6 +1,9 @@
 """The stage `denoise`: clean photographs stay byte for byte, noise of every kind is measured and removed."""
 
 import io
+import os
+import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
@@ -304,6 +307,23 @@ def test_the_transform_is_scipys():
     )
     back = idctn(blocks, axes=(1, 2), norm="ortho")
     np.testing.assert_allclose(dct.transform(blocks, dct.dct_matrix().T), back, atol=1e-5)
+
+
+def test_the_transform_has_the_same_bytes_for_any_number_of_threads():
+    """Of the library of matrices: they would decide which coefficients are kept, and change denoised pixels visibly."""
+    code = (
+        "import hashlib, numpy\nfrom odekit.parts.repair.dct import dct_matrix, transform\n"
+        "blocks = numpy.random.default_rng(0).random((4001, 16, 16), numpy.float32)\n"
+        "print(hashlib.sha256(transform(blocks, dct_matrix()).tobytes()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"OPENBLAS_NUM_THREADS": threads}, capture_output=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }  # fmt: skip
+    assert len(digests) == 1
 
 
 def test_a_grey_photograph_comes_nearer_to_the_truth():

@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.parts.repair.dct import SIDE, dct_matrix
+from odekit.parts.repair.dct import SIDE, SMALL, dct_matrix
 
 Floats = NDArray[np.float32]
 Shrink = Callable[[Floats, Floats, Floats], tuple[Floats, Floats]]
@@ -33,8 +33,6 @@ THRESHOLD = 2.7
 """Hard threshold, over the noise of a coefficient."""
 BAND = 131_072
 """Values that are shrunk at a time, about."""
-SMALL = 262_144
-"""Multiplications of a product of matrices, up to which OpenBLAS uses one thread."""
 
 
 def shrink(plane: Floats, noise: Floats) -> Floats:
