@@ -17,6 +17,7 @@ from odekit_web.work import add_photos, find_faces, restore_photos
 
 LINE = "one-at-a-time"
 """The queue of everything that computes: all visitors wait for each other."""
+NOTHING_READABLE = "nothing to restore: none of the files is a picture that can be read"
 CSS = "footer {opacity: .7} #lines textarea {font-family: monospace}"
 T = TypeVar("T")
 
@@ -141,16 +142,15 @@ class Page:
         visit = self.visits.of(request.session_hash)
         shown = chosen(visit, number)
         photos = visit.photos if every else [shown] if shown is not None else []
-        if not photos:
-            raise gr.Error("drop a photograph first", print_exception=False)
-        state = "done"
+        readable = [photo for photo in photos if photo.width]
+        state = "done" if readable else NOTHING_READABLE if photos else "drop a photograph first"
         try:
-            for done, photo in enumerate(restore_photos(self.engine, visit, photos, settings, in_page(progress)), 1):
-                yield f"{done} of {len(photos)}: {photo.line}", *self.result(visit, shown)
+            for done, photo in enumerate(restore_photos(self.engine, visit, readable, settings, in_page(progress)), 1):
+                yield f"{done} of {len(readable)}: {photo.line}", *self.result(visit, shown)
         except odekit.Stopped:
             state = "stopped"
         except odekit.OdekitError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            state = f"failed: {error}"  # in the page until the next run, where a message would go after some seconds
         yield state, *self.result(visit, shown)
 
     def restore_all(
@@ -187,7 +187,7 @@ class Page:
         """Remove all photographs."""
         self.visits.end(request.session_hash)
         visit = self.visits.of(request.session_hash)
-        return self.chooser(visit, None), gr.File(value=None, visible=False), *self.photo(visit, None)
+        return "", self.chooser(visit, None), gr.File(value=None, visible=False), *self.photo(visit, None)
 
     def leave(self, request: gr.Request) -> None:
         """The browser has left the page."""
@@ -271,7 +271,7 @@ def make_page(engine: Engine | None = None) -> gr.Blocks:
         halt.click(page.stop, None, state, **at_once)
         views.input(page.view, [views, chooser], slider, **at_once)
         pack.click(page.zip, None, archive, **at_once)
-        empty.click(page.clear, None, [chooser, archive, *shown], **at_once)
+        empty.click(page.clear, None, [state, chooser, archive, *shown], **at_once)
         blocks.unload(page.leave)
         add_api(api)
     return blocks

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import odekit
-from odekit_web.settings import MAX_FILE_MB
+from odekit_web.settings import MAX_FILE_BYTES
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]", "::1")
 POLICY = (
@@ -101,7 +101,7 @@ def make_app(folder: Path, listen: str = "127.0.0.1") -> Any:
     page = make_page()
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app = gradio.mount_gradio_app(
-        app, page, path="/", server_name=listen, allowed_paths=[], max_file_size=MAX_FILE_MB * 1_000_000,
+        app, page, path="/", server_name=listen, allowed_paths=[], max_file_size=MAX_FILE_BYTES,
         show_error=True, ssr_mode=False, pwa=False, enable_monitoring=False, mcp_server=False, run_history=False,
         footer_links=["api"], css=CSS,
     )  # fmt: skip

@@ -12,6 +12,8 @@ CHAIN = "photo"
 STRENGTHS = ("auto", "none", "light", "medium", "heavy")
 SCRATCHES = ("as the chain does", "fill", "leave")
 MAX_FILE_MB = 50
+MAX_FILE_BYTES = MAX_FILE_MB * 2**20
+"""Gradio counts megabytes in this way when it refuses a file."""
 MAX_MEGAPIXELS = 50.0
 MAX_PHOTOS = 200
 """In one visit."""

@@ -18,13 +18,15 @@ import PIL.ImageFont
 
 import odekit
 from odekit_web.engine import FoundFace
-from odekit_web.settings import MAX_FILE_MB, MAX_MEGAPIXELS
+from odekit_web.settings import MAX_FILE_BYTES, MAX_FILE_MB, MAX_MEGAPIXELS
 
 if TYPE_CHECKING:
     from odekit.plugins import Image
 
 SHOWN_SIDE = 1600
 """Longer side of the pictures that the page shows, in pixels; downloads have all pixels."""
+CONSOLE_ADVICE = (", or restore its readable part with --salvage", " or raise --max-megapixels")
+"""What messages advise of options that the page does not have."""
 TICKED, SKIPPED, OUT = (60, 200, 60), (235, 140, 40), (150, 150, 150)
 
 
@@ -98,12 +100,15 @@ def read_upload(path: Path, name: str) -> Image:
     Raises:
         InputError: too large, or no picture; the message begins with the name.
     """
-    if path.stat().st_size > MAX_FILE_MB * 1_000_000:
+    if path.stat().st_size > MAX_FILE_BYTES:
         raise odekit.InputError(f"{name}: is larger than {MAX_FILE_MB} MB")
     try:
         return odekit.read(path, max_megapixels=MAX_MEGAPIXELS)
     except odekit.InputError as error:
-        raise odekit.InputError(str(error).replace(str(path), name)) from error
+        message = str(error).replace(str(path), name)
+        for advice in CONSOLE_ADVICE:
+            message = message.replace(advice, "")
+        raise odekit.InputError(message) from error
 
 
 def small(image: Image) -> PIL.Image.Image:

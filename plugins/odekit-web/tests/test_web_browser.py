@@ -180,16 +180,39 @@ def test_a_chain_whose_weights_are_not_there_is_a_line_in_the_page(person, tmp_p
     wait_for(lambda: person.value("chooser") == "a.png", "the photograph")
     quick(person, "lacking")
     person.press("restore")
-    wait_for(lambda: "not-there" in person.find("body").text, "the line")
+    wait_for(lambda: person.value("state").startswith("failed: not-there: "), "the line")
+    assert person.value("lines") == "a.png: not restored yet"
+    quick(person)
+    person.press("restore")
+    wait_for(lambda: person.value("state") == "done", "the next run")
+
+
+def test_files_that_are_no_pictures_are_not_said_to_be_done(person, tmp_path):
+    path = damaged_photo(tmp_path / "whole.jpg")
+    PIL.Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    (tmp_path / "page.html").write_text("<html></html>")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "cut.jpg").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    names = ("bomb.png", "page.html", "empty.jpg", "cut.jpg")
+    person.upload(*(tmp_path / name for name in names))
+    wait_for(lambda: len(person.value("lines").splitlines()) == len(names), "the lines")
+    lines = dict(line.split(": ", 1) for line in person.value("lines").splitlines())
+    assert "400.0 megapixels, over the limit of 50" in lines["bomb.png"] and "not a picture" in lines["page.html"]
+    assert "empty" in lines["empty.jpg"] and "incomplete" in lines["cut.jpg"]
+    assert "--" not in person.value("lines")  # no advice that only the command line can take
+    person.press("restore")
+    wait_for(lambda: "nothing to restore" in person.value("state"), "the state")
+    person.press("clear")
+    wait_for(lambda: person.value("lines") == "" and person.value("state") == "", "the empty page")
+    person.press("restore")
+    wait_for(lambda: person.value("state") == "drop a photograph first", "the advice")
 
 
 def test_a_file_of_60_mb_is_refused_in_the_page(person, tmp_path):
     with (tmp_path / "large.png").open("wb") as stream:
         stream.truncate(60_000_000)
     person.upload(tmp_path / "large.png")
-    wait_for(
-        lambda: re.search("size|large|exceed", person.find("body").text.replace("at most 50 MB", "")), "the refusal"
-    )
+    wait_for(lambda: re.search("exceed the maximum allowed size of 50", person.find("body").text), "the refusal")
     assert person.value("lines") == ""
 
 
