@@ -2,7 +2,9 @@
 
 Local linear fits over windows of growing width; the widest is taken whose fit agrees with those of all narrower ones
 within their standard errors (intersection of confidence intervals: A. Goldenshluger and A. Nemirovski, "On spatially
-adaptive estimation of nonparametric regression", 1997). All coordinates of a face use the same window.
+adaptive estimation of nonparametric regression", 1997). All coordinates of a face use the same window. Where the mean
+over a window agrees with the line, and with the means over narrower windows, the face is still, and the mean is taken:
+its error is smaller, to the fourth part at the ends, and what jumps by a fraction of a pixel flickers.
 """
 
 from __future__ import annotations
@@ -12,10 +14,19 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 HALF_WIDTHS = (1, 2, 4, 8, 16, 32)
-"""Frames on each side of the fits."""
-AGREEMENT = 1.2
+"""Frames on each side of the lines."""
+STILL_HALF_WIDTHS = (*HALF_WIDTHS, 64, 128)
+"""Frames on each side of the means."""
+AGREEMENT = 1.5
 """Two fits agree if their root mean square difference over the coordinates is within this many sums of their standard
-errors. The mean over 14 coordinates of noise alone exceeds it in fewer than one of a hundred frames."""
+errors. Points that a detector places as one similarity transform err in four ways at most, so that 1.2 refuses every
+other wide window of a still face."""
+STILL_AGREEMENT = 2.1
+"""The same for means: a face whose points change their window jumps, and one that drifts by a fraction of a pixel while
+its points stay shows nothing."""
+OUTLIER, OUTLIER_WINDOW = 2.5, 7
+"""A frame whose coordinates differ from the median over so many frames by this many times the noise is one mistake of
+the detector."""
 LEAST_NOISE = 0.02
 """Smallest standard deviation of a detected coordinate, in pixels."""
 
@@ -26,18 +37,30 @@ def smoothed(values: Floats) -> Floats:
     if count < 3:
         return values.copy()
     noise = jitter(values)
-    out, narrower = values.copy(), [(values, np.ones(count))]
-    going = np.ones(count, bool)
-    for half in HALF_WIDTHS:
-        if half >= count:
-            break
-        fit, error = local_lines(values, half)
-        for other, other_error in narrower:
-            distance = np.sqrt(np.mean((fit - other) ** 2, 1))
-            going &= distance <= AGREEMENT * noise * (error + other_error)
-        out[going] = fit[going]
-        narrower.append((fit, error))
+    values = without_outliers(values, noise)
+    lines = [half for half in HALF_WIDTHS if half < count]
+    out, errors = values.copy(), np.ones(count)
+    for fit, halves, agreement in ((local_lines, lines, AGREEMENT), (local_means, STILL_HALF_WIDTHS, STILL_AGREEMENT)):
+        narrower = [(out.copy(), errors.copy())]
+        going = np.ones(count, bool)
+        for half in halves:
+            fitted, error = fit(values, half)
+            for other, other_error in narrower:
+                distance = np.sqrt(np.mean((fitted - other) ** 2, 1))
+                going &= distance <= agreement * noise * (error + other_error)
+            out[going], errors[going] = fitted[going], error[going]
+            narrower.append((fitted, error))
     return out
+
+
+def without_outliers(values: Floats, noise: float) -> Floats:
+    """Coordinates without those of frames in which a detector saw the face elsewhere than before and after."""
+    reach = OUTLIER_WINDOW // 2
+    padded = np.concatenate([values[:1].repeat(reach, 0), values, values[-1:].repeat(reach, 0)])
+    median = np.median(np.lib.stride_tricks.sliding_window_view(padded, OUTLIER_WINDOW, 0), -1)
+    far = np.sqrt(np.mean((values - median) ** 2, 1)) > OUTLIER * noise
+    far[:reach] = far[len(far) - reach :] = False  # the median of a moving face lags at the ends
+    return np.where(far[:, None], median, values)
 
 
 def jitter(values: Floats) -> float:
@@ -58,3 +81,12 @@ def local_lines(values: Floats, half: int) -> tuple[Floats, Floats]:
         fits[i] = weights @ values[low:high]
         errors[i] = np.sqrt(float(weights @ weights))
     return fits, errors
+
+
+def local_means(values: Floats, half: int) -> tuple[Floats, Floats]:
+    """Means over the frames within `half`, at each frame, and their standard errors for unit noise."""
+    frames = np.arange(len(values))
+    low, high = np.maximum(0, frames - half), np.minimum(len(values), frames + half + 1)
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, 0)])
+    number = (high - low).astype(np.float64)
+    return (sums[high] - sums[low]) / number[:, None], 1 / np.sqrt(number)
