@@ -14,6 +14,7 @@ from odekit.errors import ConfigError
 from odekit.images.accept import as_image
 from odekit.parts.faces.find import FaceFinder, PhotoFaces
 from odekit.parts.faces.options import Faces, YunetDetector
+from odekit.parts.faces.search import SearchSize
 
 if TYPE_CHECKING:
     from odekit.chains.chain import Chain
@@ -48,12 +49,13 @@ class FaceSearch:
         return self.finder.find(photo)
 
 
-def face_finder(chain: Chain, turned: bool = True) -> FaceFinder:
+def face_finder(chain: Chain, turned: bool = True, smallest: int = 0) -> FaceFinder:
     """Face detection and selection of the first stage `faces` of a chain.
 
     Args:
         chain: with such a stage.
         turned: False: the built-in detectors do not search quarter turns.
+        smallest: the built-in detectors search no smaller faces, in pixels, whatever the chain says.
 
     Raises:
         ConfigError: the chain has none.
@@ -62,11 +64,28 @@ def face_finder(chain: Chain, turned: bool = True) -> FaceFinder:
         options = item.options
         if isinstance(options, Faces):
             detect = options.detect
-            if not turned and isinstance(detect.options, YunetDetector):
-                upright = detect.options.model_copy(update={"turned": False})
-                options = options.model_copy(update={"detect": replace(detect, options=upright)})
+            if isinstance(detect.options, YunetDetector):
+                own = detect.options
+                limits = {"turned": own.turned and turned, "smallest": max(own.smallest, smallest)}
+                limited = replace(detect, options=own.model_copy(update=limits))
+                options = options.model_copy(update={"detect": limited})
             return FaceFinder(options, PartTools(chain.parts, "cpu", "float32"))
     raise ConfigError(f"the chain '{chain.spec.name}' has no stage 'faces'; use a chain that has one, such as photo")
+
+
+def finer_search(chain: Chain, width: int, height: int) -> tuple[int, float]:
+    """What a search of finer pictures for small faces (`odekit.parts.faces.search`) means in pictures of this size.
+
+    Returns:
+        The least `smallest` without one, and the width up to which it changes what is found of a face; 0 and 0 for
+        detectors that have none.
+    """
+    for item, _ in iter_stages(chain.spec.items):
+        if isinstance(item.options, Faces) and isinstance(item.options.detect.options, YunetDetector):
+            o = item.options.detect.options
+            size = SearchSize(o.largest_side, o.tile, o.smallest)
+            return size.coarse_only(width, height), size.widest_of_finer(width, height)
+    return 0, 0.0
 
 
 def _earlier_stages(chain: Chain) -> Session | None:

@@ -46,6 +46,22 @@ class SearchSize:
     smallest: float = 16
     """Width of the smallest face, in pixels of the photograph."""
 
+    def scale(self, width: int, height: int) -> float:
+        """Of the largest copy of a photograph of this size."""
+        return min(1.0, self.largest / max(height, width))
+
+    def coarse_only(self, width: int, height: int) -> int:
+        """The least `smallest` with which a photograph of this size is searched in its copies only."""
+        return math.ceil(CLEAR_FACE / self.scale(width, height))
+
+    def widest_of_finer(self, width: int, height: int) -> float:
+        """Width of the widest face that a search in finer pictures finds in a photograph of this size."""
+        return SMALL_FACE / (1.0 if self.scale(width, height) * LEAST_FINER <= 1 else self.enlargement(width, height))
+
+    def enlargement(self, width: int, height: int) -> float:
+        """How much a small photograph is enlarged for faces that are small."""
+        return min(ENLARGED, self.largest / max(height, width))
+
 
 def search(network: YuNet, photo: BgrPicture, size: SearchSize, finer: bool = True) -> list[Proposal]:
     """Faces of a photograph (H, W, 3), in its pixels, best first.
@@ -60,7 +76,7 @@ def search(network: YuNet, photo: BgrPicture, size: SearchSize, finer: bool = Tr
         finer: also search the photograph in tiles at full size, or enlarged if it is small.
     """
     height, width = photo.shape[:2]
-    scale = min(1.0, size.largest / max(height, width))
+    scale = size.scale(width, height)
     found: list[Proposal] = []
     for factor in halvings(scale, max(height, width)):
         found = merge(found, search_scaled(network, photo, factor))
@@ -101,7 +117,7 @@ def search_finer(network: YuNet, photo: BgrPicture, scale: float, size: SearchSi
         found = distinct([p for tile in tiles for p in search_tile(tile)])
         network.release()
         return found
-    factor = min(ENLARGED, size.largest / max(height, width))
+    factor = size.enlargement(width, height)
     if factor < LEAST_FINER:
         return []
     return [p for p in search_scaled(network, photo, factor) if box_width(p.box) * factor < SMALL_FACE]

@@ -76,9 +76,11 @@ class Line:
         if self.stream is None or (now - self.shown < (0.2 if self.live else 10) and done != total):
             return
         self.shown = now
-        rate = done / max(1e-6, now - self.began)
-        left = f", {(total - done) / rate:.0f} s left" if rate and total > done and now - self.began > 3 else ""
-        text = f"{phase}: frame {done}{f' of {total}' if total else ''}, {rate:.1f} a second{left}"
+        seconds = now - self.began
+        rate = done / max(1e-6, seconds)
+        speed = f", {rate:.1f} a second" if seconds > 1 else ""
+        left = f", {(total - done) / rate:.0f} s left" if rate and total > done and seconds > 3 else ""
+        text = f"{phase}: frame {done}{f' of {total}' if total else ''}{speed}{left}"
         self.stream.write(f"\r\x1b[K{text}" if self.live else f"{text}\n")
         self.stream.flush()
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from odekit.chains.session import Session
 from odekit.core.image import Image
 from odekit_video.find import Tell, frame_pixels
 from odekit_video.plan import Plan
 from odekit_video.read import VideoInfo, frames_from
+from odekit_video.sessions import Sessions
+from odekit_video.threads import batches, map_ahead, threads_shared
 
 PLACES = (1 / 6, 1 / 2, 5 / 6)
 """Where in a shot the frames lie from which it is decided, as fractions of its length."""
@@ -41,7 +42,7 @@ def sample_frames(plan: Plan, first: int = 0) -> list[int]:
     return sorted(chosen)
 
 
-def decide(path: Path, info: VideoInfo, plan: Plan, session: Session, key: str, tell: Tell, first: int = 0) -> None:
+def decide(path: Path, info: VideoInfo, plan: Plan, sessions: Sessions, key: str, tell: Tell, first: int = 0) -> None:
     """Run the chain on sample frames, and set `plan.tracks` and `plan.pictures` to what most of them say.
 
     A tie counts as "treat". A track or shot about which no sample says anything is left to the chain.
@@ -49,19 +50,33 @@ def decide(path: Path, info: VideoInfo, plan: Plan, session: Session, key: str, 
     samples = sample_frames(plan, first)
     tracks: dict[int, Votes] = defaultdict(lambda: defaultdict(list))
     shots: list[Votes] = [defaultdict(list) for _ in plan.shots]
-    for count, number in enumerate(samples, 1):
-        frame = next(iter(frames_from(path, plan.pts[number])), None)
-        if frame is not None:
-            image = Image(frame_pixels(frame, info.turns), origin=key, faces=plan.known(number, key))
-            record = session.run([image])[0].record
-            for name, treated in picture_decisions(record["stages"]):
-                shots[plan.shot_of(number)][name].append(treated)
-            for (track, _, _), face in zip(plan.faces[number], face_entries(record["stages"]), strict=False):
-                for name, treated in face_decisions(face):
-                    tracks[track][name].append(treated)
-        tell("deciding", count, len(samples))
+
+    def records(numbers: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
+        images = {number: sample_image(path, info, plan, key, number) for number in numbers}
+        seen = {number: image for number, image in images.items() if image is not None}
+        with sessions.one() as session:
+            results = session.run(list(seen.values())) if seen else []
+        return [(number, result.record) for number, result in zip(seen, results, strict=True)]
+
+    workers, done = sessions.workers, 0
+    with threads_shared(workers.count):
+        for some in map_ahead(records, batches(samples, workers.batch), workers.count):
+            for number, record in some:
+                for name, treated in picture_decisions(record["stages"]):
+                    shots[plan.shot_of(number)][name].append(treated)
+                for (track, _, _), face in zip(plan.faces[number], face_entries(record["stages"]), strict=False):
+                    for name, treated in face_decisions(face):
+                        tracks[track][name].append(treated)
+            done += len(some)
+            tell("deciding", done, len(samples))
     plan.tracks = {track: majority(votes) for track, votes in tracks.items()}
     plan.pictures = [majority(votes) for votes in shots]
+
+
+def sample_image(path: Path, info: VideoInfo, plan: Plan, key: str, number: int) -> Image | None:
+    """A frame as the chain takes it; None if it cannot be decoded."""
+    frame = next(iter(frames_from(path, plan.pts[number])), None)
+    return frame and Image(frame_pixels(frame, info.turns), origin=key, faces=plan.known(number, key))
 
 
 def majority(votes: Votes) -> dict[str, bool]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from odekit.chains.chain import Chain
-from odekit.chains.session import Session
 from odekit.core.files import exclusive, file_digest, write_atomic
 from odekit.errors import ConfigError, InputError, NoFaceWarning, OutputError
 from odekit_video.assemble import assemble
@@ -22,7 +21,8 @@ from odekit_video.encode import Encoding, codec_for
 from odekit_video.find import Tell, find
 from odekit_video.plan import Plan
 from odekit_video.read import VideoInfo, probe
-from odekit_video.restore import BATCH, Restorer
+from odekit_video.restore import Restorer
+from odekit_video.sessions import Sessions
 
 PLAN, LOCK = "plan.json", "lock"
 
@@ -98,10 +98,10 @@ class VideoJob:
         self.folder.mkdir(exist_ok=True)
         with self._held(), warnings.catch_warnings():
             warnings.simplefilter("ignore", NoFaceWarning)  # the line of the run says it once
-            session = chain.open(images=BATCH, seed=seed, device=device, precision=precision)
-            plan = self._plan(chain, session, info, key, name, tell)
+            sessions = Sessions(chain, seed, device, precision)
+            plan = self._plan(chain, sessions, info, key, name, tell)
             encoding = Encoding(self.codec, self.quality, info.time_base, info.rate, info.aspect)
-            restorer = Restorer(self.source, info, plan, session, name, encoding, tell, first=self.span[0])
+            restorer = Restorer(self.source, info, plan, sessions, name, encoding, tell, first=self.span[0])
             notes = self._assembled(restorer)
         record = {
             "video": str(self.source), "sha256": digest, "output": str(self.output), "chain": chain.tree(),
@@ -133,7 +133,7 @@ class VideoJob:
             raise OutputError(f"{self.output}: another run is writing it") from None
 
     def _plan(
-        self, chain: Chain, session: Session, info: VideoInfo, key: Mapping[str, Any], name: str, tell: Tell
+        self, chain: Chain, sessions: Sessions, info: VideoInfo, key: Mapping[str, Any], name: str, tell: Tell
     ) -> Plan:
         """The plan of an earlier run, or a new one."""
         plan = Plan.read(self.folder / PLAN, key)
@@ -141,7 +141,7 @@ class VideoJob:
             plan = find(self.source, info, chain, tell, self.span)
             if self.span[0] >= len(plan.pts):
                 raise InputError(f"{self.source} has {len(plan.pts)} frames; --frames begins with {self.span[0]}")
-            decide(self.source, info, plan, session, name, tell, self.span[0])
+            decide(self.source, info, plan, sessions, name, tell, self.span[0])
             plan.write(self.folder / PLAN, key)
         return plan
 

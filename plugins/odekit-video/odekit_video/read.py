@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -147,14 +148,22 @@ def frames_from(path: Path, start: int | None) -> Iterator[av.VideoFrame]:
 def frames_at(path: Path, stamps: Sequence[int]) -> Iterator[av.VideoFrame]:
     """The frames with these time stamps, which rise; those that cannot be decoded are left out.
 
-    A damaged video may decode to fewer frames from the middle than from its start: then it is read from there.
+    A damaged video may decode to fewer frames from the middle than from its start. Once one is missing, it is read from
+    there.
     """
-    wanted = set(stamps)
-    last = stamps[-1]
-    near = {frame.pts for frame in until(frames_from(path, stamps[0]), last)}
-    for frame in until(frames_from(path, stamps[0] if wanted <= near else None), last):
-        if frame.pts in wanted:
-            yield frame
+    wanted = deque(stamps)
+    for start in (stamps[0], None):
+        for frame in until(frames_from(path, start), stamps[-1]):
+            assert frame.pts is not None
+            if wanted[0] < frame.pts and start is not None:
+                break
+            while wanted and wanted[0] < frame.pts:
+                wanted.popleft()
+            if wanted and wanted[0] == frame.pts:
+                yield frame
+                wanted.popleft()
+            if not wanted:
+                return
 
 
 def until(frames: Iterable[av.VideoFrame], last: int) -> Iterator[av.VideoFrame]:

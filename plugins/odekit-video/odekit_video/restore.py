@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odekit.chains.session import Session
 from odekit.core.files import write_atomic
 from odekit.core.image import Image, Pixels
 from odekit.errors import ConfigError, InputError, OdekitError
+from odekit_video.average import REACH, FacePatch, averaged, patches_of
 from odekit_video.colour import Planes, changed_planes, coding_of, frame_of, pixels_of, planes_of, upright
 from odekit_video.encode import Encoding, SegmentWriter
 from odekit_video.find import Tell
 from odekit_video.plan import Plan
 from odekit_video.read import VideoInfo, frames_at
-from odekit_video.threads import map_ahead
+from odekit_video.sessions import Sessions
+from odekit_video.threads import batches, map_ahead, threads_shared
 
 if TYPE_CHECKING:
     import av
 
 SEGMENT = 120
 """Frames of a segment: what an interrupted run does again at most."""
-BATCH = 8
-"""Frames in progress at once: their faces share network calls."""
+Near = dict[int, dict[str, FacePatch]]
+"""Faces of some frames, by number and track."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,18 @@ class SourceFrame:
     frame: av.VideoFrame
     planes: Planes
     image: Image
+    patches: dict[str, FacePatch]
+    """Surroundings of the faces that may be treated, by track."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A frame and what the chain made of it."""
+
+    source: SourceFrame
+    pixels: Pixels
+    failure: str = ""
+    """Why the chain could not restore it; it stays as it was."""
 
 
 @dataclass
@@ -49,14 +62,12 @@ class Restorer:
     path: Path
     info: VideoInfo
     plan: Plan
-    session: Session
+    sessions: Sessions
     key: str
     encoding: Encoding
     tell: Tell
     first: int = 0
     """Number of the first frame that is restored and written."""
-    failed: list[dict[str, Any]] = field(default_factory=list)
-    """Frames of the segment at work that the chain could not restore, with the reasons; they stay as they were."""
 
     def segments(self) -> list[tuple[int, int]]:
         """First and last frame (exclusive) of each segment."""
@@ -66,12 +77,13 @@ class Restorer:
     def run(self, folder: Path) -> list[Path]:
         """Restore all segments that are not in the folder yet; returns the files of all."""
         files = []
-        for start, end in self.segments():
-            file = folder / f"segment-{start:07d}.nut"
-            if not file.exists():
-                self._segment(start, end, file)
-            files.append(file)
-            self.tell("restoring", end - self.first, len(self.plan.pts) - self.first)
+        with threads_shared(self.sessions.workers.count):
+            for start, end in self.segments():
+                file = folder / f"segment-{start:07d}.nut"
+                if not file.exists():
+                    self._segment(start, end, file)
+                files.append(file)
+                self.tell("restoring", end - self.first, len(self.plan.pts) - self.first)
         return files
 
     def failures(self, folder: Path) -> list[dict[str, Any]]:
@@ -80,72 +92,95 @@ class Restorer:
 
     def _segment(self, start: int, end: int, file: Path) -> None:
         """Frames are read ahead, and written while the chain is at the next ones."""
-        half, self.failed = file.with_suffix(".part"), []
-        stamps = {pts: number for number, pts in enumerate(self.plan.pts[start:end], start)}
-        frames = ((stamps.pop(frame.pts or 0), frame) for frame in frames_at(self.path, list(stamps)))
+        half, failed = file.with_suffix(".part"), list[dict[str, Any]]()
+        workers = self.sessions.workers
+        frames, missing = self._frames(start, end)
+        ready = batches(self._averaged(map_ahead(self._source, frames, 1), start, end), workers.batch)
         writer: SegmentWriter | None = None
         done = 0
         with ThreadPoolExecutor(1) as pool:
             written: Future[None] | None = None
-            for batch in batches(map_ahead(self._source, frames, 1, BATCH), BATCH):
-                restored = self._restored(batch)
+            for batch in map_ahead(self._restored, ready, workers.count):
+                failed += [{"frame": one.source.number, "reason": one.failure} for one in batch if one.failure]
                 if written is not None:
                     written.result()
-                writer = writer or SegmentWriter(half, self.encoding, batch[0].frame, self.plan.pts[start])
-                written = pool.submit(write, writer, restored)
+                writer = writer or SegmentWriter(half, self.encoding, batch[0].source.frame, self.plan.pts[start])
+                written = pool.submit(write, writer, batch)
                 done += len(batch)
                 self.tell("restoring", start - self.first + done, len(self.plan.pts) - self.first)
             if written is not None:
                 written.result()
-        if writer is None or stamps:
-            raise InputError(f"{self.path}: frame {min(stamps.values(), default=start)} cannot be decoded again")
+        if writer is None or missing:
+            raise InputError(f"{self.path}: frame {min(missing.values(), default=start)} cannot be decoded again")
         writer.close()
-        write_atomic(json.dumps(self.failed).encode(), file.with_suffix(".json"))
+        write_atomic(json.dumps(failed).encode(), file.with_suffix(".json"))
         half.replace(file)
+
+    def _frames(self, start: int, end: int) -> tuple[Iterator[tuple[int, av.VideoFrame]], dict[int, int]]:
+        """The frames of a segment and those near it, with their numbers; time stamps that were not met yet."""
+        span = range(max(self.first, start - REACH), min(end + REACH, len(self.plan.pts)))
+        missing = {self.plan.pts[number]: number for number in span}
+        return ((missing.pop(frame.pts or 0), frame) for frame in frames_at(self.path, list(missing))), missing
 
     def _source(self, numbered_frame: tuple[int, av.VideoFrame]) -> SourceFrame:
         """A frame as the chain takes it."""
         number, frame = numbered_frame
         frame = upright(frame, self.info.turns)
-        planes = planes_of(frame)
+        planes, faces = planes_of(frame), self.plan.known(number, self.key)
         image = Image(
             pixels_of(planes, coding_of(frame)),
             origin=self.key,
-            faces=self.plan.known(number, self.key),
+            faces=faces,
             decided=self.plan.pictures[self.plan.shot_of(number)] if self.plan.pictures else {},
         )
-        return SourceFrame(number, frame, planes, image)
+        return SourceFrame(number, frame, planes, image, patches_of(image.pixels, faces))
 
-    def _restored(self, batch: Sequence[SourceFrame]) -> list[tuple[SourceFrame, Pixels]]:
-        """These frames with their restored pixels."""
+    def _averaged(self, sources: Iterable[SourceFrame], start: int, end: int) -> Iterator[tuple[SourceFrame, Near]]:
+        """The frames from `start` to `end`, with the faces of those near them. Each waits for the `REACH` after it."""
+        waiting: deque[SourceFrame] = deque()
+        known: Near = {}
+
+        def ready(source: SourceFrame) -> tuple[SourceFrame, Near]:
+            return source, {n: patches for n, patches in known.items() if abs(n - source.number) <= REACH}
+
+        for source in sources:
+            known[source.number] = source.patches
+            known.pop(source.number - 2 * REACH - 1, None)
+            if start <= source.number < end:
+                waiting.append(source)
+            while waiting and waiting[0].number + REACH <= source.number:
+                yield ready(waiting.popleft())
+        while waiting:
+            yield ready(waiting.popleft())
+
+    def _restored(self, batch: Sequence[tuple[SourceFrame, Near]]) -> list[Restored]:
+        """These frames after the chain."""
+        images = [
+            source.image.with_pixels(averaged(source.image.pixels, source.number, near)) for source, near in batch
+        ]
+        with self.sessions.one() as session:
+            results = session.run(images)
         out = []
-        for source, result in zip(batch, self.session.run([source.image for source in batch]), strict=True):
-            before = source.image
+        for (source, _), result in zip(batch, results, strict=True):
+            before, failure = source.image, ""
             try:
                 after = result.image.pixels
             except OdekitError as error:
-                self.failed.append({"frame": source.number, "reason": str(error)})
-                after = before.pixels
+                after, failure = before.pixels, str(error)
             if after.shape != before.pixels.shape:
                 raise ConfigError(
                     f"the chain makes {after.shape[2]}x{after.shape[1]} of {before.width}x{before.height}; a video "
                     "keeps its size: set faces.background and faces.paste.upscale"
                 )
-            out.append((source, after))
+            out.append(Restored(source, after, failure))
         return out
 
 
-def write(writer: SegmentWriter, restored: Sequence[tuple[SourceFrame, Pixels]]) -> None:
+def write(writer: SegmentWriter, restored: Sequence[Restored]) -> None:
     """Encode restored frames; one in which nothing changed is the frame that it was."""
-    for source, after in restored:
+    for one in restored:
+        source, after = one.source, one.pixels
         frame, before = source.frame, source.image.pixels
         if not np.array_equal(after, before):
             frame = frame_of(changed_planes(source.planes, coding_of(frame), before, after), frame)
         writer.add(frame)
-
-
-def batches(items: Iterable[SourceFrame], size: int) -> Iterator[list[SourceFrame]]:
-    """Lists of this length; the last one may be shorter."""
-    rest = iter(items)
-    while batch := list(itertools.islice(rest, size)):
-        yield batch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +20,25 @@ def thread_count() -> int:
     import torch
 
     return min(torch.get_num_threads(), MOST)
+
+
+@contextlib.contextmanager
+def threads_shared(workers: int) -> Iterator[None]:
+    """While so many frames are worked on at once, the networks and OpenCV have their share of the threads each.
+
+    A network of all threads for one frame leaves most of them idle in the work between its calls.
+    """
+    import cv2
+    import torch
+
+    threads, opencv = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(max(1, threads // workers))
+    cv2.setNumThreads(max(1, opencv // workers))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(opencv)
 
 
 def map_ahead(
@@ -42,3 +63,10 @@ def map_ahead(
             yield running.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of this length; the last one may be shorter."""
+    rest = iter(items)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch

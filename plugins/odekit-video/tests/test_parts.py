@@ -7,6 +7,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from odekit_video.average import averaged, patches_of
 from odekit_video.colour import Coding, changed_planes, coding_of, frame_of, pixels_of, planar, planes_of, upright
 from odekit_video.cuts import CutFinder, thumbnail
 from odekit_video.decide import face_decisions, majority, picture_decisions
@@ -17,6 +18,7 @@ from odekit_video.threads import map_ahead
 from odekit_video.tracks import LONGEST_GAP, Follower, overlap
 
 from benchmarks import clips
+from odekit.core.image import KnownFace
 from odekit.core.interfaces import Face
 from odekit.errors import ConfigError
 
@@ -112,6 +114,67 @@ def test_a_face_that_starts_to_move_is_not_left_behind():
 def test_two_points_in_time_stay_as_they_are():
     values = path(2)[1]
     assert np.array_equal(smoothed(values), values)
+
+
+def test_a_still_face_does_not_move_and_one_wrong_frame_is_left_out():
+    true, seen = path(80, noise=0.6)
+    seen[30] += 4 * 0.6 * np.sign(np.random.Generator(np.random.Philox(5)).standard_normal(14))
+    out = smoothed(seen)
+    assert np.abs(np.diff(out, axis=0)).max() < 0.05
+    assert np.sqrt(np.mean((out - true) ** 2)) < 0.15 * 0.6
+
+
+# Averages of a face over time
+
+POINTS = ((140.0, 100.0), (180.0, 100.0), (160.0, 122.0), (145.0, 142.0), (177.0, 142.0))
+
+
+def faces_of(frames, speed=0.0, decided=None):
+    """Frames (3, H, W) of a clip, and the surroundings of their faces."""
+    pixels = [np.ascontiguousarray(frame.transpose(2, 0, 1)) for frame in frames]
+    known = [
+        KnownFace((0, 0, 1, 1), tuple((x + speed * n, y) for x, y in POINTS), "one", decided=decided or {})
+        for n in range(len(frames))
+    ]
+    return pixels, {n: patches_of(p, [face]) for n, (p, face) in enumerate(zip(pixels, known, strict=True))}
+
+
+def error(pixels, clean, place):
+    return float(np.sqrt(np.mean((pixels - clean.transpose(2, 0, 1))[place] ** 2)))
+
+
+@pytest.mark.parametrize("speed", [0.0, 3.0])
+@pytest.mark.parametrize("damage", ["noise", "jpeg"])
+def test_noise_of_a_face_falls_and_the_rest_of_the_frame_stays(speed, damage):
+    clean = clips.clip(13, speed=speed)
+    spoiled = clips.damaged(clean, 1.0, 0.03, 30) if damage == "jpeg" else clips.clip(13, speed=speed, noise=0.05)
+    truth = clips.damaged(clean, 1.0, 0.0, 100) if damage == "jpeg" else clean
+    pixels, near = faces_of(spoiled, speed)
+    place = np.s_[:, 90:150, 130 + int(6 * speed) : 190 + int(6 * speed)]
+    out = averaged(pixels[6], 6, near)
+    least = {"noise": 0.6, "jpeg": 0.75}[damage]  # what JPEG does is alike in all frames of a still face
+    assert error(out, truth[6], place) < least * error(pixels[6], truth[6], place)
+    patch = near[6]["one"]
+    assert np.array_equal(out[:, :, : patch.left], pixels[6][:, :, : patch.left])
+
+
+def test_a_mouth_that_opens_is_not_mixed_with_the_closed_one():
+    clean = clips.clip(13)
+    for n in range(13):
+        clean[n, 142 - n % 5 * 2 : 142 + n % 5 * 2, 148:174] = 0.1
+    pixels, near = faces_of(clips.damaged(clean, 1.0, 0.02, 40))
+    truth = clips.damaged(clean, 1.0, 0.0, 100)
+    for n in (4, 5, 6, 7):
+        place = np.s_[:, 128:156, 144:178]
+        assert error(averaged(pixels[n], n, near), truth[n], place) < 1.02 * error(pixels[n], truth[n], place)
+
+
+def test_a_face_that_is_left_or_alone_stays_as_it_is():
+    frames = clips.clip(3, noise=0.05)
+    pixels, near = faces_of(frames, decided={"restore": False, "detail": False})
+    assert averaged(pixels[1], 1, near) is pixels[1]
+    pixels, near = faces_of(frames)
+    assert averaged(pixels[1], 1, {1: near[1]}) is pixels[1]
 
 
 # Tracks and cuts

@@ -9,9 +9,10 @@ import struct
 import av
 import numpy as np
 import pytest
-from odekit_video import restore
+from odekit_video import restore, sessions
 from odekit_video.colour import planes_of
 from odekit_video.job import VideoJob, line_of
+from odekit_video.read import probe
 
 from benchmarks import clips
 from odekit.errors import ConfigError, InputError, OutputError
@@ -88,6 +89,47 @@ def test_a_moving_face_leaves_no_ghost(tmp_path, chain):
     clean, before, after = clips.clip(12, **settings), clips.read(source)[0], clips.read(tmp_path / "out.mp4")[0]
     for n in (1, 6, 10):
         assert psnr(after[n], clean[n]) > psnr(before[n], clean[n])
+
+
+GUIDED = """\
+odekit: 1
+name: guided
+chain:
+  - faces:
+      detect: builtin
+      each:
+        - upsample: {use: face-guided, act: always}
+"""
+
+
+@pytest.mark.parametrize("speed", [0.0, 3.0])
+def test_a_blurred_face_that_is_treated_flickers_less_than_in_the_input(tmp_path, speed, monkeypatch):
+    """Blurred and compressed anew in each frame; the upsampler alone makes its noise stronger."""
+    (tmp_path / "guided.yaml").write_text(GUIDED)
+    clean = clips.clip(24, speed=speed, width=360)
+    source = clips.write(tmp_path / "film.mp4", clips.damaged(clean, 1.5, 0.02, 30))
+    run(source, tmp_path / "out.mp4", str(tmp_path / "guided.yaml"))
+    before, after = clips.read(source)[0], clips.read(tmp_path / "out.mp4")[0]
+    if not speed:
+        assert face_region(after).std(0).mean() <= 0.4 * face_region(before).std(0).mean()
+    monkeypatch.setattr(restore, "averaged", lambda pixels, number, near: pixels)
+    run(source, tmp_path / "alone.mp4", str(tmp_path / "guided.yaml"))
+    alone = clips.read(tmp_path / "alone.mp4")[0]
+    for n in (2, 12, 20):
+        assert psnr(after[n], clean[n]) > psnr(alone[n], clean[n])
+
+
+def test_small_faces_are_followed_as_if_all_frames_were_searched_for_them(tmp_path, chain, monkeypatch):
+    from odekit_video import find
+
+    source = clips.write(tmp_path / "film.mp4", clips.clip(13, side=60, faces=2, noise=0.02))
+    plans = []
+    for block in (6, 1):
+        monkeypatch.setattr(find, "BLOCK", block)
+        plans.append(
+            find.find(source, probe(source), VideoJob(source, tmp_path / "o.mp4").chain(chain, [], "auto"), quiet)
+        )
+    assert plans[0].faces == plans[1].faces and len(plans[0].faces[0]) == 2
 
 
 def test_a_good_face_is_left_and_the_line_says_so(tmp_path, chain):
@@ -287,6 +329,7 @@ def test_a_frame_that_cannot_be_restored_stays_and_is_told(tmp_path, chain, monk
         return results
 
     monkeypatch.setattr(Session, "run", failing)
+    monkeypatch.setattr(sessions, "thread_count", lambda: 1)
     record = run(source, tmp_path / "out.mp4", chain)
     assert record["failed"] == [{"frame": 1, "reason": "made to fail"}]
     assert "1 frame kept as they were (made to fail)" in line_of(record)
