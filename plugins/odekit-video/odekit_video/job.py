@@ -25,6 +25,8 @@ from odekit_video.restore import Restorer
 from odekit_video.sessions import Sessions
 
 PLAN, LOCK = "plan.json", "lock"
+SHORT_SECONDS, SHORT_SHARE = 0.2, 0.02
+"""A video that ends earlier than its file says, by more than this and this share of its length, is incomplete."""
 
 
 class VideoJob:
@@ -152,6 +154,9 @@ class VideoJob:
         starts = [pts[start] for start, _ in restorer.segments()]
         begin, end = pts[self.span[0]] if self.span[0] else 0, None if self.span[1] is None else after_last(pts)
         notes = assemble(self.source, segments, starts, info.time_base, self.output, (begin, end))
+        length = float((after_last(pts) - pts[0]) * info.time_base)
+        if self.span[1] is None and info.seconds - length > max(SHORT_SECONDS, SHORT_SHARE * info.seconds):
+            notes.append(f"it ends after {length:.1f} of {info.seconds:.1f} s: the input is damaged or incomplete")
         if info.transfer in HDR_TRANSFERS:
             notes.append(f"{HDR_TRANSFERS[info.transfer]} video: faces were restored in its coded values")
         return notes

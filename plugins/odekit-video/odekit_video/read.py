@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class VideoInfo:
     """Code of the transfer function (ITU-T H.273, table 3)."""
     aspect: Fraction
     """Width over height of an upright pixel."""
+    seconds: float = 0.0
+    """How long the file says that its video is, 0 if it does not."""
 
 
 def import_av() -> Any:
@@ -104,8 +107,18 @@ def probe(path: Path) -> VideoInfo:
         return VideoInfo(
             width, height, turns, Fraction(stream.time_base), Fraction(rate), int(stream.frames or 0),
             stream.codec_context.name, int(stream.codec_context.color_trc or 0),
-            1 / aspect if turns % 2 else aspect,
+            1 / aspect if turns % 2 else aspect, seconds_of(container, stream),
         )  # fmt: skip
+
+
+def seconds_of(container: Any, stream: Any) -> float:
+    """How long a file says that a stream is, in seconds; 0 if it does not."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska: 00:01:02.345
+    if tag:
+        return 3600 * float(tag[1]) + 60 * float(tag[2]) + float(tag[3])
+    return float(container.duration or 0) / 1e6 if len(container.streams) == 1 else 0.0
 
 
 def decoded(container: Any, stream: Any, damaged: list[str]) -> Iterator[av.VideoFrame]:
