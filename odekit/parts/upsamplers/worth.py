@@ -131,7 +131,7 @@ class WorthCalibration:
             or not np.isfinite(numbers).all()
         ):
             raise ValueError("the sizes of its tables do not match, or a number is not finite")
-        return cls(names, **tables, **single, about=data.get("about"))
+        return cls(names, about=data.get("about"), **tables, **single)  # type: ignore[arg-type]
 
 
 def standardised(values: Array, centre: Sequence[float], scale: Sequence[float]) -> Array:

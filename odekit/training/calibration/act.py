@@ -224,7 +224,7 @@ def spare(predictions: Array, undamaged: NDArray[np.bool_], fitted: NDArray[np.b
     """The least threshold from 0 on that spares all but `FALSE_ACTS` of the undamaged faces and all of photographs."""
     faces, photos = predictions[undamaged & fitted], predictions[undamaged & ~fitted]
     quantile = float(np.quantile(faces, 1 - FALSE_ACTS)) if len(faces) else 0.0
-    return max(quantile, *photos.tolist(), 0.0)
+    return float(max(quantile, *photos.tolist(), 0.0))
 
 
 def groups(severity: NDArray[np.int_], fitted: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
