@@ -164,6 +164,14 @@ def test_turned_faces_and_damage_that_was_left_are_told():
     assert "noise unknown (black)" in text(record)
 
 
+def test_marks_of_the_other_kind_that_were_left_and_empty_masks_are_told():
+    mend = {"mended": ["scratches"], "scratches": 10, "scratches_other": [6, "dark"]}
+    assert text(photo([], True, mend=mend)) == "no face found; 10 cracks filled, 6 dark marks left"
+    assert text(photo([], True, mend=mend | {"scratches_other": [1, "light"]})).endswith(", 1 light mark left")
+    empty = {"mended": [], "scratch_mask": "given", "scratched_share": 0.0}
+    assert "nothing in the mask is white" in text(photo([], False, mend=empty))
+
+
 def test_other_kinds_of_noise_and_given_masks():
     record = photo([], True, mend={"mended": ["scratches"], "scratch_mask": "given"})
     record["stages"][1]["background"] = [

@@ -161,6 +161,15 @@ def test_further_pictures_of_a_stage_are_named_and_not_written(cli, work):
     assert "odekit: not written: sample2, spread; name a folder with -o to get these as well\n" in done.err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_the_result_is_written_where_the_note_about_others_cannot_be_printed(work):
+    (work.parent / "exact.yaml").write_text(EXACT)
+    command = [*PROGRAM, "run", "../exact.yaml", FACE, "-o", "a.png", "--set", "restore.samples=2"]
+    with Path("/dev/full").open("wb") as full:
+        subprocess.run(command, stderr=full, stdout=subprocess.DEVNULL, check=False)
+    assert names(work) == ["a.png"]
+
+
 def test_messages_name_standard_input_and_no_temporary_folder(work):
     data = io.BytesIO()
     first, second = (PIL.Image.fromarray(picture(i)) for i in range(2))

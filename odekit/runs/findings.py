@@ -159,11 +159,19 @@ def _mended(stage: Entry) -> Iterator[str]:
     for name in names:
         if name == "scratches":
             number = "mask" if given else count(cracks, "crack") if isinstance(cracks, int) and cracks else "cracks"
-            yield f"{number} filled"
+            yield f"{number} filled" + _left_marks(stage)
         else:
             yield {"blocks": "JPEG blocks smoothed", "blur": "blur undone", "fading": "fading undone"}.get(
                 name, f"{name} repaired"
             )
+
+
+def _left_marks(stage: Entry) -> str:
+    """`, 3 dark marks left`: those that may be dirt or content, because most marks are of the other kind."""
+    other = stage.get("scratches_other")
+    if not isinstance(other, list) or len(other) != 2 or not isinstance(other[0], int):
+        return ""
+    return f", {count(other[0], f'{other[1]} mark')} left"
 
 
 def _denoised(stage: Entry) -> Iterator[str]:
@@ -241,6 +249,8 @@ def _left_damage(stages: Iterable[Entry]) -> Iterator[str]:
         cracks, reason = stage.get("scratches"), stage.get("scratches_left")
         if isinstance(cracks, int) and cracks and reason:
             yield f"{count(cracks, 'crack')} left ({reason})"
+        if stage.get("scratch_mask") == "given" and stage.get("scratched_share") == 0:
+            yield "nothing in the mask is white"
         for part in [*entries(stage.get("background")), stage]:
             if part.get("noise_unknown"):
                 yield f"noise unknown ({part['noise_unknown']})"

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from odekit.chains.chain import Chain
 from odekit.core.files import read_json, write_atomic, write_json
 from odekit.core.options import Part
-from odekit.errors import ConfigError, InputError
+from odekit.errors import ConfigError, InputError, OutputError
 from odekit.images.formats.names import WRITABLE, format_of_suffix
 from odekit.images.io import max_file_bytes
 from odekit.parts.stages.options import Save
@@ -102,9 +102,6 @@ def _deliver(record: dict[str, Any], single: Single, summary: RunSummary, progre
     """Write the result and its record to where they belong."""
     data = Path(record["output"]["path"]).read_bytes()
     extras = record.pop("extras", [])
-    if extras:
-        names = ", ".join(name.split(".")[-2] for name in extras)
-        progress.message(f"not written: {names}; name a folder with -o to get these as well")
     record["output"]["path"] = STREAM if single.target is None else str(single.target)
     record["input"]["path"] = single.source
     try:
@@ -120,6 +117,10 @@ def _deliver(record: dict[str, Any], single: Single, summary: RunSummary, progre
         _discard(stdout)
     except OSError as error:
         summary.stopped = f"{single.target or 'the output'} cannot be written: {error.strerror or error}"
+    if extras:
+        names = ", ".join(name.split(".")[-2] for name in extras)
+        with contextlib.suppress(OutputError):  # where the line cannot be printed, the result is there all the same
+            progress.message(f"not written: {names}; name a folder with -o to get these as well")
 
 
 def _discard(stream: BinaryIO) -> None:

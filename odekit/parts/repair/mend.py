@@ -170,6 +170,8 @@ class MendStage:
         if reason:
             facts["scratches_left"] = reason
             return None
+        if found.other_kind:
+            facts["scratches_other"] = [found.other_kind, "dark" if found.light else "light"]
         if small is image:
             return found.mask
         enlarged: Mask = enlarge_blocks(found.mask[None].astype(np.float32), image.height, image.width)[0] >= 0.5

@@ -66,6 +66,10 @@ class DetectedScratches:
     count: int
     rejected: int = 0
     """Marks that reached the threshold and that the evidence ruled out."""
+    other_kind: int = 0
+    """Those of them that are dark where most are light, or light where most are dark."""
+    light: bool = True
+    """Whether most marks are light."""
 
     @property
     def share(self) -> float:
@@ -94,7 +98,7 @@ def detect_scratches(pixels: Pixels, probability: Plane, sure: float, faint: flo
     marked &= ~thick_parts(marked) | (probability >= sure)
     labels, count = label(marked, structure=np.ones((3, 3)))
     side = min(probability.shape)
-    kept, lengths, rejected = np.zeros(count + 1, bool), np.zeros(count + 1), 0
+    kept, lengths, rejected, other_kind, light = np.zeros(count + 1, bool), np.zeros(count + 1), 0, 0, 0.0
     kinds = mark_kinds(labels, count, lighter >= darker, probability)
     for number, window in enumerate(find_objects(labels), 1):
         mark = labels[window] == number
@@ -112,15 +116,16 @@ def detect_scratches(pixels: Pixels, probability: Plane, sure: float, faint: flo
             rejected += 1
             continue
         if kinds[number]:
-            rejected += 1
+            rejected, other_kind = rejected + 1, other_kind + 1
             continue
         kept[number] = True
         lengths[number] = length
+        light += length * float(np.sign(shares[0] - shares[1]))
         own, other = (lighter, darker) if shares[0] >= shares[1] else (darker, lighter)
         opposite = (other[window] >= OPPOSITE_CONTRAST) & (other[window] > own[window])
         labels[window][mark & opposite & (probability[window] < FAIR)] = 0
     mask = without_fragments(kept[labels])
-    return DetectedScratches(mask, float(lengths.sum()) / side, int(kept.sum()), rejected)
+    return DetectedScratches(mask, float(lengths.sum()) / side, int(kept.sum()), rejected, other_kind, light >= 0)
 
 
 def without_fragments(mask: Mask) -> Mask:

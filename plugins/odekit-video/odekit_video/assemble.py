@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -46,7 +47,9 @@ def assemble(
                 copied = copied_streams(original, target, notes)
                 target.start_encoding()
             packets = merged(
-                video_packets(segments, starts, time_base, video, span[0]),
+                video_packets(
+                    segments, starts, time_base, video, span[0], None if span[1] is None else span[1] - span[0]
+                ),
                 other_packets(original, copied, time_base, span),
             )
             for packet in packets:
@@ -85,7 +88,7 @@ def copied_streams(original: Any, target: Any, notes: list[str]) -> dict[int, An
 
 
 def video_packets(
-    segments: Sequence[Path], starts: Sequence[int], time_base: Fraction, video: Any, begin: int
+    segments: Sequence[Path], starts: Sequence[int], time_base: Fraction, video: Any, begin: int, end: int | None
 ) -> Iterator[Any]:
     """The packets of all segments with their time stamps in the output.
 
@@ -93,23 +96,41 @@ def video_packets(
     of them. Its first packet is its first frame. Decoding times must rise and not follow those of presentation.
     """
     latest: int | None = None
-    for path, start in zip(segments, starts, strict=True):
+    ends = [*(start - begin for start in starts[1:]), end]
+    for path, start, following in zip(segments, starts, ends, strict=True):
         with opened(path) as container:
             packets = [packet for packet in container.demux(container.streams.video[0]) if packet.pts is not None]
-        delay = packets[0].pts
+        delay, scale = packets[0].pts, Fraction(packets[0].time_base) / time_base
+        shown = [round((packet.pts - delay) * scale) + start - begin for packet in packets]
+        lengths = durations(shown, following, round((packets[-1].duration or 0) * scale))
         unknown = sum(packet.dts is None for packet in packets)
-        for number, packet in enumerate(packets):
-            scale = Fraction(packet.time_base) / time_base
-            pts = round((packet.pts - delay) * scale) + start - begin
+        for number, (packet, pts) in enumerate(zip(packets, shown, strict=True)):
             known = packet.dts if packet.dts is not None else packets[min(unknown, len(packets) - 1)].dts or delay
-            dts = round((known - delay) * scale) + start - begin - max(0, unknown - number)
+            before = max(0, unknown - number) * lengths[min(shown)]
+            dts = round((known - delay) * scale) + start - begin - before
             if latest is not None and dts <= latest:
                 dts = latest + 1
             if dts > pts:
                 raise InputError(f"{path}: its time stamps overlap with those of the segment before")
             latest = dts
             packet.pts, packet.dts, packet.time_base, packet.stream = pts, dts, time_base, video
+            packet.duration = lengths[pts]
             yield packet
+
+
+def durations(shown: Sequence[int], following: int | None, usual: int) -> dict[int, int]:
+    """How long each frame is shown: until the next one; the last one until `following`, or as long as the one before.
+
+    Args:
+        shown: time stamps of the frames, in any order.
+        following: that of the frame after them; None if there is none, or if it is not known.
+        usual: for a single frame before nothing.
+    """
+    order = sorted(shown)
+    out = {now: then - now for now, then in itertools.pairwise(order)}
+    last = order[-1]
+    out[last] = following - last if following is not None and following > last else [usual, *out.values()][-1]
+    return {time: max(1, length) for time, length in out.items()}
 
 
 def other_packets(

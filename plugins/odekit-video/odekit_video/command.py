@@ -20,7 +20,7 @@ def video(
     ] = "auto",
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; default: the chain's seed.")] = None,
     frames: Annotated[
-        str | None, typer.Option(help="a:b: only these frames, from 0, b excluded; either may be empty.")
+        str | None, typer.Option(help="Only the frames A:B, counted from 0, without B; either may be left out.")
     ] = None,
     preview: Annotated[
         Path | None, typer.Option(help="Also write a contact sheet: frames before and after, as PNG or JPEG.")
@@ -51,7 +51,7 @@ def video(
     except KeyboardInterrupt:
         bar.end()
         kept = f"; what is done is in {job.folder}, and --resume continues" if job.folder.exists() else ""
-        print_message(f"odekit: interrupted{kept}")
+        print_message(f"interrupted{kept}")
         raise typer.Exit(130) from None
     bar.end()
     print_json(record) if as_json else print_line(line_of(record))

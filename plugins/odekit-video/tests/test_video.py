@@ -189,6 +189,27 @@ def test_a_turned_video_is_restored_upright(tmp_path, chain):
     assert psnr(face_region(after), face_region(clean)) > psnr(face_region(frames), face_region(clean)) + 3
 
 
+def shown_for(path):
+    """Duration in seconds of each frame, in order of their times, and the length of the stream."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        lengths = {p.pts: float(p.duration * p.time_base) for p in container.demux(stream) if p.size}
+        whole = float(stream.duration * stream.time_base) if stream.duration else float(container.duration) / 1e6
+        return [lengths[time] for time in sorted(lengths)], whole
+
+
+@pytest.mark.parametrize("span", [(0, None), (0, 4), (5, 9)])
+def test_each_frame_is_shown_until_the_next_and_the_clip_is_no_longer(tmp_path, chain, span, monkeypatch):
+    monkeypatch.setattr(restore, "SEGMENT", 5)
+    source = clips.write(tmp_path / "film.mp4", clips.clip(12), rate=10)
+    run(source, tmp_path / "out.mp4", chain, span)
+    count = (span[1] or 12) - span[0]
+    lengths, whole = shown_for(tmp_path / "out.mp4")
+    assert lengths == pytest.approx([0.1] * count, abs=1e-3) and whole == pytest.approx(0.1 * count, abs=0.01)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert float(container.streams.video[0].average_rate) == pytest.approx(10, rel=0.01)
+
+
 def test_some_frames_only(tmp_path, chain):
     source = clips.write(tmp_path / "long.mp4", clips.clip(10), audio=True)
     run(source, tmp_path / "out.mp4", chain, span=(3, 7))
