@@ -200,11 +200,12 @@ class Settlement:
         import torch
 
         self.is_new, options = True, self.options
-        torch.set_num_threads(choose_threads(options.threads, torch.get_num_threads()))  # before anything is measured
+        threads = choose_threads(options.threads, torch.get_num_threads())
+        torch.set_num_threads(threads)  # before anything is measured
         execution = self.chain.execution(count, options.device, options.precision, options.batch_size)
         return RunSettings(
             self.tree, self.seed, execution.device, execution.precision, execution.batch_size,
-            torch.get_num_threads(),
+            threads,
             self.depends.tree(), self.versions, execution.precision_choices, layout=options.layout or TREE,
         )  # fmt: skip
 
