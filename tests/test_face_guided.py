@@ -1,7 +1,6 @@
 """`face-guided`: the built-in upsampler that sees the original, and the decision to leave a face as it was."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,9 +20,8 @@ from odekit.parts.upsamplers.compact import Compact
 from odekit.parts.upsamplers.face_guided import FaceGuided, FaceGuidedUpsampler
 from odekit.parts.upsamplers.guided_network import GuidedNet, from_unguided, without_pattern
 from odekit.parts.upsamplers.own_detail import add_own_detail
-from odekit.parts.upsamplers.worth import load_worth, measure, needed_score, octave_powers
+from odekit.parts.upsamplers.worth import load_worth, measure, octave_powers
 from odekit.testing import check_upsampler
-from odekit.training.calibration.act import spare
 
 
 def make(**options):
@@ -148,8 +146,7 @@ def test_a_good_face_comes_back_bit_for_bit(side, name):
 def test_bad_faces_are_treated_and_the_record_says_why(severity):
     (result,) = Chain.load("odedit-plus").run([damaged_face(severity)])
     detail = result.record["stages"][-1]["detail"]
-    assert detail["act"] and detail["score"] > detail["needed"] and detail["measured_side"] == 256
-    assert detail["needed"] == round(load_worth().score_thresholds[1], 4) and detail["expected_gain"] > 0.05
+    assert detail["act"] and detail["expected_gain"] > load_worth().threshold and detail["measured_side"] == 256
     assert psnr(result.image, sharp_face(256)) > psnr(damaged_face(severity), sharp_face(256)) - 0.5
 
 
@@ -216,33 +213,6 @@ def test_a_result_that_would_only_be_smoother_is_not_used():
         bad = damaged_face(severity)
         result = make(act="always").upsample([bad], [None], originals=[bad])[0]
         assert not load_worth().judge(bad.pixels, result.pixels).smooths
-
-
-def test_a_small_face_needs_a_higher_score_than_a_large_one():
-    small, large = load_worth().score_thresholds
-    scores = needed_score(np.array([40.0, 128, 150, 180, 256]), (small, large))
-    assert scores[0] == scores[1] == small and scores[3] == scores[4] == large
-    assert small > scores[2] > large > 0
-
-
-def test_a_risk_is_held_against_the_gain_and_not_against_the_bounded_score():
-    bad, worth = damaged_face(3), load_worth()
-    result = make(act="always").upsample([bad], [None], originals=[bad])[0]
-    judged = worth.judge(bad.pixels, result.pixels)
-    assert judged.act and judged.margin == pytest.approx(judged.gain - worth.threshold)
-    timid = replace(worth, threshold=10.0).judge(bad.pixels, result.pixels)
-    assert timid.act and 0 < timid.margin < 1e-3
-    strict = replace(worth, score_thresholds=(10.0, 10.0)).judge(bad.pixels, result.pixels)
-    assert not strict.act and strict.margin < 0
-
-
-def test_thresholds_spare_faces_of_photographs_and_undamaged_ones():
-    predictions = np.array([0.01] * 100 + [0.5, 0.02, 0.03])
-    fitted = np.arange(103) < 102
-    undamaged = np.arange(103) != 100
-    assert spare(predictions, undamaged, fitted) == pytest.approx(0.03)
-    assert spare(predictions, undamaged & fitted, fitted) == pytest.approx(0.01, abs=0.001)
-    assert spare(-predictions, undamaged, fitted) == 0
 
 
 def test_a_damaged_calibration_is_one_line(tmp_path):

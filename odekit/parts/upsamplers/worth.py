@@ -1,8 +1,7 @@
 """Whether the detail of a guided upsampler makes a face better for people, judged from the face and its result.
 
 A regression predicts how much LPIPS and the distance of face descriptors to the true face fall; it is fitted on faces
-with the damage of photographs (`odekit calibrate act`). A second one, of the same terms, predicts that fall bounded to
-small values: it errs less where the decision is made. Faces with little to gain are left as they are.
+with the damage of photographs (`odekit calibrate act`). Faces with little to gain are left as they are.
 """
 
 from __future__ import annotations
@@ -25,14 +24,10 @@ from odekit.images.resize import square_resize
 
 Array = NDArray[np.float64]
 BUILT_IN = ASSETS / "face-guided" / "act.json"
-SCHEMA = 3
+SCHEMA = 2
 TERMS = 3
 """Terms of the model for each measure."""
-TABLES = ("centre", "scale", "term_centre", "term_scale", "weights", "score_weights", "score_thresholds")
-THRESHOLD_SIDES = (128, 180)
-"""Sides in pixels at which the two thresholds of the score hold; between them it is interpolated. In a small face mild
-damage and the softness of a healthy photograph are hardly told apart; in a large one they are."""
-SMALLEST_MARGIN = 1e-6
+TABLES = ("centre", "scale", "term_centre", "term_scale", "weights")
 LARGEST_SIDE, SMALLEST_SIDE = 256, 32
 """Sides between which faces are measured, in pixels."""
 SMOOTHED = (1.5, 0.4)
@@ -53,28 +48,21 @@ class ResultJudgement:
     side: int
     """Side at which the face was measured, in pixels."""
     measures: Mapping[str, float]
-    score: float
-    """Predicted fall, bounded; it decides."""
-    needed: float
-    """The score from which a result of this side is used."""
     margin: float
-    """Above 0 if the score is reached: then `gain` less its threshold, which a risk is held against."""
+    """`gain` less the threshold."""
     smooths: bool = False
     """The result is only smoother than the face; see `SMOOTHED`."""
 
     def tree(self) -> dict[str, Any]:
         """The judgement as plain data, for the record."""
         measures = {name: round(value, 4) for name, value in self.measures.items()}
-        figures = {
-            "expected_gain": round(self.gain, 4), "score": round(self.score, 4), "needed": round(self.needed, 4),
-            "measured_side": self.side, "measures": measures,
-        }  # fmt: skip
+        figures = {"expected_gain": round(self.gain, 4), "measured_side": self.side, "measures": measures}
         return {"act": self.act} | ({"smooths": True} if self.smooths else {}) | figures
 
 
 @dataclass(frozen=True)
 class WorthCalibration:
-    """Quadratic models of the gain from measures m, `bias + weights . t`, and of the score.
+    """A quadratic model of the gain from measures m: `bias + weights . t`.
 
     t are the standardised terms of z (see `quadratic_terms`), and z the standardised measures.
     """
@@ -87,11 +75,7 @@ class WorthCalibration:
     weights: tuple[float, ...]
     bias: float
     threshold: float
-    """Predicted gain from which a risk is taken."""
-    score_weights: tuple[float, ...]
-    score_bias: float
-    score_thresholds: tuple[float, ...]
-    """Score from which a result is used, at `THRESHOLD_SIDES`."""
+    """Predicted gain from which the result is used."""
     about: Mapping[str, Any] | None = None
     """Faces, damage and figures of the fit."""
 
@@ -105,11 +89,9 @@ class WorthCalibration:
         z = standardised(np.array([[values[name] for name in self.measures]]), self.centre, self.scale)
         terms = standardised(quadratic_terms(z), self.term_centre, self.term_scale)
         gain = float(self.bias + terms[0] @ np.array(self.weights))
-        score = float(self.score_bias + terms[0] @ np.array(self.score_weights))
-        needed = float(needed_score(side, self.score_thresholds))
         smooths = all(values[f"face {i}"] - values[f"result {i}"] > fall for i, fall in enumerate(SMOOTHED))
-        margin = max(gain - self.threshold, SMALLEST_MARGIN) if score > needed else score - needed
-        return ResultJudgement(margin > 0 and not smooths, gain, side, values, score, needed, margin, smooths)
+        margin = gain - self.threshold
+        return ResultJudgement(margin > 0 and not smooths, gain, side, values, margin, smooths)
 
     def tree(self) -> dict[str, Any]:
         """The calibration as plain data, for its file."""
@@ -122,16 +104,15 @@ class WorthCalibration:
             raise ValueError(f"this odekit reads schema {SCHEMA}, not {data['schema']}")
         tables = {name: tuple(map(float, data[name])) for name in TABLES}
         names = tuple(map(str, data["measures"]))
-        single = {name: float(data[name]) for name in ("bias", "threshold", "score_bias")}
-        numbers = [*(v for table in tables.values() for v in table), *single.values()]
+        numbers = [*(v for table in tables.values() for v in table), float(data["bias"]), float(data["threshold"])]
         lengths = [len(tables[name]) for name in TABLES]
         if (
-            lengths != [len(names)] * 2 + [TERMS * len(names)] * 4 + [len(THRESHOLD_SIDES)]
+            lengths != [len(names)] * 2 + [TERMS * len(names)] * 3
             or names[0] != "side"
             or not np.isfinite(numbers).all()
         ):
             raise ValueError("the sizes of its tables do not match, or a number is not finite")
-        return cls(names, about=data.get("about"), **tables, **single)  # type: ignore[arg-type]
+        return cls(names, **tables, bias=numbers[-2], threshold=numbers[-1], about=data.get("about"))
 
 
 def standardised(values: Array, centre: Sequence[float], scale: Sequence[float]) -> Array:
@@ -143,11 +124,6 @@ def standardised(values: Array, centre: Sequence[float], scale: Sequence[float])
 def quadratic_terms(z: Array) -> Array:
     """Standardised measures (n, k), their squares, and their products with the first, the side: (n, 3 k)."""
     return np.concatenate([z, z**2, z * z[:, :1]], axis=1)
-
-
-def needed_score(side: float | Array, thresholds: Sequence[float]) -> Array:
-    """The score that a face of this side in pixels needs, from the thresholds at `THRESHOLD_SIDES`."""
-    return np.asarray(np.interp(np.log(side), np.log(THRESHOLD_SIDES), thresholds))
 
 
 def measured_side(native: float) -> int:

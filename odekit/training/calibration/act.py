@@ -27,11 +27,9 @@ from odekit.parts.installed import catalog
 from odekit.parts.metrics.face_distance import FaceDistanceMetric
 from odekit.parts.metrics.lpips import Lpips, LpipsMetric
 from odekit.parts.upsamplers.worth import (
-    THRESHOLD_SIDES,
     WorthCalibration,
     measure,
     measured_side,
-    needed_score,
     quadratic_terms,
     standardised,
 )
@@ -51,14 +49,7 @@ DISTANCE_WEIGHT = 0.5
 FALSE_ACTS = 0.01
 """Share of undamaged faces that may be treated; one half of what is demanded of faces outside the fit."""
 MARGIN = 0.015
-"""Added to the threshold of the gain: a grainy face whose colours the detail would have taken was expected to gain 0.01
-more."""
-SCORE_MARGINS = (0.005, 0.016)
-"""Added to the thresholds of the score, of small and of large faces: two large faces that were hardly soft scored 0.01
-above the threshold, and got teeth that were less natural than before."""
-SCORE_RANGE = (-0.03, 0.08)
-"""Gains are bounded to this range for the score. On 840 faces the score treats 96 % of the mildly damaged faces of 256
-px where the gain treats 75 %, with all undamaged ones left."""
+"""Added to the threshold: a grainy face whose colours the detail would have taken was expected to gain 0.01 more."""
 RIDGE = 30.0
 BATCH = 8
 
@@ -178,20 +169,17 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
     term_centre, term_scale = spread(terms[fitted])
     z = standardised(terms, term_centre, term_scale)
     severity = np.array([case.severity for case in results.cases])
-    undamaged = severity == 0
-    gain = fit_model(z, results.gains, fitted)
-    score = fit_model(z, np.clip(results.gains, *SCORE_RANGE), fitted)
-    threshold = spare(gain.outside, undamaged, fitted) + MARGIN
-    sides = np.array([float(measured_side(case.original.native)) for case in results.cases])
-    large = sides > np.prod(THRESHOLD_SIDES) ** 0.5
-    needed = tuple(
-        spare(score.outside, undamaged & rows, fitted) + margin
-        for rows, margin in zip((~large, large), SCORE_MARGINS, strict=True)
-    )
-    acted = score.outside > needed_score(sides, needed)
+    left_out = np.zeros(len(z))
+    for part in folds(len(z)):
+        rows = fitted & ~part
+        left_out[part] = predict(z[part], *solve(z[rows], results.gains[rows]))
+    undamaged = left_out[fitted & (severity == 0)]
+    weights, bias = solve(z[fitted], results.gains[fitted])
+    spared = predict(z[~fitted], weights, bias)
+    threshold = max(float(np.quantile(undamaged, 1 - FALSE_ACTS)), *spared.tolist(), 0.0) + MARGIN
     figures = {
         name: {
-            "faces": int(rows.sum()), "acted": round(float(acted[rows].mean()), 3),
+            "faces": int(rows.sum()), "acted": round(float((left_out[rows] > threshold).mean()), 3),
             "gain": round(float(results.gains[rows].mean()), 4),
             "lpips": [round(float(v), 4) for v in results.lpips[rows].mean(0)],
             "face_distance": [round(float(v), 4) for v in results.distance[rows].mean(0)],
@@ -199,36 +187,9 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
         for name, rows in groups(severity, fitted)
     }  # fmt: skip
     return WorthCalibration(
-        names, centre, scale, term_centre, term_scale, tuple(gain.weights.tolist()), gain.bias, threshold,
-        tuple(score.weights.tolist()), score.bias, needed, about | {"ridge": RIDGE, "figures": figures},
+        names, centre, scale, term_centre, term_scale, tuple(weights.tolist()), bias, threshold,
+        about | {"ridge": RIDGE, "figures": figures},
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """A ridge regression."""
-
-    weights: Array
-    bias: float
-    outside: Array
-    """(n,): predictions of models that did not see the row: those of the cross-validation, and this one."""
-
-
-def fit_model(z: Array, values: Array, fitted: NDArray[np.bool_]) -> FittedModel:
-    """Fit values (n,) on the rows of z (n, k) that are `fitted`."""
-    weights, bias = solve(z[fitted], values[fitted])
-    outside = predict(z, weights, bias)
-    for part in folds(len(z)):
-        rows = fitted & ~part
-        outside[part & fitted] = predict(z[part & fitted], *solve(z[rows], values[rows]))
-    return FittedModel(weights, bias, outside)
-
-
-def spare(predictions: Array, undamaged: NDArray[np.bool_], fitted: NDArray[np.bool_]) -> float:
-    """The least threshold from 0 on that spares all but `FALSE_ACTS` of the undamaged faces and all of photographs."""
-    faces, photos = predictions[undamaged & fitted], predictions[undamaged & ~fitted]
-    quantile = float(np.quantile(faces, 1 - FALSE_ACTS)) if len(faces) else 0.0
-    return float(max(quantile, *photos.tolist(), 0.0))
 
 
 def groups(severity: NDArray[np.int_], fitted: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
