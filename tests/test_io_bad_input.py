@@ -99,7 +99,10 @@ CASES = {
     "photoshop": (b"8BPS\x00\x01", "is a Photoshop file; odekit reads"),
     "jpeg xl": (b"\xff\x0a" + bytes(50), "is a JPEG XL picture; odekit reads"),
     "jpeg 2000": (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "is a JPEG 2000 picture; odekit reads"),
-    "mp4": (b"\x00\x00\x00\x18ftypisom" + bytes(50), "is a video; videos are not supported; save a frame as a picture"),
+    "mp4": (
+        b"\x00\x00\x00\x18ftypisom" + bytes(50),
+        "is a video; videos are not supported; use odekit video (odekit-video), or save a frame as a picture",
+    ),
     "avi": (b"RIFF\x00\x00\x00\x00AVI LIST", "is a video; videos are not supported"),
     "mkv": (b"\x1aE\xdf\xa3" + bytes(20), "is a video; videos are not supported"),
     "cr2": (b"II*\x00\x10\x00\x00\x00CR\x02\x00", "is a camera raw file; develop it and save the picture as TIFF"),

@@ -18,7 +18,7 @@ _READ = {
 }
 _CONVERT = f"odekit reads {READ_NAMES}, so convert it to one of these"
 _DEVELOP = "develop it and save the picture as TIFF or JPEG"
-_FRAME = "videos are not supported; save a frame as a picture"
+_FRAME = "videos are not supported; use odekit video (odekit-video), or save a frame as a picture"
 _REFUSED = {
     b"%PDF": ("is a PDF", _CONVERT),
     b"8BPS": ("is a Photoshop file", _CONVERT),
