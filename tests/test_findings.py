@@ -172,6 +172,12 @@ def test_marks_of_the_other_kind_that_were_left_and_empty_masks_are_told():
     assert "nothing in the mask is white" in text(photo([], False, mend=empty))
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.005, "0.5%"), (0.012, "1%"), (0.331, "33%")])
+def test_a_small_share_of_replaced_values_is_not_said_to_be_none(share, said):
+    stage = {"stage": "restore", "place": "0", "blind": {"outliers": share}}
+    assert f"{said} of the values replaced" in text({"stages": [stage], "changed": True})
+
+
 def test_other_kinds_of_noise_and_given_masks():
     record = photo([], True, mend={"mended": ["scratches"], "scratch_mask": "given"})
     record["stages"][1]["background"] = [

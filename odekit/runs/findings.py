@@ -198,7 +198,7 @@ def _corrected(stage: Entry) -> Iterator[str]:
     if isinstance(noise, float) and noise >= LEAST_NOISE:
         yield f"noise {f'{noise:.2f}'.lstrip('0')} taken off"
     if isinstance(outliers, float) and outliers >= LEAST_OUTLIERS:
-        yield f"{outliers:.0%} of the values replaced"
+        yield f"{outliers:.{0 if outliers >= 0.01 else 1}%} of the values replaced"
 
 
 def _face_repairs(faces: Iterable[Entry]) -> Iterator[str]:
