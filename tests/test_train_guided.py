@@ -28,6 +28,7 @@ TINY = GuidedOptions(
     context=8,
     lpips=0,
     identity=0,
+    harm=0,
     batch=4,
     steps=240,
     precision="float32",
@@ -122,6 +123,37 @@ def test_errors_in_the_inner_face_weigh_more(faces):
         return float(task.losses(network, rows) - 1.5 * guided.CHARBONNIER_EPSILON)
 
     assert loss(inside) == pytest.approx(3 * loss(outside), rel=0.01)
+
+
+def test_harm_is_where_a_result_is_farther_from_the_truth_than_its_original():
+    truth = torch.full((1, 3, 64, 64), 0.5)
+    original, better, worse = truth.clone(), truth.clone(), truth.clone()
+    original[..., :32, :] = 0.6
+    better[..., :32, :] = 0.55
+    worse[..., 40:44, 40:44] = 0.9
+    assert float(guided.harm(original, original, truth)) == float(guided.harm(better, original, truth)) == 0
+    square = 0.4 * 16 / 64 / guided.HARM_FLOOR
+    assert float(guided.harm(worse, truth, truth)) == pytest.approx(square / 64, rel=1e-4)
+    assert float(guided.harm(worse, truth + 0.3, truth)) < 0.1 * float(guided.harm(worse, truth, truth))
+
+
+def test_the_grain_of_skin_does_next_to_no_harm():
+    truth = torch.full((1, 3, 64, 64), 0.5)
+    grain = truth + 0.1 * (-1) ** torch.arange(64)
+    assert float(guided.harm(grain, truth, truth)) < 1e-5
+
+
+def test_harm_does_not_count_where_the_original_was_not_seen(faces):
+    truth = torch.full((1, 3, 64, 64), 0.5)
+    network = torch.nn.Module()
+    network.forward = lambda small, original, trust: truth + 0.2
+
+    def loss(trust, **options):
+        rows = (truth[..., ::4, ::4], truth, truth, torch.full((1,), trust), torch.zeros(1, 2, dtype=torch.long))
+        return float(GuidedTask(faces, changed(TINY, **options)).losses(network, rows))
+
+    assert loss(0.0, harm=1) == loss(0.0, harm=0) == loss(1.0, harm=0)
+    assert loss(1.0, harm=1) == pytest.approx(loss(1.0, harm=0) + 0.2 / guided.HARM_FLOOR, rel=1e-4)
 
 
 # --- a run

@@ -40,6 +40,16 @@ def test_tint_and_reflection_lie_behind_the_rims():
     assert brighter.min() >= -1e-6 and brighter.max() == pytest.approx(0.2, abs=0.01)
 
 
+def test_light_from_above_draws_a_gleam_on_the_rims_and_a_shadow_below_them():
+    x, y = TEMPLATES["ffhq-5"][0]
+    gleaming = put_on(FACE, replace(ROUND, gleam=0.8)) - put_on(FACE, ROUND)
+    assert gleaming.min() >= -1e-6 and gleaming.max() > 0.3
+    assert gleaming[0].sum() == pytest.approx(gleaming[0][: round(128 * 0.6)].sum())
+    darker = put_on(FACE, ROUND) - put_on(FACE, replace(ROUND, shadow=0.4))
+    assert darker.min() >= -1e-6
+    assert at(darker, x, y + 0.08 + 0.015) > 0.02 and at(darker, x, y + 0.03) < 0.01
+
+
 def test_large_exponents_are_nearly_rectangles():
     assert np.abs(superellipse(2)).sum(1).max() == pytest.approx(2**0.5, abs=0.01)
     assert np.abs(superellipse(8)).sum(1).max() > 1.8

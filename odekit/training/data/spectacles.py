@@ -17,6 +17,8 @@ from odekit.parts.faces.geometry import TEMPLATES
 Floats = NDArray[np.float32]
 OVERSAMPLING = 4
 """Lines are drawn at this multiple of the side and reduced."""
+SHADOW = 0.012
+"""Distance of a shadow from its rim."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Spectacles:
     """Change of the brightness behind the lenses."""
     reflection: float
     """Opacity of a light stripe across the lenses; 0 for none."""
+    gleam: float = 0.0
+    """Opacity of a light line along the upper side of the rims; 0 for none."""
+    shadow: float = 0.0
+    """Opacity of the rims' soft shadow, which lies below them; 0 for none."""
 
 
 def draw_at_random(rng: np.random.Generator) -> Spectacles:
@@ -61,6 +67,8 @@ def draw_at_random(rng: np.random.Generator) -> Spectacles:
         opacity=rng.uniform(0.6, 1), shift=(rng.normal(0, 0.006), rng.uniform(0, 0.03)), turn=rng.normal(0, 0.06),
         tilt=rng.uniform(-0.01, 0.05), ears=rng.uniform(0.18, 0.27), tint=rng.uniform(-0.08, 0.05),
         reflection=rng.uniform(0.1, 0.5) if rng.random() < 0.25 else 0.0,
+        gleam=rng.uniform(0.15, 0.7) if rng.random() < 0.4 else 0.0,
+        shadow=rng.uniform(0.1, 0.4) if rng.random() < 0.5 else 0.0,
     )  # fmt: skip
 
 
@@ -70,10 +78,31 @@ def put_on(face: Floats, glasses: Spectacles) -> Floats:
     rims, lenses, stripes = (masks[None] for masks in _masks(glasses, side))
     colour = np.array(glasses.colour, np.float32)[:, None, None]
     out = face + lenses * np.float32(glasses.tint)
+    if glasses.shadow:
+        out = out * (1 - np.float32(glasses.shadow) * shadow_of(rims))
     out = out + stripes * np.float32(glasses.reflection) * (1 - out)
     out = out + rims * np.float32(glasses.opacity) * (colour - out)
+    if glasses.gleam:
+        out = out + upper_side(rims) * np.float32(glasses.gleam) * (1 - out)
     clipped: Floats = np.clip(out, 0, 1).astype(np.float32)
     return clipped
+
+
+def shadow_of(rims: Floats) -> Floats:
+    """Coverage (1, S, S) of the shadow of rims: moved down by `SHADOW` and blurred."""
+    from scipy.ndimage import gaussian_filter, shift
+
+    down = SHADOW * rims.shape[-1]
+    moved: Floats = gaussian_filter(shift(rims, (0, down, 0), order=1), (0, down / 2, down / 2))
+    return moved
+
+
+def upper_side(rims: Floats) -> Floats:
+    """Coverage (1, S, S) of the part of the rims that light from above falls on: half a pixel, whatever their width."""
+    from scipy.ndimage import shift
+
+    lit: Floats = np.clip(rims - shift(rims, (0, 0.5, 0), order=1), 0, 1)
+    return lit
 
 
 def _masks(glasses: Spectacles, side: int) -> tuple[Floats, Floats, Floats]:

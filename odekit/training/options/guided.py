@@ -67,14 +67,17 @@ class GuidedOptions(RunOptions):
     context: int = Field(default=96, ge=0)
     """Width of the convolutions that see the whole face; 0 for none."""
     damage: GuidedDamageOptions = GuidedDamageOptions()
-    lpips: NonNegative = 0.3
+    lpips: NonNegative = 0.5
     """Weight of LPIPS next to the mean absolute error. 0 needs no weights of LPIPS."""
     lpips_weights: str | None = None
     """Weights of LPIPS: see the option `weights` of the metric `lpips`."""
-    identity: NonNegative = 0.1
+    identity: NonNegative = 0.15
     """Weight of the distance of face descriptors (`face-distance`)."""
     inner: NonNegative = 0.5
     """Weight of the same absolute error and LPIPS in the inner face (eyes, nose, mouth), a quarter of the area."""
+    harm: NonNegative = 0.3
+    """Weight of `harm`: how much farther from the truth than the original a result is. It teaches restraint with mild
+    damage, where a specular dot or a tooth in the wrong place costs little LPIPS."""
     optimiser: OptimiserOptions = OptimiserOptions(lr=1e-3, weight_decay=0.0, warmup=100, decay_from=0.5)
     validation: Count = 24
     """Number of validation faces."""

@@ -28,6 +28,8 @@ VALIDATION_SEVERITIES = {"mild": 1, "medium": 3, "heavy": 5}
 """Severity of the corruption `photo` of the validation faces."""
 CHARBONNIER_EPSILON = 1e-3
 LPIPS_STRIDE = 4
+HARM_SQUARE = 8
+HARM_FLOOR = 0.02
 INNER_FACE = (0.37, 0.25)
 """Top and left of the inner face, half as wide and high as the aligned face, in fractions of its side."""
 
@@ -91,8 +93,8 @@ class GuidedTask:
         return small, original, truth, torch.from_numpy(trust[list(mine)]).float(), offsets
 
     def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
-        """(n,): Charbonnier loss + `lpips` * LPIPS, `inner` times the same of the inner face, and `identity` times the
-        distance of face descriptors.
+        """(n,): Charbonnier loss + `lpips` * LPIPS, `inner` times the same of the inner face, `identity` times the
+        distance of face descriptors, and `harm` times the harm done to what the network saw of the original.
         """
         import torch
 
@@ -105,10 +107,12 @@ class GuidedTask:
             error = error + self.options.inner * self._difference(inner_face(output), inner_face(truth), offsets[0])
         if self.options.identity:
             error = error + self.options.identity * self._identity(output.device)(output, truth)
+        if self.options.harm:
+            error = error + self.options.harm * trust * harm(output, original, truth)
         return error
 
     def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
-        """For each kind of damage the loss, PSNR in dB, LPIPS and face distance; 'loss' is the mean of the losses."""
+        """For each kind of damage the loss, PSNR in dB, LPIPS, face distance and harm; 'loss' is the mean of the losses."""
         import torch
 
         average.eval()
@@ -122,12 +126,14 @@ class GuidedTask:
                     "l1": (output - truth).abs().mean((1, 2, 3)),
                     "psnr": -10 * ((output - truth) ** 2).mean((1, 2, 3)).clamp(min=1e-9).log10(),
                     "lpips": in_pieces(self._lpips(output.device), output, truth) if self.options.lpips else None,
+                    "harm": harm(output, original, truth) if self.options.harm else None,
                     "identity": in_pieces(self._identity(output.device), output, truth)
                     if self.options.identity
                     else None,
                 }
                 means = {name: float(value.mean()) for name, value in parts.items() if value is not None}
-                weights = {"l1": 1.0, "lpips": self.options.lpips, "identity": self.options.identity}
+                o = self.options
+                weights = {"l1": 1.0, "lpips": o.lpips, "identity": o.identity, "harm": o.harm}
                 losses.append(sum(weights[name] * value for name, value in means.items() if name in weights))
                 figures |= {f"{kind}-{name}": value for name, value in means.items() if name != "l1"}
         return {"loss": float(np.mean(losses)), **figures}
@@ -222,6 +228,23 @@ def inner_face(faces: Tensor) -> Tensor:
     side = faces.shape[-1]
     top, left = round(INNER_FACE[0] * side), round(INNER_FACE[1] * side)
     return faces[..., top : top + side // 2, left : left + side // 2]
+
+
+def harm(output: Tensor, original: Tensor, truth: Tensor) -> Tensor:
+    """(n,): by how much results are farther from the truth than the originals were, all (n, 3, S, S) in [0, 1].
+
+    Over squares of `HARM_SQUARE` pixels, the mean of `max(0, e - e0) / (e0 + HARM_FLOOR)`: e and e0 are the absolute
+    errors of output and original over 2 x 2 pixels, so that the grain of skin, which nobody can know, counts little.
+    Where the original was right an error costs most; where little was left of it, next to nothing.
+    """
+    from torch.nn import functional
+
+    def error(pictures: Tensor) -> Tensor:
+        coarse = functional.avg_pool2d(pictures - truth, 2).abs().mean(1, keepdim=True)
+        return functional.avg_pool2d(coarse, HARM_SQUARE // 2)
+
+    before = error(original)
+    return (functional.relu(error(output) - before) / (before + HARM_FLOOR)).mean((1, 2, 3))
 
 
 def in_pieces(judge: Any, output: Tensor, truth: Tensor) -> Tensor:
