@@ -48,6 +48,17 @@ def test_a_faded_photograph_stays_faded():
     assert srgb_to_lab(out)[0].std() < 1.3 * srgb_to_lab(faded)[0].std() < srgb_to_lab(FACE)[0].std()
 
 
+def test_a_face_of_a_photograph_with_its_contrast_is_not_touched():
+    assert match_tone(FACE, np.clip(FACE + 0.05, 0, 1), ALL) is FACE
+
+
+def test_lab_keeps_the_type_and_float32_is_near_float64():
+    pixels = noise(20, 20).pixels
+    exact, fast = srgb_to_lab(pixels.astype(np.float64)), srgb_to_lab(pixels)
+    assert (exact.dtype, fast.dtype) == (np.float64, np.float32)
+    assert np.abs(exact - fast).max() < 1e-4
+
+
 def test_no_photograph_in_colour_is_taken_for_a_toned_one():
     for name in ("astronaut.jpg", "portrait.jpg", "speakers.jpg"):
         assert photo_curve(read(PHOTOS / name).pixels) is None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,11 +25,12 @@ ChromaCurve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def match_mean(face: Pixels, original: Pixels, ring: Weights) -> Pixels:
     """Shift a face in Lab by one vector, so that its mean over the ring equals that of the original."""
-    if ring.sum() < 1e-6:
+    within = ring > 0
+    weights = ring[within].astype(np.float64)
+    if weights.sum() < 1e-6:
         return face
-    face_lab, original_lab = srgb_to_lab(face), srgb_to_lab(original)
-    shift = ((original_lab - face_lab) * ring).sum((1, 2)) / ring.sum()
-    return lab_to_srgb(face_lab + shift[:, None, None])
+    shift = (srgb_to_lab(original[:, within]) - srgb_to_lab(face[:, within])) @ (weights / weights.sum())
+    return lab_to_srgb(srgb_to_lab(face) + shift.astype(np.float32)[:, None, None])
 
 
 def photo_curve(pixels: Pixels) -> ChromaCurve | None:
@@ -50,22 +54,36 @@ def match_tone(face: Pixels, original: Pixels, weight: Weights, curve: ChromaCur
         weight: (H, W); pixels above 0.5 are used for the statistics.
         curve: the photograph's (see `photo_curve`).
     """
-    face_lab, original_lab = srgb_to_lab(face), srgb_to_lab(original)
     used = weight > 0.5
     if used.sum() < 16:
         return face
+    axes = (0, 1, 2) if curve is None else (0,)
+    spreads = faded(srgb_to_lab(face[:, used]), srgb_to_lab(original[:, used]), axes)
+    if curve is None and not spreads:
+        return face
+    face_lab = srgb_to_lab(face)
     if curve is not None:
         knots, chroma = curve
         face_lab[1], face_lab[2] = (np.interp(face_lab[0], knots, values) for values in chroma)
-    for axis in (0, 1, 2) if curve is None else (0,):
-        face_spread, original_spread = robust_std(face_lab[axis][used]), robust_std(original_lab[axis][used])
-        if face_spread > 1e-3 and original_spread < 0.7 * face_spread:  # the photograph is faded
-            centred = face_lab[axis] - np.median(face_lab[axis][used])
-            face_lab[axis] = centred * original_spread / face_spread + np.median(original_lab[axis][used])
+    for axis, (face_median, original_median, ratio) in spreads.items():
+        face_lab[axis] = (face_lab[axis] - face_median) * ratio + original_median
     return lab_to_srgb(face_lab)
 
 
-def chroma_curve(lab: NDArray[np.float64]) -> ChromaCurve | None:
+def faded(face: NDArray[Any], original: NDArray[Any], axes: Sequence[int]) -> dict[int, tuple[float, float, float]]:
+    """Those axes of Lab along which a photograph has less contrast than the face, both as values (3, N).
+
+    For each the medians of face and original, and the ratio of the original's spread to the face's.
+    """
+    out = {}
+    for axis in axes:
+        face_spread, original_spread = robust_std(face[axis]), robust_std(original[axis])
+        if face_spread > 1e-3 and original_spread < 0.7 * face_spread:
+            out[axis] = float(np.median(face[axis])), float(np.median(original[axis])), original_spread / face_spread
+    return out
+
+
+def chroma_curve(lab: NDArray[Any]) -> ChromaCurve | None:
     """Fit chroma as a function of lightness to `lab` (3, N); None if the residual is not below `MAX_TONE_RESIDUAL`."""
     knots = np.unique(np.quantile(lab[0], np.linspace(0.02, 0.98, KNOTS)))
     if len(knots) < 2:  # constant lightness
@@ -84,7 +102,7 @@ def chroma_curve(lab: NDArray[np.float64]) -> ChromaCurve | None:
     return (knots, chroma) if max(residuals) < MAX_TONE_RESIDUAL else None
 
 
-def robust_std(values: NDArray[np.float64]) -> float:
+def robust_std(values: NDArray[Any]) -> float:
     """Half the distance between the 16th and the 84th percentile: a robust standard deviation."""
     low, high = np.quantile(values, [0.16, 0.84])
     return float(high - low) / 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 from odekit.core.options import Options
@@ -32,5 +34,5 @@ class Ciede2000Metric:
 
     def measure(self, restored: Image, reference: Image) -> float:
         """The mean difference. Raises InputError if the sizes differ, PluginError without scikit-image."""
-        a, b = (srgb_to_lab(pixels) for pixels in same_size(restored, reference))
+        a, b = (srgb_to_lab(pixels.astype(np.float64)) for pixels in same_size(restored, reference))
         return float(scikit_image_color().deltaE_ciede2000(a, b, channel_axis=0).mean())

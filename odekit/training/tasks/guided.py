@@ -112,7 +112,7 @@ class GuidedTask:
         return error
 
     def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
-        """For each kind of damage the loss, PSNR in dB, LPIPS, face distance and harm; 'loss' is the mean of the losses."""
+        """For each kind of damage PSNR in dB, LPIPS, face distance and harm; 'loss' is the mean of the losses."""
         import torch
 
         average.eval()
