@@ -60,6 +60,6 @@ def test_the_network_is_loaded_once_in_a_process_and_again_for_another_file():
     from odekit.testing import StandaloneTools
 
     first, second = (FaceDistanceMetric(tools=StandaloneTools()) for _ in range(2))
-    assert first.network is second.network
+    assert first.network is second.network and first.descriptors is second.descriptors
     path = ASSETS / "face-descriptor" / "model.safetensors"
     assert load_descriptor(path, (1, 2), first.device) is not first.network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -213,23 +214,26 @@ def _stacked(arrays: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
 
 
 class CachedFeatures:
-    """A feature network with a cache, keyed by the content of the pictures."""
+    """A feature network with a cache, keyed by the content of the pictures. Several threads may call it."""
 
     def __init__(self, network: Callable[[Sequence[Image]], Vector]) -> None:
         self.network = network
         self._cache: OrderedDict[str, Vector] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __call__(self, images: Sequence[Image]) -> Vector:
         """Feature vectors (N, D) of pictures."""
         # `origin` is not the key: it is that of the source image, and a restored image keeps it.
         keys = [fingerprint(image.pixels) for image in images]
-        new = {key: image for key, image in zip(keys, images, strict=True) if key not in self._cache}
+        with self._lock:
+            known = {key: self._cache[key] for key in keys if key in self._cache}
+        new = {key: image for key, image in zip(keys, images, strict=True) if key not in known}
         computed = dict(zip(new, self.network(list(new.values())), strict=True)) if new else {}
-        rows = np.stack([computed[key] if key in computed else self._cache[key] for key in keys])
-        self._cache.update(computed)
-        while len(self._cache) > CACHE_SIZE:
-            self._cache.popitem(last=False)
-        return np.asarray(rows)
+        with self._lock:
+            self._cache.update(computed)
+            while len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
+        return np.stack([computed[key] if key in computed else known[key] for key in keys])
 
 
 class RunningMoments:

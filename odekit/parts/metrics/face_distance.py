@@ -56,8 +56,9 @@ class FaceDistanceMetric:
         (path,) = weight_files(tools, "face-distance", ["face-descriptor"])
         self.device = torch.device(tools.device if tools is not None else "cpu")
         stat = path.stat()
-        self.network = load_descriptor(path, (stat.st_size, stat.st_mtime_ns), self.device)
-        self.descriptors = CachedFeatures(self._describe)
+        version = stat.st_size, stat.st_mtime_ns
+        self.network = load_descriptor(path, version, self.device)
+        self.descriptors = descriptors(path, version, self.device)
 
     def measure(self, restored: Image, reference: Image) -> float:
         """The distance of one pair. Raises InputError for images that are not square or smaller than 32 px."""
@@ -83,14 +84,6 @@ class FaceDistanceMetric:
         a, b = self.descriptors(restored), self.descriptors(reference)
         return [float(value) for value in np.linalg.norm(a.astype(np.float64) - b, axis=1)]
 
-    def _describe(self, images: Sequence[Image]) -> Vector:
-        import torch
-
-        crops = torch.from_numpy(np.stack([crop(image) for image in images])).permute(0, 3, 1, 2).float()
-        with torch.inference_mode():
-            descriptors: Vector = self.network(crops.to(self.device)).cpu().numpy()
-        return descriptors
-
 
 @functools.lru_cache(maxsize=2)
 def load_descriptor(path: Path, version: tuple[int, int], device: torch.device) -> FaceDescriptor:
@@ -110,6 +103,25 @@ def load_descriptor(path: Path, version: tuple[int, int], device: torch.device) 
     network = FaceDescriptor()
     fit(network, read_weights(path), path)
     return network.eval().requires_grad_(False).to(device)
+
+
+@functools.lru_cache(maxsize=2)
+def descriptors(path: Path, version: tuple[int, int], device: torch.device) -> CachedFeatures:
+    """The descriptors (N, 128) of faces. What one part of a chain has described, the others need not.
+
+    Arguments and errors are those of `load_descriptor`.
+    """
+    import torch
+
+    network = load_descriptor(path, version, device)
+
+    def describe(images: Sequence[Image]) -> Vector:
+        crops = torch.from_numpy(np.stack([crop(image) for image in images])).permute(0, 3, 1, 2).float()
+        with torch.inference_mode():
+            described: Vector = network(crops.to(device)).cpu().numpy()
+        return described
+
+    return CachedFeatures(describe)
 
 
 def crop(image: Image) -> np.ndarray:

@@ -61,20 +61,20 @@ class UpsampleStage:
         return max(1, round(width * factor)), max(1, round(height * factor))
 
     def _judged(self, i: int, result: Image, context: StageContext) -> Image:
-        """The result, or the original where that is good enough."""
+        """The result, or the original where that is good enough, or where it was decided before that it is."""
         original = context.originals[i]
-        judgement = self.upsampler.judge(original, result) if isinstance(self.upsampler, JudgesResult) else None
         same_size = (original.height, original.width) == (result.height, result.width)
         decided = original.decided.get("detail")
-        if decided is False and same_size:
-            context.note(i, guided=True, detail={"act": False, "kept_original": True, "decided_before": True})
-            return original
+        if decided is not None and (decided or same_size):
+            context.note(i, guided=True, detail={"act": decided, "kept_original": not decided, "decided_before": True})
+            return result if decided else original
+        judgement = self.upsampler.judge(original, result) if isinstance(self.upsampler, JudgesResult) else None
         if judgement is None:
             context.note(i, guided=True)
             return result
         treated = changed_much(context.earlier[i])
         risk = {} if treated or not judgement.act or self.identity is None else self.identity.of(original, result)
-        act = treated or (judgement.act and judgement.margin > risk.get("risk", 0.0)) or bool(decided)
+        act = treated or (judgement.act and judgement.margin > risk.get("risk", 0.0))
         kept = not act and same_size
         context.note(i, guided=True, detail=judgement.tree() | risk | {"act": act, "kept_original": kept})
         return original if kept else result
