@@ -60,7 +60,7 @@ def decide(path: Path, info: VideoInfo, plan: Plan, sessions: Sessions, key: str
 
     workers, done = sessions.workers, 0
     with threads_shared(workers.count):
-        for some in map_ahead(records, batches(samples, workers.batch), workers.count):
+        for some in map_ahead(records, batches(samples, workers.batch), workers.count, abandon=sessions.abandoned.set):
             for number, record in some:
                 for name, treated in picture_decisions(record["stages"]):
                     shots[plan.shot_of(number)][name].append(treated)

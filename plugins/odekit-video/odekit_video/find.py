@@ -8,6 +8,7 @@ found as if it were made in every frame.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from odekit.chains.chain import Chain
 from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Face
-from odekit.errors import InputError
+from odekit.errors import InputError, Stopped
 from odekit.parts.faces.find import FaceFinder
 from odekit.runs.face_search import face_finder, finer_search
 from odekit_video.colour import coding_of, pixels_of, planes_of, upright
@@ -59,7 +60,7 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, span: tuple[int,
     look, threads = Look(path, info, chain, span[0]), thread_count()
     with opened(path) as container, threads_shared(threads):
         frames = numbered(decoded(container, video_stream(container, path), plan.damaged), plan, span[1])
-        blocks = map_ahead(look, batches(frames, BLOCK), threads, max(1, threads - 1))
+        blocks = map_ahead(look, batches(frames, BLOCK), threads, max(1, threads - 1), look.abandoned.set)
         for number, (small, faces) in enumerate(itertools.chain.from_iterable(blocks)):
             if cuts.begins_shot(small):
                 follower.cut()
@@ -111,6 +112,8 @@ class Look:
     def __init__(self, path: Path, info: VideoInfo, chain: Chain, first: int) -> None:
         self.path, self.info, self.chain, self.first = path, info, chain, first
         self.coarse, self.widest = finer_search(chain, info.width, info.height)
+        self.abandoned = threading.Event()
+        """Set where nobody waits for the faces any more."""
         self.free = [self._finders()]
 
     def __call__(self, block: Sequence[tuple[int, av.VideoFrame]]) -> list[Seen]:
@@ -122,6 +125,8 @@ class Look:
         out: list[Seen] = []
         small_faces = True
         for number, frame in block:
+            if self.abandoned.is_set():
+                raise Stopped
             pixels = frame_pixels(frame, self.info.turns)
             if pixels.shape[1:] != (self.info.height, self.info.width):
                 raise InputError(f"{self.path}: its frames change their size, at frame {number + 1}")

@@ -100,7 +100,7 @@ class Restorer:
         done = 0
         with ThreadPoolExecutor(1) as pool:
             written: Future[None] | None = None
-            for batch in map_ahead(self._restored, ready, workers.count):
+            for batch in map_ahead(self._restored, ready, workers.count, abandon=self.sessions.abandoned.set):
                 failed += [{"frame": one.source.number, "reason": one.failure} for one in batch if one.failure]
                 if written is not None:
                     written.result()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from odekit.chains.chain import Chain
 from odekit.chains.session import Session
 from odekit.core.device import resolve_device
+from odekit.errors import Stopped
 from odekit_video.threads import thread_count
 
 BATCH = 8
@@ -39,7 +41,12 @@ class Sessions:
         self.chain, self.seed = chain, seed
         device = resolve_device(device)
         self.workers = Workers.on(device)
-        first = chain.open(images=self.workers.batch, seed=seed, device=device, precision=precision)
+        self.abandoned = threading.Event()
+        """Set where nobody waits for the results any more: all sessions end within one call of a network."""
+        first = chain.open(
+            images=self.workers.batch, seed=seed, device=device, precision=precision,
+            on_calls=self._go_on, on_phase=self._go_on,
+        )  # fmt: skip
         self.execution = first.execution
         self.free = [first]
 
@@ -49,8 +56,15 @@ class Sessions:
         try:
             session = self.free.pop()
         except IndexError:
-            session = self.chain.open(seed=self.seed, execution=self.execution)
+            session = self.chain.open(
+                seed=self.seed, execution=self.execution, on_calls=self._go_on, on_phase=self._go_on
+            )
         try:
             yield session
         finally:
             self.free.append(session)
+
+    def _go_on(self, *progress: object) -> None:
+        """The progress callback of the sessions. Raises Stopped to end them."""
+        if self.abandoned.is_set():
+            raise Stopped

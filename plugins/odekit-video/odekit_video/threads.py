@@ -42,7 +42,11 @@ def threads_shared(workers: int) -> Iterator[None]:
 
 
 def map_ahead(
-    work: Callable[[Item], Outcome], items: Iterable[Item], threads: int, ahead: int | None = None
+    work: Callable[[Item], Outcome],
+    items: Iterable[Item],
+    threads: int,
+    ahead: int | None = None,
+    abandon: Callable[[], None] | None = None,
 ) -> Iterator[Outcome]:
     """`work(item)` for each item, in order, computed while the caller is at earlier ones.
 
@@ -51,6 +55,7 @@ def map_ahead(
         items: consumed in the thread of the caller.
         threads: number of threads.
         ahead: outcomes that wait for the caller at most; None: two for each thread.
+        abandon: called before work that is under way is waited for, if the caller ends early: it may shorten that.
     """
     pool = ThreadPoolExecutor(threads)
     running: deque[Future[Outcome]] = deque()
@@ -61,6 +66,10 @@ def map_ahead(
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
+    except BaseException:
+        if abandon is not None:
+            abandon()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 
 import av
@@ -278,3 +279,17 @@ def test_what_the_work_raises_comes_in_its_turn():
     assert [next(outcomes), next(outcomes)] == [1, 1]
     with pytest.raises(ZeroDivisionError):
         next(outcomes)
+
+
+def test_work_under_way_is_told_when_the_caller_ends_early():
+    told = threading.Event()
+
+    def work(item):
+        assert item == 0 or told.wait(30)
+
+    outcomes = map_ahead(work, range(9), 2, abandon=told.set)
+    next(outcomes)
+    outcomes.close()
+    assert told.is_set()
+    told.clear()
+    assert list(map_ahead(lambda item: item, range(3), 2, abandon=told.set)) == [0, 1, 2] and not told.is_set()

@@ -16,7 +16,9 @@ from odekit_video.job import VideoJob, line_of
 from odekit_video.read import probe
 
 from benchmarks import clips
-from odekit.errors import ConfigError, InputError, OutputError
+from odekit.chains.chain import Chain
+from odekit.core.image import Image
+from odekit.errors import ConfigError, InputError, OutputError, Stopped
 
 CHAIN = """\
 odekit: 1
@@ -256,6 +258,14 @@ def test_an_interrupted_run_goes_on_where_it_was_with_the_same_frames(tmp_path, 
     assert "finding faces" not in phases
     assert given == whole and len(given) == 12
     assert clips.read(tmp_path / "out.mp4")[1] == clips.read(tmp_path / "whole.mp4")[1]
+
+
+def test_sessions_whose_results_nobody_waits_for_end_at_the_next_network_call(chain):
+    held = sessions.Sessions(Chain.load(chain), 0, "cpu", "float32")
+    frame = Image(clips.clip(1)[0].transpose(2, 0, 1).astype(np.float32) / 255)
+    held.abandoned.set()
+    with held.one() as session, pytest.raises(Stopped):
+        session.run([frame])
 
 
 def test_another_video_or_chain_is_not_resumed(tmp_path, chain):
