@@ -87,6 +87,17 @@ def test_commands_are_listed_with_their_distribution_and_without_being_imported(
     assert "Commands of plugins" not in told.out[: told.out.index("new-plugin")]
 
 
+def test_doctor_and_plugins_name_the_commands_without_importing_them(cli, site):
+    name = plugin(site, "alpha-tools", {"one": "MODULE:single", "plain": "MODULE:plain"})
+    rows = {row["name"]: row for row in json.loads(cli("doctor", "--json").out)["findings"]}
+    assert rows["alpha-tools"] == {
+        "topic": "plugin", "name": "alpha-tools", "state": "1.0", "advice": "odekit one, odekit plain",
+    }  # fmt: skip
+    assert json.loads(cli("plugins", "--kind", "solver", "--json").out)["commands"]["plain"] == "alpha-tools"
+    assert "odekit one (alpha-tools), odekit plain (alpha-tools)" in cli("plugins", "--kind", "solver").out
+    assert name not in sys.modules
+
+
 def test_a_function_a_typer_app_of_one_command_and_one_of_several_run(cli, site):
     plugin(site, "alpha-tools", COMMANDS)
     assert cli("plain", "ab", "--times", 2).out == "ab ab\n"

@@ -15,6 +15,7 @@ from odekit.core.processors import WAITING, free_processors, usable_processors
 from odekit.core.version import __version__
 from odekit.errors import OdekitError
 from odekit.plugins.catalog import BUILT_IN, Catalog
+from odekit.plugins.discovery import discover_commands
 from odekit.plugins.weights import store
 
 EXTRAS = {
@@ -72,9 +73,12 @@ def _distributions(parts: Catalog) -> list[Finding]:
         if name not in lacking and _version(name) != "missing"
     ]
     rows += [Finding("installed", name, "missing", "pip install odekit") for name in lacking]
-    for dist in sorted({entry.dist for entry in parts.all()} - {BUILT_IN}):
+    commands: dict[str, list[str]] = {}
+    for dist, point in discover_commands():
+        commands.setdefault(dist, []).append(f"odekit {point.name}")
+    for dist in sorted({entry.dist for entry in parts.all()} - {BUILT_IN} | set(commands)):
         needs = missing_dependencies(dist)
-        advice = f"lacks {', '.join(needs)}; pip install {dist}" if needs else ""
+        advice = f"lacks {', '.join(needs)}; pip install {dist}" if needs else ", ".join(commands.get(dist, []))
         rows.append(Finding("plugin", dist, "missing" if needs else _version(dist), advice))
     rows += [Finding("plugin", dist, "failed", reason) for dist, reason in parts.broken.items()]
     return rows

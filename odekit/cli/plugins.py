@@ -23,6 +23,7 @@ def plugins(
     from odekit.errors import ConfigError
     from odekit.parts.installed import catalog
     from odekit.plugins.catalog import KINDS
+    from odekit.plugins.discovery import discover_commands
 
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}")
@@ -46,7 +47,8 @@ def plugins(
             for e, t in zip(entries, terms, strict=True)
         ]
         chains = {name: str(path) for name, path in sorted(parts.chains.items())}
-        print_json({"parts": rows, "chains": chains, "failed": parts.broken})
+        commands = {point.name: dist for dist, point in discover_commands()}
+        print_json({"parts": rows, "chains": chains, "commands": commands, "failed": parts.broken})
         return
     table = [
         (
@@ -63,5 +65,7 @@ def plugins(
     print_table("", ("kind", "name", "from", "licence", "commercial use", "weights", "description"), table)
     print_line()
     print_line(f"chains: {', '.join(sorted(parts.chains))}")
+    if commands := [f"odekit {point.name} ({dist})" for dist, point in discover_commands()]:
+        print_line(f"commands of plugins: {', '.join(commands)}")
     for dist, reason in parts.broken.items():
         print_line(f"plugin {dist} failed: {reason}")

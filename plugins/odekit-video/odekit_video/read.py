@@ -80,6 +80,8 @@ def video_stream(container: Any, path: Path) -> Any:
     streams = [stream for stream in container.streams.video if not stream.disposition & covers]
     if not streams:
         raise InputError(f"{path}: there is no video in it")
+    if container.format.name == "image2" or container.format.name.endswith("_pipe"):
+        raise InputError(f"{path}: a picture, not a video; use odekit run")
     stream = streams[0]
     if stream.codec_context is None or not stream.width or not stream.height:
         raise InputError(f"{path}: its video has an unknown codec or no size")

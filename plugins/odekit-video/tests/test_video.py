@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import PIL.Image
 import pytest
 from odekit_video import restore, sessions
 from odekit_video.colour import planes_of
@@ -262,7 +263,7 @@ def test_an_interrupted_run_goes_on_where_it_was_with_the_same_frames(tmp_path, 
 
 def test_sessions_whose_results_nobody_waits_for_end_at_the_next_network_call(chain):
     held = sessions.Sessions(Chain.load(chain), 0, "cpu", "float32")
-    frame = Image(clips.clip(1)[0].transpose(2, 0, 1).astype(np.float32) / 255)
+    frame = Image(np.ascontiguousarray(clips.clip(1)[0].transpose(2, 0, 1)))
     held.abandoned.set()
     with held.one() as session, pytest.raises(Stopped):
         session.run([frame])
@@ -302,6 +303,14 @@ def test_what_is_no_video_is_one_line(tmp_path, chain, content):
     source.write_bytes(content)
     with pytest.raises(InputError, match=r"not a video that can be read \([^\[]*\)$"):  # no number of an error
         run(source, tmp_path / "out.mp4", chain)
+    assert not (tmp_path / "out.mp4.parts").exists()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
+def test_a_picture_is_no_video(tmp_path, chain, kind):
+    PIL.Image.fromarray((255 * clips.clip(1)[0]).astype(np.uint8)).save(tmp_path / f"film.{kind}")
+    with pytest.raises(InputError, match="a picture, not a video; use odekit run"):
+        run(tmp_path / f"film.{kind}", tmp_path / "out.mp4", chain)
     assert not (tmp_path / "out.mp4.parts").exists()
 
 
