@@ -221,6 +221,14 @@ def test_the_record_of_a_changed_face_says_how_far_it_is_from_its_original():
         assert result.record["face_distance"] == expected
 
 
+def test_a_session_that_measures_no_identity_gives_the_same_faces_without_the_distance():
+    chain = Chain(exact().tree()["chain"], priors={"face": {"use": "mixture", "side": 32}})
+    face = Image.from_uint8(picture(1, 32, 32))
+    (with_it,), (without,) = (chain.open(measure_identity=measure).run([face]) for measure in (True, False))
+    assert "face_distance" in with_it.record and "face_distance" not in without.record
+    assert np.array_equal(with_it.image.pixels, without.image.pixels)
+
+
 def test_a_face_that_came_back_unchanged_has_no_distance():
     face = Image.from_uint8(picture(1, 32, 32))
     same, other = (Result(face, output, {}) for output in (face, face.with_pixels(1 - face.pixels)))

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from odekit.chains.chain import Chain
 from odekit.chains.session import Session
@@ -43,10 +44,7 @@ class Sessions:
         self.workers = Workers.on(device)
         self.abandoned = threading.Event()
         """Set where nobody waits for the results any more: all sessions end within one call of a network."""
-        first = chain.open(
-            images=self.workers.batch, seed=seed, device=device, precision=precision,
-            on_calls=self._go_on, on_phase=self._go_on,
-        )  # fmt: skip
+        first = self._opened(images=self.workers.batch, device=device, precision=precision)
         self.execution = first.execution
         self.free = [first]
 
@@ -56,13 +54,17 @@ class Sessions:
         try:
             session = self.free.pop()
         except IndexError:
-            session = self.chain.open(
-                seed=self.seed, execution=self.execution, on_calls=self._go_on, on_phase=self._go_on
-            )
+            session = self._opened(execution=self.execution)
         try:
             yield session
         finally:
             self.free.append(session)
+
+    def _opened(self, **how: Any) -> Session:
+        """A session that ends when its results are abandoned, and keeps no record of how far a face was moved."""
+        return self.chain.open(
+            seed=self.seed, on_calls=self._go_on, on_phase=self._go_on, measure_identity=False, **how
+        )
 
     def _go_on(self, *progress: object) -> None:
         """The progress callback of the sessions. Raises Stopped to end them."""
