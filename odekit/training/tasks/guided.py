@@ -233,9 +233,9 @@ def inner_face(faces: Tensor) -> Tensor:
 def harm(output: Tensor, original: Tensor, truth: Tensor) -> Tensor:
     """(n,): by how much results are farther from the truth than the originals were, all (n, 3, S, S) in [0, 1].
 
-    Over squares of `HARM_SQUARE` pixels, the mean of `max(0, e - e0) / (e0 + HARM_FLOOR)`: e and e0 are the absolute
-    errors of output and original over 2 x 2 pixels, so that the grain of skin, which nobody can know, counts little.
-    Where the original was right an error costs most; where little was left of it, next to nothing.
+    Over squares of `HARM_SQUARE` pixels, the mean of `max(0, e - e0) f / (e0 + f)^2`, f = `HARM_FLOOR`: e and e0 are
+    the absolute errors of output and original over 2 x 2 pixels, so that the grain of skin, which nobody can know,
+    counts little. Where the original was right an error costs most; where little was left of it, next to nothing.
     """
     from torch.nn import functional
 
@@ -244,7 +244,8 @@ def harm(output: Tensor, original: Tensor, truth: Tensor) -> Tensor:
         return functional.avg_pool2d(coarse, HARM_SQUARE // 2)
 
     before = error(original)
-    return (functional.relu(error(output) - before) / (before + HARM_FLOOR)).mean((1, 2, 3))
+    cost = HARM_FLOOR / (before + HARM_FLOOR) ** 2
+    return (functional.relu(error(output) - before) * cost).mean((1, 2, 3))
 
 
 def in_pieces(judge: Any, output: Tensor, truth: Tensor) -> Tensor:

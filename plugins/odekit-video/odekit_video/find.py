@@ -24,6 +24,7 @@ from odekit.parts.faces.find import FaceFinder
 from odekit.runs.face_search import face_finder, finer_search
 from odekit_video.colour import coding_of, pixels_of, planes_of, upright
 from odekit_video.cuts import LEAST_CHANGE, CutFinder, thumbnail
+from odekit_video.motion import View, view_of
 from odekit_video.plan import Plan
 from odekit_video.read import VideoInfo, decoded, opened, video_stream
 from odekit_video.threads import batches, map_ahead, thread_count, threads_shared
@@ -36,8 +37,8 @@ BLOCK = 6
 """Frames that are searched together."""
 MARGIN = 1.2
 """Faces up to so many times the width of the widest that the search for small faces finds are searched with it."""
-Seen = tuple[NDArray[np.float32], list[Face]]
-"""Thumbnail and faces of a frame."""
+Seen = tuple[NDArray[np.float32], list[Face], list[View]]
+"""Thumbnail of a frame, its faces, and their views."""
 Tell = Callable[[str, int, int], None]
 """Receives the name of a phase, and how many of how many frames are done; 0: their number is unknown."""
 
@@ -61,12 +62,12 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, span: tuple[int,
     with opened(path) as container, threads_shared(threads):
         frames = numbered(decoded(container, video_stream(container, path), plan.damaged), plan, span[1])
         blocks = map_ahead(look, batches(frames, BLOCK), threads, max(1, threads - 1), look.abandoned.set)
-        for number, (small, faces) in enumerate(itertools.chain.from_iterable(blocks)):
+        for number, (small, faces, views) in enumerate(itertools.chain.from_iterable(blocks)):
             if cuts.begins_shot(small):
                 follower.cut()
                 plan.shots.append(number)
             if number >= span[0]:
-                follower.add(number, faces)
+                follower.add(number, faces, views)
             tell("finding faces", number + 1, info.frames)
     after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -132,13 +133,13 @@ class Look:
                 raise InputError(f"{self.path}: its frames change their size, at frame {number + 1}")
             small = thumbnail(pixels)
             if number < self.first:
-                out.append((small, []))
+                out.append((small, [], []))
                 continue
             changed = not out or float(np.abs(small - out[-1][0]).mean()) >= LEAST_CHANGE
             faces = faces_of(pixels, fine if changed or small_faces else coarse)
             if changed:
                 small_faces = any(face.box[2] - face.box[0] < MARGIN * self.widest for face in faces)
-            out.append((small, faces))
+            out.append((small, faces, [view_of(pixels, face.box) for face in faces]))
         self.free.append((fine, coarse))
         return out
 

@@ -31,16 +31,23 @@ LEAST_NOISE = 0.02
 """Smallest standard deviation of a detected coordinate, in pixels."""
 
 
-def smoothed(values: Floats) -> Floats:
-    """Coordinates (frames, coordinates), smoothed over the frames."""
+def smoothed(values: Floats, least: int = 0) -> Floats:
+    """Coordinates (frames, coordinates), smoothed over the frames.
+
+    Args:
+        values: the coordinates.
+        least: frames on each side over which at least they are averaged, whether or not the means agree.
+    """
     count = len(values)
     if count < 3:
         return values.copy()
     noise = jitter(values)
     values = without_outliers(values, noise)
     lines = [half for half in HALF_WIDTHS if half < count]
-    out, errors = values.copy(), np.ones(count)
-    for fit, halves, agreement in ((local_lines, lines, AGREEMENT), (local_means, STILL_HALF_WIDTHS, STILL_AGREEMENT)):
+    out, errors = local_means(values, least)
+    means = [half for half in STILL_HALF_WIDTHS if half > least]
+    fits = ((local_lines, [] if least else lines, AGREEMENT), (local_means, means, STILL_AGREEMENT))
+    for fit, halves, agreement in fits:
         narrower = [(out.copy(), errors.copy())]
         going = np.ones(count, bool)
         for half in halves:

@@ -1,4 +1,7 @@
-"""Follow faces from frame to frame by the overlap of their boxes."""
+"""Follow faces from frame to frame by the overlap of their boxes, and smooth their points.
+
+Points are smoothed in coordinates that move with the face: there a face that moves through the picture is nearly still.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.interfaces import Face
+from odekit_video.motion import IDENTITY, Matrix, View, after_both, inverse, moved_by, step
 from odekit_video.smooth import smoothed
 
 MIN_OVERLAP = 0.3
@@ -17,8 +21,11 @@ LONGEST_GAP = 12
 """Frames for which a face may be lost, as when a hand passes; its points are interpolated."""
 SHORTEST = 5
 """Frames in which a face must be found: others are mistakes of the detector, or too short to be seen."""
-BOX_POINTS = 2
-"""Corners of the box that are followed with the points."""
+MOST_UNSEEN = 0.2
+"""Share of a track's frames whose pixels may not tell how the face moved; with more, its points alone are smoothed."""
+FOLLOWED_HALF_WIDTH = 16
+"""Frames on each side over which points are averaged at least, in coordinates that move with the face. A detector errs
+alike in frames that are alike, by some hundredths of the face, so that fewer would follow its errors."""
 
 
 @dataclass
@@ -29,6 +36,27 @@ class Track:
     shot: int
     found: dict[int, Face] = field(default_factory=dict)
     """Number of the frame -> the face as it was detected."""
+    moved: dict[int, Matrix] = field(default_factory=dict)
+    """Number of the frame -> how the face moved from the first frame to this one."""
+    view: View | None = None
+    """Of the last frame."""
+
+    unseen: int = 0
+    """Frames whose pixels did not tell how the face moved."""
+
+    def add(self, frame: int, face: Face, view: View | None) -> None:
+        """The face in another frame. Where its pixels do not tell how it moved, the middle of its points does."""
+        if self.found:
+            before, last = self.found[self.last], self.moved[self.last]
+            motion = None if self.view is None or view is None else step(self.view, view)
+            if motion is None:
+                self.unseen += 1
+                shift = np.mean(np.asarray(face.points, np.float64) - np.asarray(before.points, np.float64), 0)
+                motion = np.column_stack([np.eye(2), shift])
+            self.moved[frame] = after_both(last, motion)
+        else:
+            self.moved[frame] = IDENTITY
+        self.found[frame], self.view = face, view
 
     @property
     def first(self) -> int:
@@ -42,17 +70,21 @@ class Track:
 
     def faces(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """For each frame from first to last the smoothed points (5, 2) and box (4,), also where the face was lost."""
+        known = sorted(self.found)
+        followed = self.unseen <= MOST_UNSEEN * len(known)
+        moved = [self.moved[n] if followed else IDENTITY for n in known]
+        still = np.stack([moved_by(inverse(m), flat(self.found[n])).ravel() for m, n in zip(moved, known, strict=True)])
+        steady = smoothed(still, FOLLOWED_HALF_WIDTH if followed else 0)
+        lines = np.stack([moved_by(m, row.reshape(-1, 2)).ravel() for m, row in zip(moved, steady, strict=True)])
+        lines = smoothed(lines) if followed else lines  # how it moved is noisy, too
         frames = np.arange(self.first, self.last + 1)
-        known = np.array(sorted(self.found))
-        raw = np.stack([flat(self.found[int(frame)]) for frame in known])
-        every = np.stack([np.interp(frames, known, column) for column in raw.T], 1)
-        lines = smoothed(every)
-        return {int(f): (line[:10].reshape(5, 2), line[10:]) for f, line in zip(frames, lines, strict=True)}
+        every = np.stack([np.interp(frames, known, column) for column in lines.T], 1)
+        return {int(f): (line[:10].reshape(5, 2), line[10:]) for f, line in zip(frames, every, strict=True)}
 
 
 def flat(face: Face) -> NDArray[np.float64]:
-    """Points and box of a face, (14,)."""
-    return np.concatenate([np.asarray(face.points, np.float64).ravel(), np.asarray(face.box, np.float64)])
+    """Points of a face and two corners of its box, (7, 2)."""
+    return np.concatenate([np.asarray(face.points, np.float64), np.asarray(face.box, np.float64).reshape(2, 2)])
 
 
 def overlap(one: Sequence[float], two: Sequence[float]) -> float:
@@ -77,8 +109,9 @@ class Follower:
         """Begin a new shot: all tracks end."""
         self.open, self.shot = [], self.shot + 1
 
-    def add(self, frame: int, faces: Sequence[Face]) -> None:
-        """The faces of the next frame. The pairs that overlap most are joined first."""
+    def add(self, frame: int, faces: Sequence[Face], views: Sequence[View] = ()) -> None:
+        """The faces of the next frame, and their views. The pairs that overlap most are joined first."""
+        seen = dict(enumerate(views))
         self.open = [track for track in self.open if frame - track.last <= LONGEST_GAP]
         pairs = sorted(
             ((overlap(track.found[track.last].box, face.box), t, f)
@@ -88,12 +121,13 @@ class Follower:
         tracks, taken = set[int](), set[int]()
         for share, t, f in pairs:
             if share >= MIN_OVERLAP and t not in tracks and f not in taken:
-                self.open[t].found[frame] = faces[f]
+                self.open[t].add(frame, faces[f], seen.get(f))
                 tracks.add(t)
                 taken.add(f)
         for f, face in enumerate(faces):
             if f not in taken:
-                track = Track(len(self.tracks) + 1, self.shot, {frame: face})
+                track = Track(len(self.tracks) + 1, self.shot)
+                track.add(frame, face, seen.get(f))
                 self.tracks.append(track)
                 self.open.append(track)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 from odekit_video.average import averaged, patches_of
@@ -14,6 +16,7 @@ from odekit_video.cuts import CutFinder, thumbnail
 from odekit_video.decide import face_decisions, majority, picture_decisions
 from odekit_video.encode import codec_for
 from odekit_video.job import parse_frames
+from odekit_video.motion import IDENTITY, after_both, inverse, moved_by, step, view_of
 from odekit_video.smooth import smoothed
 from odekit_video.threads import map_ahead
 from odekit_video.tracks import LONGEST_GAP, Follower, overlap
@@ -176,6 +179,80 @@ def test_a_face_that_is_left_or_alone_stays_as_it_is():
     assert averaged(pixels[1], 1, near) is pixels[1]
     pixels, near = faces_of(frames)
     assert averaged(pixels[1], 1, {1: near[1]}) is pixels[1]
+
+
+# Motion
+
+
+def picture_of(matrix, noise=0.0, seed=0):
+    """A frame (3, 240, 320) with a face that was moved from the middle, blurred as a treated one is."""
+    moved = cv2.warpAffine(clips.pan(1, 320, 240)[0], np.asarray(matrix)[:2], (320, 240), borderMode=cv2.BORDER_REFLECT)
+    grain = np.random.Generator(np.random.Philox(seed)).standard_normal(moved.shape)
+    return np.clip(cv2.GaussianBlur(moved, (0, 0), 1.5) + noise * grain, 0, 1).astype(np.float32).transpose(2, 0, 1)
+
+
+BOX = (105.0, 55.0, 215.0, 185.0)
+
+
+def moved_box(matrix):
+    return tuple(moved_by(np.asarray(matrix), np.array(BOX).reshape(2, 2)).ravel())
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+@pytest.mark.parametrize(("angle", "zoom", "right", "down"), [(0, 1, 1.3, 0), (0, 1, -9.4, 6.2), (3, 1.04, 2, 1)])
+def test_a_step_is_how_the_pixels_of_the_face_moved(noise, angle, zoom, right, down):
+    turn = cv2.getRotationMatrix2D((160, 120), angle, zoom) + np.array([[0, 0, right], [0, 0, down]])
+    before = view_of(picture_of(IDENTITY, noise, 1), BOX)
+    found = step(before, view_of(picture_of(turn, noise, 2), moved_box(turn)))
+    points = np.array([[130.0, 100], [190, 100], [160, 150]])
+    assert np.abs(moved_by(found, points) - moved_by(turn, points)).max() < (0.1 if noise == 0 else 0.4)
+
+
+def test_a_wrong_box_does_not_mislead_a_step():
+    shift = np.array([[1.0, 0, 2], [0, 1, 0]])
+    wrong = tuple(v + d for v, d in zip(moved_box(shift), (5, -4, 5, -4), strict=True))
+    found = step(view_of(picture_of(IDENTITY), BOX), view_of(picture_of(shift), wrong))
+    assert np.abs(found - shift).max() < 0.1
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.06])
+def test_a_face_in_new_noise_is_still(noise):
+    views = [view_of(picture_of(IDENTITY, noise, seed), BOX) for seed in range(6)]
+    assert sum(step(a, b) is IDENTITY for a, b in itertools.pairwise(views)) >= 4
+
+
+def test_where_nothing_can_be_followed_no_step_is_known():
+    flat = view_of(np.full((3, 240, 320), 0.5, np.float32), BOX)
+    assert step(flat, flat) is None
+    assert step(view_of(picture_of(IDENTITY), BOX), flat) is None
+
+
+def test_transforms_are_joined_and_turned_back():
+    one, two = cv2.getRotationMatrix2D((3, 4), 20, 1.1), cv2.getRotationMatrix2D((9, 1), -50, 0.7)
+    points = np.array([[1.0, 2], [5, 7]])
+    np.testing.assert_allclose(moved_by(after_both(one, two), points), moved_by(two, moved_by(one, points)))
+    np.testing.assert_allclose(moved_by(inverse(one), moved_by(one, points)), points)
+
+
+def test_a_face_that_moves_keeps_its_size_though_the_detector_errs_alike_in_frames_that_are_alike():
+    """Its errors change slowly while the face moves over its grid, so that no smoothing over time takes them off."""
+    follower, count = Follower(), 48
+    place = np.array([[136.0, 110], [184, 110], [160, 135], [142, 158], [178, 158]])
+    for n in range(count):
+        shift = np.array([[1.0, 0, 0.8 * n - 20], [0, 1, 0]])
+        error = 2 * np.array([np.sin(n / 6), np.cos(n / 5)])
+        points = moved_by(shift, place) + error * np.array([[-1, -1], [1, -1], [0, 0], [-1, 1], [1, 1]])
+        box = moved_box(shift)
+        follower.add(n, [Face(box, tuple(map(tuple, points)), 0.9)], [view_of(picture_of(shift), box)])
+    (track,) = follower.finished(count)
+    found = np.stack([track.faces()[n][0] for n in range(count)])
+    widths = found[:, 1, 0] - found[:, 0, 0]
+    assert np.ptp(widths[8:-8]) < 3
+    steps = np.diff(found[:, :, 0].mean(1))
+    assert np.abs(steps - 0.8).max() < 0.15
+    track.unseen = count  # by the points alone
+    alone = np.stack([track.faces()[n][0] for n in range(count)])
+    assert np.ptp((alone[:, 1, 0] - alone[:, 0, 0])[8:-8]) > 6
 
 
 # Tracks and cuts
