@@ -28,6 +28,7 @@ TINY = GuidedOptions(
     context=8,
     lpips=0,
     identity=0,
+    colour=0,
     harm=0,
     batch=4,
     steps=240,
@@ -123,6 +124,15 @@ def test_errors_in_the_inner_face_weigh_more(faces):
         return float(task.losses(network, rows) - 1.5 * guided.CHARBONNIER_EPSILON)
 
     assert loss(inside) == pytest.approx(3 * loss(outside), rel=0.01)
+
+
+def test_blotches_of_colour_are_an_error_and_brightness_and_grain_are_none():
+    truth = torch.full((1, 3, 64, 64), 0.5)
+    blotch, brighter, grain = truth.clone(), truth + 0.1, truth.clone()
+    blotch[:, 0, :16, :16] += 0.3
+    grain[:, 0] += 0.3 * (-1) ** torch.arange(64)
+    assert float(guided.colour_error(blotch, truth)) == pytest.approx((0.2 + 0.1 + 0.1) / 3 / 16, rel=1e-4)
+    assert float(guided.colour_error(brighter, truth)) < 1e-6 and float(guided.colour_error(grain, truth)) < 1e-6
 
 
 def test_harm_is_where_a_result_is_farther_from_the_truth_than_its_original():

@@ -75,6 +75,8 @@ class GuidedOptions(RunOptions):
     """Weight of the distance of face descriptors (`face-distance`)."""
     inner: NonNegative = 0.5
     """Weight of the same absolute error and LPIPS in the inner face (eyes, nose, mouth), a quarter of the area."""
+    colour: NonNegative = 1.0
+    """Weight of `colour_error`: blotches of colour, as blocks of strong compression leave, cost little else."""
     harm: NonNegative = 0.3
     """Weight of `harm`: how much farther from the truth than the original a result is. It teaches restraint with mild
     damage, where a specular dot or a tooth in the wrong place costs little LPIPS."""

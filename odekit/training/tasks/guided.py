@@ -28,6 +28,7 @@ VALIDATION_SEVERITIES = {"mild": 1, "medium": 3, "heavy": 5}
 """Severity of the corruption `photo` of the validation faces."""
 CHARBONNIER_EPSILON = 1e-3
 LPIPS_STRIDE = 4
+COLOUR_SQUARE = 16
 HARM_SQUARE = 8
 HARM_FLOOR = 0.02
 INNER_FACE = (0.37, 0.25)
@@ -94,7 +95,8 @@ class GuidedTask:
 
     def losses(self, network: nn.Module, rows: tuple[Tensor, ...]) -> Tensor:
         """(n,): Charbonnier loss + `lpips` * LPIPS, `inner` times the same of the inner face, `identity` times the
-        distance of face descriptors, and `harm` times the harm done to what the network saw of the original.
+        distance of face descriptors, `colour` times the error of coarse colours, and `harm` times the harm done to what
+        the network saw of the original.
         """
         import torch
 
@@ -107,12 +109,14 @@ class GuidedTask:
             error = error + self.options.inner * self._difference(inner_face(output), inner_face(truth), offsets[0])
         if self.options.identity:
             error = error + self.options.identity * self._identity(output.device)(output, truth)
+        if self.options.colour:
+            error = error + self.options.colour * colour_error(output, truth)
         if self.options.harm:
             error = error + self.options.harm * trust * harm(output, original, truth)
         return error
 
     def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
-        """For each kind of damage PSNR in dB, LPIPS, face distance and harm; 'loss' is the mean of the losses."""
+        """For each kind of damage PSNR in dB, LPIPS, face distance, errors of colour and harm; 'loss' is the mean of the losses."""
         import torch
 
         average.eval()
@@ -126,6 +130,7 @@ class GuidedTask:
                     "l1": (output - truth).abs().mean((1, 2, 3)),
                     "psnr": -10 * ((output - truth) ** 2).mean((1, 2, 3)).clamp(min=1e-9).log10(),
                     "lpips": in_pieces(self._lpips(output.device), output, truth) if self.options.lpips else None,
+                    "colour": colour_error(output, truth) if self.options.colour else None,
                     "harm": harm(output, original, truth) if self.options.harm else None,
                     "identity": in_pieces(self._identity(output.device), output, truth)
                     if self.options.identity
@@ -133,7 +138,7 @@ class GuidedTask:
                 }
                 means = {name: float(value.mean()) for name, value in parts.items() if value is not None}
                 o = self.options
-                weights = {"l1": 1.0, "lpips": o.lpips, "identity": o.identity, "harm": o.harm}
+                weights = {"l1": 1.0, "lpips": o.lpips, "identity": o.identity, "colour": o.colour, "harm": o.harm}
                 losses.append(sum(weights[name] * value for name, value in means.items() if name in weights))
                 figures |= {f"{kind}-{name}": value for name, value in means.items() if name != "l1"}
         return {"loss": float(np.mean(losses)), **figures}
@@ -228,6 +233,14 @@ def inner_face(faces: Tensor) -> Tensor:
     side = faces.shape[-1]
     top, left = round(INNER_FACE[0] * side), round(INNER_FACE[1] * side)
     return faces[..., top : top + side // 2, left : left + side // 2]
+
+
+def colour_error(output: Tensor, truth: Tensor) -> Tensor:
+    """(n,): mean absolute error of the colours without their brightness, over squares of `COLOUR_SQUARE` pixels."""
+    from torch.nn import functional
+
+    coarse = functional.avg_pool2d(output - truth, COLOUR_SQUARE)
+    return (coarse - coarse.mean(1, keepdim=True)).abs().mean((1, 2, 3))
 
 
 def harm(output: Tensor, original: Tensor, truth: Tensor) -> Tensor:
