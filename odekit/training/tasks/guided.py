@@ -116,7 +116,7 @@ class GuidedTask:
         return error
 
     def validate(self, average: nn.Module, cast: AbstractContextManager[object]) -> Mapping[str, float]:
-        """For each kind of damage PSNR in dB, LPIPS, face distance, errors of colour and harm; 'loss' is the mean of the losses."""
+        """For each kind of damage PSNR in dB and the parts of the loss; 'loss' is the mean of the losses."""
         import torch
 
         average.eval()
