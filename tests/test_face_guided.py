@@ -1,6 +1,7 @@
 """`face-guided`: the built-in upsampler that sees the original, and the decision to leave a face as it was."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,8 +21,9 @@ from odekit.parts.upsamplers.compact import Compact
 from odekit.parts.upsamplers.face_guided import FaceGuided, FaceGuidedUpsampler
 from odekit.parts.upsamplers.guided_network import GuidedNet, from_unguided, without_pattern
 from odekit.parts.upsamplers.own_detail import add_own_detail
-from odekit.parts.upsamplers.worth import load_worth, measure, octave_powers
+from odekit.parts.upsamplers.worth import WorthCalibration, load_worth, measure, octave_powers
 from odekit.testing import check_upsampler
+from odekit.training.calibration.act import MARGIN, threshold_of
 
 
 def make(**options):
@@ -146,7 +148,7 @@ def test_a_good_face_comes_back_bit_for_bit(side, name):
 def test_bad_faces_are_treated_and_the_record_says_why(severity):
     (result,) = Chain.load("odedit-plus").run([damaged_face(severity)])
     detail = result.record["stages"][-1]["detail"]
-    assert detail["act"] and detail["expected_gain"] > load_worth().threshold and detail["measured_side"] == 256
+    assert detail["act"] and detail["expected_gain"] > load_worth().large_threshold and detail["measured_side"] == 256
     assert psnr(result.image, sharp_face(256)) > psnr(damaged_face(severity), sharp_face(256)) - 0.5
 
 
@@ -213,6 +215,27 @@ def test_a_result_that_would_only_be_smoother_is_not_used():
         bad = damaged_face(severity)
         result = make(act="always").upsample([bad], [None], originals=[bad])[0]
         assert not load_worth().judge(bad.pixels, result.pixels).smooths
+
+
+def test_small_and_large_faces_have_thresholds_of_their_own():
+    face, bad = sharp_face(256).pixels, damaged_face(3).pixels
+    worth = replace(load_worth(), threshold=0.2, large_threshold=0.1)
+    for native, limit in ((95.0, 0.2), (96.0, 0.1), (256.0, 0.1)):
+        judged = worth.judge(bad, face, native)
+        assert judged.gain - judged.margin == pytest.approx(limit)
+    tree = worth.tree()
+    assert WorthCalibration.from_tree(tree) == worth
+    del tree["large_threshold"]  # as in the files of earlier versions
+    assert WorthCalibration.from_tree(tree).large_threshold == 0.2
+
+
+def test_a_threshold_spares_undamaged_faces_but_for_one_in_a_hundred_and_all_of_healthy_photographs():
+    predicted = np.concatenate([np.linspace(0, 0.1, 101), [0.04, 0.12]])
+    undamaged, healthy = np.arange(103) < 101, np.arange(103) == 101
+    assert threshold_of(predicted, undamaged, healthy) == pytest.approx(0.099 + MARGIN)
+    assert threshold_of(predicted, undamaged, np.arange(103) > 101) == pytest.approx(0.12 + MARGIN)
+    nobody = np.zeros(103, bool)
+    assert threshold_of(predicted - 1, nobody, nobody) == MARGIN
 
 
 def test_a_damaged_calibration_is_one_line(tmp_path):

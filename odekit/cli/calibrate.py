@@ -83,6 +83,7 @@ def act(
     """
     from odekit.cli.show import print_json, print_line, print_table
     from odekit.core.files import write_json
+    from odekit.parts.upsamplers.worth import LARGE_FACE
     from odekit.training.calibration.act import calibrate
 
     calibration = calibrate(chain, data, limit, lpips=lpips, photos=photos, seed=seed, progress=print_progress)
@@ -96,7 +97,8 @@ def act(
         for name, one in figures.items()
     ]  # fmt: skip
     columns = ("damage", "faces", "acts on", "LPIPS before", "after", "face distance before", "after")
-    print_table(f"threshold {calibration.threshold:.3f}", columns, rows)
+    limits = f"{calibration.threshold:.3f}, of faces from {LARGE_FACE} px {calibration.large_threshold:.3f}"
+    print_table(f"threshold {limits}", columns, rows)
     print_line(str(out))
 
 

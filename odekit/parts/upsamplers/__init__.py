@@ -10,7 +10,7 @@ from odekit.plugins.catalog import PluginCatalog
 
 FACE_X4_SHA256 = "cedbbd84e6ed1c96a0094cc33a665a92f9e58821532c60b9c24c5e56ef1b06a4"
 
-FACE_GUIDED_SHA256 = "f293f93fad072718b012460da1160618c6e6696716d3955e0b13f8ce99fbc978"
+FACE_GUIDED_SHA256 = "e251c1e480d366f080a89e40769d25857261af893ce7bc4be22828d3b7eb00cb"
 
 
 def register(catalog: PluginCatalog) -> None:

@@ -30,6 +30,8 @@ TERMS = 3
 TABLES = ("centre", "scale", "term_centre", "term_scale", "weights")
 LARGEST_SIDE, SMALLEST_SIDE = 256, 32
 """Sides between which faces are measured, in pixels."""
+LARGE_FACE = 96
+"""Side in the photograph, in pixels, from which a face has the threshold of large faces."""
 SMOOTHED = (1.5, 0.4)
 """A result is only smoother than its face if the log powers of the two highest octaves fall by more: grain and the dots
 of printed pictures look like noise to the regression, and hair goes with them. No face with the damage of photographs,
@@ -75,7 +77,9 @@ class WorthCalibration:
     weights: tuple[float, ...]
     bias: float
     threshold: float
-    """Predicted gain from which the result is used."""
+    """Predicted gain from which the result of a face smaller than `LARGE_FACE` is used."""
+    large_threshold: float
+    """The same for larger faces. Small faces of healthy photographs are softer, so that more seems to be gained."""
     about: Mapping[str, Any] | None = None
     """Faces, damage and figures of the fit."""
 
@@ -90,7 +94,7 @@ class WorthCalibration:
         terms = standardised(quadratic_terms(z), self.term_centre, self.term_scale)
         gain = float(self.bias + terms[0] @ np.array(self.weights))
         smooths = all(values[f"face {i}"] - values[f"result {i}"] > fall for i, fall in enumerate(SMOOTHED))
-        margin = gain - self.threshold
+        margin = gain - (self.threshold if side < LARGE_FACE else self.large_threshold)
         return ResultJudgement(margin > 0 and not smooths, gain, side, values, margin, smooths)
 
     def tree(self) -> dict[str, Any]:
@@ -104,7 +108,8 @@ class WorthCalibration:
             raise ValueError(f"this odekit reads schema {SCHEMA}, not {data['schema']}")
         tables = {name: tuple(map(float, data[name])) for name in TABLES}
         names = tuple(map(str, data["measures"]))
-        numbers = [*(v for table in tables.values() for v in table), float(data["bias"]), float(data["threshold"])]
+        limits = [float(data["threshold"]), float(data.get("large_threshold", data["threshold"]))]
+        numbers = [*(v for table in tables.values() for v in table), float(data["bias"]), *limits]
         lengths = [len(tables[name]) for name in TABLES]
         if (
             lengths != [len(names)] * 2 + [TERMS * len(names)] * 3
@@ -112,7 +117,10 @@ class WorthCalibration:
             or not np.isfinite(numbers).all()
         ):
             raise ValueError("the sizes of its tables do not match, or a number is not finite")
-        return cls(names, **tables, bias=numbers[-2], threshold=numbers[-1], about=data.get("about"))
+        return cls(
+            names, **tables, bias=float(data["bias"]), threshold=limits[0], large_threshold=limits[1],
+            about=data.get("about"),
+        )  # fmt: skip
 
 
 def standardised(values: Array, centre: Sequence[float], scale: Sequence[float]) -> Array:

@@ -27,6 +27,8 @@ from odekit.parts.installed import catalog
 from odekit.parts.metrics.face_distance import FaceDistanceMetric
 from odekit.parts.metrics.lpips import Lpips, LpipsMetric
 from odekit.parts.upsamplers.worth import (
+    LARGE_FACE,
+    LARGEST_SIDE,
     WorthCalibration,
     measure,
     measured_side,
@@ -154,12 +156,12 @@ def run_cases(
 
 
 def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCalibration:
-    """Ridge regression of the gain on terms of the measures, and the threshold that spares undamaged faces.
+    """Ridge regression of the gain on terms of the measures, and the thresholds that spare undamaged faces.
 
     Args:
         results: of the cases.
         about: a description, stored with the calibration.
-        healthy: number of cases at the end that are faces of healthy photographs; the threshold spares all of them.
+        healthy: number of cases at the end that are faces of healthy photographs; the thresholds spare all of them.
     """
     names = tuple(results.measures[0])
     raw = np.array([[one[name] for name in names] for one in results.measures])
@@ -173,13 +175,14 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
     for part in folds(len(z)):
         rows = fitted & ~part
         left_out[part] = predict(z[part], *solve(z[rows], results.gains[rows]))
-    undamaged = left_out[fitted & (severity == 0)]
     weights, bias = solve(z[fitted], results.gains[fitted])
-    spared = predict(z[~fitted], weights, bias)
-    threshold = max(float(np.quantile(undamaged, 1 - FALSE_ACTS)), *spared.tolist(), 0.0) + MARGIN
+    predicted = np.where(fitted, left_out, predict(z, weights, bias))
+    large = np.exp(raw[:, names.index("side")]) * LARGEST_SIDE > LARGE_FACE - 0.5
+    limits = [threshold_of(predicted, fitted & (severity == 0) & size, ~fitted & size) for size in (~large, large)]
+    thresholds = np.where(large, limits[1], limits[0])
     figures = {
         name: {
-            "faces": int(rows.sum()), "acted": round(float((left_out[rows] > threshold).mean()), 3),
+            "faces": int(rows.sum()), "acted": round(float((predicted > thresholds)[rows].mean()), 3),
             "gain": round(float(results.gains[rows].mean()), 4),
             "lpips": [round(float(v), 4) for v in results.lpips[rows].mean(0)],
             "face_distance": [round(float(v), 4) for v in results.distance[rows].mean(0)],
@@ -187,9 +190,15 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
         for name, rows in groups(severity, fitted)
     }  # fmt: skip
     return WorthCalibration(
-        names, centre, scale, term_centre, term_scale, tuple(weights.tolist()), bias, threshold,
+        names, centre, scale, term_centre, term_scale, tuple(weights.tolist()), bias, *limits,
         about | {"ridge": RIDGE, "figures": figures},
     )  # fmt: skip
+
+
+def threshold_of(predicted: Array, undamaged: NDArray[np.bool_], healthy: NDArray[np.bool_]) -> float:
+    """The threshold that spares undamaged faces, but for `FALSE_ACTS` of them, and all faces of healthy photographs."""
+    most = float(np.quantile(predicted[undamaged], 1 - FALSE_ACTS)) if undamaged.any() else 0.0
+    return max(most, *predicted[healthy].tolist(), 0.0) + MARGIN
 
 
 def groups(severity: NDArray[np.int_], fitted: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:

@@ -67,11 +67,11 @@ class GuidedOptions(RunOptions):
     context: int = Field(default=96, ge=0)
     """Width of the convolutions that see the whole face; 0 for none."""
     damage: GuidedDamageOptions = GuidedDamageOptions()
-    lpips: NonNegative = 0.5
+    lpips: NonNegative = 0.65
     """Weight of LPIPS next to the mean absolute error. 0 needs no weights of LPIPS."""
     lpips_weights: str | None = None
     """Weights of LPIPS: see the option `weights` of the metric `lpips`."""
-    identity: NonNegative = 0.15
+    identity: NonNegative = 0.2
     """Weight of the distance of face descriptors (`face-distance`)."""
     inner: NonNegative = 0.5
     """Weight of the same absolute error and LPIPS in the inner face (eyes, nose, mouth), a quarter of the area."""
