@@ -65,7 +65,7 @@ def plugins(
     print_table("", ("kind", "name", "from", "licence", "commercial use", "weights", "description"), table)
     print_line()
     print_line(f"chains: {', '.join(sorted(parts.chains))}")
-    if commands := [f"odekit {point.name} ({dist})" for dist, point in discover_commands()]:
-        print_line(f"commands of plugins: {', '.join(commands)}")
+    if added := [f"odekit {point.name} ({dist})" for dist, point in discover_commands()]:
+        print_line(f"commands of plugins: {', '.join(added)}")
     for dist, reason in parts.broken.items():
         print_line(f"plugin {dist} failed: {reason}")

@@ -51,7 +51,8 @@ def lab_to_srgb(lab: NDArray[Any]) -> Pixels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of colours outside sRGB
         rgb: NDArray[Any] = scikit_image_color().lab2rgb(lab, channel_axis=0)
-    return np.clip(rgb, 0, 1).astype(np.float32)
+    clipped: Pixels = np.clip(rgb, 0, 1).astype(np.float32)
+    return clipped
 
 
 def scikit_image_color() -> Any:

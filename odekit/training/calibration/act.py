@@ -178,8 +178,10 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
     weights, bias = solve(z[fitted], results.gains[fitted])
     predicted = np.where(fitted, left_out, predict(z, weights, bias))
     large = np.exp(raw[:, names.index("side")]) * LARGEST_SIDE > LARGE_FACE - 0.5
-    limits = [threshold_of(predicted, fitted & (severity == 0) & size, ~fitted & size) for size in (~large, large)]
-    thresholds = np.where(large, limits[1], limits[0])
+    small_limit, large_limit = (
+        threshold_of(predicted, fitted & (severity == 0) & size, ~fitted & size) for size in (~large, large)
+    )
+    thresholds = np.where(large, large_limit, small_limit)
     figures = {
         name: {
             "faces": int(rows.sum()), "acted": round(float((predicted > thresholds)[rows].mean()), 3),
@@ -190,7 +192,7 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
         for name, rows in groups(severity, fitted)
     }  # fmt: skip
     return WorthCalibration(
-        names, centre, scale, term_centre, term_scale, tuple(weights.tolist()), bias, *limits,
+        names, centre, scale, term_centre, term_scale, tuple(weights.tolist()), bias, small_limit, large_limit,
         about | {"ridge": RIDGE, "figures": figures},
     )  # fmt: skip
 
@@ -198,7 +200,7 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
 def threshold_of(predicted: Array, undamaged: NDArray[np.bool_], healthy: NDArray[np.bool_]) -> float:
     """The threshold that spares undamaged faces, but for `FALSE_ACTS` of them, and all faces of healthy photographs."""
     most = float(np.quantile(predicted[undamaged], 1 - FALSE_ACTS)) if undamaged.any() else 0.0
-    return max(most, *predicted[healthy].tolist(), 0.0) + MARGIN
+    return float(max(most, *predicted[healthy].tolist(), 0.0)) + MARGIN
 
 
 def groups(severity: NDArray[np.int_], fitted: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
