@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.table import Figure, Table, draw_plot, format_value
-from odekit.cli.show import print_json, print_table
+from odekit.cli.show import print_json, print_line, print_table
 from odekit.errors import ConfigError
 
 
@@ -32,7 +32,8 @@ def print_result(table: Table, as_json: bool, plot: Path | None = None) -> None:
     goals = [goal.tree() for goal in table.goals]
     if goals:
         rows = [(g["name"], g["value"], g["goal"], "yes" if g["reached"] else "NO") for g in goals]
-        print_table("\nfigures to reach", ("figure", "measured", "goal", "reached"), rows)
+        print_line()
+        print_table("figures to reach", ("figure", "measured", "goal", "reached"), rows)
 
 
 def print_figures(figures: Sequence[Figure], as_json: bool) -> None:
