@@ -18,6 +18,7 @@ from odekit.training.data.guided_faces import Recolouring, draw_face, draw_recol
 from odekit.training.options.base import OptimiserOptions
 from odekit.training.options.guided import GuidedDamageOptions, GuidedOptions
 from odekit.training.tasks import guided
+from odekit.training.tasks import guided_losses as losses
 from odekit.training.tasks.guided import GuidedTask
 
 PLAIN = GuidedDamageOptions(share=0, ideal=0, noisy=0, grey=0, toned=0, jitter=0, hue=0, spectacles=0)
@@ -103,7 +104,7 @@ def test_so_many_faces_are_grey_toned_and_turned_as_the_options_say():
 
 def test_the_inner_face_of_the_ffhq_template_has_eyes_nose_and_mouth():
     y, x = np.mgrid[0:64, 0:64].astype(np.float32)
-    places = guided.inner_face(torch.from_numpy(np.stack([x, y, x])[None] + 0.5)) / 64
+    places = losses.inner_face(torch.from_numpy(np.stack([x, y, x])[None] + 0.5)) / 64
     assert places.shape == (1, 3, 32, 32)
     for u, v in TEMPLATES["ffhq-5"]:
         assert places[0, 0].min() + 0.05 < u < places[0, 0].max() - 0.05
@@ -131,8 +132,8 @@ def test_blotches_of_colour_are_an_error_and_brightness_and_grain_are_none():
     blotch, brighter, grain = truth.clone(), truth + 0.1, truth.clone()
     blotch[:, 0, :16, :16] += 0.3
     grain[:, 0] += 0.3 * (-1) ** torch.arange(64)
-    assert float(guided.colour_error(blotch, truth)) == pytest.approx((0.2 + 0.1 + 0.1) / 3 / 16, rel=1e-4)
-    assert float(guided.colour_error(brighter, truth)) < 1e-6 and float(guided.colour_error(grain, truth)) < 1e-6
+    assert float(losses.colour_error(blotch, truth)) == pytest.approx((0.2 + 0.1 + 0.1) / 3 / 16, rel=1e-4)
+    assert float(losses.colour_error(brighter, truth)) < 1e-6 and float(losses.colour_error(grain, truth)) < 1e-6
 
 
 def test_harm_is_where_a_result_is_farther_from_the_truth_than_its_original():
@@ -141,16 +142,16 @@ def test_harm_is_where_a_result_is_farther_from_the_truth_than_its_original():
     original[..., :32, :] = 0.6
     better[..., :32, :] = 0.55
     worse[..., 40:44, 40:44] = 0.9
-    assert float(guided.harm(original, original, truth)) == float(guided.harm(better, original, truth)) == 0
-    square = 0.4 * 16 / 64 / guided.HARM_FLOOR
-    assert float(guided.harm(worse, truth, truth)) == pytest.approx(square / 64, rel=1e-4)
-    assert float(guided.harm(worse, truth + 0.3, truth)) < 0.01 * float(guided.harm(worse, truth, truth))
+    assert float(losses.harm(original, original, truth)) == float(losses.harm(better, original, truth)) == 0
+    square = 0.4 * 16 / 64 / losses.HARM_FLOOR
+    assert float(losses.harm(worse, truth, truth)) == pytest.approx(square / 64, rel=1e-4)
+    assert float(losses.harm(worse, truth + 0.3, truth)) < 0.01 * float(losses.harm(worse, truth, truth))
 
 
 def test_the_grain_of_skin_does_next_to_no_harm():
     truth = torch.full((1, 3, 64, 64), 0.5)
     grain = truth + 0.1 * (-1) ** torch.arange(64)
-    assert float(guided.harm(grain, truth, truth)) < 1e-5
+    assert float(losses.harm(grain, truth, truth)) < 1e-5
 
 
 def test_harm_does_not_count_where_the_original_was_not_seen(faces):
@@ -163,7 +164,7 @@ def test_harm_does_not_count_where_the_original_was_not_seen(faces):
         return float(GuidedTask(faces, changed(TINY, **options)).losses(network, rows))
 
     assert loss(0.0, harm=1) == loss(0.0, harm=0) == loss(1.0, harm=0)
-    assert loss(1.0, harm=1) == pytest.approx(loss(1.0, harm=0) + 0.2 / guided.HARM_FLOOR, rel=1e-4)
+    assert loss(1.0, harm=1) == pytest.approx(loss(1.0, harm=0) + 0.2 / losses.HARM_FLOOR, rel=1e-4)
 
 
 # --- a run
