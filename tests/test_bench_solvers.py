@@ -60,8 +60,7 @@ def test_a_first_order_solver_with_fifty_levels_is_reported_as_missed(printed):
 def test_other_sides_return_identical_and_memory_is_reported(printed):
     tree = printed("sides", "--side", "96", "--steps", "4")
     assert len(tree["rows"]) == 2 and all(goal["reached"] for goal in tree["goals"])
-    small, large = (row["memory"] for row in tree["rows"])
-    assert 0.1 < small <= large < small + 2  # the peak of the whole process, other tests before it too
+    assert all(0.1 < row["memory"] < 3 for row in tree["rows"])  # GB, of a process with torch and a small prior
     assert all(row["calls"] == 13 and row["again"] == 7 for row in tree["rows"])
 
 
