@@ -76,7 +76,7 @@ def _distributions(parts: Catalog) -> list[Finding]:
     commands: dict[str, list[str]] = {}
     for dist, point in discover_commands():
         commands.setdefault(dist, []).append(f"odekit {point.name}")
-    for dist in sorted({entry.dist for entry in parts.all()} - {BUILT_IN} | set(commands)):
+    for dist in sorted({entry.dist for entry in parts.all()} - {BUILT_IN} | commands.keys() - parts.broken.keys()):
         needs = missing_dependencies(dist)
         advice = f"lacks {', '.join(needs)}; pip install {dist}" if needs else ", ".join(commands.get(dist, []))
         rows.append(Finding("plugin", dist, "missing" if needs else _version(dist), advice))

@@ -30,6 +30,7 @@ def plugins(
     parts = catalog()
     entries = [entry for entry in parts.all() if kind in (None, entry.kind)]
     terms = [usage_with_defaults(entry, parts) for entry in entries]
+    commands = {point.name: dist for dist, point in discover_commands()}
     clashes = {key for key, candidates in parts.entries.items() if len(candidates) > 1}
     if as_json:
         rows = [
@@ -47,7 +48,6 @@ def plugins(
             for e, t in zip(entries, terms, strict=True)
         ]
         chains = {name: str(path) for name, path in sorted(parts.chains.items())}
-        commands = {point.name: dist for dist, point in discover_commands()}
         print_json({"parts": rows, "chains": chains, "commands": commands, "failed": parts.broken})
         return
     table = [
@@ -65,7 +65,7 @@ def plugins(
     print_table("", ("kind", "name", "from", "licence", "commercial use", "weights", "description"), table)
     print_line()
     print_line(f"chains: {', '.join(sorted(parts.chains))}")
-    if added := [f"odekit {point.name} ({dist})" for dist, point in discover_commands()]:
-        print_line(f"commands of plugins: {', '.join(added)}")
+    if commands:
+        print_line(f"commands of plugins: {', '.join(f'odekit {name} ({dist})' for name, dist in commands.items())}")
     for dist, reason in parts.broken.items():
         print_line(f"plugin {dist} failed: {reason}")
