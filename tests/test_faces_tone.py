@@ -1,6 +1,7 @@
 """Colours of a pasted face: Lab, the ring's mean, the photograph's own tone."""
 
 import numpy as np
+import pytest
 from photos import PHOTOS, noise
 
 from odekit import read
@@ -62,6 +63,15 @@ def test_lab_keeps_the_type_and_float32_is_near_float64():
 def test_no_photograph_in_colour_is_taken_for_a_toned_one():
     for name in ("astronaut.jpg", "portrait.jpg", "speakers.jpg"):
         assert photo_curve(read(PHOTOS / name).pixels) is None
+
+
+@pytest.mark.parametrize(("deviation", "toned"), [(1.7, True), (3.2, False)])
+def test_a_pale_photograph_in_colour_whose_chroma_nearly_follows_its_lightness_keeps_its_colours(deviation, toned):
+    """As a blurred face before a dark ground: lips and cheeks are what differs, and was taken away."""
+    lightness = np.tile(np.linspace(15, 80, 96, dtype=np.float32), (96, 1))
+    redder = deviation * (-1.0) ** (np.arange(96)[:, None] // 12)
+    photo = lab_to_srgb(np.stack([lightness, 5 + redder + 0 * lightness, 0.15 * lightness]))
+    assert (photo_curve(photo) is not None) is toned
 
 
 def test_noise_does_not_hide_a_tone():
