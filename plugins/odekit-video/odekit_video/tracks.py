@@ -38,11 +38,10 @@ class Track:
     """Number of the frame -> the face as it was detected."""
     moved: dict[int, Matrix] = field(default_factory=dict)
     """Number of the frame -> how the face moved from the first frame to this one."""
-    view: View | None = None
-    """Of the last frame."""
-
     unseen: int = 0
     """Frames whose pixels did not tell how the face moved."""
+    view: View | None = None
+    """Of the last frame, while the track may go on."""
 
     def add(self, frame: int, face: Face, view: View | None) -> None:
         """The face in another frame. Where its pixels do not tell how it moved, the middle of its points does."""
@@ -61,12 +60,12 @@ class Track:
     @property
     def first(self) -> int:
         """Number of its first frame."""
-        return min(self.found)
+        return next(iter(self.found))
 
     @property
     def last(self) -> int:
         """Number of its last frame."""
-        return max(self.found)
+        return next(reversed(self.found))
 
     def faces(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """For each frame from first to last the smoothed points (5, 2) and box (4,), also where the face was lost."""
@@ -107,12 +106,13 @@ class Follower:
 
     def cut(self) -> None:
         """Begin a new shot: all tracks end."""
-        self.open, self.shot = [], self.shot + 1
+        self._keep_open([])
+        self.shot += 1
 
     def add(self, frame: int, faces: Sequence[Face], views: Sequence[View] = ()) -> None:
         """The faces of the next frame, and their views. The pairs that overlap most are joined first."""
         seen = dict(enumerate(views))
-        self.open = [track for track in self.open if frame - track.last <= LONGEST_GAP]
+        self._keep_open([track for track in self.open if frame - track.last <= LONGEST_GAP])
         pairs = sorted(
             ((overlap(track.found[track.last].box, face.box), t, f)
              for t, track in enumerate(self.open) for f, face in enumerate(faces)),
@@ -135,3 +135,10 @@ class Follower:
         """The tracks of a video with this number of frames, without those that are too short."""
         least = min(SHORTEST, max(1, frames))
         return [track for track in self.tracks if len(track.found) >= least]
+
+    def _keep_open(self, tracks: list[Track]) -> None:
+        """End all other tracks; their views are not needed any more."""
+        for track in self.open:
+            if all(track is not one for one in tracks):
+                track.view = None
+        self.open = tracks

@@ -293,6 +293,16 @@ def test_a_cut_ends_tracks_and_single_detections_are_mistakes():
     assert [(track.first, track.last, track.shot) for track in follower.finished(20)] == [(0, 9, 0), (10, 19, 1)]
 
 
+def test_ended_tracks_keep_no_pictures():
+    follower, view = Follower(), view_of(np.full((3, 60, 60), 0.5, np.float32), (0, 0, 40, 40))
+    follower.add(0, [at(0)], [view])
+    assert follower.tracks[0].view is view
+    follower.add(LONGEST_GAP + 1, [at(0)], [view])
+    assert [track.view for track in follower.tracks] == [None, view]
+    follower.cut()
+    assert [track.view for track in follower.tracks] == [None, None]
+
+
 def test_cuts_are_found_and_pans_and_flashes_of_noise_are_not():
     cuts = CutFinder()
     one, two = (clips.background(96, 64, seed).transpose(2, 0, 1) for seed in (1, 2))
