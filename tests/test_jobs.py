@@ -5,15 +5,20 @@ import os
 import pickle
 import threading
 
+import numpy as np
 import pytest
 
 from odekit import Chain
 from odekit.core.files import read_json
+from odekit.core.image import Image
+from odekit.core.result import Result
 from odekit.errors import ConfigError
 from odekit.runs.engine import Engine
 from odekit.runs.index import COLUMNS, row_of
+from odekit.runs.inputs import RealPaths
 from odekit.runs.jobs import JobBook, JobTicket
 from odekit.runs.layout import hashed_name, layout_of
+from odekit.runs.record import BLOCK
 from odekit.runs.summary import RunOptions
 
 
@@ -170,3 +175,72 @@ def test_a_record_of_anything_is_a_row():
     )
     assert row == dict.fromkeys(COLUMNS) | {"name": "a.png", "findings": row["findings"], "restored": row["restored"]}
     assert row_of("\udcff.png", {})["name"] == "\\udcff.png"
+
+
+def test_the_plan_of_many_names_hashes_each_of_them_once(exact, tmp_path, monkeypatch):
+    hashed = []
+    monkeypatch.setattr("odekit.runs.output_names.hashed_name", lambda name: hashed.append(name) or hashed_name(name))
+    for number in range(20):
+        (tmp_path / f"{number}.png").touch()
+    book = JobBook(Chain.load(str(exact)), RunOptions(tmp_path / "out", layout="hashed"))
+    names = [job.name for job in book.plan([tmp_path])]
+    assert sorted(names) == sorted(hashed_name(f"{number}.png") for number in range(20))
+    assert len(hashed) == 20
+
+
+def test_the_plan_resolves_folders_of_results_from_their_parents(exact, tmp_path, monkeypatch):
+    """In a deep place, each of thousands of folders would cost a call of the system for every level."""
+    place = tmp_path / "a" / "b" / "c"
+    for number in range(20):
+        (place / str(number)).mkdir(parents=True)
+        (place / str(number) / "x.png").touch()
+    book = JobBook(Chain.load(str(exact)), RunOptions(tmp_path / "a" / "out"))
+    resolved, real = [], os.path.realpath
+    monkeypatch.setattr("os.path.realpath", lambda path, **given: resolved.append(path) or real(path, **given))
+    assert len(book.plan([place])) == 20
+    assert len(resolved) < 5
+
+
+def test_folders_that_are_resolved_from_their_parents_are_the_real_ones(tmp_path, monkeypatch):
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "up").symlink_to("..")
+    (tmp_path / "broken").symlink_to("nowhere/else")
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.chdir(tmp_path)
+    texts = ["", ".", "link", "link/deep", "link/deep/..", "link/../x", "real/up/link/deep", "none/of/it", "broken/x",
+             "real/", "real//deep", "./link/./deep", "../" + tmp_path.name + "/link", "loop/x",
+             "link" + "/d" * 1500]  # fmt: skip
+    found = RealPaths()
+    for text in [*texts, *(os.path.join(tmp_path, text) for text in texts), "/", "//", "/tmp/../tmp"]:
+        assert found.folder(text) == os.path.realpath(text), text
+
+
+def test_a_small_result_is_read_once_to_find_it_done(cli, exact, faces, tmp_path, monkeypatch):
+    cli("run", exact, faces, "-o", tmp_path / "out", "--batch-size", 2)
+    book, jobs = begun(exact, faces, tmp_path / "out", resume=True)
+    book.settle(jobs)
+    reads, real = [], os.pread
+    monkeypatch.setattr("os.pread", lambda *given: reads.append(given) or real(*given))
+    assert all(book.done(job.name, job.file) for job in jobs)
+    small = sum((tmp_path / "out" / job.name).stat().st_size <= BLOCK for job in jobs)
+    assert len(reads) == 2 * len(jobs) - small and small
+
+
+def test_an_engine_asks_for_the_window_of_its_session_once_a_call():
+    """The session counts the rows of all stages for it."""
+
+    class Asked:
+        batch_size, fill, asked = 2, None, 0
+
+        @property
+        def window(self):
+            self.asked += 1
+            return 2
+
+        def run(self, images):
+            return [Result(image, image, {"stages": []}) for image in images]
+
+    session = Asked()
+    images = [Image(np.zeros((3, 4, 4), np.float32))] * 6
+    assert len(Engine(session).run(images)) == 6 and session.asked == 3

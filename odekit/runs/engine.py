@@ -79,7 +79,7 @@ class Engine:
         results: list[Result] = []
         try:
             while len(results) < len(images):
-                results += self._run_window(images[len(results) : len(results) + self.window])
+                results += self._run_window(images[len(results) :])
         except Stopped:
             pass
         self.seconds += time.perf_counter() - started
@@ -87,7 +87,7 @@ class Engine:
         return results
 
     def _run_window(self, images: Sequence[Image]) -> list[Result]:
-        """Results of the first of these images, as many as fit into memory at once."""
+        """Results of the first of these images: of a window, or of as many as fit into memory at once."""
         while True:
             try:
                 results = self.session.run(images[: self.window])

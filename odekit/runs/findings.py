@@ -75,40 +75,36 @@ def findings_of(record: Mapping[str, Any]) -> Findings:
     stages = list(entries(record.get("stages")))
     faces = [list(entries(stage.get("faces"))) for stage in stages if isinstance(stage.get("faces"), list)]
     aligned = not faces and any(stage.get("stage") == "restore" for stage in stages)
-    restored: Counter[str] = Counter()
-    left: Counter[str] = Counter()
+    restored: dict[str, int] = {}
+    left: dict[str, int] = {}
     remarks: list[str] = []
     known = [face for group in faces for face in group if face.get("left_out") != DUPLICATE]
-    for face in known:
+    for face in [*known, {"stages": stages}] if aligned else known:
         strength, reason = outcome_of(face)
-        (left if reason else restored)[reason or strength] += 1
+        group, name = (left, reason) if reason else (restored, strength)
+        group[name] = group.get(name, 0) + 1
         if "failed" in face:
             remarks.append(f"face {face.get('number', '?')}: {face['failed']}")
-    if aligned:
-        strength, reason = outcome_of({"stages": stages})
-        (left if reason else restored)[reason or strength] += 1
-    repairs = [*_picture_repairs(record, stages), *_face_repairs(known)]
+    repairs: list[str] = []
     changed = record.get("changed")
-    if changed is False:
-        left.update({NO_CHANGE: sum(restored.values())} if restored else {})
-        restored.clear()
-        repairs = []
-    else:
+    if changed is not False:
+        repairs = [*_picture_repairs(record, stages), *_face_repairs(known)]
         remarks += [f"stage '{name}' applied" for name in _unexplained(stages)]
-    distances = list(_distances([record] if aligned else known)) if restored else []
-    remarks += [
-        *_turned(known),
-        *_gentler([record] if aligned else known),
-        *_different(distances, aligned),
-        *_left_damage(stages),
-    ]
+    elif restored:
+        left[NO_CHANGE] = left.get(NO_CHANGE, 0) + sum(restored.values())
+        restored = {}
+    treated = [record] if aligned else known
+    distances = list(_distances(treated)) if restored else []
+    if treated:  # a resume asks for the findings of every picture, most of which may have no face
+        remarks += [*_turned(known), *_gentler(treated), *_different(distances, aligned)]
+    remarks += _left_damage(stages)
     remarks += [str(stage["message"]) for stage in stages if "message" in stage and "faces" not in stage]
     nothing = not changed if isinstance(changed, bool) else not (restored or repairs or _unexplained(stages))
     if not nothing and not (restored or repairs or remarks):
         remarks.append("changed")
     count_of_faces = 1 if aligned else len(known) if faces else None
-    groups = dict(restored), dict(left)
-    return Findings(count_of_faces, aligned, *groups, tuple(repairs), tuple(remarks), nothing, len(distances))
+    texts = tuple(repairs), tuple(remarks)
+    return Findings(count_of_faces, aligned, restored, left, *texts, nothing, len(distances))
 
 
 def count(number: int, noun: str) -> str:

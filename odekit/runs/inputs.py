@@ -177,12 +177,14 @@ def find_overwritten_input(
         out: output folder.
         written: every name that may be written for a result, itself included.
     """
-    real = _RealPaths()
-    folders = {real.folder(job.file) for job in jobs}
+    real = RealPaths()
+    folders = {real.folder(parent) for parent in {os.path.dirname(job.file) for job in jobs}}
     links = {os.path.realpath(job.file) for job in jobs if job.link}
-    candidates = [job for job in jobs if links or real.folder(os.path.join(out, job.name)) in folders]
-    if not candidates:
+    targets = {os.path.dirname(job.name) for job in jobs}
+    shared = {target for target in targets if links or real.folder(os.path.join(out, target)) in folders}
+    if not shared:
         return None
+    candidates = [job for job in jobs if os.path.dirname(job.name) in shared]
     sources = {real.file(job.file) for job in jobs} | links
     return next(
         (job for job in candidates if any(real.file(os.path.join(out, name)) in sources for name in written(job.name))),
@@ -190,20 +192,29 @@ def find_overwritten_input(
     )
 
 
-class _RealPaths:
-    """Real paths of files; each folder is resolved once."""
+class RealPaths:
+    """Real paths of files; each folder is resolved once, from that of its parent."""
 
     def __init__(self) -> None:
         self.folders: dict[str, str] = {}
 
-    def folder(self, file: str) -> str:
-        name = os.path.dirname(file)
-        if name not in self.folders:
-            self.folders[name] = os.path.realpath(name)
+    def folder(self, name: str) -> str:
+        """Real path of a folder."""
+        place, steps = name, []
+        while place not in self.folders:
+            parent, last = os.path.split(place)
+            if parent in ("", place) or last in ("", os.curdir, os.pardir) or os.path.islink(place):
+                self.folders[place] = os.path.realpath(place)
+            else:
+                steps.append((place, parent, last))
+                place = parent
+        for path, parent, last in reversed(steps):
+            self.folders[path] = os.path.join(self.folders[parent], last)
         return self.folders[name]
 
     def file(self, file: str) -> str:
-        return os.path.join(self.folder(file), os.path.basename(file))
+        """Path of a file in the real path of its folder."""
+        return os.path.join(self.folder(os.path.dirname(file)), os.path.basename(file))
 
 
 def select_jobs(jobs: list[Job], shard: str | None, limit: int | None) -> list[Job]:

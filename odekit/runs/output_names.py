@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from odekit.errors import InputError
@@ -82,19 +82,16 @@ def with_final_names(
         recorded: reads the names on record; called only where several jobs compete for a name.
         out: the output folder; names that are too long for it become errors.
     """
-    names = _unique_names(jobs, rules, {})
-    competing = any(job.plain for job in jobs) or any(
-        name != rules.name(job.name) for name, job in zip(names, jobs, strict=True)
-    )
-    if competing and recorded is not None:
+    wanted = [rules.name(job.name) for job in jobs]  # once: of ten million names, each costs a digest
+    names = _unique_names(jobs, wanted, rules, {})
+    if recorded is not None and (names != wanted or any(job.plain for job in jobs)):
         kept = recorded()
-        names = _unique_names(
-            jobs, rules, {i: name for i, job in enumerate(jobs) if (name := kept.of(job, rules.name(job.alone)))}
-        )
+        found = {i: name for i, job in enumerate(jobs) if (name := kept.of(job, rules.name(job.alone)))}
+        names = _unique_names(jobs, wanted, rules, found)
     longest, longest_path = _limits(out)
     longest, longest_path = longest - rules.longest_ending, longest_path - rules.longest_ending - len(os.fsencode(out))
     named = []
-    for job, name in zip(jobs, names, strict=True):
+    for job, wish, name in zip(jobs, wanted, names, strict=True):
         error = job.error
         if len(name) * 4 > min(longest, longest_path) and error is None:
             size, path_size = len(os.fsencode(os.path.basename(name))), len(os.fsencode(name)) + 1
@@ -106,17 +103,20 @@ def with_final_names(
             error = InputError(
                 f"{job.file}: {own} in the output folder is the run's own; rename the file, or its folder"
             )
-        plain = rules.name(job.alone)
+        plain = rules.name(job.plain) if job.plain else wish
         unchanged = name is job.name and error is job.error and plain == name
-        named.append(job if unchanged else replace(job, name=name, error=error, plain="" if plain == name else plain))
+        named.append(job if unchanged else Job(job.file, name, error, job.link, "" if plain == name else plain))
     return named
 
 
-def _unique_names(jobs: Sequence[Job], rules: NameRules, kept: Mapping[int, str]) -> list[str]:
-    """A unique name for each job; those of `kept`, by the index of the job, come first."""
+def _unique_names(jobs: Sequence[Job], wanted: Sequence[str], rules: NameRules, kept: Mapping[int, str]) -> list[str]:
+    """A unique name for each job, the `wanted` one if it is free; those of `kept`, by index, come first."""
     assigned = AssignedNames(rules.used_corrections, rules.extras)
     fixed = {i: name for i, name in kept.items() if assigned.assign_exact(name)}
-    return [fixed[i] if i in fixed else assigned.assign(rules.name(job.name), job.file) for i, job in enumerate(jobs)]
+    return [
+        fixed[i] if i in fixed else assigned.assign(name, job.file)
+        for i, (job, name) in enumerate(zip(jobs, wanted, strict=True))
+    ]
 
 
 def _limits(out: str) -> tuple[int, int]:
@@ -224,7 +224,11 @@ class AssignedNames:
     def _is_free(self, key: str) -> bool:
         """Whether neither a name nor the name with a suffix appended or removed is assigned already."""
         keys = self.keys
-        if key in keys or any(key + suffix in keys for suffix in self.corrections):
+        if key in keys:
+            return False
+        if not self.corrections:
+            return True
+        if any(key + suffix in keys for suffix in self.corrections):
             return False
         stem, suffix = os.path.splitext(key)
         return suffix not in self.corrections or stem not in keys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 
@@ -25,8 +26,15 @@ def own_name(name: str, keeps_stages: bool = False) -> str:
         keeps_stages: the run writes `stages/`.
     """
     first, _, rest = name.partition(os.sep)
-    key = name_key(first)  # on disks that ignore case
-    if rest and keeps_stages and key == STAGES:
-        return first
-    names = (first,) if rest else (first, f"{first}.json")
-    return next((each for each in names if _OWN.fullmatch(name_key(each))), "")
+    return _own_folder(first, keeps_stages) if rest else _own(first) or _own(f"{first}.json")
+
+
+@functools.lru_cache(maxsize=8192)
+def _own_folder(name: str, keeps_stages: bool) -> str:
+    """`own_name` of what lies in a folder at the top. Millions of results lie in a few thousand of them."""
+    return name if keeps_stages and name_key(name) == STAGES else _own(name)
+
+
+def _own(name: str) -> str:
+    """A name at the top if it is the run's own, also on disks that ignore case; else empty."""
+    return name if _OWN.fullmatch(name_key(name)) else ""

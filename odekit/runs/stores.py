@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -120,9 +121,14 @@ class Folder:
     def __str__(self) -> str:
         return str(self.folder)
 
+    @functools.cached_property
+    def _top(self) -> str:
+        """The folder, with a separator behind it."""
+        return os.path.join(self.folder, "")
+
     def place(self, name: str) -> str:
         """Path of a file."""
-        return os.path.join(self.folder, name)
+        return name if os.path.isabs(name) else self._top + name
 
     def read(self, name: str) -> bytes:
         """The bytes of a regular file of at most `MAX_JSON` bytes."""

@@ -25,7 +25,8 @@ def same_input(recorded: Mapping[str, Any], source: str, verify: bool = False) -
     found = os.stat(source)
     if found.st_size != recorded["bytes"]:
         return False
-    described = tuple(recorded.get(key) for key in ("path", "mtime_ns", "inode", "ctime_ns"))
+    known = recorded.get
+    described = known("path"), known("mtime_ns"), known("inode"), known("ctime_ns")
     unchanged = described == (source, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
     return (unchanged and not verify) or file_digest(source) == recorded["sha256"]
 
@@ -42,7 +43,8 @@ def same_file(path: str, described: Mapping[str, Any], verify: bool = False) -> 
         size = found.st_size
         if not stat.S_ISREG(found.st_mode) or not size or size != described.get("bytes", size):
             return False
-        first, last = os.pread(file, BLOCK, 0), os.pread(file, BLOCK, max(0, size - BLOCK))
+        first = os.pread(file, BLOCK, 0)
+        last = first if size <= BLOCK else os.pread(file, BLOCK, size - BLOCK)
     finally:
         os.close(file)
     if not first.strip(b"\0") or not last.strip(b"\0"):  # blocks that never reached the disk
