@@ -1,14 +1,12 @@
 """`face-guided`: the built-in upsampler that sees the original, and the decision to leave a face as it was."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from aligned_faces import damaged_face, sharp_face
 from safetensors.torch import save_file
-from scipy.ndimage import gaussian_filter
 
 from odekit.chains.chain import Chain
 from odekit.chains.tools import PartTools
@@ -17,13 +15,13 @@ from odekit.core.psnr import psnr_of
 from odekit.errors import ConfigError, WeightsError
 from odekit.images.resize import area_resize_image
 from odekit.parts.installed import catalog
+from odekit.parts.upsamplers.change_measures import octave_powers
 from odekit.parts.upsamplers.compact import Compact
 from odekit.parts.upsamplers.face_guided import FaceGuided, FaceGuidedUpsampler
 from odekit.parts.upsamplers.guided_network import GuidedNet, from_unguided, without_pattern
 from odekit.parts.upsamplers.own_detail import add_own_detail
-from odekit.parts.upsamplers.worth import WorthCalibration, load_worth, measure, octave_powers
+from odekit.parts.upsamplers.worth import load_worth
 from odekit.testing import check_upsampler
-from odekit.training.calibration.act import MARGIN, threshold_of
 
 
 def make(**options):
@@ -183,65 +181,6 @@ def test_the_side_of_results_can_be_chosen():
     assert Chain.load("odedit-plus").adjusted(side=384).run([sharp_face(256)])[0].image.width == 384
     with pytest.raises(ConfigError, match="no upsampler of this chain"):
         Chain.load("odedit").adjusted(side=384)
-
-
-# --- the calibration
-
-
-def test_octaves_of_the_spectrum_hold_the_power_of_a_wave_at_its_frequency():
-    n = np.arange(64) + 0.5
-    for octave, frequency in enumerate((48, 24, 12, 6)):
-        powers = octave_powers(np.tile(np.cos(np.pi * frequency * n / 64), (64, 1)))
-        assert powers[octave] == pytest.approx(0.5) and sum(powers) == pytest.approx(0.5)
-
-
-def test_measures_are_those_of_the_change():
-    face = sharp_face(256).pixels
-    assert measure(face, face)["change 0"] == pytest.approx(np.log(1.5e-8))
-    stronger = measure(face, np.clip(face + 0.1 * np.random.default_rng(0).standard_normal(face.shape), 0, 1))
-    assert stronger["change 0"] > -6
-
-
-def test_a_result_that_would_only_be_smoother_is_not_used():
-    """The dots of a printed picture: the regression sees noise, but hair and skin would go with them."""
-    face = sharp_face(256).pixels
-    y, x = np.mgrid[0:256, 0:256]
-    dots = (0.1 * np.sin(2 * np.pi * (x + y) / 4.7) * np.sin(2 * np.pi * (x - y) / 4.7)).astype(np.float32)
-    printed = np.clip(face + dots, 0, 1)
-    smooth = gaussian_filter(printed, (0, 1.6, 1.6))
-    judged = load_worth().judge(printed, smooth)
-    assert judged.smooths and not judged.act and judged.tree()["smooths"]
-    for severity in (1, 3, 5):
-        bad = damaged_face(severity)
-        result = make(act="always").upsample([bad], [None], originals=[bad])[0]
-        assert not load_worth().judge(bad.pixels, result.pixels).smooths
-
-
-def test_small_and_large_faces_have_thresholds_of_their_own():
-    face, bad = sharp_face(256).pixels, damaged_face(3).pixels
-    worth = replace(load_worth(), threshold=0.2, large_threshold=0.1)
-    for native, limit in ((95.0, 0.2), (96.0, 0.1), (256.0, 0.1)):
-        judged = worth.judge(bad, face, native)
-        assert judged.gain - judged.margin == pytest.approx(limit)
-    tree = worth.tree()
-    assert WorthCalibration.from_tree(tree) == worth
-    del tree["large_threshold"]  # as in the files of earlier versions
-    assert WorthCalibration.from_tree(tree).large_threshold == 0.2
-
-
-def test_a_threshold_spares_undamaged_faces_but_for_one_in_a_hundred_and_all_of_healthy_photographs():
-    predicted = np.concatenate([np.linspace(0, 0.1, 101), [0.04, 0.12]])
-    undamaged, healthy = np.arange(103) < 101, np.arange(103) == 101
-    assert threshold_of(predicted, undamaged, healthy) == pytest.approx(0.099 + MARGIN)
-    assert threshold_of(predicted, undamaged, np.arange(103) > 101) == pytest.approx(0.12 + MARGIN)
-    nobody = np.zeros(103, bool)
-    assert threshold_of(predicted - 1, nobody, nobody) == MARGIN
-
-
-def test_a_damaged_calibration_is_one_line(tmp_path):
-    (tmp_path / "act.json").write_text("{}")
-    with pytest.raises(ConfigError, match="odekit calibrate act"):
-        make(calibration=str(tmp_path / "act.json"))
 
 
 # --- damage that the restoration removes does not come back

@@ -26,16 +26,9 @@ from odekit.parts.faces.warp import crop_face
 from odekit.parts.installed import catalog
 from odekit.parts.metrics.face_distance import FaceDistanceMetric
 from odekit.parts.metrics.lpips import Lpips, LpipsMetric
-from odekit.parts.upsamplers.worth import (
-    LARGE_FACE,
-    LARGEST_SIDE,
-    WorthCalibration,
-    measure,
-    measured_side,
-    quadratic_terms,
-    standardised,
-)
-from odekit.training.calibration.regression import ridge_weights
+from odekit.parts.upsamplers.change_measures import LARGEST_SIDE, measure
+from odekit.parts.upsamplers.worth import LARGE_FACE, WorthCalibration, measured_side, standardised
+from odekit.training.calibration.small_networks import fit_networks
 
 Array = NDArray[np.float64]
 FACES_SEED = 6
@@ -52,7 +45,6 @@ FALSE_ACTS = 0.01
 """Share of undamaged faces that may be treated; one half of what is demanded of faces outside the fit."""
 MARGIN = 0.015
 """Added to the threshold: a grainy face whose colours the detail would have taken was expected to gain 0.01 more."""
-RIDGE = 30.0
 BATCH = 8
 
 
@@ -156,7 +148,7 @@ def run_cases(
 
 
 def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCalibration:
-    """Ridge regression of the gain on terms of the measures, and the thresholds that spare undamaged faces.
+    """Small networks for the gain, from the measures, and the thresholds that spare undamaged faces.
 
     Args:
         results: of the cases.
@@ -167,16 +159,14 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
     raw = np.array([[one[name] for name in names] for one in results.measures])
     fitted = np.arange(len(raw)) < len(raw) - healthy  # what the result gains on a healthy photograph is not known
     centre, scale = spread(raw[fitted])
-    terms = quadratic_terms(standardised(raw, centre, scale))
-    term_centre, term_scale = spread(terms[fitted])
-    z = standardised(terms, term_centre, term_scale)
+    z = standardised(raw, centre, scale)
     severity = np.array([case.severity for case in results.cases])
     left_out = np.zeros(len(z))
     for part in folds(len(z)):
         rows = fitted & ~part
-        left_out[part] = predict(z[part], *solve(z[rows], results.gains[rows]))
-    weights, bias = solve(z[fitted], results.gains[fitted])
-    predicted = np.where(fitted, left_out, predict(z, weights, bias))
+        left_out[part] = fit_networks(z[rows], results.gains[rows])(z[part])
+    networks = fit_networks(z[fitted], results.gains[fitted])
+    predicted = np.where(fitted, left_out, networks(z))
     large = np.exp(raw[:, names.index("side")]) * LARGEST_SIDE > LARGE_FACE - 0.5
     small_limit, large_limit = (
         threshold_of(predicted, fitted & (severity == 0) & size, ~fitted & size) for size in (~large, large)
@@ -191,10 +181,7 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
         }
         for name, rows in groups(severity, fitted)
     }  # fmt: skip
-    return WorthCalibration(
-        names, centre, scale, term_centre, term_scale, tuple(weights.tolist()), bias, small_limit, large_limit,
-        about | {"ridge": RIDGE, "figures": figures},
-    )  # fmt: skip
+    return WorthCalibration(names, centre, scale, networks, small_limit, large_limit, about | {"figures": figures})
 
 
 def threshold_of(predicted: Array, undamaged: NDArray[np.bool_], healthy: NDArray[np.bool_]) -> float:
@@ -217,19 +204,6 @@ def spread(values: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def folds(count: int, number: int = 10) -> list[NDArray[np.bool_]]:
     """Masks of the cases of each fold of a cross-validation."""
     return [np.arange(count) % number == k for k in range(number)]
-
-
-def solve(z: Array, gains: Array) -> tuple[Array, float]:
-    """(weights, bias) of the ridge regression; the bias is not penalised."""
-    middle, mean = z.mean(0), float(gains.mean())
-    weights = ridge_weights(z - middle, (gains - mean)[:, None], RIDGE)[:, 0]
-    return weights, mean - float(middle @ weights)
-
-
-def predict(z: Array, weights: Array, bias: float) -> Array:
-    """Predicted gains."""
-    out: Array = z @ weights + bias
-    return out
 
 
 def calibrate(

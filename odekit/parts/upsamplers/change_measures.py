@@ -1,0 +1,109 @@
+"""Measures of a face and of its result: what the decision of `face-guided` is made from.
+
+Two views of the same pair: powers by octave of the whole inner face, and statistics of what happens from place to place
+in four bands, which LPIPS sees: it compares normalised features, position by position.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odekit.core.image import Pixels
+from odekit.images.colour import luma
+
+Array = NDArray[np.float64]
+OCTAVES = 4
+"""Radial octaves of the DCT that are measured, counted from the highest frequency of the measured side."""
+BAND_WIDTHS = (0.7, 1.4, 2.8, 5.6)
+"""Standard deviations in pixels of the Gaussians whose differences are the bands."""
+BAND_FLOOR = 0.003
+"""Local contrast below which a band counts as empty: about one grey level."""
+LARGEST_SIDE = 256
+"""Side of the faces, in pixels, whose logarithm is 0."""
+
+
+def measure(original: Pixels, result: Pixels) -> dict[str, float]:
+    """Measures of a face and its result (3, n, n) in [0, 1], by name; `side` comes first.
+
+    Only the inner part counts, which shows the face. Logarithms are natural ones.
+    """
+    inner = slice(original.shape[1] // 5, -(original.shape[1] // 6))
+    before, after = (luma(pixels).astype(np.float64) for pixels in (original, result))
+    colour = (result - original)[:, inner, inner] - (after - before)[None, inner, inner]
+    values = {"side": float(np.log(original.shape[1] / LARGEST_SIDE))}
+    values |= octave_measures(before[inner, inner], after[inner, inner])
+    values["colour"] = float(np.log(max(float((colour.astype(np.float64) ** 2).mean()), 1.5e-8)))
+    for number, (one, other) in enumerate(zip(bands(before), bands(after), strict=True)):
+        width = 2 * max(1, round(2 * BAND_WIDTHS[number])) + 1
+        statistics = band_measures(one[inner, inner], other[inner, inner], width)
+        values |= {f"{name} {number}": value for name, value in statistics.items()}
+    return values
+
+
+def octave_measures(before: Array, after: Array) -> dict[str, float]:
+    """Log powers per pixel of planes (h, w), and of the change, by octave; bounded below by -18.
+
+    Octave 0 ends at the highest frequency that the pixels hold, octave 1 at half of it, and so on. `relative` is the
+    change's less the face's, `slope` the face's in an octave less that in the next lower one: both tell a picture that
+    lost its finest detail from one that never had much.
+    """
+    values = {}
+    for name, plane in (("face", before), ("result", after), ("change", after - before)):
+        for octave, power in enumerate(octave_powers(plane)):
+            values[f"{name} {octave}"] = float(np.log(max(power, 1.5e-8)))
+    for octave in range(OCTAVES):
+        values[f"relative {octave}"] = values[f"change {octave}"] - values[f"face {octave}"]
+    for octave in range(OCTAVES - 1):
+        values[f"slope {octave}"] = values[f"face {octave}"] - values[f"face {octave + 1}"]
+    return values
+
+
+def octave_powers(plane: Array) -> list[float]:
+    """Power per pixel of a plane (H, W) in the octaves of its DCT."""
+    from scipy.fft import dctn
+
+    power = dctn(plane, norm="ortho") ** 2 / plane.size
+    height, width = plane.shape
+    radius = np.maximum(*np.meshgrid(np.arange(height) / height, np.arange(width) / width, indexing="ij"))
+    edges = 2.0 ** -np.arange(OCTAVES + 1)
+    return [float(power[(radius <= high) & (radius > low)].sum()) for high, low in itertools.pairwise(edges)]
+
+
+def bands(plane: Array) -> Iterator[Array]:
+    """Differences of Gaussians of a plane (H, W), the finest first (Burt and Adelson's pyramid, without reduction)."""
+    from scipy.ndimage import gaussian_filter
+
+    passed = 0.0
+    for width in BAND_WIDTHS:
+        smooth = gaussian_filter(plane, float(np.sqrt(width**2 - passed**2)))
+        yield plane - smooth
+        plane, passed = smooth, width
+
+
+def band_measures(before: Array, after: Array, width: int) -> dict[str, float]:
+    """Statistics of a band (h, w) before and after, from local powers over `width` x `width` pixels.
+
+    `share` and `power share`: of the change in what both hold, 0 to 1; `correlation`: of both, -1 to 1; `growth` and
+    `growth spread`: mean and standard deviation of the logarithm of the growth of the power; `contrast`, `low` and
+    `high`: mean, 20 % and 90 % quantile of the log power before.
+    """
+    from scipy.ndimage import uniform_filter
+
+    floor = BAND_FLOOR**2
+    planes = (before * before, after * after, (after - before) ** 2)
+    own, new, change = (np.maximum(uniform_filter(plane, width), 0) for plane in planes)
+    contrast, growth = np.log(own + floor), np.log((new + floor) / (own + floor))
+    return {
+        "share": float((np.sqrt(change) / (np.sqrt(new) + np.sqrt(own) + BAND_FLOOR)).mean()),
+        "power share": float((change / (new + own + floor)).mean()),
+        "correlation": float(((uniform_filter(before * after, width) + floor) / (np.sqrt(new * own) + floor)).mean()),
+        "growth": float(growth.mean()),
+        "growth spread": float(growth.std()),
+        "contrast": float(contrast.mean()),
+        "low": float(np.quantile(contrast, 0.2)),
+        "high": float(np.quantile(contrast, 0.9)),
+    }
