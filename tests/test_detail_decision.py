@@ -8,8 +8,11 @@ import pytest
 from aligned_faces import damaged_face, sharp_face
 from scipy.ndimage import gaussian_filter
 
+from odekit.chains.tools import PartTools
 from odekit.errors import ConfigError
+from odekit.parts.installed import catalog
 from odekit.parts.upsamplers.change_measures import BAND_WIDTHS, band_measures, bands, measure, octave_powers
+from odekit.parts.upsamplers.face_guided import FaceGuided, FaceGuidedUpsampler
 from odekit.parts.upsamplers.worth import SmallNetworks, WorthCalibration, load_worth
 from odekit.training.calibration.act import MARGIN, threshold_of
 from odekit.training.calibration.small_networks import fit_networks
