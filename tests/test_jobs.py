@@ -19,6 +19,8 @@ from odekit.runs.inputs import RealPaths
 from odekit.runs.jobs import JobBook, JobTicket
 from odekit.runs.layout import hashed_name, layout_of
 from odekit.runs.record import BLOCK
+from odekit.runs.runner import Runner
+from odekit.runs.silent import Silent
 from odekit.runs.summary import RunOptions
 
 
@@ -244,3 +246,15 @@ def test_an_engine_asks_for_the_window_of_its_session_once_a_call():
     session = Asked()
     images = [Image(np.zeros((3, 4, 4), np.float32))] * 6
     assert len(Engine(session).run(images)) == 6 and session.asked == 3
+
+
+def test_a_resume_keeps_no_findings_of_pictures_in_which_nothing_was_done(faces, tmp_path):
+    """Of a million pictures they take 280 MB; only --require-change shows them."""
+    (tmp_path / "identity.yaml").write_text("odekit: 1\nchain:\n  - save: {format: png}\n")
+    chain, kept = Chain.load(str(tmp_path / "identity.yaml")), []
+    for options in ({}, {"resume": True}, {"resume": True, "require_change": True}):
+        runner = Runner(chain, RunOptions(tmp_path / "out", **options), Silent())
+        runner.run([faces])
+        kept.append({id(findings) for _, findings in runner.unchanged_before})
+        assert len(runner.summary.unchanged) == 7
+    assert [len(ids) for ids in kept] == [0, 1, 7]

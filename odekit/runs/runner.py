@@ -32,6 +32,7 @@ from odekit.runs.workers import WorkerPool
 
 CRASHED = "crashed"
 """Why a run ended that an error ended; in the event log."""
+NOTHING_DONE = Findings(nothing_done=True)
 MIN_FILES_FOR_WORKERS = 32
 """Number of files from which worker processes are used by default."""
 
@@ -53,7 +54,7 @@ class Runner:
         self.book = JobBook(chain, options, progress)
         self.summary = RunSummary(self.out)
         self.unchanged_before: list[tuple[Job, Findings]] = []
-        """Pictures of earlier runs in which nothing was done."""
+        """Pictures of earlier runs in which nothing was done; their findings are kept for `require_change` only."""
 
     def jobs(self, inputs: Sequence[str | Path]) -> list[Job]:
         """The jobs of this run, with their final output names.
@@ -197,9 +198,10 @@ class Runner:
                 todo.append(job)
             elif check is not None and check.done(job.name, job.file):
                 self.summary.skipped.append(job.name)
-                self.summary.found.add(check.findings)
-                if check.findings.nothing_done:
-                    self.unchanged_before.append((job, check.findings))
+                findings = check.findings
+                self.summary.found.add(findings)
+                if findings.nothing_done:
+                    self.unchanged_before.append((job, findings if self.options.require_change else NOTHING_DONE))
             elif not (self.options.overwrite or self.options.resume) and (there := present.of(job.name)):
                 raise ConfigError(
                     f"{folder}{there} exists; use --resume to continue, or --overwrite to restore everything again"

@@ -30,8 +30,9 @@ class FindingsTally:
         """Count one picture."""
         self.pictures += 1
         self.faces += findings.faces or 0
-        self.restored.update(findings.restored)
-        self.left.update(findings.left)
+        if findings.faces:  # else there is nothing to count
+            self.restored.update(findings.restored)
+            self.left.update(findings.left)
         self.without_faces += findings.faces == 0
         self.nothing_done += findings.nothing_done
         self.different += findings.different
