@@ -20,6 +20,7 @@ from benchmarks.output import print_figures
 from benchmarks.scale import IDENTITY
 from benchmarks.table import Figure
 from odekit.chains.chain import Chain
+from odekit.core.device import peak_memory_bytes
 from odekit.core.image import Image
 from odekit.images.formats import encode
 from odekit.runs.engine import Engine
@@ -27,7 +28,8 @@ from odekit.runs.jobs import JobBook
 from odekit.runs.summary import RunOptions
 
 LINKS = 1000
-"""Names of one file: a simulated archive has this many links to each of its files, in one folder."""
+"""Names of one file: a simulated archive has this many links to each of its files. All names are in one folder, which
+is what the layout `hashed` is for: with inputs in folders it makes a folder for nearly every result."""
 SIDE = 8
 
 
@@ -37,6 +39,9 @@ def command(
 ) -> None:
     """Memory and time of the job book over a million jobs, and of a resume that finds all of them done.
 
+    Works in the folder for temporary files (TMPDIR): 9 KB of disk and two files for each job, which are removed at the
+    end.
+
     Example: python -m benchmarks jobs --jobs 2000
     """
     with tempfile.TemporaryDirectory() as place:
@@ -44,34 +49,37 @@ def command(
         (root / "identity.yaml").write_text(IDENTITY, encoding="utf-8")
         archive(root / "in", jobs)
         first, again = (apart(root) for _ in range(2))
-    note = f"{jobs:,} identity jobs of {SIDE} px"
-    print_figures(
-        [
-            Figure(
-                "memory growth while jobs are finished", first["growth"], "MB", 50.0, jobs,
-                f"{note}, from the first tenth on; the plan takes {first['plan']:.0f} MB",
-            ),
-            Figure("CPU of a job", 1e3 * first["cpu"] / jobs, "ms", 1.0, jobs, f"{first['wall']:.0f} s"),
-            Figure(
-                "resume of finished jobs", again["wall"], "s", 60.0, jobs,
-                f"plan, settings, `done` for each; CPU {again['cpu']:.0f} s, {again['done']:,} done",
-            ),
-        ],
-        as_json,
-    )  # fmt: skip
+        print_figures(figures(jobs, first, again), as_json)  # first, since the removal of the files takes minutes
+
+
+def figures(jobs: int, first: dict[str, Any], again: dict[str, Any]) -> list[Figure]:
+    """The figures of a run over `jobs` new jobs, and of the resume after it."""
+    peaks = " and ".join(f"{run['peak']:.0f}" for run in (first, again))
+    return [
+        Figure(
+            "memory growth while jobs are finished", first["growth"], "MB", 50.0, jobs,
+            f"{jobs:,} identity jobs of {SIDE} px, from the first tenth on; the plan takes {first['plan']:.0f} MB, the "
+            f"program {first['before']:.0f} MB; peak of the run and of the resume: {peaks} MB",
+        ),
+        Figure("CPU of a job", 1e3 * first["cpu"] / jobs, "ms", 1.0, jobs, f"{first['wall']:.0f} s"),
+        Figure(
+            "resume of finished jobs", again["wall"], "s", 60.0, jobs,
+            f"start of the program, plan ({again['planned']:.1f} s), settings, `done` for each; CPU "
+            f"{again['cpu']:.0f} s, {again['done']:,} done",
+        ),
+    ]  # fmt: skip
 
 
 def archive(folder: Path, jobs: int) -> None:
-    """Write a simulated archive: folders of `LINKS` names each, all of one small picture that differs by folder."""
+    """Write a simulated archive: one folder, with a new small picture for every `LINKS` names."""
     base = np.zeros((SIDE, SIDE, 3), dtype=np.uint8)
+    folder.mkdir(parents=True)
     for start in range(0, jobs, LINKS):
-        parent = folder / f"{start // LINKS:05}"
-        parent.mkdir(parents=True)
         base[0, 0] = start // LINKS % 256, start // LINKS // 256, 0
-        original = parent / f"{start:08}.png"
+        original = folder / f"{start:08}.png"
         original.write_bytes(encode.encode(Image.from_uint8(base), "png"))
         for number in range(start + 1, min(start + LINKS, jobs)):
-            os.link(original, parent / f"{number:08}.png")
+            os.link(original, folder / f"{number:08}.png")
 
 
 def apart(root: Path) -> dict[str, Any]:
@@ -85,11 +93,13 @@ def apart(root: Path) -> dict[str, Any]:
 
 def work(root: str) -> None:
     """Plan, settle, and finish what is not done; prints figures as JSON."""
-    place, before, started = Path(root), megabytes(), cpu_seconds()
+    import torch  # noqa: F401  # what the program takes is no part of the plan
+
+    place, before, started, began = Path(root), megabytes(), cpu_seconds(), time.perf_counter()
     chain = Chain.load(str(place / "identity.yaml"))
     book = JobBook(chain, RunOptions(place / "out", resume=True, layout="hashed"))
     jobs = book.plan([place / "in"])
-    planned, done, tenth, opened = megabytes(), 0, 0.0, 0.0
+    planned, plan_seconds, done, tenth, opened = megabytes(), time.perf_counter() - began, 0, 0.0, 0.0
     with book.opened():
         book.settlement.write(book.settle(jobs))
         engine = None
@@ -107,7 +117,8 @@ def work(root: str) -> None:
     sys.stdout.write(
         json.dumps(
             {
-                "plan": planned - before, "growth": megabytes() - tenth, "done": done,
+                "before": before, "plan": planned - before, "planned": plan_seconds, "done": done,
+                "growth": megabytes() - tenth, "peak": peak_memory_bytes() / 1e6,
                 "cpu": cpu_seconds() - (opened or started),
             }
         )

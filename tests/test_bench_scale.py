@@ -1,7 +1,5 @@
 """`python -m benchmarks scale`: what its figures are made of."""
 
-import json
-
 import pytest
 
 from benchmarks.network_share import Clock, idle
@@ -30,17 +28,3 @@ def test_generated_files_differ_and_the_bare_loop_writes_each(tmp_path):
     assert len({path.read_bytes() for path in paths}) == 20
     assert 0 < plain_loop(paths, tmp_path / "out") < 1
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [path.name for path in paths]
-
-
-def test_jobs_of_a_simulated_archive_are_finished_once_and_found_done(tmp_path, capsys):
-    from benchmarks.jobs import IDENTITY, archive, work
-
-    (tmp_path / "identity.yaml").write_text(IDENTITY)
-    archive(tmp_path / "in", 12)
-    assert len(list(tmp_path.glob("in/*/*.png"))) == 12
-    work(str(tmp_path))
-    work(str(tmp_path))
-    first, again = map(json.loads, capsys.readouterr().out.splitlines())
-    assert (first["done"], again["done"]) == (0, 12) and first["cpu"] > 0
-    assert len(list((tmp_path / "out").rglob("*.png"))) == 12
-    assert all(len(path.relative_to(tmp_path / "out").parts) == 3 for path in (tmp_path / "out").rglob("*.png"))
