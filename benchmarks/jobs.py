@@ -103,7 +103,7 @@ def work(root: str) -> None:
     with book.opened():
         book.settlement.write(book.settle(jobs))
         engine = None
-        for number, job in enumerate(jobs):
+        for number, job in enumerate(book.ahead(jobs)):
             if number == len(jobs) // 10:
                 tenth = megabytes()
             if book.done(job.name, job.file):

@@ -11,9 +11,10 @@ it, and hands out tickets; a worker on any machine joins with a ticket, asks `do
 
     book = JobBook.join(chain, ticket)              # in each worker
     engine = Engine(book.session())
-    if not book.done(job.name, job.file):
-        image, source = book.read(job)
-        book.finish(job, engine.run([image])[0], source)
+    for job in book.ahead(jobs):
+        if not book.done(job.name, job.file):
+            image, source = book.read(job)
+            book.finish(job, engine.run([image])[0], source)
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from odekit.runs.findings import Findings
 from odekit.runs.inputs import Job, select_jobs, shard_tag
 from odekit.runs.layout import LAYOUTS, TREE
 from odekit.runs.output_names import NameRules, RecordedNames, with_final_names
+from odekit.runs.read_ahead import read_ahead
 from odekit.runs.record import shared_text
 from odekit.runs.resume import CompletionCheck
 from odekit.runs.settings import RunSettings, stored_layout
@@ -210,6 +212,10 @@ class JobBook:
         `findings` then tells what was done to the picture.
         """
         return self.check is not None and self.check.done(name, file)
+
+    def ahead(self, jobs: Sequence[Job]) -> Iterator[Job]:
+        """The jobs, for a loop that asks `done` of each: if it waits for the disk, files of the next ones are read."""
+        return read_ahead(jobs, self.store.place) if isinstance(self.store, Folder) else iter(jobs)
 
     @property
     def findings(self) -> Findings:

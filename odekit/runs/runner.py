@@ -193,7 +193,7 @@ class Runner:
         todo, folder = [], os.path.join(self.out, "")
         unrecorded, present = 0, PresentFiles(self.book.store, self.book.rules)
         check = self.book.check if self.options.resume and settings is not None else None
-        for job in jobs:
+        for job in self.book.ahead(jobs) if check is not None else jobs:
             if job.error is not None:
                 todo.append(job)
             elif check is not None and check.done(job.name, job.file):
