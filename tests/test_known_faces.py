@@ -108,6 +108,19 @@ def test_mend_does_what_was_decided():
     assert Mend().scratches is False
 
 
+def test_mend_removes_the_blocks_of_the_quality_that_is_known():
+    from odekit.evaluation.degrade.recipe import damage
+
+    blocky = damage(odekit.read(PHOTOS / "astronaut.jpg"), "jpeg", 0, 5)
+    mend = Chain([{"mend": {"blur": False}}])
+    found = mend.run([blocky])[0]
+    quality = found.record["stages"][0]["quality"]
+    same, other = (mend.run([Image(blocky.pixels, quality=q)])[0] for q in (quality, quality + 20))
+    assert other.record["stages"][0]["quality"] == quality + 20
+    assert np.array_equal(same.image.pixels, found.image.pixels)
+    assert not np.array_equal(other.image.pixels, found.image.pixels)
+
+
 def test_a_guided_upsampler_does_what_was_decided():
     face = odekit.read(next((PHOTOS.parent / "clean").glob("*.png")))
     face = odekit.as_image(face.to_pil().resize((256, 256)))

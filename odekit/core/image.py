@@ -107,6 +107,8 @@ class Image:
     """What was decided before the chain runs, instead of by each stage for each picture: `blocks`, `scratches`, `blur`,
     `fading` (stage `mend`), `impulses`, `noise` (`denoise`), `restore` (`restore.first`), `detail` (guided upsamplers).
     True: treated, whatever its strength; False: left; missing: the stage decides."""
+    quality: int = 0
+    """Quality, 1 to 100 as in libjpeg, of the compression whose blocks `mend` removes. 0: it is estimated."""
 
     def __post_init__(self) -> None:
         """Check shapes and types, and set `origin` if it is empty.

@@ -34,19 +34,23 @@ DEFAULT_QUALITY = 30
 """Default quality if the estimate fails, because the photograph was scaled or edited after its compression."""
 
 
-def remove_blocks(image: Image, origin: tuple[int, int], quality: int | None = None) -> Pixels:
+def remove_blocks(image: Image, origin: tuple[int, int], quality: int) -> Pixels:
     """The pixels with JPEG blocks removed. A grey photograph stays exactly grey.
 
     Args:
         image: the photograph.
         origin: row and column, 0 to 7, of the first block's corner.
-        quality: of the compression, as in libjpeg; None estimates it.
+        quality: of the compression, 1 to 100 as in libjpeg (see `quality_of`).
     """
     planes = image.pixels[:1] if image.meta.grey else image.pixels
-    quality = quality or estimate_quality(image.pixels, origin) or DEFAULT_QUALITY
     sampling = -1 if image.meta.grey else estimate_subsampling(planes, origin, quality)
     out = apply_in_tiles(lambda tile: mean_of_shifts(tile, origin, quality, sampling), planes, TILE, MARGIN)
     return np.repeat(out, 3, axis=0) if image.meta.grey else out
+
+
+def quality_of(image: Image, origin: tuple[int, int]) -> int:
+    """The quality of a photograph's compression: the known one, an estimate, or `DEFAULT_QUALITY`."""
+    return image.quality or estimate_quality(image.pixels, origin) or DEFAULT_QUALITY
 
 
 def mean_of_shifts(

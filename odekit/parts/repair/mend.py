@@ -102,7 +102,8 @@ class MendStage:
         switch = image.decided.get("blocks", self.options.blocks)
         if not should_repair(switch, blocks.strength, self.options.least_blocks):
             return None
-        return deblock.remove_blocks(image, blocks.origin)
+        facts["quality"] = deblock.quality_of(image, blocks.origin)
+        return deblock.remove_blocks(image, blocks.origin, facts["quality"])
 
     def _blur(self, image: Image, facts: dict[str, Any]) -> Pixels | None:
         """The sharpened pixels; None if they stay unchanged."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 from odekit.core.image import Image
@@ -45,11 +46,13 @@ def sample_frames(plan: Plan, first: int = 0) -> list[int]:
 def decide(path: Path, info: VideoInfo, plan: Plan, sessions: Sessions, key: str, tell: Tell, first: int = 0) -> None:
     """Run the chain on sample frames, and set `plan.tracks` and `plan.pictures` to what most of them say.
 
+    `plan.qualities` become the medians of the qualities of compression that were found, where blocks were removed.
     A tie counts as "treat". A track or shot about which no sample says anything is left to the chain.
     """
     samples = sample_frames(plan, first)
     tracks: dict[int, Votes] = defaultdict(lambda: defaultdict(list))
     shots: list[Votes] = [defaultdict(list) for _ in plan.shots]
+    qualities: list[list[int]] = [[] for _ in plan.shots]
 
     def records(numbers: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
         images = {number: sample_image(path, info, plan, key, number) for number in numbers}
@@ -64,6 +67,9 @@ def decide(path: Path, info: VideoInfo, plan: Plan, sessions: Sessions, key: str
             for number, record in some:
                 for name, treated in picture_decisions(record["stages"]):
                     shots[plan.shot_of(number)][name].append(treated)
+                qualities[plan.shot_of(number)] += [
+                    stage["quality"] for stage in record["stages"] if "quality" in stage
+                ]
                 for (track, _, _), face in zip(plan.faces[number], face_entries(record["stages"]), strict=False):
                     for name, treated in face_decisions(face):
                         tracks[track][name].append(treated)
@@ -71,6 +77,7 @@ def decide(path: Path, info: VideoInfo, plan: Plan, sessions: Sessions, key: str
             tell("deciding", done, len(samples))
     plan.tracks = {track: majority(votes) for track, votes in tracks.items()}
     plan.pictures = [majority(votes) for votes in shots]
+    plan.qualities = [median_low(found) if found else 0 for found in qualities]
 
 
 def sample_image(path: Path, info: VideoInfo, plan: Plan, key: str, number: int) -> Image | None:

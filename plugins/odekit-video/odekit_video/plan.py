@@ -29,6 +29,8 @@ class Plan:
     """What was decided for each track: `restore` and `detail`."""
     pictures: list[dict[str, bool]] = field(default_factory=list)
     """What was decided for the whole frames of each shot."""
+    qualities: list[int] = field(default_factory=list)
+    """Quality of the compression of the frames of each shot, as in libjpeg; 0 where it is not known."""
     damaged: list[str] = field(default_factory=list)
     """Why packets could not be decoded."""
 
@@ -53,7 +55,7 @@ class Plan:
         tree = {
             "key": dict(key), "pts": self.pts, "shots": self.shots, "faces": self.faces,
             "tracks": {str(number): decided for number, decided in self.tracks.items()}, "pictures": self.pictures,
-            "damaged": self.damaged,
+            "qualities": self.qualities, "damaged": self.damaged,
         }  # fmt: skip
         write_atomic(json.dumps(tree).encode(), path)
 
@@ -75,4 +77,4 @@ class Plan:
             raise InputError(f"{path.parent}: begun with another {' and '.join(different)}; --overwrite starts anew")
         faces = [[(int(t), tuple(p), tuple(b)) for t, p, b in frame] for frame in tree["faces"]]
         tracks = {int(number): decided for number, decided in tree["tracks"].items()}
-        return cls(tree["pts"], tree["shots"], faces, tracks, tree["pictures"], tree["damaged"])
+        return cls(tree["pts"], tree["shots"], faces, tracks, tree["pictures"], tree["qualities"], tree["damaged"])

@@ -126,12 +126,13 @@ class Restorer:
         """A frame as the chain takes it."""
         number, frame = numbered_frame
         frame = upright(frame, self.info.turns)
-        planes, faces = planes_of(frame), self.plan.known(number, self.key)
+        planes, faces, shot = planes_of(frame), self.plan.known(number, self.key), self.plan.shot_of(number)
         image = Image(
             pixels_of(planes, coding_of(frame)),
             origin=self.key,
             faces=faces,
-            decided=self.plan.pictures[self.plan.shot_of(number)] if self.plan.pictures else {},
+            decided=self.plan.pictures[shot] if self.plan.pictures else {},
+            quality=self.plan.qualities[shot] if self.plan.qualities else 0,
         )
         return SourceFrame(number, frame, planes, image, patches_of(image.pixels, faces))
 

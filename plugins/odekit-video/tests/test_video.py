@@ -20,6 +20,7 @@ from benchmarks import clips
 from odekit.chains.chain import Chain
 from odekit.core.image import Image
 from odekit.errors import ConfigError, InputError, OutputError, Stopped
+from odekit.parts.repair import deblock
 
 CHAIN = """\
 odekit: 1
@@ -121,6 +122,24 @@ def test_a_blurred_face_that_is_treated_flickers_less_than_in_the_input(tmp_path
     alone = clips.read(tmp_path / "alone.mp4")[0]
     for n in (2, 12, 20):  # of less noise the upsampler makes a sharper face, which may be further from the truth
         assert psnr(after[n], clean[n]) > psnr(alone[n], clean[n]) - 0.5
+
+
+def test_the_quality_of_compression_is_estimated_once_for_a_shot(tmp_path, chain, monkeypatch):
+    """An estimate for each frame costs a tenth of a second, and differs from frame to frame."""
+    mending = tmp_path / "mending.yaml"
+    mending.write_text(
+        Path(chain).read_text().replace("chain:\n", "chain:\n  - mend: {blocks: true, scratches: false}\n")
+    )
+    source = clips.write(tmp_path / "film.mp4", clips.damaged(clips.clip(9), 0.5, 0.01, 25))
+    estimates = []
+    estimate = deblock.estimate_quality
+    monkeypatch.setattr(deblock, "estimate_quality", lambda *a: estimates.append(estimate(*a)) or estimates[-1])
+    used = []
+    remove = deblock.remove_blocks
+    monkeypatch.setattr(deblock, "remove_blocks", lambda image, at, q: used.append(q) or remove(image, at, q))
+    run(source, tmp_path / "out.mp4", str(mending))
+    assert len(estimates) == 3 and len(used) == 3 + 9  # three frames of the shot tell what is done with all
+    assert len(set(used[3:])) == 1
 
 
 def test_small_faces_are_followed_as_if_all_frames_were_searched_for_them(tmp_path, chain, monkeypatch):
