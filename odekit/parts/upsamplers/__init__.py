@@ -10,7 +10,7 @@ from odekit.plugins.catalog import PluginCatalog
 
 FACE_X4_SHA256 = "cedbbd84e6ed1c96a0094cc33a665a92f9e58821532c60b9c24c5e56ef1b06a4"
 
-FACE_GUIDED_SHA256 = "e251c1e480d366f080a89e40769d25857261af893ce7bc4be22828d3b7eb00cb"
+FACE_GUIDED_SHA256 = "38f0a97f06724ef7d6fc5fd5682e353b2bb8093a6c069376007b8f39d3dda77b"
 
 
 def register(catalog: PluginCatalog) -> None:

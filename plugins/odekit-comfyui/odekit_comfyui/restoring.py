@@ -16,6 +16,8 @@ from .choices import ChainChoice
 if TYPE_CHECKING:
     from torch import Tensor
 
+OVERSHOOT = 0.25
+"""How far the values of other nodes may leave [0, 1]."""
 STEPS = 1000
 """Steps of a node's progress bar."""
 FILL, RELIABILITY = "fill", "reliability"
@@ -51,13 +53,19 @@ def open_chain(choice: ChainChoice) -> Any:
     return _OPEN[choice]
 
 
+def without_overshoot(images: Tensor) -> Tensor:
+    """Pictures in [0, 1]. Bicubic resizing leaves it a little; what leaves it by more is no picture in [0, 1]."""
+    inside = bool(((images > -OVERSHOOT) & (images < 1 + OVERSHOOT)).all())
+    return images.clamp(0, 1) if inside else images
+
+
 def restore(
     images: Tensor, choice: ChainChoice, seed: int, bar: Callable[[int, int], None], fill: Tensor | None = None
 ) -> Restored:
     """Restore a batch.
 
     Args:
-        images: float32 (B, H, W, 3) in [0, 1].
+        images: float32 (B, H, W, 3) in [0, 1]; up to `OVERSHOOT` beyond is clipped.
         choice: the chain.
         seed: of the noise.
         bar: receives (done, total). What it raises, such as an interruption, ends the call and is raised again.
@@ -70,7 +78,7 @@ def restore(
         raise odekit.InputError(f"image: a batch of {' x '.join(map(str, images.shape))} has no pictures to restore")
     session = open_chain(choice)
     session.seed = seed
-    pictures = [odekit.as_image(image[..., :3].contiguous().cpu().numpy()) for image in images]
+    pictures = [odekit.as_image(image[..., :3].contiguous().cpu().numpy()) for image in without_overshoot(images)]
     for number, mask in enumerate(masks_for(fill, images)):
         pictures[number] = replace(pictures[number], extra={FILL: mask})
     raised: list[BaseException] = []

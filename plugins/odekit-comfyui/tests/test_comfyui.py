@@ -176,6 +176,14 @@ def test_values_that_are_no_numbers_are_one_line(nodes, exact):
         run(nodes["OdekitRestoreAlignedFace"], image, exact)
 
 
+def test_pictures_that_resizing_took_a_little_beyond_their_range_are_clipped(nodes, exact):
+    beyond = batch(1) * 1.2 - 0.1
+    clipped = run(nodes["OdekitRestoreAlignedFace"], beyond.clamp(0, 1), exact)[0]
+    assert torch.equal(run(nodes["OdekitRestoreAlignedFace"], beyond, exact)[0], clipped)
+    with pytest.raises(odekit.OdekitError, match="floats of a picture are in"):
+        run(nodes["OdekitRestoreAlignedFace"], 255 * batch(1), exact)
+
+
 def test_a_photograph_has_a_mask_of_its_faces_and_scratches_are_filled(nodes):
     photo = odekit.read(PACK.parent.parent / "examples" / "photos" / "astronaut.jpg")
     image = torch.from_numpy(photo.to_numpy(np.float32))[None]

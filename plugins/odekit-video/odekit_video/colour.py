@@ -27,6 +27,8 @@ HD_HEIGHT = 720
 """Untagged video of this height and more is BT.709, lower is BT.601, as players take it."""
 FULL_RANGE = 2
 """Code of full range in FFmpeg's frames."""
+LIMITED = 1
+"""Code of limited range in FFmpeg's frames."""
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 """Codes of ITU-T H.273, table 3, of high dynamic range."""
 
@@ -65,7 +67,14 @@ def planar(frame: av.VideoFrame) -> av.VideoFrame:
     bits = max(component.bits for component in frame.format.components)
     subsampled = frame.format.name.startswith(("nv12", "p010"))
     name = ("yuv420p" if subsampled else "yuv444p") + ("10le" if bits > 8 else "")
-    converted = frame.reformat(format=name)
+    if frame.format.is_rgb or frame.format.name.startswith("pal"):
+        high = frame.height >= HD_HEIGHT
+        converted = frame.reformat(
+            format=name, dst_colorspace="ITU709" if high else "ITU601", src_color_range=FULL_RANGE, dst_color_range=LIMITED
+        )  # R'G'B' has no matrix: the tag of the source would make players take the planes for G, B, R
+        converted.colorspace, converted.color_range = (1 if high else 6), LIMITED
+    else:
+        converted = frame.reformat(format=name)
     converted.pts, converted.time_base = frame.pts, frame.time_base
     return converted
 

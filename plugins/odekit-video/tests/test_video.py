@@ -199,6 +199,29 @@ def turned(path, out):
     return out
 
 
+@pytest.mark.parametrize(("codec", "format"), [("libx264rgb", "rgb24"), ("ffv1", "bgr0"), ("png", "rgba")])
+def test_colours_of_rgb_videos_are_kept(tmp_path, chain, codec, format):
+    """Their frames become Y'CbCr; the tag of the source would make players take these for green, blue and red."""
+    picture = np.empty((96, 128, 3), np.uint8)
+    picture[:] = (170, 60, 40)
+    picture[:, 64:] = (20, 90, 200)
+    source = tmp_path / ("screen.mov" if codec == "png" else "screen.mkv")
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, format
+        for n in range(3):
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format=format)
+            frame.pts = n
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    run(source, tmp_path / "out.mp4", chain)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        frame = next(container.decode(video=0))
+    assert int(frame.colorspace) == 6 and int(frame.color_range) == 1  # BT.601, limited range
+    shown = frame.to_ndarray(format="rgb24").astype(int)
+    assert np.abs(shown - picture)[:, [20, 100]].mean() < 3
+
+
 def test_a_turned_video_is_restored_upright(tmp_path, chain):
     frames = clips.clip(8, 160, 220, side=120, noise=0.1)
     lying = clips.write(tmp_path / "lying.mp4", np.ascontiguousarray(np.rot90(frames, 1, (1, 2))))
