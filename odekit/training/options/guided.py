@@ -67,7 +67,7 @@ class GuidedOptions(RunOptions):
     context: int = Field(default=96, ge=0)
     """Width of the convolutions that see the whole face; 0 for none."""
     damage: GuidedDamageOptions = GuidedDamageOptions()
-    lpips: NonNegative = 0.65
+    lpips: NonNegative = 0.8
     """Weight of LPIPS next to the mean absolute error. 0 needs no weights of LPIPS."""
     lpips_weights: str | None = None
     """Weights of LPIPS: see the option `weights` of the metric `lpips`."""
