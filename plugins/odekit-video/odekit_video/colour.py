@@ -70,7 +70,10 @@ def planar(frame: av.VideoFrame) -> av.VideoFrame:
     if frame.format.is_rgb or frame.format.name.startswith("pal"):
         high = frame.height >= HD_HEIGHT
         converted = frame.reformat(
-            format=name, dst_colorspace="ITU709" if high else "ITU601", src_color_range=FULL_RANGE, dst_color_range=LIMITED
+            format=name,
+            dst_colorspace="ITU709" if high else "ITU601",
+            src_color_range=FULL_RANGE,
+            dst_color_range=LIMITED,
         )  # R'G'B' has no matrix: the tag of the source would make players take the planes for G, B, R
         converted.colorspace, converted.color_range = (1 if high else 6), LIMITED
     else:

@@ -42,9 +42,12 @@ def video(
     """
     from odekit.cli.show import print_json, print_line, print_message
     from odekit_video.job import VideoJob, line_of, parse_frames
+    from odekit_video.preview import check_sheet
 
     job = VideoJob(source, out, parse_frames(frames), codec, quality)
     job.check(resume, overwrite)
+    if preview is not None:
+        check_sheet(preview, overwrite or resume)
     bar = Line()
     try:
         record = job.run(job.chain(chain, settings or [], strength), seed, device, precision, bar.tell, preview)

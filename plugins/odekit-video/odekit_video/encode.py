@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 CODECS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
 """Encoder by the ending of the output."""
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""FFmpeg's format by the ending of the output."""
 QUALITY = {"libx264": {"preset": "medium"}, "libx265": {"preset": "medium"}, "libvpx-vp9": {"b": "0", "row-mt": "1"}}
 """Options of the encoders beside the quality (`crf`)."""
 SEGMENT_FORMAT = "nut"
@@ -38,16 +41,24 @@ def codec_for(output: Path, codec: str | None) -> str:
     """The encoder for an output file.
 
     Raises:
-        ConfigError: an unknown ending, or PyAV's FFmpeg has no such encoder.
+        ConfigError: an unknown ending, or PyAV's FFmpeg has no such encoder, or none for such a file.
     """
     av = import_av()
     if output.suffix.lower() not in CODECS:
         raise ConfigError(f"{output}: choose an output that ends with {', '.join(CODECS)}")
     name = codec or CODECS[output.suffix.lower()]
     try:
-        av.Codec(name, "w")
+        found: Any = av.Codec(name, "w")
     except (ValueError, av.error.FFmpegError) as error:
         raise ConfigError(f"--codec {name}: the FFmpeg of PyAV cannot encode it") from error
+    if found.type != "video":
+        raise ConfigError(f"--codec {name}: encodes {found.type}, not video")
+    for container in (CONTAINERS[output.suffix.lower()], SEGMENT_FORMAT):
+        with av.open(io.BytesIO(), "w", format=container) as file:
+            if found.canonical_name not in file.supported_codecs:
+                raise ConfigError(
+                    f"--codec {name}: {container} files cannot hold it; the default is {CODECS[output.suffix.lower()]}"
+                )
     return name
 
 

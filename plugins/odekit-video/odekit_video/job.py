@@ -117,7 +117,7 @@ class VideoJob:
         if preview is not None:
             from odekit_video.preview import write_preview
 
-            write_preview(self.source, self.output, preview)
+            write_preview(self.source, self.output, preview, float(plan.pts[self.span[0]] * info.time_base))
         return record
 
     @contextlib.contextmanager

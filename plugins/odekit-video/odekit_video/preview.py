@@ -10,23 +10,47 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
+from odekit.errors import ConfigError, OutputError
 from odekit_video.find import frame_pixels
 from odekit_video.read import frames_from, probe
 
 if TYPE_CHECKING:
     import av
 
+SUFFIXES = (".png", ".jpg", ".jpeg")
 COLUMNS = 5
 WIDTH = 320
 """Of a frame on the sheet, in pixels."""
 
 
-def write_preview(source: Path, output: Path, sheet: Path) -> None:
-    """Write frames of the output, spread evenly, under those of the source with the same times."""
+def check_sheet(sheet: Path, overwrite: bool) -> None:
+    """Refuse a sheet that could not be written at the end.
+
+    Raises:
+        ConfigError: the ending is that of no picture.
+        OutputError: no such folder, or something is there and `overwrite` is not set.
+    """
+    if sheet.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"--preview {sheet}: choose a file that ends with {', '.join(SUFFIXES)}")
+    if not sheet.parent.is_dir():
+        raise OutputError(f"--preview {sheet}: there is no folder {sheet.parent}")
+    if sheet.exists() and not (overwrite and sheet.is_file()):
+        raise OutputError(f"--preview {sheet} is there already; --overwrite replaces it")
+
+
+def write_preview(source: Path, output: Path, sheet: Path, begin: float = 0.0) -> None:
+    """Write frames of the output, spread evenly, under those of the source with the same times.
+
+    Args:
+        source: the video.
+        output: what it became.
+        sheet: the picture to write.
+        begin: time of the source's frame that is the first of the output, in seconds.
+    """
     after = [(float(frame.time or 0), frame_pixels(frame, 0)) for frame in spread(output)]
     turns = probe(source).turns
     before = []
-    wanted = [time for time, _ in after]
+    wanted = [time - after[0][0] + begin for time, _ in after]
     for frame in frames_from(source, None):
         if wanted and float(frame.time or 0) >= wanted[0] - 1e-3:
             before.append(frame_pixels(frame, turns))

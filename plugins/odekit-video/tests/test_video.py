@@ -14,6 +14,7 @@ import pytest
 from odekit_video import restore, sessions
 from odekit_video.colour import planes_of
 from odekit_video.job import VideoJob, line_of
+from odekit_video.preview import check_sheet
 from odekit_video.read import probe
 
 from benchmarks import clips
@@ -433,6 +434,34 @@ def test_the_command_and_its_contact_sheet(tmp_path, chain, monkeypatch, capsys)
     assert finished.exit_code == 0, finished.output
     assert "6 frames, 1 shot; 1 face, 1 restored, 0 left" in finished.output.replace("\n", " ")
     assert PIL.Image.open(tmp_path / "sheet.png").size == (5 * 320, 2 * 240)
+
+
+@pytest.mark.parametrize(
+    ("output", "codec", "message"),
+    [("o.mp4", "aac", "encodes audio"), ("o.webm", "libx264", "webm files cannot hold it"), ("o.mp4", "gif", "mp4 files"),
+     ("o.mov", "prores_ks", "nut files"), ("o.mp4", "nothing", "cannot encode it")],
+)  # fmt: skip
+def test_an_encoder_that_cannot_write_the_file_is_refused_before_any_work(tmp_path, output, codec, message):
+    with pytest.raises(ConfigError, match=message):
+        VideoJob(tmp_path / "film.mp4", tmp_path / output, codec=codec)
+
+
+def test_a_sheet_that_cannot_be_written_is_refused_before_any_work(tmp_path):
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    for name, kind in (("s.txt", ConfigError), ("no/s.png", OutputError), ("mine.png", OutputError)):
+        with pytest.raises(kind, match="--preview"):
+            check_sheet(tmp_path / name, overwrite=False)
+    check_sheet(tmp_path / "mine.png", overwrite=True)
+
+
+def test_the_sheet_of_some_frames_shows_these_before_and_after(tmp_path, chain):
+    """Frames that differ in brightness, so that a sheet of other frames would not match."""
+    grey = np.stack([np.full((96, 128, 3), 0.05 * n, np.float32) for n in range(16)])
+    source = clips.write(tmp_path / "film.mp4", grey)
+    run(source, tmp_path / "out.mp4", chain, span=(10, 14), preview=tmp_path / "sheet.png")
+    sheet = np.asarray(PIL.Image.open(tmp_path / "sheet.png")).astype(float)
+    before, after = sheet[: len(sheet) // 2].mean(2), sheet[len(sheet) // 2 :].mean(2)
+    assert np.abs(before.mean(0) - after.mean(0)).max() < 3 and after.mean() > 120
 
 
 def test_a_finished_video_is_not_made_again_and_two_runs_do_not_write_one_output(tmp_path, chain):

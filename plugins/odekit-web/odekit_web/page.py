@@ -51,10 +51,13 @@ class Page:
     ) -> tuple[Any, ...]:
         """Files were dropped."""
         visit = self.visits.of(request.session_hash)
+        visit.begin()
         added = told(lambda: add_photos(self.engine, visit, files or [], chain, in_page(progress)))
         first = next((photo for photo in added if photo.width), added[0] if added else None)
         number = visit.photos.index(first) if first is not None else None
-        return None, self.chooser(visit, number), *self.photo(visit, number)
+        left = len(files or []) - len(added)
+        state = f"stopped: {left} of {len(added) + left} photographs were not taken" if left else ""
+        return state, None, self.chooser(visit, number), *self.photo(visit, number)
 
     def chooser(self, visit: Visit, number: int | None) -> Any:
         """The list of photographs, one chosen."""
@@ -102,11 +105,11 @@ class Page:
         return self.boxes(photo)
 
     def change_chain(self, chain: str, number: int | None, request: gr.Request) -> tuple[Any, ...]:
-        """Another chain finds other faces, or none."""
+        """Another chain finds other faces: those of the chosen photograph now, those of others in their turn."""
         visit = self.visits.of(request.session_hash)
-        for photo in visit.photos:
-            if photo.width:
-                told(lambda photo=photo: find_faces(self.engine, photo, chain))  # type: ignore[misc]
+        photo = chosen(visit, number)
+        if photo is not None and photo.width and photo.searched != chain:
+            told(lambda: find_faces(self.engine, photo, chain))
         return self.photo(visit, number)
 
     def draw(self, number: int | None, request: gr.Request) -> Any:
@@ -127,7 +130,7 @@ class Page:
 
     def begin(self, request: gr.Request) -> str:
         """The button was pressed; a stop from now on counts, while others are served, too."""
-        self.visits.of(request.session_hash).stop.clear()
+        self.visits.of(request.session_hash).begin()
         return "waiting for its turn"
 
     def stop(self, request: gr.Request) -> str:
@@ -258,8 +261,8 @@ def make_page(engine: Engine | None = None) -> gr.Blocks:
             archive = gr.File(label="Zip", interactive=False, visible=False, height=90, elem_id="archive")
         result = [lines, views, slider, picture, record, pack]
         shown = [boxes, ticks, *result]
-        files.upload(page.add, [files, chain], [files, chooser, *shown], **queued)
-        chooser.input(page.choose, chooser, shown, **at_once)
+        files.upload(page.add, [files, chain], [state, files, chooser, *shown], **queued)
+        chooser.input(page.choose, chooser, shown, **at_once).then(page.change_chain, [chain, chooser], shown, **queued)
         ticks.input(page.tick, [ticks, chooser], boxes, **at_once)
         chain.input(page.change_chain, [chain, chooser], shown, **queued)
         start.click(page.draw, chooser, editor, **at_once)

@@ -50,6 +50,8 @@ class Photo:
     width: int = 0
     height: int = 0
     faces: list[FoundFace] = field(default_factory=list)
+    searched: str = ""
+    """The chain that `faces` were found with."""
     ticked: list[int] = field(default_factory=list)
     mask: Path | None = None
     text: str = ""
@@ -80,6 +82,10 @@ class Visit:
     photos: list[Photo] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
     count: int = 0
+
+    def begin(self) -> None:
+        """Something new was asked for; a stop from now on counts. What was stopped before stays stopped."""
+        self.stop = threading.Event()
 
     def close(self) -> None:
         """Stop what runs, and remove the files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,23 +16,29 @@ Show = Callable[[float, str], None]
 
 
 def add_photos(engine: Engine, visit: Visit, files: Sequence[str], chain: str, show: Show) -> list[Photo]:
-    """Read uploaded files and find their faces. A file that is no picture is listed with the reason.
+    """Take uploaded files over and find their faces. A file that is no picture is listed with the reason.
+
+    The files become the visit's, which removes them when it ends. Fewer are returned if `visit.stop` was set.
 
     Raises:
         OdekitError: no such chain, or too many photographs.
     """
     if len(visit.photos) + len(files) > MAX_PHOTOS:
         raise odekit.InputError(f"{MAX_PHOTOS} photographs at most; remove some first")
-    added = []
-    for number, file in enumerate(files):
-        photo = Photo(Path(file).name, Path(file))
+    added: list[Photo] = []
+    stop = visit.stop
+    for number, file in enumerate(map(Path, files)):
+        if stop.is_set():
+            break
+        photo = Photo(file.name, visit.place(file.stem, file.suffix))
+        shutil.move(file, photo.path)
         show(number / len(files), f"searching faces in {photo.name}")
         try:
             find_faces(engine, photo, chain)
         except odekit.InputError as error:
             photo.error = without_name(str(error), photo.name)
         added.append(photo)
-    visit.photos += added
+        visit.photos.append(photo)
     return added
 
 
@@ -39,7 +46,7 @@ def find_faces(engine: Engine, photo: Photo, chain: str) -> None:
     """Find the faces again, as another chain would; all are ticked."""
     image = read_upload(photo.path, photo.name)
     photo.width, photo.height = image.width, image.height
-    photo.faces = engine.find(image, chain)
+    photo.faces, photo.searched = engine.find(image, chain), chain
     photo.ticked = [face.number for face in photo.faces if not face.left_out]
 
 
@@ -52,19 +59,21 @@ def restore_photos(
         OdekitError: the chain cannot be opened; no photograph could be restored.
         Stopped: `visit.stop` was set, before the next network call.
     """
-    readable = [photo for photo in photos if photo.width]
+    readable, stop = [photo for photo in photos if photo.width], visit.stop
     for number, photo in enumerate(readable):
         far = 0.0
 
         def tell(progress: odekit.Progress, number: int = number, photo: Photo = photo) -> None:
             nonlocal far
-            if visit.stop.is_set():
+            if stop.is_set():
                 raise odekit.Stopped
             far = max(far, progress.share)
             show((number + far) / len(readable), f"{photo.name}: {in_words(progress)}")
 
         tell(odekit.Progress(images=1))
         photo.forget_result()
+        if photo.searched != settings.chain:
+            find_faces(engine, photo, settings.chain)
         leave = [face.box for face in photo.faces if face.number not in photo.ticked and not face.left_out]
         try:
             image = read_upload(photo.path, photo.name)

@@ -122,12 +122,12 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path):
 def test_a_result_has_its_words_record_and_views_and_the_archive_has_all(engine, visit, tmp_path):
     (tmp_path / "b").mkdir()
     files = [small_photo(tmp_path / "a.png"), small_photo(tmp_path / "b" / "a.png", 1)]
+    source = np.asarray(PIL.Image.open(files[0]).copy())
     add_photos(engine, visit, files, "quick", silent)
     list(restore_photos(engine, visit, visit.photos, Settings("quick"), silent))
     photo = visit.photos[0]
     assert photo.text == "turned to its negative" and [view.label for view in photo.views] == ["whole photograph"]
-    restored, source = (np.asarray(PIL.Image.open(path)) for path in (photo.result, files[0]))
-    assert np.array_equal(restored, 255 - source)
+    assert np.array_equal(np.asarray(PIL.Image.open(photo.result)), 255 - source)
     assert zipfile.ZipFile(make_zip(visit)).namelist() == [
         "a-restored.png", "a-restored.png.json", "a-restored-2.png", "a-restored-2.png.json",
     ]  # fmt: skip
@@ -160,8 +160,43 @@ def test_a_stop_ends_the_work_and_the_next_one_runs(engine, visit, tmp_path):
     with pytest.raises(odekit.Stopped):
         list(restore_photos(engine, visit, visit.photos, Settings("slow"), stop))
     assert len(seen) == 5 and seen[-1] == "a.png: counting" and visit.photos[0].result is None
-    visit.stop.clear()
+    visit.begin()
     assert [photo.text for photo in restore_photos(engine, visit, visit.photos, Settings("quick"), silent)]
+
+
+def test_a_run_that_was_stopped_stays_stopped_when_the_next_one_is_asked_for(engine, visit, tmp_path):
+    add_photos(engine, visit, [small_photo(tmp_path / f"{i}.png", i) for i in range(2)], "quick", silent)
+    first = restore_photos(engine, visit, visit.photos, Settings("quick"), silent)
+    next(first)
+    visit.stop.set()
+    visit.begin()
+    with pytest.raises(odekit.Stopped):
+        next(first)
+    assert len(list(restore_photos(engine, visit, visit.photos, Settings("quick"), silent))) == 2
+
+
+def test_a_stop_ends_the_search_and_what_was_searched_stays(engine, visit, tmp_path):
+    files = [small_photo(tmp_path / f"{i}.png", i) for i in range(3)]
+    added = add_photos(engine, visit, files, "quick", lambda share, words: visit.stop.set() if share else None)
+    assert [photo.name for photo in added] == ["0.png", "1.png"] and visit.photos == added
+
+
+def test_uploaded_files_go_with_their_visit(engine, visit, tmp_path):
+    (tmp_path / "page.png").write_text("<html>")
+    files = [small_photo(tmp_path / "a.png"), str(tmp_path / "page.png")]
+    added = add_photos(engine, visit, files, "quick", silent)
+    assert not any((tmp_path / name).exists() for name in ("a.png", "page.png"))
+    assert all(photo.path.is_file() for photo in added)
+    visit.close()
+    assert not any(photo.path.exists() for photo in added)
+
+
+def test_another_chain_searches_a_photograph_when_it_is_its_turn(engine, visit, tmp_path):
+    add_photos(engine, visit, [small_photo(tmp_path / "a.png")], "quick", silent)
+    (photo,) = visit.photos
+    assert photo.searched == "quick"
+    list(restore_photos(engine, visit, visit.photos, Settings("photo", "none"), silent))
+    assert photo.searched == "photo"
 
 
 def test_weights_that_are_not_there_are_one_line(engine, visit, tmp_path):
