@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from odekit.errors import InputError, OutputError
+from odekit_video.encode import CONTAINERS
 from odekit_video.read import import_av, opened, video_stream
 
 COPIED = ("audio", "subtitle")
@@ -16,7 +17,7 @@ COPIED = ("audio", "subtitle")
 
 
 def assemble(
-    source: Path, segments: Sequence[Path], starts: Sequence[int], time_base: Fraction, output: Path,
+    source: Path, segments: Sequence[Path], starts: Sequence[int], time_base: Fraction, rate: Fraction, output: Path,
     span: tuple[int, int | None],
 ) -> list[str]:  # fmt: skip
     """Write the output, at once or not at all; returns a sentence for each stream that could not be copied.
@@ -26,6 +27,7 @@ def assemble(
         segments: files of the restored segments.
         starts: time stamp of the first frame of each.
         time_base: of these.
+        rate: mean number of frames a second, for players that ask the file; the time stamps count.
         output: the file to write.
         span: first time stamp of the output (0: of the source, with all that comes before), and the one after its last
             frame (None: to the end). Packets of other streams outside of it are left out; times begin with 0.
@@ -38,12 +40,12 @@ def assemble(
     part = output.with_name(f".{output.name}.part")
     notes: list[str] = []
     try:
-        with opened(source) as original, av.open(str(part), "w", format=container_name(output)) as target:
+        with opened(source) as original, av.open(str(part), "w", format=CONTAINERS[output.suffix.lower()]) as target:
             video_stream(original, source)
             with opened(segments[0]) as first:
                 template = first.streams.video[0]
                 video = target.add_stream_from_template(template)
-                video.time_base = time_base
+                video.time_base, video.codec_context.framerate = time_base, rate
                 copied = copied_streams(original, target, notes)
                 target.start_encoding()
             packets = merged(
@@ -59,12 +61,6 @@ def assemble(
         part.unlink(missing_ok=True)
         raise OutputError(f"{output}: cannot be written ({error})") from error
     return notes
-
-
-def container_name(output: Path) -> str:
-    """FFmpeg's name of the container."""
-    names = {".mkv": "matroska", ".m4v": "mp4"}
-    return names.get(output.suffix.lower(), output.suffix.lower().lstrip("."))
 
 
 def copied_streams(original: Any, target: Any, notes: list[str]) -> dict[int, Any]:

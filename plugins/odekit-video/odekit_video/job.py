@@ -153,9 +153,13 @@ class VideoJob:
         segments = restorer.run(self.folder)
         starts = [pts[start] for start, _ in restorer.segments()]
         begin, end = pts[self.span[0]] if self.span[0] else 0, None if self.span[1] is None else after_last(pts)
-        notes = assemble(self.source, segments, starts, info.time_base, self.output, (begin, end))
-        length = float((after_last(pts) - pts[0]) * info.time_base)
-        if self.span[1] is None and info.seconds - length > max(SHORT_SECONDS, SHORT_SHARE * info.seconds):
+        notes = assemble(self.source, segments, starts, info.time_base, info.rate, self.output, (begin, end))
+        last = after_last(pts)
+        length, reached = float((last - pts[0]) * info.time_base), float(last * info.time_base)
+        # The length that a Matroska file states counts from 0, also where its first frame comes later.
+        if self.span[1] is None and info.seconds - max(length, reached) > max(
+            SHORT_SECONDS, SHORT_SHARE * info.seconds
+        ):
             notes.append(f"it ends after {length:.1f} of {info.seconds:.1f} s: the input is damaged or incomplete")
         if info.transfer in HDR_TRANSFERS:
             notes.append(f"{HDR_TRANSFERS[info.transfer]} video: faces were restored in its coded values")

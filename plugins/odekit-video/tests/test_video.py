@@ -464,6 +464,23 @@ def test_the_sheet_of_some_frames_shows_these_before_and_after(tmp_path, chain):
     assert np.abs(before.mean(0) - after.mean(0)).max() < 3 and after.mean() > 120
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_the_rate_of_the_file_is_that_of_the_frames_and_a_late_start_is_no_damage(tmp_path, chain, suffix):
+    grey = np.full((6, 96, 128, 3), 0.4, np.float32)
+    with av.open(str(tmp_path / "late.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for n, picture in enumerate(grey):
+            frame = av.VideoFrame.from_ndarray((picture * 255).astype(np.uint8), "rgb24")
+            frame.pts = n + 125
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    record = run(tmp_path / "late.mkv", tmp_path / f"out{suffix}", chain)
+    assert not any("it ends after" in note for note in record["notes"])
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        assert abs(float(container.streams.video[0].average_rate) - 25) < 1
+
+
 def test_a_finished_video_is_not_made_again_and_two_runs_do_not_write_one_output(tmp_path, chain):
     from odekit.core.files import exclusive
 
