@@ -53,7 +53,10 @@ class Api:
         image = read_upload(path, path.name)
         settings = Settings(chain, strength, fidelity, scratches or SCRATCHES[0])
         numbers = read_numbers(leave)
-        boxes = [face.box for face in self.engine.find(image, chain) if face.number in numbers] if numbers else []
+        faces = {face.number: face.box for face in self.engine.find(image, chain)} if numbers else {}
+        if missing := numbers - faces.keys():
+            raise odekit.ConfigError(f"leave: there is no face {min(missing)}; {len(faces)} were found")
+        boxes = [faces[number] for number in sorted(numbers)]
         visit = self._new()
         photo = Photo(path.name, path, width=image.width, height=image.height)
         result = self.engine.restore(image, settings, lambda progress: None, boxes)
@@ -76,6 +79,6 @@ def read_numbers(text: str) -> set[int]:
         ConfigError: anything else.
     """
     words = [word.strip() for word in (text or "").split(",") if word.strip()]
-    if any(not word.isdigit() for word in words):
+    if any(not (word.isascii() and word.isdigit()) for word in words):
         raise odekit.ConfigError(f"leave {text!r}: write numbers of faces, such as 1,3")
     return {int(word) for word in words}

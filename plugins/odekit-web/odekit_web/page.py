@@ -150,6 +150,8 @@ class Page:
         try:
             for done, photo in enumerate(restore_photos(self.engine, visit, readable, settings, in_page(progress)), 1):
                 yield f"{done} of {len(readable)}: {photo.line}", *self.result(visit, shown)
+            if failed := sum(bool(photo.error) for photo in readable):
+                state = f"failed: {failed} of {len(readable)}; the list tells why"
         except odekit.Stopped:
             state = "stopped"
         except odekit.OdekitError as error:

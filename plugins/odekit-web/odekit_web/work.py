@@ -71,17 +71,18 @@ def restore_photos(
             show((number + far) / len(readable), f"{photo.name}: {in_words(progress)}")
 
         tell(odekit.Progress(images=1))
-        photo.forget_result()
         if photo.searched != settings.chain:
             find_faces(engine, photo, settings.chain)
         leave = [face.box for face in photo.faces if face.number not in photo.ticked and not face.left_out]
         try:
             image = read_upload(photo.path, photo.name)
             result = engine.restore(image, settings, tell, leave, mask_of(photo))
+            photo.forget_result()
             keep_result(visit, photo, image, result)
         except (odekit.ConfigError, odekit.WeightsError, odekit.PluginError, odekit.DeviceError):
             raise
         except odekit.OdekitError as error:
+            photo.forget_result()  # nothing stale can be downloaded beside the reason
             photo.error = without_name(str(error), photo.name)
         yield photo
 

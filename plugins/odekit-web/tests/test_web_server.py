@@ -92,6 +92,8 @@ def test_one_picture_over_the_api(client, photo):
         ({"strength": "strong"}, "choose auto, none, light, medium, heavy"),
         ({"fidelity": 3}, "fidelity"),
         ({"leave": "x"}, "write numbers of faces"),
+        ({"leave": "\u00b2"}, "write numbers of faces"),
+        ({"leave": "99"}, "there is no face 99"),
     ],
 )
 def test_a_wrong_choice_is_an_error_in_words(client, photo, arguments, message):

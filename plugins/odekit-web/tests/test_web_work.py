@@ -175,6 +175,20 @@ def test_a_run_that_was_stopped_stays_stopped_when_the_next_one_is_asked_for(eng
     assert len(list(restore_photos(engine, visit, visit.photos, Settings("quick"), silent))) == 2
 
 
+def test_what_was_finished_stays_when_a_later_run_is_stopped(engine, visit, tmp_path):
+    add_photos(engine, visit, [small_photo(tmp_path / "a.png")], "quick", silent)
+    list(restore_photos(engine, visit, visit.photos, Settings("quick"), silent))
+    (photo,) = visit.photos
+
+    def stop(share, words):
+        if words == "a.png: counting":
+            visit.stop.set()
+
+    with pytest.raises(odekit.Stopped):
+        list(restore_photos(engine, visit, visit.photos, Settings("slow"), stop))
+    assert photo.result.is_file() and photo.record.is_file() and photo.text == "turned to its negative"
+
+
 def test_a_stop_ends_the_search_and_what_was_searched_stays(engine, visit, tmp_path):
     files = [small_photo(tmp_path / f"{i}.png", i) for i in range(3)]
     added = add_photos(engine, visit, files, "quick", lambda share, words: visit.stop.set() if share else None)
