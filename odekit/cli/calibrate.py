@@ -87,7 +87,7 @@ def act(
     from odekit.training.calibration.act import calibrate
 
     calibration = calibrate(chain, data, limit, lpips=lpips, photos=photos, seed=seed, progress=print_progress)
-    write_json(out, calibration.tree())
+    write_json(out, calibration.tree(), indent=None)  # thousands of weights, which nobody reads line by line
     if as_json:
         print_json(calibration.tree())
         return

@@ -174,9 +174,9 @@ def exclusive(path: Path, timeout: float = -1, on_wait: Callable[[], None] | Non
         lock.release()
 
 
-def write_json(path: Path, data: Any, durable: bool = False) -> None:
-    """Write JSON with `write_atomic`, so that a reader never sees half a file."""
-    text = visible_json(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+def write_json(path: Path, data: Any, durable: bool = False, indent: int | None = 1) -> None:
+    """Write JSON with `write_atomic`, so that a reader never sees half a file. `indent` None: on one line."""
+    text = visible_json(json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False))
     write_atomic(f"{text}\n".encode(errors=ENCODING_ERRORS), path, durable=durable)
 
 

@@ -30,7 +30,7 @@ LARGE_FACE = 96
 """Side in the photograph, in pixels, from which a face has the threshold of large faces."""
 SMOOTHED = (1.5, 0.4)
 """A result is only smoother than its face if the log powers of the two highest octaves fall by more: grain and the dots
-of printed pictures look like noise to the regression, and hair goes with them. No face with the damage of photographs,
+of printed pictures look like noise to the networks, and hair goes with them. No face with the damage of photographs,
 of severity 1 to 5, falls by so much in both: blur and compression have taken these octaves before."""
 
 

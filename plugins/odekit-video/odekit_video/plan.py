@@ -77,4 +77,6 @@ class Plan:
             raise InputError(f"{path.parent}: begun with another {' and '.join(different)}; --overwrite starts anew")
         faces = [[(int(t), tuple(p), tuple(b)) for t, p, b in frame] for frame in tree["faces"]]
         tracks = {int(number): decided for number, decided in tree["tracks"].items()}
-        return cls(tree["pts"], tree["shots"], faces, tracks, tree["pictures"], tree["qualities"], tree["damaged"])
+        return cls(
+            tree["pts"], tree["shots"], faces, tracks, tree["pictures"], tree.get("qualities", []), tree["damaged"]
+        )
