@@ -14,14 +14,14 @@ from odekit.parts.faces.geometry import TEMPLATES
 from odekit.parts.upsamplers.guided_network import GuidedNet
 from odekit.training import config
 from odekit.training.data import faces as data
-from odekit.training.data.guided_faces import Recolouring, draw_face, draw_recolouring, hue_rotation
+from odekit.training.data.guided_faces import Pair, Recolouring, draw_face, draw_recolouring, hue_rotation
 from odekit.training.options.base import OptimiserOptions
 from odekit.training.options.guided import GuidedDamageOptions, GuidedOptions
 from odekit.training.tasks import guided
 from odekit.training.tasks import guided_losses as losses
 from odekit.training.tasks.guided import GuidedTask
 
-PLAIN = GuidedDamageOptions(share=0, ideal=0, noisy=0, grey=0, toned=0, jitter=0, hue=0, spectacles=0)
+PLAIN = GuidedDamageOptions(share=0, ideal=0, noisy=0, grey=0, toned=0, jitter=0, hue=0, spectacles=0, in_front=0)
 TINY = GuidedOptions(
     side=64,
     features=16,
@@ -78,8 +78,8 @@ def test_the_restored_face_of_a_damaged_one_lies_between_the_damaged_and_the_tru
 
 
 def test_the_three_pictures_of_a_pair_get_the_same_colours(faces, tmp_path):
-    files = (tmp_path / "damaged.png", tmp_path / "restored.png")
-    for path in files:
+    files = Pair(tmp_path / "damaged.png", tmp_path / "restored.png", None)
+    for path in (files.damaged, files.restored):
         PIL.Image.fromarray(faces.train[0]).resize((64, 64)).save(path)
     options = GuidedDamageOptions(share=1, hue=1, jitter=1, grey=0, toned=0)
     face = draw_face(faces.train[0], files, 64, 16, options, generator(2))

@@ -64,7 +64,7 @@ def test_drawn_spectacles_differ_and_are_a_function_of_the_generator():
 
 
 def test_so_many_training_faces_wear_them():
-    options = GuidedDamageOptions(share=0, clean=1, grey=0, toned=0, jitter=0, hue=0, spectacles=0.3)
+    options = GuidedDamageOptions(share=0, clean=1, grey=0, toned=0, jitter=0, hue=0, spectacles=0.3, in_front=0)
     picture = np.full((64, 64, 3), 150, np.uint8)
     worn = [np.ptp(draw_face(picture, None, 64, 16, options, np.random.default_rng(i)).truth) > 0 for i in range(400)]
     assert np.mean(worn) == pytest.approx(0.3, abs=0.06)

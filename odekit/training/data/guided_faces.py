@@ -14,12 +14,24 @@ from odekit.images.colour import luma
 from odekit.images.resize import square_resize
 from odekit.parts.corruptions.photo import STRENGTHS, damage
 from odekit.training.data.spectacles import draw_at_random, put_on
+from odekit.training.data.things_in_front import put_in_front
 from odekit.training.options.guided import GuidedDamageOptions
 
 Picture = NDArray[np.uint8]
 """(S, S, 3)."""
 Floats = NDArray[np.float32]
 """(3, S, S) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Files of one face."""
+
+    damaged: Path
+    restored: Path
+    """By a chain, at the small side."""
+    truth: Path | None
+    """What should come back, where that is not the training picture."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,7 @@ class GuidedFace:
 
 def draw_face(
     picture: Picture,
-    pair: tuple[Path, Path] | None,
+    pair: Pair | None,
     side: int,
     small_side: int,
     options: GuidedDamageOptions,
@@ -45,7 +57,7 @@ def draw_face(
 
     Args:
         picture: the face, at `side` or larger.
-        pair: files of the same face damaged, and restored by a chain; None if there are none.
+        pair: files of the same face damaged and restored; None if there are none.
         side: of the faces.
         small_side: of restored faces.
         options: of the damage.
@@ -60,11 +72,16 @@ def draw_face(
     mixing, damage_rng = rng.uniform(0.5, 1), np.random.Generator(np.random.Philox(rng.integers(2**62)))
     recolour = draw_recolouring(options, rng)
     if pair is not None and use_pair:
-        original, small = (unit_planes(io.read(path).to_uint8()) for path in pair)
+        original, small = (unit_planes(io.read(path).to_uint8()) for path in (pair.damaged, pair.restored))
+        if pair.truth is not None:
+            truth = square_resize(unit_planes(io.read(pair.truth).to_uint8()), side)
         return GuidedFace(recolour(small), recolour(original), recolour(truth))
     if rng.random() < options.spectacles:
         truth = put_on(truth, draw_at_random(rng))
-    truth = recolour(truth)
+    truth = bare = recolour(truth)
+    if rng.random() < options.in_front:
+        truth = put_in_front(truth, rng)
+        bare = truth if rng.random() < 0.5 else bare  # a restoration keeps the thing, or draws a face over it
     if clean:
         return GuidedFace(square_resize(truth, small_side), truth, truth)
     levels = np.ascontiguousarray((truth.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8))
@@ -74,7 +91,7 @@ def draw_face(
         original = np.clip(original + noise, 0, 1).astype(np.float32)
     small = square_resize(original, small_side)
     if ideal:
-        small = small + np.float32(mixing) * (square_resize(truth, small_side) - small)
+        small = small + np.float32(mixing) * (square_resize(bare, small_side) - small)
     return GuidedFace(small, original, truth)
 
 
@@ -128,16 +145,18 @@ def hue_rotation(angle: float) -> NDArray[np.float64]:
     return rotation
 
 
-def find_pairs(options: GuidedDamageOptions, names: tuple[str, ...]) -> Mapping[int, tuple[Path, Path]]:
+def find_pairs(options: GuidedDamageOptions, names: tuple[str, ...]) -> Mapping[int, Pair]:
     """Files of damaged and restored faces by the index of their name; suffixes are ignored."""
     if options.damaged is None or options.restored is None:
         return {}
-    damaged, restored = (
+    damaged, restored, truths = (
         {path.stem: path for path in sorted(folder.glob("*")) if path.suffix.lower() in io.IMAGE_SUFFIXES}
-        for folder in (options.damaged, options.restored)
+        if folder is not None
+        else {}
+        for folder in (options.damaged, options.restored, options.truth)
     )
     stems = {i: Path(name).stem for i, name in enumerate(names)}
-    return {i: (damaged[s], restored[s]) for i, s in stems.items() if s in damaged and s in restored}
+    return {i: Pair(damaged[s], restored[s], truths.get(s)) for i, s in stems.items() if s in damaged and s in restored}
 
 
 def unit_planes(picture: Picture) -> Floats:

@@ -28,6 +28,9 @@ class GuidedDamageOptions(TrainingOptions):
     """A folder of damaged faces with the file names of the large ones (`odekit degrade`)."""
     restored: Path | None = None
     """A folder of these faces restored by a chain at the small side (`odekit run odedit-fast`)."""
+    truth: Path | None = None
+    """A folder with what should come back of some of them, where that is not the training picture: faces with things in
+    front of them."""
     share: Fraction = 0.35
     """Share of the faces taken from `damaged` and `restored`, among those that are in both."""
     ideal: Fraction = 0.25
@@ -46,6 +49,8 @@ class GuidedDamageOptions(TrainingOptions):
     brown iris stays brown) and not from the faces it has seen."""
     spectacles: Fraction = 0.2
     """Share of faces that get drawn spectacles, but for those of the two folders."""
+    in_front: Fraction = 0.2
+    """Share of faces with a drawn thing in front of them (a hand, a bar, a cup), but for those of the folders."""
     blind: Fraction = 0.08
     """Share of faces with `trust` 0: the network does not see the original."""
     partial: Fraction = 0.12
@@ -96,4 +101,6 @@ class GuidedOptions(RunOptions):
             raise ValueError("damage.severities needs five numbers, for the severities 1 to 5")
         if (self.damage.damaged is None) != (self.damage.restored is None):
             raise ValueError("damage.damaged and damage.restored belong together")
+        if self.damage.truth is not None and self.damage.damaged is None:
+            raise ValueError("damage.truth belongs to damage.damaged and damage.restored")
         return self

@@ -44,13 +44,14 @@ class GuidedTask:
         """Files of damaged and restored faces by the index of their training picture."""
         digest = hashlib.sha256(faces.fingerprint.encode())
         for number, files in sorted(self.pairs.items()):
-            digest.update(f"{number} {files[0].name} {files[1].name}".encode())
+            truth = f" {files.truth.name}" if files.truth else ""
+            digest.update(f"{number} {files.damaged.name} {files.restored.name}{truth}".encode())
         self.fingerprint = digest.hexdigest() if self.pairs else faces.fingerprint
         self.small_side = options.side // options.scale
         self.validation = {kind: self._validation_batch(kind) for kind in ("clean", *VALIDATION_SEVERITIES)}
         pairs = guided_faces.find_pairs(options.damage, faces.val_names)
         if pairs:
-            always = GuidedDamageOptions(share=1, grey=0, toned=0, jitter=0, hue=0)
+            always = GuidedDamageOptions(share=1, grey=0, toned=0, jitter=0, hue=0, in_front=0)
             rows = [
                 self._face(faces.val[i], files, always, seeding.keyed_generator(VALIDATION_SEED, "restored", i))
                 for i, files in sorted(pairs.items())[: options.validation]
@@ -166,7 +167,7 @@ class GuidedTask:
         networks.write(folder, average, {"odekit.json": description, "train.json": facts})
 
     def _face(
-        self, picture: Any, pair: tuple[Path, Path] | None, options: GuidedDamageOptions, rng: np.random.Generator
+        self, picture: Any, pair: guided_faces.Pair | None, options: GuidedDamageOptions, rng: np.random.Generator
     ) -> guided_faces.GuidedFace:
         return guided_faces.draw_face(picture, pair, self.options.side, self.small_side, options, rng)
 
@@ -181,6 +182,7 @@ class GuidedTask:
             "jitter": 0,
             "hue": 0,
             "spectacles": 0,
+            "in_front": 0,
         }
         plain = GuidedDamageOptions(clean=float(kind == "clean"), **quiet)
         if kind != "clean":
