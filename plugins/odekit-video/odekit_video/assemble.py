@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ COPIED = ("audio", "subtitle")
 
 def assemble(
     source: Path, segments: Sequence[Path], starts: Sequence[int], time_base: Fraction, rate: Fraction, output: Path,
-    span: tuple[int, int | None],
+    span: tuple[int, int | None], before_it_appears: Callable[[], None],
 ) -> list[str]:  # fmt: skip
     """Write the output, at once or not at all; returns a sentence for each stream that could not be copied.
 
@@ -31,6 +31,7 @@ def assemble(
         output: the file to write.
         span: first time stamp of the output (0: of the source, with all that comes before), and the one after its last
             frame (None: to the end). Packets of other streams outside of it are left out; times begin with 0.
+        before_it_appears: called when all is written; what it raises leaves no output.
 
     Raises:
         OutputError: the output cannot be written.
@@ -56,10 +57,12 @@ def assemble(
             )
             for packet in packets:
                 target.mux(packet)
+        before_it_appears()
         part.replace(output)
     except (OSError, ValueError) as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"{output}: cannot be written ({error})") from error
+    finally:
+        part.unlink(missing_ok=True)
     return notes
 
 

@@ -54,10 +54,9 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, span: tuple[int,
         span: the first frame in which faces are searched, and the one after the last that is read; None: to the end.
 
     Raises:
-        InputError: no frame can be decoded, or the file changed meanwhile.
+        InputError: no frame can be decoded.
     """
     follower, cuts, plan = Follower(), CutFinder(), Plan()
-    before = path.stat()
     look, threads = Look(path, info, chain, span[0]), thread_count()
     with opened(path) as container, threads_shared(threads):
         frames = numbered(decoded(container, video_stream(container, path), plan.damaged), plan, span[1])
@@ -69,9 +68,6 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, span: tuple[int,
             if number >= span[0]:
                 follower.add(number, faces, views)
             tell("finding faces", number + 1, info.frames)
-    after = path.stat()
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise InputError(f"{path}: it changed while it was read; wait until it is complete")
     if not plan.pts:
         raise InputError(f"{path}: no frame of its video can be decoded")
     plan.shots.insert(0, 0)

@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from odekit.chains.chain import Chain
-from odekit.core.files import exclusive, file_digest, write_atomic
-from odekit.errors import ConfigError, InputError, NoFaceWarning, OutputError
+from odekit.core.files import exclusive, write_atomic
+from odekit.errors import ConfigError, InputError, NoFaceWarning, OdekitError, OutputError
 from odekit_video.assemble import assemble
 from odekit_video.colour import HDR_TRANSFERS
+from odekit_video.continued import continue_stamps
 from odekit_video.decide import decide
 from odekit_video.encode import Encoding, codec_for
 from odekit_video.find import Tell, find
+from odekit_video.layout import Layout, layout_of
 from odekit_video.plan import Plan
 from odekit_video.read import VideoInfo, probe
 from odekit_video.restore import Restorer
 from odekit_video.sessions import Sessions
+from odekit_video.watch import Watch
+from odekit_video.whole import check_single, cut_note
 
 PLAN, LOCK = "plan.json", "lock"
 SHORT_SECONDS, SHORT_SHARE = 0.2, 0.02
@@ -90,34 +94,44 @@ class VideoJob:
             OutputError: the output cannot be written.
         """
         began = time.monotonic()
-        info, digest = probe(self.source), file_digest(self.source)
+        watch = Watch(self.source)
+        check_single(self.source)
+        probe(self.source)
+        layout = layout_of(self.source)
         seed = chain.spec.seed if seed is None else seed
         key = {
-            "video": digest, "chain": chain.tree(), "seed": seed, "frames": list(self.span),
+            "video": watch.digest, "chain": chain.tree(), "seed": seed, "frames": list(self.span),
             "encoding": [self.codec, self.quality],
         }  # fmt: skip
-        name = f"video {digest[:32]}"
+        name = f"video {watch.digest[:32]}"
+
+        def tell_watching(phase: str, done: int, total: int) -> None:
+            tell(phase, done, total)
+            watch.glance()
+
         self.folder.mkdir(exist_ok=True)
-        with self._held(), warnings.catch_warnings():
+        with self._held(), self._unchanged(watch), warnings.catch_warnings():
             warnings.simplefilter("ignore", NoFaceWarning)  # the line of the run says it once
+            source = continue_stamps(self.source, layout, self.folder) if len(layout.sections) > 1 else self.source
+            info = probe(source)
             sessions = Sessions(chain, seed, device, precision)
-            plan = self._plan(chain, sessions, info, key, name, tell)
+            plan = self._plan(source, chain, sessions, info, key, name, tell_watching)
             encoding = Encoding(self.codec, self.quality, info.time_base, info.rate, info.aspect)
-            restorer = Restorer(self.source, info, plan, sessions, name, encoding, tell, first=self.span[0])
-            notes = self._assembled(restorer)
+            restorer = Restorer(source, info, plan, sessions, name, encoding, tell_watching, first=self.span[0])
+            notes = self._assembled(restorer, watch) + self._input_notes(layout)
         record = {
-            "video": str(self.source), "sha256": digest, "output": str(self.output), "chain": chain.tree(),
+            "video": str(self.source), "sha256": watch.digest, "output": str(self.output), "chain": chain.tree(),
             "seed": seed, "size": [info.width, info.height], "frames": len(plan.pts) - self.span[0],
             "failed": restorer.failures(self.folder), "shots": len(plan.shots), "tracks": tracks_tree(plan),
             "pictures": plan.pictures, "packets_damaged": plan.damaged, "notes": notes, "codec": self.codec,
             "quality": self.quality, "seconds": round(time.monotonic() - began, 1),
         }  # fmt: skip
         write_atomic(json.dumps(record, indent=1).encode(), self.record_file)
-        shutil.rmtree(self.folder)
         if preview is not None:
             from odekit_video.preview import write_preview
 
-            write_preview(self.source, self.output, preview, float(plan.pts[self.span[0]] * info.time_base))
+            write_preview(source, self.output, preview, float(plan.pts[self.span[0]] * info.time_base))
+        shutil.rmtree(self.folder)
         return record
 
     @contextlib.contextmanager
@@ -134,26 +148,49 @@ class VideoJob:
         except TimeoutError:
             raise OutputError(f"{self.output}: another run is writing it") from None
 
+    @contextlib.contextmanager
+    def _unchanged(self, watch: Watch) -> Iterator[None]:
+        """What was made of an input that changed is of no use: it is removed, and the error says why."""
+        try:
+            yield
+        except OdekitError:
+            try:
+                watch.check()
+            finally:
+                if watch.changed:
+                    (self.folder / PLAN).unlink(missing_ok=True)
+            raise
+
     def _plan(
-        self, chain: Chain, sessions: Sessions, info: VideoInfo, key: Mapping[str, Any], name: str, tell: Tell
+        self,
+        source: Path,
+        chain: Chain,
+        sessions: Sessions,
+        info: VideoInfo,
+        key: Mapping[str, Any],
+        name: str,
+        tell: Tell,
     ) -> Plan:
         """The plan of an earlier run, or a new one."""
         plan = Plan.read(self.folder / PLAN, key)
         if plan is None:
-            plan = find(self.source, info, chain, tell, self.span)
+            plan = find(source, info, chain, tell, self.span)
             if self.span[0] >= len(plan.pts):
                 raise InputError(f"{self.source} has {len(plan.pts)} frames; --frames begins with {self.span[0]}")
-            decide(self.source, info, plan, sessions, name, tell, self.span[0])
+            decide(source, info, plan, sessions, name, tell, self.span[0])
             plan.write(self.folder / PLAN, key)
         return plan
 
-    def _assembled(self, restorer: Restorer) -> list[str]:
+    def _assembled(self, restorer: Restorer, watch: Watch) -> list[str]:
         """Restore all segments and join them; notes for the record."""
         pts, info = restorer.plan.pts, restorer.info
         segments = restorer.run(self.folder)
         starts = [pts[start] for start, _ in restorer.segments()]
         begin, end = pts[self.span[0]] if self.span[0] else 0, None if self.span[1] is None else after_last(pts)
-        notes = assemble(self.source, segments, starts, info.time_base, info.rate, self.output, (begin, end))
+        notes = assemble(
+            restorer.path, segments, starts, info.time_base, info.rate, self.output, (begin, end),
+            lambda: watch.check(content=True),
+        )  # fmt: skip
         last = after_last(pts)
         length, reached = float((last - pts[0]) * info.time_base), float(last * info.time_base)
         # The length that a Matroska file states counts from 0, also where its first frame comes later.
@@ -163,6 +200,17 @@ class VideoJob:
             notes.append(f"it ends after {length:.1f} of {info.seconds:.1f} s: the input is damaged or incomplete")
         if info.transfer in HDR_TRANSFERS:
             notes.append(f"{HDR_TRANSFERS[info.transfer]} video: faces were restored in its coded values")
+        return notes
+
+    def _input_notes(self, layout: Layout) -> list[str]:
+        """What of the input's container is not as it should be."""
+        notes = []
+        if len(layout.sections) > 1:
+            notes.append(f"its time stamps begin again {len(layout.sections) - 1} times; they were continued")
+        if layout.corrupt:
+            notes.append(f"{layout.corrupt} packets of its video are incomplete")
+        if self.span[1] is None and layout.pid is not None and (note := cut_note(self.source, layout.pid)):
+            notes.append(note)
         return notes
 
 
