@@ -44,12 +44,24 @@ def chain_of(settings: Settings) -> odekit.Chain:
         raise odekit.ConfigError(f"strength {settings.strength!r}: choose {', '.join(STRENGTHS)}")
     if settings.scratches not in SCRATCHES:
         raise odekit.ConfigError(f"scratches {settings.scratches!r}: choose {', '.join(SCRATCHES)}")
-    changes = []
+    changes: dict[str, str] = {}
     if settings.fidelity is not None:
-        changes.append(f"restore.fidelity={float(settings.fidelity)}")
+        if not 0 <= float(settings.fidelity) <= 1:
+            raise odekit.ConfigError(
+                f"fidelity {settings.fidelity:g}: choose a number from 0 (faithful) to 1 (realistic)"
+            )
+        changes["fidelity"] = f"restore.fidelity={float(settings.fidelity)}"
     if settings.scratches != SCRATCHES[0]:
-        changes.append(f"mend.scratches={'true' if settings.scratches == 'fill' else 'false'}")
-    return odekit.Chain.load(name, changes).adjusted(settings.strength)
+        changes["scratches"] = f"mend.scratches={'true' if settings.scratches == 'fill' else 'false'}"
+    plain = odekit.Chain.load(name)
+    for choice, change in changes.items():
+        try:
+            odekit.Chain.load(name, [change])
+        except odekit.ConfigError as error:
+            raise odekit.ConfigError(
+                f"{choice}: the chain '{name}' has no such choice; choose one such as photo"
+            ) from error
+    return (odekit.Chain.load(name, list(changes.values())) if changes else plain).adjusted(settings.strength)
 
 
 def chain_names() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import tempfile
 import threading
@@ -18,6 +19,7 @@ import PIL.ImageFont
 
 import odekit
 from odekit_web.engine import FoundFace
+from odekit_web.messages import page_message
 from odekit_web.settings import MAX_FILE_BYTES, MAX_FILE_MB, MAX_MEGAPIXELS
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 SHOWN_SIDE = 1600
 """Longer side of the pictures that the page shows, in pixels; downloads have all pixels."""
-CONSOLE_ADVICE = (", or restore its readable part with --salvage", " or raise --max-megapixels")
-"""What messages advise of options that the page does not have."""
 TICKED, SKIPPED, OUT = (60, 200, 60), (235, 140, 40), (150, 150, 150)
 
 
@@ -59,6 +59,10 @@ class Photo:
     result: Path | None = None
     record: Path | None = None
     views: list[View] = field(default_factory=list)
+    results: int = 0
+    """How many results there have been, those that were removed included: tells an old one from a new one."""
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
+    """What the page sends of this photograph, and of no other one."""
 
     @property
     def line(self) -> str:
@@ -72,6 +76,7 @@ class Photo:
                 path.unlink(missing_ok=True)
         self.result = self.record = None
         self.views, self.text, self.error = [], "", ""
+        self.results += 1
 
 
 @dataclass
@@ -81,19 +86,41 @@ class Visit:
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="visit-")))
     photos: list[Photo] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+    """Of what was asked for last."""
+    earlier: list[threading.Event] = field(default_factory=list)
+    """Of what was asked for before, and may still run."""
+    closed: bool = False
     count: int = 0
 
     def begin(self) -> None:
         """Something new was asked for; a stop from now on counts. What was stopped before stays stopped."""
+        self.earlier = [stop for stop in (*self.earlier, self.stop) if not stop.is_set()]
         self.stop = threading.Event()
+
+    def halt(self) -> None:
+        """Stop everything that was asked for."""
+        for stop in (*self.earlier, self.stop):
+            stop.set()
+        self.earlier = []
 
     def close(self) -> None:
         """Stop what runs, and remove the files."""
-        self.stop.set()
+        self.closed = True
+        self.halt()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def photo(self, key: str | None) -> Photo | None:
+        """The photograph with this key."""
+        return next((photo for photo in self.photos if photo.key == key), None)
+
     def place(self, stem: str, suffix: str) -> Path:
-        """A new file name in the folder."""
+        """A new file name in the folder.
+
+        Raises:
+            Stopped: the visit has ended.
+        """
+        if self.closed:
+            raise odekit.Stopped
         self.count += 1
         folder = self.folder / f"{self.count}"
         folder.mkdir()
@@ -111,10 +138,7 @@ def read_upload(path: Path, name: str) -> Image:
     try:
         return odekit.read(path, max_megapixels=MAX_MEGAPIXELS)
     except odekit.InputError as error:
-        message = str(error).replace(str(path), name)
-        for advice in CONSOLE_ADVICE:
-            message = message.replace(advice, "")
-        raise odekit.InputError(message) from error
+        raise odekit.InputError(page_message(error).replace(str(path), name)) from error
 
 
 def small(image: Image) -> PIL.Image.Image:
@@ -141,7 +165,7 @@ def draw_boxes(photo: Photo, image: Image) -> PIL.Image.Image:
 
 def keep_result(visit: Visit, photo: Photo, image: Image, result: odekit.Result) -> None:
     """Write the result, its record and what the slider shows."""
-    stem = Path(photo.name).stem or "picture"
+    stem = output_stem(photo.name)
     target = visit.place(stem, ".png")
     written = odekit.write(result.image, target.with_name(f"{stem}-restored"))
     record = target.with_name(f"{written.name}.json")
@@ -154,6 +178,12 @@ def keep_result(visit: Visit, photo: Photo, image: Image, result: odekit.Result)
             views.append(_view(visit, f"face {face.number}: {face.decision}", face.before, face.after))
     photo.text = odekit.findings_of(result.record).text
     photo.result, photo.record, photo.views, photo.error = written, record, views, ""
+    photo.results += 1
+
+
+def output_stem(name: str) -> str:
+    """What the names of a photograph's results begin with; no dot, because Gradio hands out no hidden files."""
+    return Path(name).stem.lstrip(". ") or "picture"
 
 
 def _view(visit: Visit, label: str, before: Image, after: Image) -> View:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import odekit
 from odekit_web.engine import Engine
+from odekit_web.messages import page_message
 from odekit_web.settings import MAX_PHOTOS, Settings
 from odekit_web.visit import Photo, Visit, keep_result, mask_of, read_upload
 
@@ -16,29 +17,40 @@ Show = Callable[[float, str], None]
 
 
 def add_photos(engine: Engine, visit: Visit, files: Sequence[str], chain: str, show: Show) -> list[Photo]:
-    """Take uploaded files over and find their faces. A file that is no picture is listed with the reason.
+    """Take uploaded files over and find their faces. What cannot be taken is listed with the reason.
 
-    The files become the visit's, which removes them when it ends. Fewer are returned if `visit.stop` was set.
+    The files become the visit's, which removes them when it ends. Fewer are returned if the visit was stopped.
 
     Raises:
-        OdekitError: no such chain, or too many photographs.
+        OdekitError: the faces cannot be searched, such as for a chain that does not exist; the photographs are taken.
     """
-    if len(visit.photos) + len(files) > MAX_PHOTOS:
-        raise odekit.InputError(f"{MAX_PHOTOS} photographs at most; remove some first")
     added: list[Photo] = []
-    stop = visit.stop
+    stop, fault = visit.stop, None
     for number, file in enumerate(map(Path, files)):
         if stop.is_set():
             break
-        photo = Photo(file.name, visit.place(file.stem, file.suffix))
-        shutil.move(file, photo.path)
-        show(number / len(files), f"searching faces in {photo.name}")
-        try:
-            find_faces(engine, photo, chain)
-        except odekit.InputError as error:
-            photo.error = without_name(str(error), photo.name)
+        photo = Photo(file.name, file)
+        if sum(bool(other.width) for other in visit.photos) >= MAX_PHOTOS:
+            file.unlink(missing_ok=True)
+            photo.error = f"was not taken; {MAX_PHOTOS} photographs at most, remove some first"
+        else:
+            photo.path = visit.place(file.stem, file.suffix)
+            shutil.move(file, photo.path)
+            show(number / len(files), f"searching faces in {photo.name}")
+            try:
+                find_faces(engine, photo, chain)
+            except odekit.InputError as error:
+                photo.error = without_name(page_message(error), photo.name)
+                if not photo.width:
+                    photo.path.unlink(missing_ok=True)
+            except odekit.OdekitError as error:
+                fault = error  # the others are taken; `restore_photos` searches again
+        if visit.closed:
+            break
         added.append(photo)
         visit.photos.append(photo)
+    if fault is not None:
+        raise fault
     return added
 
 
@@ -83,7 +95,11 @@ def restore_photos(
             raise
         except odekit.OdekitError as error:
             photo.forget_result()  # nothing stale can be downloaded beside the reason
-            photo.error = without_name(str(error), photo.name)
+            photo.error = without_name(page_message(error), photo.name)
+        except OSError as error:
+            if visit.closed:  # its folder was removed meanwhile
+                raise odekit.Stopped from error
+            raise odekit.OutputError(f"{photo.name}: the result cannot be written ({error.strerror})") from error
         yield photo
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from .serve import RELEASE
+
 HERE = Path(__file__).parent
 
 
@@ -24,6 +26,8 @@ class Server:
     address: str
     process: subprocess.Popen[bytes]
     log: Path
+    release: Path
+    """Ends the chain `held` when it is there."""
 
 
 def free_port():
@@ -50,11 +54,13 @@ def wait_for_start(server, patience=900):
 def server(tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     env = os.environ | {"ODEKIT_HOME": str(folder / "home"), "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+    release = folder / "release"
+    env |= {RELEASE: str(release)}
     log = folder / "log"
     with log.open("wb") as stream:
         command = [sys.executable, HERE / "serve.py", "--port", str(port)]
         process = subprocess.Popen(command, stdout=stream, stderr=stream, env=env, cwd=folder)
-    running = Server(f"http://127.0.0.1:{port}", process, log)
+    running = Server(f"http://127.0.0.1:{port}", process, log, release)
     try:
         wait_for_start(running)
         yield running

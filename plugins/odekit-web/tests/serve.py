@@ -1,7 +1,8 @@
-"""`odekit web` with chains for tests: `quick` (negative), `slow` (10 s in steps), `lacking` (weights that are not there)."""
+"""`odekit web` with chains for tests: `quick` (negative), `held` (goes on until it is released), `lacking` (no weights)."""
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -12,7 +13,7 @@ import odekit
 
 CHAINS = {
     "quick": "chain: [negative]",
-    "slow": "chain: [slow]",
+    "held": "chain: [held, negative]",
     "lacking": "priors: {face: {use: diffusers, path: ./not-there}}\nchain: [restore]",
 }
 
@@ -27,21 +28,27 @@ class Negative:
         return [image.with_pixels(1 - image.pixels) for image in batch]
 
 
-class Slow:
-    """Takes 10 s, in 100 steps that report."""
+RELEASE = "ODEKIT_TEST_RELEASE"
+"""Variable with the path of a file; `held` goes on until it is there."""
+
+
+class Held:
+    """Reports, in small steps, until a file is there; so tests wait for states, however slow the machine is."""
 
     def run(self, batch: Any, context: Any) -> Any:
         """The same pictures."""
-        for step in range(100):
-            context.phase("counting", step / 100, 1)
-            time.sleep(0.1)
+        release, step = Path(os.environ.get(RELEASE, "never")), 0
+        while not release.exists():
+            context.phase("counting", step / (step + 100), 1)
+            step += 1
+            time.sleep(0.05)
         return list(batch)
 
 
 def register() -> None:
     """Make the chains known in this process."""
     odekit.register("stage", "negative", Negative, replace=True)
-    odekit.register("stage", "slow", Slow, replace=True)
+    odekit.register("stage", "held", Held, replace=True)
     folder = Path(tempfile.mkdtemp())
     for name, text in CHAINS.items():
         path = folder / f"{name}.yaml"

@@ -62,7 +62,7 @@ def small_photo(path, seed=0):
         (Settings(strength="strong"), "choose auto, none, light, medium, heavy"),
         (Settings(fidelity=2.0), "fidelity"),
         (Settings(scratches="maybe"), "choose as the chain does, fill, leave"),
-        (Settings("odedit-plus", scratches="fill"), "mend"),
+        (Settings("odedit-plus", scratches="fill"), "scratches: the chain 'odedit-plus' has no such choice"),
         (Settings("quick", strength="heavy"), "strength"),
     ],
 )
@@ -155,10 +155,10 @@ def test_a_stop_ends_the_work_and_the_next_one_runs(engine, visit, tmp_path):
     def stop(share, words):
         seen.append(words)
         if len(seen) == 5:
-            visit.stop.set()
+            visit.halt()
 
     with pytest.raises(odekit.Stopped):
-        list(restore_photos(engine, visit, visit.photos, Settings("slow"), stop))
+        list(restore_photos(engine, visit, visit.photos, Settings("held"), stop))
     assert len(seen) == 5 and seen[-1] == "a.png: counting" and visit.photos[0].result is None
     visit.begin()
     assert [photo.text for photo in restore_photos(engine, visit, visit.photos, Settings("quick"), silent)]
@@ -175,6 +175,16 @@ def test_a_run_that_was_stopped_stays_stopped_when_the_next_one_is_asked_for(eng
     assert len(list(restore_photos(engine, visit, visit.photos, Settings("quick"), silent))) == 2
 
 
+def test_a_stop_ends_a_run_although_another_one_was_asked_for_meanwhile(engine, visit, tmp_path):
+    add_photos(engine, visit, [small_photo(tmp_path / f"{i}.png", i) for i in range(2)], "quick", silent)
+    first = restore_photos(engine, visit, visit.photos, Settings("quick"), silent)
+    next(first)
+    visit.begin()  # the button was pressed again
+    visit.halt()
+    with pytest.raises(odekit.Stopped):
+        next(first)
+
+
 def test_what_was_finished_stays_when_a_later_run_is_stopped(engine, visit, tmp_path):
     add_photos(engine, visit, [small_photo(tmp_path / "a.png")], "quick", silent)
     list(restore_photos(engine, visit, visit.photos, Settings("quick"), silent))
@@ -185,7 +195,7 @@ def test_what_was_finished_stays_when_a_later_run_is_stopped(engine, visit, tmp_
             visit.stop.set()
 
     with pytest.raises(odekit.Stopped):
-        list(restore_photos(engine, visit, visit.photos, Settings("slow"), stop))
+        list(restore_photos(engine, visit, visit.photos, Settings("held"), stop))
     assert photo.result.is_file() and photo.record.is_file() and photo.text == "turned to its negative"
 
 
@@ -200,7 +210,7 @@ def test_uploaded_files_go_with_their_visit(engine, visit, tmp_path):
     files = [small_photo(tmp_path / "a.png"), str(tmp_path / "page.png")]
     added = add_photos(engine, visit, files, "quick", silent)
     assert not any((tmp_path / name).exists() for name in ("a.png", "page.png"))
-    assert all(photo.path.is_file() for photo in added)
+    assert [photo.path.is_file() for photo in added] == [True, False]  # what is no picture is not kept
     visit.close()
     assert not any(photo.path.exists() for photo in added)
 
