@@ -10,17 +10,17 @@ from typing import Any
 
 from odekit.errors import InputError, OutputError
 from odekit_video.encode import CONTAINERS
+from odekit_video.extras import attach, cover_packets, describe_container, describe_video, picture_data
+from odekit_video.lost import description_losses, stream_losses
+from odekit_video.others import copied_streams, other_packets
 from odekit_video.read import import_av, opened, video_stream
-
-COPIED = ("audio", "subtitle")
-"""Types of streams that are copied."""
 
 
 def assemble(
     source: Path, segments: Sequence[Path], starts: Sequence[int], time_base: Fraction, rate: Fraction, output: Path,
     span: tuple[int, int | None], before_it_appears: Callable[[], None],
 ) -> list[str]:  # fmt: skip
-    """Write the output, at once or not at all; returns a sentence for each stream that could not be copied.
+    """Write the output, at once or not at all; returns a sentence for each thing of the source that it does not hold.
 
     Args:
         source: the original video.
@@ -38,25 +38,33 @@ def assemble(
         InputError: a segment cannot be read.
     """
     av = import_av()
-    part = output.with_name(f".{output.name}.part")
-    notes: list[str] = []
+    part, suffix = output.with_name(f".{output.name}.part"), output.suffix.lower()
+    within = span[0] * time_base, None if span[1] is None else span[1] * time_base
     try:
-        with opened(source) as original, av.open(str(part), "w", format=CONTAINERS[output.suffix.lower()]) as target:
-            video_stream(original, source)
-            with opened(segments[0]) as first:
-                template = first.streams.video[0]
-                video = target.add_stream_from_template(template)
-                video.time_base, video.codec_context.framerate = time_base, rate
-                copied = copied_streams(original, target, notes)
-                target.start_encoding()
-            packets = merged(
-                video_packets(
-                    segments, starts, time_base, video, span[0], None if span[1] is None else span[1] - span[0]
-                ),
-                other_packets(original, copied, time_base, span),
-            )
-            for packet in packets:
-                target.mux(packet)
+        with opened(source) as container:
+            pictures = picture_data(container)
+        with opened(source) as original:
+            old = video_stream(original, source)
+            with av.open(str(part), "w", format=CONTAINERS[suffix]) as target:
+                with opened(segments[0]) as first:
+                    video = target.add_stream_from_template(first.streams.video[0])
+                    video.time_base, video.codec_context.framerate = time_base, rate
+                    describe_video(old, video, suffix, cut=span[0] != 0)
+                    copied = copied_streams(original, target)
+                    attached = attach(original, target, suffix, pictures)
+                    chapters = describe_container(original, target, within)
+                    target.start_encoding()
+                packets = merged(
+                    video_packets(
+                        segments, starts, time_base, video, span[0], None if span[1] is None else span[1] - span[0]
+                    ),
+                    other_packets(original, copied, within),
+                    iter(cover_packets(pictures, attached)),
+                )
+                for packet in packets:
+                    target.mux(packet)
+                kept = {index: stream.index for index, stream in (copied | {old.index: video}).items()}
+            notes = stream_losses(original, {*kept, *attached}) + description_losses(original, part, kept, chapters)
         before_it_appears()
         part.replace(output)
     except (OSError, ValueError) as error:
@@ -64,26 +72,6 @@ def assemble(
     finally:
         part.unlink(missing_ok=True)
     return notes
-
-
-def copied_streams(original: Any, target: Any, notes: list[str]) -> dict[int, Any]:
-    """The output's streams for audio and subtitles, by the index of the stream that they are copied from."""
-    out: dict[int, Any] = {}
-    for stream in original.streams:
-        if stream.type not in COPIED:
-            continue
-        name = getattr(stream.codec_context, "name", None) or "unknown"
-        if stream.codec_context is None or name not in target.supported_codecs:
-            notes.append(f"the {stream.type} stream {stream.index} ({name}) does not fit into this file; left out")
-            continue
-        try:
-            new = target.add_stream_from_template(stream)
-        except (ValueError, OSError) as error:
-            notes.append(f"the {stream.type} stream {stream.index} ({name}) is left out: {error}")
-            continue
-        new.metadata.update(stream.metadata)
-        out[stream.index] = new
-    return out
 
 
 def video_packets(
@@ -130,27 +118,6 @@ def durations(shown: Sequence[int], following: int | None, usual: int) -> dict[i
     last = order[-1]
     out[last] = following - last if following is not None and following > last else [usual, *out.values()][-1]
     return {time: max(1, length) for time, length in out.items()}
-
-
-def other_packets(
-    original: Any, copied: dict[int, Any], time_base: Fraction, span: tuple[int, int | None]
-) -> Iterator[Any]:
-    """The packets of the copied streams, within the span."""
-    if not copied:
-        return
-    begin = Fraction(span[0]) * time_base if span[0] else None
-    end = None if span[1] is None else Fraction(span[1]) * time_base
-    for packet in original.demux([original.streams[index] for index in copied]):
-        if packet.pts is None or packet.dts is None:
-            continue
-        base = Fraction(packet.time_base)
-        time = packet.pts * base
-        if (begin is not None and time < begin) or (end is not None and time >= end):
-            continue
-        shift = 0 if begin is None else round(begin / base)
-        packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-        packet.stream = copied[packet.stream.index]
-        yield packet
 
 
 def merged(*streams: Iterator[Any]) -> Iterator[Any]:

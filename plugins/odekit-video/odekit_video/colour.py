@@ -153,7 +153,7 @@ def block_mean(values: NDArray[np.float32], down: int, across: int, shape: tuple
 
 
 def upright(frame: av.VideoFrame, turns: int) -> av.VideoFrame:
-    """A planar frame, turned by quarter turns counter-clockwise; its values stay as they are.
+    """A planar frame as it is shown, by the number of `VideoInfo.turns`; its values stay as they are.
 
     Chroma that is halved in one direction only is first made as large as luma.
     """
@@ -161,12 +161,13 @@ def upright(frame: av.VideoFrame, turns: int) -> av.VideoFrame:
     if not turns:
         return frame
     coding = coding_of(frame)
-    if coding.across != coding.down:
+    if turns % 2 and coding.across != coding.down:
         deep = "10le" if coding.bits > 8 else ""
         large = frame.reformat(format=f"yuv444p{deep}")
         large.pts, large.time_base = frame.pts, frame.time_base
         frame = large
-    return frame_of([np.rot90(plane, turns) for plane in planes_of(frame)], frame)
+    turned = [np.rot90(plane, turns % 4) for plane in planes_of(frame)]
+    return frame_of([plane[:, ::-1] for plane in turned] if turns >= 4 else turned, frame)
 
 
 def frame_of(planes: Planes, like: av.VideoFrame) -> av.VideoFrame:

@@ -39,6 +39,7 @@ def continue_stamps(source: Path, layout: Layout, folder: Path) -> Path:
                 if not any(stream.type == "video" for stream in copied.values()):
                     raise InputError(f"{source}: its time stamps begin again, and its video cannot be copied")
                 target.metadata.update(original.metadata)
+                target.set_chapters(original.chapters())
                 target.start_encoding()
                 packets = shifted(original, layout, list(copied))
                 for packet in packets if layout.broadcast else with_decoding_times(packets):
@@ -63,6 +64,13 @@ def copies(original: Any, target: Any) -> dict[int, Any]:
         new.disposition = stream.disposition
         out[stream.index] = new
     return out
+
+
+def missing_streams(source: Path, copy: Path) -> list[str]:
+    """A sentence for each type of streams of which the copy holds fewer."""
+    with opened(source) as original, opened(copy) as copied:
+        lost = Counter(s.type for s in original.streams) - Counter(s.type for s in copied.streams)
+    return [f"{count} {kind} stream{'s' * (count > 1)} left out" for kind, count in lost.items()]
 
 
 def shifted(original: Any, layout: Layout, streams: list[int]) -> Iterator[Any]:

@@ -65,14 +65,15 @@ def codec_for(output: Path, codec: str | None) -> str:
 def pixel_format(codec: Any, frame: av.VideoFrame) -> str:
     """The frame's own pixel format where the encoder takes it, else the nearest of 4:4:4 or 4:2:0.
 
-    4:2:0 needs even sides, so frames of odd sides become 4:4:4.
+    4:2:0 needs even sides, so frames of odd sides become 4:4:4. Transparency is not encoded: restored frames have none.
     """
     taken = [format.name for format in codec.video_formats or ()]
     name = frame.format.name
     deep = "10le" if max(c.bits for c in frame.format.components) > 8 else ""
     odd = frame.width % 2 or frame.height % 2
     halved = frame.format.chroma_width(frame.width) < frame.width
-    if name in taken and not (odd and halved):
+    alpha = any(component.is_alpha for component in frame.format.components)
+    if name in taken and not (odd and halved) and not alpha:
         return str(name)
     order = ["yuv444p", "yuv420p"] if odd or not halved else ["yuv420p", "yuv444p"]
     return next((n + deep for n in order if n + deep in taken), next((n for n in order if n in taken), taken[0]))

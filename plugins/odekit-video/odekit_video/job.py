@@ -16,11 +16,12 @@ from odekit.core.files import exclusive, write_atomic
 from odekit.errors import ConfigError, InputError, NoFaceWarning, OdekitError, OutputError
 from odekit_video.assemble import assemble
 from odekit_video.colour import HDR_TRANSFERS
-from odekit_video.continued import continue_stamps
+from odekit_video.continued import continue_stamps, missing_streams
 from odekit_video.decide import decide
 from odekit_video.encode import Encoding, codec_for
 from odekit_video.find import Tell, find
 from odekit_video.layout import Layout, layout_of
+from odekit_video.lost import frame_losses
 from odekit_video.plan import Plan
 from odekit_video.read import VideoInfo, probe
 from odekit_video.restore import Restorer
@@ -118,7 +119,7 @@ class VideoJob:
             plan = self._plan(source, chain, sessions, info, key, name, tell_watching)
             encoding = Encoding(self.codec, self.quality, info.time_base, info.rate, info.aspect)
             restorer = Restorer(source, info, plan, sessions, name, encoding, tell_watching, first=self.span[0])
-            notes = self._assembled(restorer, watch) + self._input_notes(layout)
+            notes = self._assembled(restorer, watch) + self._input_notes(source, layout)
         record = {
             "video": str(self.source), "sha256": watch.digest, "output": str(self.output), "chain": chain.tree(),
             "seed": seed, "size": [info.width, info.height], "frames": len(plan.pts) - self.span[0],
@@ -202,9 +203,11 @@ class VideoJob:
             notes.append(f"{HDR_TRANSFERS[info.transfer]} video: faces were restored in its coded values")
         return notes
 
-    def _input_notes(self, layout: Layout) -> list[str]:
-        """What of the input's container is not as it should be."""
-        notes = []
+    def _input_notes(self, source: Path, layout: Layout) -> list[str]:
+        """What of the input is not as it should be, or not kept; `source` is what was read."""
+        notes = frame_losses(source)
+        if source != self.source:
+            notes += missing_streams(self.source, source)
         if len(layout.sections) > 1:
             notes.append(f"its time stamps begin again {len(layout.sections) - 1} times; they were continued")
         if layout.corrupt:

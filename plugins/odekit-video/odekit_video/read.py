@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
+import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ class VideoInfo:
     """Of the upright frames, in pixels."""
     height: int
     turns: int
-    """Quarter turns, counter-clockwise, that make the stored frames upright."""
+    """Quarter turns, counter-clockwise, that make the stored frames upright; from 4 on, mirrored left to right then."""
     time_base: Fraction
     rate: Fraction
     """Mean number of frames a second."""
@@ -102,7 +104,7 @@ def probe(path: Path) -> VideoInfo:
         first = next(iter(decoded(container, stream, [])), None)
         if first is None:
             raise InputError(f"{path}: no frame of its video can be decoded")
-        turns = round(float(first.rotation) / 90) % 4
+        turns = turns_of(first)
         width, height = (first.width, first.height) if turns % 2 == 0 else (first.height, first.width)
         aspect = Fraction(stream.codec_context.sample_aspect_ratio or 1) or Fraction(1)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
@@ -111,6 +113,27 @@ def probe(path: Path) -> VideoInfo:
             stream.codec_context.name, int(stream.codec_context.color_trc or 0),
             1 / aspect if turns % 2 else aspect, seconds_of(container, stream),
         )  # fmt: skip
+
+
+def turns_of(frame: av.VideoFrame) -> int:
+    """How a frame is to be shown, in the numbers of `VideoInfo.turns`.
+
+    Its display matrix tells where a step to the right (a, b) and a step down (c, d) of the stored frame lead to.
+    """
+    matrix = carried(frame).get("DISPLAYMATRIX")
+    if matrix is None:
+        return round(float(frame.rotation) / 90) % 4
+    a, b, _, c, d = (int(value) for value in struct.unpack_from("=5i", matrix))
+    mirrored = a * d - b * c < 0
+    return round(math.degrees(math.atan2(-b, -a if mirrored else a)) / 90) % 4 + 4 * mirrored
+
+
+def carried(frame: av.VideoFrame) -> dict[str, bytes]:
+    """What a frame carries beside its pixels, by PyAV's names; nothing where some of it is of a kind without a name."""
+    try:
+        return {data.type.name: bytes(data) for data in frame.side_data}
+    except ValueError:
+        return {}
 
 
 def seconds_of(container: Any, stream: Any) -> float:
