@@ -1,5 +1,7 @@
 """`Image.faces`, `Image.track` and `Image.decided`: what hosts of moving pictures decide instead of the stages."""
 
+from dataclasses import replace
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -41,6 +43,20 @@ def test_given_faces_are_restored_where_no_detector_would_find_any():
     assert [face["number"] for face in result.record["stages"][0]["faces"]] == [1, 2]
     changed = np.abs(result.image.pixels - photo.pixels).max(0) > 0
     assert changed[70, 60] and changed[70, 150] and not changed[5, 5]
+
+
+def test_what_hides_a_face_stays_as_it_is():
+    """`KnownFace.visible` covers the aligned face, whatever its own size."""
+    photo, seen = noise(140, 210), np.ones((8, 8), np.float32)
+    seen[:, :4] = 0
+    half, whole = (
+        np.abs(chain(SAMPLED).run([with_faces(photo, face)])[0].image.pixels - photo.pixels).max(0)
+        for face in (replace(known(LEFT), visible=seen), known(LEFT))
+    )
+    middle = round(float(points(LEFT)[2, 0]))
+    np.testing.assert_allclose(half[:, middle + 20 :], whole[:, middle + 20 :], atol=1e-5)
+    assert half[:, middle + 20 :].any()
+    assert not half[:, : middle - 20].any() and whole[:, : middle - 20].any()
 
 
 def test_given_no_faces_none_are_searched():

@@ -30,6 +30,9 @@ Pixels = NDArray[np.float32]
 RELIABILITY = "reliability"
 """Key in `Image.extra` of a map of what was observed: 1 where the original shows the face, 0 where it was hidden, and
 was drawn anew. (h, w) covers the picture, whatever the picture's size."""
+VISIBLE = "visible"
+"""Key in `Image.extra` of a map of an aligned face: 0 where something hides it that stays as it is; see
+`KnownFace.visible`."""
 FILL = "fill"
 """Key in `Image.extra` of a map that a person drew: the stage `mend` fills the pixels where it is over 0.5. Its size is
 that of the picture."""
@@ -70,6 +73,9 @@ class KnownFace:
     score: float = 1.0
     decided: Mapping[str, bool] = field(default_factory=dict)
     """See `Image.decided`; a face with `restore` and `detail` False is left out."""
+    visible: NDArray[np.float32] | None = None
+    """Weight (s, s) in [0, 1] of the face's pixels after alignment; 0 where something else hides it, which stays as it
+    is. None: all of it is seen."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.abilities import HasMaskAt
-from odekit.core.image import RELIABILITY, Image, Pixels
+from odekit.core.image import RELIABILITY, VISIBLE, Image, Pixels
 from odekit.images.colour import luma
 from odekit.parts.faces import detail, tone
 from odekit.parts.faces.geometry import Frame, pixel_centres
@@ -108,6 +108,9 @@ def paste_face(
     if tones is not None and tones.grey:
         foreground = np.repeat(luma(foreground)[None], 3, axis=0)
     weight = mask_at(mask, face, u, v, options.feather) * np.float32(options.blend)
+    visible = face.original.extra.get(VISIBLE)
+    if visible is not None:
+        weight = weight * np.clip(sample_crop(visible[None], frame, u, v)[0], 0, 1)
     if face.cleaned and options.detail == "auto":
         weight = weight * np.float32(
             detail.scaled_smoothstep(face.frame.side / face.narrow, *reversed(detail.CLEANED_FACE_RANGE))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from odekit.core.abilities import KnowsOutputSize, report_phase
-from odekit.core.image import Image, Metadata, Pixels, is_square
+from odekit.core.image import VISIBLE, Image, Metadata, Pixels, is_square
 from odekit.core.interfaces import FaceMask, StageContext, Tools
 from odekit.errors import ConfigError, InputError, NoFaceWarning
 from odekit.images.resize import resized
@@ -79,6 +79,7 @@ class FacesStage:
                         native=frame.side,
                         track="" if known is None else known.track,
                         decided={} if known is None else known.decided,
+                        extra={} if known is None or known.visible is None else {VISIBLE: known.visible},
                     )
                 )
                 sources.append((i, number, frame))

@@ -1,4 +1,4 @@
-"""Things drawn in front of aligned faces for training: hands, bars, microphones, leaves: whatever hides a part of a face.
+"""Things drawn in front of aligned faces for training: hands, bars, cups, leaves, all that hides a part of a face.
 
 Few training faces are hidden by anything, so that a network draws eyes on a railing and a mouth on a hand.
 """

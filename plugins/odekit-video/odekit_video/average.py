@@ -9,7 +9,7 @@ pixels stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -50,6 +50,8 @@ class FacePatch:
     top: int
     pixels: Planes
     """(h, w, 3)"""
+    found: bool = True
+    """Whether the face was found in this frame; something may hide it in others."""
 
 
 def treated(face: KnownFace) -> bool:
@@ -57,15 +59,21 @@ def treated(face: KnownFace) -> bool:
     return face.decided.get("restore") is not False or face.decided.get("detail") is not False
 
 
-def patches_of(pixels: Pixels, faces: Iterable[KnownFace]) -> dict[str, FacePatch]:
-    """The surroundings of the faces of a frame (3, H, W) that may be treated, by track."""
+def patches_of(pixels: Pixels, faces: Iterable[KnownFace], lost: Container[str] = ()) -> dict[str, FacePatch]:
+    """The surroundings of the faces of a frame (3, H, W) that may be treated, by track.
+
+    Args:
+        pixels: of the frame.
+        faces: of the frame.
+        lost: tracks whose face was not found in it.
+    """
     out = {}
     for face in faces:
         if treated(face):
             frame = Frame.fit(face.points, TEMPLATES["ffhq-5"])
             x0, y0, x1, y1 = covered_box(frame, pixels.shape[2], pixels.shape[1])
             part = np.ascontiguousarray(pixels[:, y0:y1, x0:x1].transpose(1, 2, 0))
-            out[face.track] = FacePatch(frame, x0, y0, part)
+            out[face.track] = FacePatch(frame, x0, y0, part, face.track not in lost)
     return out
 
 

@@ -71,11 +71,14 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, span: tuple[int,
     if not plan.pts:
         raise InputError(f"{path}: no frame of its video can be decoded")
     plan.shots.insert(0, 0)
-    plan.faces = [[] for _ in plan.pts]
+    plan.faces, plan.lost = [[] for _ in plan.pts], [[] for _ in plan.pts]
     for track in follower.finished(len(plan.pts) - span[0]):
+        found = {n for part in track.parts() for n in part}
         for number, (points, box) in track.faces().items():
             where, around = (tuple(round(float(v), 3) for v in values.ravel()) for values in (points, box))
             plan.faces[number].append((track.number, where, around))
+            if number not in found:
+                plan.lost[number].append(track.number)
     return plan
 
 

@@ -25,6 +25,8 @@ class Plan:
     """Number of the first frame of each shot."""
     faces: list[list[tuple[int, Numbers, Numbers]]] = field(default_factory=list)
     """For each frame: track, points (x and y of five) and box of each face."""
+    lost: list[list[int]] = field(default_factory=list)
+    """For each frame: the tracks whose face was not found in it, but before and after it; something may hide it."""
     tracks: dict[int, dict[str, bool]] = field(default_factory=dict)
     """What was decided for each track: `restore` and `detail`."""
     pictures: list[dict[str, bool]] = field(default_factory=list)
@@ -37,6 +39,10 @@ class Plan:
     def shot_of(self, frame: int) -> int:
         """Number of the shot of a frame, from 0."""
         return max(i for i, first in enumerate(self.shots) if first <= frame)
+
+    def hidden(self, frame: int, key: str) -> frozenset[str]:
+        """The names, as in `known`, of the faces of a frame that something may hide."""
+        return frozenset(f"{key} {track}" for track in (self.lost[frame] if self.lost else ()))
 
     def known(self, frame: int, key: str) -> tuple[KnownFace, ...]:
         """The faces of a frame; `key` names the video."""
@@ -54,6 +60,7 @@ class Plan:
         """Write the plan; `key` tells what it was made from."""
         tree = {
             "key": dict(key), "pts": self.pts, "shots": self.shots, "faces": self.faces,
+            "lost": self.lost,
             "tracks": {str(number): decided for number, decided in self.tracks.items()}, "pictures": self.pictures,
             "qualities": self.qualities, "damaged": self.damaged,
         }  # fmt: skip
@@ -77,6 +84,14 @@ class Plan:
             raise InputError(f"{path.parent}: begun with another {' and '.join(different)}; --overwrite starts anew")
         faces = [[(int(t), tuple(p), tuple(b)) for t, p, b in frame] for frame in tree["faces"]]
         tracks = {int(number): decided for number, decided in tree["tracks"].items()}
+        lost = tree.get("lost", [])
         return cls(
-            tree["pts"], tree["shots"], faces, tracks, tree["pictures"], tree.get("qualities", []), tree["damaged"]
+            tree["pts"],
+            tree["shots"],
+            faces,
+            lost,
+            tracks,
+            tree["pictures"],
+            tree.get("qualities", []),
+            tree["damaged"],
         )

@@ -6,7 +6,7 @@ import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from odekit_video.average import REACH, FacePatch, averaged, patches_of
 from odekit_video.colour import Planes, changed_planes, coding_of, frame_of, pixels_of, planes_of, upright
 from odekit_video.encode import Encoding, SegmentWriter
 from odekit_video.find import Tell
+from odekit_video.hidden import with_visible
 from odekit_video.plan import Plan
 from odekit_video.read import VideoInfo, frames_at
 from odekit_video.sessions import Sessions
@@ -134,7 +135,9 @@ class Restorer:
             decided=self.plan.pictures[shot] if self.plan.pictures else {},
             quality=self.plan.qualities[shot] if self.plan.qualities else 0,
         )
-        return SourceFrame(number, frame, planes, image, patches_of(image.pixels, faces))
+        return SourceFrame(
+            number, frame, planes, image, patches_of(image.pixels, faces, self.plan.hidden(number, self.key))
+        )
 
     def _averaged(self, sources: Iterable[SourceFrame], start: int, end: int) -> Iterator[tuple[SourceFrame, Near]]:
         """The frames from `start` to `end`, with the faces of those near them. Each waits for the `REACH` after it."""
@@ -157,7 +160,12 @@ class Restorer:
     def _restored(self, batch: Sequence[tuple[SourceFrame, Near]]) -> list[Restored]:
         """These frames after the chain."""
         images = [
-            source.image.with_pixels(averaged(source.image.pixels, source.number, near)) for source, near in batch
+            replace(
+                source.image,
+                pixels=averaged(source.image.pixels, source.number, near),
+                faces=with_visible(source.image.faces or (), source.number, near),
+            )
+            for source, near in batch
         ]
         with self.sessions.one() as session:
             results = session.run(images)

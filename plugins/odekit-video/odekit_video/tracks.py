@@ -5,6 +5,7 @@ Points are smoothed in coordinates that move with the face: there a face that mo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,8 +18,12 @@ from odekit_video.smooth import smoothed
 
 MIN_OVERLAP = 0.3
 """Smallest intersection over union of a face's boxes in successive frames."""
-LONGEST_GAP = 12
-"""Frames for which a face may be lost, as when a hand passes; its points are interpolated."""
+LONGEST_GAP = 24
+"""Frames for which a face may be lost, as when somebody passes; its points are interpolated. In each of these frames
+`odekit_video.hidden` sees what the face looked like within half as many frames."""
+LEAST_AREA, WHOLE_AREA = 0.85, 0.96
+"""Beside a gap, a face whose box covers less than the first share of what it did before is found in what is seen of it
+only, squeezed: there it is lost, too, back to the frame in which its box covers the second share."""
 SHORTEST = 5
 """Frames in which a face must be found: others are mistakes of the detector, or too short to be seen."""
 MOST_UNSEEN = 0.2
@@ -67,18 +72,53 @@ class Track:
         """Number of its last frame."""
         return next(reversed(self.found))
 
+    def overlap(self, face: Face, frame: int) -> float:
+        """Intersection over union of its box and one in a later frame; the largest of its last boxes after a gap, in
+        which half of the face may have been hidden.
+        """
+        last = [self.found[self.last]] if frame - self.last == 1 else list(self.found.values())[-LONGEST_GAP:]
+        return max(overlap(one.box, face.box) for one in last)
+
+    def parts(self) -> list[list[int]]:
+        """The frames in which the face was found, without those beside a gap in which it was squeezed, cut at gaps."""
+        frames = np.array(sorted(self.found))
+        parts = [[int(n) for n in part] for part in np.split(frames, np.flatnonzero(np.diff(frames) > 2) + 1)]
+        for one, next_one in itertools.pairwise(parts):
+            self._without_squeezed(one, -1)
+            self._without_squeezed(next_one, 0)
+        return [part for part in parts if part] or [[int(n) for n in frames]]
+
+    def _without_squeezed(self, frames: list[int], end: int) -> None:
+        """Take off the frames at one end in which the box is smaller than it mostly is near that end."""
+        near = frames[-LONGEST_GAP:] if end else frames[:LONGEST_GAP]
+        usual = float(np.quantile([area(self.found[n].box) for n in near], 0.75))
+        least = LEAST_AREA
+        while frames and area(self.found[frames[end]].box) < least * usual:
+            frames.pop(end)
+            least = WHOLE_AREA
+
     def faces(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """For each frame from first to last the smoothed points (5, 2) and box (4,), also where the face was lost."""
-        known = sorted(self.found)
-        followed = self.unseen <= MOST_UNSEEN * len(known)
-        moved = [self.moved[n] if followed else IDENTITY for n in known]
-        still = np.stack([moved_by(inverse(m), flat(self.found[n])).ravel() for m, n in zip(moved, known, strict=True)])
-        steady = smoothed(still, FOLLOWED_HALF_WIDTH if followed else 0)
-        lines = np.stack([moved_by(m, row.reshape(-1, 2)).ravel() for m, row in zip(moved, steady, strict=True)])
-        lines = smoothed(lines) if followed else lines  # how it moved is noisy, too
+        followed = self.unseen <= MOST_UNSEEN * len(self.found)
+        parts = self.parts()
+        known = [n for part in parts for n in part]
+        lines = np.concatenate([self._lines(part, followed) for part in parts])
         frames = np.arange(self.first, self.last + 1)
         every = np.stack([np.interp(frames, known, column) for column in lines.T], 1)
         return {int(f): (line[:10].reshape(5, 2), line[10:]) for f, line in zip(frames, every, strict=True)}
+
+    def _lines(self, frames: Sequence[int], followed: bool) -> NDArray[np.float64]:
+        """Smoothed points and corners (frames, 14) of successive frames."""
+        moved = [self.moved[n] if followed else IDENTITY for n in frames]
+        still = [moved_by(inverse(m), flat(self.found[n])).ravel() for m, n in zip(moved, frames, strict=True)]
+        steady = smoothed(np.stack(still), FOLLOWED_HALF_WIDTH if followed else 0)
+        lines = np.stack([moved_by(m, row.reshape(-1, 2)).ravel() for m, row in zip(moved, steady, strict=True)])
+        return smoothed(lines) if followed else lines  # how it moved is noisy, too
+
+
+def area(box: Sequence[float]) -> float:
+    """Of a box."""
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def flat(face: Face) -> NDArray[np.float64]:
@@ -92,8 +132,7 @@ def overlap(one: Sequence[float], two: Sequence[float]) -> float:
     height = min(one[3], two[3]) - max(one[1], two[1])
     if width <= 0 or height <= 0:
         return 0.0
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, two)]
-    return width * height / (sum(areas) - width * height)
+    return width * height / (area(one) + area(two) - width * height)
 
 
 class Follower:
@@ -114,7 +153,7 @@ class Follower:
         seen = dict(enumerate(views))
         self._keep_open([track for track in self.open if frame - track.last <= LONGEST_GAP])
         pairs = sorted(
-            ((overlap(track.found[track.last].box, face.box), t, f)
+            ((track.overlap(face, frame), t, f)
              for t, track in enumerate(self.open) for f, face in enumerate(faces)),
             reverse=True,
         )  # fmt: skip

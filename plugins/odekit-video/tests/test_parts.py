@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import threading
+from dataclasses import replace
 from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
 import pytest
-from odekit_video.average import averaged, patches_of
+from odekit_video.average import REACH, averaged, patches_of
 from odekit_video.colour import Coding, changed_planes, coding_of, frame_of, pixels_of, planar, planes_of, upright
 from odekit_video.cuts import CutFinder, thumbnail
 from odekit_video.decide import face_decisions, majority, picture_decisions
 from odekit_video.encode import codec_for
+from odekit_video.hidden import SIDE, with_visible
 from odekit_video.job import parse_frames
 from odekit_video.motion import IDENTITY, after_both, inverse, moved_by, step, view_of
 from odekit_video.smooth import smoothed
@@ -255,6 +257,40 @@ def test_a_face_that_moves_keeps_its_size_though_the_detector_errs_alike_in_fram
     assert np.ptp((alone[:, 1, 0] - alone[:, 0, 0])[8:-8]) > 6
 
 
+# What hides a face
+
+
+def shown(hide=None, seed=0, found=True):
+    """The face of a frame in noise, hidden by a grey bar between two columns, as a patch of frame `seed`."""
+    pixels = clips.clip(1, noise=0.03, seed=3)[0].transpose(2, 0, 1).copy()
+    pixels += 0.02 * np.random.default_rng(seed).standard_normal(pixels.shape).astype(np.float32)
+    if hide is not None:
+        pixels[:, :, hide[0] : hide[1]] = 0.1
+    face = KnownFace((120, 70, 200, 170), tuple(map(tuple, FACE_POINTS)), "film 1")
+    return patches_of(np.clip(pixels, 0, 1), [face], () if found else ("film 1",)), face
+
+
+FACE_POINTS = ((143.0, 110.0), (177.0, 110.0), (160.0, 130.0), (147.0, 148.0), (173.0, 148.0))
+
+
+def test_what_is_hidden_in_a_frame_without_the_face_is_seen_by_the_frames_with_it():
+    near = {n: shown(seed=n)[0] for n in (0, 1, 2, 9)}
+    near[5], face = shown((160, 240), seed=5, found=False)
+    (known,) = with_visible([face], 5, near)
+    middle = known.visible[24:44]
+    assert known.visible.shape == (SIDE, SIDE) and middle[:, 8:26].min() > 0.9 and middle[:, 34:].max() < 0.05
+    (clear,) = with_visible([face], 1, near)
+    assert clear.visible is None  # found there: all of it is seen
+
+
+def test_a_face_of_which_no_frame_nearby_shows_anything_is_hidden():
+    lost, face = shown(seed=5, found=False)
+    (known,) = with_visible([face], 5, {5: lost, 5 + REACH + 1: shown()[0]})
+    assert not known.visible.any()
+    (other,) = with_visible([replace(face, track="film 2")], 5, {5: lost})
+    assert other.visible is None  # not treated at all: no patch
+
+
 # Tracks and cuts
 
 
@@ -277,11 +313,35 @@ def test_faces_that_come_near_each_other_keep_their_numbers():
 
 def test_a_face_that_is_lost_for_some_frames_is_one_track_with_points_between():
     follower = Follower()
-    for n in range(20):
-        follower.add(n, [] if 8 <= n < 8 + LONGEST_GAP - 2 else [at(10.0 + n)])
-    (track,) = follower.finished(20)
-    assert sorted(track.faces()) == list(range(20))
-    assert track.faces()[12][1][0] == pytest.approx(22, abs=0.1)
+    for n in range(40):
+        follower.add(n, [] if 8 <= n < 8 + LONGEST_GAP - 2 else [at(10.0 + n / 2)])
+    (track,) = follower.finished(40)
+    assert sorted(track.faces()) == list(range(40))
+    assert track.faces()[12][1][0] == pytest.approx(16, abs=0.1)
+    assert track.parts() == [list(range(8)), list(range(8 + LONGEST_GAP - 2, 40))]
+
+
+def test_a_face_squeezed_by_what_hides_it_keeps_its_place_and_its_track():
+    """Somebody walks past: the detector squeezes the face into its right half, sees none, squeezes it into the left."""
+    follower = Follower()
+    for n in range(60):
+        whole, right, left = (0.0, 40.0), (min(24.0, 4.0 * (n - 20)), 40.0), (0.0, min(40.0, 14.0 + 4 * (n - 38)))
+        low, high = whole if n < 20 or n >= 45 else right if n < 28 else left
+        box = (low, 0.0, high, 40.0)
+        found = Face(box, tuple((low + (high - low) * x, 20.0) for x in (0.2, 0.8, 0.5, 0.3, 0.7)), 0.9)
+        follower.add(n, [] if 28 <= n < 38 else [found])
+    (track,) = follower.finished(60)
+    assert track.parts() == [list(range(21)), list(range(45, 60))]
+    for points, _ in track.faces().values():
+        np.testing.assert_allclose(points[:, 0], [8, 32, 20, 12, 28], atol=1.2)
+
+
+def test_a_face_that_walks_away_is_not_squeezed():
+    follower = Follower()
+    for n in range(60):
+        follower.add(n, [] if 30 <= n < 33 else [at(0, side=80.0 - 0.2 * n)])
+    (track,) = follower.finished(60)
+    assert track.parts() == [list(range(30)), list(range(33, 60))]
 
 
 def test_a_cut_ends_tracks_and_single_detections_are_mistakes():
