@@ -97,6 +97,43 @@ def test_a_moving_face_leaves_no_ghost(tmp_path, chain):
         assert psnr(after[n], clean[n]) > psnr(before[n], clean[n])
 
 
+def passed(frames, wide=110):
+    """The frames with something grey that passes before the face from left to right, and its columns in each."""
+    count, height, width = frames.shape[:3]
+    lefts = [round(width / 2 - 130 - wide / 2 + 260 * n / (count - 1)) for n in range(count)]
+    spans = [(max(0, left), min(width, left + wide)) for left in lefts]
+    out = frames.copy()
+    for n, (low, high) in enumerate(spans):
+        out[n, :, low:high] = 0.3 + 0.1 * np.sin(np.arange(height) / 9)[:, None, None]
+    return out, spans
+
+
+def test_a_face_that_something_passes_stays_restored_where_it_is_seen(tmp_path, chain):
+    """In ten frames the detector sees no face. It is restored in them, and what hides it is no worse than it was."""
+    count, seen = 40, 0
+    clean, spans = passed(clips.clip(count))
+    noise = 0.1 * np.random.default_rng(4).standard_normal(clean.shape, dtype=np.float32)
+    source = clips.write(tmp_path / "passed.mp4", np.clip(clean + noise, 0, 1))
+    record = run(source, tmp_path / "out.mp4", chain)
+    assert [(track["first"], track["last"]) for track in record["tracks"]] == [(0, count - 1)]
+    before, after = clips.read(source)[0], clips.read(tmp_path / "out.mp4")[0]
+    for n, (low, high) in enumerate(spans):
+        columns = np.arange(clean.shape[2])
+        face, thing = abs(columns - 160) < 28, (columns > low + 4) & (columns < high - 4)
+        face &= (columns < low - 4) | (columns > high + 4)
+        if face.sum() > 12:
+            seen += 1
+            assert (
+                psnr(after[n, 85:155, face], clean[n, 85:155, face])
+                > psnr(before[n, 85:155, face], clean[n, 85:155, face]) + 1.5
+            ), n
+        assert (
+            psnr(after[n, 85:155, thing], clean[n, 85:155, thing])
+            > psnr(before[n, 85:155, thing], clean[n, 85:155, thing]) - 0.1
+        ), n
+    assert seen > 25
+
+
 GUIDED = """\
 odekit: 1
 name: guided
