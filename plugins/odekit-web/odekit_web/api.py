@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -17,14 +16,16 @@ KEPT = 3600
 
 
 class Api:
-    """Calls without a page. Results of the last hour are kept.
+    """Calls without a page. Results are removed an hour later.
 
     Args:
         engine: restores.
+        kept: seconds for which results are kept.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, kept: float = KEPT) -> None:
         self.engine = engine
+        self.kept = kept
         self.lock = threading.Lock()
         self.made: list[tuple[float, Visit]] = []
 
@@ -55,7 +56,7 @@ class Api:
         numbers = read_numbers(leave)
         faces = {face.number: face.box for face in self.engine.find(image, chain)} if numbers else {}
         if missing := numbers - faces.keys():
-            raise odekit.ConfigError(f"leave: there is no face {min(missing)}; {len(faces)} were found")
+            raise odekit.ConfigError(f"leave: there is no face {min(missing)}; {found_text(len(faces))}")
         boxes = [faces[number] for number in sorted(numbers)]
         visit = self._new()
         photo = Photo(path.name, path, width=image.width, height=image.height)
@@ -64,12 +65,29 @@ class Api:
         return str(photo.result), str(photo.record), photo.text
 
     def _new(self) -> Visit:
+        """A folder for a result, and a thread that removes it, unless one runs already."""
+        visit = Visit()
         with self.lock:
-            now = time.monotonic()
-            while self.made and now - self.made[0][0] > KEPT:
-                shutil.rmtree(self.made.pop(0)[1].folder, ignore_errors=True)
-            self.made.append((now, Visit()))
-            return self.made[-1][1]
+            self.made.append((time.monotonic() + self.kept, visit))
+            if len(self.made) == 1:
+                threading.Thread(target=self._remove, name="remove results", daemon=True).start()
+        return visit
+
+    def _remove(self) -> None:
+        while True:
+            with self.lock:
+                wait = self.made[0][0] - time.monotonic()
+                if wait <= 0:
+                    self.made.pop(0)[1].close()
+                    if not self.made:
+                        return
+                    continue
+            time.sleep(wait)
+
+
+def found_text(number: int) -> str:
+    """How many faces were found."""
+    return f"{number} {'was' if number == 1 else 'were'} found"
 
 
 def read_numbers(text: str) -> set[int]:

@@ -35,3 +35,8 @@ class Visits:
             visit = self.known.pop(session or "", None)
         if visit is not None:
             visit.close()
+
+    def close(self) -> None:
+        """Everything that runs stops."""
+        for visit in list(self.known.values()):
+            visit.halt()

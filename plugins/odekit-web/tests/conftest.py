@@ -9,12 +9,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from .serve import RELEASE
+from .serve import RELEASE, register
 
 HERE = Path(__file__).parent
 
@@ -50,21 +51,63 @@ def wait_for_start(server, patience=900):
             time.sleep(0.3)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
+@contextmanager
+def running(folder):
+    """A server with its files in a folder."""
+    port, release, log = free_port(), folder / "release", folder / "log"
     env = os.environ | {"ODEKIT_HOME": str(folder / "home"), "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
-    release = folder / "release"
-    env |= {RELEASE: str(release)}
-    log = folder / "log"
     with log.open("wb") as stream:
         command = [sys.executable, HERE / "serve.py", "--port", str(port)]
-        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=env, cwd=folder)
-    running = Server(f"http://127.0.0.1:{port}", process, log, release)
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=env | {RELEASE: str(release)}, cwd=folder)
+    server = Server(f"http://127.0.0.1:{port}", process, log, release)
     try:
-        wait_for_start(running)
-        yield running
+        wait_for_start(server)
+        yield server
     finally:
         process.terminate()
         process.wait(180)  # a busy machine
     assert not list(folder.glob("odekit-web-*")), "its files are removed when it ends"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def start_server(tmp_path):
+    """Starts a server of the test's own."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(running(tmp_path))
+
+
+@pytest.fixture
+def chains(monkeypatch, tmp_path):
+    """The chains of `serve`, in this process."""
+    import odekit
+
+    monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
+    before = dict(odekit.catalog().chains)
+    register()
+    yield
+    odekit.catalog().chains.clear()
+    odekit.catalog().chains.update(before)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """Restores."""
+    from odekit_web.engine import Engine
+
+    return Engine()
+
+
+@pytest.fixture
+def visit():
+    """A visit that ends with the test."""
+    from odekit_web.visit import Visit
+
+    visit = Visit()
+    yield visit
+    visit.close()

@@ -272,12 +272,18 @@ def test_files_that_are_no_pictures_are_not_said_to_be_done(person, tmp_path):
     wait_for(lambda: person.value("state") == "drop a photograph first", "the advice")
 
 
-def test_a_file_of_60_mb_is_refused_in_the_page(person, tmp_path):
+def test_a_file_of_60_mb_is_named_and_the_others_of_the_drop_are_taken(person, tmp_path):
     with (tmp_path / "large.png").open("wb") as stream:
         stream.truncate(60_000_000)
-    person.upload(tmp_path / "large.png")
-    wait_for(lambda: re.search("exceed the maximum allowed size of 50", person.find("body").text), "the refusal")
-    assert person.value("lines") == ""
+    quick(person)
+    person.upload(small(tmp_path / "a.png"), tmp_path / "large.png", small(tmp_path / "b.png", 200))
+    wait_for(lambda: len(person.value("lines").splitlines()) == 3, "the list")
+    assert person.value("lines").splitlines()[1] == "large.png: is larger than 50 MB"
+    assert person.value("chooser") == "a.png"
+    person.press("restore")
+    wait_for(lambda: person.value("state") == "done", "the results")
+    lines = person.value("lines").splitlines()
+    assert [line.endswith("turned to its negative") for line in lines] == [True, False, True]
 
 
 def test_nobody_else_was_asked(driver, server):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from gradio_client import Client, handle_file
 
 from .conftest import free_port
 from .damaged import ROOT, damaged_photo
+from .driving import wait_for
 
 PAGE = (ROOT / "docs" / "web.md").read_text()
 AS_IT_DOES = "as the chain does"
@@ -138,12 +140,78 @@ def test_addresses_are_not_fetched(server):
     assert "addresses are not read; upload the file" in answer
 
 
-def test_a_large_upload_is_refused(server, tmp_path):
+def upload(server, *paths, headers=()):
+    """(status, answer) of an upload with curl, as a browser or a program sends it."""
+    parts = [word for path in paths for word in ("-F", f"files=@{path}")]
+    lines = [word for header in headers for word in ("-H", header)]
+    command = ["curl", "-s", "-w", "\n%{http_code}", *parts, *lines, f"{server.address}/gradio_api/upload"]
+    answer, _, status = subprocess.run(command, capture_output=True, text=True, check=True).stdout.rpartition("\n")
+    return int(status), answer
+
+
+def stored(server):
+    """All files that the server holds."""
+    return {path for path in server.release.parent.rglob("odekit-web-*/**/*") if path.is_file()}
+
+
+def test_a_large_file_does_not_refuse_the_others_of_its_drop(server, photo, tmp_path):
     large = tmp_path / "large.png"
     with large.open("wb") as stream:
         stream.truncate(60_000_000)
-    done = subprocess.run(["curl", "-s", "-w", "%{http_code}", "-F", f"files=@{large}", f"{server.address}/gradio_api/upload"], capture_output=True, text=True)  # fmt: skip
-    assert done.stdout.endswith("413")
+    status, answer = upload(server, photo, large, photo)
+    assert status == 200
+    first, cut, last = (Path(path) for path in json.loads(answer))
+    assert first.read_bytes() == last.read_bytes() == photo.read_bytes()
+    assert cut.stat().st_size == 50 * 2**20 + 1  # no more reaches the disk
+    file = {"path": str(cut), "meta": {"_type": "gradio.FileData"}}
+    assert "large.png: is larger than 50 MB" in event(server, [file, "quick", "auto", None, AS_IT_DOES, ""])
+
+
+def test_an_upload_that_breaks_off_leaves_no_file(server):
+    before = stored(server)
+    with socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) as line:
+        head = "POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999999\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n"  # fmt: skip
+        line.sendall(head.encode() + b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n')
+        line.sendall(bytes(1_000_000))
+        wait_for(lambda: stored(server) - before, "the beginning of the file")
+    wait_for(lambda: not stored(server) - before, "the file to be removed")
+
+
+def test_a_request_without_files_has_a_limit_too(server):
+    data = json.dumps({"data": ["x" * 9_000_000]}).encode()
+    request = urllib.request.Request(f"{server.address}/gradio_api/call/restore", data, {"Content-Type": "application/json"})  # fmt: skip
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        urllib.request.urlopen(request)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://localhost:{port}", "http://127.0.0.1:{port}.evil.example"])  # fmt: skip
+def test_pages_of_other_sites_store_nothing_and_read_nothing(server, photo, origin):
+    header = "Origin: " + origin.format(port=server.address.rpartition(":")[2])
+    before = stored(server)
+    status, answer = upload(server, photo, headers=[header])
+    assert status == 403 and "other sites" in answer and stored(server) == before
+    assert fetch(f"{server.address}/config", dict([header.split(": ")]))[0] == 403
+
+
+def test_the_page_itself_and_programs_may_upload(server, photo):
+    assert upload(server, photo, headers=[f"Origin: {server.address}"])[0] == 200
+    assert upload(server, photo)[0] == 200
+
+
+@pytest.mark.parametrize("name", [".png", "..jpg", "...a.png", "-.png", "a.b.c.png", "%00.png", "a b+&.png", "\u00fc.png", "x" * 190 + ".png"])  # fmt: skip
+def test_odd_names_give_a_picture_or_a_line_and_no_traceback(server, client, tmp_path, name):
+    PIL.Image.new("RGB", (8, 8), (40, 0, 0)).save(tmp_path / name, format="PNG")
+    before = len(server.log.read_text())
+    path, record, _ = restore(client, tmp_path / name)
+    assert PIL.Image.open(path).getpixel((0, 0)) == (215, 255, 255) and Path(record).suffix == ".json"
+    assert "Traceback" not in server.log.read_text()[before:]
+
+
+@pytest.mark.parametrize("path", ["file=%00", "file=" + "x" * 5000, "file=..%2f..%2fetc%2fpasswd", "stream/x/y/z", "component_server", "upload"])  # fmt: skip
+def test_odd_addresses_give_an_answer_and_no_traceback(server, path):
+    before = len(server.log.read_text())
+    assert 400 <= fetch(f"{server.address}/gradio_api/{path}")[0] < 500
+    assert "Traceback" not in server.log.read_text()[before:]
 
 
 def test_two_visitors_at_once_both_get_their_picture(server, tmp_path):

@@ -8,74 +8,17 @@ import zlib
 import numpy as np
 import PIL.Image
 import pytest
-from odekit_web.api import read_numbers
-from odekit_web.engine import Engine
-from odekit_web.server import is_foreign
-from odekit_web.settings import Settings, chain_names, chain_of
-from odekit_web.visit import Visit, keep_mask, make_zip, mask_of, read_upload
+from odekit_web.settings import Settings
+from odekit_web.visit import keep_mask, make_zip, mask_of
 from odekit_web.visits import MOST, Visits
 from odekit_web.work import add_photos, restore_photos
 
 import odekit
 
 from .damaged import ROOT, damaged_photo
-from .serve import register
+from .visiting import silent, small_photo
 
-
-@pytest.fixture(autouse=True)
-def chains(monkeypatch, tmp_path):
-    monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
-    before = dict(odekit.catalog().chains)
-    register()
-    yield
-    odekit.catalog().chains.clear()
-    odekit.catalog().chains.update(before)
-
-
-@pytest.fixture(scope="module")
-def engine():
-    return Engine()
-
-
-@pytest.fixture
-def visit():
-    visit = Visit()
-    yield visit
-    visit.close()
-
-
-def silent(share, words):
-    """Shows nothing."""
-
-
-def small_photo(path, seed=0):
-    rng = np.random.Generator(np.random.Philox(seed))
-    PIL.Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(path)
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (Settings("phto"), "did you mean 'photo'"),
-        (Settings("../photo.yaml"), "choose a name, such as photo; files are not read"),
-        (Settings(strength="strong"), "choose auto, none, light, medium, heavy"),
-        (Settings(fidelity=2.0), "fidelity"),
-        (Settings(scratches="maybe"), "choose as the chain does, fill, leave"),
-        (Settings("odedit-plus", scratches="fill"), "scratches: the chain 'odedit-plus' has no such choice"),
-        (Settings("quick", strength="heavy"), "strength"),
-    ],
-)
-def test_choices_are_checked_in_one_line(settings, message):
-    with pytest.raises(odekit.ConfigError, match=message) as caught:
-        chain_of(settings)
-    assert "\n" not in str(caught.value)
-
-
-def test_choices_change_the_chain():
-    assert chain_names()[0] == "photo" and "old-photo" in chain_names()
-    tree = str(chain_of(Settings("photo", "light", 0.25, "fill")).tree())
-    assert "'fidelity': 0.25" in tree and "'scratches': True" in tree and tree != str(chain_of(Settings()).tree())
+pytestmark = pytest.mark.usefixtures("chains")
 
 
 def png(width, height):
@@ -110,13 +53,6 @@ def test_what_is_no_picture_is_a_line_in_the_list_and_the_others_go_on(engine, v
     assert bad.error and "\n" not in bad.line and str(tmp_path) not in bad.line and bad.line.startswith(f"{name}: ")
     (done,) = restore_photos(engine, visit, visit.photos, Settings("quick"), silent)
     assert done is good and good.text and good.result.is_file()
-
-
-def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path):
-    with (tmp_path / "large.png").open("wb") as stream:
-        stream.truncate(60_000_000)
-    with pytest.raises(odekit.InputError, match=r"^large.png: is larger than 50 MB"):
-        read_upload(tmp_path / "large.png", "large.png")
 
 
 def test_a_result_has_its_words_record_and_views_and_the_archive_has_all(engine, visit, tmp_path):
@@ -205,6 +141,25 @@ def test_a_stop_ends_the_search_and_what_was_searched_stays(engine, visit, tmp_p
     assert [photo.name for photo in added] == ["0.png", "1.png"] and visit.photos == added
 
 
+def test_photographs_are_taken_although_their_faces_cannot_be_searched(engine, visit, tmp_path):
+    files = [small_photo(tmp_path / f"{i}.png", i) for i in range(2)]
+    with pytest.raises(odekit.ConfigError, match="unknown chain"):
+        add_photos(engine, visit, files, "gone", silent)
+    assert [photo.name for photo in visit.photos] == ["0.png", "1.png"]
+    assert len(list(restore_photos(engine, visit, visit.photos, Settings("quick"), silent))) == 2
+
+
+def test_photographs_that_are_removed_in_a_run_end_it(engine, visit, tmp_path):
+    add_photos(engine, visit, [small_photo(tmp_path / f"{i}.png", i) for i in range(2)], "quick", silent)
+
+    def remove(share, words):
+        if share:
+            visit.close()
+
+    with pytest.raises(odekit.Stopped):
+        list(restore_photos(engine, visit, visit.photos, Settings("quick"), remove))
+
+
 def test_uploaded_files_go_with_their_visit(engine, visit, tmp_path):
     (tmp_path / "page.png").write_text("<html>")
     files = [small_photo(tmp_path / "a.png"), str(tmp_path / "page.png")]
@@ -260,23 +215,3 @@ def test_a_visit_that_ends_leaves_no_file_and_visits_are_bounded():
     assert len(visits.known) == MOST and not many[0].folder.exists() and many[-1].folder.exists()
     for key in list(visits.known):
         visits.end(key)
-
-
-def test_numbers_of_faces_are_read():
-    assert read_numbers(" 1, 3") == {1, 3} and read_numbers("") == set()
-    with pytest.raises(odekit.ConfigError, match="write numbers of faces"):
-        read_numbers("all")
-
-
-@pytest.mark.parametrize(
-    ("path", "foreign"),
-    [
-        ("/gradio_api/file=http://example.com/a.png", True),
-        ("/gradio_api/proxy=https://example.com", True),
-        ("/gradio_api/vibe-edit/", True),
-        ("/gradio_api/upload", False),
-        ("/assets/index.js", False),
-    ],
-)
-def test_requests_for_others_are_told_apart(path, foreign):
-    assert is_foreign(path) == foreign
