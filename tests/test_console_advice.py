@@ -73,6 +73,7 @@ def test_all_commands_are_known():
         ),
         ("--set a.b=2: the chain has no 'b'", "a.b=2: the chain has no 'b'", "a.b=2: the chain has no 'b'"),
         ("size 8x9--x.png: is empty", "size 8x9--x.png: is empty", "size 8x9--x.png: is empty"),
+        ("--set:1:2: not valid YAML", "not valid YAML", "not valid YAML"),
         ("--salvage", "salvage", "salvage"),
     ],
 )

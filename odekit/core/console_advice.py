@@ -13,7 +13,7 @@ CONSOLE = re.compile(
 )
 OPTION_PATH = re.compile(r"\b(?:set|give|with) [a-z][\w-]*(?:\.[a-z][\w-]*)+|\([a-z][\w-]*(?:\.[a-z][\w-]*)+\)")
 """Advice to set an option of a chain."""
-FLAG_IN_FRONT = re.compile(r"(^|: )--(?:set )?(?=[a-z])")
+FLAG_IN_FRONT = re.compile(r"(^|: )--(?:set(?::\d+:\d+:)? )?(?=[a-z])")
 IN_BRACKETS = re.compile(r" \([^()]*\)")
 RUN_CHAIN = re.compile(r"'odekit run ([\w-]+)'")
 JOIN = re.compile(r"(,? or,? |, and )")

@@ -7,13 +7,13 @@ from typing import Any
 
 from comfy_api.latest import ComfyExtension, io
 
-from .choices import ALIGNED, PHOTO, STRENGTHS, ChainChoice, chain_names, settings_of
-from .restoring import restore
+from .checks import MAX_SEED, STRENGTHS, check_settings, node_errors
+from .choices import ALIGNED, PHOTO, ChainChoice, chain_names
+from .restoring import checked, restore
 
 CATEGORY = "image/odekit"
 LoadedChain = io.Custom("ODEKIT_CHAIN")
 """What *Load Chain* passes on: a `ChainChoice`."""
-MAX_SEED = 2**63 - 1
 
 
 def progress_bar() -> Callable[[int, int], None]:
@@ -82,7 +82,9 @@ class RestoreFaces(io.ComfyNode):  # type: ignore[misc]  # ComfyUI is not instal
         cls, image: Any, chain: str, strength: str, seed: int, loaded_chain: Any = None, scratches: Any = None
     ) -> Any:
         """See `odekit_comfyui.restoring.restore`."""
-        done = restore(image, loaded_chain or ChainChoice(chain, strength), seed, progress_bar(), scratches)
+        with node_errors():
+            request = checked(image, chain, strength, seed, loaded_chain, scratches)
+            done = restore(request, progress_bar())
         return io.NodeOutput(done.images, done.faces, done.text)
 
 
@@ -103,7 +105,8 @@ class RestoreAlignedFace(io.ComfyNode):  # type: ignore[misc]
     @classmethod
     def execute(cls, image: Any, chain: str, strength: str, seed: int, loaded_chain: Any = None) -> Any:
         """See `odekit_comfyui.restoring.restore`."""
-        done = restore(image, loaded_chain or ChainChoice(chain, strength), seed, progress_bar())
+        with node_errors():
+            done = restore(checked(image, chain, strength, seed, loaded_chain, aligned=True), progress_bar())
         return io.NodeOutput(done.images, done.reliability, done.text)
 
 
@@ -117,7 +120,7 @@ class LoadChain(io.ComfyNode):  # type: ignore[misc]
             node_id="OdekitLoadChain",
             display_name="Load Chain (odekit)",
             category=CATEGORY,
-            description="A chain by name, with options changed as after --set.",
+            description="A chain by name, with changed options.",
             inputs=[
                 *chain_inputs(PHOTO),
                 io.String.Input(
@@ -130,8 +133,9 @@ class LoadChain(io.ComfyNode):  # type: ignore[misc]
     @classmethod
     def execute(cls, chain: str, strength: str, settings: str = "") -> Any:
         """The choice, checked."""
-        choice = ChainChoice(chain, strength, settings_of(settings))
-        choice.load()
+        with node_errors():
+            choice = ChainChoice(chain, strength, check_settings(settings))
+            choice.load()
         return io.NodeOutput(choice)
 
 

@@ -11,13 +11,12 @@ import torch
 
 import odekit
 
+from .checks import check_image, check_loaded_chain, check_scratches, check_seed, check_square, place
 from .choices import ChainChoice
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-OVERSHOOT = 0.25
-"""How far the values of other nodes may leave [0, 1]."""
 STEPS = 1000
 """Steps of a node's progress bar."""
 FILL, RELIABILITY = "fill", "reliability"
@@ -53,33 +52,58 @@ def open_chain(choice: ChainChoice) -> Any:
     return _OPEN[choice]
 
 
-def without_overshoot(images: Tensor) -> Tensor:
-    """Pictures in [0, 1]. Bicubic resizing leaves it a little; what leaves it by more is no picture in [0, 1]."""
-    inside = bool(((images > -OVERSHOOT) & (images < 1 + OVERSHOOT)).all())
-    return images.clamp(0, 1) if inside else images
+@dataclass(frozen=True)
+class Request:
+    """The inputs of a node, checked."""
+
+    images: Tensor
+    """float32 (B, H, W, C) in [0, 1]."""
+    choice: ChainChoice
+    seed: int
+    masks: list[Any]
+    """(H, W) for each picture, 1 where the stage `mend` fills; none: what the chain finds."""
 
 
-def restore(
-    images: Tensor, choice: ChainChoice, seed: int, bar: Callable[[int, int], None], fill: Tensor | None = None
-) -> Restored:
+def checked(
+    image: Any, chain: Any, strength: Any, seed: Any, loaded_chain: Any, scratches: Any = None, aligned: bool = False
+) -> Request:
+    """The inputs of a node.
+
+    Args:
+        image: a batch of pictures; up to `OVERSHOOT` beyond [0, 1] is clipped.
+        chain: its name; with `loaded_chain`, it does not count.
+        strength: likewise.
+        seed: of the noise.
+        loaded_chain: what *Load Chain* gives, or None.
+        scratches: masks, or None.
+        aligned: whether the node takes square pictures of one face only.
+
+    Raises:
+        OdekitError: an input is refused; the message names it and says what it may be.
+    """
+    images, seed = check_image(image), check_seed(seed)
+    check_loaded_chain(loaded_chain, ChainChoice)
+    choice = ChainChoice(chain, strength) if loaded_chain is None else loaded_chain
+    loaded = choice.load()
+    if aligned:
+        check_square(images, loaded)
+    return Request(images, choice, seed, check_scratches(scratches, images, loaded))
+
+
+def restore(request: Request, bar: Callable[[int, int], None]) -> Restored:
     """Restore a batch.
 
     Args:
-        images: float32 (B, H, W, 3) in [0, 1]; up to `OVERSHOOT` beyond is clipped.
-        choice: the chain.
-        seed: of the noise.
+        request: the inputs.
         bar: receives (done, total). What it raises, such as an interruption, ends the call and is raised again.
-        fill: float32 (B or 1, H, W): 1 where the stage `mend` fills; None: what the chain finds.
 
     Raises:
         OdekitError: the chain cannot be opened, or a picture cannot be restored; the message names its number.
     """
-    if images.ndim != 4 or not images.numel():
-        raise odekit.InputError(f"image: a batch of {' x '.join(map(str, images.shape))} has no pictures to restore")
-    session = open_chain(choice)
-    session.seed = seed
-    pictures = [odekit.as_image(image[..., :3].contiguous().cpu().numpy()) for image in without_overshoot(images)]
-    for number, mask in enumerate(masks_for(fill, images)):
+    session = open_chain(request.choice)
+    session.seed = request.seed
+    pictures = [odekit.as_image(image[..., :3].contiguous().cpu().numpy()) for image in request.images]
+    for number, mask in enumerate(request.masks):
         pictures[number] = replace(pictures[number], extra={FILL: mask})
     raised: list[BaseException] = []
     far = 0.0
@@ -99,32 +123,13 @@ def restore(
         raise raised[0] from None
     for number, result in enumerate(results, 1):
         if result.error is not None:
-            place = f"picture {number} of {len(results)}: " if len(results) > 1 else ""
-            raise odekit.OdekitError(f"{place}{result.error}") from result.error
+            raise odekit.OdekitError(f"image: {place(number, len(results))}{result.error}") from result.error
     return Restored(
         torch.stack([torch.from_numpy(result.to_numpy(np.float32)[..., :3].copy()) for result in results]),
         torch.stack([face_mask(result) for result in results]),
         torch.stack([reliability_mask(result) for result in results]),
         "\n".join(odekit.findings_of(result.record).text for result in results),
     )
-
-
-def masks_for(fill: Tensor | None, images: Tensor) -> list[Any]:
-    """One mask (H, W) for each picture; none where there are none.
-
-    Raises:
-        InputError: another number or size of masks. An empty mask of 64 x 64, as ComfyUI loads of pictures without
-            transparency, counts as none.
-    """
-    if fill is None or not bool((fill > 0.5).any()):
-        return []
-    if fill.ndim == 2:
-        fill = fill[None]
-    if fill.shape[1:] != images.shape[1:3] or len(fill) not in (1, len(images)):
-        size, wanted = (" x ".join(map(str, shape)) for shape in (fill.shape, images.shape[:3]))
-        raise odekit.InputError(f"scratches: a mask of {size} does not fit pictures of {wanted}")
-    masks = fill.float().cpu().numpy()
-    return [masks[0 if len(masks) == 1 else number] for number in range(len(images))]
 
 
 def face_mask(result: Any) -> Tensor:

@@ -1,6 +1,5 @@
 """The node pack, loaded as ComfyUI loads it: schemas, batches, masks, choices, progress and interruption."""
 
-import asyncio
 import importlib.util
 import json
 import sys
@@ -13,54 +12,13 @@ import torch
 from projects import about as project
 
 import odekit
+from odekit.core.console_advice import CONSOLE
 
 from . import comfy_stand_in
+from .running import batch, run
 
 PACK = Path(__file__).parent.parent
 WORKFLOW = json.loads((PACK / "example_workflows" / "restore-photograph.json").read_text())
-EXACT = """\
-odekit: 1
-name: exact
-priors: {face: {use: mixture, side: 8}}
-chain:
-  - restore: {inverter: {use: ode, steps: 4}, enhancer: {use: langevin, levels: [0], iterations: 2, rule: variance}}
-"""
-
-
-@pytest.fixture
-def nodes(monkeypatch, tmp_path):
-    """The nodes by id, from the folder of the pack under a name of ComfyUI's choice."""
-    monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "odekit-home"))
-    comfy_stand_in.install(monkeypatch)
-    name = "custom_nodes.odekit-comfyui"
-    spec = importlib.util.spec_from_file_location(name, PACK / "__init__.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-
-    async def load():
-        return await (await module.comfy_entrypoint()).get_node_list()
-
-    yield {node.define_schema().node_id: node for node in asyncio.run(load())}
-    for loaded in [key for key in sys.modules if key.startswith(f"{name}.")]:
-        del sys.modules[loaded]
-
-
-@pytest.fixture
-def exact(tmp_path, monkeypatch):
-    """A chain in the catalogue that takes milliseconds."""
-    path = tmp_path / "exact.yaml"
-    path.write_text(EXACT)
-    monkeypatch.setitem(odekit.catalog().chains, "exact", path)
-    return "exact"
-
-
-def batch(number=2, side=8, seed=0):
-    return torch.rand(number, side, side, 3, generator=torch.Generator().manual_seed(seed))
-
-
-def run(node, image, chain, strength="auto", seed=0, **more):
-    return node.execute(image=image, chain=chain, strength=strength, seed=seed, **more).values
 
 
 def test_the_three_nodes_say_what_they_take_and_give(nodes):
@@ -123,9 +81,10 @@ def test_choices_that_come_by_the_api_are_checked_here(nodes, chain, strength, m
         nodes["OdekitLoadChain"].execute(chain, strength)
 
 
-def test_a_chain_whose_weights_are_not_there_says_how_to_get_them(nodes):
-    with pytest.raises(odekit.WeightsError, match="odekit weights"):
+def test_a_chain_whose_weights_are_not_there_is_told_without_commands_to_type(nodes):
+    with pytest.raises(odekit.WeightsError, match="are not on this machine; who runs this ComfyUI can ins") as caught:
         run(nodes["OdekitRestoreFaces"], batch(), "gfpgan")
+    assert not CONSOLE.search(str(caught.value))
 
 
 def test_load_chain_changes_options_and_wins_over_the_node(nodes, exact):
@@ -135,7 +94,7 @@ def test_load_chain_changes_options_and_wins_over_the_node(nodes, exact):
     assert changed.shape == plain.shape and not torch.equal(changed, plain)
     with pytest.raises(odekit.ConfigError, match="'denoise' is not path=value"):
         nodes["OdekitLoadChain"].execute(exact, "auto", "denoise")
-    with pytest.raises(odekit.ConfigError, match="enhancer"):
+    with pytest.raises(odekit.ConfigError, match=r"^settings: restore.enhancr=none: .* did you mean 'enhancer'"):
         nodes["OdekitLoadChain"].execute(exact, "auto", "restore.enhancr=none")
 
 
@@ -163,25 +122,10 @@ def test_a_picture_that_fails_is_named_by_its_number(nodes, exact):
         run(nodes["OdekitRestoreAlignedFace"], wide, exact)
 
 
-@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (8, 8, 3), (1, 0, 8, 3)])
-def test_a_batch_without_pictures_is_one_line(nodes, exact, shape):
-    with pytest.raises(odekit.InputError, match=r"image: a batch of [\dx ]+ has no pictures to restore"):
-        run(nodes["OdekitRestoreAlignedFace"], torch.zeros(shape), exact)
-
-
-def test_values_that_are_no_numbers_are_one_line(nodes, exact):
-    image = batch(2)
-    image[1, 2, 3] = float("nan")
-    with pytest.raises(odekit.OdekitError, match="floats of a picture are in"):
-        run(nodes["OdekitRestoreAlignedFace"], image, exact)
-
-
 def test_pictures_that_resizing_took_a_little_beyond_their_range_are_clipped(nodes, exact):
     beyond = batch(1) * 1.2 - 0.1
     clipped = run(nodes["OdekitRestoreAlignedFace"], beyond.clamp(0, 1), exact)[0]
     assert torch.equal(run(nodes["OdekitRestoreAlignedFace"], beyond, exact)[0], clipped)
-    with pytest.raises(odekit.OdekitError, match="floats of a picture are in"):
-        run(nodes["OdekitRestoreAlignedFace"], 255 * batch(1), exact)
 
 
 def test_a_photograph_has_a_mask_of_its_faces_and_scratches_are_filled(nodes):
@@ -201,9 +145,7 @@ def test_a_photograph_has_a_mask_of_its_faces_and_scratches_are_filled(nodes):
         assert not bool(faces.any())
 
 
-def test_a_mask_of_another_size_is_refused_and_an_empty_one_is_none(nodes, exact):
-    with pytest.raises(odekit.InputError, match="a mask of 2 x 4 x 4 does not fit pictures of 1 x 8 x 8"):
-        run(nodes["OdekitRestoreFaces"], batch(1), exact, scratches=torch.ones(2, 4, 4))
+def test_an_empty_mask_counts_as_none(nodes, exact):
     empty = run(nodes["OdekitRestoreFaces"], batch(1), exact, scratches=torch.zeros(1, 64, 64))[0]
     assert torch.equal(empty, run(nodes["OdekitRestoreFaces"], batch(1), exact)[0])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import odekit
@@ -40,6 +41,8 @@ def chain_of(settings: Settings) -> odekit.Chain:
     name = settings.chain
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
         raise odekit.ConfigError(f"chain {name!r}: choose a name, such as photo; files are not read")
+    if name not in odekit.catalog().chains and Path(name).exists():
+        raise odekit.ConfigError(f"chain {name!r}: there is no such chain, and files are not read")
     if settings.strength not in STRENGTHS:
         raise odekit.ConfigError(f"strength {settings.strength!r}: choose {', '.join(STRENGTHS)}")
     if settings.scratches not in SCRATCHES:
