@@ -92,13 +92,15 @@ class Pipeline:
             except OutputError as error:  # results that are finished are still written
                 stop.reason = str(error)
             stop.record_batch_time(time.perf_counter() - started)
-            for i, ((job, (_, file_entries)), result) in enumerate(zip(batch, results, strict=False)):
-                self.accounts.progress.phase("writing", i, len(results))
-                self._submit_write(job, file_entries, result)
-                del result
-                self._collect_written(stop, keep=2 * self.engine.initial_batch_size + len(results))
             stopped = len(results) < len(batch)
-            del batch, results  # free their memory before the next batch is restored
+            read = [(job, file_entries) for job, (_, file_entries) in batch]
+            del batch  # with what is held below: of a picture only the result is kept while it is encoded
+            count, waiting = len(results), deque(results)
+            del results
+            for i, (job, file_entries) in enumerate(read[:count]):
+                self.accounts.progress.phase("writing", i, count)
+                self._submit_write(job, self._pending(job, file_entries, waiting.popleft()))
+                self._collect_written(stop, keep=2 * self.engine.initial_batch_size + count)
             self._collect_written(stop, keep=2 * self.engine.initial_batch_size)
             self.accounts.flush()
             if stopped:
@@ -160,13 +162,18 @@ class Pipeline:
         self.reading.clear()
         return []
 
-    def _submit_write(self, job: Job, file_entries: dict[str, Any], result: Result) -> None:
-        """Send a result to the workers to be written, or register its failure."""
+    def _pending(self, job: Job, file_entries: dict[str, Any], result: Result) -> PendingResult | None:
+        """What is to be written of a result, without the picture that was read; None for a registered failure."""
         if result.error is not None:
             self._fail(job, result.error, place_text(result.record.get("failure", {})))
-            return
-        finished = self.book.pending(result, file_entries)
-        self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.book.output)))
+            return None
+        return self.book.pending(result, file_entries)
+
+    def _submit_write(self, job: Job, finished: PendingResult | None) -> None:
+        """Send a result to the workers to be written."""
+        if finished is not None:
+            written = self.workers.submit(write_result, job.name, finished, self.book.output)
+            self.writing.append((job, finished, written))
 
     def _collect_written(self, stop: StopRequest, keep: int) -> None:
         """Register written results; wait until at most `keep` results and `MAX_PIXELS` pixels are being written."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from odekit.core.abilities import report_phase
 from odekit.core.image import Image, Pixels
 from odekit.core.interfaces import Tools
+from odekit.core.memory import return_free_memory
 from odekit.core.threads import in_threads
 from odekit.images.colour import LUMA_CHROMA_AXES
 from odekit.parts.repair import shrink
@@ -29,6 +30,8 @@ from odekit.parts.repair.tiles import apply_in_tiles
 Floats = NDArray[np.float32]
 TILE, MARGIN = 896, shrink.MARGIN
 """Large tiles repeat less of their margins, and a product of matrices as wide as a tile is done by one thread."""
+LARGE = 6_000_000
+"""Values of a photograph from which memory is returned first."""
 MIN_CLIPPED_RATIO = 0.5
 """Share of clipped values in dark (bright) places over the share that clipped Gaussian noise would have, from which the
 noise counts as clipped there."""
@@ -104,6 +107,8 @@ def remove_noise(image: Image, level: NoiseLevel, amount: float = 1.0) -> Pixels
     if level.spectrum is not None:  # in a grey picture, all noise is on the first axis, which is sqrt(3) times longer
         spectrum = level.spectrum[: len(planes)] * np.float32(amount / (np.sqrt(3) if grey else 1))
     matrix = axes.astype(np.float32)
+    if planes.size > LARGE:
+        return_free_memory()
 
     def denoise_tile(tile: Floats) -> Floats:
         rotated = np.einsum("ij,jhw->ihw", matrix, tile)
