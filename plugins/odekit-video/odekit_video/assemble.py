@@ -14,18 +14,20 @@ from odekit_video.extras import attach, cover_packets, describe_container, descr
 from odekit_video.lost import description_losses, stream_losses
 from odekit_video.others import copied_streams, other_packets
 from odekit_video.read import import_av, opened, video_stream
+from odekit_video.trial import video_from
 
 
 def assemble(
-    source: Path, segments: Sequence[Path], starts: Sequence[int], time_base: Fraction, rate: Fraction, output: Path,
-    span: tuple[int, int | None], before_it_appears: Callable[[], None],
+    source: Path, segments: Sequence[Path], times: Sequence[Sequence[int]], counted: bool, time_base: Fraction,
+    rate: Fraction, output: Path, span: tuple[int, int | None], before_it_appears: Callable[[], None],
 ) -> list[str]:  # fmt: skip
     """Write the output, at once or not at all; returns a sentence for each thing of the source that it does not hold.
 
     Args:
         source: the original video.
         segments: files of the restored segments.
-        starts: time stamp of the first frame of each.
+        times: time stamps of the frames of each.
+        counted: whether the segments have numbers instead of times; their encoders do not reorder frames.
         time_base: of these.
         rate: mean number of frames a second, for players that ask the file; the time stamps count.
         output: the file to write.
@@ -47,7 +49,7 @@ def assemble(
             old = video_stream(original, source)
             with av.open(str(part), "w", format=CONTAINERS[suffix]) as target:
                 with opened(segments[0]) as first:
-                    video = target.add_stream_from_template(first.streams.video[0])
+                    video = video_from(first, target)
                     video.time_base, video.codec_context.framerate = time_base, rate
                     describe_video(old, video, suffix, cut=span[0] != 0)
                     copied = copied_streams(original, target)
@@ -56,7 +58,13 @@ def assemble(
                     target.start_encoding()
                 packets = merged(
                     video_packets(
-                        segments, starts, time_base, video, span[0], None if span[1] is None else span[1] - span[0]
+                        segments,
+                        times,
+                        counted,
+                        time_base,
+                        video,
+                        span[0],
+                        None if span[1] is None else span[1] - span[0],
                     ),
                     other_packets(original, copied, within),
                     iter(cover_packets(pictures, attached)),
@@ -75,26 +83,34 @@ def assemble(
 
 
 def video_packets(
-    segments: Sequence[Path], starts: Sequence[int], time_base: Fraction, video: Any, begin: int, end: int | None
-) -> Iterator[Any]:
+    segments: Sequence[Path], times: Sequence[Sequence[int]], counted: bool, time_base: Fraction, video: Any,
+    begin: int, end: int | None,
+) -> Iterator[Any]:  # fmt: skip
     """The packets of all segments with their time stamps in the output.
 
     The container of a segment delays all times, so that those of decoding are not negative, and leaves out the first
     of them. Its first packet is its first frame. Decoding times must rise and not follow those of presentation.
     """
     latest: int | None = None
-    ends = [*(start - begin for start in starts[1:]), end]
-    for path, start, following in zip(segments, starts, ends, strict=True):
+    ends = [*(stamps[0] - begin for stamps in times[1:]), end]
+    for path, stamps, following in zip(segments, times, ends, strict=True):
+        start = stamps[0]
         with opened(path) as container:
             packets = [packet for packet in container.demux(container.streams.video[0]) if packet.pts is not None]
         delay, scale = packets[0].pts, Fraction(packets[0].time_base) / time_base
         shown = [round((packet.pts - delay) * scale) + start - begin for packet in packets]
+        if counted:
+            numbers = sorted(range(len(packets)), key=lambda n: packets[n].pts)
+            if len(packets) != len(stamps):
+                raise InputError(f"{path}: {len(packets)} of {len(stamps)} frames")
+            for place, number in enumerate(numbers):
+                shown[number] = stamps[place] - begin
         lengths = durations(shown, following, round((packets[-1].duration or 0) * scale))
         unknown = sum(packet.dts is None for packet in packets)
         for number, (packet, pts) in enumerate(zip(packets, shown, strict=True)):
             known = packet.dts if packet.dts is not None else packets[min(unknown, len(packets) - 1)].dts or delay
             before = max(0, unknown - number) * lengths[min(shown)]
-            dts = round((known - delay) * scale) + start - begin - before
+            dts = pts if counted else round((known - delay) * scale) + start - begin - before
             if latest is not None and dts <= latest:
                 dts = latest + 1
             if dts > pts:

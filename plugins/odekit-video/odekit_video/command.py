@@ -26,7 +26,9 @@ def video(
         Path | None, typer.Option(help="Also write a contact sheet: frames before and after, as PNG or JPEG.")
     ] = None,
     codec: Annotated[str | None, typer.Option(help="Encoder; default: libx264, for .webm libvpx-vp9.")] = None,
-    quality: Annotated[int, typer.Option(min=0, max=63, help="Constant rate factor; lower is better.")] = 17,
+    quality: Annotated[
+        int | None, typer.Option(min=0, max=63, help="Constant rate factor, lower is better; default: 17.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,

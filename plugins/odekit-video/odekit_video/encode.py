@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import ConfigError, OutputError
-from odekit_video.read import import_av
+from odekit_video.quality import counts_frames, quality_options, steady_rate
+from odekit_video.read import VideoInfo, import_av
 
 if TYPE_CHECKING:
     import av
@@ -18,8 +19,15 @@ CODECS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "libx
 """Encoder by the ending of the output."""
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg's format by the ending of the output."""
-QUALITY = {"libx264": {"preset": "medium"}, "libx265": {"preset": "medium"}, "libvpx-vp9": {"b": "0", "row-mt": "1"}}
-"""Options of the encoders beside the quality (`crf`)."""
+OPTIONS = {
+    "libx264": {"preset": "medium"}, "libx265": {"preset": "medium"}, "libvpx-vp9": {"b": "0", "row-mt": "1"},
+    "libvpx": {"b": "1000M"},
+}  # fmt: skip
+"""Options of the encoders beside the quality. VP8 keeps to a bit rate, which is that of a small film by default."""
+FULL_RANGE = {"mjpeg": {"yuv420p": "yuvj420p", "yuv422p": "yuvj422p", "yuv444p": "yuvj444p"}}
+"""Formats of encoders whose pictures are of full range, by those of limited range."""
+JPEG_RANGE = 2
+"""FFmpeg's code of full range."""
 SEGMENT_FORMAT = "nut"
 """Container of the segments: it keeps any time base."""
 
@@ -33,8 +41,18 @@ class Encoding:
     """Constant rate factor: lower is better and larger."""
     time_base: Fraction
     rate: Fraction
+    counted: bool = False
+    """Whether the encoder is given frames at this steady rate, without their time stamps."""
     aspect: Fraction = Fraction(1)
     """Width over height of a pixel."""
+
+    @classmethod
+    def of(cls, codec: str, quality: int, info: VideoInfo) -> Encoding:
+        """For an encoder and a video."""
+        if counts_frames(codec):
+            rate = steady_rate(codec, info.rate)
+            return cls(codec, quality, 1 / rate, rate, True, info.aspect)
+        return cls(codec, quality, info.time_base, info.rate, False, info.aspect)
 
 
 def codec_for(output: Path, codec: str | None) -> str:
@@ -67,8 +85,9 @@ def pixel_format(codec: Any, frame: av.VideoFrame) -> str:
 
     4:2:0 needs even sides, so frames of odd sides become 4:4:4. Transparency is not encoded: restored frames have none.
     """
-    taken = [format.name for format in codec.video_formats or ()]
-    name = frame.format.name
+    full = FULL_RANGE.get(codec.name, {})
+    taken = [format.name for format in codec.video_formats or () if format.name not in full]
+    name = full.get(frame.format.name, frame.format.name)
     deep = "10le" if max(c.bits for c in frame.format.components) > 8 else ""
     odd = frame.width % 2 or frame.height % 2
     halved = frame.format.chroma_width(frame.width) < frame.width
@@ -76,7 +95,10 @@ def pixel_format(codec: Any, frame: av.VideoFrame) -> str:
     if name in taken and not (odd and halved) and not alpha:
         return str(name)
     order = ["yuv444p", "yuv420p"] if odd or not halved else ["yuv420p", "yuv444p"]
-    return next((n + deep for n in order if n + deep in taken), next((n for n in order if n in taken), taken[0]))
+    order = [full.get(n, n) for n in order]
+    return next(
+        (n + deep for n in order if n + deep in taken), next((n for n in order if n in taken), (taken or [name])[0])
+    )
 
 
 class SegmentWriter:
@@ -93,7 +115,7 @@ class SegmentWriter:
         try:
             self.container = av.open(str(path), "w", format=SEGMENT_FORMAT)
             codec = av.Codec(encoding.codec, "w")
-            options = QUALITY.get(encoding.codec, {}) | {"crf": str(encoding.quality)}
+            options = OPTIONS.get(encoding.codec, {}) | quality_options(encoding.codec, encoding.quality)
             stream: Any = self.container.add_stream(encoding.codec, rate=encoding.rate, options=options)
         except (OSError, ValueError) as error:
             raise OutputError(f"{path}: cannot be encoded ({error})") from error
@@ -102,27 +124,37 @@ class SegmentWriter:
         context = stream.codec_context
         context.time_base = stream.time_base = encoding.time_base
         context.colorspace, context.color_range = like.colorspace, like.color_range
+        if self.format.startswith("yuvj"):
+            context.color_range = JPEG_RANGE
         context.color_primaries, context.color_trc = like.color_primaries, like.color_trc
         context.sample_aspect_ratio = encoding.aspect
         context.flags |= av.codec.context.Flags.global_header
-        self.stream = stream
+        self.stream, self.codec = stream, encoding.codec
+        self.counted: int | None = 0 if encoding.counted else None
 
     def add(self, frame: av.VideoFrame) -> None:
         """Encode the next frame. Raises OutputError where the disk is full or the encoder refuses."""
         av = import_av()
-        pts, base = frame.pts, frame.time_base
+        pts, base = frame.pts - self.first, frame.time_base
+        if self.counted is not None:
+            pts, base = self.counted, self.stream.codec_context.time_base
+            self.counted += 1
         if frame.format.name != self.format:
             frame = frame.reformat(format=self.format)
-        frame.pts, frame.time_base = pts - self.first, base
+        frame.pts, frame.time_base = pts, base
         frame.pict_type = av.video.frame.PictureType.NONE
-        self._mux(self.stream.encode(frame))
+        self._encode(frame)
 
     def close(self) -> None:
         """Finish the file."""
-        self._mux(self.stream.encode(None))
+        self._encode(None)
         self.container.close()
 
-    def _mux(self, packets: Any) -> None:
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        try:
+            packets = self.stream.encode(frame)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"--codec {self.codec}: it cannot encode these frames ({error})") from error
         try:
             for packet in packets:
                 self.container.mux(packet)

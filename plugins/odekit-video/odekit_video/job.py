@@ -23,9 +23,11 @@ from odekit_video.find import Tell, find
 from odekit_video.layout import Layout, layout_of
 from odekit_video.lost import frame_losses
 from odekit_video.plan import Plan
+from odekit_video.quality import DEFAULT, check_quality, quality_note, scale_of
 from odekit_video.read import VideoInfo, probe
 from odekit_video.restore import Restorer
 from odekit_video.sessions import Sessions
+from odekit_video.trial import try_encoder
 from odekit_video.watch import Watch
 from odekit_video.whole import check_single, cut_note
 
@@ -42,15 +44,20 @@ class VideoJob:
         output: the file to write.
         span: first frame, and the one after the last; None: to the end.
         codec: encoder; None: by the ending of the output.
-        quality: constant rate factor.
+        quality: constant rate factor; None: 17, or what the encoder does where it has no scale for it.
+
+    Raises:
+        ConfigError: the encoder cannot write such a file, or has no scale for a quality.
     """
 
     def __init__(
         self, source: Path, output: Path, span: tuple[int, int | None] = (0, None), codec: str | None = None,
-        quality: int = 17,
+        quality: int | None = None,
     ) -> None:  # fmt: skip
-        self.source, self.output, self.span, self.quality = source, output, span, quality
+        self.source, self.output, self.span = source, output, span
         self.codec = codec_for(output, codec)
+        check_quality(self.codec, quality)
+        self.quality = DEFAULT if quality is None else quality
         self.folder = output.with_name(f"{output.name}.parts")
         self.record_file = output.with_name(f"{output.name}.json")
 
@@ -115,17 +122,19 @@ class VideoJob:
             warnings.simplefilter("ignore", NoFaceWarning)  # the line of the run says it once
             source = continue_stamps(self.source, layout, self.folder) if len(layout.sections) > 1 else self.source
             info = probe(source)
+            encoding = Encoding.of(self.codec, self.quality, info)
+            if not (self.folder / PLAN).exists():
+                try_encoder(encoding, info, self.output.suffix.lower(), self.folder)
             sessions = Sessions(chain, seed, device, precision)
             plan = self._plan(source, chain, sessions, info, key, name, tell_watching)
-            encoding = Encoding(self.codec, self.quality, info.time_base, info.rate, info.aspect)
             restorer = Restorer(source, info, plan, sessions, name, encoding, tell_watching, first=self.span[0])
-            notes = self._assembled(restorer, watch) + self._input_notes(source, layout)
+            notes = self._assembled(restorer, layout, watch) + self._input_notes(source, layout)
         record = {
             "video": str(self.source), "sha256": watch.digest, "output": str(self.output), "chain": chain.tree(),
             "seed": seed, "size": [info.width, info.height], "frames": len(plan.pts) - self.span[0],
             "failed": restorer.failures(self.folder), "shots": len(plan.shots), "tracks": tracks_tree(plan),
             "pictures": plan.pictures, "packets_damaged": plan.damaged, "notes": notes, "codec": self.codec,
-            "quality": self.quality, "seconds": round(time.monotonic() - began, 1),
+            "quality": self.quality if scale_of(self.codec) else None, "seconds": round(time.monotonic() - began, 1),
         }  # fmt: skip
         write_atomic(json.dumps(record, indent=1).encode(), self.record_file)
         if preview is not None:
@@ -182,15 +191,16 @@ class VideoJob:
             plan.write(self.folder / PLAN, key)
         return plan
 
-    def _assembled(self, restorer: Restorer, watch: Watch) -> list[str]:
+    def _assembled(self, restorer: Restorer, layout: Layout, watch: Watch) -> list[str]:
         """Restore all segments and join them; notes for the record."""
         pts, info = restorer.plan.pts, restorer.info
         segments = restorer.run(self.folder)
-        starts = [pts[start] for start, _ in restorer.segments()]
-        begin, end = pts[self.span[0]] if self.span[0] else 0, None if self.span[1] is None else after_last(pts)
+        times = [pts[start:end] for start, end in restorer.segments()]
+        begin = pts[self.span[0]] if self.span[0] else int(layout.start / info.time_base)
+        end = None if self.span[1] is None else after_last(pts)
         notes = assemble(
-            restorer.path, segments, starts, info.time_base, info.rate, self.output, (begin, end),
-            lambda: watch.check(content=True),
+            restorer.path, segments, times, restorer.encoding.counted, info.time_base, info.rate, self.output,
+            (begin, end), lambda: watch.check(content=True),
         )  # fmt: skip
         last = after_last(pts)
         length, reached = float((last - pts[0]) * info.time_base), float(last * info.time_base)
@@ -208,6 +218,8 @@ class VideoJob:
         notes = frame_losses(source)
         if source != self.source:
             notes += missing_streams(self.source, source)
+        if note := quality_note(self.codec):
+            notes.append(note)
         if len(layout.sections) > 1:
             notes.append(f"its time stamps begin again {len(layout.sections) - 1} times; they were continued")
         if layout.corrupt:

@@ -16,8 +16,8 @@ TIMED = ("video", "audio")
 """Types of streams whose packets follow each other without pauses."""
 UNREAD_SHARE, UNREAD_BYTES = 0.05, 2**15
 """A file of which more than this follows its last packet holds streams that its start does not name."""
-EBML = bytes.fromhex("1a45dfa3")
-"""First bytes of a Matroska file."""
+HEADS = (bytes.fromhex("1a45dfa3"), b"FLV\1", b"nut/multimedia")
+"""First bytes of files of Matroska, Flash and NUT, whose readers end with the first one or two of joined files."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Layout:
     """Packets of the video in whose data the container misses something."""
     pid: int | None
     """Number of the video in a transport stream; None in other files."""
+
+    @property
+    def start(self) -> Fraction:
+        """The time with which the output begins, in seconds: broadcasts begin with any, which means nothing."""
+        return max(Fraction(0), self.sections[0].start) if self.broadcast and self.sections else Fraction(0)
 
 
 def layout_of(path: Path) -> Layout:
@@ -88,7 +93,7 @@ def check_rest(
         later = [first for stream, (first, _) in places.items() if types[stream] in TIMED]
         behind = [first for first in later if first > places.get(video, (0, size))[1]]
         rest = size - min(behind) if behind else rest * (rest > max(UNREAD_SHARE * size, UNREAD_BYTES))
-    elif not has_ebml(path, end):
+    elif not begins_again(path, end):
         rest = 0
     if rest:
         raise InputError(
@@ -97,17 +102,19 @@ def check_rest(
         )
 
 
-def has_ebml(path: Path, start: int) -> bool:
-    """Whether another Matroska file begins behind this place."""
+def begins_again(path: Path, start: int) -> bool:
+    """Whether another file of the same kind begins behind this place."""
     with path.open("rb") as file:
-        if file.read(4) != EBML:
+        first = file.read(max(map(len, HEADS)))
+        head = next((head for head in HEADS if first.startswith(head)), None)
+        if head is None:
             return False
         file.seek(start)
         end = b""
         while block := file.read(2**20):
-            if EBML in end + block:
+            if head in end + block:
                 return True
-            end = block[-3:]
+            end = block[1 - len(head) :]
     return False
 
 

@@ -1,0 +1,124 @@
+"""Encoders of `odekit video` other than the default one: one scale of quality, their rates, formats and files."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+import typer.testing
+from odekit_video.command import video
+from odekit_video.job import VideoJob
+from odekit_video.quality import KNOWN, quality_options, scale_of, steady_rate
+
+from benchmarks import clips
+from odekit.errors import ConfigError
+
+CHAIN = """\
+odekit: 1
+name: quick
+chain:
+  - faces:
+      detect: builtin
+      each:
+        - upsample: {use: face-guided, act: always}
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    path = tmp_path / "quick.yaml"
+    path.write_text(CHAIN)
+
+    def started(source, output, codec=None, quality=None):
+        job = VideoJob(source, output, codec=codec, quality=quality)
+        job.check(False, True)
+        return job.run(job.chain(str(path), [], "auto"), 0, "cpu", "float32", lambda *progress: None)
+
+    return started
+
+
+def film(path, pts=None):
+    """Six frames without faces, of different brightness, with some detail."""
+    grain = np.random.Generator(np.random.Philox(0)).standard_normal((64, 96, 1)) * 0.05
+    frames = np.stack([clips.background(96, 64) * (0.5 + 0.05 * n) + grain for n in range(6)])
+    return clips.write(path, np.clip(frames, 0, 1), pts=pts)
+
+
+def has(codec):
+    try:
+        av.Codec(codec, "w")
+    except ValueError:
+        return False
+    return True
+
+
+ENCODERS = [("libx265", "mp4"), ("libsvtav1", "mp4"), ("libvpx", "webm"), ("libvpx-vp9", "webm"), ("mpeg4", "mp4"), ("mpeg2video", "mkv"),
+            ("mpeg1video", "mkv"), ("mjpeg", "mov")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("codec", "suffix"), ENCODERS)
+def test_the_quality_counts_and_pictures_and_times_stay(tmp_path, run, codec, suffix):
+    """A transport stream has times of 1/90000 s, which some encoders cannot state."""
+    if not has(codec):
+        pytest.skip(f"no {codec}")
+    source = film(tmp_path / "in.ts")
+    frames, times = clips.read(source)
+    size, error = {}, {}
+    for quality in (5, 17, 45):
+        output = tmp_path / f"out{quality}.{suffix}"
+        record = run(source, output, codec, quality)
+        assert record["quality"] == quality and not record["notes"]
+        after, new_times = clips.read(output)
+        assert np.array(new_times) - new_times[0] == pytest.approx(np.array(times) - times[0], abs=1.1e-3)
+        size[quality], error[quality] = output.stat().st_size, float(np.abs(after - frames).mean())
+    assert size[5] > 1.05 * size[17] and size[17] > 1.05 * size[45] and error[5] < error[17] < error[45]
+    assert error[5] < 0.02
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video"])
+def test_uneven_times_are_kept_by_encoders_that_need_a_steady_rate(tmp_path, run, codec, monkeypatch):
+    from odekit_video import restore
+
+    monkeypatch.setattr(restore, "SEGMENT", 4)
+    stamps = [0, 900, 2100, 2900, 5000, 5100]
+    source = film(tmp_path / "in.mkv", [25 * s for s in stamps])
+    run(source, tmp_path / "out.mkv", codec)
+    assert clips.read(tmp_path / "out.mkv")[1] == pytest.approx(clips.read(source)[1], abs=1.1e-3)
+
+
+def test_a_quality_that_an_encoder_has_no_scale_for_is_refused(tmp_path, run):
+    source = film(tmp_path / "in.mp4")
+    with pytest.raises(ConfigError, match="--quality 20: ffv1 loses nothing; leave it out"):
+        run(source, tmp_path / "out.mkv", "ffv1", 20)
+    with pytest.raises(ConfigError, match=r"--quality 20: snow has no scale .* such as libx264"):
+        run(source, tmp_path / "out.mkv", "snow", 20)
+    record = run(source, tmp_path / "out.mkv", "snow")
+    assert record["quality"] is None and "snow encodes with its own default quality" in record["notes"]
+    assert not run(source, tmp_path / "out.mkv", "ffv1")["notes"]
+    assert np.abs(clips.read(source)[0] - clips.read(tmp_path / "out.mkv")[0]).max() < 1 / 255
+
+
+def test_encoders_that_are_named_have_a_scale():
+    assert all(scale_of(name) for name in KNOWN.split(", ") if has(name))
+    assert quality_options("libx264", 63) == {"crf": "51"}
+    assert [quality_options("mpeg4", q)["qmin"] for q in (0, 17, 23, 63)] == ["1", "2", "4", "31"]
+
+
+@pytest.mark.parametrize(("codec", "rate", "stated"), [("mpeg2video", "90000/3003", "30000/1001"), ("mpeg1video", "26", "25"), ("mpeg4", "90000/3003", "30000/1001"), ("mpeg4", "1000000", "65535"), ("mpeg4", "12.5", "25/2")])  # fmt: skip
+def test_steady_rates(codec, rate, stated):
+    from fractions import Fraction
+
+    assert steady_rate(codec, Fraction(rate)) == Fraction(stated)
+
+
+@pytest.mark.parametrize(("codec", "output"), [("rawvideo", "out.mkv"), ("h263", "out.mov"), ("vc2", "out.mp4")])
+def test_what_encoder_or_file_refuse_is_one_line_before_any_work(tmp_path, codec, output):
+    (tmp_path / "quick.yaml").write_text(CHAIN)
+    source = film(tmp_path / "in.mp4")
+    app = typer.Typer()
+    app.command()(video)
+    arguments = [str(tmp_path / "quick.yaml"), str(source), "-o", str(tmp_path / output), "--codec", codec]
+    result = typer.testing.CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, ConfigError), result.output
+    assert f"--codec {codec}: frames of 96x64 cannot be written to" in str(result.exception)
+    assert "finding faces" not in result.output and not list(tmp_path.glob("out*"))
