@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 8192 * 4320
 """Largest number of pixels of a frame: 8K."""
 
+FASTEST = 480
+"""Frames a second at most; a file that states more means the unit of its times, and no encoder takes it."""
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -107,7 +110,8 @@ def probe(path: Path) -> VideoInfo:
         turns = turns_of(first)
         width, height = (first.width, first.height) if turns % 2 == 0 else (first.height, first.width)
         aspect = Fraction(stream.codec_context.sample_aspect_ratio or 1) or Fraction(1)
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        stated = (stream.average_rate, stream.guessed_rate)
+        rate = next((one for one in stated if one and one <= FASTEST), Fraction(25))
         return VideoInfo(
             width, height, turns, Fraction(stream.time_base), Fraction(rate), int(stream.frames or 0),
             stream.codec_context.name, int(stream.codec_context.color_trc or 0),

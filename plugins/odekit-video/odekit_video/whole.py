@@ -54,7 +54,7 @@ def check_single(path: Path) -> None:
     """
     with path.open("rb") as file:
         kinds = boxes(file, path.stat().st_size)
-    if kinds.count(b"moov") > 1 and b"moof" not in kinds:
+    if kinds.count(b"moov") > 1:  # of fragments, the later ones may name places in the first file
         raise InputError(
             f"{path}: {kinds.count(b'moov')} videos joined byte by byte, of which only the first can be read; "
             "join them with a video program, or restore them one by one"

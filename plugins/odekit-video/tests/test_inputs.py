@@ -89,6 +89,41 @@ def test_a_joined_file_comes_out_whole_with_its_sound(tmp_path, run, suffix, out
     assert f"its time stamps begin again {len(parts) - 1} times; they were continued" in line_of(record)
 
 
+@pytest.mark.parametrize("output", ["out.mp4", "out.mkv"])
+def test_a_broadcast_that_begins_at_any_time_is_a_film_from_its_start(tmp_path, run, output):
+    source = remuxed(film(tmp_path / "a.ts"), tmp_path / "late.ts", output_ts_offset="40000")
+    assert clips.read(source)[1][0] > 40000
+    run(source, tmp_path / output)
+    assert clips.read(tmp_path / output)[1][0] < 0.2 and sounds(tmp_path / output)[1][0] < 0.05
+    with av.open(str(tmp_path / output)) as container:
+        assert container.duration / 1e6 < 2
+    parts = joined(tmp_path / "film.ts", tmp_path / "a.ts", source)
+    assert run(parts, tmp_path / "both.mp4")["frames"] == 16
+    assert clips.read(tmp_path / "both.mp4")[1][-1] < 3
+
+
+def test_joined_program_streams_come_out_whole(tmp_path, run):
+    one = tmp_path / "a.mpg"
+    with av.open(str(film(tmp_path / "a.mp4"))) as original, av.open(str(one), "w", format="vob") as target:
+        stream, sound = target.add_stream("mpeg2video", rate=25), target.add_stream("mp2", rate=44100)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number, frame in enumerate(original.decode(video=0)):
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.pict_type = 0
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode())
+        for start in range(0, 44100, 1152):
+            part = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 1152), np.int16), "s16", "stereo")
+            part.sample_rate, part.pts, part.time_base = 44100, start, Fraction(1, 44100)
+            target.mux(sound.encode(part))
+        target.mux(sound.encode())
+    record = run(joined(tmp_path / "film.mpg", one, one), tmp_path / "out.mkv")
+    frames, times = clips.read(tmp_path / "out.mkv")
+    assert record["frames"] == len(frames) == 16 and np.diff(times).min() > 0.03
+    assert "begin again 1 times" in line_of(record)
+    assert len(sounds(tmp_path / "out.mkv")[0]) >= 2 * 38
+
+
 def test_a_joined_file_is_resumed_and_cut(tmp_path, run):
     one = film(tmp_path / "a.ts", 6)
     source = joined(tmp_path / "film.ts", one, one)
@@ -108,16 +143,23 @@ def test_a_joined_file_is_resumed_and_cut(tmp_path, run):
 def test_a_joined_file_whose_rest_cannot_be_read_is_refused(tmp_path, run):
     one = film(tmp_path / "a.ts", 12)
     other = remuxed(one, tmp_path / "b.ts", mpegts_start_pid="0x300", mpegts_pmt_start_pid="0x1500")
-    three = [film(tmp_path / "a.mkv")] * 3
-    for source in (joined(tmp_path / "film.ts", one, other), joined(tmp_path / "film.mkv", *three)):
+    three, flash = [film(tmp_path / "a.mkv")] * 3, remuxed(film(tmp_path / "a.mp4"), tmp_path / "a.flv")
+    run(flash, tmp_path / "flash.mp4")
+    for source in (
+        joined(tmp_path / "film.ts", one, other),
+        joined(tmp_path / "film.mkv", *three),
+        joined(tmp_path / "film.flv", flash, flash),
+    ):
         with pytest.raises(InputError, match="are of other streams than those that it begins with"):
             run(source, tmp_path / "out.mp4")
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.parametrize("flags", ["", "frag_keyframe+empty_moov"])
 @pytest.mark.parametrize("suffix", ["mp4", "mov"])
-def test_joined_files_of_which_only_the_first_can_be_read_are_refused(tmp_path, run, suffix):
-    one = film(tmp_path / f"a.{suffix}")
+def test_joined_files_of_which_only_the_first_can_be_read_are_refused(tmp_path, run, suffix, flags):
+    one = remuxed(film(tmp_path / "plain.mp4"), tmp_path / f"a.{suffix}", movflags=flags or "faststart")
+    run(one, tmp_path / "one.mp4")
     with pytest.raises(InputError, match="2 videos joined byte by byte"):
         run(joined(tmp_path / f"film.{suffix}", one, one), tmp_path / "out.mp4")
     assert not list(tmp_path.glob("out*"))
@@ -188,6 +230,15 @@ def test_the_parts_of_two_streams_that_do_not_change_at_once_are_the_same():
         sections.add(stream, number * frame * 3, number * frame * 3, 3 * frame, True)
     assert [section.first for section in sections.finish()] == [{0: 0, 1: 0}, {1: 2, 0: 3}]
     assert float(sections.found[1].shift) == pytest.approx(0.36)
+
+
+def test_a_rate_that_is_none_does_not_reach_the_encoder(tmp_path, run):
+    """A file may state the unit of its times as its rate, which VP9 refuses."""
+    source = remuxed(film(tmp_path / "plain.mp4"), tmp_path / "film.mkv")
+    with av.open(str(source)) as container:
+        assert container.streams.video[0].average_rate > 1000
+    run(source, tmp_path / "out.webm")
+    assert len(clips.read(tmp_path / "out.webm")[0]) == 8
 
 
 def test_files_as_usual_are_one_part(tmp_path):
