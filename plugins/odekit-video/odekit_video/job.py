@@ -221,9 +221,13 @@ class VideoJob:
         if note := quality_note(self.codec):
             notes.append(note)
         if len(layout.sections) > 1:
-            notes.append(f"its time stamps begin again {len(layout.sections) - 1} times; they were continued")
+            count = len(layout.sections) - 1
+            notes.append(
+                f"its time stamps begin again {'once' if count == 1 else f'{count} times'}; they were continued"
+            )
         if layout.corrupt:
-            notes.append(f"{layout.corrupt} packets of its video are incomplete")
+            several = layout.corrupt > 1
+            notes.append(f"{layout.corrupt} packet{'s' * several} of its video {'are' if several else 'is'} incomplete")
         if self.span[1] is None and layout.pid is not None and (note := cut_note(self.source, layout.pid)):
             notes.append(note)
         return notes

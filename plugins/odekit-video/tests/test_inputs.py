@@ -86,7 +86,8 @@ def test_a_joined_file_comes_out_whole_with_its_sound(tmp_path, run, suffix, out
     assert at == sorted(at) and np.diff(at).max() < 0.03  # the sound has no hole
     count = len(sounds(one)[0])
     assert times[12] - times[0] == pytest.approx(at[count] - at[0], abs=2e-3)  # both were moved alike
-    assert f"its time stamps begin again {len(parts) - 1} times; they were continued" in line_of(record)
+    often = "2 times" if suffix == "ts" else "once"
+    assert f"its time stamps begin again {often}; they were continued" in line_of(record)
 
 
 @pytest.mark.parametrize("output", ["out.mp4", "out.mkv"])
@@ -120,7 +121,7 @@ def test_joined_program_streams_come_out_whole(tmp_path, run):
     record = run(joined(tmp_path / "film.mpg", one, one), tmp_path / "out.mkv")
     frames, times = clips.read(tmp_path / "out.mkv")
     assert record["frames"] == len(frames) == 16 and np.diff(times).min() > 0.03
-    assert "begin again 1 times" in line_of(record)
+    assert "begin again once" in line_of(record)
     assert len(sounds(tmp_path / "out.mkv")[0]) >= 2 * 38
 
 
@@ -179,7 +180,7 @@ def test_lost_packets_of_a_transport_stream_are_told(tmp_path, run):
     data = film(tmp_path / "whole.ts", audio=False).read_bytes()
     middle = len(data) // 2 // 188 * 188
     (tmp_path / "lost.ts").write_bytes(data[:middle] + data[middle + 3 * 188 :])
-    assert "1 packets of its video are incomplete" in line_of(run(tmp_path / "lost.ts", tmp_path / "out.mp4"))
+    assert "1 packet of its video is incomplete" in line_of(run(tmp_path / "lost.ts", tmp_path / "out.mp4"))
 
 
 @pytest.mark.parametrize("phase", ["finding faces", "restoring"])
