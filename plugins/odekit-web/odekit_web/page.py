@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from odekit_web.api import KEPT, Api
+from odekit_web.api import Api
 from odekit_web.handlers import Page, told
 from odekit_web.settings import MAX_FILE_MB, MAX_MEGAPIXELS, SCRATCHES, STRENGTHS, chain_names
 
@@ -21,7 +21,7 @@ def make_page(page: Page) -> gr.Blocks:
     hidden: dict[str, Any] = {"api_visibility": "private"}
     queued: dict[str, Any] = {**hidden, "concurrency_id": LINE, "concurrency_limit": 1}
     at_once: dict[str, Any] = {**hidden, "queue": False, "show_progress": "hidden"}
-    with gr.Blocks(title="odekit", analytics_enabled=False, delete_cache=(60, KEPT)) as blocks:
+    with gr.Blocks(title="odekit", analytics_enabled=False) as blocks:
         gr.Markdown(
             "# odekit\nDrop photographs, choose faces, compare. Everything stays on this machine. A restored face is "
             "one of many plausible faces: do not use it to identify people."

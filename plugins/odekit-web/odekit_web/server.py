@@ -46,10 +46,12 @@ def make_app(folder: Path, listen: str = "127.0.0.1") -> tuple[Any, Callable[[],
     import gradio
     from gradio import processing_utils
 
+    from odekit_web.api import KEPT
     from odekit_web.engine import Engine
     from odekit_web.guard import Guard
     from odekit_web.handlers import Page
     from odekit_web.page import CSS, make_page
+    from odekit_web.sweeping import sweep_always
 
     processing_utils.async_ssrf_protected_get = no_download
     handlers = Page(Engine())
@@ -61,6 +63,7 @@ def make_app(folder: Path, listen: str = "127.0.0.1") -> tuple[Any, Callable[[],
         enable_monitoring=False, mcp_server=False, run_history=False, footer_links=["api"], css=CSS,
     )  # fmt: skip
     page.has_launched = True  # else Gradio takes paths of files from clients without a check
+    sweep_always(folder, KEPT, page.temp_file_sets)
     return Guard(app, LOCAL if listen in LOCAL else ()), handlers.visits.close
 
 

@@ -25,6 +25,8 @@ from odekit_web.settings import MAX_FILE_BYTES, MAX_FILE_MB, MAX_MEGAPIXELS
 if TYPE_CHECKING:
     from odekit.plugins import Image
 
+FOLDER = "visit-"
+"""What the names of the folders begin with."""
 SHOWN_SIDE = 1600
 """Longer side of the pictures that the page shows, in pixels; downloads have all pixels."""
 TICKED, SKIPPED, OUT = (60, 200, 60), (235, 140, 40), (150, 150, 150)
@@ -83,7 +85,7 @@ class Photo:
 class Visit:
     """The photographs of one browser."""
 
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="visit-")))
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix=FOLDER)))
     photos: list[Photo] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
     """Of what was asked for last."""

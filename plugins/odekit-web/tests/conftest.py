@@ -111,3 +111,21 @@ def visit():
     visit = Visit()
     yield visit
     visit.close()
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """A browser."""
+    from browsing import chromium
+
+    with chromium(1280, 1500) as driver:
+        yield driver
+
+
+@pytest.fixture
+def person(driver, server):
+    """Who uses the page."""
+    from .driving import Person
+
+    server.release.unlink(missing_ok=True)
+    return Person(driver, server.address)

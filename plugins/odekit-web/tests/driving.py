@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,34 @@ class Person:
     def shot(self, path: Path) -> None:
         """A picture of the window."""
         self.driver.save_screenshot(str(path))
+
+
+def small(path: Path, value: int = 40) -> Path:
+    """A small picture of one red."""
+    PIL.Image.new("RGB", (64, 48), (value, 0, 0)).save(path)
+    return path
+
+
+def quick(person: Person, chain: str = "quick") -> None:
+    """Choose a chain of the tests."""
+    person.choose("chain", chain)
+    wait_for(lambda: person.value("chain") == chain, "the chain")
+
+
+def colours(person: Person) -> list[int]:
+    """The red of the pictures of the slider, before and after; they have one colour each."""
+    sources = [image.get_attribute("src") for image in person.find_all("#slider img")[:2]]
+    reds = [PIL.Image.open(urllib.request.urlopen(src)).convert("RGB").getpixel((9, 9))[0] for src in sources]
+    return [5 * round(red / 5) for red in reds]  # the pictures of the page are compressed
+
+
+def download(person: Person, place: str, folder: Path) -> Path:
+    """The file that a button downloads."""
+    folder.mkdir(exist_ok=True)
+    wait_for(lambda: person.find(f"button#{place}").is_enabled(), "the button")
+    person.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+    person.press(place)
+    finished = wait_for(
+        lambda: [f for f in folder.iterdir() if f.suffix != ".crdownload" and f.stat().st_size], "the file"
+    )
+    return finished[0]

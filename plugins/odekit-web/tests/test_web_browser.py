@@ -1,10 +1,8 @@
 """The page in a real Chromium: drop, choose, restore, compare, zoom, download, stop; and whom it asks."""
 
-import json
 import re
 import urllib.parse
 import urllib.request
-import zipfile
 
 import numpy as np
 import PIL.Image
@@ -12,51 +10,11 @@ import pytest
 from browsing import chromium, requests
 
 from .damaged import damaged_photo
-from .driving import Person, wait_for
+from .driving import Person, colours, download, quick, small, wait_for
 
 pytestmark = pytest.mark.browser
 MAGENTA, BRUSH = (255, 0, 255), (255, 32, 32)
 """Colours of a line in a photograph, and of the editor's brush."""
-
-
-@pytest.fixture(scope="module")
-def driver():
-    with chromium(1280, 1500) as driver:
-        yield driver
-
-
-@pytest.fixture
-def person(driver, server):
-    server.release.unlink(missing_ok=True)
-    return Person(driver, server.address)
-
-
-def small(path, value=40):
-    PIL.Image.new("RGB", (64, 48), (value, 0, 0)).save(path)
-    return path
-
-
-def quick(person, chain="quick"):
-    person.choose("chain", chain)
-    wait_for(lambda: person.value("chain") == chain, "the chain")
-
-
-def colours(person):
-    """The red of the pictures of the slider, before and after; they have one colour each."""
-    sources = [image.get_attribute("src") for image in person.find_all("#slider img")[:2]]
-    reds = [PIL.Image.open(urllib.request.urlopen(src)).convert("RGB").getpixel((9, 9))[0] for src in sources]
-    return [5 * round(red / 5) for red in reds]  # the pictures of the page are compressed
-
-
-def download(person, place, folder):
-    """The file that a button downloads."""
-    wait_for(lambda: person.find(f"button#{place}").is_enabled(), "the button")
-    person.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
-    person.press(place)
-    finished = wait_for(
-        lambda: [f for f in folder.iterdir() if f.suffix != ".crdownload" and f.stat().st_size], "the file"
-    )
-    return finished[0]
 
 
 def test_a_photograph_is_restored_compared_and_looked_at_closely(person, tmp_path):
@@ -103,29 +61,6 @@ def test_the_line_of_the_slider_moves(person, tmp_path):
     first = cut()
     ActionChains(person.driver).move_to_element(handle).click_and_hold().move_by_offset(-60, 0).release().perform()
     wait_for(lambda: cut() != first, "the line to move", 30)
-
-
-def test_many_photographs_one_of_them_no_picture_and_a_zip(person, tmp_path):
-    quick(person)
-    (tmp_path / "page.png").write_text("<html></html>")
-    person.upload(small(tmp_path / "a.png"), small(tmp_path / "b.png", 200), tmp_path / "page.png")
-    wait_for(lambda: "page.png: " in person.value("lines"), "the list")
-    person.press("restore")
-    wait_for(lambda: person.value("state") == "done", "the results")
-    lines = person.value("lines").splitlines()
-    assert lines[:2] == ["a.png: turned to its negative", "b.png: turned to its negative"]
-    assert lines[2].startswith("page.png: ") and "not restored" not in lines[2]
-    for place, name in (("picture", "a-restored.png"), ("record", "a-restored.png.json")):
-        (tmp_path / place).mkdir()
-        assert download(person, place, tmp_path / place).name == name
-    person.press("zip")
-    link = wait_for(lambda: person.find("#archive a").get_attribute("href"), "the archive")
-    path = tmp_path / "all.zip"
-    path.write_bytes(urllib.request.urlopen(link).read())
-    names = zipfile.ZipFile(path).namelist()
-    assert names == ["a-restored.png", "a-restored.png.json", "b-restored.png", "b-restored.png.json"]
-    record = json.loads(zipfile.ZipFile(path).read("a-restored.png.json"))
-    assert record["input"]["path"] == "a.png"
 
 
 def test_what_is_drawn_by_hand_is_filled_there_and_only_there(person, tmp_path):
@@ -197,14 +132,9 @@ def test_the_slider_shows_the_photograph_that_was_chosen_during_a_run(person, se
     wait_for(lambda: person.value("state") == "done", "the run")
     wait_for(lambda: len(person.find_all("#slider img")) >= 2, "the slider")
     assert person.value("chooser") == "b.png" and colours(person) == [200, 55]
-    assert download(person, "picture", made(tmp_path / "down")).name == "b-restored.png"
+    assert download(person, "picture", tmp_path / "down").name == "b-restored.png"
     person.choose("chooser", "a.png")
     wait_for(lambda: colours(person) == [40, 215], "the other photograph")
-
-
-def made(folder):
-    folder.mkdir()
-    return folder
 
 
 def test_stop_stops_at_once_and_the_next_run_works(person, tmp_path):
@@ -249,41 +179,6 @@ def test_a_chain_whose_weights_are_not_there_is_a_line_in_the_page(person, tmp_p
     quick(person)
     person.press("restore")
     wait_for(lambda: person.value("state") == "done", "the next run")
-
-
-def test_files_that_are_no_pictures_are_not_said_to_be_done(person, tmp_path):
-    path = damaged_photo(tmp_path / "whole.jpg")
-    PIL.Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
-    (tmp_path / "page.html").write_text("<html></html>")
-    (tmp_path / "empty.jpg").touch()
-    (tmp_path / "cut.jpg").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    names = ("bomb.png", "page.html", "empty.jpg", "cut.jpg")
-    person.upload(*(tmp_path / name for name in names))
-    wait_for(lambda: len(person.value("lines").splitlines()) == len(names), "the lines")
-    lines = dict(line.split(": ", 1) for line in person.value("lines").splitlines())
-    assert "400.0 megapixels, over the limit of 50" in lines["bomb.png"] and "not a picture" in lines["page.html"]
-    assert "empty" in lines["empty.jpg"] and "incomplete" in lines["cut.jpg"]
-    assert "--" not in person.value("lines")  # no advice that only the command line can take
-    person.press("restore")
-    wait_for(lambda: "nothing to restore" in person.value("state"), "the state")
-    person.press("clear")
-    wait_for(lambda: person.value("lines") == "" and person.value("state") == "", "the empty page")
-    person.press("restore")
-    wait_for(lambda: person.value("state") == "drop a photograph first", "the advice")
-
-
-def test_a_file_of_60_mb_is_named_and_the_others_of_the_drop_are_taken(person, tmp_path):
-    with (tmp_path / "large.png").open("wb") as stream:
-        stream.truncate(60_000_000)
-    quick(person)
-    person.upload(small(tmp_path / "a.png"), tmp_path / "large.png", small(tmp_path / "b.png", 200))
-    wait_for(lambda: len(person.value("lines").splitlines()) == 3, "the list")
-    assert person.value("lines").splitlines()[1] == "large.png: is larger than 50 MB"
-    assert person.value("chooser") == "a.png"
-    person.press("restore")
-    wait_for(lambda: person.value("state") == "done", "the results")
-    lines = person.value("lines").splitlines()
-    assert [line.endswith("turned to its negative") for line in lines] == [True, False, True]
 
 
 def test_nobody_else_was_asked(driver, server):

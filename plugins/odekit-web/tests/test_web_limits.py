@@ -1,5 +1,6 @@
 """Choices, errors in the words of the page, and what requests may send and ask."""
 
+import os
 from pathlib import Path
 
 import gradio as gr
@@ -7,10 +8,12 @@ import pytest
 from odekit_web.api import Api, read_numbers
 from odekit_web.guard import is_foreign
 from odekit_web.handlers import Page, told
+from odekit_web.page import make_page
 from odekit_web.settings import Settings, chain_names, chain_of
+from odekit_web.sweeping import sweep
 from odekit_web.uploads import FileCutter
-from odekit_web.visit import read_upload
-from odekit_web.work import add_photos
+from odekit_web.visit import Visit, make_zip, read_upload
+from odekit_web.work import add_photos, restore_photos
 
 import odekit
 from odekit.core.console_advice import CONSOLE
@@ -133,3 +136,27 @@ def test_results_of_the_api_are_removed_without_another_call(engine, tmp_path):
     assert Path(path).is_file() and Path(record).is_file()
     wait_for(lambda: not Path(path).exists() and not Path(record).exists(), "the results to go", 60)
     assert Path(api.restore(str(tmp_path / "a.png"), "quick", "auto", None, "", "")[0]).is_file()  # and it goes on
+
+
+def test_what_is_old_is_removed_but_not_what_an_open_page_shows(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mine = Visit()
+    add_photos(engine, mine, [small_photo(tmp_path / "a.png")], "quick", silent)
+    list(restore_photos(engine, mine, mine.photos, Settings("quick"), silent))
+    old, new = tmp_path / "hash" / "old.png", tmp_path / "new.png"
+    old.parent.mkdir()
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    os.utime(old.parent, (0, 0))
+    known = {str(old), str(new)}
+    sweep(tmp_path, 3600, [known])
+    assert new.exists() and old.parent.exists() and not old.exists() and known == {str(new)}
+    sweep(tmp_path, -1, [known])
+    assert list(tmp_path.iterdir()) == [mine.folder] and not known
+    assert make_zip(mine).is_file() and all(view.after.is_file() for view in mine.photos[0].views)
+    mine.close()
+
+
+def test_gradio_removes_nothing_that_an_open_page_shows(engine):
+    assert make_page(Page(engine)).delete_cache in (None, (None, None))
