@@ -8,11 +8,13 @@ def main() -> None:
     """Entry point: `odekit.cli.main`."""
     try:
         from odekit.cli import main as command_line
+        from odekit.cli.startup import QuickExit
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program ends anyway
         sys.stderr.write("odekit: interrupted\n")
         raise SystemExit(130) from None
-    command_line()
+    with QuickExit():
+        command_line()
 
 
 if __name__ == "__main__":
