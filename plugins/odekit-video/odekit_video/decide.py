@@ -11,7 +11,7 @@ from typing import Any
 from odekit.core.image import Image
 from odekit_video.find import Tell, frame_pixels
 from odekit_video.plan import Plan
-from odekit_video.read import VideoInfo, frames_from
+from odekit_video.read import VideoInfo, frames_at
 from odekit_video.sessions import Sessions
 from odekit_video.threads import batches, map_ahead, threads_shared
 
@@ -82,7 +82,7 @@ def decide(path: Path, info: VideoInfo, plan: Plan, sessions: Sessions, key: str
 
 def sample_image(path: Path, info: VideoInfo, plan: Plan, key: str, number: int) -> Image | None:
     """A frame as the chain takes it; None if it cannot be decoded."""
-    frame = next(iter(frames_from(path, plan.pts[number])), None)
+    frame = next(frames_at(path, [plan.pts[number]]), None)
     return frame and Image(frame_pixels(frame, info.turns), origin=key, faces=plan.known(number, key))
 
 

@@ -24,6 +24,9 @@ MAX_PIXELS = 8192 * 4320
 FASTEST = 480
 """Frames a second at most; a file that states more means the unit of its times, and no encoder takes it."""
 
+EARLIER = (0.0, 2.0, 10.0, 60.0, None)
+"""Seconds before a frame from which it is decoded where it was not found; None: from the start."""
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -172,30 +175,65 @@ def decoded(container: Any, stream: Any, damaged: list[str]) -> Iterator[av.Vide
                 yield frame
 
 
-def frames_from(path: Path, start: int | None) -> Iterator[av.VideoFrame]:
+def frames_from(path: Path, start: int | None, before: float = 0.0) -> Iterator[av.VideoFrame]:
     """The frames of a video from the one with the time stamp `start` on; None: all.
+
+    Decoding begins `before` seconds earlier at least, or at the start of the file.
 
     Raises:
         InputError: see `opened` and `video_stream`.
     """
-    with opened(path) as container:
-        stream = video_stream(container, path)
-        if start is not None:
-            container.seek(start, stream=stream, backward=True)
-        for frame in decoded(container, stream, []):
-            if start is None or (frame.pts is not None and frame.pts >= start):
-                yield frame
+    sought = False
+    if start is not None:
+        with opened(path) as container:
+            stream = video_stream(container, path)
+            place = place_before(container, stream, start, before)
+            if place is not None:
+                sought = True
+                container.seek(place, stream=stream, backward=True)
+                yield from later(decoded(container, stream, []), start)
+    if not sought:
+        with opened(path) as container:
+            yield from later(decoded(container, video_stream(container, path), []), start)
+
+
+def place_before(container: Any, stream: Any, start: int, before: float) -> int | None:
+    """A time stamp to seek to, behind which a frame up to `start` can be decoded alone; None: the start of the file.
+
+    MPEG-TS and -PS have no index: a seek ends at the packet of that time, and the next frame that can be decoded alone
+    may be seconds later.
+    """
+    av = import_av()
+    back, first = before, int(stream.start_time or 0)
+    while (place := start - int(back / stream.time_base)) > first:
+        try:
+            container.seek(place, stream=stream, backward=True)
+            key = next((packet for packet in container.demux(stream) if packet.size and packet.is_keyframe), None)
+        except av.error.FFmpegError:
+            key = None
+        if key is not None and key.pts is not None and key.pts <= start:
+            return place
+        back = max(1.0, 2 * back)
+    return None
+
+
+def later(frames: Iterable[av.VideoFrame], start: int | None) -> Iterator[av.VideoFrame]:
+    """Frames from the time stamp `start` on; None: all."""
+    for frame in frames:
+        if start is None or (frame.pts is not None and frame.pts >= start):
+            yield frame
 
 
 def frames_at(path: Path, stamps: Sequence[int]) -> Iterator[av.VideoFrame]:
     """The frames with these time stamps, which rise; those that cannot be decoded are left out.
 
-    A damaged video may decode to fewer frames from the middle than from its start. Once one is missing, it is read from
-    there.
+    A damaged video may decode to fewer frames from the middle than from its start. Where one is missing, it is read
+    from earlier places, and at last from its start.
     """
     wanted = deque(stamps)
-    for start in (stamps[0], None):
-        for frame in until(frames_from(path, start), stamps[-1]):
+    for before in EARLIER:
+        start = None if before is None else stamps[0]
+        for frame in until(frames_from(path, start, before or 0.0), stamps[-1]):
             assert frame.pts is not None
             if wanted[0] < frame.pts and start is not None:
                 break
