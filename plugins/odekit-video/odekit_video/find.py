@@ -61,8 +61,9 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, span: tuple[int,
     with opened(path) as container, threads_shared(threads):
         frames = numbered(decoded(container, video_stream(container, path), plan.damaged), plan, span[1])
         blocks = map_ahead(look, batches(frames, BLOCK), threads, max(1, threads - 1), look.abandoned.set)
-        for number, (small, faces, views) in enumerate(itertools.chain.from_iterable(blocks)):
-            if cuts.begins_shot(small):
+        seen = with_next(itertools.chain.from_iterable(blocks))
+        for number, ((small, faces, views), following) in enumerate(seen):
+            if cuts.begins_shot(small, following[0] if following else None):
                 follower.cut()
                 plan.shots.append(number)
             if number >= span[0]:
@@ -80,6 +81,17 @@ def find(path: Path, info: VideoInfo, chain: Chain, tell: Tell, span: tuple[int,
             if number not in found:
                 plan.lost[number].append(track.number)
     return plan
+
+
+def with_next(seen: Iterable[Seen]) -> Iterator[tuple[Seen, Seen | None]]:
+    """Each of these with the one behind it."""
+    before: Seen | None = None
+    for one in seen:
+        if before is not None:
+            yield before, one
+        before = one
+    if before is not None:
+        yield before, None
 
 
 def numbered(frames: Iterable[av.VideoFrame], plan: Plan, end: int | None) -> Iterator[tuple[int, av.VideoFrame]]:

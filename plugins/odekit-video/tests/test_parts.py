@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from odekit_video.average import REACH, averaged, patches_of
 from odekit_video.colour import Coding, changed_planes, coding_of, frame_of, pixels_of, planar, planes_of, upright
-from odekit_video.cuts import CutFinder, thumbnail
+from odekit_video.cuts import LEAST_CHANGE, CutFinder, thumbnail
 from odekit_video.decide import face_decisions, majority, picture_decisions
 from odekit_video.encode import codec_for
 from odekit_video.hidden import SIDE, with_visible
@@ -364,12 +364,26 @@ def test_ended_tracks_keep_no_pictures():
 
 
 def test_cuts_are_found_and_pans_and_flashes_of_noise_are_not():
-    cuts = CutFinder()
     one, two = (clips.background(96, 64, seed).transpose(2, 0, 1) for seed in (1, 2))
     rng = np.random.Generator(np.random.Philox(3))
     frames = [one] * 4 + [two] * 4 + [np.roll(two, 6 * n, 2) for n in range(4)]
     noisy = [np.clip(f + 0.1 * rng.standard_normal(f.shape), 0, 1).astype(np.float32) for f in frames]
-    assert [n for n, f in enumerate(noisy) if cuts.begins_shot(thumbnail(f))] == [4]
+    assert cuts_of(noisy) == [4]
+
+
+def cuts_of(frames):
+    """Numbers of the frames that begin a shot."""
+    cuts, small = CutFinder(), [thumbnail(frame) for frame in frames]
+    return [n for n, (one, two) in enumerate(itertools.zip_longest(small, small[1:])) if cuts.begins_shot(one, two)]
+
+
+def test_where_a_pan_begins_there_is_no_cut_and_a_shot_may_be_one_frame_long():
+    one, two, three = (clips.background(96, 64, seed).transpose(2, 0, 1) for seed in (1, 2, 3))
+    pan = [np.roll(one, 24 * n, 2) for n in range(4)]
+    assert min(np.abs(thumbnail(a) - thumbnail(b)).mean() for a, b in itertools.pairwise(pan)) > LEAST_CHANGE
+    assert cuts_of(pan) == [] and cuts_of([one] * 3 + pan) == []
+    assert cuts_of([two, *pan[:1] * 2]) == [1]
+    assert cuts_of([one] * 3 + [two] + [three] * 3) == [4]
 
 
 # Decisions and options
