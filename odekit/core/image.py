@@ -76,6 +76,8 @@ class KnownFace:
     visible: NDArray[np.float32] | None = None
     """Weight (s, s) in [0, 1] of the face's pixels after alignment; 0 where something else hides it, which stays as it
     is. None: all of it is seen."""
+    behind: Pixels | None = None
+    """(3, s, s): the aligned face as other pictures show it where it is hidden; the chain sees this there."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,7 +54,7 @@ def face_finder(chain: Chain, turned: bool = True, smallest: int = 0) -> FaceFin
 
     Args:
         chain: with such a stage.
-        turned: False: the built-in detectors do not search quarter turns.
+        turned: False: the built-in detectors search no quarter turns of the whole picture, only those of a face.
         smallest: the built-in detectors search no smaller faces, in pixels, whatever the chain says.
 
     Raises:
@@ -66,10 +66,9 @@ def face_finder(chain: Chain, turned: bool = True, smallest: int = 0) -> FaceFin
             detect = options.detect
             if isinstance(detect.options, YunetDetector):
                 own = detect.options
-                limits = {"turned": own.turned and turned, "smallest": max(own.smallest, smallest)}
-                limited = replace(detect, options=own.model_copy(update=limits))
+                limited = replace(detect, options=own.model_copy(update={"smallest": max(own.smallest, smallest)}))
                 options = options.model_copy(update={"detect": limited})
-            return FaceFinder(options, PartTools(chain.parts, "cpu", "float32"))
+            return FaceFinder(options, PartTools(chain.parts, "cpu", "float32"), turned)
     raise ConfigError(f"the chain '{chain.spec.name}' has no stage 'faces'; use a chain that has one, such as photo")
 
 

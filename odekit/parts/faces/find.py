@@ -61,8 +61,14 @@ def face_tree(face: Face) -> dict[str, Any]:
 class FaceFinder:
     """Detects and selects faces, for the stage `faces` and the command `odekit faces`."""
 
-    def __init__(self, options: Faces, tools: Tools) -> None:
-        """Make the detector, so that a missing part fails before any work. Boxes of the options need no detector."""
+    def __init__(self, options: Faces, tools: Tools, turned: bool = True) -> None:
+        """Make the detector, so that a missing part fails before any work. Boxes of the options need no detector.
+
+        Args:
+            options: of the stage.
+            tools: for the parts.
+            turned: False: the built-in detectors search no quarter turns of the whole picture, only those of a face.
+        """
         from odekit.parts.faces.detector import BuiltinFaceDetector, YunetFaceDetector
 
         self.options = options
@@ -70,6 +76,8 @@ class FaceFinder:
         self.boxes = None if given is None else select.read_boxes(given)
         self.detector: FaceDetector | None = None if self.boxes is not None else tools.make(options.detect)
         builtin = isinstance(self.detector, YunetFaceDetector)
+        if isinstance(self.detector, YunetFaceDetector):
+            self.detector.turns_photo &= turned
         self.points: Any = self.detector if builtin else BuiltinFaceDetector(BuiltinDetector(), tools)
         """Finds the landmarks of boxes that come without."""
 

@@ -18,6 +18,7 @@ from odekit.parts.faces.find import FaceFinder, PhotoFaces
 from odekit.parts.faces.geometry import TEMPLATES, Frame
 from odekit.parts.faces.options import Alignment, Faces
 from odekit.parts.faces.paste import KEPT, PhotoTone, RestoredFace, paste_face, stays
+from odekit.parts.faces.visible import uncovered
 from odekit.parts.faces.warp import crop_face
 from odekit.parts.stages.decisions import narrowest_side, without_updates
 
@@ -70,6 +71,7 @@ class FacesStage:
                 frame = Frame.fit(detection.faces[number - 1].points, TEMPLATES[align.template])
                 pixels = crop_face(detection.photo.pixels, frame, align.side, align.border)
                 known = None if detection.photo.faces is None else detection.photo.faces[number - 1]
+                pixels = uncovered(pixels, known)
                 crops.append(
                     Image(
                         pixels,

@@ -2,9 +2,9 @@
 
 What a chain makes of a face follows the noise of each frame, and sharpens it. So the face is moved from each frame
 nearby onto its place in this one, as the followed points say, and counts there where it shows the same: where the two
-differ little more than this frame and the next one do. Noise differs as much from one frame to the next as to any
-other, and what moves does not. Where frames differ by far more than in the quiet parts of the face, the frame's own
-pixels stay.
+differ little more than this frame and the next one do, and not in colour. Noise differs as much from one frame to the
+next as to any other, and what moves does not. Where frames differ by far more than in the quiet parts of the face, the
+frame's own pixels stay.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ SAME = 3.0
 """Difference over that of the noise up to which a place shows the same; beyond, it counts less and less."""
 LEAST_NOISE = (0.5 / 255) ** 2
 """Smallest squared difference of the noise: that of rounded values."""
+COLOUR, OTHER_COLOUR = 0.04, 0.08
+"""Difference of a channel's mean over the wide window up to which two frames show the same, and from which something
+else: noise has no such, and what passes in front of a face does."""
 STILL = 0.05
 """A face that moved by no more, in pixels, is not resampled."""
 FEATHER = 0.08
@@ -77,17 +80,27 @@ def patches_of(pixels: Pixels, faces: Iterable[KnownFace], lost: Container[str] 
     return out
 
 
-def averaged(pixels: Pixels, number: int, near: Mapping[int, Mapping[str, FacePatch]]) -> Pixels:
+def averaged(
+    pixels: Pixels, number: int, near: Mapping[int, Mapping[str, FacePatch]], faces: Iterable[KnownFace] | None = None
+) -> Pixels:
     """The pixels (3, H, W) of a frame with its faces averaged over those near it; the same array where none is.
 
     Args:
         pixels: of the frame.
         number: of the frame.
         near: faces of this frame and of others, by number and track.
+        faces: those of this frame that are averaged; None: all.
     """
     out = pixels
+    tracks = None if faces is None else {face.track for face in faces}
     for track, patch in near.get(number, {}).items():
-        others = {n - number: patches[track] for n, patches in near.items() if n != number and track in patches}
+        if tracks is not None and track not in tracks:
+            continue
+        others = {
+            n - number: patches[track]
+            for n, patches in near.items()
+            if n != number and track in patches and patches[track].found
+        }
         if others:
             out = pixels.copy() if out is pixels else out
             height, width = patch.pixels.shape[:2]
@@ -107,7 +120,9 @@ def mean_of(patch: FacePatch, others: Mapping[int, FacePatch]) -> Planes:
     noise = np.clip(noise, quiet, LOUD * quiet)
     total, weights = patch.pixels.copy(), np.ones(noise.shape, np.float32)
     for distance, other in moved.items():
-        weight = np.exp(np.minimum(0, np.float32(SAME) - unlike[distance] / noise))
+        colour = np.abs(box_mean(patch.pixels - other, WIDE)).max(2)
+        alike = np.clip((OTHER_COLOUR - colour) / (OTHER_COLOUR - COLOUR), 0, 1)
+        weight = alike * np.exp(np.minimum(0, np.float32(SAME) - unlike[distance] / noise))
         total += weight[..., None] * other
         weights += weight
     mean: Planes = total / weights[..., None]
@@ -129,7 +144,7 @@ def onto(other: FacePatch, patch: FacePatch) -> Planes:
 
 
 def box_mean(values: Planes, side: int) -> Planes:
-    """Means (h, w) over a window around each pixel."""
+    """Means (h, w) or (h, w, 3) over a window around each pixel."""
     return np.asarray(cv2.boxFilter(values, -1, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 
 

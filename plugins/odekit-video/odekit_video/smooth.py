@@ -24,6 +24,8 @@ other wide window of a still face."""
 STILL_AGREEMENT = 2.1
 """The same for means: a face whose points change their window jumps, and one that drifts by a fraction of a pixel while
 its points stay shows nothing."""
+FEW = 2
+"""Frames on each side of means that follow what changes."""
 OUTLIER, OUTLIER_WINDOW = 2.5, 7
 """A frame whose coordinates differ from the median over so many frames by this many times the noise is one mistake of
 the detector."""
@@ -31,12 +33,14 @@ LEAST_NOISE = 0.02
 """Smallest standard deviation of a detected coordinate, in pixels."""
 
 
-def smoothed(values: Floats, least: int = 0) -> Floats:
+def smoothed(values: Floats, least: int = 0, tolerance: float = np.inf) -> Floats:
     """Coordinates (frames, coordinates), smoothed over the frames.
 
     Args:
         values: the coordinates.
         least: frames on each side over which at least they are averaged, whether or not the means agree.
+        tolerance: by how much, root mean square, means over so many frames may differ from those over a few; where they
+            differ by twice as much, these are taken.
     """
     count = len(values)
     if count < 3:
@@ -45,6 +49,10 @@ def smoothed(values: Floats, least: int = 0) -> Floats:
     values = without_outliers(values, noise)
     lines = [half for half in HALF_WIDTHS if half < count]
     out, errors = local_means(values, least)
+    if least:
+        few, _ = local_means(values, FEW)
+        far = np.sqrt(np.mean((few - out) ** 2, 1)) / tolerance - 1
+        out += local_means(np.clip(far, 0, 1)[:, None], FEW)[0] * (few - out)
     means = [half for half in STILL_HALF_WIDTHS if half > least]
     fits = ((local_lines, [] if least else lines, AGREEMENT), (local_means, means, STILL_AGREEMENT))
     for fit, halves, agreement in fits:

@@ -6,7 +6,7 @@ Points are smoothed in coordinates that move with the face: there a face that mo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,10 @@ LONGEST_GAP = 24
 LEAST_AREA, WHOLE_AREA = 0.85, 0.96
 """Beside a gap, a face whose box covers less than the first share of what it did before is found in what is seen of it
 only, squeezed: there it is lost, too, back to the frame in which its box covers the second share."""
+DETECTOR_ERROR = 0.02
+"""How far a detector errs alike in frames that are alike, in widths of the face. A head that turns changes by more."""
+SPEED_FRAMES = 8
+"""Frames by which it is told how fast a face moves."""
 SHORTEST = 5
 """Frames in which a face must be found: others are mistakes of the detector, or too short to be seen."""
 MOST_UNSEEN = 0.2
@@ -74,10 +78,22 @@ class Track:
 
     def overlap(self, face: Face, frame: int) -> float:
         """Intersection over union of its box and one in a later frame; the largest of its last boxes after a gap, in
-        which half of the face may have been hidden.
+        which half of the face may have been hidden, and of where it may have moved meanwhile.
         """
-        last = [self.found[self.last]] if frame - self.last == 1 else list(self.found.values())[-LONGEST_GAP:]
-        return max(overlap(one.box, face.box) for one in last)
+        if frame - self.last == 1:
+            return overlap(self.found[self.last].box, face.box)
+        last = {n: self.found[n].box for n in sorted(self.found)[-LONGEST_GAP:]}
+        return max(overlap(one, face.box) for one in (*last.values(), self._ahead(last, frame)))
+
+    def _ahead(self, boxes: Mapping[int, Sequence[float]], frame: int) -> Sequence[float]:
+        """Where the largest of the last boxes lies in a later frame, if the face goes on as its last ones did."""
+        numbers = list(boxes)[-SPEED_FRAMES:]
+        middles = np.array([[boxes[n][0] + boxes[n][2], boxes[n][1] + boxes[n][3]] for n in numbers]) / 2
+        span = numbers[-1] - numbers[0]
+        speed = (middles[-1] - middles[0]) / span if span else np.zeros(2)
+        from_frame = max(boxes, key=lambda n: area(boxes[n]))
+        shift = speed * (frame - from_frame)
+        return tuple(np.asarray(boxes[from_frame]) + np.tile(shift, 2))
 
     def parts(self) -> list[list[int]]:
         """The frames in which the face was found, without those beside a gap in which it was squeezed, cut at gaps."""
@@ -111,7 +127,8 @@ class Track:
         """Smoothed points and corners (frames, 14) of successive frames."""
         moved = [self.moved[n] if followed else IDENTITY for n in frames]
         still = [moved_by(inverse(m), flat(self.found[n])).ravel() for m, n in zip(moved, frames, strict=True)]
-        steady = smoothed(np.stack(still), FOLLOWED_HALF_WIDTH if followed else 0)
+        width = float(np.median([self.found[n].box[2] - self.found[n].box[0] for n in frames]))
+        steady = smoothed(np.stack(still), FOLLOWED_HALF_WIDTH if followed else 0, DETECTOR_ERROR * width)
         lines = np.stack([moved_by(m, row.reshape(-1, 2)).ravel() for m, row in zip(moved, steady, strict=True)])
         return smoothed(lines) if followed else lines  # how it moved is noisy, too
 
