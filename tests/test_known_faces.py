@@ -11,6 +11,7 @@ from test_faces_stage import LEFT, RIGHT
 import odekit
 from odekit import Chain, Image
 from odekit.core.image import KnownFace
+from odekit.parts.faces.visible import uncovered
 from odekit.parts.repair.denoise import DenoiseStage
 from odekit.parts.repair.options import Mend
 
@@ -57,6 +58,17 @@ def test_what_hides_a_face_stays_as_it_is():
     np.testing.assert_allclose(half[:, middle + 20 :], whole[:, middle + 20 :], atol=1e-5)
     assert half[:, middle + 20 :].any()
     assert not half[:, : middle - 20].any() and whole[:, : middle - 20].any()
+
+
+def test_the_chain_sees_the_hidden_part_of_a_face_as_other_pictures_show_it():
+    """`KnownFace.behind` and `visible` may have any size; what is seen of the face is its own."""
+    seen, crop = np.ones((8, 8), np.float32), np.full((3, 32, 32), 0.2, np.float32)
+    seen[:, :4] = 0
+    face = replace(known(LEFT), visible=seen, behind=np.full((3, 16, 16), 0.9, np.float32))
+    filled = uncovered(crop, face)
+    assert np.allclose(filled[:, :, :12], 0.9, atol=1e-6) and np.allclose(filled[:, :, 20:], 0.2, atol=1e-6)
+    for other in (None, known(LEFT), replace(face, behind=None), replace(face, visible=None)):
+        assert uncovered(crop, other) is crop
 
 
 def test_given_no_faces_none_are_searched():
