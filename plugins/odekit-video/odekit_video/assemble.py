@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from odekit_video.trial import video_from
 
 def assemble(
     source: Path, segments: Sequence[Path], times: Sequence[Sequence[int]], counted: bool, time_base: Fraction,
-    rate: Fraction, output: Path, span: tuple[int, int | None], before_it_appears: Callable[[], None],
+    rate: Fraction, tags: Mapping[str, int], output: Path, span: tuple[int, int | None],
+    publish: Callable[[Path], None],
 ) -> list[str]:  # fmt: skip
     """Write the output, at once or not at all; returns a sentence for each thing of the source that it does not hold.
 
@@ -30,10 +31,11 @@ def assemble(
         counted: whether the segments have numbers instead of times; their encoders do not reorder frames.
         time_base: of these.
         rate: mean number of frames a second, for players that ask the file; the time stamps count.
+        tags: codes of its colours.
         output: the file to write.
         span: first time stamp of the output (0: of the source, with all that comes before), and the one after its last
             frame (None: to the end). Packets of other streams outside of it are left out; times begin with 0.
-        before_it_appears: called when all is written; what it raises leaves no output.
+        publish: gives the finished file the name of the output; what it raises leaves none.
 
     Raises:
         OutputError: the output cannot be written.
@@ -49,7 +51,7 @@ def assemble(
             old = video_stream(original, source)
             with av.open(str(part), "w", format=CONTAINERS[suffix]) as target:
                 with opened(segments[0]) as first:
-                    video = video_from(first, target)
+                    video = video_from(first, target, tags)
                     video.time_base, video.codec_context.framerate = time_base, rate
                     describe_video(old, video, suffix, cut=span[0] != 0)
                     copied = copied_streams(original, target)
@@ -73,8 +75,7 @@ def assemble(
                     target.mux(packet)
                 kept = {index: stream.index for index, stream in (copied | {old.index: video}).items()}
             notes = stream_losses(original, {*kept, *attached}) + description_losses(original, part, kept, chapters)
-        before_it_appears()
-        part.replace(output)
+        publish(part)
     except (OSError, ValueError) as error:
         raise OutputError(f"{output}: cannot be written ({error})") from error
     finally:

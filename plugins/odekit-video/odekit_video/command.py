@@ -43,8 +43,9 @@ def video(
     Example: odekit video photo film.mp4 -o restored.mp4
     """
     from odekit.cli.show import print_json, print_line, print_message
-    from odekit_video.job import VideoJob, line_of, parse_frames
+    from odekit_video.job import VideoJob, parse_frames
     from odekit_video.preview import check_sheet
+    from odekit_video.report import line_of
 
     job = VideoJob(source, out, parse_frames(frames), codec, quality)
     job.check(resume, overwrite)

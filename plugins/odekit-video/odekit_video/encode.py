@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import ConfigError, OutputError
+from odekit_video.formats import pixel_format, set_tags
 from odekit_video.quality import counts_frames, quality_options, steady_rate
 from odekit_video.read import VideoInfo, import_av
 
@@ -20,16 +23,20 @@ CODECS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "libx
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg's format by the ending of the output."""
 OPTIONS = {
-    "libx264": {"preset": "medium"}, "libx265": {"preset": "medium"}, "libvpx-vp9": {"b": "0", "row-mt": "1"},
-    "libvpx": {"b": "1000M"},
+    "libx264": {"preset": "medium"}, "libx265": {"preset": "medium", "x265-params": "log-level=error"},
+    "libvpx-vp9": {"b": "0", "row-mt": "1"}, "libvpx": {"b": "1000M"},
 }  # fmt: skip
-"""Options of the encoders beside the quality. VP8 keeps to a bit rate, which is that of a small film by default."""
-FULL_RANGE = {"mjpeg": {"yuv420p": "yuvj420p", "yuv422p": "yuvj422p", "yuv444p": "yuvj444p"}}
-"""Formats of encoders whose pictures are of full range, by those of limited range."""
-JPEG_RANGE = 2
-"""FFmpeg's code of full range."""
-SEGMENT_FORMAT = "nut"
-"""Container of the segments: it keeps any time base."""
+"""Options of the encoders beside the quality; libx265 has a log of its own. VP8 keeps to a bit rate, which is that of a
+small film by default.
+"""
+DNXHR = {
+    "yuv422p": "dnxhr_hq", "yuv422p10le": "dnxhr_hqx", "yuv444p10le": "dnxhr_444", "gbrp10le": "dnxhr_444",
+}  # fmt: skip
+"""Profiles of DNxHR by pixel format; DNxHD itself knows few sizes only."""
+SEGMENT_FORMATS = ("nut", "mov")
+"""Containers of the segments, in order: the first keeps any time base, and the other one holds some codecs that it does
+not.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,14 +52,21 @@ class Encoding:
     """Whether the encoder is given frames at this steady rate, without their time stamps."""
     aspect: Fraction = Fraction(1)
     """Width over height of a pixel."""
+    tags: Mapping[str, int] = field(default_factory=dict)
+    """Codes of the colours, see `formats.TAGS`."""
+
+    @property
+    def container(self) -> str:
+        """FFmpeg's format of the segments, and the ending of their files."""
+        return next(container for container in SEGMENT_FORMATS if holds(container, self.codec))
 
     @classmethod
     def of(cls, codec: str, quality: int, info: VideoInfo) -> Encoding:
         """For an encoder and a video."""
         if counts_frames(codec):
             rate = steady_rate(codec, info.rate)
-            return cls(codec, quality, 1 / rate, rate, True, info.aspect)
-        return cls(codec, quality, info.time_base, info.rate, False, info.aspect)
+            return cls(codec, quality, 1 / rate, rate, True, info.aspect, info.tags)
+        return cls(codec, quality, info.time_base, info.rate, False, info.aspect, info.tags)
 
 
 def codec_for(output: Path, codec: str | None) -> str:
@@ -71,34 +85,24 @@ def codec_for(output: Path, codec: str | None) -> str:
         raise ConfigError(f"--codec {name}: the FFmpeg of PyAV cannot encode it") from error
     if found.type != "video":
         raise ConfigError(f"--codec {name}: encodes {found.type}, not video")
-    for container in (CONTAINERS[output.suffix.lower()], SEGMENT_FORMAT):
-        with av.open(io.BytesIO(), "w", format=container) as file:
-            if found.canonical_name not in file.supported_codecs:
-                raise ConfigError(
-                    f"--codec {name}: {container} files cannot hold it; the default is {CODECS[output.suffix.lower()]}"
-                )
+    container, usual = CONTAINERS[output.suffix.lower()], CODECS[output.suffix.lower()]
+    if not holds(container, name):
+        raise ConfigError(f"--codec {name}: {container} files cannot hold it; the default is {usual}")
+    if not any(holds(segments, name) for segments in SEGMENT_FORMATS):
+        raise ConfigError(f"--codec {name}: its frames cannot be kept in parts until the end; the default is {usual}")
     return name
 
 
-def pixel_format(codec: Any, frame: av.VideoFrame) -> str:
-    """The frame's own pixel format where the encoder takes it, else the nearest of 4:4:4 or 4:2:0.
+def holds(container: str, codec: str) -> bool:
+    """Whether files of a format can hold what an encoder makes."""
+    av = import_av()
+    with av.open(io.BytesIO(), "w", format=container) as file:
+        return av.Codec(codec, "w").canonical_name in file.supported_codecs
 
-    4:2:0 needs even sides, so frames of odd sides become 4:4:4. Transparency is not encoded: restored frames have none.
-    """
-    full = FULL_RANGE.get(codec.name, {})
-    taken = [format.name for format in codec.video_formats or () if format.name not in full]
-    name = full.get(frame.format.name, frame.format.name)
-    deep = "10le" if max(c.bits for c in frame.format.components) > 8 else ""
-    odd = frame.width % 2 or frame.height % 2
-    halved = frame.format.chroma_width(frame.width) < frame.width
-    alpha = any(component.is_alpha for component in frame.format.components)
-    if name in taken and not (odd and halved) and not alpha:
-        return str(name)
-    order = ["yuv444p", "yuv420p"] if odd or not halved else ["yuv420p", "yuv444p"]
-    order = [full.get(n, n) for n in order]
-    return next(
-        (n + deep for n in order if n + deep in taken), next((n for n in order if n in taken), (taken or [name])[0])
-    )
+
+def reason(error: Exception) -> str:
+    """What an error of FFmpeg says, without the call that failed."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 class SegmentWriter:
@@ -111,22 +115,21 @@ class SegmentWriter:
             OutputError: the file or the encoder cannot be opened.
         """
         av = import_av()
+        os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 has a log of its own: errors only
         self.first = first
         try:
-            self.container = av.open(str(path), "w", format=SEGMENT_FORMAT)
-            codec = av.Codec(encoding.codec, "w")
+            self.container = av.open(str(path), "w", format=encoding.container)
+            self.format = pixel_format(av.Codec(encoding.codec, "w"), like)
             options = OPTIONS.get(encoding.codec, {}) | quality_options(encoding.codec, encoding.quality)
+            if encoding.codec == "dnxhd":
+                options |= {"profile": DNXHR[self.format]}
             stream: Any = self.container.add_stream(encoding.codec, rate=encoding.rate, options=options)
         except (OSError, ValueError) as error:
             raise OutputError(f"{path}: cannot be encoded ({error})") from error
-        self.format = pixel_format(codec, like)
         stream.width, stream.height, stream.pix_fmt = like.width, like.height, self.format
         context = stream.codec_context
         context.time_base = stream.time_base = encoding.time_base
-        context.colorspace, context.color_range = like.colorspace, like.color_range
-        if self.format.startswith("yuvj"):
-            context.color_range = JPEG_RANGE
-        context.color_primaries, context.color_trc = like.color_primaries, like.color_trc
+        set_tags(context, encoding.tags, self.format)
         context.sample_aspect_ratio = encoding.aspect
         context.flags |= av.codec.context.Flags.global_header
         self.stream, self.codec = stream, encoding.codec
@@ -154,7 +157,7 @@ class SegmentWriter:
         try:
             packets = self.stream.encode(frame)
         except (OSError, ValueError) as error:
-            raise OutputError(f"--codec {self.codec}: it cannot encode these frames ({error})") from error
+            raise OutputError(f"--codec {self.codec}: it cannot encode these frames ({reason(error)})") from error
         try:
             for packet in packets:
                 self.container.mux(packet)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from odekit.chains.chain import Chain
-from odekit.core.files import exclusive, write_atomic
+from odekit.core.files import write_atomic
 from odekit.errors import ConfigError, InputError, NoFaceWarning, OdekitError, OutputError
 from odekit_video.assemble import assemble
 from odekit_video.colour import HDR_TRANSFERS
@@ -22,16 +21,17 @@ from odekit_video.encode import Encoding, codec_for
 from odekit_video.find import Tell, find
 from odekit_video.layout import Layout, layout_of
 from odekit_video.lost import frame_losses
+from odekit_video.place import Place
 from odekit_video.plan import Plan
 from odekit_video.quality import DEFAULT, check_quality, quality_note, scale_of
 from odekit_video.read import VideoInfo, probe
+from odekit_video.report import tracks_tree
 from odekit_video.restore import Restorer
 from odekit_video.sessions import Sessions
 from odekit_video.trial import try_encoder
 from odekit_video.watch import Watch
 from odekit_video.whole import check_single, cut_note
 
-PLAN, LOCK = "plan.json", "lock"
 SHORT_SECONDS, SHORT_SHARE = 0.2, 0.02
 """A video that ends earlier than its file says, by more than this and this share of its length, is incomplete."""
 
@@ -58,34 +58,12 @@ class VideoJob:
         self.codec = codec_for(output, codec)
         check_quality(self.codec, quality)
         self.quality = DEFAULT if quality is None else quality
-        self.folder = output.with_name(f"{output.name}.parts")
-        self.record_file = output.with_name(f"{output.name}.json")
+        self.place = Place(output)
+        self.folder = self.place.folder
 
     def check(self, resume: bool, overwrite: bool) -> None:
-        """Refuse what would overwrite something, or begin in what an earlier run left.
-
-        Raises:
-            InputError: the input is missing, or is the output.
-            OutputError: something is there, and neither `resume` nor `overwrite` says what to do with it.
-        """
-        if not self.source.is_file():
-            raise InputError(f"{self.source}: there is no such file")
-        if self.output.exists() and self.output.samefile(self.source):
-            raise InputError(f"{self.output} is the input; choose another output")
-        if not self.output.parent.is_dir():
-            raise OutputError(f"{self.output}: there is no folder {self.output.parent}")
-        if overwrite:
-            if self.folder.is_dir():
-                with self._held():
-                    (self.folder / PLAN).unlink(missing_ok=True)
-                shutil.rmtree(self.folder, ignore_errors=True)
-            return
-        if self.output.exists() and not (resume and self.folder.exists()):
-            raise OutputError(f"{self.output} is there already; --overwrite replaces it")
-        if self.folder.exists() and not resume:
-            raise OutputError(
-                f"{self.folder} is what an unfinished run left: --resume continues it, --overwrite starts anew"
-            )
+        """Refuse what cannot be written, or is there already. Raises what `Place.check` does."""
+        self.place.check(self.source, resume, overwrite)
 
     def chain(self, name: str, settings: Sequence[str], strength: str) -> Chain:
         """The chain, with the settings of a person."""
@@ -117,46 +95,34 @@ class VideoJob:
             tell(phase, done, total)
             watch.glance()
 
-        self.folder.mkdir(exist_ok=True)
-        with self._held(), self._unchanged(watch), warnings.catch_warnings():
+        with self.place.working(), self._unchanged(watch), warnings.catch_warnings():
             warnings.simplefilter("ignore", NoFaceWarning)  # the line of the run says it once
             source = continue_stamps(self.source, layout, self.folder) if len(layout.sections) > 1 else self.source
-            info = probe(source)
-            encoding = Encoding.of(self.codec, self.quality, info)
-            if not (self.folder / PLAN).exists():
-                try_encoder(encoding, info, self.output.suffix.lower(), self.folder)
-            sessions = Sessions(chain, seed, device, precision)
-            plan = self._plan(source, chain, sessions, info, key, name, tell_watching)
-            restorer = Restorer(source, info, plan, sessions, name, encoding, tell_watching, first=self.span[0])
-            notes = self._assembled(restorer, layout, watch) + self._input_notes(source, layout)
-        record = {
-            "video": str(self.source), "sha256": watch.digest, "output": str(self.output), "chain": chain.tree(),
-            "seed": seed, "size": [info.width, info.height], "frames": len(plan.pts) - self.span[0],
-            "failed": restorer.failures(self.folder), "shots": len(plan.shots), "tracks": tracks_tree(plan),
-            "pictures": plan.pictures, "packets_damaged": plan.damaged, "notes": notes, "codec": self.codec,
-            "quality": self.quality if scale_of(self.codec) else None, "seconds": round(time.monotonic() - began, 1),
-        }  # fmt: skip
-        write_atomic(json.dumps(record, indent=1).encode(), self.record_file)
-        if preview is not None:
-            from odekit_video.preview import write_preview
+            with named(source, self.source):
+                info = probe(source)
+                encoding = Encoding.of(self.codec, self.quality, info)
+                notes = try_encoder(source, encoding, info, self.output.suffix.lower(), self.folder)
+                sessions = Sessions(chain, seed, device, precision)
+                plan = self._plan(source, chain, sessions, info, key, name, tell_watching)
+                restorer = Restorer(source, info, plan, sessions, name, encoding, tell_watching, first=self.span[0])
+                notes += self._assembled(restorer, layout, watch) + self._input_notes(source, layout)
+            record = {
+                "video": str(self.source), "sha256": watch.digest, "output": str(self.output), "chain": chain.tree(),
+                "seed": seed, "size": [info.width, info.height], "frames": len(plan.pts) - self.span[0],
+                "failed": restorer.failures(self.folder), "shots": len(plan.shots), "tracks": tracks_tree(plan),
+                "pictures": plan.pictures, "packets_damaged": plan.damaged, "notes": notes, "codec": self.codec,
+                "quality": self.quality if scale_of(self.codec) else None,
+                "seconds": round(time.monotonic() - began, 1),
+            }  # fmt: skip
+            try:
+                write_atomic(json.dumps(record, indent=1).encode(), self.place.record)
+            except OSError as error:
+                raise OutputError(f"{self.place.record}: cannot be written ({error.strerror or error})") from error
+            if preview is not None:
+                from odekit_video.preview import write_preview
 
-            write_preview(source, self.output, preview, float(plan.pts[self.span[0]] * info.time_base))
-        shutil.rmtree(self.folder)
+                write_preview(source, self.output, preview, float(plan.pts[self.span[0]] * info.time_base))
         return record
-
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        """Hold the folder. It is removed after an error, unless the faces of the whole video were found."""
-        try:
-            with exclusive(self.folder / LOCK, timeout=0):
-                try:
-                    yield
-                except BaseException:
-                    if not (self.folder / PLAN).exists():
-                        shutil.rmtree(self.folder)
-                    raise
-        except TimeoutError:
-            raise OutputError(f"{self.output}: another run is writing it") from None
 
     @contextlib.contextmanager
     def _unchanged(self, watch: Watch) -> Iterator[None]:
@@ -168,7 +134,7 @@ class VideoJob:
                 watch.check()
             finally:
                 if watch.changed:
-                    (self.folder / PLAN).unlink(missing_ok=True)
+                    self.place.plan.unlink(missing_ok=True)
             raise
 
     def _plan(
@@ -182,13 +148,13 @@ class VideoJob:
         tell: Tell,
     ) -> Plan:
         """The plan of an earlier run, or a new one."""
-        plan = Plan.read(self.folder / PLAN, key)
+        plan = Plan.read(self.place.plan, key)
         if plan is None:
             plan = find(source, info, chain, tell, self.span)
             if self.span[0] >= len(plan.pts):
                 raise InputError(f"{self.source} has {len(plan.pts)} frames; --frames begins with {self.span[0]}")
             decide(source, info, plan, sessions, name, tell, self.span[0])
-            plan.write(self.folder / PLAN, key)
+            plan.write(self.place.plan, key)
         return plan
 
     def _assembled(self, restorer: Restorer, layout: Layout, watch: Watch) -> list[str]:
@@ -198,9 +164,15 @@ class VideoJob:
         times = [pts[start:end] for start, end in restorer.segments()]
         begin = pts[self.span[0]] if self.span[0] else int(layout.start / info.time_base)
         end = None if self.span[1] is None else after_last(pts)
+
+        def publish(part: Path) -> None:
+            watch.check(content=True)
+            self.place.publish(part)
+
         notes = assemble(
-            restorer.path, segments, times, restorer.encoding.counted, info.time_base, info.rate, self.output,
-            (begin, end), lambda: watch.check(content=True),
+            restorer.path, segments, times, restorer.encoding.counted, info.time_base, info.rate, info.tags,
+            self.output,
+            (begin, end), publish,
         )  # fmt: skip
         last = after_last(pts)
         length, reached = float((last - pts[0]) * info.time_base), float(last * info.time_base)
@@ -233,6 +205,17 @@ class VideoJob:
         return notes
 
 
+@contextlib.contextmanager
+def named(copy: Path, source: Path) -> Iterator[None]:
+    """Errors about a copy of the input name the input."""
+    try:
+        yield
+    except InputError as error:
+        if copy == source or str(copy) not in str(error):
+            raise
+        raise InputError(str(error).replace(str(copy), str(source))) from error
+
+
 def parse_frames(text: str | None) -> tuple[int, int | None]:
     """`a:b` as first frame and the one after the last. Raises ConfigError for anything else."""
     if text is None:
@@ -250,31 +233,3 @@ def parse_frames(text: str | None) -> tuple[int, int | None]:
 def after_last(pts: Sequence[int]) -> int:
     """The time stamp at which the last frame ends: as long as the one before."""
     return pts[-1] + (pts[-1] - pts[-2] if len(pts) > 1 else 1)
-
-
-def tracks_tree(plan: Plan) -> list[dict[str, Any]]:
-    """Each track in the form of the record: its frames, and what was decided."""
-    frames: dict[int, list[int]] = {}
-    for number, faces in enumerate(plan.faces):
-        for track, _, _ in faces:
-            frames.setdefault(track, []).append(number)
-    return [
-        {"track": track, "first": numbers[0], "last": numbers[-1], "decided": plan.tracks.get(track, {})}
-        for track, numbers in sorted(frames.items())
-    ]
-
-
-def line_of(record: dict[str, Any]) -> str:
-    """The line of the console: what was found and done."""
-    tracks = record["tracks"]
-    treated = sum(any(track["decided"].values()) for track in tracks)
-    parts = [f"{record['frames']} frames, {record['shots']} shot{'s' * (record['shots'] > 1)}"]
-    if not tracks:
-        parts.append("no faces found")
-    else:
-        parts.append(f"{len(tracks)} face{'s' * (len(tracks) > 1)}, {treated} restored, {len(tracks) - treated} left")
-    if record["packets_damaged"]:
-        parts.append(f"{len(record['packets_damaged'])} damaged packets skipped")
-    if failed := record["failed"]:
-        parts.append(f"{len(failed)} frame{'s' * (len(failed) > 1)} kept as they were ({failed[-1]['reason']})")
-    return "; ".join([f"{record['output']}: {parts[0]}", *parts[1:], *record["notes"]])

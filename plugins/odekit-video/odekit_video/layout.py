@@ -68,7 +68,7 @@ def layout_of(path: Path) -> Layout:
         types = {stream.index: stream.type for stream in container.streams}
         check_rest(path, broadcast, places, video.index, types)
     found = sections.finish()
-    corrupt = max(0, corrupt - len(found) + 1)  # a join misses something by itself
+    corrupt = max(0, corrupt - max(0, len(found) - 1))  # a join misses something by itself
     return Layout(found, broadcast, sections.strays, corrupt, pid)
 
 

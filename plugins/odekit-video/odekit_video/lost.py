@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from odekit_video.extras import covers, tags
 from odekit_video.others import COPIED
-from odekit_video.read import carried, decoded, opened, video_stream
+from odekit_video.read import angle_of, carried, decoded, opened, video_stream
+
+if TYPE_CHECKING:
+    import av
 
 FRAMES = 48
 """Frames at the start that are asked for what they carry."""
@@ -26,6 +29,8 @@ CARRIED = {
     "ICC_PROFILE": "its colour profile",
 }
 """Words for what frames carry beside their pixels and is not encoded again."""
+OPAQUE = 255
+"""Alpha of what is not transparent."""
 UNSAID = ("handler_name", "creation_time")
 """Tags that containers write in their own way."""
 
@@ -35,19 +40,29 @@ def frame_losses(path: Path) -> list[str]:
     with opened(path) as container:
         stream = video_stream(container, path)
         alpha = stream.metadata.get("alpha_mode") == "1"
-        interlaced, lost = False, dict[str, None]()
+        interlaced, lost, angle = False, dict[str, None](), 0.0
         for frame in itertools.islice(decoded(container, stream, []), FRAMES):
-            alpha = alpha or any(component.is_alpha for component in frame.format.components)
+            alpha = alpha or is_transparent(frame)
+            angle = angle or angle_of(frame)[0]
             interlaced = interlaced or frame.interlaced_frame
             lost.update({CARRIED[name]: None for name in carried(frame) if name in CARRIED})
     notes = []
     if alpha:
         notes.append("its transparency (alpha) is left out")
+    if abs(angle - 90 * round(angle / 90)) > 1:
+        notes.append(f"it is to be shown turned by {-angle:.0f} degrees; its frames were turned by quarters only")
     if interlaced:
         notes.append(
             "it is interlaced: its fields stay in the frames, which are no longer marked so; deinterlace first"
         )
     return notes + [f"{words} {'are' if words.endswith('s') else 'is'} left out" for words in lost]
+
+
+def is_transparent(frame: av.VideoFrame) -> bool:
+    """Whether a part of a frame is transparent; decoders of GIF give transparency to all frames, opaque ones too."""
+    if not any(component.is_alpha for component in frame.format.components):
+        return False
+    return bool((frame.to_ndarray(format="rgba")[..., 3] < OPAQUE).any())
 
 
 def stream_losses(original: Any, kept: Set[int]) -> list[str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from odekit.core.image import Pixels
 from odekit.errors import ConfigError, OutputError
 from odekit_video.find import frame_pixels
+from odekit_video.place import check_folder
 from odekit_video.read import frames_from, probe
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ def check_sheet(sheet: Path, overwrite: bool) -> None:
 
     Raises:
         ConfigError: the ending is that of no picture.
-        OutputError: no such folder, or something is there and `overwrite` is not set.
+        OutputError: no such folder, nothing can be written there, or something is there and `overwrite` is not set.
     """
     if sheet.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"--preview {sheet}: choose a file that ends with {', '.join(SUFFIXES)}")
-    if not sheet.parent.is_dir():
-        raise OutputError(f"--preview {sheet}: there is no folder {sheet.parent}")
+    check_folder(sheet.parent, f"--preview {sheet}")
+    if sheet.is_dir():
+        raise OutputError(f"--preview {sheet} is a folder; choose a file")
     if sheet.exists() and not (overwrite and sheet.is_file()):
         raise OutputError(f"--preview {sheet} is there already; --overwrite replaces it")
 
@@ -59,7 +61,10 @@ def write_preview(source: Path, output: Path, sheet: Path, begin: float = 0.0) -
             break
     rows = [np.concatenate([small(pixels) for pixels in row], 1) for row in (before, [p for _, p in after]) if row]
     width = min(row.shape[1] for row in rows)
-    PIL.Image.fromarray(np.concatenate([row[:, :width] for row in rows])).save(sheet)
+    try:
+        PIL.Image.fromarray(np.concatenate([row[:, :width] for row in rows])).save(sheet)
+    except OSError as error:
+        raise OutputError(f"--preview {sheet}: cannot be written ({error.strerror or error})") from error
 
 
 def spread(path: Path) -> list[av.VideoFrame]:

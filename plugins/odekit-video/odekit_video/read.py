@@ -7,13 +7,15 @@ import math
 import re
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odekit.errors import InputError, PluginError
+from odekit_video.colour import upright
+from odekit_video.formats import tags_of
 
 if TYPE_CHECKING:
     import av
@@ -49,6 +51,8 @@ class VideoInfo:
     """Width over height of an upright pixel."""
     seconds: float = 0.0
     """How long the file says that its video is, 0 if it does not."""
+    tags: Mapping[str, int] = field(default_factory=dict)
+    """Codes of the colours of upright frames, see `formats.TAGS`."""
 
 
 def import_av() -> Any:
@@ -118,21 +122,30 @@ def probe(path: Path) -> VideoInfo:
         return VideoInfo(
             width, height, turns, Fraction(stream.time_base), Fraction(rate), int(stream.frames or 0),
             stream.codec_context.name, int(stream.codec_context.color_trc or 0),
-            1 / aspect if turns % 2 else aspect, seconds_of(container, stream),
+            1 / aspect if turns % 2 else aspect, seconds_of(container, stream), tags_of(upright(first, turns)),
         )  # fmt: skip
 
 
 def turns_of(frame: av.VideoFrame) -> int:
     """How a frame is to be shown, in the numbers of `VideoInfo.turns`.
 
+    Other angles are rounded.
+    """
+    angle, mirrored = angle_of(frame)
+    return round(angle / 90) % 4 + 4 * mirrored
+
+
+def angle_of(frame: av.VideoFrame) -> tuple[float, bool]:
+    """By how many degrees a frame is to be turned counter-clockwise, and whether it is mirrored left to right then.
+
     Its display matrix tells where a step to the right (a, b) and a step down (c, d) of the stored frame lead to.
     """
     matrix = carried(frame).get("DISPLAYMATRIX")
     if matrix is None:
-        return round(float(frame.rotation) / 90) % 4
+        return float(frame.rotation), False
     a, b, _, c, d = (int(value) for value in struct.unpack_from("=5i", matrix))
     mirrored = a * d - b * c < 0
-    return round(math.degrees(math.atan2(-b, -a if mirrored else a)) / 90) % 4 + 4 * mirrored
+    return math.degrees(math.atan2(-b, -a if mirrored else a)), mirrored
 
 
 def carried(frame: av.VideoFrame) -> dict[str, bytes]:

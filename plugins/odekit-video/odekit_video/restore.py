@@ -80,7 +80,7 @@ class Restorer:
         files = []
         with threads_shared(self.sessions.workers.count):
             for start, end in self.segments():
-                file = folder / f"segment-{start:07d}.nut"
+                file = folder / f"segment-{start:07d}.{self.encoding.container}"
                 if not file.exists():
                     self._segment(start, end, file)
                 files.append(file)
@@ -159,14 +159,11 @@ class Restorer:
 
     def _restored(self, batch: Sequence[tuple[SourceFrame, Near]]) -> list[Restored]:
         """These frames after the chain."""
-        images = [
-            replace(
-                source.image,
-                pixels=averaged(source.image.pixels, source.number, near),
-                faces=with_visible(source.image.faces or (), source.number, near),
-            )
-            for source, near in batch
-        ]
+        images = []
+        for source, near in batch:
+            faces = with_visible(source.image.faces or (), source.number, near)
+            pixels = averaged(source.image.pixels, source.number, near, faces)
+            images.append(replace(source.image, pixels=pixels, faces=faces))
         with self.sessions.one() as session:
             results = session.run(images)
         out = []

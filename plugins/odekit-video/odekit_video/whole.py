@@ -47,7 +47,7 @@ def is_stream(head: bytes, size: int) -> bool:
 
 
 def check_single(path: Path) -> None:
-    """Refuse MP4 and MOV files that were joined byte by byte: only their first part can be read.
+    """Refuse MP4 and MOV files that were joined byte by byte, of which only the first part can be read, or cut.
 
     Raises:
         InputError: it is such a file.
@@ -59,6 +59,8 @@ def check_single(path: Path) -> None:
             f"{path}: {kinds.count(b'moov')} videos joined byte by byte, of which only the first can be read; "
             "join them with a video program, or restore them one by one"
         )
+    if b"mdat" in kinds and not {b"moov", b"moof"} & set(kinds):
+        raise InputError(f"{path}: the index at its end (moov) is missing: it was cut, or is not finished")
 
 
 def boxes(file: BinaryIO, size: int) -> list[bytes]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import types
+
 import av
 import numpy as np
 import pytest
 import typer.testing
 from odekit_video.command import video
+from odekit_video.formats import pixel_format
 from odekit_video.job import VideoJob
 from odekit_video.quality import KNOWN, quality_options, scale_of, steady_rate
 
@@ -54,6 +57,8 @@ def has(codec):
 
 ENCODERS = [("libx265", "mp4"), ("libsvtav1", "mp4"), ("libvpx", "webm"), ("libvpx-vp9", "webm"), ("mpeg4", "mp4"), ("mpeg2video", "mkv"),
             ("mpeg1video", "mkv"), ("mjpeg", "mov")]  # fmt: skip
+NO_SCALE = [("prores_ks", "mov"), ("dnxhd", "mov"), ("prores_ks", "mkv")]
+"""Encoders of studios, whose packets the usual container of segments cannot hold."""
 
 
 @pytest.mark.parametrize(("codec", "suffix"), ENCODERS)
@@ -122,3 +127,79 @@ def test_what_encoder_or_file_refuse_is_one_line_before_any_work(tmp_path, codec
     assert isinstance(result.exception, ConfigError), result.output
     assert f"--codec {codec}: frames of 96x64 cannot be written to" in str(result.exception)
     assert "finding faces" not in result.output and not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(("codec", "suffix"), NO_SCALE)
+def test_what_studios_use_is_kept_in_parts_too(tmp_path, run, codec, suffix, monkeypatch):
+    from odekit_video import restore
+
+    monkeypatch.setattr(restore, "SEGMENT", 4)
+    still = np.repeat(clips.background(256, 128)[None], 6, 0)
+    source = clips.write(tmp_path / "in.mkv", still, pts=[25 * s for s in (0, 900, 2100, 2900, 5000, 5100)])
+    notes = run(source, tmp_path / f"out.{suffix}", codec)["notes"]
+    before, after = clips.read(source), clips.read(tmp_path / f"out.{suffix}")
+    assert after[1] == pytest.approx(before[1], abs=1.1e-3)
+    as_bt709 = any("players take its colours for BT.709 instead of BT.601" in note for note in notes)
+    assert as_bt709 == (codec == "dnxhd")
+    assert np.abs(after[0] - before[0]).mean() < (0.02 if as_bt709 else 0.01)
+
+
+BT2020 = (9, 1)
+DEEP = ("yuv420p10le", (96, 64), BT2020)
+FULL = ("yuv444p", (95, 63), None)
+
+
+@pytest.mark.parametrize(("film", "codec", "output", "format", "notes"), [
+    (DEEP, "libx264", "out.mp4", "yuv420p10le", []),
+    (DEEP, "ffv1", "out.mkv", "yuv420p10le", []),
+    (DEEP, "mpeg4", "out.mkv", "yuv420p", ["with mpeg4, its 10 bits a colour become 8"]),
+    (DEEP, "mpeg4", "out.mp4", "yuv420p", ["with mpeg4, its 10 bits a colour become 8", "players take its colours for BT.601 instead of BT.2020, since mpeg4 in .mp4 has no such tag"]),
+    (FULL, "libx264", "out.mp4", "yuv444p", []),
+    (FULL, "mpeg4", "out.mp4", "yuv420p", ["with mpeg4, its colours of 4:4:4 become 4:2:0"]),
+])  # fmt: skip
+def test_depth_sampling_and_tags_that_are_lost_are_told(tmp_path, run, film, codec, output, format, notes):
+    kind, size, tags = film
+    still = np.repeat(clips.background(*size)[None], 3, 0)
+    source = clips.write(tmp_path / "in.mkv", still, format=kind, tags=tags)
+    assert run(source, tmp_path / output, codec)["notes"] == notes
+    with av.open(str(tmp_path / output)) as container:
+        frame = next(container.decode(video=0))
+    assert frame.format.name == format
+    assert int(frame.colorspace) == (BT2020[0] if tags and "players" not in str(notes) else 2)
+
+
+@pytest.mark.parametrize(("codec", "output", "format"), [("libx264", "out.mp4", "yuv444p"), ("libx264rgb", "out.mkv", "gbrp")])  # fmt: skip
+def test_a_film_in_rgb_keeps_its_colours_and_it_is_told_how(tmp_path, run, codec, output, format):
+    picture = np.empty((64, 96, 3), np.uint8)
+    picture[:, :48], picture[:, 48:] = (170, 60, 40), (20, 90, 200)
+    with av.open(str(tmp_path / "in.mkv"), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "rgb24"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+    told = [] if format == "gbrp" else ["its RGB is coded as Y'CbCr (BT.601, 4:4:4)"]
+    assert run(tmp_path / "in.mkv", tmp_path / output, codec)["notes"] == told
+    with av.open(str(tmp_path / output)) as container:
+        frame = next(container.decode(video=0))
+    assert frame.format.name == format
+    assert np.abs(frame.to_ndarray(format="rgb24").astype(int) - picture)[:, [20, 70]].mean() < 3
+
+
+@pytest.mark.parametrize(("kind", "taken", "nearest"), [
+    ("yuv422p10le", ["yuv420p10le", "yuv444p"], "yuv444p"), ("yuv420p12le", ["yuv420p", "yuv420p10le"], "yuv420p10le"),
+    ("yuv420p", ["gray", "yuv422p", "yuv444p"], "yuv422p"), ("yuv444p", ["gbrp", "yuv420p"], "yuv420p"),
+    ("gray", ["yuv420p", "yuv444p"], "yuv420p"), ("yuv411p", ["yuv420p", "yuv422p"], "yuv422p"),
+    ("yuv420p", ["yuva420p", "nv12", "yuv420p"], "yuv420p"), ("yuvj420p", ["yuv420p", "yuvj420p"], "yuvj420p"),
+])  # fmt: skip
+def test_the_nearest_format_is_taken(kind, taken, nearest):
+    codec = types.SimpleNamespace(name="some", video_formats=[av.VideoFormat(name) for name in taken])
+    assert pixel_format(codec, av.VideoFrame(96, 64, kind)) == nearest
+
+
+@pytest.mark.parametrize("codec", ["libx265", "libsvtav1"])
+def test_encoders_with_a_log_of_their_own_are_quiet(tmp_path, run, codec, capfd):
+    if not has(codec):
+        pytest.skip(f"no {codec}")
+    run(film(tmp_path / "in.mp4"), tmp_path / "out.mp4", codec)
+    seen = capfd.readouterr()
+    assert "x265" not in seen.err + seen.out and "Svt" not in seen.err + seen.out

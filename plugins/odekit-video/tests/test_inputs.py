@@ -9,8 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from odekit_video.job import VideoJob, line_of
+from odekit_video.job import VideoJob
 from odekit_video.layout import layout_of
+from odekit_video.report import line_of
 from odekit_video.sections import Sections
 
 from benchmarks import clips
@@ -181,6 +182,22 @@ def test_lost_packets_of_a_transport_stream_are_told(tmp_path, run):
     middle = len(data) // 2 // 188 * 188
     (tmp_path / "lost.ts").write_bytes(data[:middle] + data[middle + 3 * 188 :])
     assert "1 packet of its video is incomplete" in line_of(run(tmp_path / "lost.ts", tmp_path / "out.mp4"))
+
+
+def test_a_file_without_its_index_is_refused_and_it_is_said_why(tmp_path, run):
+    data = film(tmp_path / "whole.mp4").read_bytes()
+    assert data.index(b"mdat") < data.index(b"moov")
+    (tmp_path / "half.mp4").write_bytes(data[: data.index(b"moov") - 40])
+    with pytest.raises(InputError, match=r"the index at its end \(moov\) is missing"):
+        run(tmp_path / "half.mp4", tmp_path / "out.mp4")
+
+
+def test_what_is_wrong_with_a_joined_file_names_it_and_not_its_copy(tmp_path, run):
+    small = clips.write(tmp_path / "b.ts", clips.background(64, 48)[None].repeat(8, 0), audio=True)
+    source = joined(tmp_path / "film.ts", film(tmp_path / "a.ts"), small)
+    with pytest.raises(InputError, match="its frames change their size") as caught:
+        run(source, tmp_path / "out.mp4")
+    assert str(caught.value).startswith(f"{source}: ") and "continued" not in str(caught.value)
 
 
 @pytest.mark.parametrize("phase", ["finding faces", "restoring"])

@@ -12,8 +12,9 @@ import PIL.Image
 import pytest
 from av.stream import Disposition
 from odekit_video.extras import chapters_within
-from odekit_video.job import VideoJob, line_of
+from odekit_video.job import VideoJob
 from odekit_video.read import probe
+from odekit_video.report import line_of
 
 from benchmarks import clips
 
@@ -281,3 +282,24 @@ def test_turned_and_mirrored_videos_are_written_as_players_show_them(tmp_path, r
     assert quarters[bright[0]][bright[1]] == pytest.approx(0.9, abs=0.03)
     grey = (bright[0] + b, bright[1] + a)  # one step to the right in the stored frame is (a, b) in the shown one
     assert quarters[grey[0]][grey[1]] == pytest.approx(0.5, abs=0.03)
+
+
+def test_an_opaque_gif_has_no_transparency_to_lose(tmp_path, run):
+    """Its decoder gives frames with transparency, whatever is in them."""
+    pictures = [PIL.Image.new("P", (96, 64), color=n) for n in range(3)]
+    for one in pictures:
+        one.putpalette(list(range(256)) * 3)
+    for name, more in (("opaque", {}), ("open", {"transparency": 0})):
+        pictures[0].save(tmp_path / f"{name}.gif", save_all=True, append_images=pictures[1:], duration=40, **more)
+        notes = run(tmp_path / f"{name}.gif", tmp_path / f"{name}.mp4")["notes"]
+        assert ("its transparency (alpha) is left out" in notes) == (name == "open")
+
+
+def test_an_angle_that_is_no_quarter_is_told(tmp_path, run):
+    lying = clips.write(tmp_path / "lying.mp4", np.full((3, 64, 96, 3), 0.5, np.float32))
+    data = bytearray(lying.read_bytes())
+    at, half = data.index(b"tkhd") + 44, round(0.5**0.5 * 65536)
+    data[at : at + 36] = struct.pack(">9i", half, half, 0, -half, half, 0, 0, 0, 1 << 30)
+    (tmp_path / "in.mp4").write_bytes(data)
+    notes = run(tmp_path / "in.mp4", tmp_path / "out.mp4")["notes"]
+    assert notes == ["it is to be shown turned by 45 degrees; its frames were turned by quarters only"]

@@ -13,9 +13,10 @@ import PIL.Image
 import pytest
 from odekit_video import restore, sessions
 from odekit_video.colour import planes_of
-from odekit_video.job import VideoJob, line_of
+from odekit_video.job import VideoJob
 from odekit_video.preview import check_sheet
 from odekit_video.read import probe
+from odekit_video.report import line_of
 
 from benchmarks import clips
 from odekit.chains.chain import Chain
@@ -310,14 +311,14 @@ def test_some_frames_only(tmp_path, chain):
 def test_an_interrupted_run_goes_on_where_it_was_with_the_same_frames(tmp_path, chain, monkeypatch):
     """x264 may write other bytes for the same frames, so those that it is given are compared."""
     given = {}
-    add = restore.SegmentWriter.add
 
-    def note(self, frame):
-        given[frame.pts] = b"".join(plane.tobytes() for plane in planes_of(frame))
-        add(self, frame)
+    class Noting(restore.SegmentWriter):
+        def add(self, frame):
+            given[frame.pts] = b"".join(plane.tobytes() for plane in planes_of(frame))
+            super().add(frame)
 
     monkeypatch.setattr(restore, "SEGMENT", 4)
-    monkeypatch.setattr(restore.SegmentWriter, "add", note)
+    monkeypatch.setattr(restore, "SegmentWriter", Noting)
     source = clips.write(tmp_path / "film.mp4", clips.clip(12, noise=0.1))
     run(source, tmp_path / "whole.mp4", chain)
     whole = dict(given)
@@ -476,7 +477,7 @@ def test_the_command_and_its_contact_sheet(tmp_path, chain, monkeypatch, capsys)
 @pytest.mark.parametrize(
     ("output", "codec", "message"),
     [("o.mp4", "aac", "encodes audio"), ("o.webm", "libx264", "webm files cannot hold it"), ("o.mp4", "gif", "mp4 files"),
-     ("o.mov", "prores_ks", "nut files"), ("o.mp4", "nothing", "cannot encode it")],
+     ("o.mp4", "prores_ks", "mp4 files"), ("o.mp4", "nothing", "cannot encode it")],
 )  # fmt: skip
 def test_an_encoder_that_cannot_write_the_file_is_refused_before_any_work(tmp_path, output, codec, message):
     with pytest.raises(ConfigError, match=message):
