@@ -11,6 +11,7 @@ import torch
 
 import odekit
 
+from .batch_share import BatchShare
 from .checks import check_image, check_loaded_chain, check_scratches, check_seed, check_square, place
 from .choices import ChainChoice
 
@@ -106,13 +107,11 @@ def restore(request: Request, bar: Callable[[int, int], None]) -> Restored:
     for number, mask in enumerate(request.masks):
         pictures[number] = replace(pictures[number], extra={FILL: mask})
     raised: list[BaseException] = []
-    far = 0.0
+    share = BatchShare([stage.name for stage in request.choice.load().plan().stages])
 
     def tell(progress: odekit.Progress) -> None:
-        nonlocal far
-        far = max(far, progress.share)
         try:
-            bar(round(STEPS * far), STEPS)
+            bar(round(STEPS * share(progress)), STEPS)
         except BaseException as error:  # odekit isolates the failures of a picture, and would take this for one
             raised.append(error)
             raise odekit.Stopped from error

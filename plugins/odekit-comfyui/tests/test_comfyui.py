@@ -105,6 +105,25 @@ def test_the_bar_moves_to_its_end(nodes, exact):
     assert moved[-1] == (1000, 1000)
 
 
+@pytest.mark.parametrize("number", [1, 4, 10])
+def test_the_bar_moves_evenly_over_a_batch(nodes, exact, number):
+    """Ten steps of the network for each group of eight; a batch of one group is one picture to the bar."""
+    run(nodes["OdekitRestoreAlignedFace"], batch(number), exact)
+    places = [done for done, _ in comfy_stand_in.ProgressBar.moved]
+    assert places == sorted(places) and places[-1] == 1000
+    assert max(np.diff([0, *places])) <= 110, places
+
+
+def test_the_bar_moves_through_the_stages_of_photographs(nodes):
+    photo = odekit.read(PACK.parent.parent / "examples" / "photos" / "astronaut.jpg").to_numpy(np.float32)
+    noise = np.random.Generator(np.random.Philox(0)).standard_normal(photo.shape)
+    frame = torch.from_numpy(np.clip(photo + 0.15 * noise, 0, 1).astype(np.float32)[:320, 40:360])
+    run(nodes["OdekitRestoreFaces"], torch.stack([frame] * 3), "photo")
+    places = [done for done, _ in comfy_stand_in.ProgressBar.moved]
+    assert places == sorted(places) and places[-1] == 1000
+    assert max(np.diff([0, *places])) <= 200, places
+
+
 def test_an_interruption_ends_the_call_and_is_raised_again(nodes, exact):
     node = nodes["OdekitRestoreAlignedFace"]
     whole = run(node, batch(), exact)[0]
