@@ -27,6 +27,12 @@ FAMILY = (
     odekit.ConfigError, odekit.InputError, odekit.WeightsError, odekit.PluginError, odekit.OutputError,
     odekit.DeviceError, odekit.OdekitError,
 )  # fmt: skip
+NAME = re.compile(r"[\w-]{1,60}")
+"""Of a chain; a longer one could not be looked up as a file."""
+MOST_GIVEN = 80
+"""Characters of something given that a message repeats."""
+MOST_WORDS = 600
+"""Characters of a message."""
 INSTALLING = re.compile(r"\bpip (?:install|download)\b|\bodekit weights\b")
 
 
@@ -44,16 +50,18 @@ def node_errors() -> Iterator[None]:
 
 def check_chain_name(name: Any) -> None:
     """A name of a chain; whether there is such a chain is known when it is loaded."""
-    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
-        raise odekit.ConfigError(f"chain {name!r}: choose a name, such as photo or odedit-plus; files are not read")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise odekit.ConfigError(
+            f"chain {given(name)}: choose a name, such as photo or odedit-plus; files are not read"
+        )
     if name not in odekit.catalog().chains and Path(name).exists():
-        raise odekit.ConfigError(f"chain {name!r}: there is no such chain, and files are not read")
+        raise odekit.ConfigError(f"chain {given(name)}: there is no such chain, and files are not read")
 
 
 def check_strength(strength: Any) -> None:
     """One of the strengths."""
     if not isinstance(strength, str) or strength not in STRENGTHS:
-        raise odekit.ConfigError(f"strength {strength!r}: choose {', '.join(STRENGTHS)}")
+        raise odekit.ConfigError(f"strength {given(strength)}: choose {', '.join(STRENGTHS)}")
 
 
 def check_settings(text: Any) -> tuple[str, ...]:
@@ -64,14 +72,21 @@ def check_settings(text: Any) -> tuple[str, ...]:
     settings = tuple(line for line in lines if line and not line.startswith("#"))
     for line in settings:
         if "=" not in line:
-            raise odekit.ConfigError(f"settings: {line!r} is not path=value, such as faces.paste.detail=0")
+            raise odekit.ConfigError(f"settings: {given(line)} is not path=value, such as faces.paste.detail=0")
+        path = line.partition("=")[0].strip()
+        if path.startswith(("chain.", "chain[")) or path == "chain":
+            raise odekit.ConfigError(
+                f"settings: {given(line)}: stages cannot be exchanged here; name one, such as faces.paste.detail=0"
+            )
+        if path and not all(path.split(".")):
+            raise odekit.ConfigError(f"settings: {given(line)}: a name beside a point is missing")
     return settings
 
 
 def check_seed(seed: Any) -> int:
     """The seed of the noise."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-        raise odekit.ConfigError(f"seed {seed!r}: give a whole number from 0 to {MAX_SEED}")
+        raise odekit.ConfigError(f"seed {given(seed)}: give a whole number from 0 to {MAX_SEED}")
     return seed
 
 
@@ -79,7 +94,8 @@ def check_image(image: Any) -> torch.Tensor:
     """A batch of pictures, float32 (B, H, W, C) in [0, 1]."""
     if not isinstance(image, torch.Tensor):
         raise odekit.InputError(f"image: {_kind(image)} is no picture; connect an output of the type IMAGE")
-    size = " x ".join(map(str, image.shape))
+    check_values(image, "image")
+    size = sizes(image)
     if image.ndim != 4 or not image.numel() or image.shape[3] not in CHANNELS:
         raise odekit.InputError(
             f"image: a batch of {size} has no pictures to restore; its form is pictures x height x width x 3"
@@ -93,6 +109,14 @@ def check_image(image: Any) -> torch.Tensor:
             there = f"from {low:g} to {high:g}" if low > -float("inf") and high < float("inf") else "NaN or infinite"
             raise odekit.InputError(f"image: {place(number, len(pictures))}values {there}; give floats from 0 to 1")
     return pictures.clamp(0, 1)
+
+
+def check_values(tensor: torch.Tensor, name: str) -> None:
+    """Raise InputError for a tensor whose values cannot be read as they are."""
+    if tensor.device.type == "meta":
+        raise odekit.InputError(f"{name}: a tensor on the device meta has no values; give one on the CPU or a GPU")
+    if tensor.layout != torch.strided:
+        raise odekit.InputError(f"{name}: a sparse tensor; give a dense one")
 
 
 def check_loaded_chain(loaded: Any, kind: type) -> None:
@@ -112,6 +136,7 @@ def check_scratches(mask: Any, image: torch.Tensor, chain: odekit.Chain) -> list
         return []
     if not isinstance(mask, torch.Tensor):
         raise odekit.InputError(f"scratches: {_kind(mask)} is no mask; connect an output of the type MASK, or nothing")
+    check_values(mask, "scratches")
     values = mask.detach().float()
     if bool(values.isnan().any()):
         raise odekit.InputError("scratches: values that are no numbers; give 1 where the picture is filled, else 0")
@@ -120,8 +145,8 @@ def check_scratches(mask: Any, image: torch.Tensor, chain: odekit.Chain) -> list
     if values.ndim == 2:
         values = values[None]
     if values.ndim != 3 or values.shape[1:] != image.shape[1:3] or len(values) not in (1, len(image)):
-        size, wanted = (" x ".join(map(str, shape)) for shape in (mask.shape, image.shape[:3]))
-        raise odekit.InputError(f"scratches: a mask of {size} does not fit pictures of {wanted}")
+        wanted = " x ".join(map(str, image.shape[:3]))
+        raise odekit.InputError(f"scratches: a mask of {sizes(mask)} does not fit pictures of {wanted}")
     if "mend" not in stages(chain):
         raise odekit.ConfigError(
             f"scratches: the chain '{chain.spec.name}' fills none; choose one with the stage mend, such as photo, or "
@@ -141,6 +166,30 @@ def check_square(image: torch.Tensor, chain: odekit.Chain) -> None:
             f"image: {place(1, len(image))}{width} x {height} is not square; this node takes square pictures that one "
             "face fills, photographs go to Restore Faces (odekit)"
         )
+
+
+def given(value: Any) -> str:
+    """What somebody gave, as a message repeats it."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no numbers of thousands of digits
+        return "of thousands of digits"
+    return text if len(text) <= MOST_GIVEN else f"{text[: MOST_GIVEN - 4]}...{text[-1]}"
+
+
+def shortened(message: str, lines: Sequence[str]) -> str:
+    """A message that may repeat lines of settings, with at most `MOST_GIVEN` characters of each."""
+    for line in lines:
+        for part in (line, line.partition("=")[2].strip(), line.partition("=")[0].strip()):
+            if len(part) > MOST_GIVEN:
+                message = message.replace(part, f"{part[: MOST_GIVEN - 3]}...")
+    message = re.sub(rf"\S{{{MOST_GIVEN + 1},}}", lambda word: f"{word[0][: MOST_GIVEN - 3]}...", message)
+    return message if len(message) <= MOST_WORDS else f"{message[: MOST_WORDS - 3]}..."
+
+
+def sizes(tensor: torch.Tensor) -> str:
+    """The sides of a tensor."""
+    return " x ".join(map(str, tensor.shape)) or "one number"
 
 
 def stages(chain: odekit.Chain) -> list[str]:

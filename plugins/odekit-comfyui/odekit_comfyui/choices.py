@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import odekit
 
-from .checks import check_chain_name, check_strength
+from .checks import check_chain_name, check_strength, shortened
 
 PHOTO, ALIGNED = "photo", "odedit-plus"
 """The chains that the nodes offer first."""
@@ -40,7 +41,9 @@ class ChainChoice:
             try:
                 chain = odekit.Chain.load(self.chain, self.settings)
             except odekit.ConfigError as error:
-                raise odekit.ConfigError(f"settings: {error}") from error
+                file = odekit.catalog().chains.get(self.chain)
+                message = re.sub(rf"^{re.escape(str(file))}:(?:\d+:\d+:)? *", "", str(error))
+                raise odekit.ConfigError(f"settings: {shortened(message, self.settings)}") from error
         return chain.adjusted(self.strength)
 
 

@@ -14,11 +14,12 @@ FACES, ALIGNED = "OdekitRestoreFaces", "OdekitRestoreAlignedFace"
 
 
 def refused(call, message):
-    """The error of the family, checked to be one sentence for people without a console."""
+    """The error of the family, checked to be one short sentence for people without a console and without its paths."""
     with pytest.raises(odekit.OdekitError) as caught:
         call()
     text = str(caught.value)
     assert message in text and "\n" not in text and not CONSOLE.search(text), text
+    assert len(text) < 700 and str(PACK.parent.parent) not in text, text
 
 
 def with_value(value):
@@ -40,7 +41,9 @@ def with_value(value):
         (torch.zeros(1, 0, 8, 3), "image: a batch of 1 x 0 x 8 x 3 has no pictures"),
         (torch.zeros(1, 3, 8, 8), "image: a batch of 1 x 3 x 8 x 8 has no pictures"),
         (torch.zeros(1, 1, 8, 8, 3), "image: a batch of 1 x 1 x 8 x 8 x 3 has no pictures"),
-        (torch.tensor(0.5), "image: a batch of  has no pictures"),
+        (torch.tensor(0.5), "image: a batch of one number has no pictures"),
+        (torch.zeros(1, 8, 8, 3, device="meta"), "image: a tensor on the device meta has no values"),
+        (torch.zeros(1, 8, 8, 3).to_sparse(), "image: a sparse tensor; give a dense one"),
         (torch.zeros(1, 8, 8, 3, dtype=torch.uint8), "image: values of the type uint8; give floats from 0 to 1"),
         (torch.zeros(1, 8, 8, 3, dtype=torch.complex64), "image: values of the type complex64"),
         (with_value(float("nan")), "image: picture 2 of 2: values NaN or infinite; give floats from 0 to 1"),
@@ -94,10 +97,31 @@ def test_settings(nodes, exact, settings):
         ("restore.enhancer.iterations=[", "settings: not valid YAML"),
         ("=", "settings: "),
         ("restore[9].fidelity=1", "settings: restore[9].fidelity=1: "),
+        ("chain=[]", "settings: 'chain=[]': stages cannot be exchanged here; name one"),
+        ("restore..fidelity=1", "settings: 'restore..fidelity=1': a name beside a point is missing"),
+        ("restore.enhancer={use: }", "settings: "),
     ],
 )
 def test_lines_of_settings(nodes, line, message):
     refused(lambda: nodes["OdekitLoadChain"].execute("odedit-plus", "auto", line), message)
+
+
+LONG = "x" * 5000
+
+
+def test_of_what_is_very_long_only_the_beginning_is_repeated(nodes, exact):
+    load = nodes["OdekitLoadChain"].execute
+    for name in (LONG, "\u6f22" * 60, [LONG]):
+        refused(lambda name=name: run(nodes[FACES], batch(), name), "chain ")
+        refused(lambda name=name: load(name, "auto"), "chain ")
+    refused(lambda: run(nodes[FACES], batch(), LONG), f"chain '{LONG[:75]}...': choose a name")
+    refused(lambda: load(exact, LONG), f"strength '{LONG[:75]}...': choose auto")
+    refused(
+        lambda: run(nodes[FACES], batch(), exact, seed=10**5000), "seed of thousands of digits: give a whole number"
+    )
+    words = "a b " * 1000
+    for line in (LONG, words, f"{LONG}=1", f"restore.fidelity={LONG}", f"restore.fidelity={words}", f"{words}=1"):
+        refused(lambda line=line: load("odedit-plus", "auto", line), "settings: ")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +130,9 @@ def test_lines_of_settings(nodes, line, message):
         ("exact", torch.ones(1, 8, 8), "scratches: the chain 'exact' fills none; choose one with the stage mend"),
         ("photo", torch.ones(2, 4, 4), "scratches: a mask of 2 x 4 x 4 does not fit pictures of 1 x 8 x 8"),
         ("photo", torch.ones(1, 1, 8, 8), "scratches: a mask of 1 x 1 x 8 x 8 does not fit"),
-        ("photo", torch.tensor(1.0), "scratches: a mask of  does not fit"),
+        ("photo", torch.tensor(1.0), "scratches: a mask of one number does not fit"),
+        ("photo", torch.ones(1, 8, 8, device="meta"), "scratches: a tensor on the device meta has no values"),
+        ("photo", torch.ones(1, 8, 8).to_sparse(), "scratches: a sparse tensor; give a dense one"),
         ("photo", torch.full((1, 8, 8), float("nan")), "scratches: values that are no numbers"),
         ("photo", "on", "scratches: 'on' is no mask; connect an output of the type MASK, or nothing"),
         ("photo", True, "scratches: True is no mask"),
