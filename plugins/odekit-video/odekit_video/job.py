@@ -25,7 +25,7 @@ from odekit_video.place import Place
 from odekit_video.plan import Plan
 from odekit_video.quality import DEFAULT, check_quality, quality_note, scale_of
 from odekit_video.read import VideoInfo, probe
-from odekit_video.report import tracks_tree
+from odekit_video.report import counted, tracks_tree
 from odekit_video.restore import Restorer
 from odekit_video.sessions import Sessions
 from odekit_video.trial import try_encoder
@@ -152,7 +152,9 @@ class VideoJob:
         if plan is None:
             plan = find(source, info, chain, tell, self.span)
             if self.span[0] >= len(plan.pts):
-                raise InputError(f"{self.source} has {len(plan.pts)} frames; --frames begins with {self.span[0]}")
+                raise InputError(
+                    f"{self.source} has {counted(len(plan.pts), 'frame')}; --frames begins with {self.span[0]}"
+                )
             decide(source, info, plan, sessions, name, tell, self.span[0])
             plan.write(self.place.plan, key)
         return plan
