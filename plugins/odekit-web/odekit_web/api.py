@@ -8,11 +8,14 @@ from pathlib import Path
 
 import odekit
 from odekit_web.engine import Engine
-from odekit_web.settings import SCRATCHES, Settings
-from odekit_web.visit import Photo, Visit, keep_result, read_upload
+from odekit_web.messages import given, writing
+from odekit_web.settings import SCRATCHES, Settings, check
+from odekit_web.visit import Photo, Visit, keep_result, note_of, read_upload
 
 KEPT = 3600
 """Seconds for which a result can be fetched."""
+MOST_DIGITS = 6
+"""Of the number of a face."""
 
 
 class Api:
@@ -51,18 +54,19 @@ class Api:
         if not picture:
             raise odekit.InputError("picture: upload a file first")
         path = Path(picture)
-        image = read_upload(path, path.name)
         settings = Settings(chain, strength, fidelity, scratches or SCRATCHES[0])
+        check(settings)
+        image = read_upload(path, path.name)
         numbers = read_numbers(leave)
         faces = {face.number: face.box for face in self.engine.find(image, chain)} if numbers else {}
         if missing := numbers - faces.keys():
             raise odekit.ConfigError(f"leave: there is no face {min(missing)}; {found_text(len(faces))}")
         boxes = [faces[number] for number in sorted(numbers)]
-        visit = self._new()
-        photo = Photo(path.name, path, width=image.width, height=image.height)
+        photo = Photo(path.name, path, width=image.width, height=image.height, note=note_of(path))
         result = self.engine.restore(image, settings, lambda progress: None, boxes)
-        keep_result(visit, photo, image, result)
-        return str(photo.result), str(photo.record), photo.text
+        with writing(photo.name):
+            keep_result(self._new(), photo, image, result)
+        return str(photo.result), str(photo.record), photo.text + photo.note
 
     def _new(self) -> Visit:
         """A folder for a result, and a thread that removes it, unless one runs already."""
@@ -97,6 +101,6 @@ def read_numbers(text: str) -> set[int]:
         ConfigError: anything else.
     """
     words = [word.strip() for word in (text or "").split(",") if word.strip()]
-    if any(not (word.isascii() and word.isdigit()) for word in words):
-        raise odekit.ConfigError(f"leave {text!r}: write numbers of faces, such as 1,3")
+    if any(not (word.isascii() and word.isdigit() and len(word) <= MOST_DIGITS) for word in words):
+        raise odekit.ConfigError(f"leave {given(text)}: write numbers of faces, such as 1,3")
     return {int(word) for word in words}

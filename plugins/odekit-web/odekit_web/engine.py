@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import odekit
-from odekit_web.settings import Settings, chain_of, fills, finds_faces
+from odekit.core.memory import return_free_memory
+from odekit_web.settings import Settings, chain_of, check, fills, finds_faces
 
 if TYPE_CHECKING:
     from odekit.plugins import Image
@@ -49,7 +51,7 @@ class Engine:
         chain = chain_of(Settings(name))
         if not finds_faces(chain):
             return []
-        with self.lock, quiet():
+        with self.lock, quiet(), tidy():
             if name not in self.searches:
                 self.searches.clear()
                 self.searches[name] = odekit.FaceSearch(chain)
@@ -81,7 +83,8 @@ class Engine:
             OdekitError: the chain cannot be opened (weights that are missing), or the picture cannot be restored.
             Stopped: `tell` raised it.
         """
-        with self.lock, quiet():
+        check(settings)
+        with self.lock, quiet(), tidy():
             if settings not in self.opened:
                 chain = chain_of(settings)
                 self.opened.clear()
@@ -95,6 +98,20 @@ class Engine:
             raise odekit.OdekitError(str(result.error)) from result.error
         done: odekit.Result = result
         return done
+
+
+@contextmanager
+def tidy() -> Iterator[None]:
+    """What the work has left is freed and returned to the system, however it ends.
+
+    Loading chains and writing records leave some hundred objects in cycles, which Python would collect after many
+    photographs only, and arrays of many sizes leave gaps in the memory of the C library.
+    """
+    try:
+        yield
+    finally:
+        gc.collect()
+        return_free_memory()
 
 
 @contextmanager

@@ -14,6 +14,8 @@ POLICY = (
 )
 """The browser asks nobody else, whatever a picture or a page says."""
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+CLOSED = ("/vibe-", "/run-history", "/monitoring", "/dev/")
+"""Parts of the addresses of Gradio that only developers of pages need."""
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -64,8 +66,11 @@ class Guard:
             return f"this page answers at {self.hosts[0]} only"  # a name of others that leads here
         if any(not same_origin(value, host) for name, value in headers if name == b"origin"):
             return "pages of other sites cannot use this one"
-        if is_foreign(str(scope["path"])):
+        path = str(scope["path"]).lower()
+        if asks_others(path):
             return "addresses are not read; upload the file"
+        if any(word in path for word in CLOSED):
+            return "this page has no such address"
         return ""
 
 
@@ -88,11 +93,9 @@ def same_origin(origin: str, host: str) -> bool:
         return False
 
 
-def is_foreign(path: str) -> bool:
-    """Whether a path asks for something of another server, or for what only developers of pages need."""
-    plain = path.lower()
-    foreign = "file=http" in plain or "/proxy=" in plain
-    return foreign or any(word in plain for word in ("/vibe-", "/run-history", "/monitoring", "/dev/"))
+def asks_others(path: str) -> bool:
+    """Whether a path asks for something of another server."""
+    return "file=http" in path or "/proxy=" in path
 
 
 async def refuse(scope: Message, send: Send, reason: str) -> None:

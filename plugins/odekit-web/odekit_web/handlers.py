@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 import gradio as gr
 
 import odekit
+from odekit_web.archive import make_zip
 from odekit_web.engine import Engine
-from odekit_web.messages import page_message
+from odekit_web.messages import page_message, writing
 from odekit_web.settings import Settings
 from odekit_web.shown import Shown, show
-from odekit_web.visit import Visit, keep_mask, make_zip, read_upload, small
+from odekit_web.visit import Visit, keep_mask, read_upload, small
 from odekit_web.visits import Visits
 from odekit_web.work import add_photos, find_faces, restore_photos
 
@@ -68,10 +69,15 @@ class Page:
             state = f"failed: {page_message(error)}"
         except odekit.Stopped:
             pass
+        finally:
+            visit.end()
         added = visit.photos[earlier:]
         visit = self.visits.of(request.session_hash)  # another one if all were removed meanwhile
         if left := len(files or []) - len(added):
-            state = f"stopped: {left} of {photographs(len(files or []))} {'was' if left == 1 else 'were'} not taken"
+            state = (
+                state
+                or f"stopped: {left} of {photographs(len(files or []))} {'was' if left == 1 else 'were'} not taken"
+            )
         first = next((photo for photo in added if photo.width), added[0] if added else None)
         chosen = first.key if first is not None else key
         return state, None, self.chooser(visit, chosen), *self.lines(visit)
@@ -79,13 +85,14 @@ class Page:
     def chooser(self, visit: Visit, key: str | None) -> Any:
         """The list of photographs, one chosen."""
         known = visit.photo(key) is not None
-        choices = [(photo.name, photo.key) for photo in visit.photos]
+        choices = [(photo.label, photo.key) for photo in visit.photos]
         return gr.Dropdown(choices=choices, value=key if known else None)
 
     def lines(self, visit: Visit) -> tuple[Any, ...]:
-        """A line for each photograph, whether there is something for a zip, and `news`."""
+        """A line for each photograph, whether there is something for a zip, the zip unless it is old, and `news`."""
         done = any(photo.result is not None for photo in visit.photos)
-        return "\n".join(photo.line for photo in visit.photos), gr.Button(interactive=done), self.news()
+        archive = gr.File(value=None, visible=False) if visit.archive is None else gr.skip()
+        return "\n".join(photo.line for photo in visit.photos), gr.Button(interactive=done), archive, self.news()
 
     def show(self, key: str | None, view: int | None, shown: str, request: gr.Request) -> tuple[Any, ...]:
         """What the page shows of the chosen photograph."""
@@ -113,25 +120,32 @@ class Page:
         if photo is None or not photo.width:
             raise gr.Error(NO_PHOTO, print_exception=False)
         background = small(told(lambda: read_upload(photo.path, photo.name)))
-        return {"background": background, "layers": [], "composite": None}, photo.key, f"drawing on {photo.name}"
+        return {"background": background, "layers": [], "composite": None}, photo.key, f"drawing on {photo.label}"
 
     def use_mask(self, editor: dict[str, Any] | None, drawn_on: str, request: gr.Request) -> str:
         """What was drawn becomes the mask of the photograph on which it was drawn, whichever is chosen now."""
         visit = self.visits.of(request.session_hash)
         photo = visit.photo(drawn_on)
         if photo is None:
-            raise gr.Error("draw on a photograph first", print_exception=False)
-        drawn = keep_mask(visit, photo, (editor or {}).get("layers") or [])
-        return f"{photo.name}: {'what you drew will be filled' if drawn else 'no mask'}"
+            return "draw on a photograph first"
+        try:
+            with writing("the mask"):
+                drawn = keep_mask(visit, photo, (editor or {}).get("layers") or [])
+        except odekit.OutputError as error:
+            return str(error)
+        return f"{photo.label}: {'what you drew will be filled' if drawn else 'no mask'}"
 
     def begin(self, request: gr.Request) -> str:
         """The button was pressed; a stop from now on counts, while others are served, too."""
         self.visits.of(request.session_hash).begin()
         return "waiting for its turn"
 
-    def stop(self, request: gr.Request) -> str:
-        """Stop before the next network call."""
-        self.visits.of(request.session_hash).halt()
+    def stop(self, request: gr.Request) -> Any:
+        """Stop before the next network call; nothing changes where nothing runs."""
+        visit = self.visits.of(request.session_hash)
+        if not visit.running:
+            return gr.skip()
+        visit.halt()
         return "stopping"
 
     def restore(
@@ -152,6 +166,8 @@ class Page:
             state = "" if visit.closed else "stopped"
         except odekit.OdekitError as error:
             state = f"failed: {page_message(error)}"  # stays until the next run, where a message would go after seconds
+        finally:
+            visit.end()
         yield state, *self.lines(self.visits.of(request.session_hash))
 
     def restore_all(
@@ -172,13 +188,20 @@ class Page:
 
     def zip(self, request: gr.Request) -> Any:
         """Everything that was restored, as an archive."""
-        return gr.File(value=str(told(lambda: make_zip(self.visits.of(request.session_hash)))), visible=True)
+        visit = self.visits.of(request.session_hash)
+
+        def make() -> Any:
+            path = make_zip(visit)
+            with writing("the zip"):  # Gradio copies it
+                return gr.File(value=str(path), visible=True)
+
+        return told(make)
 
     def clear(self, request: gr.Request) -> tuple[Any, ...]:
         """Remove all photographs."""
         self.visits.end(request.session_hash)
         visit = self.visits.of(request.session_hash)
-        return "", self.chooser(visit, None), gr.File(value=None, visible=False), None, "", "", *self.lines(visit)
+        return "", self.chooser(visit, None), None, "", "", *self.lines(visit)
 
     def leave(self, request: gr.Request) -> None:
         """The browser has left the page."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import odekit
 from odekit.core.console_advice import without_console_advice
 
 INSTALLING = re.compile(r"\bpip (?:install|download)\b|\bodekit weights\b")
+MOST_GIVEN = 80
+"""Characters of something given that a message repeats."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def page_message(error: odekit.OdekitError) -> str:
@@ -15,3 +21,34 @@ def page_message(error: odekit.OdekitError) -> str:
     message = str(error)
     who = "; who runs this page can install what is missing" if INSTALLING.search(message) else ""
     return without_console_advice(message) + who
+
+
+def given(value: object) -> str:
+    """What somebody gave, as a message repeats it."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no numbers of thousands of digits
+        return "of thousands of digits"
+    return text if len(text) <= MOST_GIVEN else f"{text[: MOST_GIVEN - 4]}...{text[-1]}"
+
+
+@contextmanager
+def writing(name: str) -> Iterator[None]:
+    """Raises failures to write as one line that begins with a name and tells no places of this machine.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    try:
+        yield
+    except (OSError, odekit.OdekitError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        raise odekit.OutputError(f"{name}: {why_not_written(cause)}") from error
+
+
+def why_not_written(cause: BaseException | None) -> str:
+    """The reason in words."""
+    if getattr(cause, "errno", None) in FULL:
+        return "the disk of this machine is full"
+    reason = getattr(cause, "strerror", None)
+    return "it cannot be written on this machine" + (f" ({reason})" if reason else "")

@@ -12,7 +12,19 @@ from odekit_web.settings import MAX_FILE_MB, MAX_MEGAPIXELS, SCRATCHES, STRENGTH
 
 LINE = "one-at-a-time"
 """The queue of everything that computes: all visitors wait for each other."""
-CSS = "footer {opacity: .7} #lines textarea {font-family: monospace}"
+CSS = """
+footer {opacity: .7}
+.gradio-container {--block-info-text-color: #6b7280}
+#lines textarea {font-family: monospace}
+#state {min-height: 110px}
+#state .wrap.default {padding-top: 24px}
+:is(#state, #files) .wrap.default:not(.hide, .generating, :has(.progress-level))::after {
+  content: "waiting for its turn: one photograph is restored at a time"; order: -1; padding: 0 12px; font-size: 13px;
+  text-align: center
+}
+"""
+"""Words of progress lie below the label. While a visitor waits, Gradio shows but its place in the queue."""
+TAKING_OVER = "() => 'taking over what you drew'"
 
 
 def make_page(page: Page) -> gr.Blocks:
@@ -39,10 +51,13 @@ def make_page(page: Page) -> gr.Blocks:
                 chain = gr.Dropdown(label="Chain", choices=chain_names(), value=chain_names()[0], elem_id="chain")
                 strength = gr.Radio(label="Strength", choices=list(STRENGTHS), value="auto", elem_id="strength")
                 with gr.Row():
-                    own = gr.Checkbox(label="Choose fidelity", value=False)
-                    fidelity = gr.Slider(
-                        0, 1, 0.5, step=0.05, label="Fidelity: 0 faithful, 1 realistic (where the strength is not auto)"
+                    own = gr.Checkbox(
+                        label="Choose fidelity", info="It acts where the strength is not auto.", min_width=140
                     )
+                    fidelity = gr.Slider(
+                        0, 1, 0.5, step=0.05, label="Fidelity", info="0 faithful, 1 realistic", min_width=140,
+                        elem_id="fidelity",
+                    )  # fmt: skip
                 scratches = gr.Radio(label="Scratches", choices=list(SCRATCHES), value=SCRATCHES[0])
                 with gr.Accordion("Draw scratches yourself", open=False, elem_id="drawing"):
                     start = gr.Button("Draw on the chosen photograph", size="sm", elem_id="draw")
@@ -69,7 +84,7 @@ def make_page(page: Page) -> gr.Blocks:
         news = gr.Textbox(visible="hidden", label="news", elem_id="news")
         shown = gr.Textbox(visible="hidden", label="shown", elem_id="shown")
         drawn_on = gr.Textbox(visible="hidden", label="drawn on", elem_id="drawn-on")
-        result = [lines, pack, news]
+        result = [lines, pack, archive, news]
         latest: dict[str, Any] = {"trigger_mode": "always_last"}
 
         gr.on(
@@ -77,18 +92,23 @@ def make_page(page: Page) -> gr.Blocks:
             [boxes, ticks, views, slider, picture, record, shown], **at_once, **latest,
         )  # fmt: skip
         files.upload(
-            page.add, [files, chain, chooser], [state, files, chooser, *result], **queued, trigger_mode="multiple"
-        )
+            page.add, [files, chain, chooser], [state, files, chooser, *result], **queued, trigger_mode="multiple",
+            show_progress_on=files,
+        )  # fmt: skip
         gr.on([chooser.input, chain.input], page.search, [chain, chooser], news, **queued, **latest)
         ticks.input(page.tick, [ticks, shown], news, **at_once, **latest)
         start.click(page.draw, chooser, [editor, drawn_on, mask_state], **at_once)
-        use.click(page.use_mask, [editor, drawn_on], mask_state, **at_once)
+        use.click(None, None, mask_state, js=TAKING_OVER, **hidden).then(
+            page.use_mask, [editor, drawn_on], mask_state, **at_once
+        )  # before the drawing is sent, which takes a while
         choices = [chooser, chain, strength, own, fidelity, scratches]
         for button, work in ((go, page.restore_all), (one, page.restore_one)):
-            button.click(page.begin, None, state, **at_once).then(work, choices, [state, *result], **queued)
+            button.click(page.begin, None, state, **at_once).then(
+                work, choices, [state, *result], **queued, show_progress_on=state
+            )
         halt.click(page.stop, None, state, **at_once)
         pack.click(page.zip, None, archive, **at_once)
-        empty.click(page.clear, None, [state, chooser, archive, editor, drawn_on, mask_state, *result], **at_once)
+        empty.click(page.clear, None, [state, chooser, editor, drawn_on, mask_state, *result], **at_once)
         blocks.unload(page.leave)
         add_api(api)
     return blocks
@@ -101,6 +121,7 @@ def add_api(api: Api) -> None:
         chain = gr.Textbox("photo", label="chain")
         strength = gr.Textbox("auto", label="strength")
         fidelity = gr.Number(None, label="fidelity")
+        fidelity.preprocess = lambda payload: payload  # `check` says what it may be
         scratches = gr.Textbox(SCRATCHES[0], label="scratches")
         leave = gr.Textbox("", label="leave")
         restored, record, text = gr.File(label="restored"), gr.File(label="record"), gr.Textbox(label="text")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import odekit
+from odekit_web.messages import given
 
 CHAIN = "photo"
 STRENGTHS = ("auto", "none", "light", "medium", "heavy")
@@ -18,6 +19,8 @@ MAX_FILE_BYTES = MAX_FILE_MB * 2**20
 MAX_MEGAPIXELS = 50.0
 MAX_PHOTOS = 200
 """In one visit."""
+NAME = re.compile(r"[\w-]{1,60}")
+"""Of a chain; a longer one could not be looked up as a file."""
 Scratches = Literal["as the chain does", "fill", "leave"]
 
 
@@ -38,21 +41,10 @@ def chain_of(settings: Settings) -> odekit.Chain:
     Raises:
         ConfigError: no such chain or strength, a number out of range, or the chain has no such option.
     """
+    check(settings)
     name = settings.chain
-    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
-        raise odekit.ConfigError(f"chain {name!r}: choose a name, such as photo; files are not read")
-    if name not in odekit.catalog().chains and Path(name).exists():
-        raise odekit.ConfigError(f"chain {name!r}: there is no such chain, and files are not read")
-    if settings.strength not in STRENGTHS:
-        raise odekit.ConfigError(f"strength {settings.strength!r}: choose {', '.join(STRENGTHS)}")
-    if settings.scratches not in SCRATCHES:
-        raise odekit.ConfigError(f"scratches {settings.scratches!r}: choose {', '.join(SCRATCHES)}")
     changes: dict[str, str] = {}
     if settings.fidelity is not None:
-        if not 0 <= float(settings.fidelity) <= 1:
-            raise odekit.ConfigError(
-                f"fidelity {settings.fidelity:g}: choose a number from 0 (faithful) to 1 (realistic)"
-            )
         changes["fidelity"] = f"restore.fidelity={float(settings.fidelity)}"
     if settings.scratches != SCRATCHES[0]:
         changes["scratches"] = f"mend.scratches={'true' if settings.scratches == 'fill' else 'false'}"
@@ -65,6 +57,26 @@ def chain_of(settings: Settings) -> odekit.Chain:
                 f"{choice}: the chain '{name}' has no such choice; choose one such as photo"
             ) from error
     return (odekit.Chain.load(name, list(changes.values())) if changes else plain).adjusted(settings.strength)
+
+
+def check(settings: Settings) -> None:
+    """The types and ranges of settings; whether the chain has such options, `chain_of` says.
+
+    Raises:
+        ConfigError: a value is refused.
+    """
+    name, fidelity = settings.chain, settings.fidelity
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise odekit.ConfigError(f"chain {given(name)}: choose a name, such as photo; files are not read")
+    if name not in odekit.catalog().chains and Path(name).exists():
+        raise odekit.ConfigError(f"chain {given(name)}: there is no such chain, and files are not read")
+    if settings.strength not in STRENGTHS:
+        raise odekit.ConfigError(f"strength {given(settings.strength)}: choose {', '.join(STRENGTHS)}")
+    if settings.scratches not in SCRATCHES:
+        raise odekit.ConfigError(f"scratches {given(settings.scratches)}: choose {', '.join(SCRATCHES)}")
+    number = isinstance(fidelity, (int, float)) and not isinstance(fidelity, bool)
+    if fidelity is not None and not (number and 0 <= fidelity <= 1):
+        raise odekit.ConfigError(f"fidelity {given(fidelity)}: choose a number from 0 to 1")
 
 
 def chain_names() -> list[str]:

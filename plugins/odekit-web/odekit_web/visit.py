@@ -7,7 +7,6 @@ import secrets
 import shutil
 import tempfile
 import threading
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,9 @@ FOLDER = "visit-"
 """What the names of the folders begin with."""
 SHOWN_SIDE = 1600
 """Longer side of the pictures that the page shows, in pixels; downloads have all pixels."""
+ANIMATED = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")
+"""Formats whose files may have several frames. Those in JPEG files of telephones are no animation."""
+FIRST_ONLY = "; the file has several frames: only the first one is kept"
 TICKED, SKIPPED, OUT = (60, 200, 60), (235, 140, 40), (150, 150, 150)
 
 
@@ -63,13 +65,20 @@ class Photo:
     views: list[View] = field(default_factory=list)
     results: int = 0
     """How many results there have been, those that were removed included: tells an old one from a new one."""
+    label: str = ""
+    """The name, with a number if it is not the first photograph of this name."""
+    note: str = ""
+    """What is said behind each line about it."""
     key: str = field(default_factory=lambda: secrets.token_hex(8))
     """What the page sends of this photograph, and of no other one."""
+
+    def __post_init__(self) -> None:
+        self.label = self.label or self.name
 
     @property
     def line(self) -> str:
         """The photograph in one line."""
-        return f"{self.name}: {self.error or self.text or 'not restored yet'}"
+        return f"{self.label}: {self.error or self.text or 'not restored yet'}{self.note}"
 
     def forget_result(self) -> None:
         """Remove the files of an earlier result, so that nothing stale can be downloaded."""
@@ -93,11 +102,36 @@ class Visit:
     """Of what was asked for before, and may still run."""
     closed: bool = False
     count: int = 0
+    running: int = 0
+    """How much was asked for and has not ended."""
+    changes: int = 0
+    """How often results have come or gone."""
+    archive: Path | None = None
+    """A zip of the results as they are now."""
 
     def begin(self) -> None:
         """Something new was asked for; a stop from now on counts. What was stopped before stays stopped."""
+        self.running += 1
         self.earlier = [stop for stop in (*self.earlier, self.stop) if not stop.is_set()]
         self.stop = threading.Event()
+
+    def end(self) -> None:
+        """What was asked for has ended."""
+        self.running = max(0, self.running - 1)
+
+    def change(self) -> None:
+        """Results come or go: an archive of the earlier ones is not offered any longer."""
+        self.changes += 1
+        if self.archive is not None:
+            self.archive.unlink(missing_ok=True)
+        self.archive = None
+
+    def free_label(self, name: str) -> str:
+        """The name, or the name with a number if a photograph has it."""
+        label, number, used = name, 2, {photo.label for photo in self.photos}
+        while label in used:
+            label, number = f"{name} ({number})", number + 1
+        return label
 
     def halt(self) -> None:
         """Stop everything that was asked for."""
@@ -143,6 +177,15 @@ def read_upload(path: Path, name: str) -> Image:
         raise odekit.InputError(page_message(error).replace(str(path), name)) from error
 
 
+def note_of(path: Path) -> str:
+    """What is said of a file of several frames, of which one is restored."""
+    try:
+        with PIL.Image.open(path) as picture:
+            return FIRST_ONLY if picture.format in ANIMATED and getattr(picture, "n_frames", 1) > 1 else ""
+    except Exception:  # PIL raises many kinds; the file was read, so this is only about its further frames
+        return ""
+
+
 def small(image: Image) -> PIL.Image.Image:
     """A copy for the page."""
     picture = image.to_pil().convert("RGB")
@@ -169,18 +212,24 @@ def keep_result(visit: Visit, photo: Photo, image: Image, result: odekit.Result)
     """Write the result, its record and what the slider shows."""
     stem = output_stem(photo.name)
     target = visit.place(stem, ".png")
-    written = odekit.write(result.image, target.with_name(f"{stem}-restored"))
-    record = target.with_name(f"{written.name}.json")
-    entries = result.record | {"input": {**result.record.get("input", {}), "path": photo.name}}
-    entries["output"] = {"path": written.name}
-    record.write_text(json.dumps(entries, indent=1, default=str) + "\n", encoding="utf-8")
-    views = [_view(visit, "whole photograph", image, result.image)]
-    for face in odekit.face_crops(result.record, image, result.image):
-        if face.before is not None and face.after is not None:
-            views.append(_view(visit, f"face {face.number}: {face.decision}", face.before, face.after))
+    try:
+        written = odekit.write(result.image, target.with_name(f"{stem}-restored"))
+        record = target.with_name(f"{written.name}.json")
+        entries = result.record | {"input": {**result.record.get("input", {}), "path": photo.name}}
+        entries["output"] = {"path": written.name}
+        record.write_text(json.dumps(entries, indent=1, default=str) + "\n", encoding="utf-8")
+        views = [_view(target.with_name("0"), "whole photograph", image, result.image)]
+        for face in odekit.face_crops(result.record, image, result.image):
+            if face.before is not None and face.after is not None:
+                label = f"face {face.number}: {face.decision}"
+                views.append(_view(target.with_name(str(len(views))), label, face.before, face.after))
+    except BaseException:
+        shutil.rmtree(target.parent, ignore_errors=True)  # half of a result is of no use, and the disk may be full
+        raise
     photo.text = odekit.findings_of(result.record).text
     photo.result, photo.record, photo.views, photo.error = written, record, views, ""
     photo.results += 1
+    visit.change()
 
 
 def output_stem(name: str) -> str:
@@ -188,42 +237,14 @@ def output_stem(name: str) -> str:
     return Path(name).stem.lstrip(". ") or "picture"
 
 
-def _view(visit: Visit, label: str, before: Image, after: Image) -> View:
-    """Both pictures at the size of the result, at most `SHOWN_SIDE`."""
+def _view(path: Path, label: str, before: Image, after: Image) -> View:
+    """Both pictures at the size of the result, at most `SHOWN_SIDE`, beside a path."""
     second = small(after)
     first = before.to_pil().convert("RGB").resize(second.size, PIL.Image.Resampling.LANCZOS)
-    paths = visit.place("before", ".webp"), visit.place("after", ".webp")
-    for picture, path in zip((first, second), paths, strict=True):
-        picture.save(path, quality=90)
+    paths = path.with_name(f"before-{path.name}.webp"), path.with_name(f"after-{path.name}.webp")
+    for picture, place in zip((first, second), paths, strict=True):
+        picture.save(place, quality=90)
     return View(label, *paths)
-
-
-def make_zip(visit: Visit) -> Path:
-    """All results with their records in one archive.
-
-    Raises:
-        InputError: nothing was restored yet.
-    """
-    done = [(photo.result, photo.record) for photo in visit.photos if photo.result and photo.record]
-    if not done:
-        raise odekit.InputError("nothing is restored yet")
-    path, used = visit.place("restored", ".zip"), set[str]()
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for result, record in done:
-            name = free_name(result.name, used)
-            archive.write(result, name)
-            archive.write(record, f"{name}.json")
-    return path
-
-
-def free_name(name: str, used: set[str]) -> str:
-    """The name, or the name with a number if it is taken; it is then taken."""
-    stem, suffix = Path(name).stem, Path(name).suffix
-    number = 2
-    while name.lower() in used:
-        name, number = f"{stem}-{number}{suffix}", number + 1
-    used.add(name.lower())
-    return name
 
 
 def mask_of(photo: Photo) -> Any:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import odekit
 from odekit_web.engine import Engine
-from odekit_web.messages import page_message
+from odekit_web.messages import page_message, writing
 from odekit_web.settings import MAX_PHOTOS, Settings
-from odekit_web.visit import Photo, Visit, keep_result, mask_of, read_upload
+from odekit_web.visit import Photo, Visit, keep_result, mask_of, note_of, read_upload
 
 Show = Callable[[float, str], None]
 """Receives how far the work is (0 to 1), and a phase in words."""
@@ -29,14 +29,15 @@ def add_photos(engine: Engine, visit: Visit, files: Sequence[str], chain: str, s
     for number, file in enumerate(map(Path, files)):
         if stop.is_set():
             break
-        photo = Photo(file.name, file)
+        photo = Photo(file.name, file, label=visit.free_label(file.name))
         if sum(bool(other.width) for other in visit.photos) >= MAX_PHOTOS:
             file.unlink(missing_ok=True)
             photo.error = f"was not taken; {MAX_PHOTOS} photographs at most, remove some first"
         else:
-            photo.path = visit.place(file.stem, file.suffix)
-            shutil.move(file, photo.path)
-            show(number / len(files), f"searching faces in {photo.name}")
+            with writing(photo.label):
+                photo.path = visit.place(file.stem, file.suffix)
+                shutil.move(file, photo.path)
+            show(number / len(files), f"searching faces in {photo.label}")
             try:
                 find_faces(engine, photo, chain)
             except odekit.InputError as error:
@@ -57,7 +58,7 @@ def add_photos(engine: Engine, visit: Visit, files: Sequence[str], chain: str, s
 def find_faces(engine: Engine, photo: Photo, chain: str) -> None:
     """Find the faces again, as another chain would; all are ticked."""
     image = read_upload(photo.path, photo.name)
-    photo.width, photo.height = image.width, image.height
+    photo.width, photo.height, photo.note = image.width, image.height, note_of(photo.path)
     photo.faces, photo.searched = engine.find(image, chain), chain
     photo.ticked = [face.number for face in photo.faces if not face.left_out]
 
@@ -80,7 +81,7 @@ def restore_photos(
             if stop.is_set():
                 raise odekit.Stopped
             far = max(far, progress.share)
-            show((number + far) / len(readable), f"{photo.name}: {in_words(progress)}")
+            show((number + far) / len(readable), f"{photo.label}: {in_words(progress)}")
 
         tell(odekit.Progress(images=1))
         if photo.searched != settings.chain:
@@ -90,16 +91,23 @@ def restore_photos(
             image = read_upload(photo.path, photo.name)
             result = engine.restore(image, settings, tell, leave, mask_of(photo))
             photo.forget_result()
-            keep_result(visit, photo, image, result)
+            visit.change()
+            with writing(photo.label):
+                keep_result(visit, photo, image, result)
+        except odekit.OutputError as error:
+            if visit.closed:  # its folder was removed meanwhile
+                raise odekit.Stopped from error
+            raise
         except (odekit.ConfigError, odekit.WeightsError, odekit.PluginError, odekit.DeviceError):
             raise
         except odekit.OdekitError as error:
             photo.forget_result()  # nothing stale can be downloaded beside the reason
+            visit.change()
             photo.error = without_name(page_message(error), photo.name)
         except OSError as error:
-            if visit.closed:  # its folder was removed meanwhile
+            if visit.closed:
                 raise odekit.Stopped from error
-            raise odekit.OutputError(f"{photo.name}: the result cannot be written ({error.strerror})") from error
+            raise odekit.InputError(f"{photo.label}: its file cannot be read ({error.strerror})") from error
         yield photo
 
 

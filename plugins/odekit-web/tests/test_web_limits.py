@@ -6,13 +6,14 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from odekit_web.api import Api, read_numbers
-from odekit_web.guard import is_foreign
+from odekit_web.archive import make_zip
+from odekit_web.guard import Guard
 from odekit_web.handlers import Page, told
 from odekit_web.page import make_page
 from odekit_web.settings import Settings, chain_names, chain_of
 from odekit_web.sweeping import sweep
 from odekit_web.uploads import FileCutter
-from odekit_web.visit import Visit, make_zip, read_upload
+from odekit_web.visit import Visit, read_upload
 from odekit_web.work import add_photos, restore_photos
 
 import odekit
@@ -31,7 +32,18 @@ pytestmark = pytest.mark.usefixtures("chains")
         (Settings("phto"), "did you mean 'photo'"),
         (Settings("../photo.yaml"), "choose a name, such as photo; files are not read"),
         (Settings(strength="strong"), "choose auto, none, light, medium, heavy"),
-        (Settings(fidelity=2.0), "fidelity"),
+        (Settings(fidelity=2.0), "fidelity 2.0: choose a number from 0 to 1"),
+        (Settings(fidelity="a" * 5000), r"fidelity 'a{75}\.\.\.': choose a number from 0 to 1"),
+        (Settings(fidelity="nan"), "fidelity 'nan': choose a number from 0 to 1"),
+        (Settings(fidelity=float("nan")), "fidelity nan: choose a number from 0 to 1"),
+        (Settings(fidelity=[1]), r"fidelity \[1\]: choose a number from 0 to 1"),
+        (Settings(fidelity=True), "fidelity True: choose a number from 0 to 1"),
+        (Settings(fidelity=10**5000), "fidelity of thousands of digits: choose a number from 0 to 1"),
+        (Settings("x" * 5000), r"^chain 'x{75}\.\.\.': choose a name, such as photo; files are not read$"),
+        (Settings("\u6f22" * 90), "choose a name, such as photo"),
+        (Settings(["photo"]), r"chain \['photo'\]: choose a name"),
+        (Settings(strength="x" * 5000), r"^strength 'x{75}\.\.\.': choose auto"),
+        (Settings(scratches="x" * 5000), r"^scratches 'x{75}\.\.\.': choose as"),
         (Settings(scratches="maybe"), "choose as the chain does, fill, leave"),
         (Settings("odedit-plus", scratches="fill"), "scratches: the chain 'odedit-plus' has no such choice"),
         (Settings("quick", strength="heavy"), "strength"),
@@ -58,22 +70,25 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path):
 
 def test_numbers_of_faces_are_read():
     assert read_numbers(" 1, 3") == {1, 3} and read_numbers("") == set()
-    with pytest.raises(odekit.ConfigError, match="write numbers of faces"):
-        read_numbers("all")
+    for text in ("all", "x" * 5000, "9" * 5000):
+        with pytest.raises(odekit.ConfigError, match="write numbers of faces") as caught:
+            read_numbers(text)
+        assert len(str(caught.value)) < 150
 
 
 @pytest.mark.parametrize(
-    ("path", "foreign"),
+    ("path", "reason"),
     [
-        ("/gradio_api/file=http://example.com/a.png", True),
-        ("/gradio_api/proxy=https://example.com", True),
-        ("/gradio_api/vibe-edit/", True),
-        ("/gradio_api/upload", False),
-        ("/assets/index.js", False),
+        ("/gradio_api/file=http://example.com/a.png", "addresses are not read; upload the file"),
+        ("/gradio_api/proxy=https://example.com", "addresses are not read; upload the file"),
+        ("/gradio_api/vibe-edit/", "this page has no such address"),
+        ("/monitoring", "this page has no such address"),
+        ("/gradio_api/upload", ""),
+        ("/assets/index.js", ""),
     ],
 )
-def test_requests_for_others_are_told_apart(path, foreign):
-    assert is_foreign(path) == foreign
+def test_requests_for_others_are_told_apart(path, reason):
+    assert Guard(None).reason({"headers": [], "path": path}) == reason
 
 
 @pytest.mark.parametrize(

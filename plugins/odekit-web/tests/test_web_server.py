@@ -71,6 +71,11 @@ def test_another_name_is_refused(server):
     assert fetch(server.address, {"Host": "evil.example"})[0] == 403
 
 
+def test_what_is_not_served_is_said_so(server):
+    status, _, body = fetch(f"{server.address}/monitoring")
+    assert status == 403 and body == b"this page has no such address"
+
+
 def test_a_taken_port_is_one_line(server):
     port = server.address.rpartition(":")[2]
     done = subprocess.run([sys.executable, "-m", "odekit", "web", "--port", port], capture_output=True, text=True)
@@ -92,15 +97,23 @@ def test_one_picture_over_the_api(client, photo):
         ({"chain": "phto"}, "did you mean 'photo'"),
         ({"chain": "lacking"}, "not-there"),
         ({"strength": "strong"}, "choose auto, none, light, medium, heavy"),
-        ({"fidelity": 3}, "fidelity"),
+        ({"fidelity": 3}, "fidelity 3: choose a number from 0 to 1"),
+        ({"fidelity": "a"}, "fidelity 'a': choose a number from 0 to 1"),
+        ({"fidelity": "nan"}, "fidelity 'nan': choose a number from 0 to 1"),
+        ({"fidelity": [1]}, r"fidelity \[1\]: choose a number from 0 to 1"),
+        ({"fidelity": True}, "fidelity True: choose a number from 0 to 1"),
+        ({"strength": [1]}, "strength .*: choose auto, none"),
+        ({"chain": "x" * 5000}, r"chain 'x{75}\.\.\.': choose a name"),
         ({"leave": "x"}, "write numbers of faces"),
         ({"leave": "\u00b2"}, "write numbers of faces"),
         ({"leave": "99"}, "there is no face 99"),
     ],
 )
-def test_a_wrong_choice_is_an_error_in_words(client, photo, arguments, message):
+def test_a_wrong_choice_is_an_error_in_words(server, client, photo, arguments, message):
+    before = len(server.log.read_text())
     with pytest.raises(Exception, match=message):
         restore(client, photo, **arguments)
+    assert "Traceback" not in server.log.read_text()[before:]
 
 
 def test_html_and_a_bomb_are_refused_by_their_content(client, tmp_path):

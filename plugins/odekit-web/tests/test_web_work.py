@@ -8,8 +8,9 @@ import zlib
 import numpy as np
 import PIL.Image
 import pytest
+from odekit_web.archive import make_zip
 from odekit_web.settings import Settings
-from odekit_web.visit import keep_mask, make_zip, mask_of
+from odekit_web.visit import keep_mask, mask_of
 from odekit_web.visits import MOST, Visits
 from odekit_web.work import add_photos, restore_photos
 
