@@ -21,7 +21,7 @@ from odekit.training.tasks import guided
 from odekit.training.tasks import guided_losses as losses
 from odekit.training.tasks.guided import GuidedTask
 
-PLAIN = GuidedDamageOptions(share=0, ideal=0, noisy=0, grey=0, toned=0, jitter=0, hue=0, spectacles=0, in_front=0)
+PLAIN = GuidedDamageOptions(share=0, ideal=0, noisy=0, grey=0, toned=0, jitter=0, hue=0, spectacles=0)
 TINY = GuidedOptions(
     side=64,
     features=16,

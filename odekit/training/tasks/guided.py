@@ -51,7 +51,7 @@ class GuidedTask:
         self.validation = {kind: self._validation_batch(kind) for kind in ("clean", *VALIDATION_SEVERITIES)}
         pairs = guided_faces.find_pairs(options.damage, faces.val_names)
         if pairs:
-            always = GuidedDamageOptions(share=1, grey=0, toned=0, jitter=0, hue=0, in_front=0)
+            always = GuidedDamageOptions(share=1, grey=0, toned=0, jitter=0, hue=0)
             rows = [
                 self._face(faces.val[i], files, always, seeding.keyed_generator(VALIDATION_SEED, "restored", i))
                 for i, files in sorted(pairs.items())[: options.validation]
