@@ -19,8 +19,10 @@ footer {opacity: .7}
 #state {min-height: 110px}
 #state .wrap.default {padding-top: 24px}
 :is(#state, #files) .wrap.default:not(.hide, .generating, :has(.progress-level))::after {
-  content: "waiting for its turn: one photograph is restored at a time"; order: -1; padding: 0 12px; font-size: 13px;
-  text-align: center
+  content: "waiting for its turn: one photograph is restored at a time"; position: absolute; inset: 28px 12px 26px;
+  display: flex; align-items: center; justify-content: center; text-align: center; font-size: 13px;
+  color: var(--body-text-color); background: var(--block-background-fill);
+  z-index: 30
 }
 """
 """Words of progress lie below the label. While a visitor waits, Gradio shows but its place in the queue."""
