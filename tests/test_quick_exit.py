@@ -18,6 +18,7 @@ def late():
     time.sleep(0.3)
     print("thread")
 
+atexit.register(print, "earlier handler")
 with QuickExit():
     sys.modules.setdefault("torch", {torch})
     kept = Named()
@@ -39,11 +40,11 @@ def ended(end, torch="sys"):
     [("pass", 0), ("sys.exit()", 0), ("sys.exit(3)", 3), ("sys.exit(130)", 130), ("raise SystemExit(True)", 1)],
 )
 def test_threads_and_handlers_end_first_and_the_code_is_that_of_the_program(end, code):
-    assert ended(end) == (code, "outputthread\nhandler\n", "")
+    assert ended(end) == (code, "outputthread\nhandler\nearlier handler\n", "")
 
 
 def test_what_python_has_to_say_is_said():
-    assert ended("sys.exit('a message')") == (1, "outputthread\nhandler\n", "a message\ncleared up")
+    assert ended("sys.exit('a message')") == (1, "outputthread\nhandler\nearlier handler\n", "a message\ncleared up")
     code, output, errors = ended("raise ValueError('odd')")
     assert code == 1 and "handler" in output and "ValueError: odd" in errors
 
@@ -51,7 +52,7 @@ def test_what_python_has_to_say_is_said():
 def test_without_torch_the_end_is_python_s_own():
     program = PROGRAM.replace('    sys.modules.setdefault("torch", {torch})\n', "").format(end="pass", torch="")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "outputthread\nhandler\n" and done.stderr == "cleared up"
+    assert done.stdout == "outputthread\nhandler\nearlier handler\n" and done.stderr == "cleared up"
 
 
 def test_output_that_nobody_takes_is_no_quiet_end():
