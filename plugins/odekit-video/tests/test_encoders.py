@@ -16,26 +16,13 @@ from odekit_video.quality import KNOWN, quality_options, scale_of, steady_rate
 from benchmarks import clips
 from odekit.errors import ConfigError
 
-CHAIN = """\
-odekit: 1
-name: quick
-chain:
-  - faces:
-      detect: builtin
-      each:
-        - upsample: {use: face-guided, act: always}
-"""
-
 
 @pytest.fixture
-def run(tmp_path):
-    path = tmp_path / "quick.yaml"
-    path.write_text(CHAIN)
-
+def run(quick):
     def started(source, output, codec=None, quality=None):
         job = VideoJob(source, output, codec=codec, quality=quality)
         job.check(False, True)
-        return job.run(job.chain(str(path), [], "auto"), 0, "cpu", "float32", lambda *progress: None)
+        return job.run(job.chain(quick, [], "auto"), 0, "cpu", "float32", lambda *progress: None)
 
     return started
 
@@ -117,12 +104,11 @@ def test_steady_rates(codec, rate, stated):
 
 
 @pytest.mark.parametrize(("codec", "output"), [("rawvideo", "out.mkv"), ("h263", "out.mov"), ("vc2", "out.mp4")])
-def test_what_encoder_or_file_refuse_is_one_line_before_any_work(tmp_path, codec, output):
-    (tmp_path / "quick.yaml").write_text(CHAIN)
+def test_what_encoder_or_file_refuse_is_one_line_before_any_work(tmp_path, quick, codec, output):
     source = film(tmp_path / "in.mp4")
     app = typer.Typer()
     app.command()(video)
-    arguments = [str(tmp_path / "quick.yaml"), str(source), "-o", str(tmp_path / output), "--codec", codec]
+    arguments = [quick, str(source), "-o", str(tmp_path / output), "--codec", codec]
     result = typer.testing.CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, ConfigError), result.output
     assert f"--codec {codec}: frames of 96x64 cannot be written to" in str(result.exception)

@@ -17,26 +17,13 @@ from odekit_video.sections import Sections
 from benchmarks import clips
 from odekit.errors import InputError
 
-CHAIN = """\
-odekit: 1
-name: quick
-chain:
-  - faces:
-      detect: builtin
-      each:
-        - upsample: {use: face-guided, act: always}
-"""
-
 
 @pytest.fixture
-def run(tmp_path):
-    path = tmp_path / "quick.yaml"
-    path.write_text(CHAIN)
-
+def run(quick):
     def started(source, output, tell=lambda *progress: None, span=(0, None), **more):
         job = VideoJob(source, output, span)
         job.check(more.pop("resume", False), False)
-        return job.run(job.chain(str(path), [], "auto"), 0, "cpu", "float32", tell, **more)
+        return job.run(job.chain(quick, [], "auto"), 0, "cpu", "float32", tell, **more)
 
     return started
 

@@ -18,27 +18,15 @@ from odekit_video.report import line_of
 
 from benchmarks import clips
 
-CHAIN = """\
-odekit: 1
-name: quick
-chain:
-  - faces:
-      detect: builtin
-      each:
-        - upsample: {use: face-guided, act: always}
-"""
 MS = Fraction(1, 1000)
 
 
 @pytest.fixture
-def run(tmp_path):
-    path = tmp_path / "quick.yaml"
-    path.write_text(CHAIN)
-
+def run(quick):
     def started(source, output, span=(0, None), **more):
         job = VideoJob(source, output, span, **more)
         job.check(False, False)
-        return job.run(job.chain(str(path), [], "auto"), 0, "cpu", "float32", lambda *progress: None)
+        return job.run(job.chain(quick, [], "auto"), 0, "cpu", "float32", lambda *progress: None)
 
     return started
 

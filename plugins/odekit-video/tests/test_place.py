@@ -15,16 +15,6 @@ from benchmarks import clips
 from odekit.core.files import exclusive
 from odekit.errors import OutputError
 
-CHAIN = """\
-odekit: 1
-name: quick
-chain:
-  - faces:
-      detect: builtin
-      each:
-        - upsample: {use: face-guided, act: always}
-"""
-
 
 @pytest.fixture
 def source(tmp_path):
@@ -32,13 +22,11 @@ def source(tmp_path):
 
 
 @pytest.fixture
-def run(tmp_path, source):
-    (tmp_path / "quick.yaml").write_text(CHAIN)
-
+def run(quick, source):
     def started(output, tell=lambda *progress: None, resume=False, overwrite=False, **more):
         job = VideoJob(source, output)
         job.check(resume, overwrite)
-        return job.run(job.chain(str(tmp_path / "quick.yaml"), [], "auto"), 0, "cpu", "float32", tell, **more)
+        return job.run(job.chain(quick, [], "auto"), 0, "cpu", "float32", tell, **more)
 
     return started
 
