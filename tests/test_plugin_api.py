@@ -14,7 +14,7 @@ from odekit.parts.installed import catalog
 from odekit.plugins.catalog import resolve
 
 PUBLIC = {"odekit", "odekit.plugins", "odekit.errors", "odekit.testing", "odekit.edit"}
-HOSTS = {"odekit-ray", "odekit-video"}
+HOSTS = {"odekit-comfyui", "odekit-ray", "odekit-video", "odekit-web"}
 """Programs around odekit that are published with it, and of its version: they may use what no author is promised."""
 PROMISED = set(
     """
