@@ -50,8 +50,8 @@ class GuidedDamageOptions(TrainingOptions):
     spectacles: Fraction = 0.2
     """Share of faces that get drawn spectacles, but for those of the two folders."""
     in_front: Fraction = 0.0
-    """Share of faces with a drawn thing in front of them (a hand, a bar, a cup), but for those of the folders. With 0.2,
-    6,500 pictures were too few to gain anything: docs/detail.md."""
+    """Share of faces with a drawn thing in front of them (a hand, a bar, a cup), but for those of the folders. With
+    0.2, 6,500 pictures were too few to gain anything: docs/detail.md."""
     blind: Fraction = 0.08
     """Share of faces with `trust` 0: the network does not see the original."""
     partial: Fraction = 0.12
