@@ -8,12 +8,12 @@ def main() -> None:
     """Entry point: `odekit.cli.main`."""
     try:
         from odekit.cli import main as command_line
-        from odekit.cli.startup import QuickExit
+        from odekit.cli.startup import quick_exit
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program ends anyway
         sys.stderr.write("odekit: interrupted\n")
         raise SystemExit(130) from None
-    with QuickExit():
+    with quick_exit():
         command_line()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import atexit, sys, threading, time
-from odekit.cli.startup import QuickExit
+from odekit.cli.startup import quick_exit
 
 class Named:  # takes part in the clearing up of modules
     def __del__(self):
@@ -19,7 +19,7 @@ def late():
     print("thread")
 
 atexit.register(print, "earlier handler")
-with QuickExit():
+with quick_exit():
     sys.modules.setdefault("torch", {torch})
     kept = Named()
     atexit.register(print, "handler")

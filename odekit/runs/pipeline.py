@@ -99,7 +99,9 @@ class Pipeline:
             del results
             for i, (job, file_entries) in enumerate(read[:count]):
                 self.accounts.progress.phase("writing", i, count)
-                self._submit_write(job, self._pending(job, file_entries, waiting.popleft()))
+                finished = self._pending(job, file_entries, waiting.popleft())
+                if finished is not None:
+                    self._submit_write(job, finished)
                 self._collect_written(stop, keep=2 * self.engine.initial_batch_size + count)
             self._collect_written(stop, keep=2 * self.engine.initial_batch_size)
             self.accounts.flush()
@@ -169,11 +171,9 @@ class Pipeline:
             return None
         return self.book.pending(result, file_entries)
 
-    def _submit_write(self, job: Job, finished: PendingResult | None) -> None:
+    def _submit_write(self, job: Job, finished: PendingResult) -> None:
         """Send a result to the workers to be written."""
-        if finished is not None:
-            written = self.workers.submit(write_result, job.name, finished, self.book.output)
-            self.writing.append((job, finished, written))
+        self.writing.append((job, finished, self.workers.submit(write_result, job.name, finished, self.book.output)))
 
     def _collect_written(self, stop: StopRequest, keep: int) -> None:
         """Register written results; wait until at most `keep` results and `MAX_PIXELS` pixels are being written."""

@@ -36,6 +36,8 @@ LEAST_NOISE = (0.5 / 255) ** 2
 COLOUR, OTHER_COLOUR = 0.04, 0.08
 """Difference of a channel's mean over the wide window up to which two frames show the same, and from which something
 else: noise has no such, and what passes in front of a face does."""
+COARSER = 4
+"""Means of colours are taken of pictures that are smaller by this factor."""
 STILL = 0.05
 """A face that moved by no more, in pixels, is not resampled."""
 FEATHER = 0.08
@@ -120,13 +122,21 @@ def mean_of(patch: FacePatch, others: Mapping[int, FacePatch]) -> Planes:
     noise = np.clip(noise, quiet, LOUD * quiet)
     total, weights = patch.pixels.copy(), np.ones(noise.shape, np.float32)
     for distance, other in moved.items():
-        colour = np.abs(box_mean(patch.pixels - other, WIDE)).max(2)
-        alike = np.clip((OTHER_COLOUR - colour) / (OTHER_COLOUR - COLOUR), 0, 1)
-        weight = alike * np.exp(np.minimum(0, np.float32(SAME) - unlike[distance] / noise))
+        weight = alike(patch.pixels - other) * np.exp(np.minimum(0, np.float32(SAME) - unlike[distance] / noise))
         total += weight[..., None] * other
         weights += weight
     mean: Planes = total / weights[..., None]
     return mean
+
+
+def alike(difference: Planes) -> Planes:
+    """Weight (h, w) of what does not differ (h, w, 3) in colour, measured at a quarter of the size."""
+    height, width = difference.shape[:2]
+    size = max(1, width // COARSER), max(1, height // COARSER)
+    small = np.asarray(cv2.resize(difference, size, interpolation=cv2.INTER_AREA), np.float32)
+    colour = np.abs(box_mean(small, WIDE // COARSER)).max(2)
+    weight = np.clip((OTHER_COLOUR - colour) / (OTHER_COLOUR - COLOUR), 0, 1).astype(np.float32)
+    return np.asarray(cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def onto(other: FacePatch, patch: FacePatch) -> Planes:
