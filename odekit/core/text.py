@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+MOST_GIVEN = 80
+"""Characters of something given that a message repeats."""
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb"
     r"\U000e0000-\U000e007f]"
@@ -30,6 +32,15 @@ def visible_line(text: str) -> str:
 def visible_json(text: str) -> str:
     r"""JSON text of the same meaning, with every unsafe character as an escape of JSON such as `\u202e`."""
     return _UNSAFE.sub(_escape_json, text)
+
+
+def given(value: object) -> str:
+    """What somebody gave, as a message repeats it: at most `MOST_GIVEN` characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no numbers of thousands of digits
+        return "of thousands of digits"
+    return text if len(text) <= MOST_GIVEN else f"{text[: MOST_GIVEN - 4]}...{text[-1]}"
 
 
 def _escape(match: re.Match[str]) -> str:

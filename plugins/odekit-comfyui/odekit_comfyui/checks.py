@@ -15,6 +15,7 @@ import torch
 
 import odekit
 from odekit.core.console_advice import without_console_advice
+from odekit.core.text import MOST_GIVEN, given
 
 STRENGTHS = ("auto", "none", "light", "medium", "heavy")
 MAX_SEED = 2**63 - 1
@@ -29,8 +30,6 @@ FAMILY = (
 )  # fmt: skip
 NAME = re.compile(r"[\w-]{1,60}")
 """Of a chain; a longer one could not be looked up as a file."""
-MOST_GIVEN = 80
-"""Characters of something given that a message repeats."""
 MOST_WORDS = 600
 """Characters of a message."""
 INSTALLING = re.compile(r"\bpip (?:install|download)\b|\bodekit weights\b")
@@ -166,15 +165,6 @@ def check_square(image: torch.Tensor, chain: odekit.Chain) -> None:
             f"image: {place(1, len(image))}{width} x {height} is not square; this node takes square pictures that one "
             "face fills, photographs go to Restore Faces (odekit)"
         )
-
-
-def given(value: Any) -> str:
-    """What somebody gave, as a message repeats it."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no numbers of thousands of digits
-        return "of thousands of digits"
-    return text if len(text) <= MOST_GIVEN else f"{text[: MOST_GIVEN - 4]}...{text[-1]}"
 
 
 def shortened(message: str, lines: Sequence[str]) -> str:

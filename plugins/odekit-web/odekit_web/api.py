@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import odekit
+from odekit.core.text import given
 from odekit_web.engine import Engine
-from odekit_web.messages import given, writing
+from odekit_web.messages import writing
 from odekit_web.settings import SCRATCHES, Settings, check
 from odekit_web.visit import Photo, Visit, keep_result, note_of, read_upload
 

@@ -11,8 +11,6 @@ import odekit
 from odekit.core.console_advice import without_console_advice
 
 INSTALLING = re.compile(r"\bpip (?:install|download)\b|\bodekit weights\b")
-MOST_GIVEN = 80
-"""Characters of something given that a message repeats."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -21,15 +19,6 @@ def page_message(error: odekit.OdekitError) -> str:
     message = str(error)
     who = "; who runs this page can install what is missing" if INSTALLING.search(message) else ""
     return without_console_advice(message) + who
-
-
-def given(value: object) -> str:
-    """What somebody gave, as a message repeats it."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no numbers of thousands of digits
-        return "of thousands of digits"
-    return text if len(text) <= MOST_GIVEN else f"{text[: MOST_GIVEN - 4]}...{text[-1]}"
 
 
 @contextmanager

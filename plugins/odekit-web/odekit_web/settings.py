@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import odekit
-from odekit_web.messages import given
+from odekit.core.text import given
 
 CHAIN = "photo"
 STRENGTHS = ("auto", "none", "light", "medium", "heavy")
