@@ -33,6 +33,8 @@ DNXHR = {
     "yuv422p": "dnxhr_hq", "yuv422p10le": "dnxhr_hqx", "yuv444p10le": "dnxhr_444", "gbrp10le": "dnxhr_444",
 }  # fmt: skip
 """Profiles of DNxHR by pixel format; DNxHD itself knows few sizes only."""
+REORDERED = 3
+"""Fewest frames whose order an encoder changes. x265 sets no decode times for fewer: they are what its memory held."""
 SEGMENT_FORMATS = ("nut", "mov")
 """Containers of the segments, in order: the first keeps any time base, and the other one holds some codecs that it does
 not.
@@ -132,7 +134,7 @@ class SegmentWriter:
         set_tags(context, encoding.tags, self.format)
         context.sample_aspect_ratio = encoding.aspect
         context.flags |= av.codec.context.Flags.global_header
-        self.stream, self.codec = stream, encoding.codec
+        self.stream, self.codec, self.frames = stream, encoding.codec, 0
         self.counted: int | None = 0 if encoding.counted else None
 
     def add(self, frame: av.VideoFrame) -> None:
@@ -146,6 +148,7 @@ class SegmentWriter:
             frame = frame.reformat(format=self.format)
         frame.pts, frame.time_base = pts, base
         frame.pict_type = av.video.frame.PictureType.NONE
+        self.frames += 1
         self._encode(frame)
 
     def close(self) -> None:
@@ -160,6 +163,8 @@ class SegmentWriter:
             raise OutputError(f"--codec {self.codec}: it cannot encode these frames ({reason(error)})") from error
         try:
             for packet in packets:
+                if self.frames < REORDERED and self.codec == "libx265":
+                    packet.dts = packet.pts
                 self.container.mux(packet)
         except OSError as error:
             raise OutputError(f"the segment cannot be written ({error})") from error
