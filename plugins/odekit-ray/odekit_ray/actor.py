@@ -158,7 +158,7 @@ class Restorer:
         return {key: [one[key] for one in rows] for key in row("", "", "")}
 
     def restore(self, jobs: Sequence[Job]) -> list[Row]:
-        """The rows of a batch. If an attempt at it has ended a process, its files are taken one by one."""
+        """The rows of a batch. If an attempt at it has ended a process, its files are taken in smaller parts."""
         names = [job.name for job in jobs]
         before = self.attempts.begun(names)
         rows: list[Row] = []
@@ -170,22 +170,28 @@ class Restorer:
                 rows.append(row(job.name, state, job.name, pickle.dumps(self.book.findings)))
             else:
                 todo.append(job)
-        if before is None:
-            if todo:
-                self.attempts.begin(names, [job.name for job in todo])
-                rows += self.run(todo)
-            return rows
-        for job in todo:
-            # The attempt in the batch counts, too.
-            if self.attempts.alone(job.name) + 1 >= MAX_ATTEMPTS:
-                error = InputError(
-                    f"{job.file}: ended its worker process {MAX_ATTEMPTS} times; the file may be damaged"
-                )
-                rows.append(row(job.name, FAILED, failure_text(job, error)))
-            else:
-                self.attempts.begin_alone(job.name)
-                rows += self.run([job])
+        if before is not None:
+            return rows + self.again(todo)
+        if todo:
+            self.attempts.begin(names, [job.name for job in todo])
+            rows += self.run(todo)
         return rows
+
+    def again(self, todo: Sequence[Job]) -> list[Row]:
+        """The rows of files that were in a batch which has ended a process: together, in halves, at last alone."""
+        if not todo:
+            return []
+        names = [job.name for job in todo]
+        count = self.attempts.count(names)
+        if len(todo) > 1 and count:
+            half = (len(todo) + 1) // 2
+            return self.again(todo[:half]) + self.again(todo[half:])
+        if count >= MAX_ATTEMPTS:
+            job = todo[0]
+            error = InputError(f"{job.file}: ended its worker process {MAX_ATTEMPTS} times; the file may be damaged")
+            return [row(job.name, FAILED, failure_text(job, error))]
+        self.attempts.begin(names, names)
+        return self.run(todo)
 
     def run(self, todo: Sequence[Job]) -> list[Row]:
         """Read, restore and write files; one row for each.

@@ -54,7 +54,9 @@ def test_after_kills_of_workers_and_drivers_every_file_is_there_once_and_equal(t
     drivers_to_kill, killed_workers, runs = [count // 4, count // 2], 0, 0
     printed = (tmp_path / "printed.txt").open("w+")
     while True:
-        driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=printed, text=True, env=environment)
+        # Into a file: a pipe that nobody reads meanwhile takes 64 KB.
+        with (tmp_path / "told.json").open("w") as told:
+            driver = subprocess.Popen(command, stdout=told, stderr=printed, text=True, env=environment)
         runs += 1
         next_kill, least = time.monotonic() + seconds, records(out) + 1
         while driver.poll() is None:
@@ -71,7 +73,7 @@ def test_after_kills_of_workers_and_drivers_every_file_is_there_once_and_equal(t
         if driver.returncode != -signal.SIGKILL:
             break
     printed.seek(0)
-    summary = json.loads(driver.stdout.read())
+    summary = json.loads((tmp_path / "told.json").read_text())
     assert (driver.returncode, runs, drivers_to_kill) == (0, 3, []), printed.read()
     assert killed_workers >= (2 if count >= 200 else 1)
     assert summary["failed"] == [] and len(summary["restored"]) + len(summary["skipped"]) == count

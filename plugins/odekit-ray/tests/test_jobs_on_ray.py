@@ -1,11 +1,13 @@
 """A job on Ray gives what `odekit run` gives, and goes on where another engine stopped."""
 
+import contextlib
 import json
+import random
 from pathlib import Path
 
 import pytest
 from odekit_ray.actor import Restorer, chain_of
-from odekit_ray.attempts import MAX_ATTEMPTS, Attempts
+from odekit_ray.attempts import Attempts
 from odekit_ray.cluster import Cluster
 from odekit_ray.driver import RayJob, own_error
 from on_ray import odekit, save_face
@@ -77,14 +79,69 @@ def test_a_poisonous_file_costs_itself_alone(ray_here, exact, faces, tmp_path):
     assert summary.left == 0 and summary.stopped == ""
 
 
-def test_attempts_are_counted_for_a_batch_and_then_for_each_file(tmp_path):
+def test_attempts_are_counted_for_exactly_these_files(tmp_path):
     attempts = Attempts(Folder(tmp_path), ".odekit-tmp/run")
-    assert attempts.begun(["a", "b"]) is None
+    assert attempts.begun(["a", "b"]) is None and attempts.count(["a", "b"]) == 0
     attempts.begin(["a", "b"], ["b"])
     assert attempts.begun(["a", "b"]) == {"b"} and attempts.begun(["b"]) is None
-    for number in range(MAX_ATTEMPTS):
-        assert attempts.alone("b") == number
-        attempts.begin_alone("b")
+    attempts.begin(["a", "b"], [])
+    assert attempts.begun(["a", "b"]) == {"b"} and attempts.count(["a", "b"]) == 2
+
+
+def killed(exact, tmp_path, faces, names, monkeypatch):
+    """What is tried of a batch of these files, each attempt in a new worker, if those with `poison` end their worker."""
+    for number, name in enumerate(names):
+        save_face(faces / f"{name}.png", number)
+    made = job(exact, tmp_path / "out")
+    jobs = [one for one in made.book.plan([faces]) if one.name[:-4] in names]
+    tried = []
+
+    def run(self, todo):
+        tried.append("".join(one.name[0] for one in todo))
+        if any("poison" in one.name for one in todo):
+            raise KeyboardInterrupt  # as if killed: nothing after it is executed
+        return whole(self, todo)
+
+    whole = Restorer.run
+    monkeypatch.setattr(Restorer, "run", run)
+    with made.book.opened():
+        made.book.settlement.write(made.book.settle(jobs))
+        while True:
+            with contextlib.suppress(KeyboardInterrupt):
+                rows = Restorer(made.chain.tree(), made.book.ticket(), made.book.scratch, str(tmp_path)).restore(jobs)
+                return tried, {row["name"]: row["state"] for row in rows}
+
+
+def test_a_batch_that_ends_its_worker_is_halved_until_the_guilty_file_is_alone(exact, faces, tmp_path, monkeypatch):
+    names = ["a", "b", "c", "d", "e-poison", "f", "g", "h"]
+    tried, states = killed(exact, tmp_path, faces, names, monkeypatch)
+    assert tried == ["abcdefgh", "abcd", "efgh", "ef", "e", "e", "e", "f", "gh"]
+    assert states.pop("e-poison.png") == "failed" and set(states.values()) == {"restored"} and len(states) == 7
+
+
+def test_whoever_kills_workers_at_random_condemns_no_file(exact, faces, tmp_path, monkeypatch):
+    """A file fails only if it was alone in a worker that ended, three times."""
+    made, dice = job(exact, tmp_path / "out"), random.Random(3)
+    jobs = made.book.plan([faces])
+    whole = Restorer.run
+
+    def run(self, todo):
+        if dice.random() < 0.3:
+            raise KeyboardInterrupt
+        return whole(self, todo)
+
+    monkeypatch.setattr(Restorer, "run", run)
+    with made.book.opened():
+        made.book.settlement.write(made.book.settle(jobs))
+        for repeat in range(10):
+            arguments = made.chain.tree(), made.book.ticket(), f"{made.book.scratch}/{repeat}", str(tmp_path)
+            for path in (tmp_path / "out").glob("*.png*"):
+                path.unlink()
+            while True:
+                with contextlib.suppress(KeyboardInterrupt):
+                    rows = Restorer(*arguments).restore(jobs)
+                    break
+            assert {row["state"] for row in rows} == {"restored"}
 
 
 def test_a_batch_that_comes_again_is_told_as_restored_and_not_done_twice(exact, faces, tmp_path):
