@@ -57,11 +57,13 @@ def candidate_areas(image: Image, side: int) -> list[Area]:
         image: an aligned face of any size.
         side: of the masks.
     """
-    from scipy.ndimage import binary_dilation, label
-
     if image.width > SEARCHED_SIDE:
         image = area_resize_image(image, SEARCHED_SIDE, SEARCHED_SIDE)
     flat = constant_saturated(image.pixels)
+    if flat[ellipse(*flat.shape)].mean() < SMALLEST:
+        return []
+    from scipy.ndimage import binary_dilation, label
+
     labels, count = label(flat)
     out = []
     for number in range(1, count + 1):
