@@ -13,8 +13,9 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 START, REST = "start and imports", "rest"
@@ -68,10 +69,10 @@ class Phases:
             self.turn()
             self.stack.pop()
 
-    def watch(self, module: str, path: str, phase: str) -> None:
+    def watch(self, module: ModuleType, path: str, phase: str) -> None:
         """Time a function of a module, or a method of one of its classes."""
         *owners, name = path.split(".")
-        owner = functools.reduce(getattr, owners, import_module(module))
+        owner = functools.reduce(getattr, owners, module)
         original = getattr(owner, name)
 
         @functools.wraps(original)
@@ -80,6 +81,29 @@ class Phases:
                 return original(*args, **options)
 
         setattr(owner, name, timed)
+
+
+class WatchOnImport(PathFinder):
+    """Times functions of modules as soon as the command imports these: to import them before would change its times."""
+
+    def __init__(self, phases: Phases) -> None:
+        self.phases = phases
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:  # type: ignore[override]
+        """The module as others find it, with its functions watched once it is executed."""
+        watched = [(function, phase) for module, function, phase in PHASES if module == fullname]
+        spec = PathFinder.find_spec(fullname, path, target) if watched else None
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def execute_and_watch(module: ModuleType) -> None:
+            execute(module)
+            for function, phase in watched:
+                self.phases.watch(module, function, phase)
+
+        spec.loader.exec_module = execute_and_watch  # type: ignore[method-assign]
+        return spec
 
 
 def peak_since_last_gb() -> float:
@@ -95,12 +119,9 @@ def peak_since_last_gb() -> float:
 def main(began: str, report: str, *arguments: str) -> None:
     """Run the command, then write the report."""
     phases = Phases(float(began))
+    sys.meta_path.insert(0, WatchOnImport(phases))
     from odekit.cli import main as command
-    from odekit.cli.waiting import prepare_threads
 
-    prepare_threads()  # as the command does before anything imports torch
-    for phase in PHASES:
-        phases.watch(*phase)
     sys.argv = ["odekit", *arguments]
     code: Any = 0
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from odekit.core.processors import usable_processors
 
@@ -15,10 +15,11 @@ S = TypeVar("S")
 
 def thread_count() -> int:
     """Threads of torch where it is loaded, so that its settings hold here too; else the processors of this process."""
-    torch = sys.modules.get("torch")
-    if torch is not None:
+    torch: Any = sys.modules.get("torch")
+    try:
         return max(1, int(torch.get_num_threads()))
-    return usable_processors()
+    except AttributeError:  # not loaded, or another thread is importing it
+        return usable_processors()
 
 
 def in_threads(function: Callable[[T], S], items: Iterable[T]) -> list[S]:

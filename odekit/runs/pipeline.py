@@ -66,6 +66,8 @@ class Pipeline:
     book: JobBook
     check: Callable[[Image], None] = lambda image: None
     """Raises InputError for a picture that is not to be restored."""
+    begun: dict[str, Future[InputPicture]] = field(default_factory=dict)
+    """Files whose reading has begun before."""
     accounted: int = 0
     """Number of files restored or failed so far."""
     reading: deque[tuple[Job, Future[InputPicture], int]] = field(default_factory=deque)
@@ -130,7 +132,9 @@ class Pipeline:
                 prefetched_pixels = sum(size for *_, size in self.reading)
                 for job, probed in self.unread.next(most - len(self.reading), prefetched_pixels, stop):
                     arguments = job.file, self.book.options.max_megapixels, self.book.options.salvage
-                    read = self.workers.submit(self.book.source.read, *arguments, isolate=probed.isolate)
+                    read = self.begun.pop(job.file, None) or self.workers.submit(
+                        self.book.source.read, *arguments, isolate=probed.isolate
+                    )
                     self.reading.append((job, read, probed.pixels))
             if is_interrupted(stop):
                 return self._give_up_reading()

@@ -8,6 +8,7 @@ import socket
 import time
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from odekit.images import io
 from odekit.runs.engine import Engine
 from odekit.runs.events import EventLog, log_name
 from odekit.runs.faults import start_errors
+from odekit.runs.files import InputPicture
 from odekit.runs.findings import Findings
+from odekit.runs.first_picture import read_first
 from odekit.runs.inputs import Job
 from odekit.runs.jobs import JobBook
 from odekit.runs.output_names import PresentFiles
@@ -55,6 +58,8 @@ class Runner:
         self.summary = RunSummary(self.out)
         self.unchanged_before: list[tuple[Job, Findings]] = []
         """Pictures of earlier runs in which nothing was done; their findings are kept for `require_change` only."""
+        self.begun: dict[str, Future[InputPicture]] = {}
+        """The first file, if its reading has begun."""
 
     def jobs(self, inputs: Sequence[str | Path]) -> list[Job]:
         """The jobs of this run, with their final output names.
@@ -82,6 +87,7 @@ class Runner:
         all_jobs = self._plan(inputs)
         self._tell_unread()
         jobs = self.book.share(all_jobs)
+        self._begin_first(jobs)
         with ending_in_order(), contextlib.ExitStack() as stack:
             with start_errors(self.out):
                 stack.enter_context(self.book.opened())
@@ -147,13 +153,22 @@ class Runner:
 
         return self.book.session(on_calls, on_phase)
 
+    def _begin_first(self, jobs: list[Job]) -> None:
+        """Have the first file read while torch is imported, if it is read in this process and surely to be done."""
+        if jobs and jobs[0].error is None and not self.options.resume and not self._workers(len(jobs)):
+            reading = read_first(self.chain, self.options, jobs[0].file)
+            self.begun = {} if reading is None else {jobs[0].file: reading}
+
+    def _workers(self, count: int) -> int:
+        """How many processes read and write this number of files."""
+        if self.options.workers is not None:
+            return self.options.workers
+        return min(4, os.cpu_count() or 1) if count >= MIN_FILES_FOR_WORKERS else 0
+
     def _make_pipeline(self, session: Session, accounts: RunAccounts, count: int) -> Pipeline:
-        workers = self.options.workers
-        if workers is None:
-            workers = min(4, os.cpu_count() or 1) if count >= MIN_FILES_FOR_WORKERS else 0
         engine = Engine(session, self.progress.message)
         check = partial(check_output_size, session=session, max_megapixels=self.options.max_megapixels)
-        return Pipeline(engine, WorkerPool(workers), accounts, self.book, check)
+        return Pipeline(engine, WorkerPool(self._workers(count)), accounts, self.book, check, self.begun)
 
     def _restore(self, pipeline: Pipeline, todo: list[Job], stop: StopRequest) -> None:
         """Run the pipeline until all jobs are done or the run is stopped."""

@@ -10,10 +10,11 @@ import numpy as np
 
 from odekit.core.image import Image
 from odekit.core.interfaces import Face, Tools
+from odekit.parts.faces.ahead import search_size, searched
 from odekit.parts.faces.aligner import Aligner, Assessment, frame_from_box
 from odekit.parts.faces.geometry import TEMPLATES, Frame, Points
 from odekit.parts.faces.options import BuiltinDetector, YunetDetector
-from odekit.parts.faces.search import SearchSize
+from odekit.parts.faces.search import SearchSize, search
 from odekit.parts.faces.select import ear_to_ear, suppress_duplicates
 from odekit.parts.faces.turns import TURNS, levelled, search_turned, turn_of, turned_around
 from odekit.parts.faces.yunet import BgrPicture, Proposal, YuNet, to_bgr
@@ -84,18 +85,20 @@ class YunetFaceDetector:
         If there is no clear upright face, the photograph may be turned: see `_turn`.
         """
         o = self.options
-        photo = to_bgr(image.pixels)
-        size = SearchSize(o.largest_side, o.tile, o.smallest)
-        candidates = self._search(image, photo, size, 0)
+        size = search_size(o)
+        ahead = searched(image.pixels, size, self.network.file)
+        photo = to_bgr(image.pixels) if ahead is None else ahead[0]
+        proposals = search(self.network, photo, size) if ahead is None else ahead[1]
+        candidates = self._upright(image, photo, proposals, 0)
         turn = self._turn(image, photo, candidates) if self.turns_photo else 0
         if turn:
-            candidates = self._search(image, photo, size, turn)
+            candidates = self._upright(image, photo, search_turned(self.network, photo, size, turn), turn)
         return self._decide(candidates)
 
-    def _search(self, image: Image, photo: BgrPicture, size: SearchSize, turn: int) -> list[Candidate]:
-        """Candidates of the photograph turned clockwise by `turn`, each in its own quarter turn."""
-        candidates = self._candidates(image, search_turned(self.network, photo, size, turn))
-        return [self._upright(image, photo, c, turn) for c in candidates] if self.options.turned else candidates
+    def _upright(self, image: Image, photo: BgrPicture, found: Sequence[Proposal], turn: int) -> list[Candidate]:
+        """Candidates from proposals of the photograph turned clockwise by `turn`, each in its own quarter turn."""
+        candidates = self._candidates(image, found)
+        return [self._turned(image, photo, c, turn) for c in candidates] if self.options.turned else candidates
 
     def _candidates(self, image: Image, proposals: Sequence[Proposal]) -> list[Candidate]:
         """Proposals with the aligner's score and its frame."""
@@ -110,7 +113,7 @@ class YunetFaceDetector:
             for i, a in zip(usable, assessed, strict=True)
         ]
 
-    def _upright(self, image: Image, photo: BgrPicture, candidate: Candidate, turn: int) -> Candidate:
+    def _turned(self, image: Image, photo: BgrPicture, candidate: Candidate, turn: int) -> Candidate:
         """The candidate in the turn in which both networks see a better face; most stay as they are."""
         proposal = candidate.proposal
         if candidate.aligner >= CONFIRMED or not LIKELY <= proposal.score < CLEAR:

@@ -1,0 +1,89 @@
+"""The first photograph of a short run is read, and searched for faces, while torch is imported.
+
+Reading and the search take a second of a large photograph, as torch's import does, and neither needs torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from odekit.chains.chain import Chain
+from odekit.chains.resolve import iter_stages
+from odekit.chains.tools import PartTools
+from odekit.core.processors import usable_processors
+from odekit.parts.faces.ahead import announce_search, run_search
+from odekit.parts.faces.options import Faces, YunetDetector
+from odekit.parts.faces.yunet import YuNet
+from odekit.runs.files import InputPicture, read_input
+from odekit.runs.probe import probe
+from odekit.runs.summary import RunOptions
+
+THREAD = "first picture"
+"""Name of the thread."""
+NEEDED_LATER = ("scipy.ndimage",)
+"""Modules that the stages of photographs import when they first need them: 0.2 s."""
+TURN = 0.0005
+"""Seconds."""
+MOST_PIXELS = 24_000_000
+"""Larger photographs are read when the networks are loaded, so that both are never in memory at once."""
+
+
+def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPicture] | None:
+    """Begin to read a photograph and to search its faces in a thread; None where nothing is gained.
+
+    That is where torch is loaded already, where there is one processor only, and for chains without a search by a
+    built-in detector.
+    """
+    detector = first_detector(chain)
+    if detector is None or "torch" in sys.modules or usable_processors() < 2:
+        return None
+    probed = probe(file)
+    if probed.isolate or not 0 < probed.pixels <= MOST_PIXELS:
+        return None
+    network = YuNet(PartTools(chain.parts, "cpu", "float32"))
+    picture: Future[InputPicture] = Future()
+
+    def work() -> None:
+        with short_turns():
+            try:
+                read = read_input(file, options.max_megapixels, options.salvage)
+            except BaseException as error:
+                picture.set_exception(error)
+                return
+            ahead = announce_search(read[0].pixels, detector, network)
+            picture.set_result(read)
+            run_search(ahead, network)
+            with contextlib.suppress(ImportError):
+                for name in NEEDED_LATER:
+                    importlib.import_module(name)
+
+    # A daemon: a disk that does not answer must not keep the program from ending.
+    threading.Thread(target=work, name=THREAD, daemon=True).start()
+    return picture
+
+
+@contextlib.contextmanager
+def short_turns() -> Iterator[None]:
+    """Have the threads of this process take turns every half millisecond.
+
+    A decoder gives Python's lock back for each block of a file, and gets it again when the other thread's turn ends:
+    with turns of 5 ms a photograph of 170 blocks took a second more.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def first_detector(chain: Chain) -> YunetDetector | None:
+    """The options of the built-in detector that searches the photograph first; None if there is no such one."""
+    faces = (item.options for item, _ in iter_stages(chain.spec.items) if isinstance(item.options, Faces))
+    first = next((options for options in faces if options.align != "none" and options.select.boxes is None), None)
+    return first.detect.options if first is not None and isinstance(first.detect.options, YunetDetector) else None
