@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 import types
 from dataclasses import replace
 
@@ -107,9 +109,22 @@ def test_a_file_that_cannot_be_read_fails_as_always(tmp_path):
 @pytest.mark.parametrize(("chain", "processors", "begins"), [("photo", 2, True), ("photo", 1, False), ("odedit-plus", 2, False)])  # fmt: skip
 def test_nothing_begins_where_nothing_is_gained(tmp_path, monkeypatch, chain, processors, begins):
     assert read_first(Chain.load(chain), RunOptions(tmp_path), str(PHOTO)) is None, "torch is there"
-    monkeypatch.setattr(first_picture, "sys", types.SimpleNamespace(modules={}))
+    monkeypatch.setattr(first_picture, "sys", types.SimpleNamespace(modules={}, getswitchinterval=lambda: 0.005, setswitchinterval=lambda _: None))  # fmt: skip
     monkeypatch.setattr(first_picture, "usable_processors", lambda: processors)
     reading = read_first(Chain.load(chain), RunOptions(tmp_path), str(PHOTO))
     assert (reading is not None) == begins
     if reading is not None:
         assert reading.result()[0].width == odekit.read(PHOTO).width
+
+
+def test_the_thread_ends_with_the_program(tmp_path, monkeypatch):
+    """One that is in OpenCV when Python ends would abort the process."""
+    ends = []
+    monkeypatch.setattr(first_picture, "sys", types.SimpleNamespace(modules={}, getswitchinterval=lambda: 0.005, setswitchinterval=lambda _: None))  # fmt: skip
+    monkeypatch.setattr(first_picture, "usable_processors", lambda: 2)
+    monkeypatch.setattr(first_picture, "atexit", types.SimpleNamespace(register=ends.append))
+    read_first(Chain.load("photo", ["faces.detect.tile=256"]), RunOptions(tmp_path), str(PHOTO))
+    started = time.monotonic()
+    ends[0]()
+    assert first_picture.THREAD not in [thread.name for thread in threading.enumerate()]
+    assert time.monotonic() - started < first_picture.LONGEST_END

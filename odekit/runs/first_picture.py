@@ -5,6 +5,7 @@ Reading and the search take a second of a large photograph, as torch's import do
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import sys
@@ -16,6 +17,7 @@ from odekit.chains.chain import Chain
 from odekit.chains.resolve import iter_stages
 from odekit.chains.tools import PartTools
 from odekit.core.processors import usable_processors
+from odekit.errors import OdekitError
 from odekit.parts.faces.ahead import announce_search, run_search
 from odekit.parts.faces.options import Faces, YunetDetector
 from odekit.parts.faces.yunet import YuNet
@@ -27,6 +29,8 @@ THREAD = "first picture"
 """Name of the thread."""
 NEEDED_LATER = ("scipy.ndimage",)
 """Modules that the stages of photographs import when they first need them: 0.2 s."""
+LONGEST_END = 3.0
+"""Seconds that the end of the program waits for the thread, which looks up after each tile."""
 TURN = 0.0005
 """Seconds."""
 MOST_PIXELS = 24_000_000
@@ -45,7 +49,10 @@ def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPict
     probed = probe(file)
     if probed.isolate or not 0 < probed.pixels <= MOST_PIXELS:
         return None
-    network = YuNet(PartTools(chain.parts, "cpu", "float32"))
+    try:
+        network = YuNet(PartTools(chain.parts, "cpu", "float32"))
+    except OdekitError:  # opening the chain says what is missing
+        return None
     picture: Future[InputPicture] = Future()
 
     def work() -> None:
@@ -62,8 +69,16 @@ def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPict
                 for name in NEEDED_LATER:
                     importlib.import_module(name)
 
-    # A daemon: a disk that does not answer must not keep the program from ending.
-    threading.Thread(target=work, name=THREAD, daemon=True).start()
+    # A daemon: a disk that does not answer must not keep the program from ending. But a thread that is in OpenCV when
+    # Python ends would abort the process.
+    thread = threading.Thread(target=work, name=THREAD, daemon=True)
+
+    def end() -> None:
+        network.stopped = True
+        thread.join(LONGEST_END)
+
+    atexit.register(end)
+    thread.start()
     return picture
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from odekit.core.image import Pixels
 from odekit.core.interfaces import Tools
 from odekit.core.threads import in_threads
-from odekit.errors import PluginError
+from odekit.errors import PluginError, Stopped
 from odekit.parts.faces.geometry import Points
 from odekit.parts.faces.select import Box
 from odekit.plugins.weights.lookup import weights_file
@@ -64,6 +64,8 @@ class YuNet:
             WeightsError: no such weights.
         """
         self.file = weights_file(weights, tools)
+        self.stopped = False
+        """Set by another thread: `propose` raises `Stopped` from then on."""
         self._own = OfThread()
 
     @property
@@ -92,7 +94,10 @@ class YuNet:
 
         Raises:
             PluginError: OpenCV is not installed.
+            Stopped: `stopped` is set.
         """
+        if self.stopped:
+            raise Stopped
         height, width = picture.shape[:2]
         network = self._network
         network.setInputSize((width, height))
