@@ -123,6 +123,7 @@ def main() -> None:
     waiting.prepare_threads()
     with warnings.catch_warnings(), pause_gc(sys.argv[1:2] == ["run"]):
         warnings.showwarning = one_line_warnings(warnings.showwarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged tags; `without_warnings` serves one thread
         try:
             call()
         except ReaderGoneError:

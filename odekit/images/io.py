@@ -7,11 +7,13 @@ bit depth, grey channel, ICC profile and EXIF of the source if the format suppor
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import math
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,8 +134,7 @@ def _content(
     data, name = b"", "the bytes" if path is None else str(path)
     try:
         data = load()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns about damaged tags; serious errors are raised
+        with without_warnings():
             decoded = _decode(data, max_megapixels, salvage_truncated)
             digest = hashlib.sha256(data).hexdigest()
             return FileContent(image_of(path, decoded), digest, decoded.notes, decoded.rows)
@@ -150,6 +151,21 @@ def _content(
         if is_salvageable(data) and not salvage_truncated:
             advice += ", or restore its readable part with --salvage"
         raise InputError(f"{name}: is damaged or incomplete{reason}; {advice}") from error
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Ignore warnings: Pillow warns about damaged tags, and raises serious errors.
+
+    Not in other threads than the main one: the filters belong to the process, and two threads that change them leave
+    them changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _decode(data: bytes, max_megapixels: float, salvage_truncated: bool) -> Decoded:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib
 import sys
 import threading
 from collections.abc import Iterator
@@ -27,12 +26,10 @@ from odekit.runs.summary import RunOptions
 
 THREAD = "first picture"
 """Name of the thread."""
-NEEDED_LATER = ("scipy.ndimage",)
-"""Modules that the stages of photographs import when they first need them: 0.2 s."""
 LONGEST_END = 3.0
 """Seconds that the end of the program waits for the thread, which looks up after each tile."""
 TURN = 0.0005
-"""Seconds."""
+"""Seconds of a thread's turn while the photograph is read: how long others wait for Python's lock."""
 MOST_PIXELS = 24_000_000
 """Larger photographs are read when the networks are loaded, so that both are never in memory at once."""
 
@@ -55,6 +52,8 @@ def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPict
         return None
     picture: Future[InputPicture] = Future()
 
+    picture.set_running_or_notify_cancel()  # whoever gives the picture up does not end its reading
+
     def work() -> None:
         with short_turns():
             try:
@@ -64,10 +63,7 @@ def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPict
                 return
             ahead = announce_search(read[0].pixels, detector, network)
             picture.set_result(read)
-            run_search(ahead, network)
-            with contextlib.suppress(ImportError):
-                for name in NEEDED_LATER:
-                    importlib.import_module(name)
+            run_search(ahead)
 
     # A daemon: a disk that does not answer must not keep the program from ending. But a thread that is in OpenCV when
     # Python ends would abort the process.

@@ -17,6 +17,7 @@ from odekit.chains.output_size import check_output_size
 from odekit.chains.session import Session
 from odekit.errors import ConfigError, NoFaceWarning
 from odekit.images import io
+from odekit.parts.faces.ahead import forget_search
 from odekit.runs.engine import Engine
 from odekit.runs.events import EventLog, log_name
 from odekit.runs.faults import start_errors
@@ -89,6 +90,7 @@ class Runner:
         jobs = self.book.share(all_jobs)
         self._begin_first(jobs)
         with ending_in_order(), contextlib.ExitStack() as stack:
+            stack.callback(forget_search)
             with start_errors(self.out):
                 stack.enter_context(self.book.opened())
                 settings = self.book.settle(jobs, len(all_jobs) if self.options.shard else None)
@@ -155,7 +157,9 @@ class Runner:
 
     def _begin_first(self, jobs: list[Job]) -> None:
         """Have the first file read while torch is imported, if it is read in this process and surely to be done."""
-        if jobs and jobs[0].error is None and not self.options.resume and not self._workers(len(jobs)):
+        if not jobs or jobs[0].error is not None or self.options.resume or self._workers(len(jobs)):
+            return
+        if self.options.overwrite or not PresentFiles(self.book.store, self.book.rules).of(jobs[0].name):
             reading = read_first(self.chain, self.options, jobs[0].file)
             self.begun = {} if reading is None else {jobs[0].file: reading}
 

@@ -81,8 +81,6 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
         return _decode_tiff(data, max_megapixels)
     picture = open_picture(data, max_megapixels)
     notes = _frame_notes(kind, picture)
-    if kind == "JPEG":  # at once: between two blocks of 64 KB the decoder waits for Python's lock
-        picture.decodermaxblock = max(picture.decodermaxblock, len(data))
     picture.load()
     check_size(*picture.size, max_megapixels)  # a HEIF file may state its size differently in the image data
     if kind == "PNG" and data[24] == 16:

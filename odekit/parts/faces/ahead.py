@@ -23,17 +23,20 @@ Found = tuple[BgrPicture, list[Proposal]]
 
 @dataclass
 class AheadSearch:
-    """The search of a photograph (3, H, W) in another thread."""
+    """The search of a photograph (3, H, W), which nobody may write to, by a network of its own in another thread."""
 
     pixels: Pixels
     size: SearchSize
-    weights: Path
+    network: YuNet
     found: Future[Found] = field(default_factory=Future)
+    urgent: bool = False
+    """Somebody waits for it."""
     threads: int = 0
-    """Of OpenCV, before this search takes one of them only; 0: not known yet."""
+    """Of OpenCV, before this search takes one of them only; 0: it has not done so."""
 
     def hurry(self) -> None:
         """Give OpenCV all its threads again."""
+        self.urgent = True
         if self.threads:
             import_opencv().setNumThreads(self.threads)
 
@@ -44,12 +47,12 @@ _searches: list[AheadSearch] = []
 
 def announce_search(pixels: Pixels, options: YunetDetector, network: YuNet) -> AheadSearch:
     """Have `searched` wait for a search of these pixels; `run_search` must follow, in any thread."""
-    ahead = AheadSearch(pixels, search_size(options), network.file)
+    ahead = AheadSearch(pixels, search_size(options), network)
     _searches[:] = [ahead]
     return ahead
 
 
-def run_search(ahead: AheadSearch, network: YuNet) -> None:
+def run_search(ahead: AheadSearch) -> None:
     """Search. An error is left to the search of the stage, which meets it, too.
 
     OpenCV gets one thread of its own until `searched` waits for it: the other processor has other work.
@@ -57,12 +60,14 @@ def run_search(ahead: AheadSearch, network: YuNet) -> None:
     try:
         photo = to_bgr(ahead.pixels)
         cv = import_opencv()
-        ahead.threads = cv.getNumThreads()
-        cv.setNumThreads(1)
+        usual = cv.getNumThreads()
+        if not ahead.urgent:
+            ahead.threads = usual
+            cv.setNumThreads(1)
         try:
-            ahead.found.set_result((photo, search(network, photo, ahead.size)))
+            ahead.found.set_result((photo, search(ahead.network, photo, ahead.size)))
         finally:
-            ahead.hurry()
+            cv.setNumThreads(usual)
     except BaseException as error:
         ahead.found.set_exception(error)
 
@@ -70,15 +75,22 @@ def run_search(ahead: AheadSearch, network: YuNet) -> None:
 def searched(pixels: Pixels, size: SearchSize, weights: Path) -> Found | None:
     """What was found ahead in these pixels, once; waits for a search in progress. None: search now."""
     ahead = next(iter(_searches), None)
+    if ahead is None or ahead.pixels is not pixels or (ahead.size, ahead.network.file) != (size, weights):
+        forget_search()
+        return None
     _searches.clear()
-    if ahead is None:
-        return None
     ahead.hurry()
-    if ahead.pixels is not pixels or (ahead.size, ahead.weights) != (size, weights):
-        return None
     with contextlib.suppress(Exception):
         return ahead.found.result()
     return None
+
+
+def forget_search() -> None:
+    """End a search that nobody will ask for, and free its photograph."""
+    for ahead in _searches:
+        ahead.network.stopped = True
+        ahead.hurry()
+    _searches.clear()
 
 
 def search_size(options: YunetDetector) -> SearchSize:
