@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
 from odekit.images.colour import luma
+from odekit.images.smooth import gaussian, window_mean
 
 Array = NDArray[np.float64]
 OCTAVES = 4
@@ -75,11 +76,9 @@ def octave_powers(plane: Array) -> list[float]:
 
 def bands(plane: Array) -> Iterator[Array]:
     """Differences of Gaussians of a plane (H, W), the finest first (Burt and Adelson's pyramid, without reduction)."""
-    from scipy.ndimage import gaussian_filter
-
     passed = 0.0
     for width in BAND_WIDTHS:
-        smooth = gaussian_filter(plane, float(np.sqrt(width**2 - passed**2)))
+        smooth = gaussian(plane, float(np.sqrt(width**2 - passed**2)))
         yield plane - smooth
         plane, passed = smooth, width
 
@@ -91,16 +90,14 @@ def band_measures(before: Array, after: Array, width: int) -> dict[str, float]:
     `growth spread`: mean and standard deviation of the logarithm of the growth of the power; `contrast`, `low` and
     `high`: mean, 20 % and 90 % quantile of the log power before.
     """
-    from scipy.ndimage import uniform_filter
-
     floor = BAND_FLOOR**2
     planes = (before * before, after * after, (after - before) ** 2)
-    own, new, change = (np.maximum(uniform_filter(plane, width), 0) for plane in planes)
+    own, new, change = (np.maximum(window_mean(plane, width), 0) for plane in planes)
     contrast, growth = np.log(own + floor), np.log((new + floor) / (own + floor))
     return {
         "share": float((np.sqrt(change) / (np.sqrt(new) + np.sqrt(own) + BAND_FLOOR)).mean()),
         "power share": float((change / (new + own + floor)).mean()),
-        "correlation": float(((uniform_filter(before * after, width) + floor) / (np.sqrt(new * own) + floor)).mean()),
+        "correlation": float(((window_mean(before * after, width) + floor) / (np.sqrt(new * own) + floor)).mean()),
         "growth": float(growth.mean()),
         "growth spread": float(growth.std()),
         "contrast": float(contrast.mean()),

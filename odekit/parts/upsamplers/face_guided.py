@@ -16,6 +16,7 @@ from odekit.core.noise import Noise
 from odekit.core.options import LocalPath, Options
 from odekit.errors import InputError
 from odekit.images.resize import resample, square_resize
+from odekit.images.smooth import window_mean
 from odekit.parts.upsamplers.own_detail import add_own_detail
 from odekit.parts.upsamplers.worth import ResultJudgement, WorthCalibration, load_worth
 from odekit.plugins.weights.lookup import network_file, read_network_config
@@ -186,8 +187,6 @@ def unchanged_weight(restored: Pixels, original: Pixels) -> Pixels:
     The change is the root mean square difference of restored and original face (3, n, n) over 5 x 5 pixels. Where the
     restoration removed damage, the original still has it and must not bring it back.
     """
-    from scipy.ndimage import uniform_filter
-
-    change = uniform_filter(((restored - original) ** 2).mean(0), 5, mode="nearest")
-    weight: Pixels = np.exp(-change / np.float32(RESTORED_CHANGE**2))[None].astype(np.float32)
+    change = window_mean(((restored - original) ** 2).mean(0, np.float64), 5, "edge")
+    weight: Pixels = np.exp(-change / RESTORED_CHANGE**2)[None].astype(np.float32)
     return weight

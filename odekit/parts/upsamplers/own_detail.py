@@ -6,6 +6,7 @@ import numpy as np
 
 from odekit.core.image import Pixels
 from odekit.images.resize import square_resize
+from odekit.images.smooth import window_mean
 
 TOLERANCE = 0.02
 """Root mean square change of a pixel at which the share of the original's fine detail is 1/e."""
@@ -26,13 +27,11 @@ def add_own_detail(result: Pixels, seen: Pixels, original: Pixels, side: int) ->
         original: the original (3, H, W), of any size.
         side: of the returned face.
     """
-    from scipy.ndimage import uniform_filter
-
     enlarged = square_resize(result, side)
     if side <= result.shape[1] or min(original.shape[1:]) <= result.shape[1]:
         return enlarged
-    change = uniform_filter(((result - seen) ** 2).mean(0), WINDOW, mode="nearest")
-    weight = square_resize(np.exp(-change / np.float32(TOLERANCE**2))[None].astype(np.float32), side)
+    change = window_mean(((result - seen) ** 2).mean(0, np.float64), WINDOW, "edge")
+    weight = square_resize(np.exp(-change / TOLERANCE**2)[None].astype(np.float32), side)
     fine = square_resize(original, side) - square_resize(seen, side)
     out: Pixels = np.clip(enlarged + weight * fine, 0, 1).astype(np.float32)
     return out
