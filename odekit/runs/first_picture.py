@@ -55,15 +55,15 @@ def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPict
     picture.set_running_or_notify_cancel()  # whoever gives the picture up does not end its reading
 
     def work() -> None:
-        with short_turns():
-            try:
+        try:
+            with short_turns():
                 read = read_input(file, options.max_megapixels, options.salvage)
-            except BaseException as error:
+                ahead = announce_search(read[0].pixels, detector, network)
+                picture.set_result(read)
+                run_search(ahead)
+        except BaseException as error:
+            if not picture.done():
                 picture.set_exception(error)
-                return
-            ahead = announce_search(read[0].pixels, detector, network)
-            picture.set_result(read)
-            run_search(ahead)
 
     # A daemon: a disk that does not answer must not keep the program from ending. But a thread that is in OpenCV when
     # Python ends would abort the process.
