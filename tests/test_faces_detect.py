@@ -196,7 +196,8 @@ def test_yunet_is_the_same_without_the_veto(detector, astronaut, monkeypatch):
     assert other.score == other.scores["yunet"] and face.score >= face.scores["aligner"]
     (clear,) = alone.network.propose(yunet.to_bgr(astronaut.pixels))
     doubtful = lambda *args: [replace(clear, score=0.74)]  # noqa: E731
-    monkeypatch.setattr(detectors, "search_turned", doubtful)
+    for search in ("search", "search_turned"):
+        monkeypatch.setattr(detectors, search, doubtful)
     monkeypatch.setattr(Aligner, "predict", lambda self, crops: [(Frame(1, 0, 0, 0), 0.1) for _ in crops])
     assert len(alone.detect(astronaut)) == 1
     faces, rejected = detector.detect_and_reject(astronaut)
