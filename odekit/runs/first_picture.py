@@ -21,6 +21,7 @@ from odekit.parts.faces.ahead import announce_search, run_search
 from odekit.parts.faces.options import Faces, YunetDetector
 from odekit.parts.faces.yunet import YuNet
 from odekit.runs.files import InputPicture, read_input
+from odekit.runs.pipeline import MAX_PIXELS
 from odekit.runs.probe import probe
 from odekit.runs.summary import RunOptions
 
@@ -30,21 +31,19 @@ LONGEST_END = 3.0
 """Seconds that the end of the program waits for the thread, which looks up after each tile."""
 TURN = 0.0005
 """Seconds of a thread's turn while the photograph is read: how long others wait for Python's lock."""
-MOST_PIXELS = 24_000_000
-"""Larger photographs are read when the networks are loaded, so that both are never in memory at once."""
 
 
 def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPicture] | None:
     """Begin to read a photograph and to search its faces in a thread; None where nothing is gained.
 
-    That is where torch is loaded already, where there is one processor only, and for chains without a search by a
-    built-in detector.
+    That is where torch is loaded already, where there is one processor only, for chains without a search by a built-in
+    detector, and for photographs of more than `MAX_PIXELS`, which should not be in memory while networks are loaded.
     """
     detector = first_detector(chain)
     if detector is None or "torch" in sys.modules or usable_processors() < 2:
         return None
     probed = probe(file)
-    if probed.isolate or not 0 < probed.pixels <= MOST_PIXELS:
+    if probed.isolate or not 0 < probed.pixels <= MAX_PIXELS:
         return None
     try:
         network = YuNet(PartTools(chain.parts, "cpu", "float32"))

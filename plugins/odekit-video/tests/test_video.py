@@ -24,26 +24,18 @@ from odekit.core.image import Image
 from odekit.errors import ConfigError, InputError, OutputError, Stopped
 from odekit.parts.repair import deblock
 
-CHAIN = """\
-odekit: 1
-name: quick
-chain:
-  - faces:
-      detect: builtin
-      each:
-        - restore:
-            first: {use: blind, steps: 6}
-            inverter: {use: ode, solver: dpmpp-2m, steps: 11, top: 0.354}
-            enhancer: {use: langevin, iterations: auto, strength: given}
+EACH = """\
+- restore:
+    first: {use: blind, steps: 6}
+    inverter: {use: ode, solver: dpmpp-2m, steps: 11, top: 0.354}
+    enhancer: {use: langevin, iterations: auto, strength: given}
 """
 """Six calls a face instead of 23, and no upsampler; the prior is the one of the package."""
 
 
 @pytest.fixture
-def chain(tmp_path):
-    path = tmp_path / "quick.yaml"
-    path.write_text(CHAIN)
-    return str(path)
+def chain(faces_chain):
+    return faces_chain(EACH)
 
 
 def quiet(phase, done, total):
