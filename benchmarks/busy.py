@@ -24,7 +24,8 @@ from odekit.core.processors import LoadWatch, usable_processors
 ROOT = Path(__file__).parents[1]
 LONGEST = 600
 """Seconds after which a busy program ends by itself, whatever happens to the benchmark."""
-BUSY = f"import time\nend = time.time() + {LONGEST}\nwhile time.time() < end: pass"
+BUSY = f"import time\nend = time.monotonic() + {LONGEST}\nwhile time.monotonic() < end: pass"
+"""By the clock that never jumps: a step of the system's clock would end it at once."""
 SPINNING = {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
 """How threads wait where nothing is set: the defaults of GNU's implementation, and of Intel's and LLVM's."""
 WAYS: dict[str, dict[str, str]] = {"spinning": SPINNING, "odekit": {}}
@@ -110,11 +111,11 @@ def keep_least(row: Row, other: Row) -> None:
 
 
 @contextlib.contextmanager
-def busy_programs(count: int) -> Iterator[None]:
+def busy_programs(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Programs that only compute, as long as the block runs and at most for `LONGEST` seconds."""
     programs = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
     try:
-        yield
+        yield programs
     finally:
         for program in programs:
             program.kill()

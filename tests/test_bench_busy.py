@@ -1,5 +1,6 @@
 """`python -m benchmarks busy`: busy programs end, rounds keep the least, a job is measured as a user runs it."""
 
+import signal
 import subprocess
 
 import pytest
@@ -8,13 +9,16 @@ from benchmarks import busy as module
 from benchmarks.busy import FACES, SPINNING, busy, busy_programs, faces, keep_least, run
 
 
-def test_busy_programs_end_with_the_block(monkeypatch):
-    started = []
-    real = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *words: started.append(real(*words)) or started[-1])
-    with busy_programs(2):
+def test_busy_programs_end_with_the_block():
+    with busy_programs(2) as started:
         assert [program.poll() for program in started] == [None, None]
-    assert all(program.poll() is not None for program in started)
+    assert [program.returncode for program in started] == [-signal.SIGKILL] * 2
+
+
+def test_a_busy_program_does_not_ask_the_clock_that_a_system_may_set(monkeypatch):
+    monkeypatch.setattr(module, "BUSY", f"import time\ntime.time = None\n{module.BUSY}")
+    with busy_programs(1) as started, pytest.raises(subprocess.TimeoutExpired):
+        started[0].wait(0.5)
 
 
 def test_the_fastest_round_counts_for_each_state():
