@@ -16,8 +16,9 @@ from on_ray import FOUND_BY_WORKERS, odekit, save_face
 from odekit.runs.status import find_runs
 
 SIDE = 64
-FEW_CALLS = ["--set", "restore.inverter.steps=2", "--set", "restore.enhancer.iterations=1"]
-"""A short run of the tests uses the chain with fewer steps, so that it is about the faults."""
+FEW_CALLS = ["--precision", "float32", "--set", "restore.inverter.steps=2", "--set", "restore.enhancer.iterations=1"]
+"""A short run of the tests uses the chain with fewer steps, so that it is about the faults. The long one uses the chain
+and the precision that a user gets."""
 
 
 def workers_of(driver):
@@ -48,7 +49,7 @@ def test_after_kills_of_workers_and_drivers_every_file_is_there_once_and_equal(t
     faces.mkdir()
     for number in range(count):
         save_face(faces / f"{number:04}.png", number, SIDE)
-    chain = ["odedit-fast", faces, *more, "--batch-size", 8, "--precision", "float32"]
+    chain = ["odedit-fast", faces, *more, "--batch-size", 8]
     environment = os.environ | {"PYTHONPATH": FOUND_BY_WORKERS, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "odekit", "ray", *map(str, chain), "-o", str(out), "--actors", "2", "--resume", "--json"]  # fmt: skip
     drivers_to_kill, killed_workers, runs = [count // 4, count // 2], 0, 0
