@@ -12,7 +12,7 @@ Plot = Annotated[
     Path | None, typer.Option("--plot", help="Draw a plot into this file (png, svg or pdf); needs matplotlib.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Precision = Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")]
+Precision = Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16, float16 or int8.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of damage and noise.")]
 PriorName = Annotated[str, typer.Option("--prior", help="A prior by name, as a YAML mapping, or its folder.")]
 Faces = Annotated[

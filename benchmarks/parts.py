@@ -19,7 +19,7 @@ def make_part(kind: str, text: str, device: str, precision: str) -> Any:
         kind: of the part; the command line option of the same name is named in errors.
         text: the name or mapping.
         device: auto, cpu, cuda, cuda:N or mps.
-        precision: auto, float32, tf32, bfloat16 or float16.
+        precision: auto, float32, tf32, bfloat16, float16 or int8.
 
     Raises:
         ConfigError: unknown part or option, with the nearest name.

@@ -43,7 +43,7 @@ def command(
     compile: Annotated[bool, typer.Option("--compile", help="Also odekit with a compiled network.")] = False,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="Precision of odekit: auto, float32, tf32, bfloat16 or float16; repeatable."),
+        typer.Option(help="Precision of odekit: auto, float32, tf32, bfloat16, float16 or int8; repeatable."),
     ] = None,
     as_json: AsJson = False,
     plot: Plot = None,

@@ -182,7 +182,7 @@ class Chain:
             images: number of images in the job; the default and the automatic batch size do not exceed it.
             seed: of the noise; the chain's seed if None.
             device: auto, cpu, cuda, cuda:N or mps.
-            precision: of the networks: auto, float32, tf32 (NVIDIA GPUs since Ampere), bfloat16 or float16.
+            precision: of the networks: auto, float32, tf32 (NVIDIA GPUs since Ampere), bfloat16, float16, int8 (CPUs).
             batch_size: of every network call; default 8; `auto` measures the best value on this machine.
             execution: device, precision and batch size, already resolved.
             keep_stages: keep intermediate pictures in the results.
@@ -234,7 +234,7 @@ class Chain:
                 tensors (3, H, W) or Pillow pictures (`odekit.as_image` tells the types and ranges of their values).
             seed: of the noise; the chain's seed if None.
             device: auto, cpu, cuda, cuda:N or mps.
-            precision: of the networks: auto, float32, tf32 (NVIDIA GPUs since Ampere), bfloat16 or float16.
+            precision: of the networks: auto, float32, tf32 (NVIDIA GPUs since Ampere), bfloat16, float16, int8 (CPUs).
             batch_size: of every network call; default 8, or the number of images if smaller; `auto` measures the best
                 value on this machine.
             keep_stages: keep intermediate pictures in the results.

@@ -131,21 +131,19 @@ def _devices() -> list[Finding]:
     import torch
 
     from odekit.core.device import available_memory_bytes, describe_processor
-    from odekit.core.precision import has_tf32, supported_16bit_types
 
     memory = f"{available_memory_bytes() / 1e9:.0f} GB free"
     rows = [Finding("device", "cpu", "ok", f"{describe_processor()}, {memory}; {_precisions('cpu')}"), _threads()]
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         device = f"cuda:{index}"
         free, total = torch.cuda.mem_get_info(index)
-        tf32 = ", tf32" if has_tf32(device) else ""
         about = f"{torch.cuda.get_device_name(index)}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free"
-        rows.append(Finding("device", device, "ok", f"{about}; {_precisions(device)}{tf32}"))
+        rows.append(Finding("device", device, "ok", f"{about}; {_precisions(device)}"))
     if not torch.cuda.is_available():
         built = "this torch is built for the CPU" if torch.version.cuda is None else "no NVIDIA GPU, or no driver"
         rows.append(Finding("device", "cuda", "none", built))
     if torch.backends.mps.is_available():
-        rows.append(Finding("device", "mps", "ok", f"float32, {', '.join(supported_16bit_types('mps'))}"))
+        rows.append(Finding("device", "mps", "ok", _precisions("mps")))
     return rows
 
 
@@ -161,9 +159,9 @@ def _threads() -> Finding:
 
 
 def _precisions(device: str) -> str:
-    from odekit.core.precision import supported_16bit_types
+    from odekit.chains.tuning.precision import reduced_precisions
 
-    return ", ".join(["float32", *supported_16bit_types(device)])
+    return ", ".join(["float32", *reduced_precisions(device)])
 
 
 def _folders(parts: Catalog) -> list[Finding]:

@@ -23,7 +23,7 @@ class Execution:
     device: str
     """Name in torch: cpu, cuda:0, mps."""
     precision: str
-    """float32, tf32, bfloat16 or float16."""
+    """float32, tf32, bfloat16, float16 or int8."""
     batch_size: int
     """Of every network call; smaller batches are padded."""
     precision_choices: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -45,7 +45,7 @@ def resolve_execution(
         catalog: of its parts.
         images: number of images in the job; the default and the automatic batch size do not exceed it.
         device: auto, cpu, cuda, cuda:N or mps.
-        precision: auto, float32, tf32, bfloat16 or float16.
+        precision: auto, float32, tf32, bfloat16, float16 or int8.
         batch_size: a number, `auto` (measured), or None for 8.
 
     Raises:

@@ -41,7 +41,7 @@ class PartTools:
     ) -> None:
         self.catalog = catalog
         self.device = device
-        self.precision = storage_type(precision)
+        self.precision, self.prior_precision = storage_type(precision), precision
         self.fixed_prior = prior
         self.used: dict[str, str] = {} if used is None else used
         """SHA-256 of the weights requested so far, by name or path."""
@@ -64,7 +64,7 @@ class PartTools:
         """
         entry = self.catalog.entry_of(part)
         factory = entry.load()
-        tools = self if prior is None else PartTools(self.catalog, self.device, self.precision, prior, self.used)
+        tools = self if prior is None else PartTools(self.catalog, self.device, self.prior_precision, prior, self.used)
         try:
             with stray_interrupts():
                 return factory(part.options) if part.kind in KINDS_WITHOUT_TOOLS else factory(part.options, tools)

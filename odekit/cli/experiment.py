@@ -39,7 +39,7 @@ Large = Annotated[
     int | None, typer.Option("--reference-side", min=8, help="Side of the clean faces that results are compared with.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-Precision = Annotated[str, typer.Option("--precision", help="auto, float32, tf32, bfloat16 or float16.")]
+Precision = Annotated[str, typer.Option("--precision", help="auto, float32, tf32, bfloat16, float16 or int8.")]
 Batch = Annotated[int | None, typer.Option("--batch-size", min=1, help="Images in a network call.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start again in a used folder.")]

@@ -75,7 +75,7 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; default: the chain's seed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16, float16 or int8.")] = "auto",
     batch_size: Annotated[
         str | None,
         typer.Option(help="Images per network call; default: 8, at most all inputs; auto: the best value, measured."),

@@ -315,6 +315,9 @@ class Tools(Protocol):
     """The torch device of networks, such as cpu or cuda:0."""
     precision: str
     """The torch type of weights and activations of networks: float32, bfloat16 or float16."""
+    prior_precision: str
+    """The precision of the run as its name, `tf32` and `int8` included, which only priors know. In `int8` what is not
+    stored in 8 bits has the type `precision`."""
     aligned: bool
     """The images of this chain are aligned faces already, cropped by the enclosing stage."""
     used: dict[str, str]

@@ -16,7 +16,7 @@ from odekit.core.device import resolve_device
 from odekit.core.timing import clock_of, compare
 from odekit.errors import DeviceError
 
-PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
+PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16", "int8")
 AMPERE = 8
 """Compute capability of the first GPUs with TF32."""
 _switch_lock = threading.RLock()
@@ -127,7 +127,7 @@ def resolve_precision(precision: str, device: str) -> str:
     """Check a precision, and resolve `auto` to float32, the reference.
 
     Raises:
-        DeviceError: an unknown precision, or tf32 on a device without it.
+        DeviceError: an unknown precision, or tf32 or int8 on a device without it.
     """
     if precision not in PRECISIONS:
         raise DeviceError(f"unknown precision '{precision}'; choose {', '.join(PRECISIONS)}")
@@ -136,12 +136,32 @@ def resolve_precision(precision: str, device: str) -> str:
             f"precision tf32 needs an NVIDIA GPU of compute capability {AMPERE}.0 or more (Ampere and later), which "
             f"{resolve_device(device)} is not; use --precision float32 or auto"
         )
+    if precision == "int8" and not has_int8(resolve_device(device)):
+        raise DeviceError(
+            f"precision int8 needs a CPU with instructions for products of 8-bit integers (VNNI), which "
+            f"{resolve_device(device)} has not here; use --precision float32 or auto"
+        )
     return "float32" if precision == "auto" else precision
 
 
 def storage_type(precision: str) -> str:
-    """The torch type of weights and activations in a precision. With `tf32` they are float32."""
+    """The torch type of weights and activations in a precision.
+
+    With `tf32` it is float32; with `int8`, of what is not stored in 8 bits, the CPU's 16-bit type, if it has one.
+    """
+    if precision == "int8":
+        return next(iter(supported_16bit_types("cpu")), "float32")
     return "float32" if precision == "tf32" else precision
+
+
+def has_int8(device: str) -> bool:
+    """Whether a CPU multiplies 8-bit integers without saturation (VNNI), and this torch has the operations for it."""
+    import torch
+
+    if device.partition(":")[0] != "cpu" or not getattr(torch.cpu, "_is_vnni_supported", bool)():
+        return False
+    names = ("qconv_prepack", "qconv2d_pointwise", "qlinear_prepack", "qlinear_pointwise")
+    return all(hasattr(torch.ops.onednn, name) for name in names)
 
 
 def has_tf32(device: str) -> bool:

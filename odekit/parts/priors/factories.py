@@ -9,12 +9,12 @@ from odekit.parts.priors.options import DiffusersOptions, Face64Options, Gaussia
 
 def face64(options: Face64Options, tools: Tools) -> Prior:
     """The built-in face prior, whose weights are in the package."""
-    return DiffusersPrior.load(tools.weights("face64"), tools.device, tools.precision, compile=options.compile)
+    return DiffusersPrior.load(tools.weights("face64"), tools.device, tools.prior_precision, compile=options.compile)
 
 
 def diffusers(options: DiffusersOptions, tools: Tools) -> Prior:
     """A UNet2DModel folder, by path or by its name in the hub."""
-    return DiffusersPrior.load(options.folder(), tools.device, tools.precision, compile=options.compile)
+    return DiffusersPrior.load(options.folder(), tools.device, tools.prior_precision, compile=options.compile)
 
 
 def gaussian(options: GaussianOptions, tools: Tools) -> Prior:

@@ -58,7 +58,7 @@ class InMemoryPrior:
 
         tensors = {name: tensor.detach() for name, tensor in self.network.state_dict().items()}
         network = build_network(self.spec, tensors, DTYPES[storage_type(precision)])
-        prior = DiffusersPrior(self.spec, use_fast_blocks(network.to(device), pack=True))
+        prior = DiffusersPrior(self.spec, use_fast_blocks(network.to(device), pack=True, eight_bit=precision == "int8"))
         vars(prior)["weights_digest"] = digest_of(tensors)
         return prior
 

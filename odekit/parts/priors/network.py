@@ -58,18 +58,21 @@ class DiffusersPrior:
         Args:
             folder: see `odekit.parts.priors.folder.read_prior_folder` for the layouts.
             device: where the network runs; states may be on another device.
-            precision: of the weights: float32, bfloat16 or float16 (`auto` and `tf32` mean float32).
+            precision: of the weights: float32, bfloat16, float16 or int8 (`auto` and `tf32` mean float32).
             compile: compile the network with `torch.compile` (see `odekit.parts.priors.fast.compiled`).
 
         Raises:
             WeightsError: the folder is not a prior, or its weights are damaged, unsafe or of another network.
             DeviceError: no such device or precision.
+
+        With `int8` a CPU computes most convolutions from 8-bit integers, and the rest in `storage_type("int8")`; a
+        compiled network computes all of it in that type.
         """
         device = resolve_device(device)
         precision = resolve_precision(precision, device)
         spec = read_prior_folder(Path(folder))
         network = build_network(spec, load_tensors(spec.weights), DTYPES[storage_type(precision)])
-        network = use_fast_blocks(network.to(device), pack=not compile)
+        network = use_fast_blocks(network.to(device), pack=not compile, eight_bit=precision == "int8")
         if compile:
             from odekit.parts.priors.fast.compiled import CompiledNetwork
 

@@ -23,7 +23,7 @@ def ray(
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change an option: path=value.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the noise; default: the chain's seed.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16, float16 or int8.")] = "auto",
     batch_size: Annotated[str | None, typer.Option(help="Images per network call; default: 8.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip inputs that are done, according to records.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="With --resume: compare the SHA-256 of all files.")] = False,

@@ -30,7 +30,7 @@ def video(
         int | None, typer.Option(min=0, max=63, help="Constant rate factor, lower is better; default: 17.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16 or float16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16, float16 or int8.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, and what a run left.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,

@@ -15,10 +15,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from odekit.parts.priors.fast.eight_bit import (
+    EightBitConvolution,
+    EightBitLinear,
+    Grid,
+    grid_of,
+    group_norm_silu_codes,
+    to_codes,
+)
 from odekit.parts.priors.fast.kernels import affine_parameter, group_norm_silu, softmax_attention
 from odekit.parts.priors.fast.packed import PackedConvolution, PackedLinear, packed_convolution
 
 Forward = Callable[..., Tensor]
+Affine = tuple[Tensor, Tensor, Grid | None]
+"""Scale and shift behind a normalisation, and the grid of the activations where they become 8-bit codes."""
 MAX_CACHED_TIMESTEPS = 256
 """Largest number of timesteps in the cache of scales and shifts; the paper's grid has 100."""
 
@@ -55,7 +65,7 @@ class TimestepCache:
         return cached[owner]
 
 
-def use_fast_blocks(network: nn.Module, pack: bool = True) -> nn.Module:
+def use_fast_blocks(network: nn.Module, pack: bool = True, eight_bit: bool = False) -> nn.Module:
     """Replace the forward functions of supported blocks, in place; a second call does nothing.
 
     The network must be on its device and in its dtype already, and must not be trained afterwards. Blocks are
@@ -66,6 +76,8 @@ def use_fast_blocks(network: nn.Module, pack: bool = True) -> nn.Module:
         network: a `UNet2DModel` of diffusers, or a `UNet` of `odekit.parts.priors.fast.unet`.
         pack: prepack weights for the CPU (see `odekit.parts.priors.fast.packed`) and delete the modules' own; not
             supported by `torch.compile`.
+        eight_bit: compute the convolutions of residual blocks and the queries, keys and values of attentions from
+            8-bit integers (see `odekit.parts.priors.fast.eight_bit`); needs packed weights.
 
     Returns:
         The network.
@@ -77,9 +89,9 @@ def use_fast_blocks(network: nn.Module, pack: bool = True) -> nn.Module:
         forward: Forward | None = None
         kind = type(module).__name__
         if kind == "ResnetBlock2D":
-            forward = residual_block(module, cache, pack)
+            forward = residual_block(module, cache, pack, eight_bit and pack)
         elif kind == "Attention":
-            forward = attention_block(module, pack)
+            forward = attention_block(module, pack, eight_bit and pack)
         elif kind == "Upsample2D":
             forward = upsampling_block(module, pack)
         elif module not in replaced:
@@ -107,49 +119,75 @@ def standalone_convolution(module: nn.Module, pack: bool) -> Forward | None:
     """A convolution outside of the other blocks; None if it is not to be packed."""
     conv = packed_convolution(module, pack) if pack else None
     bias: Any = getattr(module, "bias", None)
-    return None if conv is None or not conv.packed else lambda x: conv(x, bias)
+    return (lambda x: conv(x, bias)) if isinstance(conv, PackedConvolution) and conv.packed else None
 
 
-def residual_block(block: Any, cache: TimestepCache, pack: bool) -> Forward | None:
+class NormedConvolution:
+    """Group normalisation, SiLU, and a convolution; between the two the activations are floats or 8-bit codes."""
+
+    def __init__(self, norm: Any, product: PackedConvolution | EightBitConvolution) -> None:
+        self.groups, self.eps, self.product = norm.num_groups, norm.eps, product
+        self.affine = self.with_grid(affine_parameter(norm.weight), affine_parameter(norm.bias))
+
+    def with_grid(self, scale: Tensor, shift: Tensor) -> Affine:
+        """Scale and shift, with the grid for what lies behind them."""
+        return scale, shift, grid_of(scale, shift) if isinstance(self.product, EightBitConvolution) else None
+
+    def __call__(self, x: Tensor, affine: Affine, bias: Tensor) -> Tensor:
+        """(N, out, H, W) of the dtype of x (N, in, H, W)."""
+        scale, shift, grid = affine
+        if isinstance(self.product, PackedConvolution):
+            return self.product(group_norm_silu(x, self.groups, scale, shift, self.eps), bias)
+        assert grid is not None
+        codes = group_norm_silu_codes(x, self.groups, scale, shift, self.eps, grid)
+        return self.product(codes, grid, bias, x.dtype)
+
+    def scaled_by_row(self, x: Tensor, scale: Tensor, shift: Tensor, bias: Tensor) -> Tensor:
+        """The same with a further scale and shift (N, C, 1, 1) for each row."""
+        y = group_norm_silu(x, self.groups, *self.affine[:2], self.eps, silu=False)
+        y = functional.silu(torch.addcmul(shift, y, 1 + scale), inplace=True)
+        if isinstance(self.product, PackedConvolution):
+            return self.product(y, bias)
+        rows = [affine_parameter(parameter)[:, :, 0, 0] for parameter in (scale, shift)]
+        grid = grid_of(self.affine[0] * (1 + rows[0]), self.affine[1] * (1 + rows[0]) + rows[1])
+        return self.product(to_codes(y.float(), grid), grid, bias, x.dtype)
+
+
+def residual_block(block: Any, cache: TimestepCache, pack: bool, eight_bit: bool = False) -> Forward | None:
     """Activations in place, scale and shift inside the normalisation, the shortcut as one matrix product."""
     plain = block.upsample is None and block.downsample is None and block.output_scale_factor == 1.0
     supported = plain and isinstance(block.nonlinearity, nn.SiLU) and block.time_emb_proj is not None
     if not supported or block.time_embedding_norm not in ("default", "scale_shift") or block.skip_time_act:
         return None
-    norm1, norm2, shortcut = block.norm1, block.norm2, block.conv_shortcut
-    bias1, bias2, shortcut_weight = block.conv1.bias, block.conv2.bias, None
-    conv1, conv2 = packed_convolution(block.conv1, pack), packed_convolution(block.conv2, pack)
-    if conv1 is None or conv2 is None:
+    shortcut, bias1, bias2, shortcut_weight = block.conv_shortcut, block.conv1.bias, block.conv2.bias, None
+    products = [packed_convolution(conv, pack, eight_bit) for conv in (block.conv1, block.conv2)]
+    if products[0] is None or products[1] is None:
         return None
+    conv1, conv2 = NormedConvolution(block.norm1, products[0]), NormedConvolution(block.norm2, products[1])
     if shortcut is not None:
         shortcut_weight = shortcut.weight.flatten(1).t()
         bias2 = bias2 if shortcut.bias is None else bias2 + shortcut.bias
     scale_shift = block.time_embedding_norm == "scale_shift"
-    affine1 = (affine_parameter(norm1.weight), affine_parameter(norm1.bias))
-    affine2 = (affine_parameter(norm2.weight), affine_parameter(norm2.bias))
 
-    def conditioned(temb: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def conditioned(temb: Tensor) -> tuple[Tensor, Affine]:
         """For one timestep: bias (C,) of the first convolution; scale and shift (C,) of the second normalisation."""
         time = block.time_emb_proj(functional.silu(temb[:1]))[0]
         if not scale_shift:
-            return bias1 + time, affine2
+            return bias1 + time, conv2.affine
         scale, shift = affine_parameter(time).chunk(2)
-        return bias1, (affine2[0] * (1 + scale), affine2[1] * (1 + scale) + shift)
+        return bias1, conv2.with_grid(conv2.affine[0] * (1 + scale), conv2.affine[1] * (1 + scale) + shift)
 
     def forward(x: Tensor, temb: Tensor, *_: Any, **__: Any) -> Tensor:
-        y = group_norm_silu(x, norm1.num_groups, *affine1, norm1.eps)
         if cache.one_timestep:
-            affine: tuple[Tensor, Tensor]
             bias, affine = cache.get(block, lambda: conditioned(temb))
-            y = group_norm_silu(conv1(y, bias), norm2.num_groups, *affine, norm2.eps)
+            y = conv2(conv1(x, conv1.affine, bias), affine, bias2)
         else:
-            time, y = block.time_emb_proj(functional.silu(temb))[:, :, None, None], conv1(y, bias1)
-            y = y if scale_shift else y + time
-            y = group_norm_silu(y, norm2.num_groups, *affine2, norm2.eps, silu=not scale_shift)
+            time, y = block.time_emb_proj(functional.silu(temb))[:, :, None, None], conv1(x, conv1.affine, bias1)
             if scale_shift:
                 scale, shift = time.chunk(2, dim=1)
-                y = functional.silu(torch.addcmul(shift, y, 1 + scale), inplace=True)
-        y = conv2(y, bias2)
+                y = conv2.scaled_by_row(y, scale, shift, bias2)
+            else:
+                y = conv2(y + time, conv2.affine, bias2)
         if shortcut_weight is None:
             return y.add_(x)
         return from_tokens(tokens(y).addmm_(tokens(x), shortcut_weight), y.shape)
@@ -157,7 +195,7 @@ def residual_block(block: Any, cache: TimestepCache, pack: bool) -> Forward | No
     return forward
 
 
-def attention_block(block: Any, pack: bool) -> Forward | None:
+def attention_block(block: Any, pack: bool, eight_bit: bool = False) -> Forward | None:
     """Self-attention over the pixels: queries, keys and values in one matrix product, no transposed copies."""
     plain = block.spatial_norm is None and block.norm_q is None and block.norm_k is None and block.residual_connection
     if not plain or block.rescale_output_factor != 1.0 or block.added_kv_proj_dim:
@@ -167,26 +205,29 @@ def attention_block(block: Any, pack: bool) -> Forward | None:
     if len({layer.weight.shape for layer in to_qkv}) > 1 or any(layer.bias is None for layer in to_qkv):
         return None
     weight, bias = torch.cat([layer.weight for layer in to_qkv]), torch.cat([layer.bias for layer in to_qkv])
-    qkv_product, out_product = (
-        PackedLinear(weight, bias, pack=pack),
-        PackedLinear(to_out.weight, to_out.bias, pack=pack),
-    )
-    affine: Any = (
-        None
-        if norm is None
-        else (norm.num_groups, affine_parameter(norm.weight), affine_parameter(norm.bias), norm.eps)
-    )
+    out_product = PackedLinear(to_out.weight, to_out.bias, pack=pack)
+    qkv_of = normed_product(norm, weight, bias, pack, eight_bit)
 
     def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
         rows, pixels = x.shape[0], x.shape[2] * x.shape[3]
-        flat = tokens(x)
-        normed = flat if affine is None else tokens(group_norm_silu(x, *affine, silu=False))
-        qkv = qkv_product(normed).view(rows, pixels, 3, heads, -1)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        query, key, value = qkv_of(x).view(rows, pixels, 3, heads, -1).permute(2, 0, 3, 1, 4)
         output = softmax_attention(query, key, value).reshape(rows * pixels, -1)
-        return from_tokens(out_product(output, flat), x.shape)
+        return from_tokens(out_product(output, tokens(x)), x.shape)
 
     return forward
+
+
+def normed_product(norm: Any, weight: Tensor, bias: Tensor, pack: bool, eight_bit: bool) -> Callable[[Tensor], Tensor]:
+    """Group normalisation of (N, C, H, W), if there is one, and the product with `weight` (out, C): (N H W, out)."""
+    if norm is None:
+        plain = PackedLinear(weight, bias, pack=pack)
+        return lambda x: plain(tokens(x))
+    affine = (norm.num_groups, affine_parameter(norm.weight), affine_parameter(norm.bias), norm.eps)
+    if not eight_bit:
+        product = PackedLinear(weight, bias, pack=pack)
+        return lambda x: product(tokens(group_norm_silu(x, *affine, silu=False)))
+    coded, grid = EightBitLinear(weight, bias), grid_of(*affine[1:3], silu=False)
+    return lambda x: coded(tokens(group_norm_silu_codes(x, *affine, grid, silu=False)), grid, x.dtype)
 
 
 def upsampling_block(block: Any, pack: bool) -> Forward | None:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from odekit.parts.priors.fast.eight_bit import EightBitConvolution
+
 
 def can_prepack(weight: Tensor) -> bool:
     """Whether weights on this device and of this dtype can be prepacked."""
@@ -91,10 +93,17 @@ class PackedLinear:
         return linear.binary(x, plus, self.weight, self.bias, "add")  # type: ignore[no-any-return]
 
 
-def packed_convolution(module: Any, pack: bool) -> PackedConvolution | None:
-    """The `PackedConvolution` of a module; None if the module is not a convolution that `PackedConvolution` supports.
+def packed_convolution(
+    module: Any, pack: bool, eight_bit: bool = False
+) -> PackedConvolution | EightBitConvolution | None:
+    """The convolution of a module with packed weights; None if the module is not a convolution that these support.
 
     If the weights are packed, the module's own are deleted, so that memory holds them once.
+
+    Args:
+        module: of a network.
+        pack: pack the weights where the processor's library does.
+        eight_bit: prefer products of 8-bit integers; convolutions of another stride than 1 stay as they are.
     """
     if not isinstance(module, nn.Conv2d) or module.padding_mode != "zeros" or isinstance(module.padding, str):
         return None
@@ -102,6 +111,10 @@ def packed_convolution(module: Any, pack: bool) -> PackedConvolution | None:
         return None
     if len(set(module.stride)) > 1 or len(set(module.padding)) > 1:
         return None
+    if eight_bit and module.stride[0] == 1:
+        coded = EightBitConvolution(module.weight, module.padding[0])
+        module.weight = None  # type: ignore[assignment]
+        return coded
     packed = PackedConvolution(module.weight.detach(), module.stride[0], module.padding[0], pack=pack)
     if packed.packed:
         module.weight = None  # type: ignore[assignment]
