@@ -72,6 +72,11 @@ def odekit_method(task: Task, compile: bool, precision: str = "auto") -> Method:
     return Method(COMPILED if compile else ODEKIT, session.execution.precision, lambda: session.run(images), network)
 
 
+def loop_precision(precision: str) -> str:
+    """The precision of the plain loop beside a precision of odekit: with int8 the type of what is not in 8 bits."""
+    return storage_type(precision) if precision == "int8" else precision
+
+
 def plain_method(task: Task, precision: str) -> Method:
     """The plain loop on images whose pixels are already unshuffled.
 

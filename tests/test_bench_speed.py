@@ -235,3 +235,13 @@ def test_profile_names_convolutions_first(bench):
     rows = json.loads(done.out)["rows"]
     assert len(rows) == 3 and "conv" in rows[0]["operation"] and rows[0]["count"] > 30  # packed or plain
     assert rows[2]["total"] == pytest.approx(sum(row["share"] for row in rows), abs=0.1)
+
+
+def test_with_int8_the_loop_runs_in_the_type_of_what_is_not_in_8_bits(monkeypatch):
+    monkeypatch.setattr("odekit.core.precision.supported_16bit_types", lambda device: ("bfloat16",))
+    monkeypatch.setattr(speed_module.machine, "peak_memory_gb", lambda: 1.0)
+    one = speed_methods.Method("odekit", "int8", lambda: None, None)
+    one.clock.processor = one.clock.inside = 1.0
+    told = speed_module.row_of(one, speed_methods.Task(1, 2, 1, "cpu"), {"float32": 4.0, "bfloat16": 2.0}, 1e9)
+    assert (told["precision"], told["peak_of"], told["ratio"], told["equal"]) == ("int8", "bfloat16", 4.0, 2.0)
+    assert speed_methods.loop_precision("bfloat16") == "bfloat16"

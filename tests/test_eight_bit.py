@@ -38,12 +38,12 @@ def reals(codes, grid):
 
 
 @pytest.mark.parametrize("silu", [True, False])
-def test_a_grid_covers_five_standard_deviations_of_every_channel(silu):
+def test_a_grid_covers_four_standard_deviations_of_every_channel(silu):
     scale, shift = torch.tensor([0.1, -2.0, 0.5]), torch.tensor([3.0, 0.0, -1.0])
     grid = grid_of(scale, shift, silu=silu)
     low, high = -grid.zero * grid.step, (CODES - grid.zero) * grid.step
-    assert high == pytest.approx(10, abs=grid.step)
-    assert low == pytest.approx(eight_bit.LOWEST_SILU if silu else -10, abs=grid.step)
+    assert high == pytest.approx(8, abs=grid.step)
+    assert low == pytest.approx(eight_bit.LOWEST_SILU if silu else -8, abs=grid.step)
 
 
 def test_a_channel_without_spread_has_a_grid():
