@@ -61,7 +61,7 @@ def _along(plane: Plane) -> tuple[float, int]:
     for band in bands:
         windows = _steps(band[:, start : start + count * BLOCK + 1]).reshape(len(band), count, BLOCK)
         neighbours = np.maximum(windows[..., : BLOCK // 2].max(2), windows[..., BLOCK // 2 + 1 :].max(2))
-        highest += np.count_nonzero(windows[..., BLOCK // 2] > neighbours + MIN_STEP_EXCESS)
+        highest += int(np.count_nonzero(windows[..., BLOCK // 2] > neighbours + MIN_STEP_EXCESS))
     return ratio * (highest / (len(plane) * count)) * BLOCK, (border + 1) % BLOCK
 
 

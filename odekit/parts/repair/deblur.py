@@ -95,10 +95,9 @@ NO_BLUR = Blur(0, False, 0, 0, 0, 0)
 
 def estimate_blur(pixels: Pixels) -> Blur:
     """Estimate the blur of a photograph (3, H, W) in [0, 1]; none for pictures under 64 pixels."""
-    y = luma(pixels)
-    if min(y.shape) < 64:
+    if min(pixels.shape[1:]) < 64:
         return NO_BLUR
-    spectra = in_threads(power_spectrum, sample_parts(y))
+    spectra = in_threads(luma_spectrum, sample_parts(pixels))
     power, count = np.mean(spectra, axis=0), len(spectra)
     down, across = (np.abs(np.fft.fftfreq(n)) for n in power.shape)
     frequency, angle = np.hypot(down[:, None], across), np.arctan2(down[:, None], across)
@@ -115,16 +114,22 @@ def estimate_blur(pixels: Pixels) -> Blur:
     return blur
 
 
-def sample_parts(y: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    """Parts of equal size, evenly spread over a picture (H, W)."""
-    height, width = (min(n, PART_SIDE) for n in y.shape)
+def sample_parts(pixels: Pixels) -> Iterator[Pixels]:
+    """Parts of equal size, evenly spread over a picture (3, H, W)."""
+    sides = pixels.shape[1:]
+    height, width = (min(n, PART_SIDE) for n in sides)
     tops, lefts = (
         np.linspace(0, n - size, min(MAX_PARTS, max(1, n // PART_SIDE))).astype(int)
-        for n, size in zip(y.shape, (height, width), strict=True)
+        for n, size in zip(sides, (height, width), strict=True)
     )
     for top in tops:
         for left in lefts:
-            yield y[top : top + height, left : left + width]
+            yield pixels[:, top : top + height, left : left + width]
+
+
+def luma_spectrum(pixels: Pixels) -> Floats:
+    """`power_spectrum` of the luma of a part (3, h, w)."""
+    return power_spectrum(luma(pixels))
 
 
 def power_spectrum(y: NDArray[np.float32]) -> Floats:
@@ -238,7 +243,7 @@ def power_ratios(pixels: Pixels, blur: Blur, bands: Sequence[tuple[float, float]
         bands: of frequencies, in periods per pixel of the copy; those that the picture cannot hold are left out.
         factor: the picture's side over the copy's.
     """
-    power = np.mean(in_threads(power_spectrum, sample_parts(luma(pixels))), axis=0)
+    power = np.mean(in_threads(luma_spectrum, sample_parts(pixels)), axis=0)
     down, across = (np.abs(np.fft.fftfreq(n)) for n in power.shape)
     frequency, angle = np.hypot(down[:, None], across), np.arctan2(down[:, None], across)
     noise = max(float(power[frequency > NOISE_FREQUENCY].mean()), MIN_NOISE)
