@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -306,6 +307,23 @@ def test_other_damage_is_no_blocks(kind):
 def test_plain_pictures_have_no_blocks():
     assert damage_signs.measure_blocks(np.full((3, 64, 64), 0.5, np.float32)).strength == pytest.approx(0, abs=1e-6)
     assert damage_signs.measure_blocks(np.full((3, 5, 9), 0.5, np.float32)).strength == 1.0
+
+
+def test_blocks_of_a_large_photograph_are_measured_in_bands(monkeypatch):
+    """The same strength, in the memory of its luma."""
+    part = bad(cut(PHOTO), "jpeg", 2).pixels
+    whole = damage_signs.measure_blocks(part)
+    monkeypatch.setattr(damage_signs, "BAND", 7 * part.shape[2])
+    banded = damage_signs.measure_blocks(part)
+    assert banded.origin == whole.origin and banded.strength == pytest.approx(whole.strength, rel=1e-5)
+    monkeypatch.undo()
+    large = np.zeros((3, 1500, 2000), np.float32)
+    tracemalloc.start()
+    try:
+        damage_signs.measure_blocks(large)
+        assert tracemalloc.get_traced_memory()[1] < 2.2 * large[0].nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_of_what_is_beside_a_mask_only_one_pixel_changes():
