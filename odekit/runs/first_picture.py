@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from odekit.chains.chain import Chain
 from odekit.chains.resolve import iter_stages
 from odekit.chains.tools import PartTools
+from odekit.core.memory import return_free_memory
 from odekit.core.processors import usable_processors
 from odekit.errors import OdekitError
 from odekit.parts.faces.ahead import announce_search, run_search
@@ -60,6 +61,8 @@ def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPict
                 ahead = announce_search(read[0].pixels, detector, network)
                 picture.set_result(read)
                 run_search(ahead)
+            network.release()
+            return_free_memory()  # the buffers of the search, before networks are loaded beside them
         except BaseException as error:
             if not picture.done():
                 picture.set_exception(error)

@@ -15,6 +15,7 @@ from pathlib import Path
 from odekit.chains.chain import Chain
 from odekit.chains.output_size import check_output_size
 from odekit.chains.session import Session
+from odekit.core.memory import return_free_memory
 from odekit.errors import ConfigError, NoFaceWarning
 from odekit.images import io
 from odekit.parts.faces.ahead import forget_search
@@ -153,7 +154,9 @@ class Runner:
             with stop.callback():
                 self.progress.phase(name, done, total)
 
-        return self.book.session(on_calls, on_phase)
+        session = self.book.session(on_calls, on_phase)
+        return_free_memory()  # what files and conversions of weights took, before pictures come
+        return session
 
     def _begin_first(self, jobs: list[Job]) -> None:
         """Have the first file read while torch is imported, if it is read in this process and surely to be done."""

@@ -15,8 +15,8 @@ from odekit.images.colour import luma
 
 BLOCK = 8
 Plane = NDArray[np.float32]
-BAND = 1 << 18
-"""Values that are measured at once: 1 MB, where the steps of 12 megapixels take 48 MB in either direction."""
+BAND = 1 << 17
+"""Pixels that are measured at once: luma and steps of 12 megapixels would take 48 MB each, in either direction."""
 MIN_STEP_EXCESS = 1 / 512
 """A step at a block border counts if it exceeds its neighbours by half an 8-bit level."""
 
@@ -39,35 +39,89 @@ def measure_blocks(pixels: Pixels) -> BlockMeasurement:
     with which the step at a border is the highest of eight neighbours. The first is large for a few strong blocks, the
     second for many weak ones.
     """
-    y = luma(pixels)
-    if min(y.shape) <= 2 * BLOCK:
+    if min(pixels.shape[1:]) <= 2 * BLOCK:
         return BlockMeasurement(1.0, (0, 0))
-    (down, row), (across, column) = in_threads(_along, (y.T, y))
-    return BlockMeasurement((down + across) / 2, (row, column))
+    down, across = (_grid(profile) for profile in _mean_steps(pixels))
+    counts = in_threads(lambda top: _highest(pixels, top, down.start, across.start), _tops(pixels, down.start))
+    highest = np.sum(counts, axis=0)
+    strengths = [
+        grid.ratio * (count / (grid.count * side)) * BLOCK
+        for grid, count, side in zip((down, across), highest, (pixels.shape[2], pixels.shape[1]), strict=True)
+    ]
+    return BlockMeasurement(float(np.mean(strengths)), (down.origin, across.origin))
 
 
-def _along(plane: Plane) -> tuple[float, int]:
-    """The strength along the second axis, and the offset of the blocks."""
-    rows = max(1, BAND // plane.shape[1])
-    bands = [plane[i : i + rows] for i in range(0, len(plane), rows)]
-    mean = np.sum([_steps(band).sum(0, dtype=np.float64) for band in bands], axis=0) / len(plane)
+@dataclass(frozen=True)
+class _Grid:
+    """Where blocks seem to lie along an axis."""
+
+    ratio: float
+    """Mean step at block borders over the mean of the other steps."""
+    start: int
+    """First of the steps that are taken in groups of eight, with that at the border fifth."""
+    count: int
+    """Such groups."""
+    origin: int
+
+
+def _grid(mean: NDArray[np.float64]) -> _Grid:
+    """From the mean step at each place along an axis."""
     count = len(mean) // BLOCK
     profile = mean[: count * BLOCK].reshape(count, BLOCK).mean(0)
     border = int(profile.argmax())
     ratio = float(profile[border] / max(float(np.delete(profile, border).mean()), 1e-4))
     start = (border - BLOCK // 2) % BLOCK
-    count = (len(mean) - start) // BLOCK
-    highest = 0
-    for band in bands:
-        windows = _steps(band[:, start : start + count * BLOCK + 1]).reshape(len(band), count, BLOCK)
-        neighbours = np.maximum(windows[..., : BLOCK // 2].max(2), windows[..., BLOCK // 2 + 1 :].max(2))
-        highest += int(np.count_nonzero(windows[..., BLOCK // 2] > neighbours + MIN_STEP_EXCESS))
-    return ratio * (highest / (len(plane) * count)) * BLOCK, (border + 1) % BLOCK
+    return _Grid(ratio, start, (len(mean) - start) // BLOCK, (border + 1) % BLOCK)
 
 
-def _steps(band: Plane) -> Plane:
-    """Absolute differences along the second axis."""
-    steps = np.diff(band, axis=1)
+def _mean_steps(pixels: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean absolute step of the luma at each row, downwards, and at each column, across."""
+
+    def of_band(top: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        y, rows = _luma_rows(pixels, top, 0)
+        return _steps(y, 0).sum(1, dtype=np.float64), _steps(y[:rows], 1).sum(0, dtype=np.float64)
+
+    parts = in_threads(of_band, _tops(pixels, 0))
+    height, width = pixels.shape[1:]
+    return np.concatenate([down for down, _ in parts]) / width, np.sum([across for _, across in parts], axis=0) / height
+
+
+def _highest(pixels: Pixels, top: int, down: int, across: int) -> tuple[int, int]:
+    """How often the step at a border is the highest of eight, downwards and across, in the band from row `top`.
+
+    `down` and `across`: the first steps that are taken in groups, see `_Grid.start`.
+    """
+    y, rows = _luma_rows(pixels, top, down)
+    groups = (len(y) - 1) // BLOCK if top >= down else 0
+    return _count(_steps(y[: groups * BLOCK + 1], 0).T), _count(_steps(y[:rows, across:], 1))
+
+
+def _count(steps: Plane) -> int:
+    """Number of groups of eight steps along the second axis whose fifth is higher than all others."""
+    count = steps.shape[1] // BLOCK
+    windows = steps[:, : count * BLOCK].reshape(len(steps), count, BLOCK)
+    neighbours = np.maximum(windows[..., : BLOCK // 2].max(2), windows[..., BLOCK // 2 + 1 :].max(2))
+    return int(np.count_nonzero(windows[..., BLOCK // 2] > neighbours + MIN_STEP_EXCESS))
+
+
+def _tops(pixels: Pixels, start: int) -> list[int]:
+    """First rows of the bands: whole groups of eight rows from `start`, and the rows before it."""
+    return ([0] if start else []) + list(range(start, pixels.shape[1], _band_rows(pixels)))
+
+
+def _band_rows(pixels: Pixels) -> int:
+    return max(1, BAND // pixels.shape[2] // BLOCK) * BLOCK
+
+
+def _luma_rows(pixels: Pixels, top: int, start: int) -> tuple[Plane, int]:
+    """The luma of the band from row `top` and of the row below it, and the rows of the band."""
+    rows = min(start - top if top < start else _band_rows(pixels), pixels.shape[1] - top)
+    return luma(pixels[:, top : top + rows + 1]), rows
+
+
+def _steps(y: Plane, axis: int) -> Plane:
+    """Absolute differences along an axis."""
+    steps = np.diff(y, axis=axis)
     return np.abs(steps, out=steps)
 
 
