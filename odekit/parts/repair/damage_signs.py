@@ -110,7 +110,9 @@ def _tops(pixels: Pixels, start: int) -> list[int]:
 
 
 def _band_rows(pixels: Pixels) -> int:
-    return max(1, BAND // pixels.shape[2] // BLOCK) * BLOCK
+    """Rows of a band, a multiple of eight."""
+    columns: int = pixels.shape[2]
+    return max(1, BAND // columns // BLOCK) * BLOCK
 
 
 def _luma_rows(pixels: Pixels, top: int, start: int) -> tuple[Plane, int]:
