@@ -5,10 +5,12 @@ import torch
 from test_fast_blocks import network, said
 from torch.nn import functional
 
+from odekit import Chain
 from odekit.chains.tools import PartTools
 from odekit.chains.tuning import precision as guard
 from odekit.core import precision as module
 from odekit.core.files import ASSETS
+from odekit.core.image import Image
 from odekit.core.precision import has_int8, resolve_precision, storage_type
 from odekit.errors import DeviceError
 from odekit.parts.installed import catalog
@@ -106,7 +108,7 @@ def test_a_network_is_near_the_float_one_at_one_timestep_and_at_several(shift):
 
 
 @needs_int8
-def test_a_picture_has_the_same_bytes_in_every_batch():
+def test_a_picture_does_not_depend_on_the_others_of_its_batch():
     coded = use_fast_blocks(network(), eight_bit=True)
     x = drawn(8, 3, 16, 16)
     x[3] *= 40  # a range taken from the batch would follow this one
@@ -135,9 +137,30 @@ def test_weights_are_held_once():
 def test_only_a_cpu_with_the_instructions_has_it(monkeypatch):
     assert not has_int8("cuda:0") and not has_int8("mps")
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
-    assert not has_int8("cpu") and "int8" not in guard.reduced_precisions("cpu")
+    assert not has_int8("cpu")
     with pytest.raises(DeviceError, match="VNNI"):
         resolve_precision("int8", "cpu")
+
+
+def test_it_is_for_whoever_asks_for_it():
+    assert "int8" not in guard.reduced_precisions("cpu")
+
+
+@needs_int8
+def test_a_compiled_network_excludes_it():
+    with pytest.raises(DeviceError, match="compile"):
+        DiffusersPrior.load(ASSETS / "face64", precision="int8", compile=True)
+
+
+@needs_int8
+def test_a_network_in_memory_has_it_in_a_chain(monkeypatch):
+    used = []
+    call = EightBitConvolution.__call__
+    monkeypatch.setattr(EightBitConvolution, "__call__", lambda self, *words: used.append(1) or call(self, *words))
+    items = [{"restore": {"inverter": {"use": "ode", "steps": 2}, "enhancer": "none"}}]
+    chain = Chain(items, priors={"face": network(sample_size=16)})
+    chain.open(precision="int8").run([Image(drawn(3, 16, 16).sigmoid().numpy())])
+    assert used
 
 
 def test_the_rest_of_a_run_has_the_16_bit_type_if_there_is_one(monkeypatch):

@@ -275,7 +275,6 @@ def test_cards_have_tf32_since_ampere(monkeypatch, capability, has):
 def test_the_guard_may_choose_tf32_which_is_stored_as_float32(on_a_card, monkeypatch, tmp_path):
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path))
     monkeypatch.setattr(guard, "supported_16bit_types", lambda device: ())
-    monkeypatch.setattr(guard, "has_int8", lambda device: False)
     asked = []
     monkeypatch.setattr(
         guard, "measure_precisions", lambda load, device, names: asked.append(names) or guard.PrecisionChoice("tf32")

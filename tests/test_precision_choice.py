@@ -83,7 +83,6 @@ def machine_with_bfloat16(monkeypatch, tmp_path):
 
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(guard, "supported_16bit_types", lambda device: ("bfloat16",))
-    monkeypatch.setattr(guard, "has_int8", lambda device: False)
     monkeypatch.setattr(choices, "processor_kind", lambda device: "a processor of another kind")
     monkeypatch.setattr(guard, "measure_precisions", measured_now)
     return measured
@@ -178,8 +177,8 @@ def test_calibrate_precision_adds_an_entry_and_keeps_those_of_others(machine_wit
     assert choices.choice_from(second).precision == "bfloat16"
 
 
-def test_a_processor_without_fewer_bits_is_not_asked(monkeypatch):
-    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_vnni_supported"):
+def test_a_processor_without_bfloat16_is_not_asked(monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda: False)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     assert supported_16bit_types("cpu") == () and resolved() == "float32"
@@ -250,7 +249,6 @@ def test_a_speed_up_within_the_noise_is_not_taken_and_not_remembered(monkeypatch
     assert found.tree()["margins"]["bfloat16"] == {"speedup": pytest.approx(1.0 - guard.MIN_SPEEDUP), "psnr": None}
     monkeypatch.setenv("ODEKIT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(guard, "supported_16bit_types", lambda device: ("bfloat16",))
-    monkeypatch.setattr(guard, "has_int8", lambda device: False)
     monkeypatch.setattr(choices, "processor_kind", lambda device: "a processor of another kind")
     monkeypatch.setattr(guard, "measure_precisions", lambda load, device, precisions: found)
     assert resolved() == "float32" and not (tmp_path / "home" / "precision.json").exists()

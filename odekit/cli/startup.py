@@ -42,7 +42,7 @@ def resume_gc() -> None:
 
 @contextlib.contextmanager
 def quick_exit() -> Iterator[None]:
-    """End the process after the block without taking its modules apart: with torch that is 0.2 s.
+    """End the process after the block without taking its modules apart: with torch that is 0.2 s, and Ray may crash.
 
     For the block that is the whole program. Its threads and exit handlers end as at any other end.
     """
@@ -58,9 +58,10 @@ def quick_exit() -> Iterator[None]:
 def leave(code: int) -> None:
     """End this process as Python does, up to the clearing up of modules.
 
-    Returns where that would gain nothing, because torch is not loaded, and where Python has to say something.
+    Returns where that would gain nothing, because neither torch nor Ray is loaded, and where Python has to say
+    something.
     """
-    if "torch" not in sys.modules:
+    if not sys.modules.keys() & {"torch", "ray"}:
         return
     try:
         end_threads, run_handlers = threading._shutdown, atexit._run_exitfuncs  # type: ignore[attr-defined]

@@ -421,7 +421,11 @@ class Placeable(Protocol):
     """A part given as an object that is moved to the device and precision of a run."""
 
     def placed(self, device: str, precision: str) -> Any:
-        """The part on the device, with weights of this torch type; the object itself is unchanged."""
+        """The part on the device, with weights of this torch type; the object itself is unchanged.
+
+        In a run with `--precision int8` a prior is asked for `int8`; one without 8-bit products takes
+        `odekit.core.precision.storage_type(precision)`.
+        """
         ...
 
 

@@ -138,8 +138,9 @@ def resolve_precision(precision: str, device: str) -> str:
         )
     if precision == "int8" and not has_int8(resolve_device(device)):
         raise DeviceError(
-            f"precision int8 needs a CPU with instructions for products of 8-bit integers (VNNI), which "
-            f"{resolve_device(device)} has not here; use --precision float32 or auto"
+            f"precision int8 needs a CPU with AVX-512 instructions for products of 8-bit integers (VNNI), and "
+            f"{resolve_device(device)} here is none; use another --precision (auto by default), in a new folder if "
+            "this one was begun with int8"
         )
     return "float32" if precision == "auto" else precision
 

@@ -157,7 +157,9 @@ def object_entry(part: ObjectPart) -> Entry:
 
     def factory(options: Options, tools: Any = None) -> Any:
         """The object; one that holds a network, on the device and in the precision of the run."""
-        return value.placed(tools.device, tools.precision) if isinstance(value, Placeable) else value
+        if not isinstance(value, Placeable):
+            return value
+        return value.placed(tools.device, "int8" if tools.prior_precision == "int8" else tools.precision)
 
     spec = (lambda options: value) if part.kind == "prior" else None  # an object has shape and schedule itself
     return Entry(

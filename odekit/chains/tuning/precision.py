@@ -38,7 +38,7 @@ from odekit.core.device import state_device
 from odekit.core.files import sha256
 from odekit.core.interfaces import Prior
 from odekit.core.options import Part
-from odekit.core.precision import has_int8, has_tf32, has_tf32_switches, resolve_precision, supported_16bit_types
+from odekit.core.precision import has_tf32, has_tf32_switches, resolve_precision, supported_16bit_types
 from odekit.core.timing import clock_of, compare
 from odekit.errors import OdekitWarning
 from odekit.parts.priors.batched import BatchedPrior
@@ -87,9 +87,12 @@ def decide_precision(
 
 
 def reduced_precisions(device: str) -> tuple[str, ...]:
-    """Precisions below float32 that the hardware supports."""
-    more = {"tf32": has_tf32(device), "int8": has_int8(device)}
-    return (*supported_16bit_types(device), *(name for name, there in more.items() if there))
+    """Precisions below float32 that the hardware supports, and that `auto` chooses from.
+
+    Not `int8`, which is for whoever asks for it: it restores the calibration pictures well enough (52 dB), but single
+    pictures with 46 dB, and flat grey ones in a few steps with 34 dB, where bfloat16 has 58 and 49 dB.
+    """
+    return (*supported_16bit_types(device), *(("tf32",) if has_tf32(device) else ()))
 
 
 def precision_choice(part: Part, device: str, catalog: Catalog, images: int) -> PrecisionChoice:

@@ -69,12 +69,12 @@ def choice_from(entry: object) -> PrecisionChoice | None:
 
 
 def processor_kind(device: str) -> str | None:
-    """What decides whether a CPU is fast in fewer bits, such as `x86_64 AVX512 vnni bf16`; None for other devices."""
+    """What decides whether a CPU is fast in 16 bits, such as `x86_64 AVX512 bf16`; None for other devices."""
     import torch
 
     if device != "cpu":
         return None
-    checks = {"vnni": "_is_vnni_supported", "bf16": "_is_avx512_bf16_supported", "amx": "_is_amx_tile_supported"}
+    checks = {"bf16": "_is_avx512_bf16_supported", "amx": "_is_amx_tile_supported"}
     features = [name for name, check in checks.items() if getattr(torch.cpu, check, bool)()]
     return " ".join([platform.machine(), torch.backends.cpu.get_cpu_capability(), *features])
 

@@ -1,6 +1,7 @@
 """A diffusers `UNet2DModel` folder as a `Prior`. Predictions of v or x0 are converted to eps here, nowhere else.
 
-The network runs in float32, bfloat16 or float16. The state is float64, and so is the conversion from v or x0 to eps.
+The network runs in float32, bfloat16 or float16, on a CPU with most products in int8. The state is float64, and so is
+the conversion from v or x0 to eps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from odekit.core.device import resolve_device
 from odekit.core.files import sha256
 from odekit.core.precision import resolve_precision, storage_type
-from odekit.errors import WeightsError
+from odekit.errors import DeviceError, WeightsError
 from odekit.parts.priors.fast.blocks import TimestepCache, use_fast_blocks
 from odekit.parts.priors.fast.unet import UNet, supports
 from odekit.parts.priors.folder import PriorSpec, read_prior_folder
@@ -63,13 +64,14 @@ class DiffusersPrior:
 
         Raises:
             WeightsError: the folder is not a prior, or its weights are damaged, unsafe or of another network.
-            DeviceError: no such device or precision.
+            DeviceError: no such device or precision, or `int8` for a network that is to be compiled.
 
-        With `int8` a CPU computes most convolutions from 8-bit integers, and the rest in `storage_type("int8")`; a
-        compiled network computes all of it in that type.
+        With `int8` a CPU computes most convolutions from 8-bit integers, and the rest in `storage_type("int8")`.
         """
         device = resolve_device(device)
         precision = resolve_precision(precision, device)
+        if compile and precision == "int8":
+            raise DeviceError("precision int8 and compile: true exclude each other; leave one of them out")
         spec = read_prior_folder(Path(folder))
         network = build_network(spec, load_tensors(spec.weights), DTYPES[storage_type(precision)])
         network = use_fast_blocks(network.to(device), pack=not compile, eight_bit=precision == "int8")

@@ -128,12 +128,8 @@ def sample_parts(pixels: Pixels) -> Iterator[Pixels]:
 
 
 def luma_spectrum(pixels: Pixels) -> Floats:
-    """`power_spectrum` of the luma of a part (3, h, w)."""
-    return power_spectrum(luma(pixels))
-
-
-def power_spectrum(y: NDArray[np.float32]) -> Floats:
-    """Power spectrum with a Hann window, scaled so that it equals the variance for white noise."""
+    """Power spectrum of the luma of a part (3, h, w), by a Hann window; for white noise it is the variance."""
+    y = luma(pixels)
     window = np.hanning(y.shape[0])[:, None] * np.hanning(y.shape[1])
     transform = np.fft.fft2((y - y.mean(dtype=np.float64)) * window)
     power: Floats = (transform.real**2 + transform.imag**2) / np.square(window).sum()

@@ -3,7 +3,7 @@
 An activation is stored as `round(x / step) + zero`, a weight as `round(w / scale)` with a scale for each output
 channel. The range of the activations follows from the network alone: behind a group normalisation, before its scale
 and shift, their standard deviation is one. With a range measured in the batch, a picture's result would depend on the
-others.
+others. It still depends on their number, in the last bits of what is not in 8 bits.
 """
 
 from __future__ import annotations
