@@ -101,8 +101,7 @@ def estimate_blur(pixels: Pixels) -> Blur:
     power, count = np.mean(spectra, axis=0), len(spectra)
     down, across = (np.abs(np.fft.fftfreq(n)) for n in power.shape)
     frequency, angle = np.hypot(down[:, None], across), np.arctan2(down[:, None], across)
-    corners = power[frequency > NOISE_FREQUENCY]
-    noise = max(float(corners.mean()), MIN_NOISE)
+    noise = max(float(power[frequency > NOISE_FREQUENCY].mean()), MIN_NOISE)
     blur = fit_blur(power, frequency, noise, count)
     if blur is None or blur.sigma <= 0 or blur.misfit > MAX_MISFIT:
         return NO_BLUR
