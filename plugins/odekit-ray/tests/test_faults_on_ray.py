@@ -34,15 +34,11 @@ def records(out):
     return len(list(out.glob("*.png.json")))
 
 
-@pytest.mark.timeout(7200)  # the long ones; 48 faces take minutes
+@pytest.mark.timeout(7200)  # 200 faces take minutes, 2,000 an hour
 @pytest.mark.parametrize(
     ("count", "seconds", "more"),
-    [
-        (48, 6.0, FEW_CALLS),
-        pytest.param(200, 6.0, FEW_CALLS, marks=pytest.mark.long),
-        pytest.param(2000, 30.0, [], marks=pytest.mark.long),
-    ],
-    ids=["48", "200", "2000"],
+    [(200, 6.0, FEW_CALLS), pytest.param(2000, 30.0, [], marks=pytest.mark.long)],
+    ids=["200", "2000"],
 )
 def test_after_kills_of_workers_and_drivers_every_file_is_there_once_and_equal(tmp_path, count, seconds, more):
     faces, whole, out, dice = tmp_path / "faces", tmp_path / "whole", tmp_path / "out", random.Random(7)
@@ -69,14 +65,14 @@ def test_after_kills_of_workers_and_drivers_every_file_is_there_once_and_equal(t
                     dice.choice(found).kill()
                     killed_workers += 1
                 # On a slow machine a worker needs longer to begin than the time between two kills.
-                next_kill, least = time.monotonic() + seconds, records(out) + min(25, count // 4)
+                next_kill, least = time.monotonic() + seconds, records(out) + 25
             time.sleep(0.05)
         if driver.returncode != -signal.SIGKILL:
             break
     printed.seek(0)
     summary = json.loads((tmp_path / "told.json").read_text())
     assert (driver.returncode, runs, drivers_to_kill) == (0, 3, []), printed.read()
-    assert killed_workers >= (2 if count >= 200 else 1)
+    assert killed_workers >= 2
     assert summary["failed"] == [] and len(summary["restored"]) + len(summary["skipped"]) == count
 
     single = odekit("run", *chain, "-o", whole, "--workers", 0)
