@@ -10,7 +10,7 @@ from odekit.plugins.catalog import PluginCatalog
 
 FACE_X4_SHA256 = "cedbbd84e6ed1c96a0094cc33a665a92f9e58821532c60b9c24c5e56ef1b06a4"
 
-FACE_GUIDED_SHA256 = "38f0a97f06724ef7d6fc5fd5682e353b2bb8093a6c069376007b8f39d3dda77b"
+FACE_GUIDED_SHA256 = "3fa973029600d31c41f46d7f3f7b613252c06c4b738f70aa54c4e036424f8268"
 
 
 def register(catalog: PluginCatalog) -> None:
