@@ -142,8 +142,12 @@ def test_only_a_cpu_with_the_instructions_has_it(monkeypatch):
         resolve_precision("int8", "cpu")
 
 
-def test_it_is_for_whoever_asks_for_it():
+def test_it_is_for_whoever_asks_for_it(cli, monkeypatch):
+    """`auto` does not choose it; `odekit doctor` says whether the processor has it."""
     assert "int8" not in guard.reduced_precisions("cpu")
+    for there in (True, False):
+        monkeypatch.setattr(module, "has_int8", lambda device, there=there: there)
+        assert (", int8" in cli("doctor", "--json").out) is there
 
 
 @needs_int8

@@ -159,9 +159,11 @@ def _threads() -> Finding:
 
 
 def _precisions(device: str) -> str:
+    """Those that `auto` chooses from, and `int8`, which is for whoever asks for it."""
     from odekit.chains.tuning.precision import reduced_precisions
+    from odekit.core.precision import has_int8
 
-    return ", ".join(["float32", *reduced_precisions(device)])
+    return ", ".join(["float32", *reduced_precisions(device), *(["int8"] if has_int8(device) else [])])
 
 
 def _folders(parts: Catalog) -> list[Finding]:
