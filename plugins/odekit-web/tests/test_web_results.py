@@ -1,5 +1,6 @@
 """Results as they come and go: zips, stops, the disk, names that two photographs share, files of several frames."""
 
+import contextlib
 import gc
 import json
 import resource
@@ -109,34 +110,35 @@ def test_a_stop_with_nothing_running_changes_nothing(page, tmp_path):
     assert page.stop(WHO) == gr.skip()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def no_room():
-    """No file of more than a kilobyte can be written."""
+    """No file of more than a kilobyte can be written, nor what pytest prints, so that this ends before a test does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
-    def fill():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
 
-    yield fill
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_results_that_cannot_be_written_are_a_line_without_places_of_the_server(engine, two, no_room, tmp_path):
+def test_results_that_cannot_be_written_are_a_line_without_places_of_the_server(engine, two, tmp_path):
     files, path = len(list(two.folder.rglob("*.*"))), small_photo(tmp_path / "c.png")
-    no_room()
     for call in (
         lambda: list(restore_photos(engine, two, two.photos[1:], QUICK, silent)),
         lambda: Api(engine).restore(path, "quick", "auto", None, "", ""),
     ):
-        with pytest.raises(
-            odekit.OutputError, match=r"^[ac]\.png( \(2\))?: it cannot be written on this machine"
-        ) as caught:
+        with (
+            pytest.raises(
+                odekit.OutputError, match=r"^[ac]\.png( \(2\))?: it cannot be written on this machine"
+            ) as caught,
+            no_room(),
+        ):
             call()
         assert str(two.folder.parent) not in str(caught.value) and "choose" not in str(caught.value)
     assert len(list(two.folder.rglob("*.*"))) < files  # nothing half is left; the earlier result has gone
-    with pytest.raises(odekit.OutputError, match=r"^the zip: it cannot be written"):
+    with pytest.raises(odekit.OutputError, match=r"^the zip: it cannot be written"), no_room():
         make_zip(two)
 
 

@@ -1,7 +1,9 @@
 """What the page does, without a server: choices, uploads, faces, masks, archives, visits."""
 
+import contextvars
 import io
 import struct
+import threading
 import zipfile
 import zlib
 
@@ -83,6 +85,28 @@ def test_one_session_is_open_whatever_the_number_of_photographs(engine, visit, t
     assert list(engine.opened.values()) == [session]
     list(restore_photos(engine, visit, visit.photos[:1], Settings("photo", "none"), silent))
     assert list(engine.opened) == [Settings("photo", "none")]
+
+
+def test_all_pictures_are_worked_on_in_one_thread_whoever_calls(engine, tmp_path):
+    """Gradio calls from many threads, for each of which torch and OpenCV would keep memory of their own."""
+    image, threads, visitors = odekit.read(small_photo(tmp_path / "a.png")), set(), []
+    visitor = contextvars.ContextVar("visitor")
+
+    def call(number):
+        def tell(progress):
+            threads.add(threading.get_ident())
+            visitors.append(visitor.get())
+
+        visitor.set(number)  # as Gradio keeps whose progress it is
+        engine.restore(image, Settings("quick"), tell)
+
+    callers = [threading.Thread(target=call, args=(number,)) for number in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(threads) == 1 and set(visitors) == {0, 1, 2, 3}
+    assert visitors == sorted(visitors, key=visitors.index)  # one after the other
 
 
 def test_a_stop_ends_the_work_and_the_next_one_runs(engine, visit, tmp_path):
