@@ -12,6 +12,7 @@ from odekit.chains.document import Document, chain_text, parse_value, parse_yaml
 from odekit.chains.overrides import apply_overrides
 from odekit.chains.resolve import CHAIN_SCHEMA, ChainSpec, Resolver
 from odekit.core.files import read_text
+from odekit.core.memory import return_gpu_libraries
 from odekit.core.noise import checked_seed
 from odekit.core.options import Options, Part
 from odekit.core.progress import Tell
@@ -203,6 +204,8 @@ class Chain:
         except ValueError as error:
             raise ConfigError(str(error)) from None
         execution = execution or self.execution(images, device, precision, batch_size)
+        if execution.device == "cpu":
+            return_gpu_libraries()
         return Session(self.spec, self.parts, seed, execution, keep_stages, on_calls, on_phase, measure_identity)
 
     @overload
