@@ -21,14 +21,10 @@ REACH = 4.0
 
 def gaussian(plane: Array, sigma: float) -> Array:
     """A plane (H, W) after a Gaussian blur with a standard deviation of `sigma` pixels; its border is mirrored."""
-    from scipy.fft import dctn, idctn
-
     reach = int(REACH * sigma + 0.5)
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    # With a mirrored border a filter of symmetric taps is a product of the DCT.
-    down, across = (_response(length, tuple((taps / taps.sum()).tolist())) for length in plane.shape)
-    out: Array = idctn(dctn(plane) * down[:, None] * across)
-    return out
+    taps = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
+    taps /= taps[0] + 2 * taps[1:].sum()
+    return _filtered(_filtered(plane, taps).T, taps).T
 
 
 def window_mean(plane: Array, width: int, border: Border = "symmetric") -> Array:
@@ -46,10 +42,14 @@ def _places(length: int, width: int, border: Border) -> NDArray[np.intp]:
     return np.pad(np.arange(length), (width // 2 + 1, width // 2), mode=border)
 
 
-@lru_cache(maxsize=64)
-def _response(length: int, taps: tuple[float, ...]) -> Array:
-    """(length,): what symmetric taps make of each frequency of a DCT."""
-    reach = len(taps) // 2
-    phase = np.pi / length * np.outer(np.arange(length), np.arange(-reach, reach + 1))
-    out: Array = np.cos(phase) @ np.array(taps)
+def _filtered(plane: Array, taps: Array) -> Array:
+    """A plane (H, W) after a symmetric filter along its columns; `taps` begins with the one in the middle."""
+    reach, height = len(taps) - 1, len(plane)
+    padded = np.pad(plane, ((reach, reach), (0, 0)), mode="symmetric")
+    out = padded[reach : reach + height] * taps[0]
+    pair = np.empty_like(out)
+    for k in range(1, reach + 1):
+        np.add(padded[reach - k : reach - k + height], padded[reach + k : reach + k + height], out=pair)
+        pair *= taps[k]
+        out += pair
     return out
