@@ -46,7 +46,7 @@ def _filtered(plane: Array, taps: Array) -> Array:
     """A plane (H, W) after a symmetric filter along its columns; `taps` begins with the one in the middle."""
     reach, height = len(taps) - 1, len(plane)
     padded = np.pad(plane, ((reach, reach), (0, 0)), mode="symmetric")
-    out = padded[reach : reach + height] * taps[0]
+    out: Array = padded[reach : reach + height] * taps[0]
     pair = np.empty_like(out)
     for k in range(1, reach + 1):
         np.add(padded[reach - k : reach - k + height], padded[reach + k : reach + k + height], out=pair)

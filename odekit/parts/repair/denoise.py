@@ -132,10 +132,9 @@ def undo_clipping(denoised: Floats, noisy: Floats, std: float) -> Floats:
     """
     import torch
 
-    def ndtr(values: NDArray[Any]) -> NDArray[Any]:
-        return torch.special.ndtr(
-            torch.from_numpy(values)
-        ).numpy()  # that of scipy.special takes a fifth of a second to load
+    def ndtr(values: NDArray[Any]) -> Floats:  # that of scipy.special takes a fifth of a second to load
+        out: Floats = torch.special.ndtr(torch.from_numpy(values)).numpy()
+        return out
 
     m = np.linspace(-2 * std, 1 + 2 * std, 1001)
     below, above = -m / std, (1 - m) / std
