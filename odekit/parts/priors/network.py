@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +50,8 @@ class DiffusersPrior:
         self.network = network
         weight = next(network.parameters())
         self.device, self.dtype = weight.device, weight.dtype
+        self.calling = threading.Lock()
+        """Held in a call: what belongs to its timestep is kept in the network."""
 
     @classmethod
     def load(
@@ -84,12 +87,14 @@ class DiffusersPrior:
     def raw(self, x: Tensor, t: float) -> Tensor:
         """The network's own prediction at x (N, 3, H, W) and timestep t, without variance channels, on x's device.
 
+        Several threads may call it; one call is computed at a time.
+
         Raises:
             ValueError: x is not a batch of images of this prior's shape.
         """
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"this prior takes images of shape {self.shape}, not {tuple(x.shape[1:])}")
-        with torch.inference_mode():
+        with torch.inference_mode(), self.calling:
             sample = x.to(self.dtype).to(self.device)
             if self.spec.patch > 1:
                 sample = pixel_unshuffle(sample, self.spec.patch)
