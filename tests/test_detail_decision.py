@@ -14,7 +14,7 @@ from odekit.parts.installed import catalog
 from odekit.parts.upsamplers.change_measures import BAND_WIDTHS, band_measures, bands, measure, octave_powers
 from odekit.parts.upsamplers.face_guided import FaceGuided, FaceGuidedUpsampler
 from odekit.parts.upsamplers.worth import SmallNetworks, WorthCalibration, load_worth
-from odekit.training.calibration.act import MARGIN, threshold_of
+from odekit.training.calibration.act import MARGIN, folds, threshold_of
 from odekit.training.calibration.small_networks import fit_networks
 
 
@@ -96,6 +96,15 @@ def test_small_and_large_faces_have_thresholds_of_their_own():
     assert again.tree() == worth.tree() and again.judge(bad, face) == replace(
         judged, margin=again.judge(bad, face).margin
     )
+
+
+def test_every_case_is_left_out_once_and_neighbours_of_a_photograph_together():
+    parts = folds(47, healthy=20)
+    assert np.sum(parts, axis=0).tolist() == [1] * 47
+    for part in parts:
+        places = np.nonzero(part[27:])[0]
+        assert len(places) == 2 and places[1] == places[0] + 1
+    assert [part.sum() for part in folds(30)] == [3] * 10
 
 
 def test_a_threshold_spares_undamaged_faces_but_for_one_in_a_hundred_and_all_of_healthy_photographs():

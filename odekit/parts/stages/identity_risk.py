@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+from typing import TYPE_CHECKING
+
 from odekit.core.image import Image
 from odekit.core.interfaces import Tools
 
+if TYPE_CHECKING:
+    from odekit.parts.metrics.face_distance import FaceDistanceMetric
+
+DESCRIPTOR = "face-descriptor"
+"""Name of the weights of `face-distance`."""
 SAFE_DISTANCE = 0.2
 """Face distance between a face and its result that costs nothing: two good pictures of a person differ by more."""
 WEIGHT = 0.5
@@ -16,10 +24,16 @@ class IdentityRisk:
     """The metric `face-distance` between a face and its result, as a cost."""
 
     def __init__(self, tools: Tools) -> None:
-        """Load the descriptor. Raises WeightsError if its weights are missing."""
+        """Find the weights of the descriptor, which belong into the record. Raises WeightsError if they are missing."""
+        self.tools = tools
+        tools.weights(DESCRIPTOR)
+
+    @functools.cached_property
+    def metric(self) -> FaceDistanceMetric:
+        """The metric; its network is loaded with the first result that is worth using."""
         from odekit.parts.metrics.face_distance import FaceDistance, FaceDistanceMetric
 
-        self.metric = FaceDistanceMetric(FaceDistance(), tools)
+        return FaceDistanceMetric(FaceDistance(), self.tools)
 
     def of(self, original: Image, result: Image) -> dict[str, float]:
         """`moved`, the face distance, and `risk`, what the expected gain must exceed its threshold by.

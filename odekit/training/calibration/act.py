@@ -43,9 +43,9 @@ DISTANCE_WEIGHT = 0.5
 """Weight of the face distance next to LPIPS. Both run from 0 to about 0.7."""
 FALSE_ACTS = 0.01
 """Share of undamaged faces that may be treated; one half of what is demanded of faces outside the fit."""
-MARGIN = 0.022
-"""Added to the threshold: a grainy face whose colours the detail would have taken was expected to gain 0.01 more than
-any of the fit, one in a magazine print whose teeth it specked 0.006 more."""
+MARGIN = 0.012
+"""Added to the threshold, for photographs unlike those of the fit: a face in a magazine print, whose teeth the detail
+specked, was expected to gain 0.006 more than any of it."""
 BATCH = 8
 
 
@@ -154,23 +154,22 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
     Args:
         results: of the cases.
         about: a description, stored with the calibration.
-        healthy: number of cases at the end that are faces of healthy photographs; the thresholds spare all of them.
+        healthy: number of cases at the end that are faces of healthy photographs, neighbours of one photograph
+            together. Whatever changes them counts as a loss, and the thresholds spare all of them.
     """
     names = tuple(results.measures[0])
     raw = np.array([[one[name] for name in names] for one in results.measures])
-    fitted = np.arange(len(raw)) < len(raw) - healthy  # what the result gains on a healthy photograph is not known
-    centre, scale = spread(raw[fitted])
+    ours = np.arange(len(raw)) < len(raw) - healthy
+    centre, scale = spread(raw[ours])
     z = standardised(raw, centre, scale)
     severity = np.array([case.severity for case in results.cases])
-    left_out = np.zeros(len(z))
-    for part in folds(len(z)):
-        rows = fitted & ~part
-        left_out[part] = fit_networks(z[rows], results.gains[rows])(z[part])
-    networks = fit_networks(z[fitted], results.gains[fitted])
-    predicted = np.where(fitted, left_out, networks(z))
+    predicted = np.zeros(len(z))
+    for part in folds(len(z), healthy):  # no face is judged by networks that have seen it
+        predicted[part] = fit_networks(z[~part], results.gains[~part])(z[part])
+    networks = fit_networks(z, results.gains)
     large = np.exp(raw[:, names.index("side")]) * LARGEST_SIDE > LARGE_FACE - 0.5
     small_limit, large_limit = (
-        threshold_of(predicted, fitted & (severity == 0) & size, ~fitted & size) for size in (~large, large)
+        threshold_of(predicted, ours & (severity == 0) & size, ~ours & size) for size in (~large, large)
     )
     thresholds = np.where(large, large_limit, small_limit)
     figures = {
@@ -180,7 +179,7 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
             "lpips": [round(float(v), 4) for v in results.lpips[rows].mean(0)],
             "face_distance": [round(float(v), 4) for v in results.distance[rows].mean(0)],
         }
-        for name, rows in groups(severity, fitted)
+        for name, rows in groups(severity, ours)
     }  # fmt: skip
     return WorthCalibration(names, centre, scale, networks, small_limit, large_limit, about | {"figures": figures})
 
@@ -191,10 +190,10 @@ def threshold_of(predicted: Array, undamaged: NDArray[np.bool_], healthy: NDArra
     return float(max(most, *predicted[healthy].tolist(), 0.0)) + MARGIN
 
 
-def groups(severity: NDArray[np.int_], fitted: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
+def groups(severity: NDArray[np.int_], ours: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
     """Names and masks of the cases of each severity, and of the healthy photographs."""
-    named = [(f"severity {s}", fitted & (severity == s)) for s in sorted(set(severity.tolist()))]
-    return named + ([("photographs", ~fitted)] if not fitted.all() else [])
+    named = [(f"severity {s}", ours & (severity == s)) for s in sorted(set(severity.tolist()))]
+    return named + ([("photographs", ~ours)] if not ours.all() else [])
 
 
 def spread(values: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -202,9 +201,13 @@ def spread(values: Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(values.mean(0).tolist()), tuple(np.maximum(values.std(0), 1e-6).tolist())
 
 
-def folds(count: int, number: int = 10) -> list[NDArray[np.bool_]]:
-    """Masks of the cases of each fold of a cross-validation."""
-    return [np.arange(count) % number == k for k in range(number)]
+def folds(count: int, healthy: int = 0, number: int = 10) -> list[NDArray[np.bool_]]:
+    """Masks of the cases of each fold of a cross-validation; the last `healthy` cases are divided in runs.
+
+    So faces of one photograph, which are alike, are mostly left out together.
+    """
+    ours, photos = np.arange(count - healthy) % number, np.arange(healthy) * number // max(healthy, 1)
+    return [np.concatenate([ours, photos]) == k for k in range(number)]
 
 
 def calibrate(
