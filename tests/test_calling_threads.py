@@ -1,6 +1,10 @@
 """One prior, or one session, may be called from several threads: results are those of calls one after the other."""
 
+import copy
+import os
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -41,6 +45,36 @@ def test_a_prior_at_different_timesteps(precision):
             assert torch.equal(prior.eps(x, t), alone[t])
 
     in_threads(work, alone)
+
+
+def test_a_prior_can_be_copied(prior):
+    x = torch.zeros(1, 3, 64, 64, dtype=torch.float64)
+    assert torch.equal(copy.deepcopy(prior).eps(x, 5.0), prior.eps(x, 5.0))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_process_that_is_forked_during_a_call_can_call(prior):
+    with prior.calling:
+        child = os.fork()
+        if child == 0:
+            with prior.calling:
+                os._exit(7)  # at once: nothing of pytest may run here
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            assert os.waitstatus_to_exitcode(status) == 7
+            return
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    pytest.fail("the child waits for a call of its parent")
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return DiffusersPrior.load(ASSETS / "face64")
 
 
 def test_a_session_with_different_pictures(damaged_faces):

@@ -21,6 +21,8 @@ def test_they_are_those_of_scipy(shape):
         )
     for sigma in (0.7, 1.2, 4.9):
         assert gaussian(plane, sigma) == pytest.approx(gaussian_filter(plane, sigma), abs=1e-12)
+        levels = (plane * 255).astype(np.uint8)
+        assert gaussian(levels, sigma) == pytest.approx(gaussian_filter(levels.astype(float), sigma), abs=1e-9)
 
 
 def test_a_face_that_is_left_needs_no_scipy(tmp_path):

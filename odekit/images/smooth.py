@@ -24,7 +24,7 @@ def gaussian(plane: Array, sigma: float) -> Array:
     reach = int(REACH * sigma + 0.5)
     taps = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
     taps /= taps[0] + 2 * taps[1:].sum()
-    return _filtered(_filtered(plane, taps).T, taps).T
+    return _filtered(_filtered(np.asarray(plane, np.float64), taps).T, taps).T
 
 
 def window_mean(plane: Array, width: int, border: Border = "symmetric") -> Array:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from odekit.core.call_lock import CallLock
 from odekit.core.device import resolve_device
 from odekit.core.files import sha256
 from odekit.core.precision import resolve_precision, storage_type
@@ -50,7 +50,7 @@ class DiffusersPrior:
         self.network = network
         weight = next(network.parameters())
         self.device, self.dtype = weight.device, weight.dtype
-        self.calling = threading.Lock()
+        self.calling = CallLock()
         """Held in a call: what belongs to its timestep is kept in the network."""
 
     @classmethod
