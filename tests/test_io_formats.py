@@ -11,6 +11,7 @@ from PIL import Image as Pil
 from PIL import ImageCms
 from test_io_colour import DISPLAY_P3
 
+from odekit.core.image import Image
 from odekit.errors import InputError, OdekitWarning
 from odekit.images import face_sets
 from odekit.images.formats import heif, names
@@ -163,3 +164,18 @@ def test_a_face_set_reads_the_same_formats(tmp_path, name):
     found = face_sets.read(tmp_path, 32)
     assert (found.names, found.bad) == ((name,), ())
     assert found.images.shape == (1, 32, 32, 3)
+
+
+@pytest.mark.parametrize("quality", [75, 95, 100])
+@pytest.mark.parametrize("shape", [(300, 400), (900, 700), (3, 40_000)])
+def test_noise_is_written_as_jpeg_too(quality, shape, tmp_path, capfd):
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    path = write(Image.from_uint8(noise), tmp_path / "a.jpg", quality=quality)
+    assert read(path).pixels.shape == (3, *shape)
+    assert capfd.readouterr().err == ""  # libjpeg's words about a buffer that is too small
+
+
+def test_a_jpeg_that_is_larger_than_foreseen_is_written_without_tables_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setattr("odekit.images.formats.encode._fits_optimised", lambda picture, quality: True)
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
+    assert read(write(Image.from_uint8(noise), tmp_path / "a.jpg")).pixels.shape == (3, 400, 400)

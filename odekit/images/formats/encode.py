@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ ROWS = 256
 """Rows that are checked at a time."""
 _JPEG_EXIF_LIMIT = 65533
 """Maximum size of EXIF in a JPEG segment, in bytes."""
+SAMPLE_SIDE = 512
+"""Side of the sample by which the size of a JPEG is foreseen, in pixels: 64 tiles of the picture."""
 
 
 def format_name(image: Image, format: str) -> str:
@@ -95,15 +99,40 @@ def _encode_with_pillow(name: str, picture: Pil.Image, quality: int, metadata: d
     """Encode a picture of 8 bits."""
     options = {key: value for key, value in metadata.items() if value}
     if name == "JPEG":
-        options |= {"quality": quality, "subsampling": 0, "optimize": True}
+        options |= {"quality": quality, "subsampling": 0, "optimize": _fits_optimised(picture, quality)}
         if len(options.get("exif", b"")) > _JPEG_EXIF_LIMIT:
             del options["exif"]
     elif name == "WEBP":
         options |= {"lossless": True, "exact": True} if quality == 100 else {"quality": quality}
-    out = io.BytesIO()
     try:
-        picture.save(out, name, **options)
+        try:
+            return _saved(picture, name, options)
+        except OSError:
+            if not options.pop("optimize", False):
+                raise
+            return _saved(picture, name, options)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise OdekitError(f"{picture.width} x {picture.height} pixels do not fit {name} ({reason}); use png") from error
+
+
+def _fits_optimised(picture: Pil.Image, quality: int) -> bool:
+    """Whether a JPEG with tables of its own surely fits into Pillow's buffer for it, which noise does not.
+
+    The buffer has a byte a pixel, two from quality 95, and 64 KiB at least. The size follows from that of a sample.
+    """
+    room = max(65_536, (2 if quality >= 95 else 1) * picture.width * picture.height)
+    sample = picture
+    if picture.width * picture.height > SAMPLE_SIDE**2:
+        sample, tile = Pil.new(picture.mode, (SAMPLE_SIDE, SAMPLE_SIDE)), SAMPLE_SIDE // 8
+        for i, j in itertools.product(range(8), range(8)):
+            left, top = max(0, picture.width - tile) * i // 7, max(0, picture.height - tile) * j // 7
+            sample.paste(picture.crop((left, top, left + tile, top + tile)), (i * tile, j * tile))
+    size = len(_saved(sample, "JPEG", {"quality": quality, "subsampling": 0}))
+    return size / (sample.width * sample.height) * picture.width * picture.height < 0.8 * room
+
+
+def _saved(picture: Pil.Image, name: str, options: Mapping[str, Any]) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, name, **options)
     return out.getvalue()
