@@ -25,6 +25,7 @@ from odekit.evaluation.experiments import markdown, sheets, sweep_file, synergy,
 from odekit.evaluation.experiments.faces import at_side, faces
 from odekit.evaluation.pairing import pictures
 from odekit.evaluation.results import Plot, Results
+from odekit.images.io import write
 from odekit.parts.corruptions.kinds import PAPER_KINDS
 from odekit.parts.installed import catalog
 from odekit.parts.metrics.sharpness import gradient_energy
@@ -501,6 +502,25 @@ def test_a_page_with_markers_keeps_the_text_around_them(tmp_path):
     block = "<!-- begin results -->\n", "\n<!-- end results -->"
     assert filled.split(block[0])[1].split(block[1])[0] == whole.split(block[0])[1].split(block[1])[0]
     assert "](results-pictures.png)" in filled
+
+
+def test_a_page_may_have_blocks_of_several_experiments(tmp_path):
+    target = tmp_path / "results.md"
+    names = ("results", "photos")
+    target.write_text("".join(f"<!-- begin {name} -->\nold\n<!-- end {name} -->\n" for name in names))
+    for name in ("photos", "table1"):
+        markdown.publish(Results(name, "A title", f"faces of {name}"), tmp_path, target)
+    first, second = target.read_text().split("<!-- begin photos -->")
+    assert "faces of table1" in first and "faces of photos" in second and "old" not in first + second
+
+
+def test_a_large_figure_is_a_jpeg_beside_the_page(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
+    write(Image.from_uint8(noise), tmp_path / "pictures.png")
+    target = tmp_path / "docs" / "results.md"
+    markdown.publish(Results("photos", "A title", "8 faces", figures={"mild": "pictures.png"}), tmp_path, target)
+    assert "![mild](results-pictures.jpg)" in target.read_text()
+    assert (target.parent / "results-pictures.jpg").stat().st_size < (tmp_path / "pictures.png").stat().st_size
 
 
 @pytest.mark.parametrize("count, shown", [(10, True), (11, False)])

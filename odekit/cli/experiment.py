@@ -44,7 +44,7 @@ Batch = Annotated[int | None, typer.Option("--batch-size", min=1, help="Images i
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start again in a used folder.")]
 Page = Annotated[
-    Path | None, typer.Option("--page", help="Also write a Markdown page, or the part between its markers `results`.")
+    Path | None, typer.Option("--page", help="Also write a Markdown page, or the part between its markers.")
 ]
 Report = Annotated[bool, typer.Option("--report", help="Also write OUT/report.html: tables, plots, sliders.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results document.")]

@@ -9,11 +9,15 @@ from pathlib import Path
 from odekit.core.files import write_atomic
 from odekit.evaluation import tables
 from odekit.evaluation.results import Results
+from odekit.images.io import read, write
 
 MAX_METHODS = 10
 """Largest number of methods with tables by damage; more columns are hard to read; `rows.csv` has every image."""
 BLOCK = "results"
-"""The name of the markers."""
+"""The name of the markers in a page of one experiment."""
+LARGE_FIGURE = 2_000_000
+"""Bytes of a figure that is copied as it is."""
+JPEG_QUALITY = 88
 
 
 def page(results: Results) -> str:
@@ -39,18 +43,25 @@ def body(results: Results) -> str:
 def publish(results: Results, folder: Path, path: Path) -> None:
     """Write the results into a page outside the document's folder, with copies of its figures beside the page.
 
-    In a page with the markers `<!-- begin results -->` and `<!-- end results -->`, only the text between them is
-    replaced; any other file is overwritten with a whole page, which has the markers.
+    In a page with the markers `<!-- begin NAME -->` and `<!-- end NAME -->`, only the text between them is replaced;
+    NAME is the experiment's, such as `photos`, or `results`. Any other file is overwritten with a whole page, which has
+    the markers `results`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     figures = {}
     for name, figure in results.figures.items():
-        copy = path.with_name(f"{path.stem}-{Path(figure).name}")
-        shutil.copyfile(folder / figure, copy)
-        figures[name] = copy.name
+        figures[name] = copy_figure(folder / figure, path.with_name(f"{path.stem}-{Path(figure).name}")).name
     content = body(replace(results, figures=figures))
-    text = replace_block(path.read_text(encoding="utf-8"), BLOCK, content) if path.is_file() else None
+    old = path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = replace_block(old, results.name, content) or replace_block(old, BLOCK, content)
     write_atomic((text or f"# {results.title}\n\n{block(BLOCK, content)}\n").encode(), path)
+
+
+def copy_figure(figure: Path, copy: Path) -> Path:
+    """Copy a figure beside a page; a large one becomes a JPEG, for the page's readers. Returns the file."""
+    if figure.stat().st_size <= LARGE_FIGURE:
+        return Path(shutil.copyfile(figure, copy))
+    return write(read(figure), copy.with_suffix(".jpg"), quality=JPEG_QUALITY)
 
 
 def block(name: str, content: str) -> str:
