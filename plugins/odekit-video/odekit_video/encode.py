@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from odekit.errors import ConfigError, OutputError
 from odekit_video.formats import pixel_format, set_tags
 from odekit_video.quality import counts_frames, quality_options, steady_rate
 from odekit_video.read import VideoInfo, import_av
+from odekit_video.scheduling import without_real_time
 
 if TYPE_CHECKING:
     import av
@@ -157,8 +159,10 @@ class SegmentWriter:
         self.container.close()
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
+        opens = self.frames <= 1
         try:
-            packets = self.stream.encode(frame)
+            with without_real_time() if opens else contextlib.nullcontext():
+                packets = self.stream.encode(frame)
         except (OSError, ValueError) as error:
             raise OutputError(f"--codec {self.codec}: it cannot encode these frames ({reason(error)})") from error
         try:

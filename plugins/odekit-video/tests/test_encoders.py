@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import av
 import numpy as np
@@ -85,6 +86,33 @@ for count in (1, 2, 3):
     writer.close()
     print(*(packet.dts for packet in packets))
 """
+
+
+SCHEDULED = """
+import sys
+from odekit_video.encode import Encoding, SegmentWriter
+from odekit_video.read import frames_from, probe
+from odekit_video.scheduling import real_time_threads
+source, segment, codec = sys.argv[1:]
+frames = list(frames_from(source, None))[:3]
+writer = SegmentWriter(segment, Encoding.of(codec, 17, probe(source)), frames[0], frames[0].pts)
+for frame in frames:
+    writer.add(frame)
+    print(real_time_threads())
+writer.close()
+print(real_time_threads())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system has no list of threads")
+@pytest.mark.parametrize("codec", ["libsvtav1", "libx265", "libx264"])
+def test_no_encoder_takes_the_processors_for_itself(tmp_path, codec):
+    """As root libsvtav1 makes its threads, and the caller's, real-time ones: everything else waits."""
+    if not has(codec):
+        pytest.skip(f"no {codec}")
+    command = [sys.executable, "-c", SCHEDULED, str(film(tmp_path / "in.ts")), str(tmp_path / "segment"), codec]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.stdout.splitlines() == ["set()"] * 4, result.stderr
 
 
 def test_short_segments_have_times_with_x265(tmp_path):
