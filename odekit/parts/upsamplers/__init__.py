@@ -10,7 +10,7 @@ from odekit.plugins.catalog import PluginCatalog
 
 FACE_X4_SHA256 = "cedbbd84e6ed1c96a0094cc33a665a92f9e58821532c60b9c24c5e56ef1b06a4"
 
-FACE_GUIDED_SHA256 = "3fa973029600d31c41f46d7f3f7b613252c06c4b738f70aa54c4e036424f8268"
+FACE_GUIDED_SHA256 = "98f19cc1391981d1d121e9b4b1679fb1e55c76e6614e8dadecaff99de8054a31"
 
 
 def register(catalog: PluginCatalog) -> None:
