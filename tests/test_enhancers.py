@@ -15,10 +15,11 @@ from odekit.core.schedule import NoiseSchedule
 from odekit.errors import ConfigError
 from odekit.evaluation.experiments.faces import face_set
 from odekit.images.colour import LUMA_CHROMA_AXES
+from odekit.images.dct import dct_matrix
 from odekit.parts.enhancers.langevin import Langevin, LangevinEnhancer
 from odekit.parts.enhancers.preconditioned import PreconditionedEnhancer, PreconditionedOptions
 from odekit.parts.enhancers.sk_rock import SkRockEnhancer, SkRockOptions, stability_limit
-from odekit.parts.enhancers.spectrum import Spectrum, dct_matrix, load_spectrum
+from odekit.parts.enhancers.spectrum import Spectrum, load_spectrum
 from odekit.testing import check_enhancer
 from odekit.training.calibration import spectrum
 

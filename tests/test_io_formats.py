@@ -167,7 +167,7 @@ def test_a_face_set_reads_the_same_formats(tmp_path, name):
 
 
 @pytest.mark.parametrize("quality", [75, 95, 100])
-@pytest.mark.parametrize("shape", [(300, 400), (900, 700), (3, 40_000)])
+@pytest.mark.parametrize("shape", [(300, 400), (900, 700), (3, 40_000), (60_000, 5)])
 def test_noise_is_written_as_jpeg_too(quality, shape, tmp_path, capfd):
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     path = write(Image.from_uint8(noise), tmp_path / "a.jpg", quality=quality)

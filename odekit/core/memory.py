@@ -39,8 +39,8 @@ def _malloc_trim() -> Callable[[int], int] | None:
 def return_gpu_libraries() -> None:
     """Take the code of CUDA's libraries out of this process's memory, in 5 ms; nothing on other systems than Linux.
 
-    torch loads these libraries on a machine without a GPU, too, and the system maps 0.1 to 0.4 GB of their files around
-    the few pages that are read then. Code is never written to, so the pages come back from the file if they are needed.
+    torch loads these libraries on a machine without a GPU, too, and the system maps 0.1 GB of their code around the few
+    pages that are read then. Code is never written to, so the pages come back from the file if they are needed.
     """
     try:
         maps = Path("/proc/self/maps").read_text(errors="replace")

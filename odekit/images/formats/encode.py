@@ -110,7 +110,7 @@ def _encode_with_pillow(name: str, picture: Pil.Image, quality: int, metadata: d
         except OSError:
             if not options.pop("optimize", False):
                 raise
-            return _saved(picture, name, options)
+            return _saved(picture, name, options)  # it is larger than its sample said
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise OdekitError(f"{picture.width} x {picture.height} pixels do not fit {name} ({reason}); use png") from error
@@ -124,10 +124,11 @@ def _fits_optimised(picture: Pil.Image, quality: int) -> bool:
     room = max(65_536, (2 if quality >= 95 else 1) * picture.width * picture.height)
     sample = picture
     if picture.width * picture.height > SAMPLE_SIDE**2:
-        sample, tile = Pil.new(picture.mode, (SAMPLE_SIDE, SAMPLE_SIDE)), SAMPLE_SIDE // 8
+        width, height = (min(SAMPLE_SIDE // 8, n) for n in picture.size)
+        sample = Pil.new(picture.mode, (8 * width, 8 * height))
         for i, j in itertools.product(range(8), range(8)):
-            left, top = max(0, picture.width - tile) * i // 7, max(0, picture.height - tile) * j // 7
-            sample.paste(picture.crop((left, top, left + tile, top + tile)), (i * tile, j * tile))
+            left, top = (picture.width - width) * i // 7, (picture.height - height) * j // 7
+            sample.paste(picture.crop((left, top, left + width, top + height)), (i * width, j * height))
     size = len(_saved(sample, "JPEG", {"quality": quality, "subsampling": 0}))
     return size / (sample.width * sample.height) * picture.width * picture.height < 0.8 * room
 

@@ -13,7 +13,8 @@ from odekit.core.noise import Rng, array_to_tensor_like
 from odekit.core.options import FilePath, Options
 from odekit.errors import ConfigError
 from odekit.images.colour import LUMA_CHROMA_AXES
-from odekit.parts.enhancers.spectrum import Spectrum, dct_matrix, load_spectrum
+from odekit.images.dct import dct_matrix
+from odekit.parts.enhancers.spectrum import Spectrum, load_spectrum
 
 
 class PreconditionedOptions(Options):

@@ -41,14 +41,6 @@ def dct_radius(height: int, width: int) -> Array:
     return frequencies
 
 
-def dct_matrix(n: int) -> Array:
-    """The orthonormal DCT-II matrix (n, n); rows are frequencies."""
-    k, i = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
-    matrix: Array = np.sqrt(2 / n) * np.cos(np.pi * (i + 0.5) * k / n)
-    matrix[0] /= np.sqrt(2)
-    return matrix
-
-
 @cache
 def load_spectrum(path: Path | None = None) -> Spectrum:
     """The spectrum in a file; that of the built-in prior's training faces if None.

@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from odekit.images import dct
+
 Floats = NDArray[np.float32]
 SIDE = 16
 """Side of the blocks."""
@@ -16,11 +18,8 @@ SMALL = 262_144
 
 @cache
 def dct_matrix(side: int = SIDE) -> Floats:
-    """The orthonormal DCT-II as a matrix (side, side), one basis function per row."""
-    k, x = np.mgrid[:side, :side]
-    matrix = np.cos(np.pi * k * (2 * x + 1) / (2 * side)) * np.sqrt(2 / side)
-    matrix[0] /= np.sqrt(2)
-    out: Floats = matrix.astype(np.float32)
+    """The matrix of `odekit.images.dct` in float32."""
+    out: Floats = dct.dct_matrix(side).astype(np.float32)
     return out
 
 

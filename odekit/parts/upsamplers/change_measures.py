@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from odekit.core.image import Pixels
 from odekit.images.colour import luma
+from odekit.images.dct import dct_matrix
 from odekit.images.smooth import gaussian, window_mean
 
 Array = NDArray[np.float64]
@@ -67,19 +67,10 @@ def octave_measures(before: Array, after: Array) -> dict[str, float]:
 def octave_powers(plane: Array) -> list[float]:
     """Power per pixel of a plane (H, W) in the octaves of its DCT."""
     height, width = plane.shape
-    # scipy.fft would be as quick, but its import takes as long as five faces.
-    power = (cosines(height) @ plane @ cosines(width).T) ** 2 / plane.size
+    power = (dct_matrix(height) @ plane @ dct_matrix(width).T) ** 2 / plane.size
     radius = np.maximum(*np.meshgrid(np.arange(height) / height, np.arange(width) / width, indexing="ij"))
     edges = 2.0 ** -np.arange(OCTAVES + 1)
     return [float(power[(radius <= high) & (radius > low)].sum()) for high, low in itertools.pairwise(edges)]
-
-
-@lru_cache(maxsize=8)
-def cosines(side: int) -> Array:
-    """The orthonormal DCT-II as a matrix (side, side), one frequency per row."""
-    k, x = np.mgrid[:side, :side]
-    matrix: Array = np.cos(np.pi * k * (2 * x + 1) / (2 * side)) * np.sqrt(np.where(k == 0, 1, 2) / side)
-    return matrix
 
 
 def bands(plane: Array) -> Iterator[Array]:
