@@ -16,7 +16,7 @@ from odekit.evaluation.experiments.faces import face_set
 from odekit.images.resize import area_resize_image
 from odekit.parts.corruptions.kinds import corrupt
 from odekit.parts.corruptions.photo import STRENGTHS, damage
-from odekit.parts.repair import deblur
+from odekit.parts.repair import blur_fit, deblur
 
 PHOTO = read(PHOTOS / "astronaut.jpg")
 
@@ -78,7 +78,7 @@ def test_what_a_disc_lets_pass_is_bessels_function():
     f = np.linspace(0.001, 0.5, 300)
     for radius in (1.5, 4.0, 11.9):
         x = 2 * np.pi * radius * f
-        np.testing.assert_allclose(deblur.disc_response(radius, f), 2 * j1(x) / x, atol=1e-9)
+        np.testing.assert_allclose(blur_fit.disc_response(radius, f), 2 * j1(x) / x, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["astronaut.jpg", "portrait.jpg", "speakers.jpg"])
@@ -109,7 +109,7 @@ def test_what_is_not_evenly_blurred_is_not_taken_for_it(pixels):
 
 
 def test_without_noise_the_filter_divides_by_the_blur():
-    blur = deblur.Blur(1.5, False, 1.0, 2.0, 1e-30, 0.0)
+    blur = blur_fit.Blur(1.5, False, 1.0, 2.0, 1e-30, 0.0)
     f = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.rfftfreq(64))
     near = (f > 0.02) & (f < 0.25)
     passed = np.exp(-2 * np.pi**2 * 1.5**2 * f**2)
@@ -119,7 +119,7 @@ def test_without_noise_the_filter_divides_by_the_blur():
 
 def test_a_worse_fit_and_more_noise_sharpen_less():
     def largest(noise, misfit):
-        return deblur.wiener_filter((64, 64), deblur.Blur(2.0, False, 1e-4, 2.5, noise, misfit)).max()
+        return deblur.wiener_filter((64, 64), blur_fit.Blur(2.0, False, 1e-4, 2.5, noise, misfit)).max()
 
     assert largest(1e-6, 0.05) > largest(1e-6, 0.2) > 1
     assert largest(1e-6, 0.05) > largest(1e-5, 0.05) > 1
@@ -186,7 +186,7 @@ def test_blocks_are_not_sharpened():
 
 
 def test_nothing_is_changed_without_a_measured_blur():
-    assert deblur.remove_blur(PHOTO, deblur.NO_BLUR) is PHOTO.pixels
+    assert deblur.remove_blur(PHOTO, blur_fit.NO_BLUR) is PHOTO.pixels
 
 
 def test_grey_stays_grey_and_alpha_and_bits_stay():

@@ -116,6 +116,26 @@ def test_in_a_picture_in_colour_scratches_are_filled_only_where_the_person_says_
     assert facts["mended"] == ["scratches"] and psnr(image, PHOTO) > psnr(damaged, PHOTO) + 1
 
 
+def test_a_picture_in_colour_is_asked_once_where_no_scratch_shows(monkeypatch):
+    """Scratches of pictures in colour are only reported with `auto`: the other seven orientations decide nothing."""
+    asked = []
+    detect = ScratchDetector.detect
+
+    def counted(self, pixels, orientations=scratches.ORIENTATIONS):
+        asked.append(orientations)
+        return detect(self, pixels, orientations)
+
+    monkeypatch.setattr(ScratchDetector, "detect", counted)
+    expected = {"no marks": [1], "marks": [1, 8], "monochrome": [8], "asked for": [8]}
+    plain = read(PHOTOS / "speakers.jpg")
+    cases = {"no marks": (plain, "auto"), "monochrome": (PRINT, "auto"), "asked for": (PHOTO, True)}
+    for name, (photo, switch) in (cases | {"marks": (bad(PHOTO, "scratches", 4), "auto")}).items():
+        asked.clear()
+        facts = through(photo, scratches=switch)[1]
+        assert asked == expected[name], name
+        assert (facts["scratches"] > 0) == (name == "marks")
+
+
 def test_blocks_go_first_and_scratches_are_found_after():
     damaged = bad(bad(PRINT, "scratches", 5), "jpeg", 1)
     image, facts = through(damaged, scratches=True)

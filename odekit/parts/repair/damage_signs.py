@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,15 +94,15 @@ def _highest(pixels: Pixels, top: int, down: int, across: int) -> tuple[int, int
     """
     y, rows = _luma_rows(pixels, top, down)
     groups = (len(y) - 1) // BLOCK if top >= down else 0
-    return _count(_steps(y[: groups * BLOCK + 1], 0).T), _count(_steps(y[:rows, across:], 1))
+    return _count(_steps(y[: groups * BLOCK + 1], 0)), _count(_steps(y[:rows, across:], 1).T)
 
 
 def _count(steps: Plane) -> int:
-    """Number of groups of eight steps along the second axis whose fifth is higher than all others."""
-    count = steps.shape[1] // BLOCK
-    windows = steps[:, : count * BLOCK].reshape(len(steps), count, BLOCK)
-    neighbours = np.maximum(windows[..., : BLOCK // 2].max(2), windows[..., BLOCK // 2 + 1 :].max(2))
-    return int(np.count_nonzero(windows[..., BLOCK // 2] > neighbours + MIN_STEP_EXCESS))
+    """Number of groups of eight steps along the first axis whose fifth is higher than all others."""
+    whole = len(steps) // BLOCK * BLOCK
+    border, *others = (steps[i % BLOCK : whole : BLOCK] for i in range(BLOCK // 2, BLOCK // 2 + BLOCK))
+    neighbours = functools.reduce(np.maximum, others)
+    return int(np.count_nonzero(border > neighbours + MIN_STEP_EXCESS))
 
 
 def _tops(pixels: Pixels, start: int) -> list[int]:

@@ -24,7 +24,7 @@ from odekit.images.tone import measure_tone
 from odekit.parts.repair import damage_signs, deblock, deblur
 from odekit.parts.repair.fading import measure_fading
 from odekit.parts.repair.options import Mend, Switch
-from odekit.parts.repair.scratch_evidence import DetectedScratches, detect_scratches
+from odekit.parts.repair.scratch_evidence import DetectedScratches, Plane, detect_scratches
 from odekit.parts.repair.scratch_fill import add_grain, fill_hole, tone_curve
 from odekit.parts.repair.scratch_masks import Mask, MaskFolder, drawn_mask, mask_picture
 from odekit.parts.repair.scratches import ScratchDetector
@@ -152,11 +152,8 @@ class MendStage:
         """The mask (H, W) of the scratches to fill, found in a copy of the photograph; None if there are too few."""
         o = self.options
         small = detection_copy(image)
-        logit = detector.detect(small.pixels)
-        if not np.isfinite(logit).all():
-            raise InputError("the scratch network returned NaN or infinite values; set mend.scratches=false")
-        probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
-        toned = tone_curve(small.pixels, probability < COLOUR_FAINT) is not None
+        probability = self._probability(small.pixels, detector)
+        toned = is_toned(small.pixels, probability)
         found = detect_scratches(small.pixels, probability, o.sure, FAINT if toned else COLOUR_FAINT)
         reason = why_left(found, toned, o)
         if toned and not reason:
@@ -178,6 +175,19 @@ class MendStage:
         enlarged: Mask = enlarge_blocks(found.mask[None].astype(np.float32), image.height, image.width)[0] >= 0.5
         return enlarged
 
+    def _probability(self, pixels: Pixels, detector: ScratchDetector) -> Plane:
+        """The probability (H, W) of "scratched".
+
+        In a picture in colour scratches are only reported, unless the user wants them filled. One orientation is
+        enough to see that there are none, in an eighth of the time.
+        """
+        if self.options.scratches == "auto" and tone_curve(pixels, np.ones(pixels.shape[1:], bool)) is None:
+            probability = scratch_probability(detector.detect(pixels, orientations=1))
+            coloured = not is_toned(pixels, probability)
+            if coloured and not detect_scratches(pixels, probability, self.options.sure, COLOUR_FAINT).count:
+                return probability
+        return scratch_probability(detector.detect(pixels))
+
     def _fill(self, image: Image, mask: Mask, border: int) -> Pixels:
         """The pixels with a mask (H, W) filled; `border` pixels around it change by `NEIGHBOUR_WEIGHT`.
 
@@ -195,6 +205,22 @@ class MendStage:
         blended = np.clip(image.pixels + weight * (fill - image.pixels), 0, 1)
         result: Pixels = np.where(weight > 0, np.where(mask, fill, blended), image.pixels)
         return result.astype(np.float32, copy=False)
+
+
+def scratch_probability(logit: Plane) -> Plane:
+    """The probability of "scratched", from its logit.
+
+    Raises:
+        InputError: NaN or infinite values.
+    """
+    if not np.isfinite(logit).all():
+        raise InputError("the scratch network returned NaN or infinite values; set mend.scratches=false")
+    return (1 / (1 + np.exp(-logit))).astype(np.float32)
+
+
+def is_toned(pixels: Pixels, probability: Plane) -> bool:
+    """Whether a picture (3, H, W) is monochrome, apart from what may be scratches."""
+    return tone_curve(pixels, probability < COLOUR_FAINT) is not None
 
 
 def why_left(found: DetectedScratches, toned: bool, options: Mend) -> str:
