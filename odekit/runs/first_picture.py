@@ -1,6 +1,6 @@
-"""The first photograph of a short run is read, and searched for faces, while torch is imported.
+"""The first photograph of a short run is read, then searched for faces while torch is imported.
 
-Reading and the search take a second of a large photograph, as torch's import does, and neither needs torch.
+The search takes more than a second of a large photograph, as torch's import does, and needs no torch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 from odekit.chains.chain import Chain
 from odekit.chains.resolve import iter_stages
@@ -32,6 +32,10 @@ LONGEST_END = 3.0
 """Seconds that the end of the program waits for the thread, which looks up after each tile."""
 TURN = 0.0005
 """Seconds of a thread's turn while the photograph is read: how long others wait for Python's lock."""
+HEAD_START = 0.6
+"""Longest time in seconds for which the photograph is read before torch's import begins. 12 megapixels take .3 s alone,
+and .9 s beside the import, which loads libraries for tenths of a second without letting go of Python's lock: the search
+would begin so much later."""
 
 
 def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPicture] | None:
@@ -77,6 +81,7 @@ def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPict
 
     atexit.register(end)
     thread.start()
+    wait([picture], HEAD_START)
     return picture
 
 
