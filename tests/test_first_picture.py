@@ -24,6 +24,7 @@ from odekit.parts.faces.detector import BuiltinFaceDetector
 from odekit.parts.faces.options import BuiltinDetector
 from odekit.parts.faces.yunet import YuNet
 from odekit.runs import first_picture, runner
+from odekit.runs.files import read_input
 from odekit.runs.first_picture import read_first
 from odekit.runs.silent import Silent
 from odekit.runs.summary import RunOptions
@@ -188,6 +189,26 @@ def test_nothing_begins_where_nothing_is_gained(tmp_path, begins, chain, process
     assert (reading is not None) == gained
     if reading is not None:
         assert reading.result()[0].width == odekit.read(PHOTO).width and not reading.cancel()
+
+
+def test_the_photograph_is_read_before_torch_is_imported(begins):
+    """Beside the import, which keeps Python's lock for tenths of a second, reading takes three times as long."""
+    assert begins("photo").done()
+
+
+def test_a_slow_disk_does_not_keep_torch_from_being_imported(begins, monkeypatch):
+    answered = threading.Event()
+
+    def read_slowly(*given):
+        answered.wait(60)
+        return read_input(*given)
+
+    monkeypatch.setattr(first_picture, "read_input", read_slowly)
+    monkeypatch.setattr(first_picture, "HEAD_START", 0.05)
+    reading = begins("photo")
+    assert not reading.done()
+    answered.set()
+    assert reading.result()[0].width == odekit.read(PHOTO).width
 
 
 def test_nothing_begins_for_boxes_that_are_given(begins):

@@ -17,7 +17,7 @@ BLOCK = "results"
 """The name of the markers in a page of one experiment."""
 LARGE_FIGURE = 2_000_000
 """Bytes of a figure that is copied as it is."""
-JPEG_QUALITY = 88
+JPEG_QUALITY = 80
 
 
 def page(results: Results) -> str:
