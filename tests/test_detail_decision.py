@@ -11,10 +11,18 @@ from scipy.ndimage import gaussian_filter
 from odekit.chains.tools import PartTools
 from odekit.errors import ConfigError
 from odekit.parts.installed import catalog
-from odekit.parts.upsamplers.change_measures import BAND_WIDTHS, band_measures, bands, measure, octave_powers
+from odekit.parts.upsamplers.change_measures import (
+    BAND_WIDTHS,
+    band_measures,
+    bands,
+    measure,
+    measure_face,
+    octave_powers,
+)
 from odekit.parts.upsamplers.face_guided import FaceGuided, FaceGuidedUpsampler
-from odekit.parts.upsamplers.worth import SmallNetworks, WorthCalibration, load_worth
-from odekit.training.calibration.act import MARGIN, folds, threshold_of
+from odekit.parts.upsamplers.gain_model import SmallNetworks
+from odekit.parts.upsamplers.worth import WorthCalibration, load_worth
+from odekit.training.calibration.act import MARGIN, ActCase, ActResults, fit_foresight, folds, threshold_of
 from odekit.training.calibration.small_networks import fit_networks
 
 
@@ -34,6 +42,13 @@ def test_measures_are_those_of_the_change():
     assert measure(face, face)["change 0"] == pytest.approx(np.log(1.5e-8))
     stronger = measure(face, np.clip(face + 0.1 * np.random.default_rng(0).standard_normal(face.shape), 0, 1))
     assert stronger["change 0"] > -6
+
+
+def test_measures_of_the_face_alone_are_the_same_without_a_result():
+    face, bad = sharp_face(180).pixels, damaged_face(3, 180).pixels
+    both, alone = measure(face, bad), measure_face(face)
+    assert alone.keys() < both.keys() and len(alone) == 20
+    assert alone == {name: pytest.approx(both[name], abs=1e-12) for name in alone}
 
 
 def test_shares_and_growth_of_a_band_that_doubles():
@@ -96,6 +111,27 @@ def test_small_and_large_faces_have_thresholds_of_their_own():
     assert again.tree() == worth.tree() and again.judge(bad, face) == replace(
         judged, margin=again.judge(bad, face).margin
     )
+
+
+def test_a_file_without_foresight_is_read_and_every_result_computed():
+    tree = load_worth().tree()
+    del tree["foresight"]
+    worth = WorthCalibration.from_tree(tree)
+    assert worth.foresee(sharp_face(256).pixels) is None and "foresight" not in worth.tree()
+
+
+def test_foresight_of_a_fit_spares_what_is_clearly_good_and_hardly_anything_that_is_used():
+    """Margins that the face alone tells, but for a little."""
+    rng = np.random.default_rng(5)
+    names = list(measure_face(sharp_face(64).pixels))
+    measures = [dict(zip(names, rng.normal(size=len(names)), strict=True)) for _ in range(600)]
+    margins = np.array([0.1 * one["slope 0"] for one in measures]) + 0.01 * rng.normal(size=600)
+    cases = [ActCase(sharp_face(64), sharp_face(64).pixels, 0)] * 600
+    nothing = np.zeros((600, 2))
+    foresight, spared = fit_foresight(ActResults(cases, measures, margins, nothing, nothing), margins, healthy=50)
+    assert (spared & (margins > 0)).sum() <= 1 and spared[margins < -0.1].mean() > 0.8
+    predicted = np.array([foresight.model(one) for one in measures])
+    assert np.corrcoef(predicted, margins)[0, 1] > 0.95
 
 
 def test_every_case_is_left_out_once_and_neighbours_of_a_photograph_together():

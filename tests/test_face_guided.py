@@ -1,6 +1,7 @@
 """`face-guided`: the built-in upsampler that sees the original, and the decision to leave a face as it was."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,6 +149,50 @@ def test_bad_faces_are_treated_and_the_record_says_why(severity):
     detail = result.record["stages"][-1]["detail"]
     assert detail["act"] and detail["expected_gain"] > load_worth().large_threshold and detail["measured_side"] == 256
     assert psnr(result.image, sharp_face(256)) > psnr(damaged_face(severity), sharp_face(256)) - 0.5
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """How many results the network computes."""
+    count = []
+    compute = FaceGuidedUpsampler._one
+    monkeypatch.setattr(FaceGuidedUpsampler, "_one", lambda *given: (count.append(1), compute(*given))[1])
+    return count
+
+
+@pytest.fixture
+def chain(tmp_path):
+    """`odedit-plus` with options, and foresight that spares every face that is expected to gain too little."""
+    tree = load_worth().tree()
+    tree["foresight"]["threshold"] = 0.0
+    (tmp_path / "act.json").write_text(json.dumps(tree))
+    return lambda *options: Chain.load("odedit-plus", [f"upsample.calibration={tmp_path}/act.json", *options])
+
+
+def test_a_good_face_costs_no_network_call_of_the_upsampler(computed, chain):
+    """Its result would not be used: that is seen from the face alone."""
+    faces = [Image(sharp_face(512, "astronaut").pixels, native=187), damaged_face(4), sharp_face(256)]
+    good, bad, alone = chain().run(faces)
+    assert len(computed) == 1
+    for result, face in ((good, faces[0]), (alone, faces[2])):
+        assert result.image.pixels is face.pixels
+        detail = result.record["stages"][-1]["detail"]
+        assert detail["foreseen"] and detail["kept_original"] and not detail["act"]
+    assert bad.record["stages"][-1]["detail"]["act"]
+
+
+@pytest.mark.parametrize(("options", "calls"), [(["upsample.act=always"], 1), (["upsample.act=never"], 0), (["upsample.side=384"], 1)])  # fmt: skip
+def test_the_options_say_whether_a_result_is_computed(computed, chain, options, calls):
+    chain(*options).run([sharp_face(256)])
+    assert len(computed) == calls
+
+
+def test_a_face_that_was_decided_or_changed_before_is_not_spared(computed, chain):
+    face = sharp_face(256)
+    (result,) = chain().run([replace(face, decided={"detail": True})])
+    assert len(computed) == 1 and "foreseen" not in result.record["stages"][-1]["detail"]
+    chain().adjusted("light").run([face])
+    assert len(computed) == 2
 
 
 def test_a_small_good_face_goes_through_the_upsampler():

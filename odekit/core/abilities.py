@@ -381,6 +381,18 @@ class JudgesResult(Protocol):
 
 
 @runtime_checkable
+class ForeseesJudgement(Protocol):
+    """One that tells of some faces, before it computes anything, that the result would not be worth more."""
+
+    def foresee(self, original: Image) -> Judgement | None:
+        """A judgement that does not act; None: the result is computed, and judged.
+
+        Only for faces that would come back at the size that they have.
+        """
+        ...
+
+
+@runtime_checkable
 class HasBestGrid(Protocol):
     """Options of a solver that name the grid with the best measured results."""
 

@@ -226,7 +226,7 @@ class Upsampler(Protocol):
 class GuidedUpsampler(Protocol):
     """Adds detail to restored images with a view of the originals. Its `spec.guided` is true.
 
-    Such an upsampler may also have the ability `odekit.core.abilities.JudgesResult`.
+    Such an upsampler may also have the abilities `JudgesResult` and `ForeseesJudgement` of `odekit.core.abilities`.
     """
 
     spec: UpsamplerSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from odekit.core.abilities import HasBatchSize, JudgesResult, report_phase
+from odekit.core.abilities import ForeseesJudgement, HasBatchSize, JudgesResult, report_phase
 from odekit.core.image import Image
 from odekit.core.interfaces import StageContext, Tools, UpsamplerSpec
 from odekit.core.precision import precision
@@ -31,26 +31,27 @@ class UpsampleStage:
         """
         spec = self.upsampler.spec
         guided = isinstance(spec, UpsamplerSpec) and spec.guided
+        chosen = [i for i in range(len(batch)) if not (guided and self._spared(i, context))]
         # Groups of the upsampler's own batch size give the same bytes as the whole batch.
         group = max(1, self.upsampler.batch_size if isinstance(self.upsampler, HasBatchSize) else len(batch))
-        out: list[Image] = []
+        results: dict[int, Image] = {}
         # An upsampler makes one network call where a prior makes hundreds, so full float32 costs little.
         with precision("float32", context.state_device):
-            for start in range(0, len(batch), group):
-                report_phase(context, "upsampling", start, len(batch))
-                images = batch[start : start + group]
-                noise = [context.noise(image) for image in images]
+            for start in range(0, len(chosen), group):
+                report_phase(context, "upsampling", start, len(chosen))
+                numbers = chosen[start : start + group]
+                images, noise = [batch[i] for i in numbers], [context.noise(batch[i]) for i in numbers]
                 if guided:
-                    originals = context.originals[start : start + group]
+                    originals = [context.originals[i] for i in numbers]
                     upsampled = self.upsampler.upsample(images, noise, originals=originals)
                 else:
                     upsampled = self.upsampler.upsample(images, noise)
                 if len(upsampled) != len(images):
                     raise ConfigError(f"the upsampler returned {len(upsampled)} images for {len(images)}")
-                out += upsampled
+                results |= zip(numbers, upsampled, strict=True)
         if guided:
-            out = [self._judged(i, image, context) for i, image in enumerate(out)]
-        return out
+            results = {i: self._judged(i, image, context) for i, image in results.items()}
+        return [results[i] if i in results else context.originals[i] for i in range(len(batch))]
 
     def output_size(self, width: int, height: int) -> tuple[int, int]:
         """See `odekit.core.abilities.KnowsOutputSize`."""
@@ -59,6 +60,20 @@ class UpsampleStage:
             return width, height
         factor = spec.scale if spec.scale is not None else (spec.side or 0) / max(width, height)
         return max(1, round(width * factor)), max(1, round(height * factor))
+
+    def _spared(self, i: int, context: StageContext) -> bool:
+        """Whether a face is left without a result, because the upsampler knows that it would not be used."""
+        original = context.originals[i]
+        if (
+            not isinstance(self.upsampler, ForeseesJudgement)
+            or "detail" in original.decided
+            or changed_much(context.earlier[i])
+        ):
+            return False
+        judgement = self.upsampler.foresee(original)
+        if judgement is not None:
+            context.note(i, guided=True, detail=judgement.tree() | {"kept_original": True})
+        return judgement is not None
 
     def _judged(self, i: int, result: Image, context: StageContext) -> Image:
         """The result, or the original where that is good enough, or where it was decided before that it is."""

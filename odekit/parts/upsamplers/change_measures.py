@@ -7,7 +7,7 @@ in four bands, which LPIPS sees: it compares normalised features, position by po
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,17 +33,38 @@ def measure(original: Pixels, result: Pixels) -> dict[str, float]:
 
     Only the inner part counts, which shows the face. Logarithms are natural ones.
     """
-    inner = slice(original.shape[1] // 5, -(original.shape[1] // 6))
+    inner = inner_part(original)
     before, after = (luma(pixels).astype(np.float64) for pixels in (original, result))
     colour = (result - original)[:, inner, inner] - (after - before)[None, inner, inner]
     values = {"side": float(np.log(original.shape[1] / LARGEST_SIDE))}
     values |= octave_measures(before[inner, inner], after[inner, inner])
     values["colour"] = float(np.log(max(float((colour.astype(np.float64) ** 2).mean()), 1.5e-8)))
     for number, (one, other) in enumerate(zip(bands(before), bands(after), strict=True)):
-        width = 2 * max(1, round(2 * BAND_WIDTHS[number])) + 1
-        statistics = band_measures(one[inner, inner], other[inner, inner], width)
+        statistics = band_measures(one[inner, inner], other[inner, inner], window_width(number))
         values |= {f"{name} {number}": value for name, value in statistics.items()}
     return values
+
+
+def measure_face(original: Pixels) -> dict[str, float]:
+    """Those of the same measures that are of the face (3, n, n) alone."""
+    inner = inner_part(original)
+    face = luma(original).astype(np.float64)
+    powers = {f"face {octave}": log_power(power) for octave, power in enumerate(octave_powers(face[inner, inner]))}
+    values = {"side": float(np.log(original.shape[1] / LARGEST_SIDE))} | powers | slopes(powers)
+    for number, band in enumerate(bands(face)):
+        own = np.maximum(window_mean(band[inner, inner] ** 2, window_width(number)), 0)
+        values |= {f"{name} {number}": value for name, value in contrasts(np.log(own + BAND_FLOOR**2)).items()}
+    return values
+
+
+def inner_part(face: Pixels) -> slice:
+    """Rows, and columns, of a face (3, n, n) that count."""
+    return slice(face.shape[1] // 5, -(face.shape[1] // 6))
+
+
+def window_width(band: int) -> int:
+    """Side of the windows of local powers of a band, in pixels."""
+    return 2 * max(1, round(2 * BAND_WIDTHS[band])) + 1
 
 
 def octave_measures(before: Array, after: Array) -> dict[str, float]:
@@ -56,12 +77,20 @@ def octave_measures(before: Array, after: Array) -> dict[str, float]:
     values = {}
     for name, plane in (("face", before), ("result", after), ("change", after - before)):
         for octave, power in enumerate(octave_powers(plane)):
-            values[f"{name} {octave}"] = float(np.log(max(power, 1.5e-8)))
+            values[f"{name} {octave}"] = log_power(power)
     for octave in range(OCTAVES):
         values[f"relative {octave}"] = values[f"change {octave}"] - values[f"face {octave}"]
-    for octave in range(OCTAVES - 1):
-        values[f"slope {octave}"] = values[f"face {octave}"] - values[f"face {octave + 1}"]
-    return values
+    return values | slopes(values)
+
+
+def log_power(power: float) -> float:
+    """The logarithm, bounded below by -18."""
+    return float(np.log(max(power, 1.5e-8)))
+
+
+def slopes(values: Mapping[str, float]) -> dict[str, float]:
+    """The log power of the face in each octave less that in the next lower one."""
+    return {f"slope {i}": values[f"face {i}"] - values[f"face {i + 1}"] for i in range(OCTAVES - 1)}
 
 
 def octave_powers(plane: Array) -> list[float]:
@@ -99,7 +128,11 @@ def band_measures(before: Array, after: Array, width: int) -> dict[str, float]:
         "correlation": float(((window_mean(before * after, width) + floor) / (np.sqrt(new * own) + floor)).mean()),
         "growth": float(growth.mean()),
         "growth spread": float(growth.std()),
-        "contrast": float(contrast.mean()),
-        "low": float(np.quantile(contrast, 0.2)),
-        "high": float(np.quantile(contrast, 0.9)),
+        **contrasts(contrast),
     }
+
+
+def contrasts(log_powers: Array) -> dict[str, float]:
+    """Mean, 20 % and 90 % quantile of local log powers."""
+    low, high = np.quantile(log_powers, (0.2, 0.9))
+    return {"contrast": float(log_powers.mean()), "low": float(low), "high": float(high)}

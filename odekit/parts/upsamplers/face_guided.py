@@ -141,6 +141,20 @@ class FaceGuidedUpsampler:
         judgement = self.worth.judge(original.pixels, result.pixels, original.native)
         return replace(judgement, act=judgement.act and self.options.act == "auto")
 
+    def foresee(self, original: Image) -> ResultJudgement | None:
+        """See `odekit.core.abilities.ForeseesJudgement`: most undamaged faces are left without a network call."""
+        if self.worth is None or {original.height, original.width} != {self._side(original)}:
+            return None
+        judgement = self.worth.foresee(original.pixels, original.native)
+        if judgement is None or (judgement.act and self.options.act == "auto"):
+            return None
+        return replace(judgement, act=False)
+
+    def _side(self, original: Image) -> int:
+        """Side of the result, in pixels."""
+        own = max(original.height, original.width)
+        return min(max(own, self.network_side), LARGEST_SIDE) if self.options.side == "auto" else self.options.side
+
     def _one(self, image: Image, original: Image) -> Image:
         import torch
 
@@ -155,8 +169,7 @@ class FaceGuidedUpsampler:
             out = self.network(x, y, self._enlarged(trust))[0].clamp(0, 1).cpu()
         if not bool(torch.isfinite(out).all()):
             raise InputError("face-guided returned NaN or infinite values; are its weights damaged?")
-        chosen, own = self.options.side, max(original.height, original.width)
-        side = min(max(own, self.network_side), LARGEST_SIDE) if chosen == "auto" else chosen
+        side = self._side(original)
         pixels = add_own_detail(out.numpy(), seen, original.pixels, side)
         alpha = None if image.alpha is None else resample(image.alpha, side, side, "lanczos")
         return replace(image, pixels=pixels, alpha=alpha)

@@ -7,21 +7,19 @@ faces with the damage of photographs (`odekit calibrate act`). Faces with little
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from odekit.core.files import ASSETS, calibration_errors, read_text
 from odekit.core.image import Pixels
 from odekit.images.resize import square_resize
-from odekit.parts.upsamplers.change_measures import LARGEST_SIDE, measure
+from odekit.parts.upsamplers.change_measures import LARGEST_SIDE, measure, measure_face
+from odekit.parts.upsamplers.gain_model import GainModel
 
-Array = NDArray[np.float64]
 BUILT_IN = ASSETS / "face-guided" / "act.json"
 SCHEMA = 3
 SMALLEST_SIDE = 32
@@ -48,43 +46,48 @@ class ResultJudgement:
     """`gain` less the threshold."""
     smooths: bool = False
     """The result is only smoother than the face; see `SMOOTHED`."""
+    foreseen: bool = False
+    """Judged from the face alone: there is no result."""
 
     def tree(self) -> dict[str, Any]:
         """The judgement as plain data, for the record."""
         measures = {name: round(value, 4) for name, value in self.measures.items()}
         figures = {"expected_gain": round(self.gain, 4), "measured_side": self.side, "measures": measures}
-        return {"act": self.act} | ({"smooths": True} if self.smooths else {}) | figures
+        marks = {name: True for name in ("smooths", "foreseen") if getattr(self, name)}
+        return {"act": self.act} | marks | figures
 
 
 @dataclass(frozen=True)
-class SmallNetworks:
-    """Networks with one hidden layer of ReLUs, whose mean is the prediction."""
+class Foresight:
+    """Tells from a face alone, before its result is computed, that the result would not be used."""
 
-    hidden: Array
-    """(networks, inputs + 1, width); the last row holds the biases."""
-    output: Array
-    """(networks, width + 1); the last column holds the biases."""
+    model: GainModel
+    """Of the judgement's margin."""
+    threshold: float
+    """Predicted margin below which no result is computed."""
 
-    def __call__(self, z: Array) -> Array:
-        """(n,): predictions from inputs (n, k)."""
-        inner = np.maximum(z @ self.hidden[:, :-1] + self.hidden[:, -1:], 0)
-        each = np.einsum("mnw,mw->mn", inner, self.output[:, :-1]) + self.output[:, -1:]
-        mean: Array = each.mean(0)
-        return mean
+    def tree(self) -> dict[str, Any]:
+        """The foresight as plain data."""
+        return self.model.tree() | {"threshold": self.threshold}
+
+    @classmethod
+    def from_tree(cls, data: Mapping[str, Any]) -> Foresight:
+        """From plain data. Raises ValueError or KeyError if that is no foresight."""
+        return cls(GainModel.from_tree(data), finite(data["threshold"]))
 
 
 @dataclass(frozen=True)
 class WorthCalibration:
-    """A model of the gain from standardised measures."""
+    """What decides whether results are used."""
 
-    measures: tuple[str, ...]
-    centre: tuple[float, ...]
-    scale: tuple[float, ...]
-    networks: SmallNetworks
+    model: GainModel
+    """Of the fall of LPIPS plus half that of the face distance."""
     threshold: float
     """Predicted gain from which the result of a face smaller than `LARGE_FACE` is used."""
     large_threshold: float
     """The same for larger faces. Small faces of healthy photographs are softer, so that more seems to be gained."""
+    foresight: Foresight | None = None
+    """None in the files of earlier versions: every result is computed."""
     about: Mapping[str, Any] | None = None
     """Faces, damage and figures of the fit."""
 
@@ -95,48 +98,50 @@ class WorthCalibration:
         """
         side = measured_side(native or min(original.shape[1:]))
         values = measure(square_resize(original, side), square_resize(result, side))
-        z = standardised(np.array([[values[name] for name in self.measures]]), self.centre, self.scale)
-        gain = float(self.networks(z)[0])
+        gain = self.model(values)
         smooths = all(values[f"face {i}"] - values[f"result {i}"] > fall for i, fall in enumerate(SMOOTHED))
-        margin = gain - (self.threshold if side < LARGE_FACE else self.large_threshold)
+        margin = gain - self.least_gain(side)
         return ResultJudgement(margin > 0 and not smooths, gain, side, values, margin, smooths)
+
+    def foresee(self, original: Pixels, native: float = 0.0) -> ResultJudgement | None:
+        """What `judge` would say of any result, as far as the original tells; None where it does not.
+
+        A result is not worth computing if `act` is False.
+        """
+        if self.foresight is None:
+            return None
+        side = measured_side(native or min(original.shape[1:]))
+        values = measure_face(square_resize(original, side))
+        margin = self.foresight.model(values)
+        act = margin >= self.foresight.threshold
+        return ResultJudgement(act, margin + self.least_gain(side), side, values, margin, foreseen=True)
+
+    def least_gain(self, side: int) -> float:
+        """The threshold for faces of this side."""
+        return self.threshold if side < LARGE_FACE else self.large_threshold
 
     def tree(self) -> dict[str, Any]:
         """The calibration as plain data, for its file; weights are rounded to five digits."""
-        networks = {"hidden": rounded(self.networks.hidden), "output": rounded(self.networks.output)}
-        return {"schema": SCHEMA} | asdict(self) | {"networks": networks}
+        thresholds = {"threshold": self.threshold, "large_threshold": self.large_threshold}
+        foresight = {} if self.foresight is None else {"foresight": self.foresight.tree()}
+        return {"schema": SCHEMA} | self.model.tree() | thresholds | foresight | {"about": self.about}
 
     @classmethod
     def from_tree(cls, data: Mapping[str, Any]) -> WorthCalibration:
         """From the plain data of a file. Raises ValueError or KeyError if that is not a calibration."""
         if data["schema"] != SCHEMA:
             raise ValueError(f"this odekit reads schema {SCHEMA}, not {data['schema']}")
-        names = tuple(map(str, data["measures"]))
-        centre, scale = (tuple(map(float, data[name])) for name in ("centre", "scale"))
-        hidden, output = (np.array(data["networks"][name], np.float64) for name in ("hidden", "output"))
-        limits = float(data["threshold"]), float(data["large_threshold"])
-        if (
-            len(centre) != len(names)
-            or len(scale) != len(names)
-            or hidden.ndim != 3
-            or output.shape != (len(hidden), hidden.shape[2] + 1)
-            or hidden.shape[1] != len(names) + 1
-            or not all(np.isfinite(numbers).all() for numbers in (centre, scale, hidden, output, limits))
-        ):
-            raise ValueError("the sizes of its tables do not match, or a number is not finite")
-        return cls(names, centre, scale, SmallNetworks(hidden, output), *limits, about=data.get("about"))
+        limits = finite(data["threshold"]), finite(data["large_threshold"])
+        foresight = Foresight.from_tree(data["foresight"]) if "foresight" in data else None
+        return cls(GainModel.from_tree(data), *limits, foresight, about=data.get("about"))
 
 
-def rounded(numbers: Array) -> Any:
-    """Numbers as nested lists with five significant digits."""
-    digits = 4 - np.floor(np.log10(np.maximum(np.abs(numbers), 1e-9))).astype(int)
-    return np.vectorize(lambda value, places: round(float(value), int(places)))(numbers, digits).tolist()
-
-
-def standardised(values: Array, centre: tuple[float, ...], scale: tuple[float, ...]) -> Array:
-    """Values (n, k) in standard deviations from their centre, clipped to three."""
-    out: Array = np.clip((values - np.array(centre)) / np.array(scale), -3, 3)
-    return out
+def finite(value: Any) -> float:
+    """A number. Raises ValueError if it is not finite."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("a number is not finite")
+    return number
 
 
 def measured_side(native: float) -> int:

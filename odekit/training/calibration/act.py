@@ -26,8 +26,9 @@ from odekit.parts.faces.warp import crop_face
 from odekit.parts.installed import catalog
 from odekit.parts.metrics.face_distance import FaceDistanceMetric
 from odekit.parts.metrics.lpips import Lpips, LpipsMetric
-from odekit.parts.upsamplers.change_measures import LARGEST_SIDE, measure
-from odekit.parts.upsamplers.worth import LARGE_FACE, WorthCalibration, measured_side, standardised
+from odekit.parts.upsamplers.change_measures import LARGEST_SIDE, measure, measure_face
+from odekit.parts.upsamplers.gain_model import GainModel, standardised
+from odekit.parts.upsamplers.worth import LARGE_FACE, Foresight, WorthCalibration, measured_side
 from odekit.training.calibration.small_networks import fit_networks
 
 Array = NDArray[np.float64]
@@ -46,6 +47,8 @@ FALSE_ACTS = 0.01
 MARGIN = 0.025
 """Added to the threshold, for photographs unlike those of the fit: a soft face, whose teeth the detail specks, is
 expected to gain 0.022 more than any healthy one of it."""
+LOST = 0.001
+"""Share of the faces of the fit whose result is used, and that may be left without a result."""
 BATCH = 8
 
 
@@ -172,16 +175,36 @@ def fit(results: ActResults, about: dict[str, Any], healthy: int = 0) -> WorthCa
         threshold_of(predicted, ours & (severity == 0) & size, ~ours & size) for size in (~large, large)
     )
     thresholds = np.where(large, large_limit, small_limit)
+    foresight, spared = fit_foresight(results, networks(z) - thresholds, healthy)
     figures = {
         name: {
             "faces": int(rows.sum()), "acted": round(float((predicted > thresholds)[rows].mean()), 3),
+            "foreseen": round(float(spared[rows].mean()), 3),
             "gain": round(float(results.gains[rows].mean()), 4),
             "lpips": [round(float(v), 4) for v in results.lpips[rows].mean(0)],
             "face_distance": [round(float(v), 4) for v in results.distance[rows].mean(0)],
         }
         for name, rows in groups(severity, ours)
     }  # fmt: skip
-    return WorthCalibration(names, centre, scale, networks, small_limit, large_limit, about | {"figures": figures})
+    model = GainModel(names, centre, scale, networks)
+    return WorthCalibration(model, small_limit, large_limit, foresight, about | {"figures": figures})
+
+
+def fit_foresight(results: ActResults, margins: Array, healthy: int) -> tuple[Foresight, NDArray[np.bool_]]:
+    """Small networks for the margins (n,) of the judgement, from the measures of the face alone.
+
+    Also which cases would be left without a result, each by networks that have not seen it. `healthy`: as for `fit`.
+    """
+    names = tuple(measure_face(results.cases[0].truth))
+    raw = np.array([[one[name] for name in names] for one in results.measures])
+    centre, scale = spread(raw[: len(raw) - healthy])
+    z = standardised(raw, centre, scale)
+    predicted = np.zeros(len(z))
+    for part in folds(len(z), healthy):
+        predicted[part] = fit_networks(z[~part], margins[~part])(z[part])
+    used = predicted[margins > 0]
+    threshold = float(np.quantile(used, LOST)) if used.size else 0.0
+    return Foresight(GainModel(names, centre, scale, fit_networks(z, margins)), threshold), predicted < threshold
 
 
 def threshold_of(predicted: Array, undamaged: NDArray[np.bool_], healthy: NDArray[np.bool_]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from odekit.parts.upsamplers.worth import SmallNetworks
+from odekit.parts.upsamplers.gain_model import SmallNetworks
 
 Array = NDArray[np.float64]
 NETWORKS, WIDTH = 8, 16
