@@ -17,6 +17,7 @@ from odekit.chains.resolve import iter_stages
 from odekit.chains.tools import PartTools
 from odekit.core.memory import return_free_memory
 from odekit.core.processors import usable_processors
+from odekit.core.torch_libraries import load_torch_libraries
 from odekit.errors import OdekitError
 from odekit.parts.faces.ahead import announce_search, run_search
 from odekit.parts.faces.options import Faces, YunetDetector
@@ -81,6 +82,7 @@ def read_first(chain: Chain, options: RunOptions, file: str) -> Future[InputPict
 
     atexit.register(end)
     thread.start()
+    load_torch_libraries()
     wait([picture], HEAD_START)
     return picture
 
