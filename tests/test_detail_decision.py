@@ -120,6 +120,24 @@ def test_a_file_without_foresight_is_read_and_every_result_computed():
     assert worth.foresee(sharp_face(256).pixels) is None and "foresight" not in worth.tree()
 
 
+@pytest.mark.parametrize(("part", "name"), [("foresight", "result 0"), ("foresight", "foo"), (None, "foo")])
+def test_a_model_of_measures_that_do_not_exist_is_one_line(tmp_path, part, name):
+    tree = json.loads(json.dumps(load_worth().tree()))
+    (tree[part] if part else tree)["measures"][3] = name
+    (tmp_path / "act.json").write_text(json.dumps(tree))
+    with pytest.raises(ConfigError, match=f"there is no measure '{name}'"):
+        make(calibration=str(tmp_path / "act.json"))
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0])
+def test_a_model_with_an_impossible_scale_is_one_line(tmp_path, scale):
+    tree = json.loads(json.dumps(load_worth().tree()))
+    tree["foresight"]["scale"][2] = scale
+    (tmp_path / "act.json").write_text(json.dumps(tree))
+    with pytest.raises(ConfigError, match="a scale is not above 0"):
+        make(calibration=str(tmp_path / "act.json"))
+
+
 def test_foresight_of_a_fit_spares_what_is_clearly_good_and_hardly_anything_that_is_used():
     """Margins that the face alone tells, but for a little."""
     rng = np.random.default_rng(5)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import PIL.Image
 import pytest
+from aligned_faces import sharp_face
 
 import odekit
 from odekit import Chain, Image
@@ -136,6 +137,29 @@ def test_a_white_stroke_is_found_with_its_edges():
 )
 def test_what_is_no_candidate(what, pixels):
     assert candidate_areas(Image(pixels), 64) == [], what
+
+
+def lit(face, light):
+    """A face under so many times its light, as a camera records it."""
+    return Image.from_uint8(Image(np.clip(light * face.pixels, 0, 1)).to_uint8())
+
+
+@pytest.mark.parametrize("name", ["portrait", "astronaut"])
+@pytest.mark.parametrize("light", [1.5, 1.8, 2.2, 3.0])
+def test_burnt_out_skin_is_no_candidate(name, light):
+    """Too much light makes white areas without a value of their own, too; but it falls off around them."""
+    face = lit(sharp_face(256, name), light)
+    assert candidate_areas(face, 64) == []
+    corner = sharp_face(256, name).pixels.copy()
+    corner[:, 120:, 120:] = 1
+    assert len(candidate_areas(Image(corner), 64)) == 1, "torn off"
+
+
+def test_faces_under_too_much_light_are_not_drawn_anew():
+    faces = [Image(lit(sharp_face(256, "astronaut"), light).pixels, native=187) for light in (1.5, 2.2)]
+    for face, result in zip(faces, Chain.load("odedit-plus").run(faces, **RUN), strict=True):
+        assert all("occlusions" not in stage for stage in result.record["stages"])
+        assert np.array_equal(result.image.pixels, face.pixels)
 
 
 def test_a_black_corner_and_a_red_stroke_are_candidates():

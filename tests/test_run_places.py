@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 
 import numpy as np
 import PIL.Image
@@ -175,6 +176,27 @@ def test_a_signal_that_the_calling_program_handles_is_left_to_it():
     finally:
         signal.signal(signal.SIGTERM, before)
     assert got == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize("caught", [Exception, SystemExit, (Exception, SystemExit), BaseException])
+def test_a_signal_ends_the_program_whatever_loading_code_makes_of_it(caught):
+    """Plugins' faults are caught, and libraries turn what is raised inside of them into errors of their own."""
+
+    @ending_in_order()
+    def load():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        except caught as error:
+            raise ValueError("a damaged file") from error
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            load()
+        assert ended.value.code == 128 + signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_copy_of_a_folder_with_results_resumes_and_refuses_like_the_folder(cli, exact, faces, tmp_path):

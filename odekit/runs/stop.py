@@ -140,17 +140,30 @@ def ending_in_order() -> Iterator[None]:
         yield
         return
 
+    received: list[int] = []
+
     def handle(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        received.append(number)
+        raise Ended
 
     caught = [number for number in REASONS if number != signal.SIGINT and signal.getsignal(number) == signal.SIG_DFL]
     for number in caught:
         signal.signal(number, handle)
     try:
         yield
+    except BaseException:
+        if not received:
+            raise
     finally:
         for number in caught:
             signal.signal(number, signal.SIG_DFL)
+    if received:
+        # Whatever became of the exception: code that was loading may have made an error of its own out of it.
+        raise SystemExit(128 + received[0])
+
+
+class Ended(BaseException):
+    """A signal arrived in `ending_in_order`. Neither an `Exception` nor `SystemExit`, which plugins' faults are."""
 
 
 def parse_duration(text: str) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,19 @@ def measure_face(original: Pixels) -> dict[str, float]:
         own = np.maximum(window_mean(band[inner, inner] ** 2, window_width(number)), 0)
         values |= {f"{name} {number}": value for name, value in contrasts(np.log(own + BAND_FLOOR**2)).items()}
     return values
+
+
+@cache
+def measures_of_a_pair() -> frozenset[str]:
+    """Names of the measures of a face and its result."""
+    grey = np.full((3, 32, 32), 0.5, np.float32)
+    return frozenset(measure(grey, grey))
+
+
+@cache
+def measures_of_a_face() -> frozenset[str]:
+    """Names of the measures of a face alone."""
+    return frozenset(measure_face(np.full((3, 32, 32), 0.5, np.float32)))
 
 
 def inner_part(face: Pixels) -> slice:

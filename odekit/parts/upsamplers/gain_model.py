@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,9 +50,11 @@ class GainModel:
         return names | {"networks": networks}
 
     @classmethod
-    def from_tree(cls, data: Mapping[str, Any]) -> GainModel:
-        """From plain data. Raises ValueError or KeyError if that is not a model."""
+    def from_tree(cls, data: Mapping[str, Any], known: Iterable[str]) -> GainModel:
+        """From plain data. Raises ValueError or KeyError if that is not a model of the `known` measures."""
         names = tuple(map(str, data["measures"]))
+        if unknown := set(names) - set(known):
+            raise ValueError(f"there is no measure {min(unknown)!r}")
         centre, scale = (tuple(map(float, data[name])) for name in ("centre", "scale"))
         hidden, output = (np.array(data["networks"][name], np.float64) for name in ("hidden", "output"))
         if (
@@ -64,6 +66,8 @@ class GainModel:
             or not all(np.isfinite(numbers).all() for numbers in (centre, scale, hidden, output))
         ):
             raise ValueError("the sizes of its tables do not match, or a number is not finite")
+        if min(scale, default=1) <= 0:
+            raise ValueError("a scale is not above 0")
         return cls(names, centre, scale, SmallNetworks(hidden, output))
 
 

@@ -17,7 +17,13 @@ from typing import Any
 from odekit.core.files import ASSETS, calibration_errors, read_text
 from odekit.core.image import Pixels
 from odekit.images.resize import square_resize
-from odekit.parts.upsamplers.change_measures import LARGEST_SIDE, measure, measure_face
+from odekit.parts.upsamplers.change_measures import (
+    LARGEST_SIDE,
+    measure,
+    measure_face,
+    measures_of_a_face,
+    measures_of_a_pair,
+)
 from odekit.parts.upsamplers.gain_model import GainModel
 
 BUILT_IN = ASSETS / "face-guided" / "act.json"
@@ -73,7 +79,7 @@ class Foresight:
     @classmethod
     def from_tree(cls, data: Mapping[str, Any]) -> Foresight:
         """From plain data. Raises ValueError or KeyError if that is no foresight."""
-        return cls(GainModel.from_tree(data), finite(data["threshold"]))
+        return cls(GainModel.from_tree(data, measures_of_a_face()), finite(data["threshold"]))
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class WorthCalibration:
             raise ValueError(f"this odekit reads schema {SCHEMA}, not {data['schema']}")
         limits = finite(data["threshold"]), finite(data["large_threshold"])
         foresight = Foresight.from_tree(data["foresight"]) if "foresight" in data else None
-        return cls(GainModel.from_tree(data), *limits, foresight, about=data.get("about"))
+        return cls(GainModel.from_tree(data, measures_of_a_pair()), *limits, foresight, about=data.get("about"))
 
 
 def finite(value: Any) -> float:
