@@ -12,7 +12,8 @@ from odekit import Chain, Image
 from odekit.core.image import RELIABILITY
 from odekit.errors import ConfigError
 from odekit.parts.priors.exact import example_mixture
-from odekit.parts.repair.occlusion import Area, accepted, candidate_areas, constant_saturated, ellipse
+from odekit.parts.repair.occlusion import Area, accepted, burnt_share, candidate_areas, constant_saturated, ellipse
+from odekit.runs.findings import findings_of
 
 SIDE = 16
 MIXTURE = example_mixture((3, SIDE, SIDE))
@@ -160,6 +161,19 @@ def test_faces_under_too_much_light_are_not_drawn_anew():
     for face, result in zip(faces, Chain.load("odedit-plus").run(faces, **RUN), strict=True):
         assert all("occlusions" not in stage for stage in result.record["stages"])
         assert np.array_equal(result.image.pixels, face.pixels)
+        assert result.record["stages"][1]["blind"]["burnt_out"] > 0.08
+        assert "burnt out" in findings_of({"stages": result.record["stages"], "changed": False}).text
+
+
+def test_noise_masks_and_paint_burn_nothing_out():
+    """What `blind` is for: single pixels, areas of one value, and pure colours."""
+    face = sharp_face(64)
+    salt = np.where(generator(1).random((3, 64, 64)) < 0.2, 1, face.pixels).astype(np.float32)
+    yellow = np.array([1, 1, 0], np.float32)[:, None, None]
+    masks = [np.where(with_stroke(np.zeros((3, 64, 64))) > 0, colour, face.pixels) for colour in (1.0, yellow)]
+    own = burnt_share(face.pixels)
+    assert own < 0.02 and all(burnt_share(pixels.astype(np.float32)) <= own + 0.01 for pixels in (salt, *masks))
+    assert burnt_share(lit(face, 1.8).pixels) > 0.1
 
 
 def test_a_black_corner_and_a_red_stroke_are_candidates():
@@ -206,7 +220,6 @@ def test_the_face_is_drawn_anew_behind_a_stroke(hidden):
 
 
 def test_the_line_says_so_and_not_that_the_face_is_good_enough(hidden):
-    from odekit.runs.findings import findings_of
 
     for result in hidden[2]:
         line = findings_of(result.record | {"changed": True}).text
@@ -216,7 +229,6 @@ def test_the_line_says_so_and_not_that_the_face_is_good_enough(hidden):
 def test_an_area_that_the_face_explains_is_left_and_spoken_of():
     """The prior's own face is white there."""
     from odekit.parts.stages.holes import HoleFilling
-    from odekit.runs.findings import findings_of
 
     class Drawn:
         packs, images = True, []

@@ -35,6 +35,8 @@ BLIND, FILLED = "blind", "filled"
 """In place of a strength: the inverter `blind` changed the face; hidden parts of it were drawn anew."""
 AREA_LEFT = "one-colour area left"
 """Reason for a face in front of which something of one colour may be, that was left as it was."""
+BURNT_OUT = "burnt out"
+"""Reason for a face under too much light, which a prior cannot judge."""
 
 
 def outcome_of(face: Entry) -> tuple[str, str]:
@@ -49,6 +51,7 @@ def outcome_of(face: Entry) -> tuple[str, str]:
     strengths = list(dict.fromkeys([*inverted(stages), *names]))
     chosen = [strength for strength in strengths if strength != "none"]
     untreated = NOT_ASKED if any(decision.get("given") is True for decision in decisions) else GOOD_ENOUGH
+    untreated = BURNT_OUT if any("burnt_out" in mapping(stage.get("blind")) for stage in stages) else untreated
     untreated = AREA_LEFT if any(stage.get("areas_left") for stage in stages) else untreated
     upsamplers = [stage for stage in stages if stage.get("stage") == "upsample"]
     judgements = [mapping(stage.get("detail")) for stage in upsamplers if stage.get("guided") is True]
@@ -58,7 +61,7 @@ def outcome_of(face: Entry) -> tuple[str, str]:
     if kept is None and any(judgement.get("kept_original") is True for judgement in judgements):
         kept = GOOD_ENOUGH
     if kept is not None:
-        return "", untreated if (strengths and not chosen) or untreated == AREA_LEFT else str(kept)
+        return "", untreated if (strengths and not chosen) or untreated in (AREA_LEFT, BURNT_OUT) else str(kept)
     if isinstance(change, int | float) and change < LEAST_CHANGE:
         return "", untreated if strengths and not chosen else NO_CHANGE
     if chosen or not strengths:

@@ -19,7 +19,7 @@ from odekit.parts.priors.batched import BatchedPrior
 from odekit.parts.repair.colour import load_colour_correction
 from odekit.parts.repair.deblur import deblur_face
 from odekit.parts.repair.motion import undo_motion
-from odekit.parts.repair.occlusion import candidate_areas
+from odekit.parts.repair.occlusion import BURNT, burnt_share, candidate_areas
 from odekit.parts.stages.advice import not_aligned_error, photo_advice
 from odekit.parts.stages.face_edit import STREAMS, EditPart, FaceEdit
 from odekit.parts.stages.holes import HoleFilling
@@ -140,11 +140,17 @@ class RestoreStage:
         return self.main.run(images, part, context, keep or None) if images else {}
 
     def _first(self, images: dict[int, Image], part: EditPart, context: StageContext) -> dict[int, Image]:
-        """These faces after the inverter `first`, which decides unless `Image.decided` does."""
+        """These faces after the inverter `first`, which decides unless `Image.decided` does.
+
+        Faces in photographs that are burnt out are left: a prior of faces takes burnt out skin for rubbish.
+        """
         if self.first is None or self.insistent is None:
             return {}
         out: dict[int, Image] = {}
         wanted = {i: image.decided.get("restore") for i, image in images.items()}
+        burnt = {i: burnt_share(image.pixels) for i, image in images.items() if image.native and wanted[i] is None}
+        burnt = {i: share for i, share in burnt.items() if share >= BURNT}
+        wanted |= dict.fromkeys(burnt, False)
         for decision, edit in ((None, self.first), (True, self.insistent)):
             some = {i: image for i, image in images.items() if wanted[i] is decision}
             if some:
@@ -153,7 +159,8 @@ class RestoreStage:
                 part = replace(part, before=part.before + share.members)
         for i, image in images.items():
             if wanted[i] is False:
-                facts = {self.first.name: {"untouched": True, "decided_before": True}}
+                why = {"burnt_out": round(burnt[i], 3)} if i in burnt else {"decided_before": True}
+                facts = {self.first.name: {"untouched": True, **why}}
                 context.note(i, calls=context.notes.get(i, {}).get("calls", 0), **facts)
                 out[i] = image
         return out
