@@ -12,7 +12,8 @@ from odekit import Chain, Image
 from odekit.core.image import RELIABILITY
 from odekit.errors import ConfigError
 from odekit.parts.priors.exact import example_mixture
-from odekit.parts.repair.occlusion import Area, accepted, burnt_share, candidate_areas, constant_saturated, ellipse
+from odekit.parts.repair.burnt_out import burnt_share
+from odekit.parts.repair.occlusion import Area, accepted, candidate_areas, constant_saturated, ellipse
 from odekit.runs.findings import findings_of
 
 SIDE = 16

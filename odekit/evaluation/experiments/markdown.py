@@ -18,6 +18,7 @@ BLOCK = "results"
 LARGE_FIGURE = 2_000_000
 """Bytes of a figure that is copied as it is."""
 JPEG_QUALITY = 80
+"""Of a larger one."""
 
 
 def page(results: Results) -> str:

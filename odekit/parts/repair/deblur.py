@@ -91,7 +91,7 @@ def luma_spectrum(pixels: Pixels) -> Floats:
     window = np.hanning(y.shape[0])[:, None] * np.hanning(y.shape[1])
     transform = np.fft.rfft2((y - y.mean(dtype=np.float64)) * window)
     half = (transform.real**2 + transform.imag**2) / np.square(window).sum()
-    mirrored = np.roll(half[::-1], 1, axis=0)[:, (y.shape[1] - 1) // 2 : 0 : -1]  # the power at -f is that at f
+    mirrored = np.roll(half[::-1, (y.shape[1] - 1) // 2 : 0 : -1], 1, axis=0)  # the power at -f is that at f
     power: Floats = np.concatenate([half, mirrored], axis=1)
     return power
 

@@ -27,7 +27,7 @@ from odekit.parts.repair.options import Mend, Switch
 from odekit.parts.repair.scratch_evidence import DetectedScratches, Plane, detect_scratches
 from odekit.parts.repair.scratch_fill import add_grain, fill_hole, tone_curve
 from odekit.parts.repair.scratch_masks import Mask, MaskFolder, drawn_mask, mask_picture
-from odekit.parts.repair.scratches import ScratchDetector
+from odekit.parts.repair.scratches import ORIENTATIONS, ScratchDetector
 
 Repair = Callable[[Image, dict[str, Any]], Pixels | None]
 """Takes a photograph and its entry in the record; returns the repaired pixels, or None if they stay unchanged."""
@@ -149,12 +149,21 @@ class MendStage:
         return self._fill(image, mask, 1 if given is not None else reduction(image))
 
     def _find(self, image: Image, detector: ScratchDetector, facts: dict[str, Any]) -> Mask | None:
-        """The mask (H, W) of the scratches to fill, found in a copy of the photograph; None if there are too few."""
+        """The mask (H, W) of the scratches to fill, found in a copy of the photograph; None if there are too few.
+
+        In a picture in colour scratches are only reported, unless the user wants them filled. One orientation is
+        enough to see that there are none, in an eighth of the time.
+        """
         o = self.options
         small = detection_copy(image)
-        probability = self._probability(small.pixels, detector)
-        toned = is_toned(small.pixels, probability)
-        found = detect_scratches(small.pixels, probability, o.sure, FAINT if toned else COLOUR_FAINT)
+        everything = np.ones(small.pixels.shape[1:], bool)
+        brief = o.scratches == "auto" and tone_curve(small.pixels, everything) is None
+        for orientations in (1, ORIENTATIONS) if brief else (ORIENTATIONS,):
+            probability = scratch_probability(detector.detect(small.pixels, orientations))
+            toned = tone_curve(small.pixels, probability < COLOUR_FAINT) is not None
+            found = detect_scratches(small.pixels, probability, o.sure, FAINT if toned else COLOUR_FAINT)
+            if not (toned or found.count):
+                break
         reason = why_left(found, toned, o)
         if toned and not reason:
             every = detect_scratches(small.pixels, probability, min(o.sure, UNSURE), FAINT)
@@ -174,19 +183,6 @@ class MendStage:
             return found.mask
         enlarged: Mask = enlarge_blocks(found.mask[None].astype(np.float32), image.height, image.width)[0] >= 0.5
         return enlarged
-
-    def _probability(self, pixels: Pixels, detector: ScratchDetector) -> Plane:
-        """The probability (H, W) of "scratched".
-
-        In a picture in colour scratches are only reported, unless the user wants them filled. One orientation is
-        enough to see that there are none, in an eighth of the time.
-        """
-        if self.options.scratches == "auto" and tone_curve(pixels, np.ones(pixels.shape[1:], bool)) is None:
-            probability = scratch_probability(detector.detect(pixels, orientations=1))
-            coloured = not is_toned(pixels, probability)
-            if coloured and not detect_scratches(pixels, probability, self.options.sure, COLOUR_FAINT).count:
-                return probability
-        return scratch_probability(detector.detect(pixels))
 
     def _fill(self, image: Image, mask: Mask, border: int) -> Pixels:
         """The pixels with a mask (H, W) filled; `border` pixels around it change by `NEIGHBOUR_WEIGHT`.
@@ -216,11 +212,6 @@ def scratch_probability(logit: Plane) -> Plane:
     if not np.isfinite(logit).all():
         raise InputError("the scratch network returned NaN or infinite values; set mend.scratches=false")
     return (1 / (1 + np.exp(-logit))).astype(np.float32)
-
-
-def is_toned(pixels: Pixels, probability: Plane) -> bool:
-    """Whether a picture (3, H, W) is monochrome, apart from what may be scratches."""
-    return tone_curve(pixels, probability < COLOUR_FAINT) is not None
 
 
 def why_left(found: DetectedScratches, toned: bool, options: Mend) -> str:

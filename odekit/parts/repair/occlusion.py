@@ -36,9 +36,6 @@ AROUND = (2, 7)
 LIGHT = 0.25
 """Share of the surroundings with a channel at the same end of its range from which an area is a matter of light. Faces
 under 1.5 to 2.2 times their light have 0.48 to 1, faces with paint over them and torn ones 0 to 0.01."""
-BURNT = 0.08
-"""`burnt_share` from which a face is burnt out. Four healthy portraits have 0.10 to 0.47 under 1.5 to 2.2 times their
-light; 188 faces of photographs as they were taken have at most 0.02."""
 COVERED = 0.02
 """Covered part of a small pixel from which it counts as hidden."""
 FILL_VARIANCE = 0.07
@@ -101,18 +98,6 @@ def is_light(pixels: Pixels, area: Mask, flat: Mask) -> bool:
     end = np.rint(pixels[:, area].mean(1))[:, None]  # of the range of each channel
     same = (np.abs(pixels[:, around] - end) <= SATURATED).any(0)
     return bool(around.any() and same.mean() >= LIGHT)
-
-
-def burnt_share(face: Pixels) -> float:
-    """Share of an aligned face (3, H, W), inside the ellipse, in which some channels are burnt out and others are not.
-
-    Too much light passes the end of the range of one channel after the other. Areas count, not single pixels, and not
-    pure colours, as of paint: so noise and masks have none.
-    """
-    high = np.pad((face >= 1 - SATURATED).astype(np.float32), ((0, 0), (1, 1), (1, 1)), mode="edge")
-    burnt = extreme(np.minimum, high) > 0
-    partly: Mask = np.asarray(burnt.any(0) & ~burnt.all(0) & (face > SATURATED).all(0))
-    return float(partly[ellipse(*partly.shape)].mean())
 
 
 def constant_saturated(pixels: Pixels) -> Mask:

@@ -16,10 +16,11 @@ from odekit.images.tone import keep_tone
 from odekit.parts.enhancers.none import NoEnhancer, NoneOptions
 from odekit.parts.faces.is_aligned import AlignedFaceCheck
 from odekit.parts.priors.batched import BatchedPrior
+from odekit.parts.repair.burnt_out import BURNT, burnt_share
 from odekit.parts.repair.colour import load_colour_correction
 from odekit.parts.repair.deblur import deblur_face
 from odekit.parts.repair.motion import undo_motion
-from odekit.parts.repair.occlusion import BURNT, burnt_share, candidate_areas
+from odekit.parts.repair.occlusion import candidate_areas
 from odekit.parts.stages.advice import not_aligned_error, photo_advice
 from odekit.parts.stages.face_edit import STREAMS, EditPart, FaceEdit
 from odekit.parts.stages.holes import HoleFilling
