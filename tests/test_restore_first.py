@@ -166,6 +166,16 @@ def test_faces_under_too_much_light_are_not_drawn_anew():
         assert "burnt out" in findings_of({"stages": result.record["stages"], "changed": False}).text
 
 
+def test_hair_of_a_dark_picture_is_no_torn_corner():
+    """Its edge before a bright sky is as sharp as that of a tear; but a dark picture is black elsewhere, too."""
+    torn = sharp_face(256).pixels.copy()
+    torn[:, 60:, 150:] = 0
+    assert len(candidate_areas(Image(torn), 64)) == 1
+    dark = np.clip(torn**3 - 0.06, 0, 1).astype(np.float32)
+    dark[:, 55:, 140:150] = 0.7  # the sky
+    assert candidate_areas(Image(dark), 64) == []
+
+
 def test_noise_masks_and_paint_burn_nothing_out():
     """What `blind` is for: single pixels, areas of one value, and pure colours."""
     face = sharp_face(64)
